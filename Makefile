@@ -1,0 +1,44 @@
+# Every target sets up what it needs; on a new machine Python 3.11+ and make are enough.
+PYTHON ?= python3
+BIN := .venv/bin
+# Installed once to install everything else from the lock file; the version is the lock file's.
+UV_VERSION := $(shell sed -n '/^name = "uv"$$/{n;s/version = "\(.*\)"/\1/p;}' uv.lock)
+RUN := . $(BIN)/activate &&
+
+.DEFAULT_GOAL := help
+
+help: ## show this list
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
+
+setup: .venv/.ready ## the virtual environment, from the lock file
+
+.venv/.ready: pyproject.toml uv.lock
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python is %s.%s: install 3.11 or newer, or name one: make PYTHON=python3.12" % sys.version_info[:2])'
+	@echo "Setting up .venv (once, from uv.lock) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@$(BIN)/uv sync --locked --quiet --python $(BIN)/python
+# `dagster job execute` and its kin read neither workspace.yaml nor pyproject.toml: the environment tells them.
+	@grep -q DAGSTER_HOME $(BIN)/activate || printf '%s\n' 'export DAGSTER_MODULE_NAME=dags.definitions' \
+		'export DAGSTER_HOME="$(CURDIR)/.dagster"' >> $(BIN)/activate
+	@touch $@
+
+demo: setup ## run the main job on the embedded engine; LOGS=<access log or glob> takes your own traffic
+	@$(RUN) python -m dags.demo $(if $(LOGS),--logs '$(LOGS)')
+
+dev: setup ## the Dagster UI and daemon on the same data: http://localhost:3000
+	@$(RUN) dagster dev
+
+test: setup ## the tests, on the embedded engine and on a real server
+	@$(RUN) python -m pytest -n 2 --dist loadgroup -m 'not slow'
+
+soak: setup ## the tests that take minutes
+	@$(RUN) python -m pytest -m slow
+
+check: setup ## lint and types
+	@$(RUN) ruff check . && ruff format --check . && mypy
+
+bench: setup ## the figures of the README
+	@$(RUN) python -m dags.bench
+
+.PHONY: help setup demo dev test soak check bench

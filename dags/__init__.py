@@ -1,0 +1,1 @@
+"""A Dagster code location that keeps pre-aggregated web-analytics tables in ClickHouse complete."""

@@ -1,0 +1,101 @@
+"""UTC calendar days: when each may be judged, and how to say many of them briefly.
+
+Pure: no clock, no database, no Dagster. A range is half-open, ``[start, end)``, so ranges that touch share no
+day and an event stamped at midnight belongs to one day, never to both or to neither.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+# The first day of the partitions set; part of the contract of the two pre-aggregation assets.
+FIRST_DAY = date(2024, 1, 1)
+
+# Sessions last at most this long (the trackers' own limit), so a session that starts on a day has ended a day
+# later: builds read one day more on each side, and a day is closed one day after its end.
+MAX_SESSION = timedelta(hours=24)
+
+ONE_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, order=True)
+class DayRange:
+    """The days of ``[start, end)``; empty when ``start >= end``."""
+
+    start: date
+    end: date
+
+    def __iter__(self) -> Iterator[date]:
+        return (self.start + timedelta(days=n) for n in range(len(self)))
+
+    def __len__(self) -> int:
+        return max((self.end - self.start).days, 0)
+
+    def __contains__(self, day: object) -> bool:
+        return isinstance(day, date) and self.start <= day < self.end
+
+    def __str__(self) -> str:
+        last = self.end - ONE_DAY
+        return f"{self.start}" if len(self) == 1 else f"{self.start} … {last}"
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """Which days a reading of the clock lets us judge.
+
+    ``window`` holds the days that are over and settled. Those before ``closed_before`` are *closed*: sessions that
+    began on them have ended and arrived, so their source is final and a difference means something. The rest are
+    *open*: rows may be missing, but a source that still moves is no fault.
+    """
+
+    window: DayRange
+    closed_before: date
+
+    def is_open(self, day: date) -> bool:
+        return day >= self.closed_before
+
+
+def calendar(now: datetime, *, lookback_days: int, settle: timedelta) -> Calendar:
+    """The days of ``[today - lookback_days, today)`` that are settled, never before the partitions' start.
+
+    A day is judged once ``settle`` has passed since its end, because late events are normal and a verdict on a
+    half-arrived day is noise. It closes one `MAX_SESSION` after that.
+
+    Raises:
+        ValueError: ``now`` is naive; the window would silently be one of another time zone.
+    """
+    if now.tzinfo is None:
+        raise ValueError(f"now is {now!r}: give an aware datetime, days are UTC days")
+    today = now.astimezone(UTC).date()
+    # Both ends are the first day that is *not* yet judged, or closed: the day that has just ended is left out
+    # until its settle time has passed, however long that is.
+    settled_before = min((now - settle).astimezone(UTC).date(), today)
+    closed_before = (now - settle - MAX_SESSION).astimezone(UTC).date()
+    start = max(today - timedelta(days=lookback_days), FIRST_DAY)
+    return Calendar(DayRange(start, settled_before), closed_before)
+
+
+def start_of(day: date) -> datetime:
+    """The instant at which a UTC day begins."""
+    return datetime.combine(day, time.min, tzinfo=UTC)
+
+
+def merged(days: Iterable[date]) -> tuple[DayRange, ...]:
+    """Consecutive days joined into ranges, oldest first; duplicates count once."""
+    ranges: list[DayRange] = []
+    for day in sorted(set(days)):
+        if ranges and ranges[-1].end == day:
+            ranges[-1] = DayRange(ranges[-1].start, day + ONE_DAY)
+        else:
+            ranges.append(DayRange(day, day + ONE_DAY))
+    return tuple(ranges)
+
+
+def spoken(days: Iterable[date]) -> str:
+    """Days as a person says them: ``2026-01-02 … 2026-01-05, 2026-01-09``."""
+    return ", ".join(str(r) for r in merged(days)) or "none"

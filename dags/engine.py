@@ -1,0 +1,235 @@
+"""Opens ClickHouse, embedded or a server, as the same client type; holds the embedded one safely.
+
+The embedded engine belongs to one process at a time, and each open in a process leaks some descriptors, threads and
+memory. So a process that opens it keeps it until it ends, under a file lock that tells the others who holds it. A
+process that lives for days, the code server, never opens it: `call` gives its work to a child (about a second).
+
+Imports neither Dagster nor a feature, so that the child starts quickly.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import os
+import pickle
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import clickhouse_connect
+from clickhouse_connect.driver.exceptions import ClickHouseError
+from filelock import FileLock, Timeout
+
+from dags.errors import EngineError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from clickhouse_connect.driver.client import Client
+
+    from dags.dsn import Dsn
+
+Answer = TypeVar("Answer")
+
+# ClickHouse's own error codes, from ErrorCodes.cpp.
+UNKNOWN_DATABASE = 81
+AUTHENTICATION_FAILED = 516
+ACCESS_DENIED = 497
+
+# A server that does not accept a connection for this long is down for our purposes.
+CONNECT_SECONDS = 10
+
+_held: dict[str, tuple[FileLock, Client]] = {}
+_held_guard = threading.Lock()
+
+
+def error_code(error: BaseException) -> int | None:
+    """ClickHouse's error code, when the error is ClickHouse's."""
+    code = getattr(error, "code", None)
+    return code if isinstance(code, int) else None
+
+
+@contextlib.contextmanager
+def open_client(dsn: Dsn, *, wait_seconds: float, create_database: bool = False, who: str = "") -> Iterator[Client]:
+    """A client of the DSN's database, closed in the end.
+
+    ``wait_seconds`` is how long to wait for the embedded engine while another process holds it; ``who`` tells the
+    others what for, and marks each query on a server (``log_comment``).
+
+    Raises:
+        EngineError: held by another process, unreachable, refused, or without that database.
+    """
+    if dsn.is_embedded:
+        _hold(dsn, wait_seconds, who)
+    client = None
+    try:
+        client = _connect(dsn, database=None)
+        if create_database:
+            client.command(f"CREATE DATABASE IF NOT EXISTS {dsn.database}")
+        _use_database(client, dsn)
+        if who and not dsn.is_embedded:
+            client.set_client_setting("log_comment", who)
+        yield client
+    finally:
+        if client is not None:
+            client.close()
+
+
+def call(dsn: Dsn, work: Callable[..., Answer], *arguments: object, wait_seconds: float, limit_seconds: float) -> Answer:
+    """``work(client, *arguments)`` from a process that must not keep the embedded engine open.
+
+    On a server, or when this process holds the engine anyway, it is a plain call. Otherwise a child does it, and is
+    killed after ``limit_seconds``: a tick that hangs would hold up every other one.
+
+    Raises:
+        EngineError: as `open_client`, or the child took too long or died.
+        Exception: whatever ``work`` raises, also in the child.
+    """
+    if not dsn.is_embedded or _is_held(dsn):
+        with open_client(dsn, wait_seconds=wait_seconds, who="tick") as client:
+            return work(client, *arguments)
+    try:
+        child = subprocess.run(  # noqa: S603 -- our own interpreter and module
+            [sys.executable, "-m", "dags.engine"],
+            input=pickle.dumps((dsn, wait_seconds, work, arguments)),
+            capture_output=True,
+            timeout=limit_seconds,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise EngineError(
+            f"the work on {dsn} took longer than {limit_seconds:.0f} s and was stopped; nothing is known from it. "
+            "Shorten WEB_ANALYTICS_BACKFILL_LOOKBACK_DAYS, or use a ClickHouse server for data of this size"
+        ) from None
+    if child.returncode != 0:
+        tail = child.stderr.decode(errors="replace").strip()[-2000:]
+        raise EngineError(f"the process that read {dsn} ended with code {child.returncode}: {tail or 'no message'}")
+    answer, error = pickle.loads(child.stdout)  # noqa: S301 -- written by our own child
+    if error is not None:
+        raise error
+    result: Answer = answer
+    return result
+
+
+def _serve() -> None:
+    """The child's side of `call`: one piece of work from standard input, its answer or its error to standard output."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever a library prints must not get between the pickled bytes
+    dsn, wait_seconds, work, arguments = pickle.load(sys.stdin.buffer)  # noqa: S301 -- from our own parent
+    try:
+        with open_client(dsn, wait_seconds=wait_seconds, who="tick") as client:
+            outcome = (work(client, *arguments), None)
+    except Exception as error:  # noqa: BLE001 -- it is raised again by the parent
+        outcome = (None, _picklable(error))
+    pickle.dump(outcome, answers)
+    answers.close()
+
+
+def _picklable(error: Exception) -> Exception:
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301 -- our own bytes
+    except Exception:  # noqa: BLE001 -- some exceptions do not survive; their words must
+        return EngineError(f"{type(error).__name__}: {error}")
+    return error
+
+
+def _is_held(dsn: Dsn) -> bool:
+    return os.path.realpath(dsn.path) in _held
+
+
+def _hold(dsn: Dsn, wait_seconds: float, who: str) -> None:
+    """Make this process the holder of the embedded engine, until it ends."""
+    path = os.path.realpath(dsn.path)
+    with _held_guard:
+        if path in _held:
+            return
+        Path(path).mkdir(parents=True, exist_ok=True)
+        lock = FileLock(f"{path}.lock")
+        holder = Path(f"{path}.holder")
+        try:
+            lock.acquire(timeout=wait_seconds, poll_interval=0.1)
+        except Timeout:
+            raise EngineError(
+                f"the embedded engine in {path} is in use by {_holder_in_words(holder)}; waited {wait_seconds:.0f} s. "
+                "It serves one process at a time: wait for that one, raise WEB_ANALYTICS_ENGINE_WAIT_SECONDS, "
+                "or let CLICKHOUSE_DSN name a ClickHouse server"
+            ) from None
+        try:
+            keeper = _connect(dsn, database=None)
+        except EngineError:
+            lock.release()
+            raise
+        holder.write_text(json.dumps({"pid": os.getpid(), "who": who, "since": time.strftime("%H:%M:%S UTC", time.gmtime())}))
+        _held[path] = (lock, keeper)
+        atexit.register(_let_go, path)
+
+
+def _let_go(path: str) -> None:
+    lock, keeper = _held.pop(path)
+    keeper.close()
+    lock.release()
+
+
+def _holder_in_words(holder: Path) -> str:
+    try:
+        facts = json.loads(holder.read_text())
+    except (OSError, ValueError):
+        return "another process"
+    return f"process {facts['pid']} ({facts['who'] or 'unnamed'}, since {facts['since']})"
+
+
+def _connect(dsn: Dsn, database: str | None) -> Client:
+    try:
+        if dsn.is_embedded:
+            return clickhouse_connect.get_client(interface="chdb", path=dsn.path, database=database)
+        return clickhouse_connect.get_client(
+            interface="https" if dsn.scheme == "clickhouses" else "http",
+            host=dsn.host,
+            port=dsn.port,
+            username=dsn.user,
+            password=dsn.password,
+            connect_timeout=CONNECT_SECONDS,
+            # A build may work for minutes before the first byte of its answer.
+            send_receive_timeout=3600,
+            # Sessions refuse a second query at a time; nothing here needs their state.
+            autogenerate_session_id=False,
+        )
+    except ClickHouseError as error:
+        raise EngineError(_why_not(dsn, error)) from None
+
+
+def _why_not(dsn: Dsn, error: ClickHouseError) -> str:
+    if error_code(error) in (AUTHENTICATION_FAILED, ACCESS_DENIED):
+        return f"ClickHouse at {dsn} refused the user {dsn.user!r} or its password: correct CLICKHOUSE_DSN"
+    if dsn.is_embedded:
+        return f"the embedded engine cannot open {dsn}: {str(error)[:500]}"
+    reason = str(error).replace(dsn.password, "[hidden]") if dsn.password else str(error)
+    return (
+        f"no ClickHouse answers at {dsn}: check the host and port in CLICKHOUSE_DSN (the HTTP port, 8123 by "
+        f"default) and that the server runs. The driver says: {reason[:300]}"
+    )
+
+
+def _use_database(client: Client, dsn: Dsn) -> None:
+    """Make the DSN's database the client's own, once it is known to exist: the driver would not ask before."""
+    known = client.command("EXISTS DATABASE " + dsn.database)
+    if not int(str(known)):
+        raise EngineError(
+            f"the database {dsn.database!r} does not exist at {dsn}: correct CLICKHOUSE_DSN, "
+            "or create it with `dagster job execute -j apply_schema_job`"
+        )
+    if dsn.is_embedded:
+        client.command(f"USE {dsn.database}")
+    client.database = dsn.database
+
+
+if __name__ == "__main__":
+    # Under its real name, so that what is pickled here is what the parent knows.
+    from dags.engine import _serve as serve
+
+    serve()

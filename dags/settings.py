@@ -1,0 +1,139 @@
+"""The environment, read once into one frozen, validated object.
+
+A bad value is refused before anything is touched, with the variable's name, its value and what is allowed; every
+bad value at once, because a deployment that learns of its mistakes one at a time is redeployed as often. Secrets are
+in `CLICKHOUSE_DSN` alone, and `Dsn` keeps them out of every text.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
+
+from dags.dsn import Dsn
+from dags.errors import SettingsError, UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# Our own corner of a prefix that other systems use too: a name below it that we do not know is a typing error.
+OWN_PREFIX = "WEB_ANALYTICS_BACKFILL_"
+
+DEFAULT_DSN = f"chdb://{Path(__file__).resolve().parent.parent / '.clickhouse'}"
+
+TEAM_SOURCES = ("environment", "table", "top_pageviews")
+
+
+def _names(value: object) -> tuple[str, ...]:
+    names = tuple(part.strip() for part in str(value).split(",") if part.strip())
+    if not names or set(names) - set(TEAM_SOURCES) or len(set(names)) < len(names):
+        raise PydanticCustomError("names", "unknown, repeated or no source")
+    return names
+
+
+def _team_ids(value: object) -> tuple[int, ...]:
+    parts = [part.strip() for part in str(value).split(",") if part.strip()]
+    if not all(part.isascii() and part.isdigit() and 0 < int(part) < 2**64 for part in parts):
+        raise PydanticCustomError("ids", "not all are team ids")
+    return tuple(sorted({int(part) for part in parts}))
+
+
+def _dsn(value: object) -> Dsn:
+    try:
+        return Dsn.parse(str(value))
+    except UserError as error:
+        raise PydanticCustomError("dsn", "{reason}", {"reason": str(error)}) from None
+
+
+def whole(default: int | None, lowest: int, highest: int, unit: str) -> Any:  # noqa: ANN401 -- pydantic's own type
+    """A field for a whole number; its description is what the error says is allowed."""
+    return Field(
+        default=default,
+        ge=lowest,
+        le=highest,
+        description=f"give a whole number of {unit} from {lowest} to {highest:,}",
+    )
+
+
+class Settings(BaseModel):
+    """Every setting; the field's name in capitals is the variable's, with the prefix ``WEB_ANALYTICS_``."""
+
+    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
+
+    clickhouse_dsn: Annotated[Dsn, BeforeValidator(_dsn)] = Field(default=DEFAULT_DSN, validate_default=True)
+    backfill_lookback_days: int = whole(30, 1, 3650, "days")
+    backfill_max_partitions_per_run: int = whole(7, 1, 366, "days")
+    backfill_min_missing_partitions: int = whole(3, 1, 10_000, "partitions")
+    backfill_max_days_per_day: int = whole(28, 1, 3650, "days")
+    backfill_settle_hours: int = whole(1, 0, 72, "hours")
+    backfill_max_gap_age_hours: int | None = whole(None, 1, 87_600, "hours")
+    team_sources: Annotated[tuple[str, ...], BeforeValidator(_names)] = Field(
+        default=("environment", "table"),
+        description=f"give one or more of {', '.join(TEAM_SOURCES)}, separated by commas, each once",
+    )
+    enabled_team_ids: Annotated[tuple[int, ...], BeforeValidator(_team_ids)] = Field(
+        default=(), description="give team ids, whole numbers above 0, separated by commas"
+    )
+    top_teams_limit: int = whole(30, 1, 100_000, "teams")
+    top_teams_days: int = whole(30, 1, 3650, "days")
+    engine_wait_seconds: int = whole(600, 1, 86_400, "seconds")
+    build_batch_events: int = whole(2_000_000, 10_000, 1_000_000_000, "events")
+    build_max_memory_bytes: int = whole(8_000_000_000, 100_000_000, 10**13, "bytes")
+
+    @property
+    def settle(self) -> timedelta:
+        return timedelta(hours=self.backfill_settle_hours)
+
+    @property
+    def max_gap_age(self) -> timedelta | None:
+        hours = self.backfill_max_gap_age_hours
+        return None if hours is None else timedelta(hours=hours)
+
+
+def variable(field: str) -> str:
+    """The environment variable of a field of `Settings`."""
+    return field.upper() if field == "clickhouse_dsn" else f"WEB_ANALYTICS_{field.upper()}"
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """Settings from environment variables; an empty variable counts as unset, as shells and compose files have it.
+
+    Raises:
+        SettingsError: one line for each value that is not usable, and for each name below `OWN_PREFIX` that is no
+            setting (a misspelt limit would otherwise be ignored in silence).
+    """
+    field_by_variable = {variable(field): field for field in Settings.model_fields}
+    given = {name: value for name, value in environment.items() if value.strip()}
+    problems = []
+    for name in sorted(given):
+        if name.startswith(OWN_PREFIX) and name not in field_by_variable:
+            close = difflib.get_close_matches(name, field_by_variable, n=1)
+            hint = f"did you mean {close[0]}?" if close else "the README lists the settings"
+            problems.append(f"{name} is no setting: {hint}")
+    values = {field: given[name] for name, field in field_by_variable.items() if name in given}
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as error:
+        for problem in error.errors():
+            field = str(problem["loc"][0])
+            if field == "clickhouse_dsn":  # its message never shows the password, its value would
+                problems.append(f"{variable(field)}: {problem['msg']}")
+            else:
+                allowed = Settings.model_fields[field].description
+                problems.append(f"{variable(field)} is {problem['input']!r}: {allowed}")
+    if problems:
+        raise SettingsError("\n".join(problems))
+    return settings
+
+
+@cache
+def current_settings() -> Settings:
+    """The settings of this process. Read once: a run must not change its mind half-way."""
+    return read_settings(os.environ)

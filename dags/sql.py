@@ -1,0 +1,109 @@
+"""Loads a statement from its file, and refuses to run it with parameters it does not have.
+
+A statement is one ``.sql`` file. Values are bound by the server (``{day:Date}``). What the server cannot bind, a
+table in ``REPLACE PARTITION … FROM`` for one, is a ``$name`` in the text; code alone fills it, and only with plain
+identifiers. The server accepts an unknown parameter in silence and a missing one is its own late error, so both are
+checked here.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from string import Template
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from clickhouse_connect.driver.client import Client
+    from clickhouse_connect.driver.query import QueryResult
+
+_PARAMETER = re.compile(r"\{(\w+):[^{}]+\}")
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a statement cost: how often it ran, rows and bytes it read, and seconds of waiting.
+
+    The embedded engine and a server both report rows and bytes read with the answer.
+    """
+
+    queries: int = 0
+    rows_read: int = 0
+    bytes_read: int = 0
+    seconds: float = 0.0
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(
+            self.queries + other.queries,
+            self.rows_read + other.rows_read,
+            self.bytes_read + other.bytes_read,
+            self.seconds + other.seconds,
+        )
+
+    def __str__(self) -> str:
+        return f"{self.queries} queries, {self.rows_read:,} rows read, {self.seconds:.2f} s"
+
+
+@cache
+def _text(package: str, name: str) -> str:
+    return files(package).joinpath(f"{name}.sql").read_text(encoding="utf-8")
+
+
+class Sql:
+    """Statements of one package, run on one client; keeps count of what they cost in `cost`."""
+
+    def __init__(self, package: str, client: Client) -> None:
+        self._package = package
+        self._client = client
+        self.cost = Cost()
+
+    def rows(self, name: str, /, parameters: Mapping[str, Any] | None = None, **identifiers: str) -> Sequence[Any]:
+        """The rows of a query, as tuples."""
+        result: QueryResult = self._run(self._client.query, name, parameters, identifiers)
+        return result.result_rows
+
+    def command(self, name: str, /, parameters: Mapping[str, Any] | None = None, **identifiers: str) -> None:
+        """Run a statement that answers nothing."""
+        self._run(self._client.command, name, parameters, identifiers)
+
+    def _run(
+        self,
+        run: Callable[..., Any],
+        name: str,
+        parameters: Mapping[str, Any] | None,
+        identifiers: Mapping[str, str],
+    ) -> Any:  # noqa: ANN401 -- the driver answers with one of three types
+        text = statement(self._package, name, identifiers)
+        bound = dict(parameters or {})
+        expected = set(_PARAMETER.findall(text))
+        if expected != set(bound):
+            raise ValueError(f"{name}.sql binds {sorted(expected)}, but got {sorted(bound)}")
+        started = time.monotonic()
+        answer = run(text, parameters=bound)
+        summary = getattr(answer, "summary", None) or {}
+        self.cost += Cost(
+            1,
+            int(summary.get("read_rows", 0)),
+            int(summary.get("read_bytes", 0)),
+            time.monotonic() - started,
+        )
+        return answer
+
+
+def statement(package: str, name: str, identifiers: Mapping[str, str]) -> str:
+    """The text of ``name.sql`` with its ``$identifiers`` filled in.
+
+    Raises:
+        ValueError: an identifier is not a plain name; it would be SQL of somebody else's.
+        KeyError: the text has a ``$name`` that nobody filled.
+    """
+    for key, value in identifiers.items():
+        if not _IDENTIFIER.fullmatch(value):
+            raise ValueError(f"{key} is {value!r}: identifiers are letters, digits and _, not starting with a digit")
+    return Template(_text(package, name)).substitute(identifiers)
