@@ -58,9 +58,10 @@ def _text(package: str, name: str) -> str:
 class Sql:
     """Statements of one package, run on one client; keeps count of what they cost in `cost`."""
 
-    def __init__(self, package: str, client: Client) -> None:
+    def __init__(self, package: str, client: Client, settings: Mapping[str, Any] | None = None) -> None:
         self._package = package
         self._client = client
+        self._settings = dict(settings or {})
         self.cost = Cost()
 
     def rows(self, name: str, /, parameters: Mapping[str, Any] | None = None, **identifiers: str) -> Sequence[Any]:
@@ -72,6 +73,10 @@ class Sql:
         """Run a statement that answers nothing."""
         self._run(self._client.command, name, parameters, identifiers)
 
+    def parameters(self, name: str) -> frozenset[str]:
+        """The names of the values that ``name.sql`` binds."""
+        return frozenset(_PARAMETER.findall(_text(self._package, name)))
+
     def _run(
         self,
         run: Callable[..., Any],
@@ -81,11 +86,11 @@ class Sql:
     ) -> Any:  # noqa: ANN401 -- the driver answers with one of three types
         text = statement(self._package, name, identifiers)
         bound = dict(parameters or {})
-        expected = set(_PARAMETER.findall(text))
-        if expected != set(bound):
+        expected = self.parameters(name)
+        if expected != bound.keys():
             raise ValueError(f"{name}.sql binds {sorted(expected)}, but got {sorted(bound)}")
         started = time.monotonic()
-        answer = run(text, parameters=bound)
+        answer = run(text, parameters=bound, settings=self._settings)
         summary = getattr(answer, "summary", None) or {}
         self.cost += Cost(
             1,

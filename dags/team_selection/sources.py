@@ -1,0 +1,85 @@
+"""Where enabled teams come from. A source that cannot be read is an error that names it, never a shorter list."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from dags.errors import UserError
+from dags.sql import Sql
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import date
+
+    from clickhouse_connect.driver.client import Client
+
+    from dags.settings import Settings
+
+    TeamSource = Callable[[Client, Settings, date], tuple[int, ...]]
+
+_PACKAGE = "dags.team_selection"
+
+
+class TeamSourceError(UserError):
+    """A configured source could not be read, so the list of teams is unknown."""
+
+
+def _environment(_client: Client, settings: Settings, _today: date) -> tuple[int, ...]:
+    return settings.enabled_team_ids
+
+
+def _table(client: Client, _settings: Settings, _today: date) -> tuple[int, ...]:
+    return tuple(team for (team,) in Sql(_PACKAGE, client).rows("source_table"))
+
+
+def _top_pageviews(client: Client, settings: Settings, today: date) -> tuple[int, ...]:
+    rows = Sql(_PACKAGE, client).rows(
+        "source_top_pageviews",
+        {
+            "start": today - timedelta(days=settings.top_teams_days),
+            "end": today,
+            "limit": settings.top_teams_limit,
+        },
+    )
+    return tuple(team for (team,) in rows)
+
+
+# A new source is a function and its name here and in settings.TEAM_SOURCES.
+SOURCES: Mapping[str, TeamSource] = {
+    "environment": _environment,
+    "table": _table,
+    "top_pageviews": _top_pageviews,
+}
+
+
+def get_team_ids_from_sources(client: Client, settings: Settings, today: date) -> list[int]:
+    """The enabled teams: everyone whom at least one configured source names, in order.
+
+    Raises:
+        TeamSourceError: as `team_ids_by_source`.
+    """
+    return sorted({team for teams in team_ids_by_source(client, settings, today).values() for team in teams})
+
+
+def team_ids_by_source(client: Client, settings: Settings, today: date) -> dict[str, tuple[int, ...]]:
+    """The teams that each configured source names, kept apart so that the asset can say where a team comes from.
+
+    Raises:
+        TeamSourceError: a source could not be read, or named a team 0, which no team can be.
+    """
+    teams_by_source = {}
+    for name in settings.team_sources:
+        try:
+            teams = SOURCES[name](client, settings, today)
+        except ClickHouseError as error:
+            raise TeamSourceError(
+                f"the team source {name!r} could not be read, so which teams are enabled is unknown and the last "
+                f"list stays: {str(error)[:500]}. Put it right, or leave {name!r} out of WEB_ANALYTICS_TEAM_SOURCES"
+            ) from error
+        if 0 in teams:
+            raise TeamSourceError(f"the team source {name!r} names the team 0: team ids are whole numbers above 0")
+        teams_by_source[name] = teams
+    return teams_by_source

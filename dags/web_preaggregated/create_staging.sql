@@ -1,0 +1,2 @@
+-- A table like the target, projections included: parts move between the two by hard links.
+CREATE TABLE $staging AS $target
