@@ -1,0 +1,1 @@
+"""Tests of what turns web traffic into rows of ``events``."""
