@@ -22,6 +22,9 @@ MAX_SESSION = timedelta(hours=24)
 
 ONE_DAY = timedelta(days=1)
 
+# Ten years: beyond it a look-back is a typing error.
+MAX_LOOKBACK_DAYS = 3650
+
 
 @dataclass(frozen=True, order=True)
 class DayRange:

@@ -68,7 +68,7 @@ def open_client(dsn: Dsn, *, wait_seconds: float, create_database: bool = False,
         _hold(dsn, wait_seconds, who)
     client = None
     try:
-        client = _connect(dsn, database=None)
+        client = _connect(dsn)
         if create_database:
             client.command(f"CREATE DATABASE IF NOT EXISTS {dsn.database}")
         _use_database(client, dsn)
@@ -80,8 +80,8 @@ def open_client(dsn: Dsn, *, wait_seconds: float, create_database: bool = False,
             client.close()
 
 
-def call(dsn: Dsn, work: Callable[..., Answer], *arguments: object, wait_seconds: float, limit_seconds: float) -> Answer:
-    """``work(client, *arguments)`` from a process that must not keep the embedded engine open.
+def call(dsn: Dsn, work: Callable[[Client], Answer], *, wait_seconds: float, limit_seconds: float) -> Answer:
+    """``work(client)`` from a process that must not keep the embedded engine open.
 
     On a server, or when this process holds the engine anyway, it is a plain call. Otherwise a child does it, and is
     killed after ``limit_seconds``: a tick that hangs would hold up every other one.
@@ -92,11 +92,11 @@ def call(dsn: Dsn, work: Callable[..., Answer], *arguments: object, wait_seconds
     """
     if not dsn.is_embedded or _is_held(dsn):
         with open_client(dsn, wait_seconds=wait_seconds, who="tick") as client:
-            return work(client, *arguments)
+            return work(client)
     try:
         child = subprocess.run(  # noqa: S603 -- our own interpreter and module
             [sys.executable, "-m", "dags.engine"],
-            input=pickle.dumps((dsn, wait_seconds, work, arguments)),
+            input=pickle.dumps((dsn, wait_seconds, work)),
             capture_output=True,
             timeout=limit_seconds,
             check=False,
@@ -120,10 +120,10 @@ def _serve() -> None:
     """The child's side of `call`: one piece of work from standard input, its answer or its error to standard output."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints must not get between the pickled bytes
-    dsn, wait_seconds, work, arguments = pickle.load(sys.stdin.buffer)  # noqa: S301 -- from our own parent
+    dsn, wait_seconds, work = pickle.load(sys.stdin.buffer)  # noqa: S301 -- from our own parent
     try:
         with open_client(dsn, wait_seconds=wait_seconds, who="tick") as client:
-            outcome = (work(client, *arguments), None)
+            outcome: tuple[Any, Exception | None] = (work(client), None)
     except Exception as error:  # noqa: BLE001 -- it is raised again by the parent
         outcome = (None, _picklable(error))
     pickle.dump(outcome, answers)
@@ -160,7 +160,7 @@ def _hold(dsn: Dsn, wait_seconds: float, who: str) -> None:
                 "or let CLICKHOUSE_DSN name a ClickHouse server"
             ) from None
         try:
-            keeper = _connect(dsn, database=None)
+            keeper = _connect(dsn)
         except EngineError:
             lock.release()
             raise
@@ -183,10 +183,10 @@ def _holder_in_words(holder: Path) -> str:
     return f"process {facts['pid']} ({facts['who'] or 'unnamed'}, since {facts['since']})"
 
 
-def _connect(dsn: Dsn, database: str | None) -> Client:
+def _connect(dsn: Dsn) -> Client:
     try:
         if dsn.is_embedded:
-            return clickhouse_connect.get_client(interface="chdb", path=dsn.path, database=database)
+            return clickhouse_connect.get_client(interface="chdb", path=dsn.path, tz_mode="aware")
         return clickhouse_connect.get_client(
             interface="https" if dsn.scheme == "clickhouses" else "http",
             host=dsn.host,
@@ -198,6 +198,9 @@ def _connect(dsn: Dsn, database: str | None) -> Client:
             send_receive_timeout=3600,
             # Sessions refuse a second query at a time; nothing here needs their state.
             autogenerate_session_id=False,
+            # Thousands of team ids are bound as one value: too long for an address.
+            form_encode_query_params=True,
+            tz_mode="aware",
         )
     except ClickHouseError as error:
         raise EngineError(_why_not(dsn, error)) from None

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
+from dags.days import MAX_LOOKBACK_DAYS
 from dags.dsn import Dsn
 from dags.errors import SettingsError, UserError
 
@@ -68,7 +69,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
 
     clickhouse_dsn: Annotated[Dsn, BeforeValidator(_dsn)] = Field(default=DEFAULT_DSN, validate_default=True)
-    backfill_lookback_days: int = whole(30, 1, 3650, "days")
+    backfill_lookback_days: int = whole(30, 1, MAX_LOOKBACK_DAYS, "days")
     backfill_max_partitions_per_run: int = whole(7, 1, 366, "days")
     backfill_min_missing_partitions: int = whole(3, 1, 10_000, "partitions")
     backfill_max_days_per_day: int = whole(28, 1, 3650, "days")
@@ -82,7 +83,7 @@ class Settings(BaseModel):
         default=(), description="give team ids, whole numbers above 0, separated by commas"
     )
     top_teams_limit: int = whole(30, 1, 100_000, "teams")
-    top_teams_days: int = whole(30, 1, 3650, "days")
+    top_teams_days: int = whole(30, 1, MAX_LOOKBACK_DAYS, "days")
     engine_wait_seconds: int = whole(600, 1, 86_400, "seconds")
     build_batch_events: int = whole(2_000_000, 10_000, 1_000_000_000, "events")
     build_max_memory_bytes: int = whole(8_000_000_000, 100_000_000, 10**13, "bytes")

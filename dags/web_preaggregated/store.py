@@ -34,6 +34,9 @@ STAGING_PREFIX = "web_pre_aggregated_staging_"
 # A staging table older than this belongs to a run that is dead: runs end after six hours (their max_runtime).
 LEFTOVER_SECONDS = 24 * 3600
 
+# Stands in the ledger for every team of a day whose build failed; no team has this id.
+ALL_TEAMS = 0
+
 # An error as long as this says what is wrong; ClickHouse appends stack traces to some.
 ERROR_CHARACTERS = 1000
 
@@ -213,38 +216,40 @@ class DayBuild:
         after: Mapping[int, Measure],
         fingerprints: Mapping[int, Fingerprint],
     ) -> None:
-        finished = utc_now()
-        self._append(
-            self._ledger_row(
-                table, team, outcome, fingerprints.get(team, Fingerprint()), after.get(team, Measure()), finished
-            )
-            for team, outcome in sorted(plan.outcome_by_team.items())
+        append_to_ledger(
+            self.client,
+            [
+                self._ledger_row(table, team, outcome, fingerprints.get(team), after.get(team))
+                for team, outcome in sorted(plan.outcome_by_team.items())
+            ],
         )
 
     def _record_failure(self, error: str) -> None:
-        finished = utc_now()
-        self._append(
-            self._ledger_row(table, 0, Outcome.FAILED, Fingerprint(), Measure(), finished, error)
-            for table in self.tables
-        )
+        rows = [self._ledger_row(table, ALL_TEAMS, Outcome.FAILED, error=error) for table in self.tables]
+        append_to_ledger(self.client, rows)
 
     def _ledger_row(
         self,
         table: str,
         team: int,
         outcome: Outcome,
-        source: Fingerprint,
-        measure: Measure,
-        finished: datetime,
+        source: Fingerprint | None = None,
+        measure: Measure | None = None,
+        *,
         error: str = "",
     ) -> list[object]:
-        return [
-            table, self.day, team, self.run_id, LOGIC_VERSION, str(outcome), source.events, source.qualifying,
-            source.newest, measure.sessions, measure.pageviews, error[:ERROR_CHARACTERS], self._started, finished,
-        ]  # fmt: skip
-
-    def _append(self, rows: object) -> None:
-        append_to_ledger(self.client, list(rows))
+        return ledger_row(
+            table,
+            self.day,
+            team,
+            outcome,
+            source or Fingerprint(),
+            measure or Measure(),
+            run_id=self.run_id,
+            error=error,
+            started=self._started,
+            finished=utc_now(),
+        )
 
     def _staging(self, stack: ExitStack, kind: str, like: str) -> str:
         name = self._name(stack, kind)
@@ -268,8 +273,28 @@ class DayBuild:
             self._drop(name)
 
 
+def ledger_row(
+    table: str,
+    day: date,
+    team: int,
+    outcome: Outcome,
+    source: Fingerprint,
+    measure: Measure,
+    *,
+    run_id: str,
+    started: datetime,
+    finished: datetime,
+    error: str = "",
+) -> list[object]:
+    """One build record, in the order of `_LEDGER_COLUMNS`."""
+    return [
+        table, day, team, run_id, LOGIC_VERSION, str(outcome), source.events, source.qualifying, source.newest,
+        measure.sessions, measure.pageviews, error[:ERROR_CHARACTERS], started, finished,
+    ]  # fmt: skip
+
+
 def append_to_ledger(client: Client, rows: list[list[object]]) -> None:
-    """Append build records, whole rows in the ledger's order; nothing is ever changed there."""
+    """Append build records; nothing is ever changed there."""
     if rows:
         client.insert("web_pre_aggregated_builds", rows, column_names=list(_LEDGER_COLUMNS))
 

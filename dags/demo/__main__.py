@@ -1,0 +1,162 @@
+"""``make demo``: the main job from end to end on the embedded engine, with generated traffic or your access logs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dagster import DagsterInstance
+
+from dags.clock import utc_now
+from dags.days import calendar, spoken
+from dags.demo.loop import Loop, break_it, enable, forget_demo_runs
+from dags.demo.outage import outage
+from dags.engine import open_client
+from dags.errors import UserError
+from dags.schema.apply import apply_schema
+from dags.settings import current_settings
+from dags.traffic.generate import Traffic, sites
+from dags.traffic.load import find_logs, load_access_logs, load_generated
+from dags.web_preaggregated.tables import STATS
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from clickhouse_connect.driver.client import Client
+
+    from dags.settings import Settings
+    from dags.traffic.report import LoadReport
+
+SEED = 20240101
+TEAMS, EVENTS_PER_DAY, DAYS = 12, 15_000, 15
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--logs", help="an access log (Common or Combined Log Format, plain or gzip), or a glob")
+    logs = arguments.parse_args().logs
+    try:
+        sys.exit(demo(logs))
+    except UserError as error:
+        sys.exit(f"\n{error}")
+
+
+def demo(logs: str | None) -> int:
+    """Run the loop; answers with the process's exit code: 0 when the last report says complete."""
+    began, settings, now = time.monotonic(), current_settings(), utc_now()
+    if not settings.clickhouse_dsn.is_embedded:
+        raise UserError(
+            f"CLICKHOUSE_DSN names {settings.clickhouse_dsn}: the demo empties its tables and runs on the embedded "
+            "engine only. Unset CLICKHOUSE_DSN for it"
+        )
+    if logs:
+        find_logs([logs])  # refuse before anything is touched
+    today = now.date()
+    dsn = settings.clickhouse_dsn
+    step("1", f"an empty schema on the embedded engine, {dsn}")
+    with open_client(dsn, wait_seconds=5, create_database=True, who="make demo") as client:
+        _start_over(client, Path(f"{dsn.path}.demo"))
+        step("2", "traffic")
+        reports = _load(client, logs, today)
+        days_by_team = {report.team_id: set(report.events_by_day) for report in reports}
+        enable(client, days_by_team.keys())
+        with DagsterInstance.get() as instance:
+            return _close_the_loop(client, Loop(instance), settings, days_by_team, began)
+
+
+def _close_the_loop(
+    client: Client, loop: Loop, settings: Settings, days_by_team: dict[int, set[date]], began: float
+) -> int:
+    forget_demo_runs(loop.instance)
+    window = calendar(utc_now(), lookback_days=settings.backfill_lookback_days, settle=settings.settle).window
+    judged = {team: {day for day in days if day in window} for team, days in days_by_team.items()}
+    days = {day for own in judged.values() for day in own}
+    if not days:
+        raise UserError(f"no page view lies in the days that are judged, {window}: nothing can be shown with this log")
+    plan = outage(judged)
+    step("3", f"the list of teams, and the build of {len(days) - 1} days through web_pre_aggregate_job")
+    loop.run("web_analytics_team_selection_job")
+    loop.build(days - {plan.never_built}, _progress)
+    step("4", "three outages")
+    break_it(client, plan)
+    for words in plan.words(STATS.name):
+        print(f"    {words}")
+    step("5", "check_missing_data_job says\n")
+    before = loop.missing_data()
+    step("6", "the sensor's tick")
+    ticks, rebuilt = 0, []
+    while True:
+        tick = loop.tick()
+        ticks += 1
+        if not tick.requests:
+            print(f"    tick {ticks} skips: {tick.skip_message}")
+            break
+        print(f"    tick {ticks} asks for {len(tick.requests)} runs")
+        loop.carry_out(tick.requests, _progress)
+        rebuilt += [request.partition_key for request in tick.requests]
+    step("7", "check_missing_data_job says\n")
+    after = loop.missing_data()
+    is_complete = after["wrong_units"] == 0 and not after["unknown"]
+    print(
+        f"\n{'Complete' if is_complete else 'NOT COMPLETE'}. {before['wrong_units']} (table, team, day) were missing; "
+        f"the sensor asked for {len(rebuilt)} days\n({spoken_keys(rebuilt)}), which were rebuilt, nothing twice, "
+        f"in {time.monotonic() - began:.0f} s.\n"
+        "\nLook at it in the UI:      make dev, then http://localhost:3000\n"
+        "Ask again in a terminal:   source .venv/bin/activate && dagster job execute -j check_missing_data_job\n"
+    )
+    return 0 if is_complete else 1
+
+
+def spoken_keys(keys: list[str | None]) -> str:
+    """Partition keys as ranges of days."""
+    from datetime import date  # noqa: PLC0415
+
+    return spoken(date.fromisoformat(key) for key in keys if key)
+
+
+def _start_over(client: Client, marker: Path) -> None:
+    """Empty the tables that an earlier demo filled; refuse to touch anybody else's."""
+    apply_schema(client)
+    events = client.query("SELECT count() FROM events").result_rows[0][0]
+    if events and not marker.exists():
+        raise UserError(
+            f"the embedded engine holds {events:,} events that no demo loaded, and the demo would remove them: "
+            f"give it a directory of its own, CLICKHOUSE_DSN=chdb:///some/new/directory make demo"
+        )
+    for (table,) in client.query("SHOW TABLES").result_rows:
+        if not table.endswith(("_dict", "_schema_version")):
+            client.command(f"TRUNCATE TABLE {table} SYNC")
+    marker.write_text("The data beside this file was loaded by `make demo`, which may remove it again.\n")
+
+
+def _load(client: Client, logs: str | None, today: date) -> list[LoadReport]:
+    if logs:
+        reports = load_access_logs(client, logs, today, progress=_progress)
+        for report in reports:
+            print(report.text())
+        return reports
+    first = calendar(utc_now(), lookback_days=DAYS, settle=current_settings().settle).window.start
+    traffic = Traffic(sites(TEAMS, EVENTS_PER_DAY), first, today, SEED)
+    print(f"    generated, not real: {TEAMS} teams, seed {SEED}; LOGS=<access log or glob> takes your own")
+    reports = load_generated(client, traffic, progress=_progress)
+    print(f"    {sum(report.events for report in reports):,} events of {len(reports)} teams, {first} … yesterday")
+    return reports
+
+
+def step(number: str, what: str) -> None:
+    print(f"\n[{number}] {what}", flush=True)
+
+
+def _progress(what: str) -> None:
+    """One line that is overwritten in a terminal, and kept in a file."""
+    if sys.stdout.isatty():
+        print(f"\r\033[K    {what}", end="\n" if "rebuilt" in what else "", flush=True)
+    else:
+        print(f"    {what}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""The loop itself, on any engine and instance: build, break, report, tick, rebuild, report. The demo and a test run it.
+
+Everything goes through what is served: the jobs, and the sensor's own tick. Runs happen in this process, because a
+queued run takes seconds to start.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from dagster import AssetKey, DagsterInstance, SensorDefinition, build_sensor_context
+
+from dags.definitions import defs
+from dags.runs import TAG_PREFIX
+from dags.web_preaggregated.tables import STATS, WATCHED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping
+    from datetime import date
+
+    from clickhouse_connect.driver.client import Client
+    from dagster import ExecuteInProcessResult, RunRequest
+
+    from dags.demo.outage import Outage
+
+Say = "Callable[[str], None]"
+
+# Dagster's own log of a run is hundreds of lines; errors are shown all the same.
+_QUIET = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
+
+DEMO_TAG = f"{TAG_PREFIX}demo"
+
+
+@dataclass(frozen=True)
+class Tick:
+    """What the sensor's tick asked for, or why it asked for nothing."""
+
+    requests: tuple[RunRequest, ...]
+    skip_message: str
+
+
+@dataclass(frozen=True)
+class Loop:
+    """The loop's steps, each one call."""
+
+    instance: DagsterInstance
+
+    def run(self, job_name: str, **options: Any) -> ExecuteInProcessResult:  # noqa: ANN401 -- Dagster's own options
+        """Run a job here, to its end."""
+        tags = {DEMO_TAG: "true", **options.pop("tags", {})}
+        job = defs.resolve_job_def(job_name)
+        return job.execute_in_process(instance=self.instance, run_config=_QUIET, tags=tags, **options)
+
+    def build(self, days: Collection[date], progress: Callable[[str], None]) -> None:
+        """Build days as the daily schedule does."""
+        for number, day in enumerate(sorted(days), start=1):
+            self.run("web_pre_aggregate_job", partition_key=day.isoformat())
+            progress(f"built {day} ({number} of {len(days)})")
+
+    def missing_data(self) -> dict[str, Any]:
+        """The report of ``check_missing_data_job``, which prints itself."""
+        report: dict[str, Any] = self.run("check_missing_data_job").output_for_node("check_missing_data")
+        return report
+
+    def tick(self) -> Tick:
+        """One tick of the real sensor."""
+        sensor = defs.resolve_sensor_def("web_analytics_backfill_sensor")
+        return tick(sensor, self.instance)
+
+    def carry_out(self, requests: Iterable[RunRequest], progress: Callable[[str], None]) -> None:
+        """Make the runs that a tick asked for."""
+        for request in requests:
+            self.run(
+                "web_pre_aggregate_job",
+                partition_key=request.partition_key,
+                asset_selection=list(request.asset_selection or []),
+                tags=dict(request.tags),
+            )
+            tables = ", ".join(key.to_user_string() for key in request.asset_selection or [])
+            progress(f"rebuilt {request.partition_key}: {tables} ({request.tags[TAG_PREFIX + 'reasons']})")
+
+
+def tick(sensor: SensorDefinition, instance: DagsterInstance) -> Tick:
+    """Evaluate a sensor as the daemon does, with the location's own resources."""
+    with build_sensor_context(
+        instance=instance, definitions=defs, sensor_name=sensor.name, resources=defs.resources or {}
+    ) as context:
+        evaluated = sensor.evaluate_tick(context)
+    return Tick(tuple(evaluated.run_requests or ()), evaluated.skip_message or "")
+
+
+def break_it(client: Client, plan: Outage) -> None:
+    """Do to the tables what the outage says; what was never built needs no help."""
+    if plan.lost_day:
+        client.command(f"ALTER TABLE {STATS.name} DROP PARTITION {plan.lost_day:%Y%m%d}")
+    for table in WATCHED:
+        for day in plan.team_days:
+            client.command(
+                f"DELETE FROM {table.name} WHERE team_id = {{team:UInt64}} "
+                "AND period_bucket >= toDateTime({day:Date}, 'UTC') AND period_bucket < toDateTime({next:Date}, 'UTC')",
+                parameters={"team": plan.team_id, "day": day, "next": day + timedelta(days=1)},
+            )
+
+
+def forget_demo_runs(instance: DagsterInstance) -> None:
+    """Remove what an earlier demo left on the instance, or its repairs would count as attempts that did not last."""
+    from dagster import RunsFilter  # noqa: PLC0415
+
+    for run in instance.get_runs(RunsFilter(tags={DEMO_TAG: "true"})):
+        instance.delete_run(run.run_id)
+    instance.wipe_assets([AssetKey(key.path) for key in defs.resolve_all_asset_keys()])
+
+
+def enable(client: Client, team_ids: Collection[int]) -> None:
+    """Enable teams by hand, as a person would, for the team source named ``table``."""
+    client.insert("web_analytics_enabled_teams", [[team] for team in team_ids], column_names=["team_id"])
+
+
+def judged_days(days_by_team: Mapping[int, Collection[date]], window: Iterable[date]) -> set[date]:
+    """Days with traffic that detection looks at."""
+    return {day for days in days_by_team.values() for day in days} & set(window)

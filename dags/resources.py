@@ -1,0 +1,59 @@
+"""The ClickHouse that assets, jobs, sensors and schedules use: the engine that `CLICKHOUSE_DSN` names.
+
+Loading the location opens no connection; each run opens one client, and a tick in the long-lived code server gives its
+work to a child when the engine is the embedded one.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+from dagster import ConfigurableResource
+
+from dags.engine import call, open_client
+from dags.settings import current_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from clickhouse_connect.driver.client import Client
+
+Answer = TypeVar("Answer")
+
+# A tick has 60 s. Waiting for the embedded engine and the work together must leave the daemon time to act on it.
+TICK_WAIT_SECONDS = 15
+TICK_SECONDS = 50
+
+
+class ClickHouseResource(ConfigurableResource):  # type: ignore[type-arg]
+    """Opens the configured ClickHouse; has no configuration of its own, so that no secret is in any run's."""
+
+    @contextmanager
+    def client(self, who: str, *, create_database: bool = False) -> Iterator[Client]:
+        """A client for the length of a step. ``who``, a run id, marks its queries and its hold on the engine.
+
+        Raises:
+            EngineError: unreachable, refused, or held by another process for too long.
+        """
+        settings = current_settings()
+        with open_client(
+            settings.clickhouse_dsn,
+            wait_seconds=settings.engine_wait_seconds,
+            create_database=create_database,
+            who=who,
+        ) as opened:
+            yield opened
+
+    def in_tick(self, work: Callable[[Client], Answer]) -> Answer:
+        """``work(client)`` within the time that a tick has; see `dags.engine.call`.
+
+        Raises:
+            EngineError: as `client`, or it took too long.
+        """
+        return call(
+            current_settings().clickhouse_dsn,
+            work,
+            wait_seconds=TICK_WAIT_SECONDS,
+            limit_seconds=TICK_SECONDS,
+        )

@@ -1,0 +1,17 @@
+"""The timetable: what runs when, and why at that hour. All times are UTC, the time zone of days here."""
+
+from __future__ import annotations
+
+TIME_ZONE = "UTC"
+
+# Before the build, which builds for the teams on this list.
+TEAM_SELECTION_CRON = "30 0 * * *"
+
+# An hour after the day's end, when late events have arrived; also builds the day that has just closed.
+DAILY_BUILD_CRON = "0 1 * * *"
+
+# After the daily build, so that what is still wrong is nobody's work in progress.
+COMPREHENSIVE_CHECK_CRON = "0 2 * * *"
+
+# Often enough that a gap is repaired within half a day, seldom enough that a failed build has time to be looked at.
+SENSOR_INTERVAL_SECONDS = 6 * 3600

@@ -1,0 +1,22 @@
+"""The job that creates or migrates the tables."""
+
+from dagster import OpExecutionContext, in_process_executor, job, op
+
+from dags.resources import ClickHouseResource
+from dags.runs import SHORT_RUN
+from dags.schema.apply import apply_schema, migrations
+
+
+@op
+def apply_schema_op(context: OpExecutionContext, clickhouse: ClickHouseResource) -> list[str]:
+    """Apply the numbered files that the database lacks."""
+    with clickhouse.client(context.run_id, create_database=True) as client:
+        applied = [migration.name for migration in apply_schema(client)]
+        print(f"schema version {migrations()[-1].version} in {client.database}; applied: {', '.join(applied) or 'nothing'}")
+    return applied
+
+
+@job(executor_def=in_process_executor, tags=SHORT_RUN)
+def apply_schema_job() -> None:
+    """Create the database and its tables, or bring them to this code's version. Safe to run again at any time."""
+    apply_schema_op()

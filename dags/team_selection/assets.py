@@ -1,0 +1,74 @@
+"""The asset and the schedule of the list of enabled teams."""
+
+from dagster import (
+    AssetExecutionContext,
+    AssetSelection,
+    Config,
+    DefaultScheduleStatus,
+    MaterializeResult,
+    MetadataValue,
+    ScheduleDefinition,
+    asset,
+    define_asset_job,
+    in_process_executor,
+)
+from pydantic import Field
+
+from dags.clock import utc_now
+from dags.resources import ClickHouseResource
+from dags.runs import SHORT_RUN
+from dags.schedules import TEAM_SELECTION_CRON, TIME_ZONE
+from dags.schema.apply import require_schema
+from dags.settings import current_settings
+from dags.team_selection.sources import team_ids_by_source
+from dags.team_selection.store import write_selection
+
+
+class TeamSelectionConfig(Config):
+    """How a person lets an unusual list pass."""
+
+    allow_shrink: bool = Field(
+        default=False, description="Accept a list that loses half of its teams or more at once, or is empty."
+    )
+
+
+@asset(group_name="web_analytics", kinds={"clickhouse"})
+def web_analytics_team_selection(
+    context: AssetExecutionContext, config: TeamSelectionConfig, clickhouse: ClickHouseResource
+) -> MaterializeResult[None]:
+    """The enabled teams, from the configured sources, written to ClickHouse and read back from its dictionary."""
+    settings, now = current_settings(), utc_now()
+    with clickhouse.client(context.run_id) as client:
+        require_schema(client)
+        by_source = team_ids_by_source(client, settings, now.date())
+        teams = {team for named in by_source.values() for team in named}
+        selection = write_selection(client, teams, now, allow_shrink=config.allow_shrink)
+    if not selection.teams:
+        context.log.warning("No team is enabled, so nothing is watched. Sources: %s", ", ".join(by_source))
+    return MaterializeResult(
+        metadata={
+            "teams": len(selection.teams),
+            "status": "watching" if selection.teams else "nothing is watched",
+            "teams_by_source": MetadataValue.json({name: len(named) for name, named in by_source.items()}),
+            "sample": MetadataValue.json(sorted(selection.teams)[:20]),
+            "departed": len(selection.departed),
+        }
+    )
+
+
+web_analytics_team_selection_job = define_asset_job(
+    "web_analytics_team_selection_job",
+    AssetSelection.assets(web_analytics_team_selection),
+    description="Write the list of enabled teams.",
+    executor_def=in_process_executor,
+    tags=SHORT_RUN,
+)
+
+web_analytics_team_selection_schedule = ScheduleDefinition(
+    name="web_analytics_team_selection_schedule",
+    job=web_analytics_team_selection_job,
+    cron_schedule=TEAM_SELECTION_CRON,
+    execution_timezone=TIME_ZONE,
+    default_status=DefaultScheduleStatus.RUNNING,
+    description="Daily, before the build of yesterday, which builds for the teams on this list.",
+)

@@ -1,0 +1,33 @@
+"""The detector as an asset: materialize it to see what is missing. It launches nothing."""
+
+from dagster import AssetExecutionContext, Failure, MaterializeResult, asset
+
+from dags.clock import utc_now
+from dags.resources import ClickHouseResource
+from dags.runs import SHORT_RUN
+from dags.settings import current_settings
+from dags.web_preaggregated_backfill.decision import Trigger
+from dags.web_preaggregated_backfill.evaluation import DETECTOR, evaluate, metadata
+from dags.web_preaggregated_backfill.report import summary_text
+
+
+@asset(
+    key=DETECTOR,
+    group_name="web_analytics_backfill",
+    deps=["web_analytics_team_selection"],
+    kinds={"clickhouse"},
+    op_tags=SHORT_RUN,
+)
+def web_analytics_backfill_detector(
+    context: AssetExecutionContext, clickhouse: ClickHouseResource
+) -> MaterializeResult[None]:
+    """What is missing or wrong, and what the sensor would do about it."""
+    with clickhouse.client(context.run_id) as client:
+        found = evaluate(context.instance, current_settings(), Trigger.MANUAL, utc_now(), lambda work: work(client))
+    context.log.info("%s", summary_text(found.detection, found.decision))
+    if found.is_unknown:
+        raise Failure(
+            f"unknown, not complete: {found.detection.unknown}", metadata=metadata(found), allow_retries=False
+        )
+    return MaterializeResult(metadata=metadata(found))
+

@@ -1,0 +1,320 @@
+"""Decides which days to rebuild now, and says of every other wrong day why not.
+
+Pure: no clock, no database, no Dagster. The sensor, the schedule and the detector share it; only what they act on
+differs.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from datetime import UTC, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from dags.days import ONE_DAY, spoken, start_of
+from dags.web_preaggregated_backfill.rules import Cause, Kind, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import date, datetime
+
+# After a failed attempt at a day: 6 h, 12 h, 24 h … The first is the sensor's own interval, so that the next tick
+# tries again; the last keeps a day that cannot be built from being tried more than once a week.
+FIRST_BACKOFF = timedelta(hours=6)
+LONGEST_BACKOFF = timedelta(days=7)
+
+
+class Trigger(StrEnum):
+    """Who asks."""
+
+    SENSOR = "sensor"
+    SCHEDULE = "schedule"
+    MANUAL = "manual"
+
+
+class RunState(StrEnum):
+    """A run, as far as the decision cares."""
+
+    IN_FLIGHT = "in flight"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run, by any trigger, that covers a day of the watched tables. ``ended_at`` is None while it is in flight."""
+
+    run_id: str
+    day: date
+    tables: frozenset[str]
+    state: RunState
+    created_at: datetime
+    ended_at: datetime | None
+    is_automatic: bool
+
+
+@dataclass(frozen=True)
+class Policy:
+    """The limits, from the settings."""
+
+    min_missing_partitions: int
+    max_days_per_run: int
+    max_days_per_day: int
+    max_gap_age: timedelta | None = None
+
+
+@dataclass(frozen=True)
+class Request:
+    """One day to rebuild, in the tables that are wrong on it."""
+
+    day: date
+    tables: tuple[str, ...]
+    teams: int
+    attempt: int
+    run_key: str
+    reasons: tuple[str, ...]
+
+
+class Why(StrEnum):
+    """Why a wrong day is not rebuilt now."""
+
+    IN_FLIGHT = "in flight"
+    JUST_DONE = "rebuilt after the data was read"
+    BACKING_OFF = "backing off"
+    CAP = "over the cap of this tick"
+    DAILY_CAP = "over the cap of this UTC day"
+    BELOW_MINIMUM = "below the minimum"
+    HELD = "held until a person allows it"
+    NOT_ACTED_ON = "left to the comprehensive check"
+
+
+@dataclass(frozen=True)
+class Deferred:
+    """A wrong day that is not rebuilt now."""
+
+    day: date
+    why: Why
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What to do, and the reasons of all that is not done.
+
+    ``open_days`` is what an opened backfill still owes: it is finished below the minimum too, and is handed to the
+    next decision.
+    """
+
+    trigger: Trigger
+    requests: tuple[Request, ...]
+    deferred: tuple[Deferred, ...]
+    open_days: frozenset[date]
+    missing_partitions: int
+    reasons: tuple[str, ...] = field(default=())
+
+    @property
+    def should_backfill(self) -> bool:
+        return bool(self.requests)
+
+    @property
+    def words(self) -> str:
+        return "; ".join(self.reasons)
+
+
+def acts_on(trigger: Trigger, verdict: Verdict) -> bool:
+    """Whether a trigger repairs this kind of fault: the sensor what is missing, the 02:00 check whatever is wrong.
+
+    A source that shrank is never acted on by itself: it may be expiring, and the table is then the better copy.
+    """
+    if verdict.is_held or not verdict.is_wrong:
+        return False
+    if trigger is Trigger.SENSOR:
+        return verdict.kind is Kind.MISSING
+    return verdict.kind is not Kind.ORPHAN and (verdict.cause is not Cause.SOURCE_SHRANK or verdict.is_inconsistent)
+
+
+def decide(
+    verdicts: Iterable[Verdict],
+    runs: Iterable[Run],
+    policy: Policy,
+    *,
+    trigger: Trigger,
+    open_days: frozenset[date],
+    read_at: datetime,
+    now: datetime,
+) -> Decision:
+    """Choose the days to rebuild now, newest first.
+
+    A day is one request however many teams and tables are wrong on it, so the cap counts days; the minimum counts
+    (table, day) partitions. The minimum opens a backfill; what an open one deferred by a cap, or failed, is finished
+    below the minimum, or else a cap of 7 would strand the eighth day for ever.
+
+    Raises:
+        ValueError: ``now`` or ``read_at`` is naive, or two verdicts name the same unit.
+    """
+    if now.tzinfo is None or read_at.tzinfo is None:
+        raise ValueError(f"now is {now!r} and read_at {read_at!r}: give aware datetimes")
+    wrong = [verdict for verdict in verdicts if verdict.is_wrong]
+    if repeated := [unit for unit, count in Counter(v.unit for v in wrong).items() if count > 1]:
+        raise ValueError(f"{repeated[0]} is judged twice")
+    runs_by_day: dict[date, list[Run]] = defaultdict(list)
+    for run in runs:
+        runs_by_day[run.day].append(run)
+    todo: dict[date, list[Verdict]] = defaultdict(list)
+    for verdict in wrong:
+        if acts_on(trigger, verdict):
+            todo[verdict.unit.day].append(verdict)
+    partitions = {(v.unit.table, v.unit.day) for group in todo.values() for v in group}
+    opens = len(partitions) >= policy.min_missing_partitions
+    aged = frozenset(day for day in todo if _is_aged(day, policy, now))
+    owed = (frozenset(todo) if opens else aged) | (open_days & {v.unit.day for v in wrong})
+    budget = _Budget(policy, runs_by_day, now)
+    requests: list[Request] = []
+    deferred = [Deferred(day, *_not_acted_on(group)) for day, group in _left_alone(wrong, todo).items()]
+    for day in sorted(todo, reverse=True):
+        chosen = _choose(day, todo[day], runs_by_day[day], is_owed=day in owed, budget=budget, read_at=read_at, now=now)
+        if isinstance(chosen, Request):
+            requests.append(chosen)
+        else:
+            deferred.append(chosen)
+    decision = Decision(
+        trigger,
+        tuple(requests),
+        tuple(sorted(deferred, key=lambda d: d.day, reverse=True)),
+        owed,
+        len(partitions),
+    )
+    return _with_reasons(decision, policy, opens=opens)
+
+
+class _Budget:
+    """What is left of both caps."""
+
+    def __init__(self, policy: Policy, runs_by_day: Mapping[date, Sequence[Run]], now: datetime) -> None:
+        today = now.astimezone(UTC).date()
+        launched_today = {
+            (run.run_id, day)
+            for day, runs in runs_by_day.items()
+            for run in runs
+            if run.is_automatic and run.created_at.astimezone(UTC).date() == today
+        }
+        self.tick = policy.max_days_per_run
+        self.today = policy.max_days_per_day - len(launched_today)
+
+    def take(self) -> Why | None:
+        """Take one day's worth, or say which cap is reached."""
+        if self.today <= 0:
+            return Why.DAILY_CAP
+        if self.tick <= 0:
+            return Why.CAP
+        self.tick -= 1
+        self.today -= 1
+        return None
+
+
+def _choose(
+    day: date,
+    verdicts: Sequence[Verdict],
+    runs: Sequence[Run],
+    *,
+    is_owed: bool,
+    budget: _Budget,
+    read_at: datetime,
+    now: datetime,
+) -> Request | Deferred:
+    tables = tuple(sorted({v.unit.table for v in verdicts}))
+    relevant = sorted((r for r in runs if r.tables & set(tables)), key=lambda r: r.created_at)
+    in_flight = [run for run in relevant if run.ended_at is None]
+    if in_flight:
+        return Deferred(day, Why.IN_FLIGHT, f"run {in_flight[-1].run_id[:8]}")
+    ended = sorted(((run.ended_at, run) for run in relevant if run.ended_at is not None), key=lambda pair: pair[0])
+    if ended and ended[-1][0] > read_at:
+        return Deferred(day, Why.JUST_DONE, f"run {ended[-1][1].run_id[:8]}")
+    failed = _failed_attempts([run for _, run in ended], verdicts, now)
+    if failed:
+        due = ended[-1][0] + backoff(len(failed))
+        if now < due:
+            return Deferred(day, Why.BACKING_OFF, f"attempt {len(failed)} failed, next from {due:%Y-%m-%d %H:%M} UTC")
+    if not is_owed:
+        return Deferred(day, Why.BELOW_MINIMUM)
+    if (cap := budget.take()) is not None:
+        return Deferred(day, cap)
+    last_run = ended[-1][1].run_id[:8] if ended else "first"
+    # Dagster remembers a run key for ever, whatever became of its run: the key changes with every run of the day.
+    run_key = f"{day}/after-{last_run}/attempt-{len(failed)}"
+    reasons = tuple(f"{reason}: {count}" for reason, count in Counter(v.reason for v in verdicts).most_common())
+    return Request(day, tables, len({v.unit.team_id for v in verdicts}), len(failed), run_key, reasons)
+
+
+def _failed_attempts(ended: Sequence[Run], verdicts: Sequence[Verdict], now: datetime) -> list[Run]:
+    """The unbroken row of latest attempts that left the day wrong, newest first.
+
+    A run that failed or was cancelled is one, whoever launched it. A run that succeeded is one if it was launched to
+    repair the day and the day is wrong all the same; not if the source has changed since. Attempts longer ago than
+    the longest back-off are another story.
+    """
+    repaired_nothing = any(verdict.blames_the_build for verdict in verdicts)
+    failed: list[Run] = []
+    newer = now
+    for run in reversed(ended):
+        if run.ended_at is None or newer - run.ended_at > LONGEST_BACKOFF + ONE_DAY:
+            break
+        if run.state is RunState.SUCCEEDED and not (run.is_automatic and repaired_nothing):
+            break
+        failed.append(run)
+        newer = run.ended_at
+    return failed
+
+
+def backoff(failures: int) -> timedelta:
+    """How long to wait after so many failed attempts in a row; doubles each time, up to `LONGEST_BACKOFF`."""
+    doublings = min(failures - 1, 10)  # 2**10 × 6 h is beyond the longest; more would overflow
+    return min(FIRST_BACKOFF * 2**doublings, LONGEST_BACKOFF)
+
+
+def _is_aged(day: date, policy: Policy, now: datetime) -> bool:
+    return policy.max_gap_age is not None and now - start_of(day + ONE_DAY) > policy.max_gap_age
+
+
+def _left_alone(wrong: Iterable[Verdict], todo: Mapping[date, object]) -> dict[date, list[Verdict]]:
+    groups: dict[date, list[Verdict]] = defaultdict(list)
+    for verdict in wrong:
+        if verdict.unit.day not in todo:
+            groups[verdict.unit.day].append(verdict)
+    return groups
+
+
+def _not_acted_on(verdicts: Sequence[Verdict]) -> tuple[Why, str]:
+    held = any(v.is_held or v.cause in (Cause.SOURCE_SHRANK, Cause.NO_SOURCE) for v in verdicts)
+    return (Why.HELD if held else Why.NOT_ACTED_ON), ", ".join(sorted({v.reason for v in verdicts}))
+
+
+def _with_reasons(decision: Decision, policy: Policy, *, opens: bool) -> Decision:
+    count, minimum = decision.missing_partitions, policy.min_missing_partitions
+    reasons = []
+    if count == 0:
+        reasons.append("nothing to repair")
+    elif opens:
+        reasons.append(f"{count} partitions to repair, at least {minimum} open a backfill")
+    elif decision.requests:
+        reasons.append(f"{count} partitions to repair, fewer than {minimum}: finishing what is owed")
+    else:
+        reasons.append(f"{count} partitions to repair, fewer than the {minimum} that open a backfill")
+    if decision.requests:
+        reasons.append(f"rebuild {spoken(request.day for request in decision.requests)}")
+    by_why: dict[Why, list[Deferred]] = defaultdict(list)
+    for one in decision.deferred:
+        by_why[one.why].append(one)
+    for why, group in by_why.items():
+        details = sorted({one.detail for one in group if one.detail})
+        shown = f" ({'; '.join(details[:3])}{' …' if len(details) > 3 else ''})" if details else ""  # noqa: PLR2004
+        reasons.append(f"{spoken(one.day for one in group)}: {why}{shown}")
+    return Decision(
+        decision.trigger,
+        decision.requests,
+        decision.deferred,
+        decision.open_days,
+        decision.missing_partitions,
+        tuple(reasons),
+    )

@@ -1,0 +1,168 @@
+"""One evaluation: detect, decide, and leave a materialization of the detector that says what and why.
+
+The sensor, the schedule and the detector asset differ in what they do with the decision, and in nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from dagster import AssetKey, AssetMaterialization, JsonMetadataValue, MetadataValue, RunRequest
+
+from dags.runs import BACKFILL_RUN_TAG, MISSING_DATA_TAG, TAG_PREFIX
+from dags.web_preaggregated.tables import WATCHED
+from dags.web_preaggregated_backfill.decision import Decision, Policy, Trigger, decide
+from dags.web_preaggregated_backfill.report import SAMPLE, missing_data, missing_days, status_line, summary_text
+from dags.web_preaggregated_backfill.runs import runs_of
+from dags.web_preaggregated_backfill.store import Detection, detect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from clickhouse_connect.driver.client import Client
+    from dagster import DagsterInstance
+
+    from dags.settings import Settings
+
+DETECTOR = AssetKey("web_analytics_backfill_detector")
+BUILD_JOB = "web_pre_aggregate_job"
+
+_OPEN_DAYS = "open_backfill_days"
+
+# Tag values are shown on one line in the UI.
+TAG_CHARACTERS = 200
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was found, and what each trigger would do about it."""
+
+    detection: Detection
+    decision: Decision
+    comprehensive: Decision
+
+    @property
+    def is_unknown(self) -> bool:
+        return bool(self.detection.unknown)
+
+
+def evaluate(
+    instance: DagsterInstance,
+    settings: Settings,
+    trigger: Trigger,
+    now: datetime,
+    on_engine: Callable[[Callable[[Client], Detection]], Detection],
+    *,
+    lookback_days: int | None = None,
+) -> Evaluation:
+    """Detect, then decide. ``on_engine`` calls what it is given with a client, in this process or in a child.
+
+    Runs are read after the data: a run that ended in between has changed what was read, and is left alone.
+    """
+    work = partial(
+        detect,
+        now=now,
+        watched=WATCHED,
+        lookback_days=settings.backfill_lookback_days if lookback_days is None else lookback_days,
+        settle=settings.settle,
+    )
+    detection = on_engine(work)
+    runs = runs_of(instance, BUILD_JOB, detection.tables, now)
+    policy = Policy(
+        settings.backfill_min_missing_partitions,
+        settings.backfill_max_partitions_per_run,
+        settings.backfill_max_days_per_day,
+        settings.max_gap_age,
+    )
+    open_days = _open_days(instance)
+    decisions = {
+        asked: decide(
+            detection.wrong, runs, policy, trigger=asked, open_days=open_days, read_at=detection.read_at, now=now
+        )
+        for asked in (Trigger.SENSOR, Trigger.SCHEDULE)
+    }
+    chosen = Trigger.SCHEDULE if trigger is Trigger.SCHEDULE else Trigger.SENSOR
+    return Evaluation(detection, decisions[chosen], decisions[Trigger.SCHEDULE])
+
+
+def record(instance: DagsterInstance, evaluation: Evaluation) -> None:
+    """Leave the materialization of an evaluation that no asset run makes: a tick's."""
+    instance.report_runless_asset_event(AssetMaterialization(DETECTOR, metadata=metadata(evaluation)))
+
+
+def run_requests(evaluation: Evaluation, plan_id: str) -> list[RunRequest]:
+    """The decision as Dagster's run requests: one day each, with the assets that are wrong on it."""
+    decision = evaluation.decision
+    return [
+        RunRequest(
+            run_key=request.run_key,
+            partition_key=request.day.isoformat(),
+            asset_selection=[AssetKey(table) for table in request.tables],
+            tags={
+                BACKFILL_RUN_TAG: "true",
+                MISSING_DATA_TAG: "true",
+                f"{TAG_PREFIX}plan": plan_id,
+                f"{TAG_PREFIX}trigger": str(decision.trigger),
+                f"{TAG_PREFIX}attempt": str(request.attempt),
+                f"{TAG_PREFIX}reasons": "; ".join(request.reasons)[:TAG_CHARACTERS],
+            },
+        )
+        for request in decision.requests
+    ]
+
+
+def skip_reason(evaluation: Evaluation) -> str:
+    """Why nothing is launched, in words a person reads in the tick's row."""
+    detection = evaluation.detection
+    unknown = [f"unknown: {table} could not be read: {error}" for table, error in detection.unknown.items()]
+    return ". ".join([status_line(detection), evaluation.decision.words, *unknown, *detection.warnings])
+
+
+def metadata(evaluation: Evaluation) -> dict[str, MetadataValue]:
+    """The detector's metadata: the contract's names first, then whatever helps a reader."""
+    detection, decision = evaluation.detection, evaluation.decision
+    report = missing_data(detection, decision)
+    entries: dict[str, MetadataValue] = {
+        "status": MetadataValue.text(status_line(detection)),
+        "should_backfill": MetadataValue.bool(decision.should_backfill),
+        "should_backfill_comprehensive": MetadataValue.bool(evaluation.comprehensive.should_backfill),
+        "total_missing_partitions": MetadataValue.int(report["total_missing_partitions"]),
+        "tables_affected": MetadataValue.json(report["tables_with_missing_data"]),
+        "lookback_days": MetadataValue.int(detection.lookback_days),
+        "trigger": MetadataValue.text(str(decision.trigger)),
+        "reasons": MetadataValue.md("\n".join(f"- {reason}" for reason in decision.reasons)),
+        "report": MetadataValue.md(f"```\n{summary_text(detection, decision)}\n```"),
+        "wrong_units": MetadataValue.int(len(detection.wrong)),
+        "teams": MetadataValue.int(detection.teams),
+        "days_requested": MetadataValue.int(len(decision.requests)),
+        "days_deferred": MetadataValue.int(len(decision.deferred)),
+        _OPEN_DAYS: MetadataValue.json(sorted(str(day) for day in decision.open_days)),
+        "unknown": MetadataValue.json(dict(detection.unknown)),
+        "warnings": MetadataValue.json(list(detection.warnings)),
+        "query_seconds": MetadataValue.float(round(detection.cost.seconds, 3)),
+        "rows_read": MetadataValue.int(detection.cost.rows_read),
+    }
+    for table in detection.tables:
+        if table not in detection.unknown:
+            days = missing_days(detection, table)
+            entries[f"{table}_missing_count"] = MetadataValue.int(len(days))
+            entries[f"{table}_sample_dates"] = MetadataValue.json([str(day) for day in days[:SAMPLE]])
+    return entries
+
+
+def _open_days(instance: DagsterInstance) -> frozenset[date]:
+    """What the last evaluation said an opened backfill still owes.
+
+    Kept with the detector's materializations. Losing it costs no more than the minimum being asked for again.
+    """
+    event = instance.get_latest_materialization_event(DETECTOR)
+    materialization = event.asset_materialization if event is not None else None
+    if materialization is None:
+        return frozenset()
+    value: Any = materialization.metadata.get(_OPEN_DAYS)
+    days = value.data if isinstance(value, JsonMetadataValue) else []
+    return frozenset(date.fromisoformat(str(day)) for day in days or [])

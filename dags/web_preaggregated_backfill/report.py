@@ -1,0 +1,154 @@
+"""Says what was found and decided, to people and to programs.
+
+Pure: no clock, no database, no Dagster. Tables for people fit 100 columns.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING, Any
+
+from dags.days import merged
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date
+
+    from dags.web_preaggregated_backfill.decision import Decision
+    from dags.web_preaggregated_backfill.rules import Verdict
+    from dags.web_preaggregated_backfill.store import Detection
+
+WIDTH = 100
+
+# As many days as fit a line of metadata; the rest is counted.
+SAMPLE = 10
+
+
+def missing_days(detection: Detection, table: str) -> tuple[date, ...]:
+    """The days on which at least one enabled team is missing, newest first."""
+    return tuple(sorted({v.unit.day for v in detection.missing if v.unit.table == table}, reverse=True))
+
+
+def missing_data(detection: Detection, decision: Decision) -> dict[str, Any]:
+    """The report of ``check_missing_data_job``.
+
+    ``should_run_backfill`` is False and ``unknown`` not empty when a table could not be read: that is no answer, and
+    the job fails.
+    """
+    details = {}
+    for table in detection.tables:
+        if table not in detection.unknown:
+            days = missing_days(detection, table)
+            details[table] = {"missing_count": len(days), "sample_dates": [str(day) for day in days[:SAMPLE]]}
+    return {
+        "total_missing_partitions": sum(table["missing_count"] for table in details.values()),
+        "tables_with_missing_data": [table for table, facts in details.items() if facts["missing_count"]],
+        "should_run_backfill": decision.should_backfill,
+        "lookback_days": detection.lookback_days,
+        "details": details,
+        "reasons": list(decision.reasons),
+        "unknown": dict(detection.unknown),
+        "warnings": list(detection.warnings),
+        "wrong_units": len(detection.wrong),
+        "teams": detection.teams,
+    }
+
+
+def data_gaps(detection: Detection) -> dict[str, Any]:
+    """The report of ``show_data_gaps_job``: per table the missing days, merged into ranges, and the reasons."""
+    gaps: dict[str, Any] = {}
+    for table in detection.tables:
+        if table in detection.unknown:
+            gaps[table] = {"unknown": detection.unknown[table]}
+            continue
+        days = missing_days(detection, table)
+        gaps[table] = {
+            "missing_count": len(days),
+            "missing_dates": [str(day) for day in sorted(days)],
+            "date_ranges": [f"{r}" for r in merged(days)],
+            "reasons": dict(Counter(v.reason for v in detection.wrong if v.unit.table == table).most_common()),
+        }
+    return gaps
+
+
+def status_line(detection: Detection) -> str:
+    """The first thing to read: whether all is well."""
+    span = detection.window.window
+    judged = f"{detection.teams:,} teams, {len(span)} days ({span})" if len(span) else "no day is settled yet"
+    if detection.unknown:
+        return f"UNKNOWN: {', '.join(detection.unknown)} could not be read. {judged}"
+    if not detection.teams:
+        return "NOTHING IS WATCHED: no team is enabled"
+    if detection.wrong:
+        return f"NOT COMPLETE: {len(detection.wrong):,} (table, team, day) are missing or wrong. {judged}"
+    return f"COMPLETE: {sum(detection.complete_by_table.values()):,} (table, team, day) hold their source. {judged}"
+
+
+def summary_text(detection: Detection, decision: Decision) -> str:
+    """What ``check_missing_data_job`` prints."""
+    rows = []
+    for table in detection.tables:
+        if table in detection.unknown:
+            rows.append((table, "unknown", "unknown", "unknown", "unknown"))
+            continue
+        wrong = [v for v in detection.wrong if v.unit.table == table]
+        days = missing_days(detection, table)
+        oldest = str(min((v.unit.day for v in wrong), default="-"))
+        rows.append((table, detection.complete_by_table[table], len(wrong), len(days), oldest))
+    parts = [
+        status_line(detection),
+        "",
+        _table(rows, ["table", "complete units", "wrong units", "missing days", "oldest wrong"]),
+    ]
+    if detection.wrong:
+        parts += ["", _table(_gap_rows(detection.wrong)[:20], _GAP_COLUMNS)]
+    parts += ["", *(_wrapped(f"WARNING  {warning}") for warning in detection.warnings)]
+    parts += [_wrapped(f"UNKNOWN  {table}: {error}") for table, error in detection.unknown.items()]
+    parts += [_wrapped(f"DECISION {reason}") for reason in decision.reasons]
+    parts += [f"COST     {detection.cost}"]
+    return "\n".join(parts)
+
+
+def gaps_text(detection: Detection) -> str:
+    """What ``show_data_gaps_job`` prints: every gap, the largest first."""
+    parts = [status_line(detection), ""]
+    parts.append(_table(_gap_rows(detection.wrong), _GAP_COLUMNS) if detection.wrong else "No gaps.")
+    parts += [_wrapped(f"UNKNOWN  {table}: {error}") for table, error in detection.unknown.items()]
+    parts += [_wrapped(f"WARNING  {warning}") for warning in detection.warnings]
+    return "\n".join(parts)
+
+
+_GAP_COLUMNS = ["table", "days", "number", "teams", "reason"]
+
+
+def _gap_rows(verdicts: Sequence[Verdict]) -> list[tuple[object, ...]]:
+    """One row per table, reason and range of days; the most units first."""
+    groups: dict[tuple[str, str], list[Verdict]] = defaultdict(list)
+    for verdict in verdicts:
+        groups[verdict.unit.table, verdict.reason].append(verdict)
+    rows = []
+    for (table, reason), members in groups.items():
+        for days in merged(v.unit.day for v in members):
+            inside = [v for v in members if v.unit.day in days]
+            teams = sorted({v.unit.team_id for v in inside})
+            named = ", ".join(map(str, teams[:3])) + (f" … {len(teams):,} teams" if len(teams) > 3 else "")  # noqa: PLR2004
+            rows.append((len(inside), (table, str(days), len(days), named, reason)))
+    return [row for _, row in sorted(rows, key=lambda pair: (-pair[0], pair[1]))]
+
+
+def _table(rows: Sequence[Sequence[object]], columns: Sequence[str]) -> str:
+    import pandas as pd  # noqa: PLC0415 -- costs a third of a second, and only people who read tables pay it
+
+    frame = pd.DataFrame([[_cell(value) for value in row] for row in rows], columns=list(columns))
+    return frame.to_string(index=False, justify="left", max_colwidth=40, line_width=WIDTH)
+
+
+def _cell(value: object) -> str:
+    text = f"{value:,}" if isinstance(value, int) else str(value)
+    return text.removeprefix("web_pre_aggregated_") if text.startswith("web_pre_aggregated_") else text
+
+
+def _wrapped(text: str) -> str:
+    import textwrap  # noqa: PLC0415
+
+    return textwrap.fill(text, WIDTH, subsequent_indent=" " * 9)

@@ -1,0 +1,196 @@
+"""Judges a unit, a (table, team, day), from what its source, its table and the build ledger say of it.
+
+Pure: no clock, no database, no Dagster. The data gives the truth, the ledger the reason. Unknown is a verdict of its
+own and never counts as complete.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from dags.web_preaggregated.plan import Fingerprint, Measure, Outcome, shrinks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import date, datetime
+
+
+@dataclass(frozen=True, order=True)
+class Unit:
+    """What is complete or not: one team's day in one table."""
+
+    table: str
+    team_id: int
+    day: date
+
+
+@dataclass(frozen=True)
+class Build:
+    """The last build or verification of a unit that the ledger knows."""
+
+    outcome: Outcome
+    measure: Measure
+    run_id: str
+    finished_at: datetime
+
+
+@dataclass(frozen=True)
+class Failure:
+    """The last build of a day that failed."""
+
+    run_id: str
+    failed_at: datetime
+    error: str
+
+
+@dataclass(frozen=True)
+class Signals:
+    """What is known of a unit. ``source`` and ``target`` are exact, counted for this unit alone.
+
+    ``is_open``: sessions of the day may still be arriving, so a source that moved is no fault of the build.
+    """
+
+    unit: Unit
+    source: Measure
+    target: Measure
+    fingerprint: Fingerprint
+    is_open: bool
+    last_build: Build | None = None
+    last_failure: Failure | None = None
+
+
+class Kind(StrEnum):
+    """What is the matter with a unit."""
+
+    COMPLETE = "complete"
+    NOTHING_EXPECTED = "nothing expected"
+    MISSING = "missing"
+    STALE = "stale"
+    PARTIAL = "partial"
+    EXCESS = "excess"
+    ORPHAN = "orphan"
+
+
+class Cause(StrEnum):
+    """Why it came to be so, as far as the ledger can tell."""
+
+    NONE = ""
+    NEVER_BUILT = "never built"
+    BUILD_FAILED = "build failed"
+    ROWS_LOST = "rows lost"
+    ARRIVED_LATE = "arrived after the build"
+    SOURCE_GREW = "source grew"
+    SOURCE_SHRANK = "source shrank"
+    NO_SOURCE = "no source"
+    DIFFERS = "differs from its source"
+
+
+# Of these the source changed after the build, so the run that built the unit did its work.
+_SOURCE_MOVED = {Cause.ARRIVED_LATE, Cause.SOURCE_GREW, Cause.SOURCE_SHRANK}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The judgement on a unit, with its reasons in words.
+
+    ``is_held``: a rebuild would take away half of the unit's sessions or more; it waits for a person.
+    ``is_inconsistent``: a table that must agree with this one holds something else for the same team and day.
+    """
+
+    unit: Unit
+    kind: Kind
+    cause: Cause = Cause.NONE
+    detail: str = ""
+    is_held: bool = False
+    is_inconsistent: bool = False
+
+    @property
+    def is_wrong(self) -> bool:
+        return self.kind not in (Kind.COMPLETE, Kind.NOTHING_EXPECTED)
+
+    @property
+    def blames_the_build(self) -> bool:
+        """Whether a run that built this unit and succeeded has failed all the same."""
+        return self.is_wrong and self.cause not in _SOURCE_MOVED
+
+    @property
+    def reason(self) -> str:
+        """One short phrase: the cause, or the kind where it says more."""
+        words = [str(self.cause or self.kind)]
+        if self.kind in (Kind.PARTIAL, Kind.EXCESS) and self.cause is Cause.DIFFERS:
+            words = [str(self.kind)]
+        if self.is_inconsistent:
+            words.append("tables disagree")
+        if self.is_held:
+            words.append("held")
+        return ", ".join(words)
+
+
+def judge(signals: Signals) -> Verdict:
+    """The verdict on one unit; the first that applies, in the order of how sure it is.
+
+    Equal data is complete, whatever the ledger says: tables that are older than the ledger are adopted, not declared
+    missing. On an open day rows may be missing, but a source that moved since the build is not yet a fault.
+    """
+    source, target, build = signals.source, signals.target, signals.last_build
+    verdict = _judged(signals)
+    if not verdict.is_wrong:
+        return verdict
+    sizes = f"source {source}; table {target}"
+    if build is not None:
+        sizes += f"; {build.outcome} {build.finished_at:%Y-%m-%d %H:%M} with {build.measure.sessions:,} sessions"
+    detail = "; ".join(filter(None, (verdict.detail, sizes)))
+    return replace(verdict, detail=detail, is_held=shrinks(target, source))
+
+
+def _judged(signals: Signals) -> Verdict:
+    unit, source, target, build = signals.unit, signals.source, signals.target, signals.last_build
+    if source == target:
+        return Verdict(unit, Kind.COMPLETE if source else Kind.NOTHING_EXPECTED)
+    if not target:
+        return _missing(signals)
+    if signals.is_open and build is not None and build.measure == target:
+        return Verdict(unit, Kind.COMPLETE)
+    if not source:
+        return Verdict(unit, Kind.ORPHAN, Cause.NO_SOURCE)
+    if build is not None and build.measure != source and not signals.is_open:
+        grew = (source.sessions, source.pageviews) > (build.measure.sessions, build.measure.pageviews)
+        return Verdict(unit, Kind.STALE, Cause.SOURCE_GREW if grew else Cause.SOURCE_SHRANK)
+    fewer = (target.sessions, target.pageviews) < (source.sessions, source.pageviews)
+    lost = build is not None and fewer
+    return Verdict(unit, Kind.PARTIAL if fewer else Kind.EXCESS, Cause.ROWS_LOST if lost else Cause.DIFFERS)
+
+
+def _missing(signals: Signals) -> Verdict:
+    build, failure = signals.last_build, signals.last_failure
+    if failure is not None and (build is None or failure.failed_at > build.finished_at):
+        detail = f"run {failure.run_id[:8]} at {failure.failed_at:%Y-%m-%d %H:%M}: {failure.error[:200]}"
+        return Verdict(signals.unit, Kind.MISSING, Cause.BUILD_FAILED, detail)
+    if build is None:
+        return Verdict(signals.unit, Kind.MISSING, Cause.NEVER_BUILT)
+    cause = Cause.ROWS_LOST if build.measure else Cause.ARRIVED_LATE
+    return Verdict(signals.unit, Kind.MISSING, cause)
+
+
+def with_inconsistencies(
+    signals: Iterable[Signals], agreeing_tables: Mapping[str, tuple[str, ...]]
+) -> tuple[Verdict, ...]:
+    """The verdicts on all suspects, those marked whose tables disagree about a team and day.
+
+    A unit that is no suspect is complete and so holds what its source holds. Of two tables that disagree the one that
+    differs from the source is wrong; the mark is on that one.
+    """
+    known = {s.unit: s for s in signals}
+    verdicts = []
+    for one in known.values():
+        verdict = judge(one)
+        if verdict.is_wrong:
+            for table in agreeing_tables.get(one.unit.table, ()):
+                other = known.get(replace(one.unit, table=table))
+                holds = other.target if other is not None else one.source
+                if holds != one.target:
+                    verdict = replace(verdict, is_inconsistent=True)
+        verdicts.append(verdict)
+    return tuple(sorted(verdicts, key=lambda v: v.unit))

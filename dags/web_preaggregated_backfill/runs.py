@@ -1,0 +1,92 @@
+"""Reads from the Dagster instance which runs cover which days, and writes the tags by which they are found.
+
+Runs are found by partition and assets, not by job: a click on an asset in the UI runs under a job of Dagster's own.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from dagster import DagsterRun, DagsterRunStatus, RunsFilter
+from dagster._core.storage.tags import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    PARTITION_NAME_TAG,
+)
+
+from dags.days import ONE_DAY, DayRange
+from dags.runs import BACKFILL_RUN_TAG
+from dags.web_preaggregated_backfill.decision import LONGEST_BACKOFF, Run, RunState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from dagster import DagsterInstance
+
+# Queued, starting, started, canceling: whatever may still write the day.
+IN_FLIGHT = (
+    DagsterRunStatus.QUEUED,
+    DagsterRunStatus.NOT_STARTED,
+    DagsterRunStatus.STARTING,
+    DagsterRunStatus.STARTED,
+    DagsterRunStatus.CANCELING,
+)
+
+# Attempts older than two of the longest back-offs are forgotten, see decision._failed_attempts.
+REMEMBERED = 2 * LONGEST_BACKOFF + timedelta(days=2)
+
+
+def runs_of(instance: DagsterInstance, job_name: str, tables: Iterable[str], now: datetime) -> list[Run]:
+    """Every run, of any trigger, that covers days of ``tables``: all in flight, and the ended ones of two weeks."""
+    watched = frozenset(tables)
+    records = instance.get_run_records(RunsFilter(statuses=list(IN_FLIGHT)))
+    records += instance.get_run_records(RunsFilter(created_after=now - REMEMBERED))
+    found = {}
+    for record in records:
+        run = record.dagster_run
+        covered = _tables(run, job_name, watched)
+        if not covered:
+            continue
+        state = _state(run)
+        ended_at = _instant(record.end_time) if state is not RunState.IN_FLIGHT else None
+        if state is not RunState.IN_FLIGHT and ended_at is None:
+            ended_at = record.update_timestamp.astimezone(UTC)
+        for day in _days(run):
+            found[run.run_id, day] = Run(
+                run_id=run.run_id,
+                day=day,
+                tables=covered,
+                state=state,
+                created_at=record.create_timestamp.astimezone(UTC),
+                ended_at=ended_at,
+                is_automatic=run.tags.get(BACKFILL_RUN_TAG) == "true",
+            )
+    return list(found.values())
+
+
+def _tables(run: DagsterRun, job_name: str, watched: frozenset[str]) -> frozenset[str]:
+    if run.asset_selection is not None:
+        return frozenset(key.to_user_string() for key in run.asset_selection) & watched
+    return watched if run.job_name == job_name else frozenset()
+
+
+def _days(run: DagsterRun) -> Iterable[date]:
+    """The days of a run: its partition, or the range that a single-run backfill covers; none for other keys."""
+    tags = run.tags
+    first = tags.get(PARTITION_NAME_TAG) or tags.get(ASSET_PARTITION_RANGE_START_TAG)
+    last = tags.get(PARTITION_NAME_TAG) or tags.get(ASSET_PARTITION_RANGE_END_TAG)
+    try:
+        return DayRange(date.fromisoformat(first or ""), date.fromisoformat(last or "") + ONE_DAY)
+    except ValueError:
+        return ()
+
+
+def _state(run: DagsterRun) -> RunState:
+    if run.status in IN_FLIGHT:
+        return RunState.IN_FLIGHT
+    return RunState.SUCCEEDED if run.status is DagsterRunStatus.SUCCESS else RunState.FAILED
+
+
+def _instant(timestamp: float | None) -> datetime | None:
+    return None if timestamp is None else datetime.fromtimestamp(timestamp, tz=UTC)
