@@ -13,3 +13,6 @@ MISSING_DATA_TAG = "missing_data_detected"
 # well before its staging tables count as leftovers (a day).
 BUILD_RUN = {MAX_RUNTIME_SECONDS_TAG: str(6 * 3600)}
 SHORT_RUN = {MAX_RUNTIME_SECONDS_TAG: str(1800)}
+
+# A diagnostic's answer is what it prints; Dagster's own hundred lines around it hide it. Errors are shown.
+ANSWER_ONLY = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}

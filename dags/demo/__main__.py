@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from dagster import DagsterInstance
 
-from dags.clock import utc_now
+from dags import clock
 from dags.days import calendar, spoken
 from dags.demo.loop import Loop, break_it, enable, forget_demo_runs
 from dags.demo.outage import outage
@@ -46,7 +46,7 @@ def main() -> None:
 
 def demo(logs: str | None) -> int:
     """Run the loop; answers with the process's exit code: 0 when the last report says complete."""
-    began, settings, now = time.monotonic(), current_settings(), utc_now()
+    began, settings, now = time.monotonic(), current_settings(), clock.utc_now()
     if not settings.clickhouse_dsn.is_embedded:
         raise UserError(
             f"CLICKHOUSE_DSN names {settings.clickhouse_dsn}: the demo empties its tables and runs on the embedded "
@@ -71,7 +71,7 @@ def _close_the_loop(
     client: Client, loop: Loop, settings: Settings, days_by_team: dict[int, set[date]], began: float
 ) -> int:
     forget_demo_runs(loop.instance)
-    window = calendar(utc_now(), lookback_days=settings.backfill_lookback_days, settle=settings.settle).window
+    window = calendar(clock.utc_now(), lookback_days=settings.backfill_lookback_days, settle=settings.settle).window
     judged = {team: {day for day in days if day in window} for team, days in days_by_team.items()}
     days = {day for own in judged.values() for day in own}
     if not days:
@@ -138,7 +138,7 @@ def _load(client: Client, logs: str | None, today: date) -> list[LoadReport]:
         for report in reports:
             print(report.text())
         return reports
-    first = calendar(utc_now(), lookback_days=DAYS, settle=current_settings().settle).window.start
+    first = calendar(clock.utc_now(), lookback_days=DAYS, settle=current_settings().settle).window.start
     traffic = Traffic(sites(TEAMS, EVENTS_PER_DAY), first, today, SEED)
     print(f"    generated, not real: {TEAMS} teams, seed {SEED}; LOGS=<access log or glob> takes your own")
     reports = load_generated(client, traffic, progress=_progress)

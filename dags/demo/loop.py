@@ -13,22 +13,17 @@ from typing import TYPE_CHECKING, Any
 from dagster import AssetKey, DagsterInstance, SensorDefinition, build_sensor_context
 
 from dags.definitions import defs
-from dags.runs import TAG_PREFIX
+from dags.runs import ANSWER_ONLY, TAG_PREFIX
 from dags.web_preaggregated.tables import STATS, WATCHED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable
     from datetime import date
 
     from clickhouse_connect.driver.client import Client
     from dagster import ExecuteInProcessResult, RunRequest
 
     from dags.demo.outage import Outage
-
-Say = "Callable[[str], None]"
-
-# Dagster's own log of a run is hundreds of lines; errors are shown all the same.
-_QUIET = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
 
 DEMO_TAG = f"{TAG_PREFIX}demo"
 
@@ -51,7 +46,7 @@ class Loop:
         """Run a job here, to its end."""
         tags = {DEMO_TAG: "true", **options.pop("tags", {})}
         job = defs.resolve_job_def(job_name)
-        return job.execute_in_process(instance=self.instance, run_config=_QUIET, tags=tags, **options)
+        return job.execute_in_process(instance=self.instance, run_config=ANSWER_ONLY, tags=tags, **options)
 
     def build(self, days: Collection[date], progress: Callable[[str], None]) -> None:
         """Build days as the daily schedule does."""
@@ -116,8 +111,3 @@ def forget_demo_runs(instance: DagsterInstance) -> None:
 def enable(client: Client, team_ids: Collection[int]) -> None:
     """Enable teams by hand, as a person would, for the team source named ``table``."""
     client.insert("web_analytics_enabled_teams", [[team] for team in team_ids], column_names=["team_id"])
-
-
-def judged_days(days_by_team: Mapping[int, Collection[date]], window: Iterable[date]) -> set[date]:
-    """Days with traffic that detection looks at."""
-    return {day for days in days_by_team.values() for day in days} & set(window)

@@ -3,7 +3,7 @@
 from dagster import OpExecutionContext, in_process_executor, job, op
 
 from dags.resources import ClickHouseResource
-from dags.runs import SHORT_RUN
+from dags.runs import ANSWER_ONLY, SHORT_RUN
 from dags.schema.apply import apply_schema, migrations
 
 
@@ -16,7 +16,7 @@ def apply_schema_op(context: OpExecutionContext, clickhouse: ClickHouseResource)
     return applied
 
 
-@job(executor_def=in_process_executor, tags=SHORT_RUN)
+@job(executor_def=in_process_executor, tags=SHORT_RUN, config=ANSWER_ONLY)
 def apply_schema_job() -> None:
     """Create the database and its tables, or bring them to this code's version. Safe to run again at any time."""
     apply_schema_op()

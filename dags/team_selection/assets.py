@@ -14,7 +14,7 @@ from dagster import (
 )
 from pydantic import Field
 
-from dags.clock import utc_now
+from dags import clock
 from dags.resources import ClickHouseResource
 from dags.runs import SHORT_RUN
 from dags.schedules import TEAM_SELECTION_CRON, TIME_ZONE
@@ -37,8 +37,8 @@ def web_analytics_team_selection(
     context: AssetExecutionContext, config: TeamSelectionConfig, clickhouse: ClickHouseResource
 ) -> MaterializeResult[None]:
     """The enabled teams, from the configured sources, written to ClickHouse and read back from its dictionary."""
-    settings, now = current_settings(), utc_now()
-    with clickhouse.client(context.run_id) as client:
+    settings, now = current_settings(), clock.utc_now()
+    with clickhouse.client(context.run.run_id) as client:
         require_schema(client)
         by_source = team_ids_by_source(client, settings, now.date())
         teams = {team for named in by_source.values() for team in named}

@@ -12,9 +12,11 @@ from dags.dsn import Dsn
 from dags.engine import open_client
 from dags.schema.apply import apply_schema, required_columns
 from dags.tests.clickhouse_server import require_or_skip_reason, server_for_tests
+from dags.tests.world import World, new_world
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from clickhouse_connect.driver.client import Client
 
@@ -43,17 +45,29 @@ def engine_dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[s
 
 
 @pytest.fixture(params=ENGINES)
-def dsn(request: pytest.FixtureRequest, engine_dsn: Callable[[str], str]) -> Iterator[Dsn]:
-    """An engine with this project's schema and no row in it."""
-    parsed = Dsn.parse(engine_dsn(request.param))
-    with open_client(parsed, wait_seconds=60, create_database=True, who="tests") as client:
+def dsn_text(request: pytest.FixtureRequest, engine_dsn: Callable[[str], str]) -> str:
+    """The DSN of an engine with this project's schema and no row in it, as a setting has it."""
+    text = engine_dsn(request.param)
+    with open_client(Dsn.parse(text), wait_seconds=60, create_database=True, who="tests") as client:
         _emptied(client)
-    yield parsed
+    return text
+
+
+@pytest.fixture
+def dsn(dsn_text: str) -> Dsn:
+    return Dsn.parse(dsn_text)
 
 
 @pytest.fixture
 def client(dsn: Dsn) -> Iterator[Client]:
     with open_client(dsn, wait_seconds=60, who="tests") as opened:
+        yield opened
+
+
+@pytest.fixture
+def world(dsn_text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """The real definitions on that engine, with a Dagster instance of their own."""
+    with new_world(dsn_text, tmp_path, monkeypatch) as opened:
         yield opened
 
 

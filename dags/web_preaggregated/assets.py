@@ -74,14 +74,14 @@ def web_pre_aggregated(
 ) -> Iterator[MaterializeResult[None]]:
     """Rebuild a day of the selected tables for all enabled teams; every other team's rows stay as they are."""
     settings, day = current_settings(), date.fromisoformat(context.partition_key)
-    with clickhouse.client(context.run_id) as client:
+    with clickhouse.client(context.run.run_id) as client:
         require_schema(client)
         built = DayBuild(
             client=client,
             day=day,
             teams=read_selection(client).teams,
             tables=[table.name for table in WATCHED if AssetKey(table.name) in context.selected_asset_keys],
-            run_id=context.run_id,
+            run_id=context.run.run_id,
             batch_events=settings.build_batch_events,
             max_memory_bytes=settings.build_max_memory_bytes,
             allow_shrink=config.allow_shrink,
@@ -113,7 +113,6 @@ web_pre_aggregate_job = define_asset_job(
     "web_pre_aggregate_job",
     AssetSelection.assets(*(table.name for table in WATCHED)),
     description="Rebuild a day of the pre-aggregated tables: stage, validate, publish, record.",
-    partitions_def=PARTITIONS,
     executor_def=in_process_executor,
     tags=BUILD_RUN,
 )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from dags.clock import utc_now
+from dags import clock
 from dags.errors import BuildError
 from dags.sql import Cost, Sql
 from dags.web_preaggregated.plan import Fingerprint, Measure, Outcome, Replacement, batches, replacement
@@ -109,7 +109,7 @@ class DayBuild:
                 "max_bytes_before_external_sort": spill_at,
             },
         )
-        self._started = utc_now()
+        self._started = clock.utc_now()
         try:
             return self._staged_and_published()
         except (ClickHouseError, BuildError) as error:
@@ -248,7 +248,7 @@ class DayBuild:
             run_id=self.run_id,
             error=error,
             started=self._started,
-            finished=utc_now(),
+            finished=clock.utc_now(),
         )
 
     def _staging(self, stack: ExitStack, kind: str, like: str) -> str:

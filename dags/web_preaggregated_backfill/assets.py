@@ -2,7 +2,7 @@
 
 from dagster import AssetExecutionContext, Failure, MaterializeResult, asset
 
-from dags.clock import utc_now
+from dags import clock
 from dags.resources import ClickHouseResource
 from dags.runs import SHORT_RUN
 from dags.settings import current_settings
@@ -22,8 +22,8 @@ def web_analytics_backfill_detector(
     context: AssetExecutionContext, clickhouse: ClickHouseResource
 ) -> MaterializeResult[None]:
     """What is missing or wrong, and what the sensor would do about it."""
-    with clickhouse.client(context.run_id) as client:
-        found = evaluate(context.instance, current_settings(), Trigger.MANUAL, utc_now(), lambda work: work(client))
+    with clickhouse.client(context.run.run_id) as client:
+        found = evaluate(context.instance, current_settings(), Trigger.MANUAL, clock.utc_now(), lambda work: work(client))
     context.log.info("%s", summary_text(found.detection, found.decision))
     if found.is_unknown:
         raise Failure(

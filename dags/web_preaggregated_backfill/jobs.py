@@ -16,11 +16,11 @@ from dagster import (
     op,
 )
 
-from dags.clock import utc_now
+from dags import clock
 from dags.days import MAX_LOOKBACK_DAYS
 from dags.errors import UserError
 from dags.resources import ClickHouseResource
-from dags.runs import SHORT_RUN
+from dags.runs import ANSWER_ONLY, SHORT_RUN
 from dags.settings import current_settings
 from dags.web_preaggregated_backfill.decision import Trigger
 from dags.web_preaggregated_backfill.evaluation import Evaluation, evaluate
@@ -37,7 +37,7 @@ def _evaluated(
             context.instance,
             current_settings(),
             Trigger.MANUAL,
-            utc_now(),
+            clock.utc_now(),
             lambda work: work(client),
             lookback_days=lookback_days,
         )
@@ -69,14 +69,14 @@ def show_data_gaps(context: OpExecutionContext, clickhouse: ClickHouseResource) 
     return data_gaps(found.detection)
 
 
-@job(executor_def=in_process_executor, tags=SHORT_RUN)
+@job(executor_def=in_process_executor, tags=SHORT_RUN, config=ANSWER_ONLY)
 def check_missing_data_job() -> None:
     """What is missing in the pre-aggregated tables, and would a backfill start? Takes no configuration."""
     check_missing_data()
 
 
 def _show_data_gaps_config(config: dict[str, Any]) -> dict[str, Any]:
-    return {"ops": {"show_data_gaps": {"config": {"days_back": config["days_back"]}}}}
+    return {"ops": {"show_data_gaps": {"config": {"days_back": config["days_back"]}}}, **ANSWER_ONLY}
 
 
 @job(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
-from dags.days import merged
+from dags.days import ONE_DAY, merged
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +22,9 @@ WIDTH = 100
 
 # As many days as fit a line of metadata; the rest is counted.
 SAMPLE = 10
+
+# So many teams are named in a row of a table; more are counted.
+FEW = 3
 
 
 def missing_days(detection: Detection, table: str) -> tuple[date, ...]:
@@ -65,7 +68,9 @@ def data_gaps(detection: Detection) -> dict[str, Any]:
         gaps[table] = {
             "missing_count": len(days),
             "missing_dates": [str(day) for day in sorted(days)],
-            "date_ranges": [f"{r}" for r in merged(days)],
+            "date_ranges": [
+                {"first": str(r.start), "last": str(r.end - ONE_DAY), "days": len(r)} for r in merged(days)
+            ],
             "reasons": dict(Counter(v.reason for v in detection.wrong if v.unit.table == table).most_common()),
         }
     return gaps
@@ -118,10 +123,10 @@ def gaps_text(detection: Detection) -> str:
     return "\n".join(parts)
 
 
-_GAP_COLUMNS = ["table", "days", "number", "teams", "reason"]
+_GAP_COLUMNS = ("table", "days", "teams", "reason")
 
 
-def _gap_rows(verdicts: Sequence[Verdict]) -> list[tuple[object, ...]]:
+def _gap_rows(verdicts: Sequence[Verdict]) -> list[tuple[str, ...]]:
     """One row per table, reason and range of days; the most units first."""
     groups: dict[tuple[str, str], list[Verdict]] = defaultdict(list)
     for verdict in verdicts:
@@ -131,21 +136,23 @@ def _gap_rows(verdicts: Sequence[Verdict]) -> list[tuple[object, ...]]:
         for days in merged(v.unit.day for v in members):
             inside = [v for v in members if v.unit.day in days]
             teams = sorted({v.unit.team_id for v in inside})
-            named = ", ".join(map(str, teams[:3])) + (f" … {len(teams):,} teams" if len(teams) > 3 else "")  # noqa: PLR2004
-            rows.append((len(inside), (table, str(days), len(days), named, reason)))
+            named = ", ".join(map(str, teams)) if len(teams) <= FEW else f"{len(teams):,} teams"
+            rows.append((len(inside), (table, str(days), named, reason)))
     return [row for _, row in sorted(rows, key=lambda pair: (-pair[0], pair[1]))]
 
 
 def _table(rows: Sequence[Sequence[object]], columns: Sequence[str]) -> str:
+    """Text to the left, numbers to the right, columns as wide as what they hold."""
     import pandas as pd  # noqa: PLC0415 -- costs a third of a second, and only people who read tables pay it
 
-    frame = pd.DataFrame([[_cell(value) for value in row] for row in rows], columns=list(columns))
-    return frame.to_string(index=False, justify="left", max_colwidth=40, line_width=WIDTH)
-
-
-def _cell(value: object) -> str:
-    text = f"{value:,}" if isinstance(value, int) else str(value)
-    return text.removeprefix("web_pre_aggregated_") if text.startswith("web_pre_aggregated_") else text
+    frame = pd.DataFrame([[f"{v:,}" if isinstance(v, int) else str(v) for v in row] for row in rows])
+    for position, column in enumerate(columns):
+        is_number = all(isinstance(row[position], int) for row in rows)
+        width = max(len(column), *frame[position].str.len())
+        adjust = str.rjust if is_number else str.ljust
+        frame[position] = [adjust(cell, width) for cell in frame[position]]
+        frame = frame.rename(columns={position: adjust(column, width)})
+    return "\n".join(line.rstrip() for line in frame.to_string(index=False, line_width=WIDTH).splitlines())
 
 
 def _wrapped(text: str) -> str:

@@ -66,7 +66,7 @@ def runs_of(instance: DagsterInstance, job_name: str, tables: Iterable[str], now
 
 
 def _tables(run: DagsterRun, job_name: str, watched: frozenset[str]) -> frozenset[str]:
-    if run.asset_selection is not None:
+    if run.asset_selection:  # an in-process run of a whole job has an empty one
         return frozenset(key.to_user_string() for key in run.asset_selection) & watched
     return watched if run.job_name == job_name else frozenset()
 

@@ -15,7 +15,7 @@ from dagster import (
     sensor,
 )
 
-from dags.clock import utc_now
+from dags import clock
 from dags.resources import ClickHouseResource
 from dags.schedules import COMPREHENSIVE_CHECK_CRON, SENSOR_INTERVAL_SECONDS, TIME_ZONE
 from dags.settings import current_settings
@@ -50,7 +50,7 @@ def web_analytics_backfill_schedule(
 
 
 def _tick(instance: DagsterInstance, clickhouse: ClickHouseResource, trigger: Trigger) -> list[RunRequest] | SkipReason:
-    now = utc_now()
+    now = clock.utc_now()
     evaluation = evaluate(instance, current_settings(), trigger, now, clickhouse.in_tick)
     record(instance, evaluation)
     return run_requests(evaluation, plan_id=f"{trigger}-{now:%Y%m%dT%H%M%S}") or SkipReason(skip_reason(evaluation))

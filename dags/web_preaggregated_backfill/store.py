@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from dags.clock import utc_now
+from dags import clock
 from dags.days import Calendar, calendar
 from dags.schema.apply import require_schema
 from dags.sql import Cost, Sql
@@ -196,7 +196,7 @@ def _measures(sql: Sql, name: str, day: date, teams: Iterable[int], **identifier
 def _remember(client: Client, signals: Iterable[Signals], verdicts: Iterable[Verdict], started: datetime) -> None:
     """Record the suspects that turned out to be in order, with the fingerprint read before they were verified."""
     fine = {verdict.unit for verdict in verdicts if not verdict.is_wrong}
-    finished = utc_now()
+    finished = clock.utc_now()
     append_to_ledger(
         client,
         [

@@ -1,0 +1,385 @@
+"""The story of the backfill, on a real engine and a real Dagster instance.
+
+Traffic comes in, days are built, something breaks, the data is asked what is missing, and exactly that is rebuilt.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from dagster import AssetKey, DagsterRunStatus, Failure
+
+from dags.days import ONE_DAY
+from dags.runs import TAG_PREFIX
+from dags.tests.events import Event, insert
+from dags.tests.fold import fold, stored
+from dags.tests.world import BOUNCES, STATS, World, ago, noon, tables_asked
+from dags.web_preaggregated.store import STAGING_PREFIX
+from dags.web_preaggregated_backfill.decision import Trigger, Why
+from dags.web_preaggregated_backfill.rules import Cause, Kind
+
+if TYPE_CHECKING:
+    from datetime import date
+
+WEEK = [ago(n) for n in range(7, 0, -1)]
+
+
+def lose(world: World, table: str, *days: date) -> None:
+    for day in days:
+        world.client.command(f"ALTER TABLE {table} DROP PARTITION {day:%Y%m%d}")
+
+
+def test_what_broke_is_found_rebuilt_and_verified_and_nothing_else_is_touched(world: World) -> None:
+    events = world.traffic([1, 2, 3], WEEK)
+    world.select(1, 2, 3)
+    world.build(*WEEK[:-1])
+    never_built, lost_day, team_day = WEEK[-1], WEEK[2], WEEK[4]
+    lose(world, STATS, lost_day)
+    for table in (STATS, BOUNCES):
+        world.client.command(f"DELETE FROM {table} WHERE team_id = 2 AND toDate(period_bucket) = '{team_day}'")
+
+    assert world.missing_data()["details"] == {
+        STATS: {"missing_count": 3, "sample_dates": [str(d) for d in (never_built, team_day, lost_day)]},
+        BOUNCES: {"missing_count": 2, "sample_dates": [str(d) for d in (never_built, team_day)]},
+    }
+
+    asked = world.tick()
+    assert tables_asked(asked) == {
+        str(never_built): {STATS, BOUNCES},
+        str(team_day): {STATS, BOUNCES},
+        str(lost_day): {STATS},
+    }
+    tags = asked.requests[0].tags
+    assert tags["backfill_run"] == tags["missing_data_detected"] == "true"
+    assert tags[f"{TAG_PREFIX}reasons"] == "never built: 6"
+
+    untouched = stored(world.client, BOUNCES, lost_day)
+    world.carry_out(asked)
+    after = world.missing_data()
+    assert after["total_missing_partitions"] == after["wrong_units"] == 0
+    assert untouched == stored(world.client, BOUNCES, lost_day) != {}
+    for day in WEEK:
+        for table in (STATS, BOUNCES):
+            assert stored(world.client, table, day) == fold(events, day, table) != {}
+    again = world.tick()
+    assert again.requests == ()
+    assert "COMPLETE" in again.skip_message
+
+
+def test_two_missing_partitions_open_no_backfill_and_the_skip_reason_says_so(world: World) -> None:
+    world.traffic([1], WEEK)
+    world.select(1)
+    world.build(*WEEK)
+    lose(world, STATS, WEEK[1], WEEK[3])
+    asked = world.tick()
+    assert asked.requests == ()
+    assert "2 partitions to repair, fewer than the 3 that open a backfill" in asked.skip_message
+    lose(world, BOUNCES, WEEK[5])
+    assert sorted(tables_asked(world.tick())) == [str(WEEK[1]), str(WEEK[3]), str(WEEK[5])]
+
+
+def test_eight_missing_days_are_rebuilt_newest_first_seven_then_the_eighth(world: World) -> None:
+    days = [ago(n) for n in range(1, 9)]
+    world.traffic([1], days)
+    world.select(1)
+    first = world.tick()
+    assert [request.partition_key for request in first.requests] == [str(day) for day in days[:7]]
+    world.carry_out(first)
+    # One day is left, two partitions: too few to open a backfill, but the one that is open owes it.
+    second = world.tick()
+    assert [request.partition_key for request in second.requests] == [str(days[7])]
+    world.carry_out(second)
+    assert world.tick().requests == ()
+    assert world.missing_data()["total_missing_partitions"] == 0
+
+
+@pytest.mark.parametrize("status", [DagsterRunStatus.QUEUED, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING])
+def test_what_is_queued_or_running_is_not_asked_for_again_and_is_named(world: World, status: DagsterRunStatus) -> None:
+    world.traffic([1], WEEK[:3])
+    world.select(1)
+    run_id = world.queue(WEEK[1], status)
+    for asked in (world.tick(), world.check()):
+        assert sorted(tables_asked(asked)) == [str(WEEK[0]), str(WEEK[2])]
+    decision = world.evaluate().decision
+    assert [(d.day, d.why, d.detail) for d in decision.deferred] == [
+        (WEEK[1], Why.IN_FLIGHT, f"run {run_id[:8]}"),
+    ]
+
+
+def test_two_triggers_at_the_same_moment_ask_under_the_same_run_keys(world: World) -> None:
+    world.traffic([1], WEEK[:3])
+    world.select(1)
+    keys = [[request.run_key for request in asked.requests] for asked in (world.tick(), world.tick(), world.check())]
+    assert keys[0] == keys[1] == keys[2]
+    assert len(set(keys[0])) == 3
+
+
+def test_a_failed_day_is_tried_again_later_each_time_under_a_new_run_key(world: World) -> None:
+    days = WEEK[:3]
+    world.traffic([1], days)
+    world.select(1)
+    world.client.command("SELECT 1")
+    first = {request.partition_key: request.run_key for request in world.tick().requests}
+    world.build_fails(days[0])
+
+    now = world.evaluate().decision
+    assert sorted(str(request.day) for request in now.requests) == [str(days[1]), str(days[2])]
+    assert [(d.day, d.why) for d in now.deferred] == [(days[0], Why.BACKING_OFF)]
+
+    later = world.evaluate(after=timedelta(hours=6, minutes=1)).decision
+    retried = next(request for request in later.requests if request.day == days[0])
+    assert retried.attempt == 1
+    assert retried.run_key != first[str(days[0])]
+
+    world.build_fails(days[0])
+    assert days[0] not in [r.day for r in world.evaluate(after=timedelta(hours=11)).decision.requests]
+    assert days[0] in [r.day for r in world.evaluate(after=timedelta(hours=12, minutes=1)).decision.requests]
+
+
+def test_a_failed_build_is_the_reason_that_the_report_gives(world: World) -> None:
+    world.traffic([1], WEEK[:1])
+    world.select(1)
+    world.build_fails(WEEK[0])
+    found = world.evaluate().detection.wrong
+    assert {(v.unit.table, v.kind, v.cause) for v in found} == {
+        (STATS, Kind.MISSING, Cause.BUILD_FAILED),
+        (BOUNCES, Kind.MISSING, Cause.BUILD_FAILED),
+    }
+    assert all("memory limit exceeded" in v.detail for v in found)
+
+
+def test_a_run_that_succeeded_and_left_its_day_empty_is_a_failed_attempt(world: World) -> None:
+    days = WEEK[:3]
+    world.traffic([1], days)
+    world.select(1)
+    world.carry_out(world.tick())
+    for table in (STATS, BOUNCES):
+        lose(world, table, *days)
+    decision = world.evaluate().decision
+    assert decision.requests == ()
+    assert {d.why for d in decision.deferred} == {Why.BACKING_OFF}
+    assert len(world.evaluate(after=timedelta(hours=7)).decision.requests) == 3
+
+
+def test_a_team_without_traffic_on_a_day_is_not_missing_that_day(world: World) -> None:
+    world.traffic([1], WEEK)
+    world.traffic([2], WEEK[:2])
+    insert(world.client, [Event(2, noon(WEEK[4]), "", "$pageview"), Event(2, noon(WEEK[5]), "silent", "$autocapture")])
+    world.select(1, 2, 3)
+    world.build(*WEEK)
+    assert world.evaluate().detection.wrong == ()
+    assert world.evaluate().detection.complete_by_table == {STATS: 9, BOUNCES: 9}
+
+
+def test_a_team_that_is_no_longer_enabled_is_not_judged_and_keeps_its_rows(world: World) -> None:
+    events = world.traffic([1, 2, 3], WEEK)
+    world.select(1, 2, 3)
+    world.build(*WEEK)
+    world.client.command("INSERT INTO web_analytics_enabled_teams (team_id, is_enabled) VALUES (3, 0)")
+    world.select(1, 2)
+    lose(world, STATS, *WEEK[:3])
+    world.client.command("DELETE FROM events WHERE team_id = 3")
+    assert {v.unit.team_id for v in world.evaluate().detection.wrong} == {1, 2}
+    world.carry_out(world.tick())
+    assert world.missing_data()["wrong_units"] == 0
+    for day in WEEK:
+        assert stored(world.client, BOUNCES, day) == fold(events, day, BOUNCES)
+    for day in WEEK[3:]:
+        assert stored(world.client, STATS, day) == fold(events, day, STATS)
+
+
+def test_without_a_team_nothing_is_watched_and_nothing_is_called_complete(world: World) -> None:
+    world.traffic([1], WEEK)
+    for message in (world.tick().skip_message, world.check().skip_message):
+        assert "NOTHING IS WATCHED" in message
+        assert "COMPLETE" not in message
+
+
+def test_late_data_is_left_by_the_sensor_and_repaired_by_the_comprehensive_check(world: World) -> None:
+    world.traffic([1, 2], WEEK)
+    world.select(1, 2)
+    world.build(*WEEK)
+    late = WEEK[:2]
+    world.traffic([2], late, session="late")
+    found = world.evaluate().detection.wrong
+    assert {(v.unit.team_id, v.unit.day, v.cause) for v in found} == {(2, day, Cause.SOURCE_GREW) for day in late}
+    assert "left to the comprehensive check" in world.tick().skip_message
+    asked = world.check()
+    assert tables_asked(asked) == {str(day): {STATS, BOUNCES} for day in late}
+    world.carry_out(asked)
+    assert world.missing_data()["wrong_units"] == 0
+
+
+def test_a_day_that_is_still_open_is_never_stale(world: World) -> None:
+    yesterday = ago(1)
+    world.traffic([1], [yesterday])
+    world.select(1)
+    world.build(yesterday)
+    world.traffic([1], [yesterday], session="still arriving")
+    assert world.evaluate(Trigger.SCHEDULE).detection.wrong == ()
+    later = world.evaluate(Trigger.SCHEDULE, after=ONE_DAY).detection.wrong
+    assert {(v.unit.day, v.cause) for v in later} == {(yesterday, Cause.SOURCE_GREW)}
+
+
+def test_tables_that_disagree_are_told_apart_and_only_the_wrong_one_is_rebuilt(world: World) -> None:
+    world.set(backfill_min_missing_partitions=1)
+    world.traffic([1, 2], WEEK, views=4)
+    world.select(1, 2)
+    world.build(*WEEK)
+    world.client.command(f"DELETE FROM {STATS} WHERE team_id = 1 AND pathname = '/3' AND toDate(period_bucket) = '{WEEK[2]}'")
+    [verdict] = world.evaluate().detection.wrong
+    assert (verdict.unit.table, verdict.kind, verdict.is_inconsistent) == (STATS, Kind.PARTIAL, True)
+    assert world.tick().requests == ()
+    asked = world.check()
+    assert tables_asked(asked) == {str(WEEK[2]): {STATS}}
+    world.carry_out(asked)
+    assert world.evaluate().detection.wrong == ()
+
+
+def test_an_expired_source_erases_no_history_and_waits_for_a_person(world: World) -> None:
+    events = world.traffic([1], WEEK)
+    world.select(1)
+    world.build(*WEEK)
+    world.client.command(f"ALTER TABLE events DROP PARTITION {WEEK[0]:%Y%m%d}")
+    for asked in (world.tick(), world.check()):
+        assert asked.requests == ()
+        assert "held until a person allows it" in asked.skip_message
+    assert stored(world.client, STATS, WEEK[0]) == fold(events, WEEK[0], STATS)
+
+
+def test_tables_that_are_older_than_the_ledger_are_adopted(world: World) -> None:
+    world.traffic([1, 2], WEEK)
+    world.select(1, 2)
+    world.build(*WEEK)
+    world.client.command("TRUNCATE TABLE web_pre_aggregated_builds")
+    assert world.evaluate().detection.wrong == ()
+    # What was verified is recorded: the second detection asks the projections and the ledger, and no event.
+    assert world.evaluate().detection.cost.queries < 8
+
+
+def unreadable(world: World, table: str) -> None:
+    """Make every read of a table's rows fail, as a broken disk would; its columns stay visible."""
+    world.client.command(f"RENAME TABLE {table} TO {STAGING_PREFIX}hidden")
+    world.client.command(
+        f"CREATE VIEW {table} AS SELECT * FROM {STAGING_PREFIX}hidden WHERE throwIf(team_id > 0, 'disk on fire') = 0"
+    )
+
+
+def readable_again(world: World, table: str) -> None:
+    world.client.command(f"DROP VIEW {table} SYNC")
+    world.client.command(f"RENAME TABLE {STAGING_PREFIX}hidden TO {table}")
+
+
+def test_a_table_that_cannot_be_read_is_unknown_and_never_complete(world: World) -> None:
+    world.traffic([1], WEEK)
+    world.select(1)
+    world.build(*WEEK)
+    unreadable(world, BOUNCES)
+    try:
+        for asked in (world.tick(), world.check()):
+            assert asked.requests == ()
+            assert f"unknown: {BOUNCES} could not be read" in asked.skip_message
+            assert "disk on fire" in asked.skip_message
+        for job in ("check_missing_data_job", "show_data_gaps_job"):
+            with pytest.raises(Failure, match="unknown, not complete"):
+                world.run_as_configured(job)
+        with pytest.raises(Failure, match="unknown, not complete"):
+            world.materialize("web_analytics_backfill_detector")
+        lose(world, STATS, *WEEK[:3])
+        assert tables_asked(world.tick()) == {str(day): {STATS} for day in WEEK[:3]}
+    finally:
+        readable_again(world, BOUNCES)
+
+
+def test_at_most_so_many_days_are_launched_in_one_utc_day(world: World) -> None:
+    world.set(backfill_max_days_per_day=4, backfill_max_partitions_per_run=3)
+    world.traffic([1], WEEK)
+    world.select(1)
+    for expected in (3, 1, 0):
+        asked = world.tick()
+        assert len(asked.requests) == expected
+        world.carry_out(asked)
+    assert "over the cap of this UTC day" in world.tick().skip_message
+    # A person's own build is not counted, nor held up.
+    world.build(WEEK[0])
+
+
+def test_an_old_gap_is_repaired_below_the_minimum_when_a_maximum_age_is_set(world: World) -> None:
+    world.traffic([1], [ago(5), ago(1)])
+    world.select(1)
+    world.build(ago(5), ago(1))
+    lose(world, STATS, ago(5))
+    assert world.tick().requests == ()
+    world.set(backfill_max_gap_age_hours=72)
+    assert tables_asked(world.tick()) == {str(ago(5)): {STATS}}
+
+
+def test_every_evaluation_leaves_a_materialization_with_the_facts_and_the_reasons(world: World) -> None:
+    world.traffic([1], WEEK)
+    world.select(1)
+    world.tick()
+    world.check()
+    world.materialize("web_analytics_backfill_detector")
+    key = AssetKey("web_analytics_backfill_detector")
+    events = world.instance.fetch_materializations(key, limit=10).records
+    assert len(events) == 3
+    for event in events:
+        assert event.asset_materialization
+        facts = {name: value.value for name, value in event.asset_materialization.metadata.items()}
+        assert facts["should_backfill"] is True
+        assert facts["total_missing_partitions"] == 14
+        assert facts["tables_affected"] == [STATS, BOUNCES]
+        assert facts["lookback_days"] == 30
+        assert facts[f"{STATS}_missing_count"] == 7
+        assert facts[f"{BOUNCES}_sample_dates"] == [str(day) for day in reversed(WEEK)]
+        assert "14 partitions to repair" in str(facts["reasons"])
+
+
+def test_the_gaps_are_printed_with_their_reasons_in_a_hundred_columns(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.traffic([1, 2], WEEK)
+    world.select(1, 2)
+    world.build(*WEEK[:4])
+    lose(world, STATS, WEEK[0])
+    report = world.run_as_configured("show_data_gaps_job", {"days_back": 7}).output_for_node("show_data_gaps")
+    printed = capsys.readouterr().out
+    assert max(len(line) for line in printed.splitlines()) <= 100
+    assert "never built" in printed
+    assert "rows lost, tables disagree" in printed
+    assert report[STATS] == {
+        "missing_count": 4,
+        "missing_dates": [str(day) for day in (WEEK[0], *WEEK[4:])],
+        "date_ranges": [
+            {"first": str(WEEK[0]), "last": str(WEEK[0]), "days": 1},
+            {"first": str(WEEK[4]), "last": str(WEEK[6]), "days": 3},
+        ],
+        "reasons": {"never built": 6, "rows lost, tables disagree": 2},
+    }
+
+
+@pytest.mark.parametrize("days_back", [0, -1, 3651])
+def test_a_look_back_that_cannot_be_meant_is_refused(world: World, days_back: int) -> None:
+    with pytest.raises(Exception, match=f"days_back is {days_back}: give a whole number of days from 1 to 3,650"):
+        world.run_as_configured("show_data_gaps_job", {"days_back": days_back})
+
+
+def test_a_run_asked_for_some_teams_only_is_refused_and_wipes_nobody(world: World) -> None:
+    events = world.traffic([1, 2], WEEK[:1])
+    world.select(1, 2)
+    world.build(WEEK[0])
+    with pytest.raises(Exception, match="team_ids"):
+        world.run_as_configured(
+            "web_pre_aggregate_job",
+            {"ops": {"web_pre_aggregated": {"config": {"team_ids": [1]}}}},
+            partition_key=str(WEEK[0]),
+        )
+    assert stored(world.client, STATS, WEEK[0]) == fold(events, WEEK[0], STATS)
+
+
+@pytest.mark.parametrize("key", ["2023-12-31", "2026-02-30", "yesterday"])
+def test_a_partition_key_outside_the_set_is_refused(world: World, key: str) -> None:
+    with pytest.raises(Exception, match=key):
+        world.loop.run("web_pre_aggregate_job", partition_key=key)
