@@ -7,13 +7,13 @@ queued run takes seconds to start.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from dagster import AssetKey, DagsterInstance, SensorDefinition, build_sensor_context
 
 from dags.definitions import defs
 from dags.runs import ANSWER_ONLY, TAG_PREFIX
+from dags.sql import Sql
 from dags.web_preaggregated.tables import STATS, WATCHED
 
 if TYPE_CHECKING:
@@ -88,15 +88,14 @@ def tick(sensor: SensorDefinition, instance: DagsterInstance) -> Tick:
 
 def break_it(client: Client, plan: Outage) -> None:
     """Do to the tables what the outage says; what was never built needs no help."""
+    sql = Sql("dags.demo", client)
     if plan.lost_day:
-        client.command(f"ALTER TABLE {STATS.name} DROP PARTITION {plan.lost_day:%Y%m%d}")
+        Sql("dags.web_preaggregated", client).command(
+            "drop_day", {"partition": int(f"{plan.lost_day:%Y%m%d}")}, target=STATS.name
+        )
     for table in WATCHED:
         for day in plan.team_days:
-            client.command(
-                f"DELETE FROM {table.name} WHERE team_id = {{team:UInt64}} "
-                "AND period_bucket >= toDateTime({day:Date}, 'UTC') AND period_bucket < toDateTime({next:Date}, 'UTC')",
-                parameters={"team": plan.team_id, "day": day, "next": day + timedelta(days=1)},
-            )
+            sql.command("lose_team", {"team": plan.team_id, "day": day}, target=table.name)
 
 
 def forget_demo_runs(instance: DagsterInstance) -> None:

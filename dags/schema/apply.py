@@ -64,8 +64,7 @@ def apply_schema(client: Client) -> tuple[Migration, ...]:
         raise SchemaError(_too_new(version, database))
     pending = tuple(m for m in migrations() if version is None or m.version > version)
     for migration in pending:
-        names = {"database": database} if migration.name.endswith("_dict") else {}
-        sql.command(migration.name, **names)
+        sql.command(migration.name, database=database)
         client.insert(
             "web_analytics_schema_version",
             [[migration.version, migration.name]],
@@ -86,7 +85,9 @@ def require_schema(client: Client) -> None:
     if version is None:
         raise SchemaError(f"the database {database!r} has no schema yet: {NEXT_STEP}")
     if version < newest:
-        raise SchemaError(f"the database {database!r} has schema version {version}, this code needs {newest}: {NEXT_STEP}")
+        raise SchemaError(
+            f"the database {database!r} has schema version {version}, this code needs {newest}: {NEXT_STEP}"
+        )
     if version > newest:
         raise SchemaError(_too_new(version, database))
     _require_columns(client)

@@ -12,7 +12,8 @@ def apply_schema_op(context: OpExecutionContext, clickhouse: ClickHouseResource)
     """Apply the numbered files that the database lacks."""
     with clickhouse.client(context.run_id, create_database=True) as client:
         applied = [migration.name for migration in apply_schema(client)]
-        print(f"schema version {migrations()[-1].version} in {client.database}; applied: {', '.join(applied) or 'nothing'}")
+        print(f"{client.database} has schema version {migrations()[-1].version}")
+        print(f"applied: {', '.join(applied) or 'nothing, it was there'}")
     return applied
 
 

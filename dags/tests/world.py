@@ -23,6 +23,7 @@ from dags.demo.loop import Loop, Tick, enable
 from dags.dsn import Dsn
 from dags.engine import open_client
 from dags.settings import Settings, current_settings
+from dags.team_selection.store import read_selection
 from dags.tests.events import Event, insert
 from dags.web_preaggregated.store import DayBuild
 from dags.web_preaggregated_backfill.decision import Trigger
@@ -91,8 +92,17 @@ class World:
         self.loop.run("web_analytics_team_selection_job")
 
     def build(self, *days: date) -> None:
+        """Build days for all enabled teams, as a run does, without the run."""
         for day in days:
-            self.loop.run("web_pre_aggregate_job", partition_key=day.isoformat())
+            DayBuild(
+                client=self.client,
+                day=day,
+                teams=read_selection(self.client).teams,
+                tables=(STATS, BOUNCES),
+                run_id="by-hand",
+                batch_events=self.settings.build_batch_events,
+                max_memory_bytes=self.settings.build_max_memory_bytes,
+            ).run()
 
     def tick(self) -> Tick:
         return self.loop.tick()
@@ -187,4 +197,3 @@ def tables_asked(asked: Tick) -> dict[str | None, set[str]]:
         request.partition_key: {key.to_user_string() for key in request.asset_selection or []}
         for request in asked.requests
     }
-

@@ -102,9 +102,7 @@ def replacement(
     asked = frozenset(teams)
     empty = Measure()
     held = frozenset(
-        team
-        for team in asked
-        if not allow_shrink and shrinks(before.get(team, empty), after.get(team, empty))
+        team for team in asked if not allow_shrink and shrinks(before.get(team, empty), after.get(team, empty))
     )
     outcomes = {team: Outcome.BUILT if after.get(team) else Outcome.EMPTY for team in asked & {*before, *after}}
     outcomes |= dict.fromkeys(held, Outcome.HELD)

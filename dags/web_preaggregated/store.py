@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import re
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
@@ -21,7 +21,7 @@ from dags.web_preaggregated.plan import Fingerprint, Measure, Outcome, Replaceme
 from dags.web_preaggregated.tables import LOGIC_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from datetime import date, datetime
 
     from clickhouse_connect.driver.client import Client
@@ -39,11 +39,6 @@ ALL_TEAMS = 0
 
 # An error as long as this says what is wrong; ClickHouse appends stack traces to some.
 ERROR_CHARACTERS = 1000
-
-_LEDGER_COLUMNS = (
-    "table_name", "day", "team_id", "run_id", "logic_version", "outcome", "source_events", "source_qualifying",
-    "source_newest", "sessions", "pageviews", "error", "started_at", "finished_at",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -128,9 +123,7 @@ class DayBuild:
             built = []
             for table in self.tables:
                 before = self._units(table, day_only=True)
-                plan = replacement(
-                    self.teams, _measures(before), after[table], allow_shrink=self.allow_shrink
-                )
+                plan = replacement(self.teams, _measures(before), after[table], allow_shrink=self.allow_shrink)
                 self._publish(staging, table, staged[table], plan, was_there=bool(before))
                 rows = self._read_back(table, plan, after[table])
                 self._record(table, plan, after[table], fingerprints)
@@ -177,9 +170,7 @@ class DayBuild:
             )
         return found
 
-    def _publish(
-        self, staging: ExitStack, table: str, new: str, plan: Replacement, *, was_there: bool
-    ) -> None:
+    def _publish(self, staging: ExitStack, table: str, new: str, plan: Replacement, *, was_there: bool) -> None:
         partition = {"partition": int(f"{self.day:%Y%m%d}")}
         if plan.held:
             self._sql.command("delete_teams", {"teams": sorted(plan.held)}, staging=new)
@@ -218,38 +209,22 @@ class DayBuild:
     ) -> None:
         append_to_ledger(
             self.client,
-            [
-                self._ledger_row(table, team, outcome, fingerprints.get(team), after.get(team))
+            (
+                replace(
+                    self._record_of(table, team, outcome),
+                    source=fingerprints.get(team, Fingerprint()),
+                    measure=after.get(team, Measure()),
+                )
                 for team, outcome in sorted(plan.outcome_by_team.items())
-            ],
+            ),
         )
 
     def _record_failure(self, error: str) -> None:
-        rows = [self._ledger_row(table, ALL_TEAMS, Outcome.FAILED, error=error) for table in self.tables]
-        append_to_ledger(self.client, rows)
+        failed = (replace(self._record_of(table, ALL_TEAMS, Outcome.FAILED), error=error) for table in self.tables)
+        append_to_ledger(self.client, failed)
 
-    def _ledger_row(
-        self,
-        table: str,
-        team: int,
-        outcome: Outcome,
-        source: Fingerprint | None = None,
-        measure: Measure | None = None,
-        *,
-        error: str = "",
-    ) -> list[object]:
-        return ledger_row(
-            table,
-            self.day,
-            team,
-            outcome,
-            source or Fingerprint(),
-            measure or Measure(),
-            run_id=self.run_id,
-            error=error,
-            started=self._started,
-            finished=clock.utc_now(),
-        )
+    def _record_of(self, table: str, team: int, outcome: Outcome) -> BuildRecord:
+        return BuildRecord(table, self.day, team, outcome, self._started, clock.utc_now(), self.run_id)
 
     def _staging(self, stack: ExitStack, kind: str, like: str) -> str:
         name = self._name(stack, kind)
@@ -273,30 +248,46 @@ class DayBuild:
             self._drop(name)
 
 
-def ledger_row(
-    table: str,
-    day: date,
-    team: int,
-    outcome: Outcome,
-    source: Fingerprint,
-    measure: Measure,
-    *,
-    run_id: str,
-    started: datetime,
-    finished: datetime,
-    error: str = "",
-) -> list[object]:
-    """One build record, in the order of `_LEDGER_COLUMNS`."""
-    return [
-        table, day, team, run_id, LOGIC_VERSION, str(outcome), source.events, source.qualifying, source.newest,
-        measure.sessions, measure.pageviews, error[:ERROR_CHARACTERS], started, finished,
-    ]  # fmt: skip
+@dataclass(frozen=True)
+class BuildRecord:
+    """A row of the build ledger: what became of a unit, and from what."""
+
+    table: str
+    day: date
+    team_id: int
+    outcome: Outcome
+    started_at: datetime
+    finished_at: datetime
+    run_id: str = ""
+    source: Fingerprint = field(default_factory=Fingerprint)
+    measure: Measure = field(default_factory=Measure)
+    error: str = ""
 
 
-def append_to_ledger(client: Client, rows: list[list[object]]) -> None:
+def append_to_ledger(client: Client, records: Iterable[BuildRecord]) -> None:
     """Append build records; nothing is ever changed there."""
+    rows = [
+        {
+            "table_name": r.table,
+            "day": r.day,
+            "team_id": r.team_id,
+            "run_id": r.run_id,
+            "logic_version": LOGIC_VERSION,
+            "outcome": str(r.outcome),
+            "source_events": r.source.events,
+            "source_qualifying": r.source.qualifying,
+            "source_newest": r.source.newest,
+            "sessions": r.measure.sessions,
+            "pageviews": r.measure.pageviews,
+            "error": r.error[:ERROR_CHARACTERS],
+            "started_at": r.started_at,
+            "finished_at": r.finished_at,
+        }
+        for r in records
+    ]
     if rows:
-        client.insert("web_pre_aggregated_builds", rows, column_names=list(_LEDGER_COLUMNS))
+        data = [list(row.values()) for row in rows]
+        client.insert("web_pre_aggregated_builds", data, column_names=list(rows[0]))
 
 
 def _measures(units: Mapping[int, tuple[int, int, int, int]]) -> dict[int, Measure]:

@@ -23,11 +23,12 @@ def web_analytics_backfill_detector(
 ) -> MaterializeResult[None]:
     """What is missing or wrong, and what the sensor would do about it."""
     with clickhouse.client(context.run.run_id) as client:
-        found = evaluate(context.instance, current_settings(), Trigger.MANUAL, clock.utc_now(), lambda work: work(client))
+        found = evaluate(
+            context.instance, current_settings(), Trigger.MANUAL, clock.utc_now(), lambda work: work(client)
+        )
     context.log.info("%s", summary_text(found.detection, found.decision))
     if found.is_unknown:
         raise Failure(
             f"unknown, not complete: {found.detection.unknown}", metadata=metadata(found), allow_retries=False
         )
     return MaterializeResult(metadata=metadata(found))
-

@@ -269,8 +269,8 @@ def _failed_attempts(ended: Sequence[Run], verdicts: Sequence[Verdict], now: dat
 
 def backoff(failures: int) -> timedelta:
     """How long to wait after so many failed attempts in a row; doubles each time, up to `LONGEST_BACKOFF`."""
-    doublings = min(failures - 1, 10)  # 2**10 × 6 h is beyond the longest; more would overflow
-    return min(FIRST_BACKOFF * 2**doublings, LONGEST_BACKOFF)
+    doublings = min(failures - 1, 10)  # 1024 × 6 h is beyond the longest; more would overflow
+    return min(FIRST_BACKOFF * (1 << doublings), LONGEST_BACKOFF)
 
 
 def _is_aged(day: date, policy: Policy, now: datetime) -> bool:

@@ -91,7 +91,7 @@ def status_line(detection: Detection) -> str:
 
 def summary_text(detection: Detection, decision: Decision) -> str:
     """What ``check_missing_data_job`` prints."""
-    rows = []
+    rows: list[tuple[object, ...]] = []
     for table in detection.tables:
         if table in detection.unknown:
             rows.append((table, "unknown", "unknown", "unknown", "unknown"))

@@ -40,8 +40,10 @@ REMEMBERED = 2 * LONGEST_BACKOFF + timedelta(days=2)
 def runs_of(instance: DagsterInstance, job_name: str, tables: Iterable[str], now: datetime) -> list[Run]:
     """Every run, of any trigger, that covers days of ``tables``: all in flight, and the ended ones of two weeks."""
     watched = frozenset(tables)
-    records = instance.get_run_records(RunsFilter(statuses=list(IN_FLIGHT)))
-    records += instance.get_run_records(RunsFilter(created_after=now - REMEMBERED))
+    records = [
+        *instance.get_run_records(RunsFilter(statuses=list(IN_FLIGHT))),
+        *instance.get_run_records(RunsFilter(created_after=now - REMEMBERED)),
+    ]
     found = {}
     for record in records:
         run = record.dagster_run

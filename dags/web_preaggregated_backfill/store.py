@@ -20,7 +20,7 @@ from dags.schema.apply import require_schema
 from dags.sql import Cost, Sql
 from dags.team_selection.store import dictionary_mismatches, read_selection
 from dags.web_preaggregated.plan import Fingerprint, Measure, Outcome
-from dags.web_preaggregated.store import append_to_ledger, ledger_row
+from dags.web_preaggregated.store import BuildRecord, append_to_ledger
 from dags.web_preaggregated_backfill.rules import Build, Failure, Kind, Signals, Unit, Verdict, with_inconsistencies
 
 if TYPE_CHECKING:
@@ -199,13 +199,21 @@ def _remember(client: Client, signals: Iterable[Signals], verdicts: Iterable[Ver
     finished = clock.utc_now()
     append_to_ledger(
         client,
-        [
-            ledger_row(s.unit.table, s.unit.day, s.unit.team_id, Outcome.VERIFIED, s.fingerprint, s.target,
-                       run_id="", started=started, finished=finished)
+        (
+            BuildRecord(
+                s.unit.table,
+                s.unit.day,
+                s.unit.team_id,
+                Outcome.VERIFIED,
+                started,
+                finished,
+                source=s.fingerprint,
+                measure=s.target,
+            )
             for s in signals
             if s.unit in fine and s.source == s.target
-        ],
-    )  # fmt: skip
+        ),
+    )
 
 
 def _warnings(client: Client, selected_at: datetime | None, teams: int, now: datetime) -> tuple[str, ...]:
@@ -228,4 +236,3 @@ def _warnings(client: Client, selected_at: datetime | None, teams: int, now: dat
     except ClickHouseError as error:
         found.append(f"web_pre_aggregated_teams_dict cannot be read: {str(error)[:300]}")
     return tuple(found)
-

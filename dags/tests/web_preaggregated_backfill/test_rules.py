@@ -1,0 +1,135 @@
+"""The verdict on a unit, as a table: what its source, its table and the ledger say, and what follows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+
+import pytest
+
+from dags.web_preaggregated.plan import Fingerprint, Measure, Outcome
+from dags.web_preaggregated_backfill.rules import (
+    Build,
+    Cause,
+    Failure,
+    Kind,
+    Signals,
+    Unit,
+    Verdict,
+    judge,
+    with_inconsistencies,
+)
+
+UNIT = Unit("stats", 1, date(2026, 1, 10))
+BUILT_AT = datetime(2026, 1, 11, 1, tzinfo=UTC)
+FAILED_AT = datetime(2026, 1, 11, 2, tzinfo=UTC)
+
+NONE, FOUR, FIVE, NINE = Measure(), Measure(4, 40), Measure(5, 50), Measure(9, 90)
+
+
+def built(measure: Measure, outcome: Outcome = Outcome.BUILT) -> Build:
+    return Build(outcome, measure, "run", BUILT_AT)
+
+
+def failed(at: datetime = FAILED_AT) -> Failure:
+    return Failure("abcdefghij", at, "out of memory")
+
+
+@dataclass(frozen=True)
+class Case:
+    says: str
+    source: Measure
+    target: Measure
+    kind: Kind
+    cause: Cause = Cause.NONE
+    last_build: Build | None = None
+    last_failure: Failure | None = None
+    is_open: bool = False
+    is_held: bool = False
+
+
+CASES = [
+    Case("equal data is complete", FIVE, FIVE, Kind.COMPLETE, last_build=built(FIVE)),
+    Case("equal data is complete without any ledger", FIVE, FIVE, Kind.COMPLETE),
+    Case("equal data is complete whatever the ledger says", FIVE, FIVE, Kind.COMPLETE, last_build=built(NINE)),
+    Case("equal data is complete after a failure", FIVE, FIVE, Kind.COMPLETE, last_failure=failed()),
+    Case("nothing on both sides is nothing expected", NONE, NONE, Kind.NOTHING_EXPECTED),
+    Case("never built", FIVE, NONE, Kind.MISSING, Cause.NEVER_BUILT),
+    Case("never built, and open", FIVE, NONE, Kind.MISSING, Cause.NEVER_BUILT, is_open=True),
+    Case("its build failed", FIVE, NONE, Kind.MISSING, Cause.BUILD_FAILED, last_failure=failed()),
+    Case(
+        "its rebuild failed", FIVE, NONE, Kind.MISSING, Cause.BUILD_FAILED,
+        last_build=built(NONE, Outcome.EMPTY), last_failure=failed(),
+    ),
+    Case(
+        "a failure before a later build is no reason", FIVE, NONE, Kind.MISSING, Cause.ROWS_LOST,
+        last_build=built(FIVE), last_failure=failed(datetime(2026, 1, 11, 0, tzinfo=UTC)),
+    ),
+    Case("its rows were lost", FIVE, NONE, Kind.MISSING, Cause.ROWS_LOST, last_build=built(FIVE)),
+    Case("its events came late", FIVE, NONE, Kind.MISSING, Cause.ARRIVED_LATE, last_build=built(NONE, Outcome.EMPTY)),
+    Case("its source grew", NINE, FIVE, Kind.STALE, Cause.SOURCE_GREW, last_build=built(FIVE)),
+    Case("only page views grew", Measure(5, 51), FIVE, Kind.STALE, Cause.SOURCE_GREW, last_build=built(FIVE)),
+    Case("its source grew, but it is open", NINE, FIVE, Kind.COMPLETE, last_build=built(FIVE), is_open=True),
+    Case("its source shrank a little", FIVE, NINE, Kind.STALE, Cause.SOURCE_SHRANK, last_build=built(NINE)),
+    Case(
+        "its source shrank to less than half", FOUR, NINE, Kind.STALE, Cause.SOURCE_SHRANK,
+        last_build=built(NINE), is_held=True,
+    ),
+    Case("rows were lost, not all", FIVE, FOUR, Kind.PARTIAL, Cause.ROWS_LOST, last_build=built(FIVE)),
+    Case("rows were lost, and open", FIVE, FOUR, Kind.PARTIAL, Cause.ROWS_LOST, last_build=built(NINE), is_open=True),
+    Case("fewer than the source, and no ledger", FIVE, FOUR, Kind.PARTIAL, Cause.DIFFERS),
+    Case("more than the source", FOUR, FIVE, Kind.EXCESS, Cause.DIFFERS, last_build=built(FOUR)),
+    Case("twice the source waits for a person", FOUR, NINE, Kind.EXCESS, Cause.DIFFERS, is_held=True),
+    Case("rows without a source", NONE, FIVE, Kind.ORPHAN, Cause.NO_SOURCE, last_build=built(FIVE), is_held=True),
+]  # fmt: skip
+
+
+def signals(case: Case) -> Signals:
+    return Signals(
+        UNIT, case.source, case.target, Fingerprint(), case.is_open, case.last_build, case.last_failure
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.says)
+def test_a_unit_is_judged(case: Case) -> None:
+    verdict = judge(signals(case))
+    assert (verdict.kind, verdict.cause, verdict.is_held) == (case.kind, case.cause, case.is_held)
+    assert verdict.is_wrong == (case.kind not in (Kind.COMPLETE, Kind.NOTHING_EXPECTED))
+
+
+def test_a_wrong_verdict_says_what_it_compared() -> None:
+    verdict = judge(Signals(UNIT, FIVE, NONE, Fingerprint(), False, built(FIVE), failed()))
+    assert verdict.detail == (
+        "run abcdefgh at 2026-01-11 02:00: out of memory; source 5 sessions, 50 page views; "
+        "table 0 sessions, 0 page views; built 2026-01-11 01:00 with 5 sessions"
+    )
+
+
+AGREEING = {"stats": ("bounces",), "bounces": ("stats",)}
+
+
+def plain(source: Measure, target: Measure) -> Signals:
+    return Signals(UNIT, source, target, Fingerprint(), is_open=False)
+
+
+def inconsistent(*given: Signals) -> dict[str, bool]:
+    return {v.unit.table: v.is_inconsistent for v in with_inconsistencies(given, AGREEING)}
+
+
+def test_the_table_that_differs_from_its_source_is_the_wrong_one_of_two() -> None:
+    wrong, right = plain(FIVE, FOUR), replace(plain(FIVE, FIVE), unit=replace(UNIT, table="bounces"))
+    assert inconsistent(wrong, right) == {"stats": True, "bounces": False}
+
+
+def test_a_table_that_is_no_suspect_holds_its_source_so_the_suspect_disagrees_with_it() -> None:
+    assert inconsistent(plain(FIVE, FOUR)) == {"stats": True}
+
+
+def test_tables_that_are_wrong_alike_do_not_disagree() -> None:
+    both = [plain(FIVE, FOUR), replace(plain(FIVE, FOUR), unit=replace(UNIT, table="bounces"))]
+    assert inconsistent(*both) == {"stats": False, "bounces": False}
+
+
+def test_the_reason_is_one_short_phrase() -> None:
+    assert Verdict(UNIT, Kind.MISSING, Cause.ROWS_LOST, is_inconsistent=True).reason == "rows lost, tables disagree"
+    assert Verdict(UNIT, Kind.EXCESS, Cause.DIFFERS, is_held=True).reason == "excess, held"
