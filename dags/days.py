@@ -83,6 +83,23 @@ def calendar(now: datetime, *, lookback_days: int, settle: timedelta) -> Calenda
     return Calendar(DayRange(start, settled_before), closed_before)
 
 
+def validated_day(partition_key: str) -> date:
+    """The day of a partition key.
+
+    Raises:
+        ValueError: not ``YYYY-MM-DD``, no day of the calendar, or before the partitions' start.
+    """
+    try:
+        day = date.fromisoformat(partition_key)
+    except ValueError as error:
+        raise ValueError(f"not a day ({error}); give YYYY-MM-DD") from None
+    if day.isoformat() != partition_key:
+        raise ValueError("give YYYY-MM-DD, with hyphens")
+    if day < FIRST_DAY:
+        raise ValueError(f"the partitions begin on {FIRST_DAY}")
+    return day
+
+
 def start_of(day: date) -> datetime:
     """The instant at which a UTC day begins."""
     return datetime.combine(day, time.min, tzinfo=UTC)

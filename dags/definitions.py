@@ -18,7 +18,7 @@ from dags.web_preaggregated.assets import (
     web_pre_aggregated,
 )
 from dags.web_preaggregated_backfill.assets import web_analytics_backfill_detector
-from dags.web_preaggregated_backfill.jobs import check_missing_data_job, show_data_gaps_job
+from dags.web_preaggregated_backfill.jobs import check_missing_data_job, show_data_gaps_job, why_job
 from dags.web_preaggregated_backfill.sensors import web_analytics_backfill_schedule, web_analytics_backfill_sensor
 
 # A bad setting must stop the location from loading, and name itself, rather than the first run.
@@ -36,6 +36,7 @@ defs = Definitions(
         web_pre_aggregate_job,
         check_missing_data_job,
         show_data_gaps_job,
+        why_job,
     ],
     schedules=[
         web_analytics_team_selection_schedule,

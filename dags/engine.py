@@ -94,7 +94,7 @@ def call(dsn: Dsn, work: Callable[[Client], Answer], *, wait_seconds: float, lim
         with open_client(dsn, wait_seconds=wait_seconds, who="tick") as client:
             return work(client)
     try:
-        child = subprocess.run(  # noqa: S603 -- our own interpreter and module
+        child = subprocess.run(
             [sys.executable, "-m", "dags.engine"],
             input=pickle.dumps((dsn, wait_seconds, work)),
             capture_output=True,
@@ -164,7 +164,9 @@ def _hold(dsn: Dsn, wait_seconds: float, who: str) -> None:
         except EngineError:
             lock.release()
             raise
-        holder.write_text(json.dumps({"pid": os.getpid(), "who": who, "since": time.strftime("%H:%M:%S UTC", time.gmtime())}))
+        holder.write_text(
+            json.dumps({"pid": os.getpid(), "who": who, "since": time.strftime("%H:%M:%S UTC", time.gmtime())})
+        )
         _held[path] = (lock, keeper)
         atexit.register(_let_go, path)
 

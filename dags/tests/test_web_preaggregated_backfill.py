@@ -385,3 +385,49 @@ def test_a_run_asked_for_some_teams_only_is_refused_and_wipes_nobody(world: Worl
 def test_a_partition_key_outside_the_set_is_refused(world: World, key: str) -> None:
     with pytest.raises(Exception, match=key):
         world.loop.run("web_pre_aggregate_job", partition_key=key)
+
+
+def why(world: World, **asked: object) -> str:
+    answer: str = world.run_as_configured("why_job", asked).output_for_node("why")
+    assert max(len(line) for line in answer.splitlines()) <= 100
+    return answer
+
+
+def test_each_question_in_front_of_a_gap_has_an_answer_in_one_command(world: World) -> None:
+    world.traffic([1, 2], WEEK)
+    world.select(1, 2)
+    world.build(*WEEK)
+    lose(world, STATS, WEEK[3])
+    world.build_fails(WEEK[3])
+
+    about_day = why(world, day=str(WEEK[3]))
+    assert f"{WEEK[3]} is a valid partition key and is judged; it is closed" in about_day
+    assert f"GAP       {STATS}, team 1, {WEEK[3]}: missing, build failed, tables disagree" in about_day
+    assert "memory limit exceeded" in about_day
+    assert "DECISION  of the sensor: 1 partitions to repair, fewer than the 3 that open a backfill" in about_day
+    assert "attempt 1 failed, next from" in about_day
+    assert "next: look at the failed run (why_job with run_id)" in about_day
+
+    about_team = why(world, team_id=2)
+    assert "2 enabled, list written" in about_team
+    assert "the dictionary answers as the list does" in about_team
+    assert "team 2 is enabled" in about_team
+    assert "team 1," not in about_team
+    assert "COST " in about_team
+    assert "was never enabled" in why(world, team_id=99)
+
+    [run_id] = {word for word in about_day.split() if len(word) == 36}
+    about_run = why(world, run_id=run_id[:8])
+    assert "web_pre_aggregate_job, failure" in about_run
+    assert "memory limit exceeded" in about_run
+
+
+@pytest.mark.parametrize("day", ["2023-12-31", "2026-02-30", "20260101", "yesterday"])
+def test_a_day_that_is_no_partition_key_is_named(world: World, day: str) -> None:
+    with pytest.raises(Exception, match=f"day is '{day}'"):
+        why(world, day=day)
+
+
+def test_a_run_that_is_not_there_is_named(world: World) -> None:
+    with pytest.raises(Exception, match="run_id is 'feedbeef': no runs begin so"):
+        why(world, run_id="feedbeef")

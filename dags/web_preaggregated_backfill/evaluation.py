@@ -14,13 +14,13 @@ from dagster import AssetKey, AssetMaterialization, JsonMetadataValue, MetadataV
 
 from dags.runs import BACKFILL_RUN_TAG, MISSING_DATA_TAG, TAG_PREFIX
 from dags.web_preaggregated.tables import WATCHED
-from dags.web_preaggregated_backfill.decision import Decision, Policy, Trigger, decide
+from dags.web_preaggregated_backfill.decision import Decision, Policy, Run, Trigger, decide
 from dags.web_preaggregated_backfill.report import SAMPLE, missing_data, missing_days, status_line, summary_text
 from dags.web_preaggregated_backfill.runs import runs_of
 from dags.web_preaggregated_backfill.store import Detection, detect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from clickhouse_connect.driver.client import Client
@@ -43,7 +43,8 @@ class Evaluation:
 
     detection: Detection
     decision: Decision
-    comprehensive: Decision
+    decisions: Mapping[Trigger, Decision]
+    runs: tuple[Run, ...]
 
     @property
     def is_unknown(self) -> bool:
@@ -86,7 +87,7 @@ def evaluate(
         for asked in (Trigger.SENSOR, Trigger.SCHEDULE)
     }
     chosen = Trigger.SCHEDULE if trigger is Trigger.SCHEDULE else Trigger.SENSOR
-    return Evaluation(detection, decisions[chosen], decisions[Trigger.SCHEDULE])
+    return Evaluation(detection, decisions[chosen], decisions, tuple(runs))
 
 
 def record(instance: DagsterInstance, evaluation: Evaluation) -> None:
@@ -129,7 +130,7 @@ def metadata(evaluation: Evaluation) -> dict[str, MetadataValue]:
     entries: dict[str, MetadataValue] = {
         "status": MetadataValue.text(status_line(detection)),
         "should_backfill": MetadataValue.bool(decision.should_backfill),
-        "should_backfill_comprehensive": MetadataValue.bool(evaluation.comprehensive.should_backfill),
+        "should_backfill_comprehensive": MetadataValue.bool(evaluation.decisions[Trigger.SCHEDULE].should_backfill),
         "total_missing_partitions": MetadataValue.int(report["total_missing_partitions"]),
         "tables_affected": MetadataValue.json(report["tables_with_missing_data"]),
         "lookback_days": MetadataValue.int(detection.lookback_days),

@@ -3,13 +3,16 @@
 They run in process, because a process for each step would double the time of an answer.
 """
 
+from datetime import date
 from typing import Any
 
 from dagster import (
+    Config,
     ConfigMapping,
     Failure,
     Field,
     Int,
+    Noneable,
     OpExecutionContext,
     in_process_executor,
     job,
@@ -17,14 +20,17 @@ from dagster import (
 )
 
 from dags import clock
-from dags.days import MAX_LOOKBACK_DAYS
+from dags.days import MAX_LOOKBACK_DAYS, validated_day
 from dags.errors import UserError
 from dags.resources import ClickHouseResource
 from dags.runs import ANSWER_ONLY, SHORT_RUN
 from dags.settings import current_settings
+from dags.team_selection.store import read_selection
 from dags.web_preaggregated_backfill.decision import Trigger
 from dags.web_preaggregated_backfill.evaluation import Evaluation, evaluate
 from dags.web_preaggregated_backfill.report import data_gaps, gaps_text, missing_data, summary_text
+from dags.web_preaggregated_backfill.runs import run_text
+from dags.web_preaggregated_backfill.why import Question, why_text
 
 DEFAULT_DAYS_BACK = 7
 
@@ -69,6 +75,38 @@ def show_data_gaps(context: OpExecutionContext, clickhouse: ClickHouseResource) 
     return data_gaps(found.detection)
 
 
+class WhyConfig(Config):
+    """What is asked about; what is left out is left open."""
+
+    team_id: int | None = None
+    day: str | None = None
+    run_id: str | None = None
+
+
+@op
+def why(context: OpExecutionContext, config: WhyConfig, clickhouse: ClickHouseResource) -> str:
+    """Print and return why a gap is there, why nothing was launched, or what a run did."""
+    if config.run_id:
+        text = run_text(context.instance, config.run_id)
+    else:
+        question = Question(config.team_id, _day(config.day))
+        found = _evaluated(context, clickhouse)
+        with clickhouse.client(context.run_id) as client:
+            selection = read_selection(client)
+        text = why_text(question, found.detection, found.decisions.values(), found.runs, selection)
+    print(text)
+    return text
+
+
+def _day(partition_key: str | None) -> date | None:
+    if partition_key is None:
+        return None
+    try:
+        return validated_day(partition_key)
+    except ValueError as error:
+        raise UserError(f"day is {partition_key!r}: {error}") from None
+
+
 @job(executor_def=in_process_executor, tags=SHORT_RUN, config=ANSWER_ONLY)
 def check_missing_data_job() -> None:
     """What is missing in the pre-aggregated tables, and would a backfill start? Takes no configuration."""
@@ -92,3 +130,24 @@ def _show_data_gaps_config(config: dict[str, Any]) -> dict[str, Any]:
 def show_data_gaps_job() -> None:
     """Where are the gaps, and why? Its whole configuration is days_back, 7 unless given."""
     show_data_gaps()
+
+
+def _why_config(config: dict[str, Any]) -> dict[str, Any]:
+    return {"ops": {"why": {"config": config}}, **ANSWER_ONLY}
+
+
+@job(
+    executor_def=in_process_executor,
+    tags=SHORT_RUN,
+    config=ConfigMapping(
+        config_fn=_why_config,
+        config_schema={
+            "team_id": Field(Noneable(int), default_value=None, description="Ask about this team only."),
+            "day": Field(Noneable(str), default_value=None, description="Ask about this partition key, YYYY-MM-DD."),
+            "run_id": Field(Noneable(str), default_value=None, description="Ask what this run did, and nothing else."),
+        },
+    ),
+)
+def why_job() -> None:
+    """Why is a gap there? Why was nothing launched? Which teams? Is the dictionary fresh? What did a run do?"""
+    why()

@@ -5,6 +5,7 @@ Pure: no clock, no database, no Dagster. Tables for people fit 100 columns.
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
@@ -107,9 +108,9 @@ def summary_text(detection: Detection, decision: Decision) -> str:
     ]
     if detection.wrong:
         parts += ["", _table(_gap_rows(detection.wrong)[:20], _GAP_COLUMNS)]
-    parts += ["", *(_wrapped(f"WARNING  {warning}") for warning in detection.warnings)]
-    parts += [_wrapped(f"UNKNOWN  {table}: {error}") for table, error in detection.unknown.items()]
-    parts += [_wrapped(f"DECISION {reason}") for reason in decision.reasons]
+    parts += ["", *(wrapped(f"WARNING  {warning}") for warning in detection.warnings)]
+    parts += [wrapped(f"UNKNOWN  {table}: {error}") for table, error in detection.unknown.items()]
+    parts += [wrapped(f"DECISION {reason}") for reason in decision.reasons]
     parts += [f"COST     {detection.cost}"]
     return "\n".join(parts)
 
@@ -118,8 +119,8 @@ def gaps_text(detection: Detection) -> str:
     """What ``show_data_gaps_job`` prints: every gap, the largest first."""
     parts = [status_line(detection), ""]
     parts.append(_table(_gap_rows(detection.wrong), _GAP_COLUMNS) if detection.wrong else "No gaps.")
-    parts += [_wrapped(f"UNKNOWN  {table}: {error}") for table, error in detection.unknown.items()]
-    parts += [_wrapped(f"WARNING  {warning}") for warning in detection.warnings]
+    parts += [wrapped(f"UNKNOWN  {table}: {error}") for table, error in detection.unknown.items()]
+    parts += [wrapped(f"WARNING  {warning}") for warning in detection.warnings]
     return "\n".join(parts)
 
 
@@ -155,7 +156,6 @@ def _table(rows: Sequence[Sequence[object]], columns: Sequence[str]) -> str:
     return "\n".join(line.rstrip() for line in frame.to_string(index=False, line_width=WIDTH).splitlines())
 
 
-def _wrapped(text: str) -> str:
-    import textwrap  # noqa: PLC0415
-
-    return textwrap.fill(text, WIDTH, subsequent_indent=" " * 9)
+def wrapped(text: str, indent: int = 9) -> str:
+    """Text in lines of at most `WIDTH`; its own indentation stays, further lines are set in by ``indent``."""
+    return textwrap.fill(text, WIDTH, subsequent_indent=" " * indent, drop_whitespace=bool(text.strip()))

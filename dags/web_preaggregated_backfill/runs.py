@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from dagster import DagsterRun, DagsterRunStatus, RunsFilter
+from dagster import DagsterEventType, DagsterRun, DagsterRunStatus, RunsFilter
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
@@ -16,8 +16,10 @@ from dagster._core.storage.tags import (
 )
 
 from dags.days import ONE_DAY, DayRange
+from dags.errors import UserError
 from dags.runs import BACKFILL_RUN_TAG
 from dags.web_preaggregated_backfill.decision import LONGEST_BACKOFF, Run, RunState
+from dags.web_preaggregated_backfill.report import wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -65,6 +67,40 @@ def runs_of(instance: DagsterInstance, job_name: str, tables: Iterable[str], now
                 is_automatic=run.tags.get(BACKFILL_RUN_TAG) == "true",
             )
     return list(found.values())
+
+
+def run_text(instance: DagsterInstance, run_id: str) -> str:
+    """What a run did: its tags, what it materialized with which figures, and its errors.
+
+    ``run_id`` may be the first characters that reports show.
+
+    Raises:
+        UserError: no run, or more than one, begins so.
+    """
+    matching = [run for run in instance.get_runs() if run.run_id.startswith(run_id)]
+    if len(matching) != 1:
+        raise UserError(
+            f"run_id is {run_id!r}: {len(matching) or 'no'} runs begin so. `dagster run list` shows the ids of the last"
+        )
+    run = matching[0]
+    lines = [f"RUN       {run.run_id}: {run.job_name}, {run.status.value.lower()}"]
+    lines += [f"          {name} = {value}" for name, value in sorted(run.tags.items())]
+    for entry in instance.all_logs(run.run_id):
+        event = entry.dagster_event
+        if event is None:
+            continue
+        at = f"{datetime.fromtimestamp(entry.timestamp, tz=UTC):%H:%M:%S}"
+        if event.is_step_materialization:
+            found = event.step_materialization_data.materialization
+            figures = ", ".join(f"{k} {v.value}" for k, v in found.metadata.items() if isinstance(v.value, int | float))
+            lines.append(f"{at}  built {found.asset_key.to_user_string()} of {found.partition}: {figures}")
+        elif event.is_step_failure:
+            error = event.step_failure_data.error
+            cause = error.cause or error if error is not None else None
+            lines.append(f"{at}  {event.step_key} failed: {cause.message.strip() if cause else 'no message'}")
+        elif event.is_run_failure or event.event_type is DagsterEventType.RUN_CANCELED:
+            lines.append(f"{at}  {event.message}")
+    return "\n".join(wrapped(line, indent=10) for line in lines)
 
 
 def _tables(run: DagsterRun, job_name: str, watched: frozenset[str]) -> frozenset[str]:

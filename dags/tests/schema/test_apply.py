@@ -1,0 +1,430 @@
+"""The schema is applied to databases that are new, old, newer, broken, or full of tables that somebody made by hand."""
+
+from __future__ import annotations
+
+import re
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+from typing import TYPE_CHECKING
+
+import pytest
+from clickhouse_connect.driver.exceptions import DatabaseError
+
+from dags.dsn import Dsn
+from dags.engine import open_client
+from dags.errors import SchemaError
+from dags.schema.apply import (
+    NEXT_STEP,
+    apply_schema,
+    migrations,
+    recorded_version,
+    require_schema,
+    required_columns,
+)
+from dags.sql import Sql
+from dags.tests.conftest import ENGINES
+from dags.tests.events import Event, at, insert
+from dags.tests.schema import own_database
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from clickhouse_connect.driver.client import Client
+
+NEWEST = migrations()[-1].version
+DICTIONARY = "web_pre_aggregated_teams_dict"
+STATS, BOUNCES = "web_pre_aggregated_stats", "web_pre_aggregated_bounces"
+
+
+@pytest.fixture(params=ENGINES)
+def own(request: pytest.FixtureRequest, engine_dsn: Callable[[str], str]) -> Iterator[Client]:
+    """A client of an empty database of the test's own, on each engine."""
+    with own_database(engine_dsn(request.param)) as (_, client):
+        yield client
+
+
+def definitions(client: Client) -> dict[str, str]:
+    """How each table and dictionary of the database is defined."""
+    rows = client.query("SELECT name, create_table_query FROM system.tables WHERE database = currentDatabase()")
+    return {name: str(definition) for name, definition in rows.result_rows}
+
+
+def refusal(client: Client, act: Callable[[Client], object]) -> str:
+    with pytest.raises(SchemaError) as refused:
+        act(client)
+    return str(refused.value)
+
+
+# --- New, again, older, newer ------------------------------------------------------------------------------
+
+
+def test_a_fresh_database_gets_everything_and_a_second_time_nothing(own: Client) -> None:
+    assert apply_schema(own) == migrations()
+    first = definitions(own)
+    assert first.keys() == {*required_columns(), DICTIONARY}
+    assert apply_schema(own) == ()
+    assert definitions(own) == first
+    require_schema(own)
+
+
+def test_every_applied_file_is_recorded_once(own: Client) -> None:
+    apply_schema(own)
+    apply_schema(own)
+    recorded = own.query("SELECT version, name FROM web_analytics_schema_version ORDER BY version").result_rows
+    assert recorded == [(migration.version, migration.name) for migration in migrations()]
+    assert recorded_version(own) == NEWEST
+
+
+def test_the_columns_that_are_required_are_those_that_are_made(own: Client) -> None:
+    apply_schema(own)
+    rows = own.query(
+        "SELECT table, groupArray(name) FROM (SELECT table, name FROM system.columns "
+        f"WHERE database = currentDatabase() AND table != '{DICTIONARY}' ORDER BY table, position) GROUP BY table"
+    ).result_rows
+    assert {table: tuple(columns) for table, columns in rows} == required_columns()
+    assert {"events", STATS, BOUNCES} < required_columns().keys()
+    assert "qualifies" in required_columns()["events"]
+
+
+def test_numbers_of_files_are_never_given_twice_nor_left_out() -> None:
+    assert [migration.version for migration in migrations()] == list(range(len(migrations())))
+
+
+def test_a_database_without_a_schema_says_so_and_names_the_job(own: Client) -> None:
+    assert recorded_version(own) is None
+    assert refusal(own, require_schema) == f"the database {own.database!r} has no schema yet: {NEXT_STEP}"
+    assert "apply_schema_job" in NEXT_STEP
+    assert definitions(own) == {}
+
+
+def test_a_database_of_an_older_version_says_so_and_gets_what_it_lacks(own: Client) -> None:
+    apply_schema(own)
+    own.command(f"DELETE FROM web_analytics_schema_version WHERE version > {NEWEST - 2}")
+    assert refusal(own, require_schema) == (
+        f"the database {own.database!r} has schema version {NEWEST - 2}, this code needs {NEWEST}: {NEXT_STEP}"
+    )
+    assert apply_schema(own) == migrations()[-2:]
+    require_schema(own)
+
+
+def test_a_database_newer_than_the_code_is_refused_and_left_as_it_is(own: Client) -> None:
+    apply_schema(own)
+    own.insert("web_analytics_schema_version", [[NEWEST + 1, "from_the_future"]], column_names=["version", "name"])
+    own.command("ALTER TABLE events ADD COLUMN from_the_future String")
+    before = definitions(own)
+    for act in (apply_schema, require_schema):
+        assert refusal(own, act) == (
+            f"the database {own.database!r} has schema version {NEWEST + 1}, this code knows {NEWEST}: "
+            "deploy the code that made it, or a newer one"
+        )
+    assert definitions(own) == before
+    assert recorded_version(own) == NEWEST + 1
+
+
+@pytest.mark.parametrize("loss", ["TRUNCATE TABLE", "DROP TABLE"])
+def test_a_lost_version_record_is_written_anew_and_nothing_else_changes(own: Client, loss: str) -> None:
+    apply_schema(own)
+    insert(own, [Event(1, at("2026-01-10 10:00:00"))])
+    before = definitions(own)
+    own.command(f"{loss} web_analytics_schema_version SYNC")
+    assert refusal(own, require_schema) == f"the database {own.database!r} has no schema yet: {NEXT_STEP}"
+    assert apply_schema(own) == migrations()
+    require_schema(own)
+    assert definitions(own) == before
+    assert own.query("SELECT team_id FROM events").result_rows == [(1,)]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_two_who_apply_at_once_both_succeed(engine_dsn: Callable[[str], str], engine: str) -> None:
+    with own_database(engine_dsn(engine)) as (text, own):
+
+        def applied(_: int) -> None:
+            with open_client(Dsn.parse(text), wait_seconds=60) as client:
+                apply_schema(client)
+
+        with ThreadPoolExecutor(2) as threads:
+            list(threads.map(applied, range(2)))
+        require_schema(own)
+        assert definitions(own).keys() == {*required_columns(), DICTIONARY}
+
+
+# --- Tables that are not as they should be ------------------------------------------------------------------
+
+EVENT_COLUMNS = {
+    "team_id": "UInt64",
+    "uuid": "UUID",
+    "event": "String",
+    "timestamp": "DateTime64(6, 'UTC')",
+    "distinct_id": "String",
+    "person_id": "UUID",
+    "session_id": "String",
+    "inserted_at": "DateTime64(6, 'UTC') DEFAULT now64(6)",
+    **dict.fromkeys(["host", "pathname", "referring_domain"], "String"),
+    **dict.fromkeys(["utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content"], "String"),
+    **dict.fromkeys(["browser", "os", "device_type"], "String"),
+    **dict.fromkeys(["viewport_width", "viewport_height"], "Int64"),
+    **dict.fromkeys(["country_code", "city_name", "region_code", "region_name"], "String"),
+    **dict.fromkeys(["gclid", "gad_source", "fbclid"], "String"),
+}
+DIMENSIONS = {
+    **dict.fromkeys(["entry_pathname", "end_pathname", "browser", "os"], "String"),
+    **dict.fromkeys(["viewport_width", "viewport_height"], "Int64"),
+    "referring_domain": "String",
+    **dict.fromkeys(["utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content"], "String"),
+    **dict.fromkeys(["country_code", "city_name", "region_code", "region_name"], "String"),
+    **dict.fromkeys(["has_gclid", "has_gad_source_paid_search", "has_fbclid"], "Bool"),
+}
+KEYS = {"period_bucket": "DateTime('UTC')", "team_id": "UInt64", "host": "String", "device_type": "String"}
+STATES = {
+    "persons_uniq_state": "AggregateFunction(uniq, UUID)",
+    "sessions_uniq_state": "AggregateFunction(uniq, String)",
+    "pageviews_count_state": "AggregateFunction(sum, UInt64)",
+}
+STATS_COLUMNS = {**KEYS, "pathname": "String", **DIMENSIONS, **STATES}
+BOUNCES_COLUMNS = {
+    **KEYS,
+    **DIMENSIONS,
+    **STATES,
+    "bounces_count_state": "AggregateFunction(sum, UInt64)",
+    "total_session_duration_state": "AggregateFunction(sum, Int64)",
+    "total_session_count_state": "AggregateFunction(sum, UInt64)",
+}
+# What the contract says of each table, and no more: no `qualifies`, no projection, no setting.
+BY_HAND: dict[str, tuple[dict[str, str], str]] = {
+    "events": (EVENT_COLUMNS, "MergeTree PARTITION BY toYYYYMMDD(timestamp)"),
+    STATS: (STATS_COLUMNS, "AggregatingMergeTree PARTITION BY toYYYYMMDD(period_bucket)"),
+    BOUNCES: (BOUNCES_COLUMNS, "AggregatingMergeTree PARTITION BY toYYYYMMDD(period_bucket)"),
+}
+
+
+def sorting_key(table: str, *, without: str = "") -> list[str]:
+    """Every dimension is in it: rows that share the key are merged into one."""
+    columns = ["team_id", "timestamp"] if table == "events" else BY_HAND[table][0].keys() - STATES.keys()
+    ordered = sorted(columns, key=lambda name: (name not in {"team_id", "period_bucket"}, name))
+    return [name for name in ordered if name != without and not name.endswith("_state")]
+
+
+def make_by_hand(client: Client, table: str, *, without: str = "") -> None:
+    columns, engine = BY_HAND[table]
+    declared = ", ".join(f"{name} {kind}" for name, kind in columns.items() if name != without)
+    order = ", ".join(sorting_key(table, without=without))
+    client.command(f"CREATE TABLE {table} ({declared}) ENGINE = {engine} ORDER BY ({order})")
+
+
+def add_by_hand(client: Client, table: str, column: str) -> None:
+    into_key = f", MODIFY ORDER BY ({', '.join([*sorting_key(table, without=column), column])})"
+    is_dimension = column in sorting_key(table)
+    client.command(
+        f"ALTER TABLE {table} ADD COLUMN {column} {BY_HAND[table][0][column]}" + (into_key if is_dimension else "")
+    )
+
+
+LACKING = [
+    ("events", "fbclid"),
+    ("events", "session_id"),
+    ("events", "inserted_at"),
+    (STATS, "pathname"),
+    (STATS, "pageviews_count_state"),
+    (BOUNCES, "total_session_count_state"),
+]
+
+
+@pytest.mark.parametrize(("table", "column"), LACKING)
+def test_a_table_that_lacks_a_column_is_named_with_it_and_is_fine_once_it_has_it(
+    own: Client, table: str, column: str
+) -> None:
+    make_by_hand(own, table, without=column)
+    assert f"the table {table} lacks {column}" in refusal(own, apply_schema)
+    add_by_hand(own, table, column)
+    apply_schema(own)
+    require_schema(own)
+
+
+def test_a_column_that_goes_later_is_missed_before_any_work(own: Client) -> None:
+    apply_schema(own)
+    own.command("ALTER TABLE web_pre_aggregated_builds DROP COLUMN error")
+    assert refusal(own, require_schema) == (
+        f"the database {own.database!r} is not usable: the table web_pre_aggregated_builds lacks error. "
+        f"Add the columns (dags/schema has their types), or rename the table and have it made anew: {NEXT_STEP}"
+    )
+
+
+@pytest.mark.parametrize("table", ["events", STATS, "web_pre_aggregated_builds"])
+def test_a_table_that_was_renamed_away_is_made_anew_as_the_error_says(own: Client, table: str) -> None:
+    apply_schema(own)
+    before = definitions(own)
+    own.command(f"RENAME TABLE {table} TO old_{table}")
+    assert f"the table {table} does not exist" in refusal(own, require_schema)
+    apply_schema(own)
+    require_schema(own)
+    found = definitions(own)
+    assert found[table] == before[table]
+    assert found.keys() == before.keys() | {f"old_{table}"}
+
+
+def test_a_dictionary_that_is_gone_is_missed_and_made_anew(own: Client) -> None:
+    apply_schema(own)
+    before = definitions(own)
+    own.command(f"DROP DICTIONARY {DICTIONARY}")
+    assert DICTIONARY in refusal(own, require_schema)
+    apply_schema(own)
+    assert definitions(own) == before
+
+
+# --- Tables that are there already, with rows --------------------------------------------------------------
+
+DAYS = [date(2026, 1, 9), date(2026, 1, 10), date(2026, 1, 11)]
+# Three teams; the third has no event that qualifies. Something arrived late on the day in the middle.
+EVENTS = [
+    *(
+        Event(team, at(f"{day} 10:00:00"), "s", inserted_at=at("2026-01-12 00:00:00"))
+        for team in (1, 2)
+        for day in DAYS
+    ),
+    Event(1, at("2026-01-10 23:59:59.999999"), "s", "$screen", inserted_at=at("2026-01-13 00:00:00.5")),
+    Event(2, at("2026-01-10 12:00:00"), "s", "$autocapture", inserted_at=at("2026-01-12 00:00:00")),
+    Event(3, at("2026-01-10 12:00:00"), "", inserted_at=at("2026-01-12 00:00:00")),
+]
+# What web_preaggregated/activity.sql must say of 2026-01-10: events, those that qualify, the newest arrival.
+ACTIVITY = [
+    (1, 4, 4, at("2026-01-13 00:00:00.5")),
+    (2, 4, 3, at("2026-01-12 00:00:00")),
+    (3, 1, 0, at("2026-01-12 00:00:00")),
+]
+COVERAGE = [(DAYS[1], 1, 2, 2), (DAYS[1], 2, 1, 1), (DAYS[2], 2, 1, 1)]
+
+
+def fill(client: Client) -> None:
+    insert(client, EVENTS)
+    for table in (STATS, BOUNCES):
+        client.command(
+            f"INSERT INTO {table} (period_bucket, team_id, host, device_type, entry_pathname, pageviews_count_state) "
+            "SELECT toDateTime(day, 'UTC') + 3600, team, 'h', '', path, sumState(toUInt64(1)) FROM values("
+            "'day Date, team UInt64, path String', ('2026-01-10', 1, '/a'), ('2026-01-10', 1, '/b'), "
+            "('2026-01-10', 2, '/a'), ('2026-01-11', 2, '/a')) GROUP BY day, team, path"
+        )
+
+
+def activity(client: Client, **settings: object) -> list[tuple[object, ...]]:
+    rows = Sql("dags.web_preaggregated", client, settings=settings).rows("activity", {"day": DAYS[1]})
+    return sorted(tuple(row) for row in rows)
+
+
+def coverage(client: Client, table: str, **settings: object) -> list[tuple[object, ...]]:
+    """Who is there by day and team, asked as detection asks it."""
+    rows = client.query(
+        f"SELECT toDate(period_bucket) AS day, team_id, count(), sumMerge(pageviews_count_state) FROM {table} "
+        "WHERE toDate(period_bucket) >= '2026-01-01' AND toDate(period_bucket) < '2026-02-01' "
+        "GROUP BY day, team_id ORDER BY day, team_id SETTINGS optimize_time_filter_with_preimage = 0",
+        settings=settings,
+    )
+    return [tuple(row) for row in rows.result_rows]
+
+
+FORCED: dict[str, object] = {"force_optimize_projection_name": "coverage"}
+UNUSED: dict[str, object] = {"optimize_use_projections": 0}
+
+
+def wait_for_mutations(client: Client) -> None:
+    """The projection of old parts is made in the background."""
+    for _ in range(600):
+        pending = client.query(
+            "SELECT table, command, latest_fail_reason FROM system.mutations "
+            "WHERE database = currentDatabase() AND NOT is_done"
+        ).result_rows
+        if not pending:
+            return
+        time.sleep(0.1)
+    pytest.fail(f"not done after a minute: {pending}")
+
+
+def parts_without_coverage(client: Client) -> list[tuple[object, ...]]:
+    rows = client.query(
+        "SELECT table, name FROM system.parts WHERE database = currentDatabase() AND active "
+        f"AND table IN ('events', '{STATS}', '{BOUNCES}') AND NOT has(projections, 'coverage')"
+    )
+    return [tuple(row) for row in rows.result_rows]
+
+
+@pytest.fixture
+def by_hand(own: Client) -> Client:
+    """A database with the three tables as the contract has them, made and filled by hand."""
+    for table in BY_HAND:
+        make_by_hand(own, table)
+    fill(own)
+    return own
+
+
+def test_tables_made_by_hand_have_no_projection_before(by_hand: Client) -> None:
+    # That the projection is forced below proves something only if it can fail.
+    assert len(parts_without_coverage(by_hand)) == 7
+    with pytest.raises(DatabaseError, match=re.escape("coverage")):
+        coverage(by_hand, STATS, **FORCED)
+
+
+def test_tables_made_by_hand_keep_their_rows_and_get_the_projection_which_is_then_used(by_hand: Client) -> None:
+    events = by_hand.query("SELECT * FROM events ORDER BY ALL").result_rows
+    assert len(events) == len(EVENTS)
+    assert apply_schema(by_hand) == migrations()
+    require_schema(by_hand)
+    wait_for_mutations(by_hand)
+    assert by_hand.query("SELECT * FROM events ORDER BY ALL").result_rows == events
+    assert activity(by_hand, **FORCED) == activity(by_hand, **UNUSED) == ACTIVITY
+    for table in (STATS, BOUNCES):
+        assert coverage(by_hand, table, **FORCED) == coverage(by_hand, table, **UNUSED) == COVERAGE
+    assert parts_without_coverage(by_hand) == []
+
+
+def test_rows_that_arrive_afterwards_are_covered_too(by_hand: Client) -> None:
+    apply_schema(by_hand)
+    wait_for_mutations(by_hand)
+    insert(by_hand, [Event(3, at("2026-01-11 10:00:00"), "s", inserted_at=at("2026-01-12 00:00:00"))])
+    expected = [*ACTIVITY[:2], (3, 2, 1, at("2026-01-12 00:00:00"))]
+    assert activity(by_hand, **FORCED) == activity(by_hand, **UNUSED) == expected
+    assert parts_without_coverage(by_hand) == []
+
+
+def test_until_old_parts_are_covered_the_answer_is_right_all_the_same(by_hand: Client) -> None:
+    # Background work on these tables waits, as it does on a server that is busy.
+    for table in BY_HAND:
+        by_hand.command(f"SYSTEM STOP MERGES {table}")
+    apply_schema(by_hand)
+    assert len(parts_without_coverage(by_hand)) == 7
+    assert activity(by_hand) == ACTIVITY
+    for table in (STATS, BOUNCES):
+        assert coverage(by_hand, table) == COVERAGE
+
+
+@pytest.mark.parametrize("made", ["by us", "by hand"])
+def test_rows_can_be_deleted_by_hand_and_the_projection_follows(own: Client, made: str) -> None:
+    if made == "by us":
+        apply_schema(own)
+        fill(own)
+    else:
+        for table in BY_HAND:
+            make_by_hand(own, table)
+        fill(own)
+        apply_schema(own)
+        wait_for_mutations(own)
+    assert activity(own, **FORCED) == ACTIVITY
+    for table in BY_HAND:
+        # Refused with code 344 where a table has a projection and not the settings that go with it.
+        own.command(f"DELETE FROM {table} WHERE team_id = 1")
+    assert activity(own, **FORCED) == activity(own, **UNUSED) == ACTIVITY[1:]
+    for table in (STATS, BOUNCES):
+        assert coverage(own, table, **FORCED) == coverage(own, table, **UNUSED) == COVERAGE[1:]
+
+
+def test_merging_keeps_the_projection_true(own: Client) -> None:
+    apply_schema(own)
+    fill(own)
+    fill(own)
+    for table in BY_HAND:
+        own.command(f"OPTIMIZE TABLE {table} FINAL")
+    doubled = [(team, 2 * events, 2 * qualifying, newest) for team, events, qualifying, newest in ACTIVITY]
+    assert activity(own, **FORCED) == activity(own, **UNUSED) == doubled
+    for table in (STATS, BOUNCES):
+        # Rows of the same key are one row now, and hold the page views of both.
+        merged = [(day, team, rows, 2 * pageviews) for day, team, rows, pageviews in COVERAGE]
+        assert coverage(own, table, **FORCED) == coverage(own, table, **UNUSED) == merged

@@ -1,0 +1,216 @@
+"""The list of enabled teams is written whole, read back, kept when the new one looks broken, and in the dictionary."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from dags.schema.apply import apply_schema
+from dags.team_selection.store import (
+    Selection,
+    TeamSelectionError,
+    dictionary_mismatches,
+    read_selection,
+    write_selection,
+)
+from dags.tests.conftest import ENGINES
+from dags.tests.events import Event, at, insert
+from dags.tests.schema import own_database
+from dags.web_preaggregated.store import DayBuild
+from dags.web_preaggregated.tables import WATCHED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from clickhouse_connect.driver.client import Client
+
+LIST, DICTIONARY = "web_pre_aggregated_teams", "web_pre_aggregated_teams_dict"
+NOW = at("2026-01-20 00:30:00.123456")
+TOMORROW = NOW + timedelta(days=1)
+
+
+def in_dictionary(client: Client) -> set[int]:
+    return {team for (team,) in client.query(f"SELECT team_id FROM dictionary('{DICTIONARY}')").result_rows}
+
+
+def write_by_hand(client: Client, team: int, *, is_enabled: bool, selected_at: datetime = TOMORROW) -> None:
+    """What nobody should do: the list changes and the dictionary is not told."""
+    client.insert(LIST, [[team, int(is_enabled), selected_at]], column_names=["team_id", "is_enabled", "selected_at"])
+
+
+# --- Written and read back ----------------------------------------------------------------------------------
+
+
+def test_before_anything_is_written_there_is_no_list(client: Client) -> None:
+    assert read_selection(client) == Selection(frozenset(), frozenset(), None)
+
+
+def test_the_list_is_read_back_from_the_table_and_from_the_dictionary(client: Client) -> None:
+    teams = {3, 1, 2**64 - 1}
+    written = write_selection(client, [3, 1, 3, 2**64 - 1], NOW)
+    assert written == read_selection(client) == Selection(frozenset(teams), frozenset(), NOW)
+    assert in_dictionary(client) == teams
+    known = client.query(f"SELECT dictHas('{DICTIONARY}', toUInt64(3)), dictHas('{DICTIONARY}', toUInt64(2))")
+    assert known.result_rows == [(1, 0)]
+    assert dictionary_mismatches(client) == ()
+
+
+def test_a_team_that_leaves_is_absent_from_list_and_dictionary_until_it_comes_back(client: Client) -> None:
+    write_selection(client, [1, 2, 3], NOW)
+    without = write_selection(client, [1, 3, 4], TOMORROW)
+    assert without == read_selection(client) == Selection(frozenset({1, 3, 4}), frozenset({2}), TOMORROW)
+    assert in_dictionary(client) == {1, 3, 4}
+    back = write_selection(client, [1, 2, 3, 4], TOMORROW + timedelta(days=1))
+    assert back == Selection(frozenset({1, 2, 3, 4}), frozenset(), TOMORROW + timedelta(days=1))
+    assert in_dictionary(client) == {1, 2, 3, 4}
+
+
+def test_the_rows_of_a_team_that_leaves_are_not_touched(client: Client) -> None:
+    events = [Event(team, at("2026-01-10 10:00:00"), f"s{n}") for team in (1, 2, 3) for n in range(team)]
+    insert(client, events)
+    tables = tuple(table.name for table in WATCHED)
+    DayBuild(client, at("2026-01-10 00:00:00").date(), [1, 2, 3], tables, "r", 10**6, 10**9).run()
+    write_selection(client, [1, 2, 3], NOW)
+
+    def everything() -> dict[str, Sequence[Sequence[object]]]:
+        return {
+            table: client.query(f"SELECT _part, team_id, count() FROM {table} GROUP BY ALL ORDER BY ALL").result_rows
+            for table in ("events", *tables, "web_pre_aggregated_builds")
+        }
+
+    before = everything()
+    assert all({team for _, team, _ in rows} == {1, 2, 3} for rows in before.values())
+    assert write_selection(client, [1, 2], TOMORROW).departed == {3}
+    assert everything() == before
+
+
+def test_writing_the_same_list_again_only_makes_it_newer(client: Client) -> None:
+    write_selection(client, [1, 2, 3], NOW)
+    assert write_selection(client, [1, 2, 3], TOMORROW) == Selection(frozenset({1, 2, 3}), frozenset(), TOMORROW)
+    assert client.query(f"SELECT team_id FROM {LIST} FINAL ORDER BY team_id").result_rows == [(1,), (2,), (3,)]
+
+
+def test_thousands_of_teams_are_one_list(client: Client) -> None:
+    teams = frozenset(range(1, 20_001))
+    assert write_selection(client, teams, NOW).teams == teams
+    assert write_selection(client, teams - {7}, TOMORROW).departed == {7}
+    assert in_dictionary(client) == teams - {7}
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(lists=st.lists(st.frozensets(st.integers(1, 6)), min_size=1, max_size=4))
+def test_whatever_lists_came_before_the_last_one_counts(client: Client, lists: list[frozenset[int]]) -> None:
+    client.command(f"TRUNCATE TABLE {LIST} SYNC")
+    for number, teams in enumerate(lists):
+        write_selection(client, teams, NOW + timedelta(days=number), allow_shrink=True)
+    found = read_selection(client)
+    assert (found.teams, found.departed) == (lists[-1], frozenset().union(*lists) - lists[-1])
+    assert in_dictionary(client) == lists[-1]
+    assert dictionary_mismatches(client) == ()
+
+
+# --- A list that looks broken -------------------------------------------------------------------------------
+
+# The list before, the new one, and whether it is taken without a person's word.
+CHANGES: dict[str, tuple[set[int], set[int], bool]] = {
+    "the first list": (set(), {1}, True),
+    "nobody, as before": (set(), set(), True),
+    "the only team leaves": ({1}, set(), False),
+    "the only team is replaced": ({1}, {2}, False),
+    "one of two leaves": ({1, 2}, {1}, False),
+    "one of three leaves": ({1, 2, 3}, {1, 2}, True),
+    "two of three leave": ({1, 2, 3}, {1}, False),
+    "two of four leave": ({1, 2, 3, 4}, {1, 2}, False),
+    "two of five leave": ({1, 2, 3, 4, 5}, {1, 2, 3}, True),
+    "all leave": ({1, 2, 3, 4}, set(), False),
+    "half is replaced and the list is no shorter": ({1, 2, 3, 4}, {1, 2, 5, 6}, False),
+    "all stay and many come": ({1, 2}, {1, 2, 3, 4, 5, 6}, True),
+}
+
+
+@pytest.mark.parametrize(("before", "after", "is_taken"), CHANGES.values(), ids=CHANGES.keys())
+def test_a_list_that_loses_half_of_its_teams_at_once_is_held_until_a_person_allows_it(
+    client: Client, before: set[int], after: set[int], *, is_taken: bool
+) -> None:
+    write_selection(client, before, NOW)
+    old = read_selection(client)
+    assert old.teams == before
+    if not is_taken:
+        with pytest.raises(TeamSelectionError) as refused:
+            write_selection(client, after, TOMORROW)
+        assert str(refused.value) == (
+            f"only {len(before & after)} of the {len(before)} enabled teams would stay enabled ({len(after)} in the "
+            "new list): the last list stays. If that is meant, materialize web_analytics_team_selection once with "
+            "the config allow_shrink: true"
+        )
+        assert read_selection(client) == old
+        assert in_dictionary(client) == before
+    written = write_selection(client, after, TOMORROW, allow_shrink=not is_taken)
+    assert written == Selection(frozenset(after), frozenset(before - after), TOMORROW if before | after else None)
+    assert in_dictionary(client) == after
+
+
+def test_after_a_list_was_emptied_on_purpose_any_other_is_taken(client: Client) -> None:
+    write_selection(client, [1, 2], NOW)
+    emptied = write_selection(client, [], TOMORROW, allow_shrink=True)
+    assert emptied == Selection(frozenset(), frozenset({1, 2}), TOMORROW)
+    assert write_selection(client, [3], TOMORROW + timedelta(days=1)).teams == {3}
+
+
+def test_a_list_stamped_before_the_last_one_is_not_taken_for_written(client: Client) -> None:
+    write_selection(client, [1, 2, 3], TOMORROW)
+    with pytest.raises(TeamSelectionError, match="2 teams were written but 3 are read back"):
+        write_selection(client, [1, 2], NOW)
+    assert read_selection(client).teams == {1, 2, 3}
+    assert in_dictionary(client) == {1, 2, 3}
+
+
+# --- The dictionary -----------------------------------------------------------------------------------------
+
+
+def test_a_dictionary_that_was_not_reloaded_is_noticed_and_the_next_list_puts_it_right(client: Client) -> None:
+    write_selection(client, [1, 2, 3, 4], NOW)
+    write_by_hand(client, 9, is_enabled=True)
+    write_by_hand(client, 2, is_enabled=False)
+    assert read_selection(client).teams == {1, 3, 4, 9}
+    assert in_dictionary(client) == {1, 2, 3, 4}
+    assert dictionary_mismatches(client) == (2, 9)
+    write_selection(client, [1, 3, 4, 9], TOMORROW + timedelta(days=1))
+    assert dictionary_mismatches(client) == ()
+    assert in_dictionary(client) == {1, 3, 4, 9}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_dictionary_that_shows_something_else_after_its_reload_is_an_error(
+    engine_dsn: Callable[[str], str], engine: str
+) -> None:
+    with own_database(engine_dsn(engine)) as (_, client):
+        # An administrator's, made beforehand, that reads from somewhere else.
+        client.command(
+            f"CREATE DICTIONARY {DICTIONARY} (team_id UInt64, selected_at DateTime64(6, 'UTC')) PRIMARY KEY team_id "
+            "SOURCE(CLICKHOUSE(QUERY 'SELECT toUInt64(2) AS team_id, now64(6) AS selected_at')) "
+            "LAYOUT(HASHED()) LIFETIME(0)"
+        )
+        apply_schema(client)
+        with pytest.raises(TeamSelectionError) as refused:
+            write_selection(client, [1, 2, 3], NOW)
+        assert str(refused.value) == (
+            f"after its reload {DICTIONARY} still disagrees about 2 teams (first: (1, 3)): "
+            "look at last_exception in system.dictionaries"
+        )
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_dictionary_that_cannot_be_reloaded_is_an_error_that_names_it(
+    engine_dsn: Callable[[str], str], engine: str
+) -> None:
+    with own_database(engine_dsn(engine)) as (_, client):
+        apply_schema(client)
+        client.command(f"DROP DICTIONARY {DICTIONARY}")
+        with pytest.raises(TeamSelectionError, match=DICTIONARY):
+            write_selection(client, [1, 2, 3], NOW)

@@ -1,0 +1,105 @@
+"""The documented commands, as a person types them after `source .venv/bin/activate`, each in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Terminal:
+    """A shell with the environment activated, on an embedded engine and an instance of its own."""
+
+    def __init__(self, directory: Path) -> None:
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("WEB_ANALYTICS_")},
+            "CLICKHOUSE_DSN": f"chdb://{directory}/engine",
+            # What .venv/bin/activate exports.
+            "DAGSTER_MODULE_NAME": "dags.definitions",
+            "DAGSTER_HOME": str(directory),
+        }
+
+    def run(self, command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["bash", "-c", command],
+            cwd=ROOT,
+            env={**self.environment, **environment},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    def succeed(self, command: str) -> str:
+        ran = self.run(command)
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        return ran.stdout
+
+
+@pytest.fixture(scope="module")
+def terminal(tmp_path_factory: pytest.TempPathFactory) -> Terminal:
+    """A terminal in which the schema was applied, as the first answer of any command asks for."""
+    opened = Terminal(tmp_path_factory.mktemp("terminal"))
+    ran = opened.run("dagster job execute -j check_missing_data_job")
+    assert ran.returncode != 0
+    assert "`dagster job execute -j apply_schema_job`" in ran.stderr
+    assert "has schema version" in opened.succeed("dagster job execute -j apply_schema_job")
+    return opened
+
+
+def test_the_diagnostics_answer_with_little_else_around_the_answer(terminal: Terminal) -> None:
+    checked = terminal.succeed("dagster job execute -j check_missing_data_job")
+    assert checked.startswith("NOTHING IS WATCHED")
+    terminal.succeed("dagster job execute -j web_analytics_team_selection_job")
+    assert terminal.succeed("dagster job execute -j show_data_gaps_job").startswith("NOTHING IS WATCHED")
+    asked = terminal.succeed("dagster job execute -j show_data_gaps_job -c <(echo 'days_back: 14')")
+    assert asked.startswith("NOTHING IS WATCHED")
+
+
+def test_a_bad_look_back_is_refused_in_words(terminal: Terminal) -> None:
+    ran = terminal.run("dagster job execute -j show_data_gaps_job -c <(echo 'days_back: 0')")
+    assert ran.returncode != 0
+    assert "days_back is 0: give a whole number of days from 1 to 3,650" in ran.stderr
+
+
+def test_jobs_are_listed_and_described(terminal: Terminal) -> None:
+    listed = terminal.succeed("dagster job list")
+    for job in ("apply_schema_job", "check_missing_data_job", "show_data_gaps_job", "web_pre_aggregate_job"):
+        assert f"Job: {job}" in listed
+    assert "Op: check_missing_data" in terminal.succeed("dagster job print -j check_missing_data_job")
+    described = terminal.succeed("dagster job print --verbose -j show_data_gaps_job")
+    assert "Where are the gaps, and why?" in described
+
+
+def test_the_detector_is_materialized_by_name(terminal: Terminal) -> None:
+    ran = terminal.run("dagster asset materialize --select web_analytics_backfill_detector")
+    assert ran.returncode == 0, ran.stderr
+    assert "RUN_SUCCESS" in ran.stdout + ran.stderr
+
+
+def test_every_invalid_setting_is_named_when_the_location_is_validated(terminal: Terminal) -> None:
+    assert terminal.run("dagster definitions validate").returncode == 0
+    ran = terminal.run(
+        "dagster definitions validate",
+        WEB_ANALYTICS_BACKFILL_LOOKBACK_DAYS="0",
+        WEB_ANALYTICS_BACKFILL_SETLE_HOURS="1",
+        CLICKHOUSE_DSN="clickhouse://u:hunter2@:1/",
+    )
+    assert ran.returncode != 0
+    said = ran.stdout + ran.stderr
+    assert "WEB_ANALYTICS_BACKFILL_LOOKBACK_DAYS is '0': give a whole number of days from 1 to 3,650" in said
+    assert "did you mean WEB_ANALYTICS_BACKFILL_SETTLE_HOURS?" in said
+    assert "CLICKHOUSE_DSN" in said
+    assert "hunter2" not in said
+
+
+def test_loading_the_location_opens_no_connection(terminal: Terminal) -> None:
+    nobody_listens = "clickhouse://u:p@127.0.0.1:1/x"
+    assert terminal.run("dagster definitions validate", CLICKHOUSE_DSN=nobody_listens).returncode == 0
+    ran = terminal.run("dagster job execute -j check_missing_data_job", CLICKHOUSE_DSN=nobody_listens)
+    assert ran.returncode != 0
+    assert "no ClickHouse answers at clickhouse://u@127.0.0.1:1/x" in ran.stderr

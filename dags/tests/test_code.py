@@ -1,0 +1,111 @@
+"""What keeps the code base as it is meant to be: who may import whom, and what the README must know."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from dags.definitions import defs
+from dags.settings import Settings, read_settings, variable
+
+ROOT = Path(__file__).resolve().parents[2]
+CODE = sorted(path for path in (ROOT / "dags").rglob("*.py") if "tests" not in path.parts)
+PURE = ("days.py", "dsn.py", "errors.py", "settings.py", "plan.py", "rules.py", "decision.py", "tables.py", "outage.py")
+PURE_BUT_FOR_TYPES = ("report.py",)
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def imports(path: Path, *, at_run_time_only: bool = True) -> set[str]:
+    """The modules that a file imports; those under ``if TYPE_CHECKING`` are no imports at run time."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    skipped: set[ast.AST] = set()
+    if at_run_time_only:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+                skipped |= set(ast.walk(node))
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if node in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def named(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("path", [p for p in CODE if p.name in PURE + PURE_BUT_FOR_TYPES], ids=named)
+def test_a_pure_module_knows_no_dagster_no_client_and_no_clock(path: Path) -> None:
+    known = imports(path, at_run_time_only=path.name in PURE_BUT_FOR_TYPES)
+    assert not {name for name in known if name.split(".")[0] in ("dagster", "clickhouse_connect", "chdb")}
+    assert not {name for name in known if name.startswith("dags.clock")}
+    assert "now(" not in path.read_text(encoding="utf-8").replace("utc_now(", "now(")
+
+
+SHELL = ("assets.py", "jobs.py", "sensors.py", "runs.py", "resources.py", "evaluation.py", "definitions.py")
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in CODE if not {"demo", "bench"} & set(p.parts) and p.name not in SHELL], ids=named
+)
+def test_only_the_shell_knows_dagster_so_that_a_ticks_child_starts_quickly(path: Path) -> None:
+    known = imports(path)
+    assert not {name for name in known if name.split(".")[0] == "dagster"}
+    assert not {name for name in known if name.startswith("dags.") and f"{name.split('.')[-1]}.py" in SHELL[:3]}
+
+
+@pytest.mark.parametrize("path", CODE, ids=named)
+def test_nothing_but_the_demo_and_the_benchmarks_imports_the_definitions(path: Path) -> None:
+    if not {"demo", "bench"} & set(path.parts):
+        assert not {name for name in imports(path) if name.startswith(("dags.definitions", "dags.tests", "dags.demo"))}
+
+
+@pytest.mark.parametrize("path", CODE, ids=named)
+def test_a_module_fits_in_the_head(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
+
+
+@pytest.mark.parametrize("field", Settings.model_fields)
+def test_the_readme_has_every_setting_with_its_default(field: str) -> None:
+    default = getattr(read_settings({}), field)
+    shown = {None: "unset", (): "unset"}.get(default, ",".join(default) if isinstance(default, tuple) else default)
+    [row] = [line for line in README.splitlines() if line.startswith(f"| `{variable(field)}`")]
+    if field != "clickhouse_dsn":
+        assert f"| {shown} |" in row
+
+
+def test_the_readme_names_everything_that_is_served() -> None:
+    repository = defs.get_repository_def()
+    served = {job.name for job in repository.get_all_jobs() if not job.name.startswith("__")}
+    served |= {schedule.name for schedule in repository.schedule_defs}
+    served |= {sensor.name for sensor in repository.sensor_defs}
+    served |= {key.to_user_string() for key in defs.resolve_all_asset_keys()}
+    assert len(served) >= 12
+    assert not {name for name in served if f"`{name}`" not in README}
+
+
+def test_every_job_says_how_long_it_may_run_because_a_killed_run_stays_started() -> None:
+    jobs = [job for job in defs.get_repository_def().get_all_jobs() if not job.name.startswith("__")]
+    assert not [job.name for job in jobs if "dagster/max_runtime" not in job.tags]
+
+
+def test_sensor_and_schedules_run_without_being_switched_on() -> None:
+    repository = defs.get_repository_def()
+    statuses = [schedule.default_status.value for schedule in repository.schedule_defs]
+    statuses += [sensor.default_status.value for sensor in repository.sensor_defs]
+    assert statuses == ["RUNNING"] * 4
+
+
+def test_the_top_level_holds_only_what_was_agreed() -> None:
+    agreed = {
+        "pyproject.toml", "workspace.yaml", "dags", "README.md", "docker-compose.yml",
+        "Makefile", "uv.lock", "CHANGELOG.md", "LICENSE",
+    }  # fmt: skip
+    visible = {path.name for path in ROOT.iterdir() if not path.name.startswith(".")}
+    assert visible - {"__pycache__"} == agreed

@@ -1,0 +1,267 @@
+"""Settings: the contract's defaults, every value out of range refused in clear words, and no password in any text."""
+
+from __future__ import annotations
+
+import traceback
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from dags.dsn import EXPECTED, Dsn
+from dags.errors import SettingsError
+from dags.settings import Settings, read_settings, variable
+
+SECRET = "hunter2"
+
+
+def problem_with(**environment: str) -> str:
+    """What is said of an environment, which must not be accepted."""
+    with pytest.raises(SettingsError) as refused:
+        read_settings(environment)
+    return str(refused.value)
+
+
+# --- The contract -----------------------------------------------------------------------------------------
+
+# Name, default, lowest and highest value that is accepted, and the unit. Names and defaults down to the `top_teams`
+# ones are what users were promised.
+NUMBERS = [
+    ("WEB_ANALYTICS_BACKFILL_LOOKBACK_DAYS", 30, 1, 3650, "days"),
+    ("WEB_ANALYTICS_BACKFILL_MAX_PARTITIONS_PER_RUN", 7, 1, 366, "days"),
+    ("WEB_ANALYTICS_BACKFILL_MIN_MISSING_PARTITIONS", 3, 1, 10_000, "partitions"),
+    ("WEB_ANALYTICS_BACKFILL_MAX_DAYS_PER_DAY", 28, 1, 3650, "days"),
+    ("WEB_ANALYTICS_BACKFILL_SETTLE_HOURS", 1, 0, 72, "hours"),
+    ("WEB_ANALYTICS_BACKFILL_MAX_GAP_AGE_HOURS", None, 1, 87_600, "hours"),
+    ("WEB_ANALYTICS_TOP_TEAMS_LIMIT", 30, 1, 100_000, "teams"),
+    ("WEB_ANALYTICS_TOP_TEAMS_DAYS", 30, 1, 3650, "days"),
+    ("WEB_ANALYTICS_ENGINE_WAIT_SECONDS", 600, 1, 86_400, "seconds"),
+    ("WEB_ANALYTICS_BUILD_BATCH_EVENTS", 2_000_000, 10_000, 1_000_000_000, "events"),
+    ("WEB_ANALYTICS_BUILD_MAX_MEMORY_BYTES", 8_000_000_000, 100_000_000, 10_000_000_000_000, "bytes"),
+]
+FIELD_BY_VARIABLE = {variable(field): field for field in Settings.model_fields}
+
+
+def value_of(settings: Settings, name: str) -> object:
+    return getattr(settings, FIELD_BY_VARIABLE[name])
+
+
+def test_the_defaults_are_those_of_the_contract() -> None:
+    project = Path(__file__).resolve().parent.parent.parent
+    found = read_settings({})
+    assert {name: value_of(found, name) for name in FIELD_BY_VARIABLE} == {
+        "CLICKHOUSE_DSN": Dsn("chdb", "web_analytics", path=str(project / ".clickhouse")),
+        "WEB_ANALYTICS_TEAM_SOURCES": ("environment", "table"),
+        "WEB_ANALYTICS_ENABLED_TEAM_IDS": (),
+        **{name: default for name, default, *_ in NUMBERS},
+    }
+    assert (found.settle, found.max_gap_age) == (timedelta(hours=1), None)
+
+
+def test_every_setting_is_read_from_its_variable() -> None:
+    given = {
+        "CLICKHOUSE_DSN": "clickhouse://somebody@db.example:9123/analytics",
+        "WEB_ANALYTICS_TEAM_SOURCES": " top_pageviews , environment ",
+        "WEB_ANALYTICS_ENABLED_TEAM_IDS": "10, 2,2 ,18446744073709551615,",
+        **{name: str(highest) for name, _, _, highest, _ in NUMBERS},
+    }
+    found = read_settings(given)
+    assert {name: value_of(found, name) for name in FIELD_BY_VARIABLE} == {
+        "CLICKHOUSE_DSN": Dsn("clickhouse", "analytics", host="db.example", port=9123, user="somebody"),
+        "WEB_ANALYTICS_TEAM_SOURCES": ("top_pageviews", "environment"),
+        "WEB_ANALYTICS_ENABLED_TEAM_IDS": (2, 10, 2**64 - 1),
+        **{name: highest for name, _, _, highest, _ in NUMBERS},
+    }
+    assert (found.settle, found.max_gap_age) == (timedelta(hours=72), timedelta(hours=87_600))
+
+
+def test_names_of_others_are_left_alone() -> None:
+    assert read_settings({"WEB_ANALYTICS_SOMEBODY_ELSES": "x", "PATH": "/bin"}) == read_settings({})
+
+
+def test_settings_do_not_change() -> None:
+    found = read_settings({})
+    with pytest.raises(ValidationError, match="frozen"):
+        found.backfill_lookback_days = 1
+
+
+@pytest.mark.parametrize("empty", ["", "  ", "\t"])
+def test_an_empty_variable_counts_as_unset(empty: str) -> None:
+    misspelt_and_empty = {"WEB_ANALYTICS_BACKFILL_LOOKBACK": empty}
+    assert read_settings(dict.fromkeys(FIELD_BY_VARIABLE, empty) | misspelt_and_empty) == read_settings({})
+
+
+# --- Out of range -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "default", "lowest", "highest", "unit"), NUMBERS, ids=[n[0] for n in NUMBERS])
+def test_a_number_is_accepted_up_to_both_ends_and_refused_beyond_and_when_it_is_none(
+    name: str, default: int | None, lowest: int, highest: int, unit: str
+) -> None:
+    assert default is None or lowest <= default <= highest
+    for accepted in (lowest, highest):
+        assert value_of(read_settings({name: str(accepted)}), name) == accepted
+    for refused in (str(lowest - 1), str(highest + 1), "-7", "many", "1.5", "1e1", "0x10", "7 days", "nan"):
+        expected = f"{name} is {refused!r}: give a whole number of {unit} from {lowest} to {highest:,}"
+        assert problem_with(**{name: refused}) == expected
+
+
+BAD_IDS = [
+    "0",
+    "-1",
+    "1.5",
+    "one",
+    "1;2",
+    "1 2",
+    "\N{ARABIC-INDIC DIGIT ONE}",
+    "18446744073709551616",
+    "1,0",
+    "1,two,3",
+    "9" * 5000,
+]
+
+
+@pytest.mark.parametrize("refused", BAD_IDS, ids=lambda text: text[:20])
+def test_a_team_id_that_is_no_number_above_0_is_refused(refused: str) -> None:
+    said = problem_with(WEB_ANALYTICS_ENABLED_TEAM_IDS=refused)
+    expected = "give team ids, whole numbers above 0, separated by commas"
+    assert said == f"WEB_ANALYTICS_ENABLED_TEAM_IDS is {refused!r}: {expected}"
+
+
+@pytest.mark.parametrize("refused", ["postgres", "table,postgres", "table,table", ",", "Table", "environment table"])
+def test_a_team_source_that_is_unknown_or_named_twice_is_refused(refused: str) -> None:
+    said = problem_with(WEB_ANALYTICS_TEAM_SOURCES=refused)
+    expected = "give one or more of environment, table, top_pageviews, separated by commas, each once"
+    assert said == f"WEB_ANALYTICS_TEAM_SOURCES is {refused!r}: {expected}"
+
+
+MISSPELT = {
+    "WEB_ANALYTICS_BACKFILL_LOOKBACK_DAY": "did you mean WEB_ANALYTICS_BACKFILL_LOOKBACK_DAYS?",
+    "WEB_ANALYTICS_BACKFILL_MAX_PARTITION_PER_RUN": "did you mean WEB_ANALYTICS_BACKFILL_MAX_PARTITIONS_PER_RUN?",
+}
+
+
+@pytest.mark.parametrize(("name", "hint"), MISSPELT.items())
+def test_a_misspelt_name_under_our_prefix_is_refused_with_what_was_meant(name: str, hint: str) -> None:
+    assert problem_with(**{name: "5"}) == f"{name} is no setting: {hint}"
+
+
+def test_a_name_like_no_setting_is_sent_to_the_readme() -> None:
+    name = "WEB_ANALYTICS_BACKFILL_" + "Q" * 60
+    assert problem_with(**{name: "1"}) == f"{name} is no setting: the README lists the settings"
+
+
+def test_every_bad_value_is_named_at_once_one_a_line() -> None:
+    everything = {
+        "CLICKHOUSE_DSN": f"http://u:{SECRET}@h/d",
+        "WEB_ANALYTICS_TEAM_SOURCES": "nowhere",
+        "WEB_ANALYTICS_ENABLED_TEAM_IDS": "me",
+        "WEB_ANALYTICS_BACKFILL_MIN_MISSING": "3",
+        **{name: "-1" for name, *_ in NUMBERS},
+    }
+    lines = problem_with(**everything).splitlines()
+    assert sorted(line.split()[0].rstrip(":") for line in lines) == sorted(everything)
+
+
+# --- DSN --------------------------------------------------------------------------------------------------
+
+DSNS = {
+    "embedded": ("chdb:///data/clickhouse", Dsn("chdb", "web_analytics", path="/data/clickhouse")),
+    "embedded, another database": ("chdb:///data?database=mine", Dsn("chdb", "mine", path="/data")),
+    "embedded, a path with a blank": ("chdb:///my%20data", Dsn("chdb", "web_analytics", path="/my data")),
+    "a server": (
+        "clickhouse://me:pw@db.example:9000/a_1",
+        Dsn("clickhouse", "a_1", host="db.example", port=9000, user="me", password="pw"),
+    ),
+    "a server, its HTTP port and user by default": (
+        "clickhouse://db.example/a",
+        Dsn("clickhouse", "a", host="db.example", port=8123, user="default"),
+    ),
+    "a server with TLS, its port by default": (
+        "clickhouses://me@db.example/a",
+        Dsn("clickhouses", "a", host="db.example", port=8443, user="me"),
+    ),
+    "a password of signs, encoded": (
+        "clickhouse://m%40e:a%2Fb%3Ac%40d%25@db.example/a",
+        Dsn("clickhouse", "a", host="db.example", port=8123, user="m@e", password="a/b:c@d%"),
+    ),
+    "an address of version 6": (
+        "clickhouse://[::1]:8124/a",
+        Dsn("clickhouse", "a", host="::1", port=8124, user="default"),
+    ),
+    "blanks around it": (" chdb:///data \n", Dsn("chdb", "web_analytics", path="/data")),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), DSNS.values(), ids=DSNS.keys())
+def test_a_dsn_is_read(text: str, expected: Dsn) -> None:
+    assert Dsn.parse(text) == expected
+
+
+# The password of each holds SECRET, also where it breaks the text: a `/` or `[` that nobody encoded.
+BAD_DSNS = {
+    "no scheme": (f"me:{SECRET}@db.example/a", "the scheme is 'me'"),
+    "another scheme": (f"postgres://me:{SECRET}@db.example/a", "the scheme is 'postgres'"),
+    "nothing but a word": ("embedded", "the scheme is ''"),
+    "no host": (f"clickhouse://me:{SECRET}@/a", "no host is given"),
+    "no database": (f"clickhouse://me:{SECRET}@db.example", "the database is ''"),
+    "no database after the slash": (f"clickhouse://me:{SECRET}@db.example/", "the database is ''"),
+    "a database that is no name": (f"clickhouse://me:{SECRET}@db.example/a-b", "the database is 'a-b'"),
+    "a port that is no number": (f"clickhouse://me:{SECRET}@db.example:http/a", "the port is not a number"),
+    "a port beyond the last": (f"clickhouse://me:{SECRET}@db.example:65536/a", "the port is not a number"),
+    "a relative directory": ("chdb://data", "an absolute directory"),
+    "no directory": ("chdb:///", "an absolute directory"),
+    "an embedded database that is no name": ("chdb:///data?database=a-b", "the database is 'a-b'"),
+    "a password for the embedded engine": (f"chdb://me:{SECRET}@/data", "an absolute directory"),
+    "a slash in the password": (f"clickhouse://me:x/{SECRET}@db.example/a", ""),
+    "a slash after digits in the password": (f"clickhouse://me:12/{SECRET}@db.example/a", ""),
+    "a number sign in the password": (f"clickhouse://me:12#{SECRET}@db.example/a", ""),
+    "a question mark in the password": (f"clickhouse://me:12?{SECRET}@db.example/a", ""),
+    "a bracket in the password": (f"clickhouse://me:[{SECRET}@db.example/a", ""),
+    "a sign in the password that reads as three others": (f"clickhouse://me:℀{SECRET}@db.example/a", ""),
+}
+
+
+@pytest.mark.parametrize(("text", "words"), BAD_DSNS.values(), ids=BAD_DSNS.keys())
+def test_what_is_no_dsn_is_refused_in_clear_words_without_the_password(text: str, words: str) -> None:
+    said = problem_with(CLICKHOUSE_DSN=text)
+    assert said.startswith("CLICKHOUSE_DSN: ")
+    assert words in said
+    assert said.endswith(EXPECTED)
+    assert SECRET not in said
+
+
+@pytest.mark.parametrize(("text", "words"), BAD_DSNS.values(), ids=BAD_DSNS.keys())
+def test_a_refused_dsn_shows_no_password_in_what_a_terminal_prints(text: str, words: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        Dsn.parse(text)
+    assert words in str(refused.value)
+    assert SECRET not in "".join(traceback.format_exception(refused.value))
+
+
+def test_a_password_is_in_no_text_of_dsn_or_settings() -> None:
+    text = f"clickhouse://me:{SECRET}@db.example/a"
+    dsn, settings = Dsn.parse(text), read_settings({"CLICKHOUSE_DSN": text})
+    assert dsn.password == settings.clickhouse_dsn.password == SECRET
+    texts = [f(thing) for thing in (dsn, settings, settings.clickhouse_dsn) for f in (repr, str, "{}".format)]
+    assert [shown for shown in texts if SECRET in shown] == []
+    assert [shown for shown in texts if "db.example" not in shown] == []
+
+
+def test_dumped_settings_hold_no_password() -> None:
+    settings = read_settings({"CLICKHOUSE_DSN": f"clickhouse://me:{SECRET}@db.example/a"})
+    assert SECRET not in str(settings.model_dump())
+    assert SECRET not in settings.model_dump_json()
+
+
+def test_a_bad_value_beside_a_good_dsn_does_not_show_its_password() -> None:
+    said = problem_with(
+        CLICKHOUSE_DSN=f"clickhouse://me:{SECRET}@db.example/a", WEB_ANALYTICS_BACKFILL_LOOKBACK_DAYS="0"
+    )
+    assert said == "WEB_ANALYTICS_BACKFILL_LOOKBACK_DAYS is '0': give a whole number of days from 1 to 3,650"
+
+
+def test_a_dsn_says_where_it_leads() -> None:
+    assert str(Dsn.parse("chdb:///data")) == "chdb:///data (database web_analytics)"
+    assert str(Dsn.parse(f"clickhouses://me:{SECRET}@db.example/a")) == "clickhouses://me@db.example:8443/a"

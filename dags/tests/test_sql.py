@@ -1,0 +1,211 @@
+"""A statement is a file with a header, runs only with exactly its parameters, and its cost is counted."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import dags
+from dags.sql import Cost, Sql, statement
+
+if TYPE_CHECKING:
+    from clickhouse_connect.driver.client import Client
+
+ROOT = Path(dags.__file__).parent
+SQL_FILES = sorted(str(path.relative_to(ROOT)) for path in ROOT.rglob("*.sql"))
+
+# A package of statements for these tests alone. Values arrive as they were bound, names where the `$` stood.
+STATEMENTS = {
+    "echo": "-- Say what was bound.\nSELECT {number:UInt64}, {words:String}, {day:Date}\n",
+    "nothing_bound": "-- Bind nothing.\nSELECT 1\n",
+    "twice": "-- Bind one value twice.\nSELECT {number:UInt64} + {number:UInt64}\n",
+    "named": "-- A name that code fills.\nSELECT number FROM $table WHERE number < {number:UInt64}\n",
+    "dollars": "-- A dollar of its own, doubled: $$.\nSELECT '$$pageview'\n",
+    "create": "-- Answers nothing.\nCREATE TABLE $table (n UInt64) ENGINE = MergeTree ORDER BY n\n",
+    "fill": "-- Writes rows.\nINSERT INTO $table SELECT number FROM numbers({number:UInt64})\n",
+    "read": "-- Reads rows.\nSELECT sum(n) FROM $table\n",
+    "broken": "-- No such table.\nSELECT * FROM a_table_that_nobody_made\n",
+}
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    name = f"statements_{tmp_path.name}"
+    directory = tmp_path / name
+    directory.mkdir()
+    (directory / "__init__.py").touch()
+    for file, text in STATEMENTS.items():
+        (directory / f"{file}.sql").write_text(text, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, name, raising=False)
+    return name
+
+
+@pytest.fixture
+def sql(client: Client, package: str) -> Sql:
+    return Sql(package, client)
+
+
+# --- Parameters -------------------------------------------------------------------------------------------
+
+
+def test_values_are_bound_by_the_server_whatever_they_hold(sql: Sql) -> None:
+    quoted = "it's {a} \\ % $1; -- \n DROP TABLE events"
+    rows = sql.rows("echo", {"number": 2**64 - 1, "words": quoted, "day": "2026-01-02"})
+    assert [(number, words, str(day)) for number, words, day in rows] == [(2**64 - 1, quoted, "2026-01-02")]
+
+
+def test_a_value_named_twice_is_bound_once(sql: Sql) -> None:
+    assert sql.parameters("twice") == {"number"}
+    assert sql.rows("twice", {"number": 21}) == [(42,)]
+
+
+def test_a_statement_without_parameters_needs_none(sql: Sql) -> None:
+    assert sql.parameters("nothing_bound") == frozenset()
+    assert sql.rows("nothing_bound") == [(1,)]
+
+
+MISMATCHES: dict[str, tuple[str, dict[str, object], str]] = {
+    "one is missing": (
+        "echo",
+        {"number": 1, "words": "a"},
+        "echo.sql binds ['day', 'number', 'words'], but got ['number', 'words']",
+    ),
+    "one is too many": (
+        "echo",
+        {"number": 1, "words": "a", "day": "2026-01-02", "dya": "2026-01-02"},
+        "echo.sql binds ['day', 'number', 'words'], but got ['day', 'dya', 'number', 'words']",
+    ),
+    "one is misspelt": ("twice", {"nubmer": 1}, "twice.sql binds ['number'], but got ['nubmer']"),
+    "none is given": ("twice", {}, "twice.sql binds ['number'], but got []"),
+    "none is wanted": ("nothing_bound", {"number": 1}, "nothing_bound.sql binds [], but got ['number']"),
+}
+
+
+@pytest.mark.parametrize(("name", "parameters", "words"), MISMATCHES.values(), ids=MISMATCHES.keys())
+def test_parameters_that_are_not_the_statements_are_refused_before_it_runs(
+    sql: Sql, name: str, parameters: dict[str, object], words: str
+) -> None:
+    for run in (sql.rows, sql.command):
+        with pytest.raises(ValueError, match="binds") as refused:
+            run(name, parameters)
+        assert str(refused.value) == words
+    assert sql.cost == Cost()
+
+
+# --- Identifiers ------------------------------------------------------------------------------------------
+
+
+def test_a_name_is_filled_where_the_dollar_stands(sql: Sql) -> None:
+    sql.command("create", table="three")
+    sql.command("fill", {"number": 3}, table="three")
+    assert sql.rows("read", table="three") == [(3,)]
+
+
+@pytest.mark.parametrize(
+    "refused",
+    ["", "a b", "a;b", "a-b", "a.b", "1a", "`a`", "a'", "a\n", "événements", "a--", "(SELECT 1)"],
+    ids=repr,
+)
+def test_what_is_no_plain_name_is_refused(package: str, refused: str) -> None:
+    with pytest.raises(ValueError, match="identifiers are letters, digits and _") as error:
+        statement(package, "create", {"table": refused})
+    assert f"table is {refused!r}" in str(error.value)
+
+
+def test_a_dollar_that_nobody_fills_is_an_error(package: str) -> None:
+    with pytest.raises(KeyError, match="table"):
+        statement(package, "create", {})
+
+
+def test_a_doubled_dollar_is_a_dollar(sql: Sql) -> None:
+    assert sql.rows("dollars") == [("$pageview",)]
+
+
+# --- Cost -------------------------------------------------------------------------------------------------
+
+
+def test_the_cost_is_the_rows_and_bytes_that_the_engine_read(sql: Sql) -> None:
+    sql.command("create", table="many")
+    sql.command("fill", {"number": 1000}, table="many")
+    before = sql.cost
+    for _ in range(2):
+        assert sql.rows("read", table="many") == [(499_500,)]
+    assert (sql.cost.queries - before.queries, sql.cost.rows_read - before.rows_read) == (2, 2000)
+    assert sql.cost.bytes_read - before.bytes_read == 2 * 8 * 1000
+    assert sql.cost.seconds > before.seconds > 0
+
+
+def test_a_command_counts_too(sql: Sql) -> None:
+    sql.command("create", table="many")
+    assert sql.cost.queries == 1
+    assert sql.cost.seconds > 0
+
+
+def test_costs_add_up_and_are_said_in_words() -> None:
+    total = Cost(1, 2_000, 30, 0.25) + Cost(2, 1_000_000, 5, 1.5)
+    assert total == Cost(3, 1_002_000, 35, 1.75)
+    assert str(total) == "3 queries, 1,002,000 rows read, 1.75 s"
+
+
+def test_settings_go_with_every_statement(client: Client, package: str) -> None:
+    limited = Sql(package, client, settings={"max_rows_to_read": 10})
+    limited.command("create", table="many")
+    limited.command("fill", {"number": 5}, table="many")
+    assert limited.rows("read", table="many") == [(10,)]
+    Sql(package, client).command("fill", {"number": 50}, table="many")
+    with pytest.raises(Exception, match="TOO_MANY_ROWS"):
+        limited.rows("read", table="many")
+
+
+def test_an_error_of_the_engine_reaches_the_caller(sql: Sql) -> None:
+    with pytest.raises(Exception, match="a_table_that_nobody_made"):
+        sql.rows("broken")
+
+
+# --- The project's own statements -------------------------------------------------------------------------
+
+
+def _without_comments_and_strings(text: str) -> str:
+    """What the server acts on: strings become '', comments nothing."""
+    pattern = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^'\\]|\\.|'')*'", re.DOTALL)
+    return pattern.sub(lambda found: "''" if found[0].startswith("'") else "", text)
+
+
+def test_there_are_statements_to_look_at() -> None:
+    assert len(SQL_FILES) > 30
+    assert "team_selection/selection.sql" in SQL_FILES
+
+
+@pytest.mark.parametrize("file", SQL_FILES)
+def test_a_statement_begins_with_a_header_that_says_something(file: str) -> None:
+    first, *_ = (ROOT / file).read_text(encoding="utf-8").splitlines()
+    assert re.match(r"-- \S+ \S+", first), first
+
+
+@pytest.mark.parametrize("file", SQL_FILES)
+def test_a_file_holds_one_statement(file: str) -> None:
+    acted_on = _without_comments_and_strings((ROOT / file).read_text(encoding="utf-8"))
+    assert re.match(r"\s*(SELECT|WITH|INSERT|CREATE|ALTER|DROP|DELETE|SYSTEM|OPTIMIZE|TRUNCATE|RENAME)\b", acted_on)
+    assert ";" not in acted_on
+
+
+@pytest.mark.parametrize("file", SQL_FILES)
+def test_every_parameter_has_a_type_and_is_one_that_the_check_sees(file: str) -> None:
+    text = (ROOT / file).read_text(encoding="utf-8")
+    braces = re.findall(r"\{[^}]*\}?", _without_comments_and_strings(text))
+    assert [brace for brace in braces if not re.fullmatch(r"\{[a-z_]+:[A-Z]\w*(\([\w, ()']*\))?\}", brace)] == []
+    package = ".".join(("dags", *Path(file).parent.parts))
+    # A brace in a comment would be asked for as a parameter that the statement does not have.
+    bound = {brace[1:].partition(":")[0] for brace in braces}
+    assert Sql(package, None).parameters(Path(file).stem) == bound  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("file", [file for file in SQL_FILES if "{" in (ROOT / file).read_text(encoding="utf-8")])
+def test_an_instant_is_never_bound_without_its_fractions(file: str) -> None:
+    # `{x:DateTime}` drops fractions of a second in silence.
+    assert not re.search(r"\{\w+:DateTime\b(?!64)", (ROOT / file).read_text(encoding="utf-8"))

@@ -1,0 +1,133 @@
+"""Answers the questions that an engineer has in front of a gap: why is it there, why was nothing launched, what next.
+
+Pure: facts in, text out, at most 100 columns. A question may be about a team, a day, a run, or about none of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dags.web_preaggregated_backfill.decision import Why
+from dags.web_preaggregated_backfill.report import status_line, wrapped
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import date
+
+    from dags.team_selection.store import Selection
+    from dags.web_preaggregated_backfill.decision import Decision, Run
+    from dags.web_preaggregated_backfill.store import Detection
+
+# As many units as are read in a terminal; the rest is counted.
+SHOWN = 20
+
+NEXT_STEPS = {
+    Why.IN_FLIGHT: "wait for the run, or look at it: dagster job execute -j why_job with run_id",
+    Why.JUST_DONE: "wait for the next tick",
+    Why.BACKING_OFF: "look at the failed run (why_job with run_id); to try at once, materialize the partition",
+    Why.CAP: "wait for the next tick, or raise WEB_ANALYTICS_BACKFILL_MAX_PARTITIONS_PER_RUN",
+    Why.DAILY_CAP: "wait for tomorrow, or raise WEB_ANALYTICS_BACKFILL_MAX_DAYS_PER_DAY",
+    Why.BELOW_MINIMUM: "lower WEB_ANALYTICS_BACKFILL_MIN_MISSING_PARTITIONS, set "
+    "WEB_ANALYTICS_BACKFILL_MAX_GAP_AGE_HOURS, or materialize the partition in the UI",
+    Why.HELD: "if the source is right, run the partition of web_pre_aggregate_job with allow_shrink: true",
+    Why.NOT_ACTED_ON: "web_analytics_backfill_schedule repairs it at 02:00 UTC; or materialize the partition in the UI",
+}
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked about; None leaves it open."""
+
+    team_id: int | None = None
+    day: date | None = None
+
+    def concerns(self, team_id: int, day: date) -> bool:
+        return self.team_id in (None, team_id) and self.day in (None, day)
+
+
+def why_text(
+    question: Question,
+    detection: Detection,
+    decisions: Iterable[Decision],
+    runs: Sequence[Run],
+    selection: Selection,
+) -> str:
+    """The answer, the most general part first."""
+    lines = [status_line(detection), ""]
+    lines += [f"TEAMS     {line}" for line in _about_teams(question, selection, detection)]
+    if question.day is not None:
+        lines += ["", *(f"DAY       {line}" for line in _about_day(question.day, detection))]
+    wrong = [v for v in detection.wrong if question.concerns(v.unit.team_id, v.unit.day)]
+    lines.append("")
+    if not wrong and not detection.unknown:
+        lines.append("GAPS      none here")
+    for verdict in wrong[:SHOWN]:
+        unit = verdict.unit
+        lines.append(f"GAP       {unit.table}, team {unit.team_id}, {unit.day}: {verdict.kind}, {verdict.reason}")
+        lines.append(f"          {verdict.detail}")
+    if len(wrong) > SHOWN:
+        lines.append(f"          … and {len(wrong) - SHOWN:,} more")
+    days = {v.unit.day for v in wrong}
+    for decision in decisions:
+        lines += ["", *_about_decision(decision, days)]
+    lines += ["", *_about_runs(runs, days if question.day is None else {question.day})]
+    lines += ["", f"COST      {detection.cost}"]
+    return "\n".join(wrapped(line, indent=10) for line in lines)
+
+
+def _about_teams(question: Question, selection: Selection, detection: Detection) -> list[str]:
+    if selection.selected_at is None:
+        return ["no list was ever written: dagster job execute -j web_analytics_team_selection_job"]
+    lines = [f"{len(selection.teams):,} enabled, list written {selection.selected_at:%Y-%m-%d %H:%M} UTC"]
+    lines += detection.warnings or ["the dictionary answers as the list does"]
+    if question.team_id is not None:
+        if question.team_id in selection.teams:
+            lines.append(f"team {question.team_id} is enabled")
+        elif question.team_id in selection.departed:
+            lines.append(f"team {question.team_id} was enabled and is no longer: it is not judged, its rows stay")
+        else:
+            lines.append(f"team {question.team_id} was never enabled: see WEB_ANALYTICS_TEAM_SOURCES")
+    else:
+        lines.append(
+            "enabled: " + ", ".join(map(str, sorted(selection.teams)[:SHOWN])) + (" …" * (len(selection.teams) > SHOWN))
+        )
+    return lines
+
+
+def _about_day(day: date, detection: Detection) -> list[str]:
+    window = detection.window
+    if day in window.window:
+        state = "open: its last sessions may still arrive" if window.is_open(day) else "closed: its source is final"
+        return [f"{day} is a valid partition key and is judged; it is {state}"]
+    if day < window.window.start:
+        return [
+            f"{day} lies before the look-back, {window.window}: raise WEB_ANALYTICS_BACKFILL_LOOKBACK_DAYS to judge it"
+        ]
+    return [f"{day} is not judged yet: a day is judged once it is over and settled"]
+
+
+def _about_decision(decision: Decision, days: set[date]) -> list[str]:
+    lines = [f"DECISION  of the {decision.trigger}: {decision.reasons[0]}"]
+    lines += [
+        f"          {request.day}: would be rebuilt now, attempt {request.attempt}"
+        for request in decision.requests
+        if request.day in days
+    ]
+    for deferred in decision.deferred:
+        if deferred.day in days:
+            detail = f" ({deferred.detail})" if deferred.detail else ""
+            lines.append(f"          {deferred.day}: {deferred.why}{detail}")
+            lines.append(f"          next: {NEXT_STEPS[deferred.why]}")
+    return lines
+
+
+def _about_runs(runs: Sequence[Run], days: set[date]) -> list[str]:
+    lines = [
+        f"RUN       {run.run_id} of {run.day}: {run.state}"
+        + (f", ended {run.ended_at:%Y-%m-%d %H:%M}" if run.ended_at else "")
+        + (", automatic" if run.is_automatic else "")
+        for run in sorted(runs, key=lambda run: run.created_at, reverse=True)
+        if run.day in days
+    ]
+    return lines[:SHOWN] or ["RUN       none of the last two weeks covers these days"]
