@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -20,6 +23,8 @@ from dags.web_preaggregated.store import STAGING_PREFIX, BuiltDay, DayBuild
 from dags.web_preaggregated.tables import WATCHED
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from clickhouse_connect.driver.client import Client
 
 DAY = date(2026, 1, 10)
@@ -277,3 +282,39 @@ def test_no_staging_table_is_left_behind_by_success_or_failure(client: Client) -
 def test_without_an_enabled_team_nothing_is_built_and_the_error_says_so(client: Client) -> None:
     with pytest.raises(BuildError, match="nothing is watched"):
         build(client)
+
+
+IN_ANOTHER_TIME_ZONE = """
+import sys
+from dags.dsn import Dsn
+from dags.engine import open_client
+from dags.schema.apply import apply_schema
+from dags.tests.events import insert
+from dags.tests.fold import fold, stored
+from dags.tests.web_preaggregated.test_store import CASES, DAY, TABLES, build
+
+with open_client(Dsn.parse(sys.argv[1]), wait_seconds=5, create_database=True) as client:
+    assert client.command("SELECT serverTimezone()") == "America/New_York"
+    apply_schema(client)
+    events = [event for case in CASES.values() for event in case]
+    insert(client, events)
+    build(client, 1, 2, 3)
+    for table in TABLES:
+        # The embedded driver reads DateTime('UTC') in the host's time zone, so hours are compared in the engine.
+        hours = {str(row[0]) for row in client.query(f"SELECT toString(period_bucket) FROM {table}").result_rows}
+        assert hours == {f"{key[0]:%Y-%m-%d %H:%M:%S}" for key in fold(events, DAY, table)}, hours
+        assert sorted(stored(client, table).values()) == sorted(fold(events, DAY, table).values())
+print("equal")
+"""
+
+
+def test_days_are_utc_days_whatever_the_hosts_time_zone(tmp_path: Path) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", IN_ANOTHER_TIME_ZONE, f"chdb://{tmp_path}/engine"],
+        env={**os.environ, "TZ": "America/New_York"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ran.stdout == "equal\n", ran.stderr
