@@ -72,7 +72,7 @@ def evaluate(
         settle=settings.settle,
     )
     detection = on_engine(work)
-    runs = runs_of(instance, BUILD_JOB, detection.tables, now)
+    runs = runs_of(instance, BUILD_JOB, detection.tables, detection.window.window, now)
     policy = Policy(
         settings.backfill_min_missing_partitions,
         settings.backfill_max_partitions_per_run,

@@ -38,13 +38,23 @@ IN_FLIGHT = (
 # Attempts older than two of the longest back-offs are forgotten, see decision._failed_attempts.
 REMEMBERED = 2 * LONGEST_BACKOFF + timedelta(days=2)
 
+# How many runs are looked through for one whose id begins as asked.
+RECENT_RUNS = 5000
 
-def runs_of(instance: DagsterInstance, job_name: str, tables: Iterable[str], now: datetime) -> list[Run]:
-    """Every run, of any trigger, that covers days of ``tables``: all in flight, and the ended ones of two weeks."""
+
+def runs_of(
+    instance: DagsterInstance, job_name: str, tables: Iterable[str], days: Iterable[date], now: datetime
+) -> list[Run]:
+    """Every run, of any trigger, that covers ``days`` of ``tables``: all in flight, and the ended ones of two weeks.
+
+    Asked by partition, because the instance may be shared with jobs that make thousands of runs a day.
+    """
     watched = frozenset(tables)
+    keys = [day.isoformat() for day in days]
+    ended = RunsFilter(tags={PARTITION_NAME_TAG: keys}, created_after=now - REMEMBERED)
     records = [
         *instance.get_run_records(RunsFilter(statuses=list(IN_FLIGHT))),
-        *instance.get_run_records(RunsFilter(created_after=now - REMEMBERED)),
+        *(instance.get_run_records(ended) if keys else ()),
     ]
     found = {}
     for record in records:
@@ -77,7 +87,9 @@ def run_text(instance: DagsterInstance, run_id: str) -> str:
     Raises:
         UserError: no run, or more than one, begins so.
     """
-    matching = [run for run in instance.get_runs() if run.run_id.startswith(run_id)]
+    whole = instance.get_run_by_id(run_id)
+    recent = instance.get_runs(limit=RECENT_RUNS) if whole is None else [whole]
+    matching = [run for run in recent if run.run_id.startswith(run_id)]
     if len(matching) != 1:
         raise UserError(
             f"run_id is {run_id!r}: {len(matching) or 'no'} runs begin so. `dagster run list` shows the ids of the last"
