@@ -18,6 +18,7 @@ from dags.web_preaggregated.assets import (
     web_pre_aggregated,
 )
 from dags.web_preaggregated_backfill.assets import web_analytics_backfill_detector
+from dags.web_preaggregated_backfill.checks import web_pre_aggregated_complete
 from dags.web_preaggregated_backfill.jobs import check_missing_data_job, show_data_gaps_job, why_job
 from dags.web_preaggregated_backfill.sensors import web_analytics_backfill_schedule, web_analytics_backfill_sensor
 
@@ -30,6 +31,7 @@ defs = Definitions(
         web_pre_aggregated,
         web_analytics_backfill_detector,
     ],
+    asset_checks=[web_pre_aggregated_complete],
     jobs=[
         apply_schema_job,
         web_analytics_team_selection_job,

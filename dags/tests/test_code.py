@@ -48,7 +48,16 @@ def test_a_pure_module_knows_no_dagster_no_client_and_no_clock(path: Path) -> No
     assert "now(" not in path.read_text(encoding="utf-8").replace("utc_now(", "now(")
 
 
-SHELL = ("assets.py", "jobs.py", "sensors.py", "runs.py", "resources.py", "evaluation.py", "definitions.py")
+SHELL = (
+    "assets.py",
+    "checks.py",
+    "jobs.py",
+    "sensors.py",
+    "runs.py",
+    "resources.py",
+    "evaluation.py",
+    "definitions.py",
+)
 
 
 @pytest.mark.parametrize(

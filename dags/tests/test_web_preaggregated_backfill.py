@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from dagster import AssetKey, DagsterRunStatus, Failure
+from dagster import AssetCheckKey, AssetKey, DagsterRunStatus, Failure
 
 from dags.days import ONE_DAY
 from dags.runs import TAG_PREFIX
@@ -431,3 +431,35 @@ def test_a_day_that_is_no_partition_key_is_named(world: World, day: str) -> None
 def test_a_run_that_is_not_there_is_named(world: World) -> None:
     with pytest.raises(Exception, match="run_id is 'feedbeef': no runs begin so"):
         why(world, run_id="feedbeef")
+
+
+def check_results(world: World) -> dict[str, bool | None]:
+    keys = [AssetCheckKey(AssetKey(table), "complete") for table in (STATS, BOUNCES)]
+    latest = world.instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
+    return {
+        key.asset_key.to_user_string(): latest[key].status.value == "SUCCEEDED" if key in latest else None
+        for key in keys
+    }
+
+
+def test_a_standing_check_fails_while_a_judged_day_is_wrong_and_when_it_cannot_know(world: World) -> None:
+    assert check_results(world) == {STATS: None, BOUNCES: None}
+    world.traffic([1], WEEK)
+    world.tick()
+    assert check_results(world) == {STATS: False, BOUNCES: False}  # no team is enabled
+    world.select(1)
+    world.build(*WEEK)
+    world.tick()
+    assert check_results(world) == {STATS: True, BOUNCES: True}
+    lose(world, STATS, WEEK[2])
+    world.tick()
+    assert check_results(world) == {STATS: False, BOUNCES: True}
+    unreadable(world, BOUNCES)
+    try:
+        world.check()
+        assert check_results(world) == {STATS: False, BOUNCES: False}
+    finally:
+        readable_again(world, BOUNCES)
+    world.build(WEEK[2])
+    world.run_checks()
+    assert check_results(world) == {STATS: True, BOUNCES: True}

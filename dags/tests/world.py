@@ -12,7 +12,15 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
 from clickhouse_connect.driver.exceptions import DatabaseError
-from dagster import AssetKey, DagsterEvent, DagsterEventType, DagsterInstance, DagsterRunStatus, build_schedule_context
+from dagster import (
+    AssetKey,
+    AssetSelection,
+    DagsterEvent,
+    DagsterEventType,
+    DagsterInstance,
+    DagsterRunStatus,
+    build_schedule_context,
+)
 from dagster._core.code_pointer import ModuleCodePointer
 from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
 from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
@@ -130,6 +138,14 @@ class World:
         """As `dagster asset materialize --select` does."""
         job = defs.resolve_implicit_global_asset_job_def()
         job.execute_in_process(instance=self.instance, asset_selection=[AssetKey(asset)])
+
+    def run_checks(self) -> None:
+        """Run the standing checks by themselves, as a click in the UI does."""
+        selection = AssetSelection.all_asset_checks()
+        job = defs.resolve_implicit_global_asset_job_def().get_subset(
+            asset_check_selection=selection.resolve_checks(defs.resolve_asset_graph()), asset_selection=set()
+        )
+        assert job.execute_in_process(instance=self.instance).success
 
     def build_fails(self, day: date) -> None:
         """A run of the day whose ClickHouse gives out in the middle: a fault, and the only thing here not real."""

@@ -6,6 +6,7 @@ from dags import clock
 from dags.resources import ClickHouseResource
 from dags.runs import SHORT_RUN
 from dags.settings import current_settings
+from dags.web_preaggregated_backfill.checks import report_checks
 from dags.web_preaggregated_backfill.decision import Trigger
 from dags.web_preaggregated_backfill.evaluation import DETECTOR, evaluate, metadata
 from dags.web_preaggregated_backfill.report import summary_text
@@ -26,6 +27,7 @@ def web_analytics_backfill_detector(
         found = evaluate(
             context.instance, current_settings(), Trigger.MANUAL, clock.utc_now(), lambda work: work(client)
         )
+    report_checks(context.instance, found.detection)
     context.log.info("%s", summary_text(found.detection, found.decision))
     if found.is_unknown:
         raise Failure(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import textwrap
 from collections import Counter, defaultdict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dags.days import ONE_DAY, merged
@@ -77,6 +78,43 @@ def data_gaps(detection: Detection) -> dict[str, Any]:
     return gaps
 
 
+@dataclass(frozen=True)
+class TableStatus:
+    """One watched table at a glance. ``words`` say what is the matter; the numbers are 0 where nothing is known."""
+
+    table: str
+    is_complete: bool
+    words: str
+    complete: int = 0
+    wrong: int = 0
+    missing_days: int = 0
+    oldest: date | None = None
+
+
+def table_statuses(detection: Detection) -> tuple[TableStatus, ...]:
+    """Each watched table; complete only if it was read, a team is enabled and no judged unit is wrong."""
+    found = []
+    for table in detection.tables:
+        if table in detection.unknown:
+            found.append(TableStatus(table, is_complete=False, words=f"unknown: {detection.unknown[table]}"))
+            continue
+        wrong = [v for v in detection.wrong if v.unit.table == table]
+        reasons = Counter(v.reason for v in wrong).most_common()
+        words = "; ".join(f"{reason}: {count:,}" for reason, count in reasons) or "complete"
+        found.append(
+            TableStatus(
+                table,
+                is_complete=bool(detection.teams) and not wrong,
+                words=words if detection.teams else "nothing is watched: no team is enabled",
+                complete=detection.complete_by_table[table],
+                wrong=len(wrong),
+                missing_days=len(missing_days(detection, table)),
+                oldest=min((v.unit.day for v in wrong), default=None),
+            )
+        )
+    return tuple(found)
+
+
 def status_line(detection: Detection) -> str:
     """The first thing to read: whether all is well."""
     span = detection.window.window
@@ -92,15 +130,12 @@ def status_line(detection: Detection) -> str:
 
 def summary_text(detection: Detection, decision: Decision) -> str:
     """What ``check_missing_data_job`` prints."""
-    rows: list[tuple[object, ...]] = []
-    for table in detection.tables:
-        if table in detection.unknown:
-            rows.append((table, "unknown", "unknown", "unknown", "unknown"))
-            continue
-        wrong = [v for v in detection.wrong if v.unit.table == table]
-        days = missing_days(detection, table)
-        oldest = str(min((v.unit.day for v in wrong), default="-"))
-        rows.append((table, detection.complete_by_table[table], len(wrong), len(days), oldest))
+    rows: list[tuple[object, ...]] = [
+        (s.table, "unknown", "unknown", "unknown", "unknown")
+        if s.table in detection.unknown
+        else (s.table, s.complete, s.wrong, s.missing_days, str(s.oldest or "-"))
+        for s in table_statuses(detection)
+    ]
     parts = [
         status_line(detection),
         "",

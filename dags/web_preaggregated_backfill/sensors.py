@@ -20,6 +20,7 @@ from dags.resources import ClickHouseResource
 from dags.schedules import COMPREHENSIVE_CHECK_CRON, SENSOR_INTERVAL_SECONDS, TIME_ZONE
 from dags.settings import current_settings
 from dags.web_preaggregated.assets import web_pre_aggregate_job
+from dags.web_preaggregated_backfill.checks import report_checks
 from dags.web_preaggregated_backfill.decision import Trigger
 from dags.web_preaggregated_backfill.evaluation import evaluate, record, run_requests, skip_reason
 
@@ -53,4 +54,5 @@ def _tick(instance: DagsterInstance, clickhouse: ClickHouseResource, trigger: Tr
     now = clock.utc_now()
     evaluation = evaluate(instance, current_settings(), trigger, now, clickhouse.in_tick)
     record(instance, evaluation)
+    report_checks(instance, evaluation.detection)
     return run_requests(evaluation, plan_id=f"{trigger}-{now:%Y%m%dT%H%M%S}") or SkipReason(skip_reason(evaluation))

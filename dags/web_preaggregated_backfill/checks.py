@@ -1,0 +1,75 @@
+"""A standing check for each watched table: it fails while a judged day is wrong, so that the UI never stays green
+over lost rows. Every evaluation, a tick's too, leaves its result; it can also be run by itself.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from dagster import (
+    AssetCheckEvaluation,
+    AssetCheckExecutionContext,
+    AssetCheckResult,
+    AssetCheckSpec,
+    AssetKey,
+    DagsterInstance,
+    MetadataValue,
+    multi_asset_check,
+)
+
+from dags import clock
+from dags.resources import ClickHouseResource
+from dags.runs import SHORT_RUN
+from dags.settings import current_settings
+from dags.web_preaggregated.tables import WATCHED
+from dags.web_preaggregated_backfill.decision import Trigger
+from dags.web_preaggregated_backfill.evaluation import evaluate
+from dags.web_preaggregated_backfill.report import TableStatus, table_statuses
+from dags.web_preaggregated_backfill.store import Detection
+
+CHECK = "complete"
+
+
+@multi_asset_check(
+    specs=[
+        AssetCheckSpec(
+            CHECK, asset=table.name, description="Every judged day of every enabled team holds what its source holds."
+        )
+        for table in WATCHED
+    ],
+    name="web_pre_aggregated_complete",
+    op_tags=SHORT_RUN,
+)
+def web_pre_aggregated_complete(
+    context: AssetCheckExecutionContext, clickhouse: ClickHouseResource
+) -> Iterator[AssetCheckResult]:
+    """Compare the tables with their source now. Fails also when that cannot be read, or when no team is enabled."""
+    with clickhouse.client(context.run.run_id) as client:
+        found = evaluate(
+            context.instance, current_settings(), Trigger.MANUAL, clock.utc_now(), lambda work: work(client)
+        )
+    for status in table_statuses(found.detection):
+        yield AssetCheckResult(
+            asset_key=status.table, check_name=CHECK, passed=status.is_complete, metadata=_metadata(status)
+        )
+
+
+def report_checks(instance: DagsterInstance, detection: Detection) -> None:
+    """Leave the checks' results of an evaluation that was made for another purpose."""
+    for status in table_statuses(detection):
+        instance.report_runless_asset_event(
+            AssetCheckEvaluation(
+                asset_key=AssetKey(status.table),
+                check_name=CHECK,
+                passed=status.is_complete,
+                metadata=_metadata(status),
+            )
+        )
+
+
+def _metadata(status: TableStatus) -> dict[str, Any]:
+    return {
+        "status": MetadataValue.text(status.words),
+        "wrong_units": MetadataValue.int(status.wrong),
+        "missing_days": MetadataValue.int(status.missing_days),
+        "complete_units": MetadataValue.int(status.complete),
+    }
