@@ -12,7 +12,18 @@ from dags.settings import Settings, read_settings, variable
 
 ROOT = Path(__file__).resolve().parents[2]
 CODE = sorted(path for path in (ROOT / "dags").rglob("*.py") if "tests" not in path.parts)
-PURE = ("days.py", "dsn.py", "errors.py", "settings.py", "plan.py", "rules.py", "decision.py", "tables.py", "outage.py")
+PURE = (
+    "days.py",
+    "dsn.py",
+    "errors.py",
+    "settings.py",
+    "plan.py",
+    "rules.py",
+    "decision.py",
+    "tables.py",
+    "outage.py",
+    "picture.py",
+)
 PURE_BUT_FOR_TYPES = ("report.py", "why.py")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 

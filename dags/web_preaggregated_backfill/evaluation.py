@@ -15,6 +15,7 @@ from dagster import AssetKey, AssetMaterialization, JsonMetadataValue, MetadataV
 from dags.runs import BACKFILL_RUN_TAG, MISSING_DATA_TAG, TAG_PREFIX
 from dags.web_preaggregated.tables import WATCHED
 from dags.web_preaggregated_backfill.decision import Decision, Policy, Run, Trigger, decide
+from dags.web_preaggregated_backfill.picture import as_markdown, team_by_day
 from dags.web_preaggregated_backfill.report import SAMPLE, missing_data, missing_days, status_line, summary_text
 from dags.web_preaggregated_backfill.runs import runs_of
 from dags.web_preaggregated_backfill.store import Detection, detect
@@ -147,6 +148,8 @@ def metadata(evaluation: Evaluation) -> dict[str, MetadataValue]:
         "query_seconds": MetadataValue.float(round(detection.cost.seconds, 3)),
         "rows_read": MetadataValue.int(detection.cost.rows_read),
     }
+    if detection.wrong:
+        entries["picture"] = MetadataValue.md(as_markdown(team_by_day(detection.wrong, detection.window.window)))
     for table in detection.tables:
         if table not in detection.unknown:
             days = missing_days(detection, table)

@@ -1,0 +1,89 @@
+"""A picture of what is wrong, team by day, where a table would be too long to read.
+
+Pure: verdicts in, SVG out. It draws its own background, because the UI shows it on a light and on a dark page alike.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING
+
+from dags.web_preaggregated_backfill.rules import Kind, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import date
+
+    from dags.days import DayRange
+
+# As many teams as fit a screen, those with the most wrong units; the rest is counted below.
+TEAMS = 50
+
+CELL, LEFT, TOP, LINE = 16, 110, 46, 20
+
+# Colours that stay apart for the colour-blind (Okabe and Ito, 2008), the gravest first: a cell shows its worst unit.
+COLOURS = {
+    Kind.MISSING: "#d55e00",
+    Kind.ORPHAN: "#cc79a7",
+    Kind.PARTIAL: "#e69f00",
+    Kind.EXCESS: "#f0e442",
+    Kind.STALE: "#56b4e9",
+}
+HELD, FINE, PAPER, INK = "#7f7f7f", "#e3ebe6", "#ffffff", "#333333"
+
+
+def team_by_day(verdicts: Iterable[Verdict], days: DayRange) -> str:
+    """An SVG with a row per team and a column per day; the teams with the most wrong units come first."""
+    cells: dict[int, dict[date, Verdict]] = defaultdict(dict)
+    wrong_by_team: Counter[int] = Counter()
+    for verdict in verdicts:
+        if verdict.is_wrong and verdict.unit.day in days:
+            unit = verdict.unit
+            wrong_by_team[unit.team_id] += 1
+            known = cells[unit.team_id].get(unit.day)
+            if known is None or _gravity(verdict) < _gravity(known):
+                cells[unit.team_id][unit.day] = verdict
+    shown = sorted(wrong_by_team, key=lambda team: (-wrong_by_team[team], team))[:TEAMS]
+    parts = [_text(LEFT + CELL * n, TOP - 8, f"{day:%d}", size=9) for n, day in enumerate(days)]
+    parts.append(_text(LEFT, 16, f"{days}", size=12))
+    for row, team in enumerate(shown):
+        top = TOP + CELL * row
+        parts.append(_text(8, top + 12, f"team {team}", size=11))
+        for column, day in enumerate(days):
+            colour = _colour(cells[team].get(day))
+            parts.append(
+                f'<rect x="{LEFT + CELL * column}" y="{top}" width="{CELL - 2}" height="{CELL - 2}" fill="{colour}"/>'
+            )
+    bottom = TOP + CELL * len(shown) + LINE
+    if len(wrong_by_team) > len(shown):
+        parts.append(_text(8, bottom, f"… and {len(wrong_by_team) - len(shown):,} more teams", size=11))
+        bottom += LINE
+    legend = [*((colour, str(kind)) for kind, colour in COLOURS.items()), (HELD, "held"), (FINE, "fine")]
+    for n, (colour, word) in enumerate(legend):
+        parts.append(f'<rect x="{8 + 84 * n}" y="{bottom}" width="12" height="12" fill="{colour}"/>')
+        parts.append(_text(24 + 84 * n, bottom + 10, word, size=11))
+    width, height = max(LEFT + CELL * len(days) + 8, 84 * len(legend) + 8), bottom + LINE
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" font-family="sans-serif">'
+        f'<rect width="100%" height="100%" fill="{PAPER}"/>{"".join(parts)}</svg>'
+    )
+
+
+def as_markdown(svg: str) -> str:
+    """The picture as Markdown, the one way in which the UI shows one; an inline ``<svg>`` is stripped there."""
+    return f"![team by day](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})"
+
+
+def _gravity(verdict: Verdict) -> tuple[bool, int]:
+    return verdict.is_held, list(COLOURS).index(verdict.kind)
+
+
+def _colour(verdict: Verdict | None) -> str:
+    if verdict is None:
+        return FINE
+    return HELD if verdict.is_held else COLOURS[verdict.kind]
+
+
+def _text(x: int, y: int, words: str, *, size: int) -> str:
+    return f'<text x="{x}" y="{y}" font-size="{size}" fill="{INK}">{words}</text>'
