@@ -17,7 +17,7 @@ setup: .venv/.ready ## the virtual environment, from the lock file
 	@echo "Setting up .venv (once, from uv.lock) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	@$(BIN)/uv sync --locked --quiet --python $(BIN)/python
+	@$(BIN)/uv sync --locked --compile-bytecode --quiet --python $(BIN)/python
 # `dagster job execute` and its kin read neither workspace.yaml nor pyproject.toml: the environment tells them.
 	@grep -q DAGSTER_HOME $(BIN)/activate || printf '%s\n' 'export DAGSTER_MODULE_NAME=dags.definitions' \
 		'export DAGSTER_HOME="$(CURDIR)/.dagster"' >> $(BIN)/activate
@@ -27,7 +27,8 @@ demo: setup ## run the main job on the embedded engine; LOGS=<access log or glob
 	@$(RUN) python -m dags.demo $(if $(LOGS),--logs '$(LOGS)')
 
 dev: setup ## the Dagster UI and daemon on the same data: http://localhost:3000
-	@$(RUN) dagster dev
+# The webserver and the daemon that it starts take a workspace, and refuse a module beside it.
+	@$(RUN) env -u DAGSTER_MODULE_NAME dagster dev $(if $(PORT),--port $(PORT))
 
 test: setup ## the tests, on the embedded engine and on a real server
 	@$(RUN) python -m pytest -n 2 --dist loadgroup -m 'not slow'

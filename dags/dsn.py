@@ -47,7 +47,12 @@ class Dsn:
         Raises:
             SettingsError: not such a text. The text itself is not repeated, for it may hold a password.
         """
-        parts = urlsplit(text.strip())
+        try:
+            parts = urlsplit(text.strip())
+        except ValueError:
+            raise SettingsError(
+                f"it cannot be parsed (are signs in the password percent-encoded?); {EXPECTED}"
+            ) from None
         try:
             port = parts.port
         except ValueError:
@@ -59,6 +64,8 @@ class Dsn:
             dsn = cls("chdb", database, path=unquote(parts.path))
         elif parts.scheme in ("clickhouse", "clickhouses"):
             database = parts.path.strip("/")
+            if "@" in parts.path + parts.query + parts.fragment:
+                raise SettingsError(f"a '/', '?' or '#' in user or password is not percent-encoded; {EXPECTED}")
             if not parts.hostname:
                 raise SettingsError(f"no host is given; {EXPECTED}")
             default_port = 8443 if parts.scheme == "clickhouses" else 8123

@@ -39,10 +39,14 @@ Answer = TypeVar("Answer")
 # ClickHouse's own error codes, from ErrorCodes.cpp.
 UNKNOWN_DATABASE = 81
 AUTHENTICATION_FAILED = 516
+REQUIRED_PASSWORD = 194
 ACCESS_DENIED = 497
 
 # A server that does not accept a connection for this long is down for our purposes.
 CONNECT_SECONDS = 10
+
+# A build may work for minutes before the first byte of its answer; an hour of silence is a server that hangs.
+ANSWER_SECONDS = 3600
 
 _held: dict[str, tuple[FileLock, Client]] = {}
 _held_guard = threading.Lock()
@@ -55,11 +59,19 @@ def error_code(error: BaseException) -> int | None:
 
 
 @contextlib.contextmanager
-def open_client(dsn: Dsn, *, wait_seconds: float, create_database: bool = False, who: str = "") -> Iterator[Client]:
+def open_client(
+    dsn: Dsn,
+    *,
+    wait_seconds: float,
+    answer_seconds: float = ANSWER_SECONDS,
+    create_database: bool = False,
+    who: str = "",
+) -> Iterator[Client]:
     """A client of the DSN's database, closed in the end.
 
     ``wait_seconds`` is how long to wait for the embedded engine while another process holds it; ``who`` tells the
-    others what for, and marks each query on a server (``log_comment``).
+    others what for, and marks each query on a server (``log_comment``). ``answer_seconds`` is how long a server may
+    be silent.
 
     Raises:
         EngineError: held by another process, unreachable, refused, or without that database.
@@ -68,7 +80,7 @@ def open_client(dsn: Dsn, *, wait_seconds: float, create_database: bool = False,
         _hold(dsn, wait_seconds, who)
     client = None
     try:
-        client = _connect(dsn)
+        client = _connect(dsn, answer_seconds)
         if create_database:
             client.command(f"CREATE DATABASE IF NOT EXISTS {dsn.database}")
         _use_database(client, dsn)
@@ -91,7 +103,7 @@ def call(dsn: Dsn, work: Callable[[Client], Answer], *, wait_seconds: float, lim
         Exception: whatever ``work`` raises, also in the child.
     """
     if not dsn.is_embedded or _is_held(dsn):
-        with open_client(dsn, wait_seconds=wait_seconds, who="tick") as client:
+        with open_client(dsn, wait_seconds=wait_seconds, answer_seconds=limit_seconds, who="tick") as client:
             return work(client)
     try:
         child = subprocess.run(
@@ -148,7 +160,13 @@ def _hold(dsn: Dsn, wait_seconds: float, who: str) -> None:
     with _held_guard:
         if path in _held:
             return
-        Path(path).mkdir(parents=True, exist_ok=True)
+        try:
+            Path(path).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise EngineError(
+                f"the embedded engine needs the directory {path}, which cannot be made ({error.strerror}): "
+                "let CLICKHOUSE_DSN name one that this user may write, chdb:///directory"
+            ) from None
         lock = FileLock(f"{path}.lock")
         holder = Path(f"{path}.holder")
         try:
@@ -156,11 +174,11 @@ def _hold(dsn: Dsn, wait_seconds: float, who: str) -> None:
         except Timeout:
             raise EngineError(
                 f"the embedded engine in {path} is in use by {_holder_in_words(holder)}; waited {wait_seconds:.0f} s. "
-                "It serves one process at a time: wait for that one, raise WEB_ANALYTICS_ENGINE_WAIT_SECONDS, "
-                "or let CLICKHOUSE_DSN name a ClickHouse server"
+                "It serves one process at a time: wait for that one (a run waits WEB_ANALYTICS_ENGINE_WAIT_SECONDS, a "
+                "tick less), or let CLICKHOUSE_DSN name a ClickHouse server"
             ) from None
         try:
-            keeper = _connect(dsn)
+            keeper = _connect(dsn, ANSWER_SECONDS)
         except EngineError:
             lock.release()
             raise
@@ -185,7 +203,7 @@ def _holder_in_words(holder: Path) -> str:
     return f"process {facts['pid']} ({facts['who'] or 'unnamed'}, since {facts['since']})"
 
 
-def _connect(dsn: Dsn) -> Client:
+def _connect(dsn: Dsn, answer_seconds: float) -> Client:
     try:
         if dsn.is_embedded:
             return clickhouse_connect.get_client(interface="chdb", path=dsn.path, tz_mode="aware")
@@ -196,11 +214,10 @@ def _connect(dsn: Dsn) -> Client:
             username=dsn.user,
             password=dsn.password,
             connect_timeout=CONNECT_SECONDS,
-            # A build may work for minutes before the first byte of its answer.
-            send_receive_timeout=3600,
+            send_receive_timeout=int(answer_seconds),
             # Sessions refuse a second query at a time; nothing here needs their state.
             autogenerate_session_id=False,
-            # Thousands of team ids are bound as one value: too long for an address.
+            # Thousands of team ids are bound as one value; addresses end up in proxies' logs.
             form_encode_query_params=True,
             tz_mode="aware",
         )
@@ -209,7 +226,7 @@ def _connect(dsn: Dsn) -> Client:
 
 
 def _why_not(dsn: Dsn, error: ClickHouseError) -> str:
-    if error_code(error) in (AUTHENTICATION_FAILED, ACCESS_DENIED):
+    if error_code(error) in (AUTHENTICATION_FAILED, REQUIRED_PASSWORD, ACCESS_DENIED):
         return f"ClickHouse at {dsn} refused the user {dsn.user!r} or its password: correct CLICKHOUSE_DSN"
     if dsn.is_embedded:
         return f"the embedded engine cannot open {dsn}: {str(error)[:500]}"

@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
 from pydantic_core import PydanticCustomError
 
 from dags.days import MAX_LOOKBACK_DAYS
@@ -48,7 +48,7 @@ def _team_ids(value: object) -> tuple[int, ...]:
 
 def _dsn(value: object) -> Dsn:
     try:
-        return Dsn.parse(str(value))
+        return value if isinstance(value, Dsn) else Dsn.parse(str(value))
     except UserError as error:
         raise PydanticCustomError("dsn", "{reason}", {"reason": str(error)}) from None
 
@@ -68,7 +68,9 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
 
-    clickhouse_dsn: Annotated[Dsn, BeforeValidator(_dsn)] = Field(default=DEFAULT_DSN, validate_default=True)
+    clickhouse_dsn: Annotated[Dsn, BeforeValidator(_dsn), PlainSerializer(str)] = Field(
+        default=DEFAULT_DSN, validate_default=True
+    )
     backfill_lookback_days: int = whole(30, 1, MAX_LOOKBACK_DAYS, "days")
     backfill_max_partitions_per_run: int = whole(7, 1, 366, "days")
     backfill_min_missing_partitions: int = whole(3, 1, 10_000, "partitions")

@@ -28,26 +28,32 @@ _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 @dataclass(frozen=True)
 class Cost:
-    """What a statement cost: how often it ran, rows and bytes it read, and seconds of waiting.
+    """What statements cost: how many, rows and bytes they read, and seconds of waiting.
 
-    The embedded engine and a server both report rows and bytes read with the answer.
+    Rows and bytes are None where they are unknown: the embedded driver reports those of the answer in their place
+    (chDB 4.4), and a wrong figure is worse than none.
     """
 
     queries: int = 0
-    rows_read: int = 0
-    bytes_read: int = 0
+    rows_read: int | None = 0
+    bytes_read: int | None = 0
     seconds: float = 0.0
 
     def __add__(self, other: Cost) -> Cost:
         return Cost(
             self.queries + other.queries,
-            self.rows_read + other.rows_read,
-            self.bytes_read + other.bytes_read,
+            _sum(self.rows_read, other.rows_read),
+            _sum(self.bytes_read, other.bytes_read),
             self.seconds + other.seconds,
         )
 
     def __str__(self) -> str:
-        return f"{self.queries} queries, {self.rows_read:,} rows read, {self.seconds:.2f} s"
+        rows = "" if self.rows_read is None else f"{self.rows_read:,} rows read, "
+        return f"{self.queries} queries, {rows}{self.seconds:.2f} s"
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    return None if one is None or other is None else one + other
 
 
 @cache
@@ -92,10 +98,11 @@ class Sql:
         started = time.monotonic()
         answer = run(text, parameters=bound, settings=self._settings)
         summary = getattr(answer, "summary", None) or {}
+        is_embedded = str(self._client.uri).startswith("chdb:")
         self.cost += Cost(
             1,
-            int(summary.get("read_rows", 0)),
-            int(summary.get("read_bytes", 0)),
+            None if is_embedded else int(summary.get("read_rows", 0)),
+            None if is_embedded else int(summary.get("read_bytes", 0)),
             time.monotonic() - started,
         )
         return answer

@@ -15,11 +15,15 @@ from dags.errors import SchemaError
 from dags.sql import Sql, statement
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
     from clickhouse_connect.driver.client import Client
 
 _PACKAGE = "dags.schema"
 _COLUMN = re.compile(r"^    (\w+) [A-Z]", re.MULTILINE)
 _CREATED = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+)")
+
+DICTIONARY = "web_pre_aggregated_teams_dict"
 
 NEXT_STEP = "run `dagster job execute -j apply_schema_job`"
 
@@ -62,7 +66,12 @@ def apply_schema(client: Client) -> tuple[Migration, ...]:
     version = recorded_version(client)
     if version is not None and version > migrations()[-1].version:
         raise SchemaError(_too_new(version, database))
-    pending = tuple(m for m in migrations() if version is None or m.version > version)
+    # Before anything is changed: a file that needs a column which is not there would fail half-way, in ClickHouse's
+    # own words.
+    present = _columns(client)
+    _refuse(client, _lacking(present, added_by_a_file={"qualifies"}))
+    is_whole = {*required_columns(), DICTIONARY} <= present.keys()
+    pending = tuple(m for m in migrations() if version is None or m.version > version or not is_whole)
     for migration in pending:
         sql.command(migration.name, database=database)
         client.insert(
@@ -108,17 +117,32 @@ def _too_new(version: int, database: str) -> str:
     )
 
 
-def _require_columns(client: Client) -> None:
+def _columns(client: Client) -> dict[str, set[str]]:
     present: dict[str, set[str]] = {}
     rows = client.query("SELECT table, name FROM system.columns WHERE database = currentDatabase()").result_rows
     for table, column in rows:
         present.setdefault(table, set()).add(column)
+    return present
+
+
+def _require_columns(client: Client) -> None:
+    present = _columns(client)
+    absent = [f"the table {name} does not exist" for name in required_columns() if name not in present]
+    absent += [f"the dictionary {DICTIONARY} does not exist"] * (DICTIONARY not in present)
+    _refuse(client, absent + _lacking(present))
+
+
+def _lacking(present: Mapping[str, set[str]], added_by_a_file: Collection[str] = ()) -> list[str]:
+    """The tables that are there without all of their columns."""
     problems = []
     for table, columns in required_columns().items():
-        if table not in present:
-            problems.append(f"the table {table} does not exist")
-        elif lacking := [column for column in columns if column not in present[table]]:
+        lacking = [c for c in columns if c not in present.get(table, columns) and c not in added_by_a_file]
+        if lacking:
             problems.append(f"the table {table} lacks {', '.join(lacking)}")
+    return problems
+
+
+def _refuse(client: Client, problems: list[str]) -> None:
     if problems:
         raise SchemaError(
             f"the database {client.database!r} is not usable: {'; '.join(problems)}. "

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
 from dags.errors import UserError
 from dags.sql import Sql
 
@@ -66,7 +68,12 @@ def write_selection(client: Client, teams: Iterable[int], now: datetime, *, allo
     rows = [[team, 1, now] for team in sorted(after)] + [[team, 0, now] for team in sorted(gone)]
     if rows:
         client.insert("web_pre_aggregated_teams", rows, column_names=["team_id", "is_enabled", "selected_at"])
-    Sql(_PACKAGE, client).command("reload_dictionary")
+    try:
+        Sql(_PACKAGE, client).command("reload_dictionary")
+    except ClickHouseError as error:
+        raise TeamSelectionError(
+            f"the list was written, but web_pre_aggregated_teams_dict was not reloaded: {error}"
+        ) from error
     written = read_selection(client)
     if written.teams != after:
         raise TeamSelectionError(

@@ -135,9 +135,14 @@ def test_the_cost_is_the_rows_and_bytes_that_the_engine_read(sql: Sql) -> None:
     before = sql.cost
     for _ in range(2):
         assert sql.rows("read", table="many") == [(499_500,)]
-    assert (sql.cost.queries - before.queries, sql.cost.rows_read - before.rows_read) == (2, 2000)
-    assert sql.cost.bytes_read - before.bytes_read == 2 * 8 * 1000
+    assert sql.cost.queries - before.queries == 2
     assert sql.cost.seconds > before.seconds > 0
+    if before.rows_read is None or before.bytes_read is None:
+        # The embedded driver reports the rows of the answer; unknown is said to be unknown.
+        assert (sql.cost.rows_read, sql.cost.bytes_read) == (None, None)
+        assert "rows read" not in str(sql.cost)
+    else:
+        assert (sql.cost.rows_read, sql.cost.bytes_read) == (before.rows_read + 2000, before.bytes_read + 16_000)
 
 
 def test_a_command_counts_too(sql: Sql) -> None:

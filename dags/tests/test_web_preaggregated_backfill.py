@@ -405,7 +405,7 @@ def test_each_question_in_front_of_a_gap_has_an_answer_in_one_command(world: Wor
     assert f"GAP       {STATS}, team 1, {WEEK[3]}: missing, build failed, tables disagree" in about_day
     assert "memory limit exceeded" in about_day
     assert "DECISION  of the sensor: 1 partitions to repair, fewer than the 3 that open a backfill" in about_day
-    assert "attempt 1 failed, next from" in about_day
+    assert "1 attempts left it wrong, next from" in about_day
     assert "next: look at the failed run (why_job with run_id)" in about_day
 
     about_team = why(world, team_id=2)

@@ -98,13 +98,14 @@ def web_pre_aggregated(
 
 
 def _metadata(built: BuiltDay, table: BuiltTable) -> dict[str, MetadataValue]:
+    read = built.cost.rows_read
     return {
         "rows": MetadataValue.int(table.rows),
         "sessions": MetadataValue.int(sum(m.sessions for m in table.after.values())),
         "pageviews": MetadataValue.int(sum(m.pageviews for m in table.after.values())),
         **{f"teams_{o}": MetadataValue.int(len(table.teams(o))) for o in (Outcome.BUILT, Outcome.EMPTY, Outcome.HELD)},
         "source_events": MetadataValue.int(built.source_events),
-        "rows_read": MetadataValue.int(built.cost.rows_read),
+        **({} if read is None else {"rows_read": MetadataValue.int(read)}),
         "query_seconds": MetadataValue.float(round(built.cost.seconds, 3)),
     }
 
@@ -121,6 +122,7 @@ web_pre_aggregate_job = define_asset_job(
 @schedule(
     job=web_pre_aggregate_job,
     cron_schedule=DAILY_BUILD_CRON,
+    description="Builds yesterday, and once more the day before, whose last sessions have ended by now.",
     execution_timezone=TIME_ZONE,
     default_status=DefaultScheduleStatus.RUNNING,
 )

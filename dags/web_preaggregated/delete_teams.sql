@@ -1,2 +1,2 @@
--- Take some teams' newly built rows out of staging again: their old ones stay.
+-- Take some teams' rows out of staging: those that are being replaced, or newly built ones whose old rows stay.
 DELETE FROM $staging WHERE team_id IN {teams:Array(UInt64)}

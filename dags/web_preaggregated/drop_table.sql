@@ -1,1 +1,2 @@
+-- Staging is done with.
 DROP TABLE IF EXISTS $table SYNC

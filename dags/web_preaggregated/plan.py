@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+# Team ids are bound as one value, and a server takes 128 KiB of one (about 14,500 ids of seven digits, tried).
+MAX_TEAMS_BOUND = 5_000
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -62,13 +65,13 @@ def batches(events_by_team: Mapping[int, int], limit: int) -> tuple[tuple[int, .
     """Teams in the order of their ids, cut so that a batch stays within ``limit`` events.
 
     Memory then follows the batch and not the day, and neighbouring ids lie side by side in ``events``. A team that is
-    larger than the limit is a batch of its own, which spills to disk.
+    larger than the limit is a batch of its own, which spills to disk. No batch has more than `MAX_TEAMS_BOUND` teams.
     """
     cut: list[tuple[int, ...]] = []
     current: list[int] = []
     held = 0
     for team in sorted(events_by_team):
-        if current and held + events_by_team[team] > limit:
+        if current and (held + events_by_team[team] > limit or len(current) == MAX_TEAMS_BOUND):
             cut.append(tuple(current))
             current, held = [], 0
         current.append(team)

@@ -38,6 +38,8 @@ CHECK = "complete"
     ],
     name="web_pre_aggregated_complete",
     op_tags=SHORT_RUN,
+    # A build of one table brings that table's check along.
+    can_subset=True,
 )
 def web_pre_aggregated_complete(
     context: AssetCheckExecutionContext, clickhouse: ClickHouseResource
@@ -47,10 +49,12 @@ def web_pre_aggregated_complete(
         found = evaluate(
             context.instance, current_settings(), Trigger.MANUAL, clock.utc_now(), lambda work: work(client)
         )
+    asked = {key.asset_key.to_user_string() for key in context.selected_asset_check_keys}
     for status in table_statuses(found.detection):
-        yield AssetCheckResult(
-            asset_key=status.table, check_name=CHECK, passed=status.is_complete, metadata=_metadata(status)
-        )
+        if status.table in asked:
+            yield AssetCheckResult(
+                asset_key=status.table, check_name=CHECK, passed=status.is_complete, metadata=_metadata(status)
+            )
 
 
 def report_checks(instance: DagsterInstance, detection: Detection) -> None:

@@ -235,7 +235,9 @@ def _choose(
     if failed:
         due = ended[-1][0] + backoff(len(failed))
         if now < due:
-            return Deferred(day, Why.BACKING_OFF, f"attempt {len(failed)} failed, next from {due:%Y-%m-%d %H:%M} UTC")
+            return Deferred(
+                day, Why.BACKING_OFF, f"{len(failed)} attempts left it wrong, next from {due:%Y-%m-%d %H:%M} UTC"
+            )
     if not is_owed:
         return Deferred(day, Why.BELOW_MINIMUM)
     if (cap := budget.take()) is not None:

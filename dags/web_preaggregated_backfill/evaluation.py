@@ -16,7 +16,7 @@ from dags.runs import BACKFILL_RUN_TAG, MISSING_DATA_TAG, TAG_PREFIX
 from dags.web_preaggregated.tables import WATCHED
 from dags.web_preaggregated_backfill.decision import Decision, Policy, Run, Trigger, decide
 from dags.web_preaggregated_backfill.picture import as_markdown, team_by_day
-from dags.web_preaggregated_backfill.report import SAMPLE, missing_data, missing_days, status_line, summary_text
+from dags.web_preaggregated_backfill.report import SAMPLE, gaps_markdown, missing_data, missing_days, status_line
 from dags.web_preaggregated_backfill.runs import runs_of
 from dags.web_preaggregated_backfill.store import Detection, detect
 
@@ -34,6 +34,9 @@ BUILD_JOB = "web_pre_aggregate_job"
 
 _OPEN_DAYS = "open_backfill_days"
 
+# The UI hides Markdown of a thousand characters and more behind a link.
+MARKDOWN_CHARACTERS = 950
+
 # Tag values are shown on one line in the UI.
 TAG_CHARACTERS = 200
 
@@ -42,6 +45,7 @@ TAG_CHARACTERS = 200
 class Evaluation:
     """What was found, and what each trigger would do about it."""
 
+    trigger: Trigger
     detection: Detection
     decision: Decision
     decisions: Mapping[Trigger, Decision]
@@ -88,7 +92,7 @@ def evaluate(
         for asked in (Trigger.SENSOR, Trigger.SCHEDULE)
     }
     chosen = Trigger.SCHEDULE if trigger is Trigger.SCHEDULE else Trigger.SENSOR
-    return Evaluation(detection, decisions[chosen], decisions, tuple(runs))
+    return Evaluation(trigger, detection, decisions[chosen], decisions, tuple(runs))
 
 
 def record(instance: DagsterInstance, evaluation: Evaluation) -> None:
@@ -135,9 +139,9 @@ def metadata(evaluation: Evaluation) -> dict[str, MetadataValue]:
         "total_missing_partitions": MetadataValue.int(report["total_missing_partitions"]),
         "tables_affected": MetadataValue.json(report["tables_with_missing_data"]),
         "lookback_days": MetadataValue.int(detection.lookback_days),
-        "trigger": MetadataValue.text(str(decision.trigger)),
+        "trigger": MetadataValue.text(str(evaluation.trigger)),
         "reasons": MetadataValue.md("\n".join(f"- {reason}" for reason in decision.reasons)),
-        "report": MetadataValue.md(f"```\n{summary_text(detection, decision)}\n```"),
+        "gaps": MetadataValue.md(gaps_markdown(detection, MARKDOWN_CHARACTERS)),
         "wrong_units": MetadataValue.int(len(detection.wrong)),
         "teams": MetadataValue.int(detection.teams),
         "days_requested": MetadataValue.int(len(decision.requests)),
@@ -146,10 +150,11 @@ def metadata(evaluation: Evaluation) -> dict[str, MetadataValue]:
         "unknown": MetadataValue.json(dict(detection.unknown)),
         "warnings": MetadataValue.json(list(detection.warnings)),
         "query_seconds": MetadataValue.float(round(detection.cost.seconds, 3)),
-        "rows_read": MetadataValue.int(detection.cost.rows_read),
     }
+    if detection.cost.rows_read is not None:
+        entries["rows_read"] = MetadataValue.int(detection.cost.rows_read)
     if detection.wrong:
-        entries["picture"] = MetadataValue.md(as_markdown(team_by_day(detection.wrong, detection.window.window)))
+        entries["team_by_day"] = MetadataValue.md(as_markdown(team_by_day(detection.wrong, detection.window.window)))
     for table in detection.tables:
         if table not in detection.unknown:
             days = missing_days(detection, table)

@@ -28,6 +28,7 @@ from dags.web_preaggregated_backfill.evaluation import evaluate, record, run_req
 @sensor(
     job=web_pre_aggregate_job,
     minimum_interval_seconds=SENSOR_INTERVAL_SECONDS,
+    description="Every 6 hours: rebuilds what is missing.",
     default_status=DefaultSensorStatus.RUNNING,
 )
 def web_analytics_backfill_sensor(
@@ -40,6 +41,7 @@ def web_analytics_backfill_sensor(
 @schedule(
     job=web_pre_aggregate_job,
     cron_schedule=COMPREHENSIVE_CHECK_CRON,
+    description="The comprehensive check: rebuilds what is missing, partial, excessive, stale or inconsistent.",
     execution_timezone=TIME_ZONE,
     default_status=DefaultScheduleStatus.RUNNING,
 )

@@ -19,7 +19,7 @@ from dags.days import Calendar, calendar
 from dags.schema.apply import require_schema
 from dags.sql import Cost, Sql
 from dags.team_selection.store import dictionary_mismatches, read_selection
-from dags.web_preaggregated.plan import Fingerprint, Measure, Outcome
+from dags.web_preaggregated.plan import MAX_TEAMS_BOUND, Fingerprint, Measure, Outcome
 from dags.web_preaggregated.store import BuildRecord, append_to_ledger
 from dags.web_preaggregated_backfill.rules import Build, Failure, Kind, Signals, Unit, Verdict, with_inconsistencies
 
@@ -189,8 +189,14 @@ def _verified(
 
 
 def _measures(sql: Sql, name: str, day: date, teams: Iterable[int], **identifiers: str) -> dict[int, Measure]:
-    rows = sql.rows(name, {"day": day, "teams": sorted(teams)}, **identifiers)
-    return {team: Measure(*counts) for team, *counts in rows}
+    asked = sorted(teams)
+    return {
+        team: Measure(*counts)
+        for first in range(0, len(asked), MAX_TEAMS_BOUND)
+        for team, *counts in sql.rows(
+            name, {"day": day, "teams": asked[first : first + MAX_TEAMS_BOUND]}, **identifiers
+        )
+    }
 
 
 def _remember(client: Client, signals: Iterable[Signals], verdicts: Iterable[Verdict], started: datetime) -> None:
@@ -219,7 +225,9 @@ def _remember(client: Client, signals: Iterable[Signals], verdicts: Iterable[Ver
 def _warnings(client: Client, selected_at: datetime | None, teams: int, now: datetime) -> tuple[str, ...]:
     """What a reader should know about the list of teams before believing the rest."""
     if selected_at is None:
-        return ("no list of teams was ever written: materialize web_analytics_team_selection",)
+        return (
+            "no team was ever enabled: see WEB_ANALYTICS_TEAM_SOURCES, then materialize web_analytics_team_selection",
+        )
     found = []
     if not teams:
         found.append("no team is enabled, so nothing is watched: see WEB_ANALYTICS_TEAM_SOURCES")

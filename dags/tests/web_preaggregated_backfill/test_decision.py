@@ -226,7 +226,7 @@ ACTED_ON = {
 }
 
 
-@pytest.mark.parametrize(("fault", "triggers"), ACTED_ON.items(), ids=lambda x: "-".join(map(str, x)))
+@pytest.mark.parametrize(("fault", "triggers"), ACTED_ON.items(), ids=[": ".join(fault) for fault in ACTED_ON])
 def test_each_trigger_acts_on_its_own_faults(fault: tuple[Kind, Cause], triggers: set[Trigger]) -> None:
     verdict = Verdict(Unit("stats", 1, ago(1)), *fault)
     assert {t for t in (Trigger.SENSOR, Trigger.SCHEDULE) if acts_on(t, verdict)} == triggers

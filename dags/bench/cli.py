@@ -1,0 +1,92 @@
+"""``dagster job execute -j check_missing_data_job`` as a whole process, against an empty job of the same location."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dags.bench.child import environment, in_child, run
+from dags.bench.figures import Spread, paragraph, table, verdict
+from dags.tests.clickhouse_server import require_or_skip_reason, running_server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+# As the demo has it.
+TEAMS, DAYS, EVENTS_PER_TEAM_DAY, ROUNDS = 12, 15, 1250, 9
+QUICK_DAYS, QUICK_EVENTS_PER_TEAM_DAY, QUICK_ROUNDS = 2, 50, 1
+
+TARGET = 1.2
+
+JOB, EMPTY_JOB = "check_missing_data_job", "empty_job"
+MODULES = {JOB: "dags.definitions", EMPTY_JOB: "dags.bench.empty_job"}
+
+
+def cli(*, quick: bool, progress: Callable[[str], None]) -> Iterator[str]:
+    """Yield the text of the figures, engine by engine."""
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        yield _measured("embedded", f"chdb://{directory}/embedded", directory, quick=quick, progress=progress)
+        if not quick and require_or_skip_reason() is None:
+            with running_server(directory / "server") as server:
+                yield _measured("server", server.dsn("web_analytics"), directory, quick=quick, progress=progress)
+
+
+def _measured(engine: str, dsn: str, directory: Path, *, quick: bool, progress: Callable[[str], None]) -> str:
+    days, events, rounds = (
+        (QUICK_DAYS, QUICK_EVENTS_PER_TEAM_DAY, QUICK_ROUNDS) if quick else (DAYS, EVENTS_PER_TEAM_DAY, ROUNDS)
+    )
+    variables = environment(directory / f"home-{engine}", dsn)
+    progress(f"{engine}: building {days} days of {TEAMS} teams")
+    in_child("world.make", variables, teams=TEAMS, days=days, events_per_team_day=events)
+    taken: dict[str, list[tuple[float, float]]] = {JOB: [], EMPTY_JOB: []}
+    for number in range(rounds + 1):
+        for job, found in taken.items():
+            seconds = _once(job, variables)
+            if number:  # the first of each compiles modules and makes the instance's files
+                found.append(seconds)
+                progress(f"{engine}, round {number} of {rounds}: {job} {seconds[0]:.2f} s")
+    return _text(engine, days, taken[JOB], taken[EMPTY_JOB])
+
+
+def _once(job: str, variables: Mapping[str, str]) -> tuple[float, float]:
+    """Seconds from start to end of the process, and its CPU seconds."""
+    command = [sys.executable, "-m", "dagster", "job", "execute", "-j", job]
+    before, started = _cpu_of_children(), time.perf_counter()
+    run(command, {**variables, "DAGSTER_MODULE_NAME": MODULES[job]})
+    return time.perf_counter() - started, _cpu_of_children() - before
+
+
+def _cpu_of_children() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def _text(engine: str, days: int, ours: list[tuple[float, float]], empty: list[tuple[float, float]]) -> str:
+    (wall, cpu), (empty_wall, empty_cpu) = (
+        (Spread(tuple(one for one, _ in taken)), Spread(tuple(one for _, one in taken))) for taken in (ours, empty)
+    )
+    ratio = wall.over(empty_wall)
+    return "\n".join(
+        [
+            f"dagster job execute, a whole process: {TEAMS} teams, {days} days, {engine}",
+            "",
+            table(
+                ["job", "seconds (min–max)", "CPU"],  # noqa: RUF001 -- a range
+                [
+                    [JOB, wall.seconds, f"{cpu.median:.2f} s"],
+                    ["an empty one", empty_wall.seconds, f"{empty_cpu.median:.2f} s"],
+                ],
+            ),
+            "",
+            paragraph(
+                f"""Both in process and of the same code location, modules compiled. In CPU, which other work on the
+                machine disturbs less: {cpu.over(empty_cpu).times}."""
+            ),
+            "  " + verdict(f"at most {TARGET} ×", f"{ratio.times} the empty job", is_met=ratio.median <= TARGET),
+        ]
+    )

@@ -1,0 +1,76 @@
+"""What repeated measurements amount to, and how they are printed. Pure: nothing is measured here.
+
+Two ways are run in turns, A B A B. What else the machine does then falls on both, and the ratio of two neighbours says
+more than the ratio of two medians. Both are printed with their extremes.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass
+from statistics import median
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+WIDTH = 100
+MEBIBYTE = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Some measurements of one thing, in the order in which they were taken.
+
+    Raises:
+        ValueError: there is none.
+    """
+
+    values: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse what has no median."""
+        if not self.values:
+            raise ValueError("no measurement was taken: run at least one round")
+
+    @property
+    def median(self) -> float:
+        return median(self.values)
+
+    @property
+    def seconds(self) -> str:
+        return f"{self.median:.2f} s ({min(self.values):.2f}–{max(self.values):.2f})"  # noqa: RUF001 -- a range
+
+    @property
+    def times(self) -> str:
+        return f"{self.median:.2f} × ({min(self.values):.2f}–{max(self.values):.2f})"  # noqa: RUF001 -- a range
+
+    def over(self, other: Spread) -> Spread:
+        """The ratios of neighbours.
+
+        Raises:
+            ValueError: the two were not measured in turns.
+        """
+        return Spread(tuple(mine / its for mine, its in zip(self.values, other.values, strict=True)))
+
+
+def verdict(target: str, figure: str, *, is_met: bool) -> str:
+    """The line that ends a benchmark. A miss is a fact to be read, not an error: a busy machine misses too."""
+    return f"{'MET' if is_met else 'MISSED'}  {figure}; the target is {target}"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns as wide as they need to be, the first to the left and the others to the right."""
+    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
+
+    def line(row: Sequence[str]) -> str:
+        first, *others = (
+            cell.ljust(w) if n == 0 else cell.rjust(w) for n, (cell, w) in enumerate(zip(row, widths, strict=True))
+        )
+        return "  ".join(("  " + first, *others)).rstrip()
+
+    return "\n".join([line(head), "  " + "  ".join("─" * width for width in widths), *map(line, rows)])
+
+
+def paragraph(text: str) -> str:
+    return textwrap.fill(" ".join(text.split()), WIDTH, initial_indent="  ", subsequent_indent="  ")

@@ -1,0 +1,67 @@
+"""The measured side of `dags.bench.tick`: the real sensor on a real instance. Runs in a child."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from dagster import DagsterInstance
+
+from dags.bench.anti_join import anti_join
+from dags.clock import utc_now
+from dags.demo.loop import Loop
+from dags.resources import ClickHouseResource
+from dags.settings import current_settings
+from dags.web_preaggregated.tables import WATCHED
+from dags.web_preaggregated_backfill.store import detect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dags.sql import Cost
+
+
+def measure(*, rounds: int) -> dict[str, Any]:
+    """Seconds of each round of the tick, of its detection alone, and of the peer, taken in turns."""
+    settings, resource = current_settings(), ClickHouseResource()
+    seconds: dict[str, list[float]] = {"tick": [], "detection": [], "peer": []}
+    costs: dict[str, Cost] = {}
+    with DagsterInstance.get() as instance:
+        loop = Loop(instance)
+        first = loop.tick()  # what it verifies it records, so that the next one has nothing to do
+        for _ in range(rounds):
+            ticked = _timed(loop.tick, seconds["tick"])
+            if ticked.requests or first.requests:
+                raise AssertionError(f"the tick asks for runs: {ticked.requests or first.requests}")
+            now = utc_now()
+            work = partial(
+                detect,
+                now=now,
+                watched=WATCHED,
+                lookback_days=settings.backfill_lookback_days,
+                settle=settings.settle,
+            )
+            found = _timed(partial(resource.in_tick, work), seconds["detection"])
+            window = found.window.window
+            missing, cost = _timed(
+                partial(resource.in_tick, partial(anti_join, start=window.start, end=window.end)), seconds["peer"]
+            )
+            if missing or found.wrong or found.unknown:
+                raise AssertionError(f"not complete: {missing} missing, {found.wrong}, {found.unknown}")
+            costs = {"detection": found.cost, "peer": cost}
+    return {
+        "complete": dict(found.complete_by_table),
+        "tick": {"seconds": seconds["tick"]},
+        **{
+            name: {"seconds": seconds[name], "rows_read": cost.rows_read, "engine_seconds": cost.seconds}
+            for name, cost in costs.items()
+        },
+    }
+
+
+def _timed(call: Callable[[], Any], into: list[float]) -> Any:  # noqa: ANN401 -- whatever is called answers
+    started = time.perf_counter()
+    answer = call()
+    into.append(time.perf_counter() - started)
+    return answer

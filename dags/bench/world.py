@@ -1,0 +1,49 @@
+"""A database as it is on a quiet day: teams with traffic, every day of it built. Made in a child, see `child`."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import uuid4
+
+from dags.clock import utc_now
+from dags.engine import open_client
+from dags.schema.apply import apply_schema
+from dags.settings import current_settings
+from dags.sql import Sql
+from dags.team_selection.store import write_selection
+from dags.traffic.generate import EVENTS_PER_SESSION, Site, Traffic
+from dags.traffic.load import load_generated
+from dags.web_preaggregated.store import DayBuild
+from dags.web_preaggregated.tables import WATCHED
+
+SEED = 20260103
+
+
+def make(*, teams: int, days: int, events_per_team_day: int) -> dict[str, int]:
+    """Load, select and build; how many rows there are of what.
+
+    Every team has traffic on every day.
+    """
+    settings, now = current_settings(), utc_now()
+    today = now.date()
+    sessions = events_per_team_day / EVENTS_PER_SESSION
+    traffic = Traffic(
+        tuple(Site(team, sessions) for team in range(1, teams + 1)), today - timedelta(days=days), today, SEED
+    )
+    with open_client(settings.clickhouse_dsn, wait_seconds=60, create_database=True, who="bench") as client:
+        apply_schema(client)
+        load_generated(client, traffic)
+        write_selection(client, range(1, teams + 1), now)
+        for number in range(days, 0, -1):
+            DayBuild(
+                client=client,
+                day=today - timedelta(days=number),
+                teams=range(1, teams + 1),
+                tables=[table.name for table in WATCHED],
+                run_id=uuid4().hex,
+                batch_events=settings.build_batch_events,
+                max_memory_bytes=settings.build_max_memory_bytes,
+                progress=lambda _message: None,
+            ).run()
+        counts = Sql("dags.bench", client).rows("count_rows")
+        return {table: int(rows) for table, rows in counts}

@@ -1,0 +1,73 @@
+"""The benchmarks run from end to end, on sizes that say nothing about speed: figures are printed, not tested."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from dags.bench.figures import WIDTH, Spread, table, verdict
+from dags.tests.clickhouse_server import require_or_skip_reason
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(bool(require_or_skip_reason()), reason=require_or_skip_reason() or "")
+def test_every_benchmark_runs_and_prints_its_machine_its_figures_and_its_verdict() -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("DAGSTER_", "WEB_"))}
+    ran = subprocess.run(
+        [sys.executable, "-m", "dags.bench", "--quick"],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=300,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    lines = ran.stdout.splitlines()
+    assert [line for line in lines if len(line) > WIDTH] == []
+    assert "machine" in lines[0]
+    assert "QUICK" in ran.stdout
+    titles = ("pre-aggregation of a day", "a tick with nothing to do", "dagster job execute, a whole process")
+    assert [title for title in titles if title not in ran.stdout] == []
+    verdicts = [line for line in lines if line.startswith(("  MET  ", "  MISSED  "))]
+    assert len(verdicts) == 4, ran.stdout  # the tick on two engines
+
+
+def test_a_benchmark_that_nobody_knows_is_refused_by_name() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "dags.bench", "tock"], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ran.returncode == 2
+    assert "no benchmark is named tock: name one or more of preaggregation, tick, cli" in ran.stderr
+
+
+def test_a_spread_is_the_median_with_its_extremes() -> None:
+    assert Spread((3.0, 1.0, 2.5)).seconds == "2.50 s (1.00–3.00)"  # noqa: RUF001 -- a range
+
+
+def test_a_ratio_is_one_of_neighbours() -> None:
+    ours, peers = Spread((1.0, 2.0, 10.0)), Spread((2.0, 6.0, 10.0))
+    assert peers.over(ours) == Spread((2.0, 3.0, 1.0))
+    with pytest.raises(ValueError, match="shorter"):
+        peers.over(Spread((1.0,)))
+
+
+def test_no_measurement_has_no_median() -> None:
+    with pytest.raises(ValueError, match="run at least one round"):
+        Spread(())
+
+
+def test_a_table_has_its_first_column_to_the_left_and_the_others_to_the_right() -> None:
+    assert table(["way", "s"], [["build", "10.1"], ["peer", "9"]]).splitlines() == [
+        "  way       s",
+        "  ─────  ────",
+        "  build  10.1",
+        "  peer      9",
+    ]
+
+
+def test_a_verdict_says_both_the_figure_and_the_target() -> None:
+    assert verdict("under 2 s", "a tick takes 3 s", is_met=False) == "MISSED  a tick takes 3 s; the target is under 2 s"
+    assert verdict("under 2 s", "a tick takes 1 s", is_met=True).startswith("MET  ")
