@@ -16,7 +16,6 @@ from dags.tests.world import World, new_world
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from clickhouse_connect.driver.client import Client
 
@@ -66,9 +65,9 @@ def client(dsn: Dsn) -> Iterator[Client]:
 
 
 @pytest.fixture
-def world(dsn_text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def world(dsn_text: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """The real definitions on that engine, with a Dagster instance of their own."""
-    with new_world(dsn_text, tmp_path, monkeypatch) as opened:
+    with new_world(dsn_text, monkeypatch) as opened:
         yield opened
 
 

@@ -191,7 +191,7 @@ def expected_measures(events: Sequence[Event], day: date) -> dict[int, Measure]:
     return expected
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(first=_events, late=_events, losses=st.lists(st.tuples(st.sampled_from(TABLES), st.integers(1, 2)), max_size=2))
 def test_no_gap_is_missed_and_none_is_invented(
     client: Client, first: list[Event], late: list[Event], losses: list[tuple[str, int]]

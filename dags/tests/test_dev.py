@@ -1,0 +1,80 @@
+"""`make dev`, as a person types it: the webserver answers, the location is loaded, sensor and schedules run."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.request import Request, urlopen
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+QUERY = """{ workspaceOrError { ... on Workspace { locationEntries { locationOrLoadError {
+  __typename ... on RepositoryLocation { repositories { sensors { name sensorState { status } }
+  schedules { name scheduleState { status } } } } } } } } }"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.mark.slow
+def test_make_dev_serves_the_location_with_sensor_and_schedules_running(tmp_path: Path) -> None:
+    port = free_port()
+    environment = {
+        **os.environ,
+        "CLICKHOUSE_DSN": f"chdb://{tmp_path}/engine",
+        # What .venv/bin/activate exports; the webserver refuses to start beside it.
+        "DAGSTER_MODULE_NAME": "dags.definitions",
+    }
+    log = (tmp_path / "log").open("w")
+    dev = subprocess.Popen(
+        ["make", "dev", f"PORT={port}"], cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True
+    )
+    try:
+        answer = _asked(port, time.monotonic() + 90)
+    finally:
+        os.killpg(dev.pid, signal.SIGINT)
+        dev.wait(timeout=60)
+        log.close()
+    [entry] = answer["data"]["workspaceOrError"]["locationEntries"]
+    [repository] = entry["locationOrLoadError"]["repositories"]
+    states = {s["name"]: s["sensorState"]["status"] for s in repository["sensors"]}
+    states |= {s["name"]: s["scheduleState"]["status"] for s in repository["schedules"]}
+    assert states == dict.fromkeys(
+        (
+            "web_analytics_backfill_sensor",
+            "web_analytics_backfill_schedule",
+            "web_analytics_team_selection_schedule",
+            "web_pre_aggregate_daily_schedule",
+        ),
+        "RUNNING",
+    ), (tmp_path / "log").read_text()
+
+
+def _asked(port: int, until: float) -> Any:
+    request = Request(
+        f"http://127.0.0.1:{port}/graphql",
+        data=json.dumps({"query": QUERY}).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    while True:
+        try:
+            with urlopen(request, timeout=10) as response:
+                answer = json.load(response)
+            if answer["data"]["workspaceOrError"].get("locationEntries"):
+                return answer
+        except (URLError, OSError):
+            if time.monotonic() > until:
+                raise
+        time.sleep(1)
