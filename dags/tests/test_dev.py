@@ -70,7 +70,7 @@ def _asked(port: int, until: float) -> Any:
     )
     while True:
         try:
-            with urlopen(request, timeout=10) as response:
+            with urlopen(request, timeout=10) as response:  # noqa: S310 -- our own http address
                 answer = json.load(response)
             if answer["data"]["workspaceOrError"].get("locationEntries"):
                 return answer
