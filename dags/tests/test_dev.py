@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -44,9 +45,14 @@ def test_make_dev_serves_the_location_with_sensor_and_schedules_running(tmp_path
     try:
         answer = _asked(port, time.monotonic() + 90)
     finally:
-        os.killpg(dev.pid, signal.SIGINT)
-        dev.wait(timeout=60)
-        log.close()
+        # Not SIGINT: whatever was started in the background of a shell ignores it.
+        os.killpg(dev.pid, signal.SIGTERM)
+        try:
+            dev.wait(timeout=30)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(dev.pid, signal.SIGKILL)
+            log.close()
     [entry] = answer["data"]["workspaceOrError"]["locationEntries"]
     [repository] = entry["locationOrLoadError"]["repositories"]
     states = {s["name"]: s["sensorState"]["status"] for s in repository["sensors"]}
