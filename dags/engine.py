@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 
 # ClickHouse's own error codes, from ErrorCodes.cpp.
-UNKNOWN_DATABASE = 81
 AUTHENTICATION_FAILED = 516
 REQUIRED_PASSWORD = 194
 ACCESS_DENIED = 497

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,8 +24,6 @@ from dags.traffic.load import find_logs, load_access_logs, load_generated
 from dags.web_preaggregated.tables import STATS
 
 if TYPE_CHECKING:
-    from datetime import date
-
     from clickhouse_connect.driver.client import Client
 
     from dags.settings import Settings
@@ -112,8 +111,6 @@ def _close_the_loop(
 
 def spoken_keys(keys: list[str | None]) -> str:
     """Partition keys as ranges of days."""
-    from datetime import date  # noqa: PLC0415
-
     return spoken(date.fromisoformat(key) for key in keys if key)
 
 

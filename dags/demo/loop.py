@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dagster import AssetKey, DagsterInstance, SensorDefinition, build_sensor_context
+from dagster import AssetKey, DagsterInstance, RunsFilter, SensorDefinition, build_sensor_context
 
 from dags.definitions import defs
 from dags.runs import ANSWER_ONLY, TAG_PREFIX
@@ -100,8 +100,6 @@ def break_it(client: Client, plan: Outage) -> None:
 
 def forget_demo_runs(instance: DagsterInstance) -> None:
     """Remove what an earlier demo left on the instance, or its repairs would count as attempts that did not last."""
-    from dagster import RunsFilter  # noqa: PLC0415
-
     for run in instance.get_runs(RunsFilter(tags={DEMO_TAG: "true"})):
         instance.delete_run(run.run_id)
     instance.wipe_assets([AssetKey(key.path) for key in defs.resolve_all_asset_keys()])

@@ -2,13 +2,10 @@
 
 from dagster import AssetExecutionContext, Failure, MaterializeResult, asset
 
-from dags import clock
 from dags.resources import ClickHouseResource
 from dags.runs import SHORT_RUN
-from dags.settings import current_settings
 from dags.web_preaggregated_backfill.checks import report_checks
-from dags.web_preaggregated_backfill.decision import Trigger
-from dags.web_preaggregated_backfill.evaluation import DETECTOR, evaluate, metadata
+from dags.web_preaggregated_backfill.evaluation import DETECTOR, evaluate_in_run, metadata
 from dags.web_preaggregated_backfill.report import summary_text
 
 
@@ -23,10 +20,7 @@ def web_analytics_backfill_detector(
     context: AssetExecutionContext, clickhouse: ClickHouseResource
 ) -> MaterializeResult[None]:
     """What is missing or wrong, and what the sensor would do about it."""
-    with clickhouse.client(context.run.run_id) as client:
-        found = evaluate(
-            context.instance, current_settings(), Trigger.MANUAL, clock.utc_now(), lambda work: work(client)
-        )
+    found = evaluate_in_run(context.instance, clickhouse, context.run.run_id)
     report_checks(context.instance, found.detection)
     context.log.info("%s", summary_text(found.detection, found.decision))
     if found.is_unknown:

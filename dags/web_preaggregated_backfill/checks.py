@@ -16,13 +16,10 @@ from dagster import (
     multi_asset_check,
 )
 
-from dags import clock
 from dags.resources import ClickHouseResource
 from dags.runs import SHORT_RUN
-from dags.settings import current_settings
 from dags.web_preaggregated.tables import WATCHED
-from dags.web_preaggregated_backfill.decision import Trigger
-from dags.web_preaggregated_backfill.evaluation import evaluate
+from dags.web_preaggregated_backfill.evaluation import evaluate_in_run
 from dags.web_preaggregated_backfill.report import TableStatus, table_statuses
 from dags.web_preaggregated_backfill.store import Detection
 
@@ -45,10 +42,7 @@ def web_pre_aggregated_complete(
     context: AssetCheckExecutionContext, clickhouse: ClickHouseResource
 ) -> Iterator[AssetCheckResult]:
     """Compare the tables with their source now. Fails also when that cannot be read, or when no team is enabled."""
-    with clickhouse.client(context.run.run_id) as client:
-        found = evaluate(
-            context.instance, current_settings(), Trigger.MANUAL, clock.utc_now(), lambda work: work(client)
-        )
+    found = evaluate_in_run(context.instance, clickhouse, context.run.run_id)
     asked = {key.asset_key.to_user_string() for key in context.selected_asset_check_keys}
     for status in table_statuses(found.detection):
         if status.table in asked:

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from dagster import AssetKey, AssetMaterialization, JsonMetadataValue, MetadataValue, RunRequest
 
+from dags import clock
 from dags.runs import BACKFILL_RUN_TAG, MISSING_DATA_TAG, TAG_PREFIX
+from dags.settings import current_settings
 from dags.web_preaggregated.tables import WATCHED
 from dags.web_preaggregated_backfill.decision import Decision, Policy, Run, Trigger, decide
 from dags.web_preaggregated_backfill.picture import as_markdown, team_by_day
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
     from dagster import DagsterInstance
 
+    from dags.resources import ClickHouseResource
     from dags.settings import Settings
 
 DETECTOR = AssetKey("web_analytics_backfill_detector")
@@ -93,6 +96,21 @@ def evaluate(
     }
     chosen = Trigger.SCHEDULE if trigger is Trigger.SCHEDULE else Trigger.SENSOR
     return Evaluation(trigger, detection, decisions[chosen], decisions, tuple(runs))
+
+
+def evaluate_in_run(
+    instance: DagsterInstance, clickhouse: ClickHouseResource, run_id: str, lookback_days: int | None = None
+) -> Evaluation:
+    """What a person's run finds now: the detector, a check and the diagnostics ask alike, and launch nothing."""
+    with clickhouse.client(run_id) as client:
+        return evaluate(
+            instance,
+            current_settings(),
+            Trigger.MANUAL,
+            clock.utc_now(),
+            lambda work: work(client),
+            lookback_days=lookback_days,
+        )
 
 
 def record(instance: DagsterInstance, evaluation: Evaluation) -> None:

@@ -19,34 +19,17 @@ from dagster import (
     op,
 )
 
-from dags import clock
 from dags.days import MAX_LOOKBACK_DAYS, validated_day
 from dags.errors import UserError
 from dags.resources import ClickHouseResource
 from dags.runs import ANSWER_ONLY, SHORT_RUN
-from dags.settings import current_settings
 from dags.team_selection.store import read_selection
-from dags.web_preaggregated_backfill.decision import Trigger
-from dags.web_preaggregated_backfill.evaluation import Evaluation, evaluate
+from dags.web_preaggregated_backfill.evaluation import Evaluation, evaluate_in_run
 from dags.web_preaggregated_backfill.report import data_gaps, gaps_text, missing_data, summary_text
 from dags.web_preaggregated_backfill.runs import run_text
 from dags.web_preaggregated_backfill.why import Question, why_text
 
 DEFAULT_DAYS_BACK = 7
-
-
-def _evaluated(
-    context: OpExecutionContext, clickhouse: ClickHouseResource, lookback_days: int | None = None
-) -> Evaluation:
-    with clickhouse.client(context.run_id) as client:
-        return evaluate(
-            context.instance,
-            current_settings(),
-            Trigger.MANUAL,
-            clock.utc_now(),
-            lambda work: work(client),
-            lookback_days=lookback_days,
-        )
 
 
 def _refuse_unknown(found: Evaluation) -> None:
@@ -57,7 +40,7 @@ def _refuse_unknown(found: Evaluation) -> None:
 @op
 def check_missing_data(context: OpExecutionContext, clickhouse: ClickHouseResource) -> dict[str, Any]:
     """Print and return what is missing, and what the sensor would do about it."""
-    found = _evaluated(context, clickhouse)
+    found = evaluate_in_run(context.instance, clickhouse, context.run_id)
     print(summary_text(found.detection, found.decision))
     _refuse_unknown(found)
     return missing_data(found.detection, found.decision)
@@ -69,7 +52,7 @@ def show_data_gaps(context: OpExecutionContext, clickhouse: ClickHouseResource) 
     days_back = int(context.op_config["days_back"])
     if not 1 <= days_back <= MAX_LOOKBACK_DAYS:
         raise UserError(f"days_back is {days_back}: give a whole number of days from 1 to {MAX_LOOKBACK_DAYS:,}")
-    found = _evaluated(context, clickhouse, days_back)
+    found = evaluate_in_run(context.instance, clickhouse, context.run_id, days_back)
     print(gaps_text(found.detection))
     _refuse_unknown(found)
     return data_gaps(found.detection)
@@ -90,7 +73,7 @@ def why(context: OpExecutionContext, config: WhyConfig, clickhouse: ClickHouseRe
         text = run_text(context.instance, config.run_id)
     else:
         question = Question(config.team_id, _day(config.day))
-        found = _evaluated(context, clickhouse)
+        found = evaluate_in_run(context.instance, clickhouse, context.run_id)
         with clickhouse.client(context.run_id) as client:
             selection = read_selection(client)
         text = why_text(question, found.detection, found.decisions.values(), found.runs, selection)
