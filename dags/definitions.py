@@ -1,8 +1,14 @@
-"""Everything that is served, by name. Loading it reads the settings, and opens no connection."""
+"""Everything that is served, by name. Loading it reads the settings, and opens no connection.
+
+To have another table watched, declare it (`dags.watched.WatchedTable`), append the declaration to `WATCHED`, and
+serve the asset that builds it and its job beside ours.
+"""
 
 from __future__ import annotations
 
-from dagster import Definitions, in_process_executor
+from typing import TYPE_CHECKING
+
+from dagster import AssetsDefinition, Definitions, in_process_executor
 
 from dags.resources import ClickHouseResource
 from dags.schema.jobs import apply_schema_job
@@ -12,41 +18,66 @@ from dags.team_selection.assets import (
     web_analytics_team_selection_job,
     web_analytics_team_selection_schedule,
 )
+from dags.waivers.jobs import waiver_jobs
 from dags.web_preaggregated.assets import (
     web_pre_aggregate_daily_schedule,
     web_pre_aggregate_job,
     web_pre_aggregated,
 )
-from dags.web_preaggregated_backfill.assets import web_analytics_backfill_detector
-from dags.web_preaggregated_backfill.checks import web_pre_aggregated_complete
-from dags.web_preaggregated_backfill.jobs import check_missing_data_job, show_data_gaps_job, why_job
-from dags.web_preaggregated_backfill.sensors import web_analytics_backfill_schedule, web_analytics_backfill_sensor
+from dags.web_preaggregated.tables import WEB_TABLES
+from dags.web_preaggregated_backfill.adoption import adoption_job
+from dags.web_preaggregated_backfill.assets import detector
+from dags.web_preaggregated_backfill.checks import standing_checks
+from dags.web_preaggregated_backfill.jobs import diagnostics
+from dags.web_preaggregated_backfill.sensors import backfill_schedules, backfill_sensor
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+    from dags.watched import WatchedTable
+
+# What is watched: each table is declared once, and found here.
+WATCHED = WEB_TABLES
+
+
+def location(
+    watched: tuple[WatchedTable, ...],
+    assets: Sequence[AssetsDefinition],
+    jobs: Sequence[UnresolvedAssetJobDefinition],
+) -> Definitions:
+    """The code location that keeps ``watched`` complete. ``assets`` build these tables, ``jobs`` rebuild their days.
+
+    Raises:
+        ValueError: a declaration names a job that is not among ``jobs``.
+    """
+    if lacking := {table.job for table in watched} - {job.name for job in jobs}:
+        raise ValueError(f"watched tables are rebuilt by {sorted(lacking)}, which are not among the jobs given")
+    return Definitions(
+        assets=[web_analytics_team_selection, *assets, detector(watched)],
+        asset_checks=[standing_checks(watched)],
+        jobs=[
+            apply_schema_job,
+            web_analytics_team_selection_job,
+            *jobs,
+            *diagnostics(watched),
+            *waiver_jobs(watched),
+            adoption_job(watched),
+        ],
+        schedules=[
+            web_analytics_team_selection_schedule,
+            web_pre_aggregate_daily_schedule,
+            *backfill_schedules(watched, jobs),
+        ],
+        sensors=[backfill_sensor(watched, jobs)],
+        resources={"clickhouse": ClickHouseResource()},
+        # A process for each step makes small runs twice as slow, and the embedded engine serves one process at a time.
+        executor=in_process_executor,
+    )
+
 
 # A bad setting must stop the location from loading, and name itself, rather than the first run.
 current_settings()
 
-defs = Definitions(
-    assets=[
-        web_analytics_team_selection,
-        web_pre_aggregated,
-        web_analytics_backfill_detector,
-    ],
-    asset_checks=[web_pre_aggregated_complete],
-    jobs=[
-        apply_schema_job,
-        web_analytics_team_selection_job,
-        web_pre_aggregate_job,
-        check_missing_data_job,
-        show_data_gaps_job,
-        why_job,
-    ],
-    schedules=[
-        web_analytics_team_selection_schedule,
-        web_pre_aggregate_daily_schedule,
-        web_analytics_backfill_schedule,
-    ],
-    sensors=[web_analytics_backfill_sensor],
-    resources={"clickhouse": ClickHouseResource()},
-    # A process for each step makes small runs twice as slow, and the embedded engine serves one process at a time.
-    executor=in_process_executor,
-)
+defs = location(WATCHED, [web_pre_aggregated], [web_pre_aggregate_job])

@@ -31,6 +31,8 @@ DEFAULT_DSN = f"chdb://{Path(__file__).resolve().parent.parent / '.clickhouse'}"
 
 TEAM_SOURCES = ("environment", "table", "top_pageviews")
 
+PRIORITIES = ("recent", "volume", "interior")
+
 
 def _names(value: object) -> tuple[str, ...]:
     names = tuple(part.strip() for part in str(value).split(",") if part.strip())
@@ -44,6 +46,21 @@ def _team_ids(value: object) -> tuple[int, ...]:
     if not all(part.isascii() and part.isdigit() and 0 < int(part) < 2**64 for part in parts):
         raise PydanticCustomError("ids", "not all are team ids")
     return tuple(sorted({int(part) for part in parts}))
+
+
+def _priority(value: object) -> str:
+    if str(value) not in PRIORITIES:
+        raise PydanticCustomError("priority", "unknown priority")
+    return str(value)
+
+
+def _weights(value: object) -> tuple[tuple[int, int], ...]:
+    pairs = [part.strip().split(":") for part in str(value).split(",") if part.strip()]
+    numbers = [one for pair in pairs for one in pair]
+    are_pairs = all(len(pair) == 2 for pair in pairs)  # noqa: PLR2004 -- a pair
+    if not are_pairs or not all(one.isascii() and one.isdigit() and int(one) > 0 for one in numbers):
+        raise PydanticCustomError("weights", "not all are team:weight")
+    return tuple(sorted({int(team): int(weight) for team, weight in pairs}.items()))
 
 
 def _dsn(value: object) -> Dsn:
@@ -77,6 +94,14 @@ class Settings(BaseModel):
     backfill_max_days_per_day: int = whole(28, 1, 3650, "days")
     backfill_settle_hours: int = whole(1, 0, 72, "hours")
     backfill_max_gap_age_hours: int | None = whole(None, 1, 87_600, "hours")
+    backfill_priority: Annotated[str, BeforeValidator(_priority)] = Field(
+        default="recent", description=f"give one of {', '.join(PRIORITIES)}"
+    )
+    backfill_min_volume: int = whole(0, 0, 10**12, "page views")
+    backfill_rebuild_outdated: int = whole(0, 0, 1, "0 (no) or 1 (yes)")
+    team_weights: Annotated[tuple[tuple[int, int], ...], BeforeValidator(_weights)] = Field(
+        default=(), description="give team:weight pairs of whole numbers above 0, separated by commas"
+    )
     team_sources: Annotated[tuple[str, ...], BeforeValidator(_names)] = Field(
         default=("environment", "table"),
         description=f"give one or more of {', '.join(TEAM_SOURCES)}, separated by commas, each once",

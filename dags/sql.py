@@ -1,9 +1,9 @@
 """Loads a statement from its file, and refuses to run it with parameters it does not have.
 
 A statement is one ``.sql`` file. Values are bound by the server (``{day:Date}``). What the server cannot bind, a
-table in ``REPLACE PARTITION … FROM`` for one, is a ``$name`` in the text; code alone fills it, and only with plain
-identifiers. The server accepts an unknown parameter in silence and a missing one is its own late error, so both are
-checked here.
+table in ``REPLACE PARTITION … FROM`` for one, is a ``$name`` in the text; code alone fills it, with plain
+identifiers, or with the `Expression` of a declaration. The server accepts an unknown parameter in silence and a
+missing one is its own late error, so both are checked here.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from string import Template
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +24,27 @@ if TYPE_CHECKING:
 
 _PARAMETER = re.compile(r"\{(\w+):[^{}]+\}")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+# What an expression over columns needs; nothing that ends a statement, begins a comment or binds a value.
+_EXPRESSION = re.compile(r"[A-Za-z0-9_ ,.()'=!<>+*/%]+")
+
+
+class Expression(str):
+    """A piece of SQL that a declaration in code brings along, such as ``toDate(timestamp)``.
+
+    Raises:
+        ValueError: it holds more than an expression over columns needs.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, text: str) -> Self:
+        """Refuse what is no plain expression."""
+        if not _EXPRESSION.fullmatch(text) or "/*" in text or text.count("(") != text.count(")"):
+            raise ValueError(
+                f"{text!r} is no plain expression: give function calls, columns, numbers, operators and quoted words"
+            )
+        return super().__new__(cls, text)
 
 
 @dataclass(frozen=True)
@@ -68,7 +89,18 @@ class Sql:
         self._package = package
         self._client = client
         self._settings = dict(settings or {})
-        self.cost = Cost()
+        self._bill = [Cost()]
+
+    @property
+    def cost(self) -> Cost:
+        return self._bill[0]
+
+    @classmethod
+    def of(cls, other: Sql, package: str) -> Sql:
+        """Statements of another package, on the same client and on the same bill."""
+        made = cls(package, other._client, other._settings)
+        made._bill = other._bill
+        return made
 
     def rows(self, name: str, /, parameters: Mapping[str, Any] | None = None, **identifiers: str) -> Sequence[Any]:
         """The rows of a query, as tuples."""
@@ -99,7 +131,7 @@ class Sql:
         answer = run(text, parameters=bound, settings=self._settings)
         summary = getattr(answer, "summary", None) or {}
         is_embedded = str(self._client.uri).startswith("chdb:")
-        self.cost += Cost(
+        self._bill[0] += Cost(
             1,
             None if is_embedded else int(summary.get("read_rows", 0)),
             None if is_embedded else int(summary.get("read_bytes", 0)),
@@ -116,6 +148,6 @@ def statement(package: str, name: str, identifiers: Mapping[str, str]) -> str:
         KeyError: the text has a ``$name`` that nobody filled.
     """
     for key, value in identifiers.items():
-        if not _IDENTIFIER.fullmatch(value):
+        if not isinstance(value, Expression) and not _IDENTIFIER.fullmatch(value):
             raise ValueError(f"{key} is {value!r}: identifiers are letters, digits and _, not starting with a digit")
     return Template(_text(package, name)).substitute(identifiers)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dags.sql import Sql
-from dags.web_preaggregated.tables import WATCHED
+from dags.web_preaggregated.tables import WEB_TABLES
 
 if TYPE_CHECKING:
     from datetime import date
@@ -19,4 +19,4 @@ def anti_join(client: Client, *, start: date, end: date) -> tuple[int, Cost]:
     """How many units of ``[start, end)`` are missing in all tables, and what it cost to ask."""
     sql = Sql("dags.bench", client)
     bound = {"start": start, "end": end}
-    return sum(len(sql.rows("distinct_anti_join", bound, target=table.name)) for table in WATCHED), sql.cost
+    return sum(len(sql.rows("distinct_anti_join", bound, target=table.name)) for table in WEB_TABLES), sql.cost

@@ -13,7 +13,7 @@ from dags.clock import utc_now
 from dags.demo.loop import Loop
 from dags.resources import ClickHouseResource
 from dags.settings import current_settings
-from dags.web_preaggregated.tables import WATCHED
+from dags.web_preaggregated.tables import WEB_TABLES
 from dags.web_preaggregated_backfill.store import detect
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def measure(*, rounds: int) -> dict[str, Any]:
             work = partial(
                 detect,
                 now=now,
-                watched=WATCHED,
+                watched=WEB_TABLES,
                 lookback_days=settings.backfill_lookback_days,
                 settle=settings.settle,
             )

@@ -14,7 +14,7 @@ from dags.team_selection.store import write_selection
 from dags.traffic.generate import EVENTS_PER_SESSION, Site, Traffic
 from dags.traffic.load import load_generated
 from dags.web_preaggregated.store import DayBuild
-from dags.web_preaggregated.tables import WATCHED
+from dags.web_preaggregated.tables import WEB_TABLES
 
 SEED = 20260103
 
@@ -39,7 +39,7 @@ def make(*, teams: int, days: int, events_per_team_day: int) -> dict[str, int]:
                 client=client,
                 day=today - timedelta(days=number),
                 teams=range(1, teams + 1),
-                tables=[table.name for table in WATCHED],
+                tables=[table.name for table in WEB_TABLES],
                 run_id=uuid4().hex,
                 batch_events=settings.build_batch_events,
                 max_memory_bytes=settings.build_max_memory_bytes,

@@ -14,7 +14,7 @@ from dagster import AssetKey, DagsterInstance, RunsFilter, SensorDefinition, bui
 from dags.definitions import defs
 from dags.runs import ANSWER_ONLY, TAG_PREFIX
 from dags.sql import Sql
-from dags.web_preaggregated.tables import STATS, WATCHED
+from dags.web_preaggregated.tables import STATS, WEB_TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -93,7 +93,7 @@ def break_it(client: Client, plan: Outage) -> None:
         Sql("dags.web_preaggregated", client).command(
             "drop_day", {"partition": int(f"{plan.lost_day:%Y%m%d}")}, target=STATS.name
         )
-    for table in WATCHED:
+    for table in WEB_TABLES:
         for day in plan.team_days:
             sql.command("lose_team", {"team": plan.team_id, "day": day}, target=table.name)
 

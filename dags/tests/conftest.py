@@ -78,5 +78,5 @@ def _emptied(client: Client) -> None:
     for (table,) in client.query("SHOW TABLES").result_rows:
         if table in ours:
             client.command(f"TRUNCATE TABLE {table} SYNC")
-        elif not table.endswith(("_dict", "_schema_version")):
+        elif not table.endswith(("_dict", "_schema_version", "_verdicts")):
             client.command(f"DROP TABLE {table} SYNC")

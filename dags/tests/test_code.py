@@ -23,6 +23,10 @@ PURE = (
     "tables.py",
     "outage.py",
     "picture.py",
+    "priority.py",
+    "detection.py",
+    "units.py",
+    "watched.py",
 )
 PURE_BUT_FOR_TYPES = ("report.py", "why.py")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -67,6 +71,7 @@ SHELL = (
     "runs.py",
     "resources.py",
     "evaluation.py",
+    "adoption.py",
     "definitions.py",
 )
 

@@ -23,7 +23,7 @@ from dags.schema.apply import apply_schema
 from dags.team_selection.store import write_selection
 from dags.tests.events import Event, at, insert
 from dags.web_preaggregated.store import DayBuild
-from dags.web_preaggregated.tables import WATCHED
+from dags.web_preaggregated.tables import WEB_TABLES
 from dags.web_preaggregated_backfill.store import detect
 
 if TYPE_CHECKING:
@@ -50,14 +50,20 @@ def prepare(directory: str) -> None:
         write_selection(client, TEAMS, NOW)
         for day in BUILT:
             DayBuild(
-                client, day, TEAMS, tuple(t.name for t in WATCHED), "soak", batch_events=10**6, max_memory_bytes=10**9
+                client,
+                day,
+                TEAMS,
+                tuple(t.name for t in WEB_TABLES),
+                "soak",
+                batch_events=10**6,
+                max_memory_bytes=10**9,
             ).run()
 
 
 def tick_often(directory: str, ticks: int) -> None:
     """Detect that many times; print what the first and the last tick found and left, as JSON."""
     dsn, itself = Dsn.parse(f"chdb://{directory}"), psutil.Process()
-    work = partial(detect, now=NOW, watched=WATCHED, lookback_days=30, settle=timedelta(hours=1))
+    work = partial(detect, now=NOW, watched=WEB_TABLES, lookback_days=30, settle=timedelta(hours=1))
     figures: list[dict[str, Any]] = []
     for number in range(1, ticks + 1):
         started = time.monotonic()
@@ -103,7 +109,7 @@ def test_a_process_that_ticks_all_the_time_does_not_grow(
         )
     assert [figure["tick"] for figure in figures] == list(range(1, ticks + 1))
     # Every tick really worked, and found the same.
-    units = len(TEAMS) * len(WATCHED)
+    units = len(TEAMS) * len(WEB_TABLES)
     found = {(figure["missing"], figure["complete"], figure["unknown"]) for figure in figures}
     assert found == {((len(DAYS) - len(BUILT)) * units, len(BUILT) * units, 0)}
     assert (last["fds"], last["threads"], last["children"]) == (warm["fds"], warm["threads"], 0)

@@ -26,7 +26,7 @@ from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
 from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 
 from dags.clock import utc_now
-from dags.definitions import defs
+from dags.definitions import WATCHED, defs
 from dags.demo.loop import Loop, Tick, enable
 from dags.dsn import Dsn
 from dags.engine import open_client
@@ -120,7 +120,8 @@ class World:
 
     def evaluate(self, trigger: Trigger = Trigger.SENSOR, after: timedelta = timedelta(0)) -> Evaluation:
         """What a tick would find and decide so much later, without launching or recording anything."""
-        return evaluate(self.instance, self.settings, trigger, utc_now() + after, lambda work: work(self.client))
+        now = utc_now() + after
+        return evaluate(self.instance, self.settings, WATCHED, trigger, lambda work: work(self.client), now=now)
 
     def carry_out(self, asked: Tick) -> None:
         self.loop.carry_out(asked.requests, lambda _: None)

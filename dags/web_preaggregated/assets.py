@@ -30,9 +30,9 @@ from dags.schedules import DAILY_BUILD_CRON, TIME_ZONE
 from dags.schema.apply import require_schema
 from dags.settings import current_settings
 from dags.team_selection.store import read_selection
-from dags.web_preaggregated.plan import Outcome
+from dags.units import Outcome
 from dags.web_preaggregated.store import BuiltDay, BuiltTable, DayBuild
-from dags.web_preaggregated.tables import LOGIC_VERSION, WATCHED
+from dags.web_preaggregated.tables import JOB, WEB_TABLES
 
 PARTITIONS = DailyPartitionsDefinition(start_date=FIRST_DAY.isoformat(), timezone=TIME_ZONE)
 
@@ -59,10 +59,10 @@ class BuildConfig(Config):
             group_name="web_analytics",
             deps=["web_analytics_team_selection"],
             kinds={"clickhouse"},
-            code_version=str(LOGIC_VERSION),
+            code_version=str(table.logic_version),
             skippable=False,
         )
-        for table in WATCHED
+        for table in WEB_TABLES
     ],
     name="web_pre_aggregated",
     partitions_def=PARTITIONS,
@@ -80,7 +80,7 @@ def web_pre_aggregated(
             client=client,
             day=day,
             teams=read_selection(client).teams,
-            tables=[table.name for table in WATCHED if AssetKey(table.name) in context.selected_asset_keys],
+            tables=[table.name for table in WEB_TABLES if AssetKey(table.name) in context.selected_asset_keys],
             run_id=context.run.run_id,
             batch_events=settings.build_batch_events,
             max_memory_bytes=settings.build_max_memory_bytes,
@@ -101,8 +101,8 @@ def _metadata(built: BuiltDay, table: BuiltTable) -> dict[str, MetadataValue]:
     read = built.cost.rows_read
     return {
         "rows": MetadataValue.int(table.rows),
-        "sessions": MetadataValue.int(sum(m.sessions for m in table.after.values())),
-        "pageviews": MetadataValue.int(sum(m.pageviews for m in table.after.values())),
+        "sessions": MetadataValue.int(sum(m.distinct for m in table.after.values())),
+        "pageviews": MetadataValue.int(sum(m.total for m in table.after.values())),
         **{f"teams_{o}": MetadataValue.int(len(table.teams(o))) for o in (Outcome.BUILT, Outcome.EMPTY, Outcome.HELD)},
         "source_events": MetadataValue.int(built.source_events),
         **({} if read is None else {"rows_read": MetadataValue.int(read)}),
@@ -111,8 +111,8 @@ def _metadata(built: BuiltDay, table: BuiltTable) -> dict[str, MetadataValue]:
 
 
 web_pre_aggregate_job = define_asset_job(
-    "web_pre_aggregate_job",
-    AssetSelection.assets(*(table.name for table in WATCHED)),
+    JOB,
+    AssetSelection.assets(*(table.name for table in WEB_TABLES)),
     description="Rebuild a day of the pre-aggregated tables: stage, validate, publish, record.",
     executor_def=in_process_executor,
     tags=BUILD_RUN,

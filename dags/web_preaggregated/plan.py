@@ -6,59 +6,12 @@ Pure: no clock, no database, no Dagster.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from dags.units import MAX_TEAMS_BOUND, Measure, Outcome, shrinks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-
-# Team ids are bound as one value, and a server takes 128 KiB of one (about 14,500 ids of seven digits, tried).
-MAX_TEAMS_BOUND = 5_000
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-@dataclass(frozen=True)
-class Measure:
-    """What a unit holds, in its table or in its source. Sessions are counted by ``uniq`` on both sides."""
-
-    sessions: int = 0
-    pageviews: int = 0
-
-    def __bool__(self) -> bool:
-        return self.sessions > 0 or self.pageviews > 0
-
-    def __str__(self) -> str:
-        return f"{self.sessions:,} sessions, {self.pageviews:,} page views"
-
-
-@dataclass(frozen=True)
-class Fingerprint:
-    """Activity of a day and its neighbours; equal numbers mean that nothing has arrived in between."""
-
-    events: int = 0
-    qualifying: int = 0
-    newest: datetime = EPOCH
-
-
-class Outcome(StrEnum):
-    """What a build, or a detection that verified a unit, left in the ledger."""
-
-    BUILT = "built"
-    EMPTY = "empty"
-    HELD = "held"
-    FAILED = "failed"
-    VERIFIED = "verified"
-
-
-def shrinks(before: Measure, after: Measure) -> bool:
-    """Whether a rebuild would take away half of a unit's sessions or more.
-
-    That is what an expired or half-loaded source looks like, and history must not be erased for it; a person who
-    knows better allows it.
-    """
-    return before.sessions > 0 and after.sessions * 2 <= before.sessions
 
 
 def batches(events_by_team: Mapping[int, int], limit: int) -> tuple[tuple[int, ...], ...]:

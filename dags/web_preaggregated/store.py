@@ -16,22 +16,16 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from dags import clock
 from dags.errors import BuildError
+from dags.ledger import ALL_TEAMS, BuildRecord, append_to_ledger
 from dags.sql import Cost, Sql
-from dags.web_preaggregated.plan import (
-    MAX_TEAMS_BOUND,
-    Fingerprint,
-    Measure,
-    Outcome,
-    Replacement,
-    batches,
-    replacement,
-)
+from dags.units import MAX_TEAMS_BOUND, Fingerprint, Measure, Outcome
+from dags.web_preaggregated.plan import Replacement, batches, replacement
 from dags.web_preaggregated.tables import LOGIC_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from collections.abc import Set as AbstractSet
-    from datetime import date, datetime
+    from datetime import date
 
     from clickhouse_connect.driver.client import Client
 
@@ -42,12 +36,6 @@ STAGING_PREFIX = "web_pre_aggregated_staging_"
 
 # A staging table older than this belongs to a run that is dead: runs end after six hours (their max_runtime).
 LEFTOVER_SECONDS = 24 * 3600
-
-# Stands in the ledger for every team of a day whose build failed; no team has this id.
-ALL_TEAMS = 0
-
-# An error as long as this says what is wrong; ClickHouse appends stack traces to some.
-ERROR_CHARACTERS = 1000
 
 
 @dataclass(frozen=True)
@@ -241,7 +229,7 @@ class DayBuild:
         append_to_ledger(self.client, failed)
 
     def _record_of(self, table: str, team: int, outcome: Outcome) -> BuildRecord:
-        return BuildRecord(table, self.day, team, outcome, self._started, clock.utc_now(), self.run_id)
+        return BuildRecord(table, self.day, team, outcome, self._started, clock.utc_now(), self.run_id, LOGIC_VERSION)
 
     def _staging(self, stack: ExitStack, kind: str, like: str) -> str:
         name = self._name(stack, kind)
@@ -263,48 +251,6 @@ class DayBuild:
         for (name,) in self._sql.rows("leftovers", bound):
             self.progress(f"dropping {name}, left behind by a run that died")
             self._drop(name)
-
-
-@dataclass(frozen=True)
-class BuildRecord:
-    """A row of the build ledger: what became of a unit, and from what."""
-
-    table: str
-    day: date
-    team_id: int
-    outcome: Outcome
-    started_at: datetime
-    finished_at: datetime
-    run_id: str = ""
-    source: Fingerprint = field(default_factory=Fingerprint)
-    measure: Measure = field(default_factory=Measure)
-    error: str = ""
-
-
-def append_to_ledger(client: Client, records: Iterable[BuildRecord]) -> None:
-    """Append build records; nothing is ever changed there."""
-    rows = [
-        {
-            "table_name": r.table,
-            "day": r.day,
-            "team_id": r.team_id,
-            "run_id": r.run_id,
-            "logic_version": LOGIC_VERSION,
-            "outcome": str(r.outcome),
-            "source_events": r.source.events,
-            "source_qualifying": r.source.qualifying,
-            "source_newest": r.source.newest,
-            "sessions": r.measure.sessions,
-            "pageviews": r.measure.pageviews,
-            "error": r.error[:ERROR_CHARACTERS],
-            "started_at": r.started_at,
-            "finished_at": r.finished_at,
-        }
-        for r in records
-    ]
-    if rows:
-        data = [list(row.values()) for row in rows]
-        client.insert("web_pre_aggregated_builds", data, column_names=list(rows[0]))
 
 
 def _measures(units: Mapping[int, tuple[int, int, int, int]]) -> dict[int, Measure]:

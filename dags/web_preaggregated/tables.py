@@ -1,26 +1,41 @@
-"""The watched tables, declared once. Detection, decision and reports know no table by name."""
+"""The two pre-aggregated tables, declared for everything that watches, builds or reports on them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dags.sql import Expression
+from dags.watched import Source, WatchedTable
 
-
-@dataclass(frozen=True)
-class WatchedTable:
-    """A daily-partitioned table whose days are kept complete.
-
-    ``agrees_with`` names the tables that must hold the same sessions and page views of each team and day: where one
-    differs from its source and the other does not, readers see two truths, and the report says so.
-    """
-
-    name: str
-    agrees_with: tuple[str, ...] = ()
-
-
-STATS = WatchedTable("web_pre_aggregated_stats", agrees_with=("web_pre_aggregated_bounces",))
-BOUNCES = WatchedTable("web_pre_aggregated_bounces", agrees_with=("web_pre_aggregated_stats",))
-
-WATCHED = (STATS, BOUNCES)
+JOB = "web_pre_aggregate_job"
 
 # Stamped on every build. Raise it with every change of what a build computes.
 LOGIC_VERSION = 1
+
+EVENTS = Source(
+    table="events",
+    day=Expression("toDate(timestamp)"),
+    expected=Expression("sum(qualifies)"),
+    newest=Expression("max(inserted_at)"),
+    counts=("dags.web_preaggregated", "unit_sources"),
+    # A session may begin a day before its page views and end a day after.
+    reach_days=1,
+)
+
+
+def _declared(name: str, *, agrees_with: str) -> WatchedTable:
+    return WatchedTable(
+        name,
+        EVENTS,
+        JOB,
+        day=Expression("toDate(period_bucket)"),
+        distinct=Expression("uniqMerge(sessions_uniq_state)"),
+        total=Expression("sumMerge(pageviews_count_state)"),
+        words=("sessions", "page views"),
+        logic_version=LOGIC_VERSION,
+        agrees_with=(agrees_with,),
+    )
+
+
+STATS = _declared("web_pre_aggregated_stats", agrees_with="web_pre_aggregated_bounces")
+BOUNCES = _declared("web_pre_aggregated_bounces", agrees_with="web_pre_aggregated_stats")
+
+WEB_TABLES = (STATS, BOUNCES)

@@ -1,30 +1,36 @@
 """The detector as an asset: materialize it to see what is missing. It launches nothing."""
 
-from dagster import AssetExecutionContext, Failure, MaterializeResult, asset
+from dagster import AssetExecutionContext, AssetsDefinition, Failure, MaterializeResult, asset
 
 from dags.resources import ClickHouseResource
 from dags.runs import SHORT_RUN
+from dags.watched import WatchedTable
 from dags.web_preaggregated_backfill.checks import report_checks
 from dags.web_preaggregated_backfill.evaluation import DETECTOR, evaluate_in_run, metadata
 from dags.web_preaggregated_backfill.report import summary_text
 
 
-@asset(
-    key=DETECTOR,
-    group_name="web_analytics_backfill",
-    deps=["web_analytics_team_selection"],
-    kinds={"clickhouse"},
-    op_tags=SHORT_RUN,
-)
-def web_analytics_backfill_detector(
-    context: AssetExecutionContext, clickhouse: ClickHouseResource
-) -> MaterializeResult[None]:
-    """What is missing or wrong, and what the sensor would do about it."""
-    found = evaluate_in_run(context.instance, clickhouse, context.run.run_id)
-    report_checks(context.instance, found.detection)
-    context.log.info("%s", summary_text(found.detection, found.decision))
-    if found.is_unknown:
-        raise Failure(
-            f"unknown, not complete: {found.detection.unknown}", metadata=metadata(found), allow_retries=False
-        )
-    return MaterializeResult(metadata=metadata(found))
+def detector(watched: tuple[WatchedTable, ...]) -> AssetsDefinition:
+    """The asset, for the tables that are watched."""
+
+    @asset(
+        key=DETECTOR,
+        group_name="web_analytics_backfill",
+        deps=["web_analytics_team_selection"],
+        kinds={"clickhouse"},
+        op_tags=SHORT_RUN,
+    )
+    def web_analytics_backfill_detector(
+        context: AssetExecutionContext, clickhouse: ClickHouseResource
+    ) -> MaterializeResult[None]:
+        """What is missing or wrong, and what the sensor would do about it."""
+        found = evaluate_in_run(context.instance, clickhouse, watched, context.run.run_id)
+        report_checks(context.instance, found.detection)
+        context.log.info("%s", summary_text(found.detection, found.decision))
+        if found.is_unknown:
+            raise Failure(
+                f"unknown, not complete: {found.detection.unknown}", metadata=metadata(found), allow_retries=False
+            )
+        return MaterializeResult(metadata=metadata(found))
+
+    return web_analytics_backfill_detector

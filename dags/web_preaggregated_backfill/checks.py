@@ -9,6 +9,7 @@ from dagster import (
     AssetCheckEvaluation,
     AssetCheckExecutionContext,
     AssetCheckResult,
+    AssetChecksDefinition,
     AssetCheckSpec,
     AssetKey,
     DagsterInstance,
@@ -18,37 +19,42 @@ from dagster import (
 
 from dags.resources import ClickHouseResource
 from dags.runs import SHORT_RUN
-from dags.web_preaggregated.tables import WATCHED
+from dags.watched import WatchedTable
+from dags.web_preaggregated_backfill.detection import Detection
 from dags.web_preaggregated_backfill.evaluation import evaluate_in_run
 from dags.web_preaggregated_backfill.report import TableStatus, table_statuses
-from dags.web_preaggregated_backfill.store import Detection
 
 CHECK = "complete"
 
 
-@multi_asset_check(
-    specs=[
-        AssetCheckSpec(
-            CHECK, asset=table.name, description="Every judged day of every enabled team holds what its source holds."
-        )
-        for table in WATCHED
-    ],
-    name="web_pre_aggregated_complete",
-    op_tags=SHORT_RUN,
-    # A build of one table brings that table's check along.
-    can_subset=True,
-)
-def web_pre_aggregated_complete(
-    context: AssetCheckExecutionContext, clickhouse: ClickHouseResource
-) -> Iterator[AssetCheckResult]:
-    """Compare the tables with their source now. Fails also when that cannot be read, or when no team is enabled."""
-    found = evaluate_in_run(context.instance, clickhouse, context.run.run_id)
-    asked = {key.asset_key.to_user_string() for key in context.selected_asset_check_keys}
-    for status in table_statuses(found.detection):
-        if status.table in asked:
-            yield AssetCheckResult(
-                asset_key=status.table, check_name=CHECK, passed=status.is_complete, metadata=_metadata(status)
+def standing_checks(watched: tuple[WatchedTable, ...]) -> AssetChecksDefinition:
+    """The checks, for the tables that are watched."""
+
+    @multi_asset_check(
+        specs=[
+            AssetCheckSpec(
+                CHECK,
+                asset=table.name,
+                description="Every judged day of every enabled team holds what its source holds.",
             )
+            for table in watched
+        ],
+        name="web_pre_aggregated_complete",
+        op_tags=SHORT_RUN,
+        # A build of one table brings that table's check along.
+        can_subset=True,
+    )
+    def complete(context: AssetCheckExecutionContext, clickhouse: ClickHouseResource) -> Iterator[AssetCheckResult]:
+        """Compare the tables with their source now. Fails too when that cannot be read, or when no team is enabled."""
+        found = evaluate_in_run(context.instance, clickhouse, watched, context.run.run_id)
+        asked = {key.asset_key.to_user_string() for key in context.selected_asset_check_keys}
+        for status in table_statuses(found.detection):
+            if status.table in asked:
+                yield AssetCheckResult(
+                    asset_key=status.table, check_name=CHECK, passed=status.is_complete, metadata=_metadata(status)
+                )
+
+    return complete
 
 
 def report_checks(instance: DagsterInstance, detection: Detection) -> None:

@@ -1,18 +1,19 @@
 """Decides which days to rebuild now, and says of every other wrong day why not.
 
 Pure: no clock, no database, no Dagster. The sensor, the schedule and the detector share it; only what they act on
-differs.
+differs. In which order days come is `dags.web_preaggregated_backfill.priority`'s.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from dags.days import ONE_DAY, spoken, start_of
+from dags.web_preaggregated_backfill.priority import Priority, in_order
 from dags.web_preaggregated_backfill.rules import Cause, Kind, Verdict
 
 if TYPE_CHECKING:
@@ -56,17 +57,38 @@ class Run:
 
 @dataclass(frozen=True)
 class Policy:
-    """The limits, from the settings."""
+    """The limits, from the settings.
+
+    ``min_volume``: a unit whose source and table both have fewer occurrences (page views) is left alone.
+    """
 
     min_missing_partitions: int
     max_days_per_run: int
     max_days_per_day: int
     max_gap_age: timedelta | None = None
+    priority: Priority = Priority.RECENT
+    weight_by_team: Mapping[int, int] = field(default_factory=dict)
+    min_volume: int = 0
+    rebuilds_outdated: bool = False
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a rebuild will cost, from the source's size and past builds; both are estimates. Seconds None: no build
+    is known to tell from.
+    """
+
+    source_rows: int
+    seconds: float | None
+
+    def __str__(self) -> str:
+        """``about 1,200,000 rows, 12 s``."""
+        return f"about {self.source_rows:,} rows" + ("" if self.seconds is None else f", {self.seconds:,.1f} s")
 
 
 @dataclass(frozen=True)
 class Request:
-    """One day to rebuild, in the tables that are wrong on it."""
+    """One day to rebuild by one job, in the tables that are wrong on it. Estimate None: the sizes could not be read."""
 
     day: date
     tables: tuple[str, ...]
@@ -74,6 +96,8 @@ class Request:
     attempt: int
     run_key: str
     reasons: tuple[str, ...]
+    job: str = ""
+    estimate: Estimate | None = None
 
 
 class Why(StrEnum):
@@ -86,6 +110,7 @@ class Why(StrEnum):
     DAILY_CAP = "over the cap of this UTC day"
     BELOW_MINIMUM = "below the minimum"
     HELD = "held until a person allows it"
+    FLOOR = "below the volume floor"
     NOT_ACTED_ON = "left to the comprehensive check"
 
 
@@ -122,16 +147,45 @@ class Decision:
         return "; ".join(self.reasons)
 
 
-def acts_on(trigger: Trigger, verdict: Verdict) -> bool:
+@dataclass(frozen=True)
+class Building:
+    """How days are rebuilt: by which job a table is, what a rebuild of a day reads, and how long a row takes."""
+
+    job_by_table: Mapping[str, str] = field(default_factory=dict)
+    source_rows: Mapping[tuple[str, date], int] = field(default_factory=dict)
+    seconds_per_row: Mapping[str, float] = field(default_factory=dict)
+
+    def job(self, table: str) -> str:
+        return self.job_by_table.get(table, "")
+
+    def estimate(self, day: date, tables: Sequence[str]) -> Estimate | None:
+        """Tables of one job share their source's rows and their time; the largest of each counts."""
+        rows = {table: self.source_rows[table, day] for table in tables if (table, day) in self.source_rows}
+        if not rows:
+            return None
+        seconds = [
+            count * self.seconds_per_row[table] for table, count in rows.items() if table in self.seconds_per_row
+        ]
+        return Estimate(max(rows.values()), max(seconds, default=None))
+
+
+def acts_on(trigger: Trigger, verdict: Verdict, policy: Policy | None = None) -> bool:
     """Whether a trigger repairs this kind of fault: the sensor what is missing, the 02:00 check whatever is wrong.
 
     A source that shrank is never acted on by itself: it may be expiring, and the table is then the better copy.
+    What an older logic version built is right, only not by today's rule: the 02:00 check rebuilds it if told to.
     """
-    if verdict.is_held or not verdict.is_wrong:
+    if verdict.kind is Kind.OUTDATED:
+        return trigger is not Trigger.SENSOR and policy is not None and policy.rebuilds_outdated
+    if verdict.is_held or not verdict.is_wrong or (policy is not None and _is_below_floor(verdict, policy)):
         return False
     if trigger is Trigger.SENSOR:
         return verdict.kind is Kind.MISSING
     return verdict.kind is not Kind.ORPHAN and (verdict.cause is not Cause.SOURCE_SHRANK or verdict.is_inconsistent)
+
+
+def _is_below_floor(verdict: Verdict, policy: Policy) -> bool:
+    return max(verdict.source.total, verdict.target.total) < policy.min_volume
 
 
 def decide(
@@ -143,19 +197,21 @@ def decide(
     open_days: frozenset[date],
     read_at: datetime,
     now: datetime,
+    building: Building | None = None,
 ) -> Decision:
-    """Choose the days to rebuild now, newest first.
+    """Choose the days to rebuild now, newest first or in the order that the policy names.
 
-    A day is one request however many teams and tables are wrong on it, so the cap counts days; the minimum counts
-    (table, day) partitions. The minimum opens a backfill; what an open one deferred by a cap, or failed, is finished
-    below the minimum, or else a cap of 7 would strand the eighth day for ever.
+    A day is one request of each job however many teams and tables are wrong on it, and the cap counts days; the
+    minimum counts (table, day) partitions. The minimum opens a backfill; what an open one deferred by a cap, or
+    failed, is finished below the minimum, or else a cap of 7 would strand the eighth day for ever.
 
     Raises:
         ValueError: ``now`` or ``read_at`` is naive, or two verdicts name the same unit.
     """
     if now.tzinfo is None or read_at.tzinfo is None:
         raise ValueError(f"now is {now!r} and read_at {read_at!r}: give aware datetimes")
-    wrong = [verdict for verdict in verdicts if verdict.is_wrong]
+    how = building or Building()
+    wrong = [verdict for verdict in verdicts if verdict.is_wrong or acts_on(trigger, verdict, policy)]
     if repeated := [unit for unit, count in Counter(v.unit for v in wrong).items() if count > 1]:
         raise ValueError(f"{repeated[0]} is judged twice")
     runs_by_day: dict[date, list[Run]] = defaultdict(list)
@@ -163,7 +219,7 @@ def decide(
         runs_by_day[run.day].append(run)
     todo: dict[date, list[Verdict]] = defaultdict(list)
     for verdict in wrong:
-        if acts_on(trigger, verdict):
+        if acts_on(trigger, verdict, policy):
             todo[verdict.unit.day].append(verdict)
     partitions = {(v.unit.table, v.unit.day) for group in todo.values() for v in group}
     opens = len(partitions) >= policy.min_missing_partitions
@@ -171,17 +227,21 @@ def decide(
     owed = (frozenset(todo) if opens else aged) | (open_days & {v.unit.day for v in wrong})
     budget = _Budget(policy, runs_by_day, now)
     requests: list[Request] = []
-    deferred = [Deferred(day, *_not_acted_on(group)) for day, group in _left_alone(wrong, todo).items()]
-    for day in sorted(todo, reverse=True):
-        chosen = _choose(day, todo[day], runs_by_day[day], is_owed=day in owed, budget=budget, read_at=read_at, now=now)
-        if isinstance(chosen, Request):
-            requests.append(chosen)
-        else:
-            deferred.append(chosen)
+    deferred = [Deferred(day, *_not_acted_on(group, policy)) for day, group in _left_alone(wrong, todo).items()]
+    for day in in_order(todo, policy.priority, policy.weight_by_team):
+        by_job: dict[str, list[Verdict]] = defaultdict(list)
+        for verdict in todo[day]:
+            by_job[how.job(verdict.unit.table)].append(verdict)
+        for job, group in sorted(by_job.items()):
+            chosen = _choose(day, group, runs_by_day[day], is_owed=day in owed, budget=budget, read_at=read_at, now=now)
+            if isinstance(chosen, Request):
+                requests.append(replace(chosen, job=job, estimate=how.estimate(day, chosen.tables)))
+            else:
+                deferred.append(chosen)
     decision = Decision(
         trigger,
         tuple(requests),
-        tuple(sorted(deferred, key=lambda d: d.day, reverse=True)),
+        tuple(sorted(set(deferred), key=lambda d: (d.day, d.why), reverse=True)),
         owed,
         len(partitions),
     )
@@ -201,15 +261,19 @@ class _Budget:
         }
         self.tick = policy.max_days_per_run
         self.today = policy.max_days_per_day - len(launched_today)
+        self._taken: set[date] = set()
 
-    def take(self) -> Why | None:
-        """Take one day's worth, or say which cap is reached."""
+    def take(self, day: date) -> Why | None:
+        """Take one day's worth, or say which cap is reached; a day is taken once, whatever number of jobs it needs."""
+        if day in self._taken:
+            return None
         if self.today <= 0:
             return Why.DAILY_CAP
         if self.tick <= 0:
             return Why.CAP
         self.tick -= 1
         self.today -= 1
+        self._taken.add(day)
         return None
 
 
@@ -240,7 +304,7 @@ def _choose(
             )
     if not is_owed:
         return Deferred(day, Why.BELOW_MINIMUM)
-    if (cap := budget.take()) is not None:
+    if (cap := budget.take(day)) is not None:
         return Deferred(day, cap)
     last_run = ended[-1][1].run_id[:8] if ended else "first"
     # Dagster remembers a run key for ever, whatever became of its run: the key changes with every run of the day.
@@ -287,9 +351,20 @@ def _left_alone(wrong: Iterable[Verdict], todo: Mapping[date, object]) -> dict[d
     return groups
 
 
-def _not_acted_on(verdicts: Sequence[Verdict]) -> tuple[Why, str]:
+def _not_acted_on(verdicts: Sequence[Verdict], policy: Policy) -> tuple[Why, str]:
+    if all(_is_below_floor(v, policy) for v in verdicts):
+        return Why.FLOOR, f"fewer than {policy.min_volume:,}"
     held = any(v.is_held or v.cause in (Cause.SOURCE_SHRANK, Cause.NO_SOURCE) for v in verdicts)
     return (Why.HELD if held else Why.NOT_ACTED_ON), ", ".join(sorted({v.reason for v in verdicts}))
+
+
+def _estimated(requests: Iterable[Request]) -> str:
+    known = [request.estimate for request in requests if request.estimate is not None]
+    if not known:
+        return ""
+    seconds = [estimate.seconds for estimate in known if estimate.seconds is not None]
+    whole = Estimate(sum(estimate.source_rows for estimate in known), sum(seconds) if seconds else None)
+    return f": {whole}"
 
 
 def _with_reasons(decision: Decision, policy: Policy, *, opens: bool) -> Decision:
@@ -304,7 +379,7 @@ def _with_reasons(decision: Decision, policy: Policy, *, opens: bool) -> Decisio
     else:
         reasons.append(f"{count} partitions to repair, fewer than the {minimum} that open a backfill")
     if decision.requests:
-        reasons.append(f"rebuild {spoken(request.day for request in decision.requests)}")
+        reasons.append(f"rebuild {spoken(request.day for request in decision.requests)}{_estimated(decision.requests)}")
     by_why: dict[Why, list[Deferred]] = defaultdict(list)
     for one in decision.deferred:
         by_why[one.why].append(one)
@@ -312,11 +387,4 @@ def _with_reasons(decision: Decision, policy: Policy, *, opens: bool) -> Decisio
         details = sorted({one.detail for one in group if one.detail})
         shown = f" ({'; '.join(details[:3])}{' …' if len(details) > 3 else ''})" if details else ""  # noqa: PLR2004
         reasons.append(f"{spoken(one.day for one in group)}: {why}{shown}")
-    return Decision(
-        decision.trigger,
-        decision.requests,
-        decision.deferred,
-        decision.open_days,
-        decision.missing_partitions,
-        tuple(reasons),
-    )
+    return replace(decision, reasons=tuple(reasons))

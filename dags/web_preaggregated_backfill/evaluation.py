@@ -15,12 +15,20 @@ from dagster import AssetKey, AssetMaterialization, JsonMetadataValue, MetadataV
 from dags import clock
 from dags.runs import BACKFILL_RUN_TAG, MISSING_DATA_TAG, TAG_PREFIX
 from dags.settings import current_settings
-from dags.web_preaggregated.tables import WATCHED
-from dags.web_preaggregated_backfill.decision import Decision, Policy, Run, Trigger, decide
+from dags.web_preaggregated_backfill.decision import Building, Decision, Policy, Run, Trigger, decide
+from dags.web_preaggregated_backfill.detection import Detection, as_outdated
 from dags.web_preaggregated_backfill.picture import as_markdown, team_by_day
-from dags.web_preaggregated_backfill.report import SAMPLE, gaps_markdown, missing_data, missing_days, status_line
+from dags.web_preaggregated_backfill.priority import Priority
+from dags.web_preaggregated_backfill.report import (
+    SAMPLE,
+    freshness,
+    gaps_markdown,
+    missing_data,
+    missing_days,
+    status_line,
+)
 from dags.web_preaggregated_backfill.runs import runs_of
-from dags.web_preaggregated_backfill.store import Detection, detect
+from dags.web_preaggregated_backfill.store import detect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,9 +39,9 @@ if TYPE_CHECKING:
 
     from dags.resources import ClickHouseResource
     from dags.settings import Settings
+    from dags.watched import WatchedTable
 
 DETECTOR = AssetKey("web_analytics_backfill_detector")
-BUILD_JOB = "web_pre_aggregate_job"
 
 _OPEN_DAYS = "open_backfill_days"
 
@@ -62,10 +70,11 @@ class Evaluation:
 def evaluate(
     instance: DagsterInstance,
     settings: Settings,
+    watched: tuple[WatchedTable, ...],
     trigger: Trigger,
-    now: datetime,
     on_engine: Callable[[Callable[[Client], Detection]], Detection],
     *,
+    now: datetime,
     lookback_days: int | None = None,
 ) -> Evaluation:
     """Detect, then decide. ``on_engine`` calls what it is given with a client, in this process or in a child.
@@ -75,22 +84,26 @@ def evaluate(
     work = partial(
         detect,
         now=now,
-        watched=WATCHED,
+        watched=watched,
         lookback_days=settings.backfill_lookback_days if lookback_days is None else lookback_days,
         settle=settings.settle,
+        afresh=trigger is Trigger.SCHEDULE,
     )
     detection = on_engine(work)
-    runs = runs_of(instance, BUILD_JOB, detection.tables, detection.window.window, now)
-    policy = Policy(
-        settings.backfill_min_missing_partitions,
-        settings.backfill_max_partitions_per_run,
-        settings.backfill_max_days_per_day,
-        settings.max_gap_age,
-    )
+    job_by_table = {table.name: table.job for table in watched}
+    runs = runs_of(instance, job_by_table, detection.window.window, now)
+    outdated = as_outdated(detection.outdated, {table.name: table.logic_version for table in watched})
     open_days = _open_days(instance)
     decisions = {
         asked: decide(
-            detection.wrong, runs, policy, trigger=asked, open_days=open_days, read_at=detection.read_at, now=now
+            (*detection.wrong, *outdated),
+            runs,
+            policy_of(settings),
+            trigger=asked,
+            open_days=open_days,
+            read_at=detection.read_at,
+            now=now,
+            building=Building(job_by_table, detection.source_rows, detection.seconds_per_row),
         )
         for asked in (Trigger.SENSOR, Trigger.SCHEDULE)
     }
@@ -98,17 +111,35 @@ def evaluate(
     return Evaluation(trigger, detection, decisions[chosen], decisions, tuple(runs))
 
 
+def policy_of(settings: Settings) -> Policy:
+    return Policy(
+        settings.backfill_min_missing_partitions,
+        settings.backfill_max_partitions_per_run,
+        settings.backfill_max_days_per_day,
+        settings.max_gap_age,
+        Priority(settings.backfill_priority),
+        dict(settings.team_weights),
+        settings.backfill_min_volume,
+        bool(settings.backfill_rebuild_outdated),
+    )
+
+
 def evaluate_in_run(
-    instance: DagsterInstance, clickhouse: ClickHouseResource, run_id: str, lookback_days: int | None = None
+    instance: DagsterInstance,
+    clickhouse: ClickHouseResource,
+    watched: tuple[WatchedTable, ...],
+    run_id: str,
+    lookback_days: int | None = None,
 ) -> Evaluation:
     """What a person's run finds now: the detector, a check and the diagnostics ask alike, and launch nothing."""
     with clickhouse.client(run_id) as client:
         return evaluate(
             instance,
             current_settings(),
+            watched,
             Trigger.MANUAL,
-            clock.utc_now(),
             lambda work: work(client),
+            now=clock.utc_now(),
             lookback_days=lookback_days,
         )
 
@@ -118,12 +149,16 @@ def record(instance: DagsterInstance, evaluation: Evaluation) -> None:
     instance.report_runless_asset_event(AssetMaterialization(DETECTOR, metadata=metadata(evaluation)))
 
 
-def run_requests(evaluation: Evaluation, plan_id: str) -> list[RunRequest]:
-    """The decision as Dagster's run requests: one day each, with the assets that are wrong on it."""
+def run_requests(evaluation: Evaluation, plan_id: str, job: str | None = None) -> list[RunRequest]:
+    """The decision as Dagster's run requests: one day each, with the assets that are wrong on it.
+
+    ``job``: only the requests for this one, for a schedule has one job; a sensor may have several.
+    """
     decision = evaluation.decision
     return [
         RunRequest(
-            run_key=request.run_key,
+            run_key=f"{request.job}/{request.run_key}",
+            job_name=request.job if job is None else None,
             partition_key=request.day.isoformat(),
             asset_selection=[AssetKey(table) for table in request.tables],
             tags={
@@ -133,9 +168,11 @@ def run_requests(evaluation: Evaluation, plan_id: str) -> list[RunRequest]:
                 f"{TAG_PREFIX}trigger": str(decision.trigger),
                 f"{TAG_PREFIX}attempt": str(request.attempt),
                 f"{TAG_PREFIX}reasons": "; ".join(request.reasons)[:TAG_CHARACTERS],
+                **({f"{TAG_PREFIX}estimate": str(request.estimate)} if request.estimate is not None else {}),
             },
         )
         for request in decision.requests
+        if job in (None, request.job)
     ]
 
 
@@ -165,6 +202,10 @@ def metadata(evaluation: Evaluation) -> dict[str, MetadataValue]:
         "days_requested": MetadataValue.int(len(decision.requests)),
         "days_deferred": MetadataValue.int(len(decision.deferred)),
         _OPEN_DAYS: MetadataValue.json(sorted(str(day) for day in decision.open_days)),
+        "freshness": MetadataValue.text(freshness(detection)),
+        "days_read": MetadataValue.int(detection.days_read),
+        "outdated_units": MetadataValue.int(sum(detection.outdated.values())),
+        "waived_units": MetadataValue.int(len(detection.waived)),
         "unknown": MetadataValue.json(dict(detection.unknown)),
         "warnings": MetadataValue.json(list(detection.warnings)),
         "query_seconds": MetadataValue.float(round(detection.cost.seconds, 3)),

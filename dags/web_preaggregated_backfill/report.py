@@ -10,15 +10,15 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dags.days import ONE_DAY, merged
+from dags.days import ONE_DAY, merged, spoken
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date
 
     from dags.web_preaggregated_backfill.decision import Decision
+    from dags.web_preaggregated_backfill.detection import Detection
     from dags.web_preaggregated_backfill.rules import Verdict
-    from dags.web_preaggregated_backfill.store import Detection
 
 WIDTH = 100
 
@@ -56,6 +56,8 @@ def missing_data(detection: Detection, decision: Decision) -> dict[str, Any]:
         "warnings": list(detection.warnings),
         "wrong_units": len(detection.wrong),
         "teams": detection.teams,
+        "waived": [str(waiver) for waiver in detection.waivers],
+        "outdated_units": sum(detection.outdated.values()),
     }
 
 
@@ -123,9 +125,39 @@ def status_line(detection: Detection) -> str:
         return f"UNKNOWN: {', '.join(detection.unknown)} could not be read. {judged}"
     if not detection.teams:
         return "NOTHING IS WATCHED: no team is enabled"
+    left = f" {len(detection.waived):,} are waived." if detection.waived else ""
     if detection.wrong:
-        return f"NOT COMPLETE: {len(detection.wrong):,} (table, team, day) are missing or wrong. {judged}"
-    return f"COMPLETE: {sum(detection.complete_by_table.values()):,} (table, team, day) hold their source. {judged}"
+        return f"NOT COMPLETE: {len(detection.wrong):,} (table, team, day) are missing or wrong.{left} {judged}"
+    return (
+        f"COMPLETE: {sum(detection.complete_by_table.values()):,} (table, team, day) hold their source.{left} {judged}"
+    )
+
+
+def freshness(detection: Detection) -> str:
+    """How old the facts are: which days were read now, and since when nothing of the others has changed."""
+    judged, read = len(detection.window.window), detection.days_read
+    if read >= judged or detection.oldest_reading is None:
+        return f"{judged} days read now"
+    return (
+        f"{read} days read now; nothing of the other {judged - read} has changed since they were read, "
+        f"the oldest at {detection.oldest_reading:%Y-%m-%d %H:%M} UTC"
+    )
+
+
+def _also(detection: Detection) -> list[str]:
+    """What is known and is no fault: waivers, and what an older logic version built."""
+    lines = [wrapped(f"WAIVER   {waiver}") for waiver in detection.waivers]
+    if detection.waived:
+        lines.append(f"WAIVED   {len(detection.waived):,} (table, team, day) are wrong and left so")
+    if detection.outdated:
+        days = {day for _, day in detection.outdated}
+        lines.append(
+            wrapped(
+                f"OUTDATED {sum(detection.outdated.values()):,} (table, team, day) of {spoken(days)} were built by an "
+                "older logic version; WEB_ANALYTICS_BACKFILL_REBUILD_OUTDATED=1 lets the 02:00 check rebuild them"
+            )
+        )
+    return lines
 
 
 def summary_text(detection: Detection, decision: Decision) -> str:
@@ -143,10 +175,10 @@ def summary_text(detection: Detection, decision: Decision) -> str:
     ]
     if detection.wrong:
         parts += ["", _table(_gap_rows(detection.wrong)[:20], _GAP_COLUMNS)]
-    parts += ["", *(wrapped(f"WARNING  {warning}") for warning in detection.warnings)]
+    parts += ["", *_also(detection), *(wrapped(f"WARNING  {warning}") for warning in detection.warnings)]
     parts += [wrapped(f"UNKNOWN  {table}: {error}") for table, error in detection.unknown.items()]
     parts += [wrapped(f"DECISION {reason}") for reason in decision.reasons]
-    parts += [f"COST     {detection.cost}"]
+    parts += [wrapped(f"FACTS    {freshness(detection)}"), f"COST     {detection.cost}"]
     return "\n".join(parts)
 
 
@@ -154,8 +186,10 @@ def gaps_text(detection: Detection) -> str:
     """What ``show_data_gaps_job`` prints: every gap, the largest first."""
     parts = [status_line(detection), ""]
     parts.append(_table(_gap_rows(detection.wrong), _GAP_COLUMNS) if detection.wrong else "No gaps.")
+    parts += ["", *_also(detection)]
     parts += [wrapped(f"UNKNOWN  {table}: {error}") for table, error in detection.unknown.items()]
     parts += [wrapped(f"WARNING  {warning}") for warning in detection.warnings]
+    parts += [wrapped(f"FACTS    {freshness(detection)}")]
     return "\n".join(parts)
 
 

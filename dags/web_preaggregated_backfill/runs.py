@@ -22,7 +22,7 @@ from dags.web_preaggregated_backfill.decision import LONGEST_BACKOFF, Run, RunSt
 from dags.web_preaggregated_backfill.report import wrapped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from dagster import DagsterInstance
 
@@ -43,13 +43,12 @@ RECENT_RUNS = 5000
 
 
 def runs_of(
-    instance: DagsterInstance, job_name: str, tables: Iterable[str], days: Iterable[date], now: datetime
+    instance: DagsterInstance, job_by_table: Mapping[str, str], days: Iterable[date], now: datetime
 ) -> list[Run]:
-    """Every run, of any trigger, that covers ``days`` of ``tables``: all in flight, and the ended ones of two weeks.
+    """Every run, of any trigger, that covers ``days`` of the tables: all in flight, and the ended ones of two weeks.
 
     Asked by partition, because the instance may be shared with jobs that make thousands of runs a day.
     """
-    watched = frozenset(tables)
     keys = [day.isoformat() for day in days]
     ended = RunsFilter(tags={PARTITION_NAME_TAG: keys}, created_after=now - REMEMBERED)
     records = [
@@ -59,7 +58,7 @@ def runs_of(
     found = {}
     for record in records:
         run = record.dagster_run
-        covered = _tables(run, job_name, watched)
+        covered = _tables(run, job_by_table)
         if not covered:
             continue
         state = _state(run)
@@ -115,10 +114,10 @@ def run_text(instance: DagsterInstance, run_id: str) -> str:
     return "\n".join(wrapped(line, indent=10) for line in lines)
 
 
-def _tables(run: DagsterRun, job_name: str, watched: frozenset[str]) -> frozenset[str]:
+def _tables(run: DagsterRun, job_by_table: Mapping[str, str]) -> frozenset[str]:
     if run.asset_selection:  # an in-process run of a whole job has an empty one
-        return frozenset(key.to_user_string() for key in run.asset_selection) & watched
-    return watched if run.job_name == job_name else frozenset()
+        return frozenset(key.to_user_string() for key in run.asset_selection) & job_by_table.keys()
+    return frozenset(table for table, job in job_by_table.items() if job == run.job_name)
 
 
 def _days(run: DagsterRun) -> Iterable[date]:

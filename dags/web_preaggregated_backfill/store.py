@@ -1,35 +1,36 @@
 """Reads the signals of every watched table from ClickHouse and judges them: one detection.
 
-Two stages. The engine compares projections and the ledger, and names the units that need a look; those few are then
-verified exactly from their own events and rows. What a verification finds complete is recorded, so that the next
-detection does not ask again. A table that cannot be read is *unknown*, never complete.
+Days of which nothing has changed since they were last read are recalled; the others are read and judged anew. A table
+that cannot be read is *unknown*, never complete.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from dags import clock
-from dags.days import Calendar, calendar
+from dags.days import ONE_DAY, Calendar, DayRange, calendar
 from dags.schema.apply import require_schema
-from dags.sql import Cost, Sql
+from dags.sql import Sql
 from dags.team_selection.store import dictionary_mismatches, read_selection
-from dags.web_preaggregated.plan import MAX_TEAMS_BOUND, Fingerprint, Measure, Outcome
-from dags.web_preaggregated.store import BuildRecord, append_to_ledger
-from dags.web_preaggregated_backfill.rules import Build, Failure, Kind, Signals, Unit, Verdict, with_inconsistencies
+from dags.waivers.store import read_waivers
+from dags.web_preaggregated_backfill.detection import Detection, with_interiors, with_waivers
+from dags.web_preaggregated_backfill.memory import DayState, recalled, remember, states_now
+from dags.web_preaggregated_backfill.rules import Kind
+from dags.web_preaggregated_backfill.signals import Reading, bound_teams, source_identifiers, target_identifiers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import date, datetime
 
     from clickhouse_connect.driver.client import Client
 
-    from dags.web_preaggregated.tables import WatchedTable
+    from dags.watched import Source, WatchedTable
+    from dags.web_preaggregated_backfill.rules import Verdict
 
 _PACKAGE = "dags.web_preaggregated_backfill"
 
@@ -39,43 +40,17 @@ STATEMENT_SECONDS = 40
 # The list is written daily; older than this, its schedule does not run.
 SELECTION_MAX_AGE = timedelta(hours=25)
 
-
-@dataclass(frozen=True)
-class Detection:
-    """What was found in the data at one moment.
-
-    ``verdicts`` are those of the units that needed a look; all others are complete (``complete_by_table`` counts
-    them) or have nothing to expect. ``unknown`` holds the error of each table that could not be read.
-    """
-
-    read_at: datetime
-    window: Calendar
-    lookback_days: int
-    tables: tuple[str, ...]
-    teams: int
-    selected_at: datetime | None
-    warnings: tuple[str, ...]
-    verdicts: tuple[Verdict, ...]
-    complete_by_table: Mapping[str, int]
-    unknown: Mapping[str, str]
-    cost: Cost
-
-    @property
-    def wrong(self) -> tuple[Verdict, ...]:
-        return tuple(v for v in self.verdicts if v.is_wrong)
-
-    @property
-    def missing(self) -> tuple[Verdict, ...]:
-        return tuple(v for v in self.verdicts if v.kind is Kind.MISSING)
+# Builds of so many days tell how long the next one will take.
+RATE_DAYS = 7
 
 
 @dataclass(frozen=True)
-class _Suspect:
-    """A unit that needs a look, with what the projections and the ledger say of it."""
+class _Hints:
+    """What helps to order and to estimate repairs. Nothing is judged by it, so it may be lacking."""
 
-    unit: Unit
-    fingerprint: Fingerprint
-    last_build: Build | None
+    spans: Mapping[tuple[str, int], tuple[date, date]] = field(default_factory=dict)
+    source_rows: Mapping[tuple[str, date], int] = field(default_factory=dict)
+    seconds_per_row: Mapping[str, float] = field(default_factory=dict)
 
 
 def detect(
@@ -85,8 +60,12 @@ def detect(
     *,
     lookback_days: int,
     settle: timedelta,
+    afresh: bool = False,
 ) -> Detection:
     """Judge every enabled team's days of the window, in every watched table.
+
+    ``afresh``: recall nothing, read every day. The comprehensive check does, so that whatever the memory of earlier
+    detections might miss is found within a day.
 
     Raises:
         SchemaError: the tables are not those this code works with.
@@ -96,24 +75,22 @@ def detect(
     sql = Sql(_PACKAGE, client, settings={"max_execution_time": STATEMENT_SECONDS})
     window = calendar(now, lookback_days=lookback_days, settle=settle)
     selection = read_selection(client)
-    suspects: list[_Suspect] = []
-    complete: dict[str, int] = {}
-    unknown: dict[str, str] = {}
-    failures: dict[tuple[str, date], Failure] = {}
-    for table in watched:
-        try:
-            complete[table.name], found = _suspects(sql, window, table.name)
-            failures |= _failures(sql, window, table.name)
-            suspects += found
-        except ClickHouseError as error:
-            unknown[table.name] = str(error)[:500]
-    signals, unverified = _verified(sql, suspects, failures, window)
-    unknown |= {table: error for table, error in unverified.items() if table not in unknown}
-    known = [signal for signal in signals if signal.unit.table not in unknown]
-    verdicts = with_inconsistencies(known, {table.name: table.agrees_with for table in watched})
-    _remember(client, known, verdicts, now)
-    for verdict in verdicts:
-        complete[verdict.unit.table] += verdict.kind is Kind.COMPLETE
+    states = states_now(sql, window, watched, selection.teams)
+    known = {} if afresh else recalled(sql, window.window, states)
+    days = [day for day in window.window if day not in known]
+    reading = Reading(client, sql, window, watched)
+    reading.read(days, now)
+    if not reading.unknown:
+        remember(client, _as_states(reading, days, states, watched, now))
+    for state in known.values():
+        reading.complete.update({(table, state.day): count for table, count in state.complete.items()})
+        reading.outdated.update({(table, state.day): count for table, count in state.outdated.items()})
+    found = [*(v for state in known.values() for v in state.wrong), *reading.wrong]
+    verdicts, waivers = with_waivers(sorted(found, key=lambda v: v.unit), read_waivers(client), now.date())
+    complete: Counter[str] = Counter()
+    for (table, _), count in reading.complete.items():
+        complete[table] += count
+    hints = _hints(sql, window, watched, verdicts, reading.outdated)
     return Detection(
         read_at=now,
         window=window,
@@ -122,104 +99,103 @@ def detect(
         teams=len(selection.teams),
         selected_at=selection.selected_at,
         warnings=_warnings(client, selection.selected_at, len(selection.teams), now),
-        verdicts=verdicts,
-        complete_by_table={table: count for table, count in complete.items() if table not in unknown},
-        unknown=unknown,
+        verdicts=with_interiors(verdicts, hints.spans),
+        complete_by_table={table.name: complete[table.name] for table in watched if table.name not in reading.unknown},
+        unknown=reading.unknown,
+        days_read=len(days),
+        oldest_reading=min((state.read_at for state in known.values()), default=now),
+        outdated={key: count for key, count in reading.outdated.items() if count},
+        waivers=waivers,
+        source_rows=hints.source_rows,
+        seconds_per_row=hints.seconds_per_row,
         cost=sql.cost,
     )
 
 
-def _suspects(sql: Sql, window: Calendar, table: str) -> tuple[int, list[_Suspect]]:
-    bound = {
-        "start": window.window.start,
-        "end": window.window.end,
-        "closed_before": window.closed_before,
-        "table": table,
-    }
-    complete, suspects = 0, []
-    for day, complete_units, facts in sql.rows("suspects", bound, target=table):
-        complete += complete_units
-        for team, events, qualifying, newest, is_built, last in facts:
-            *_, sessions, pageviews, outcome, run_id, finished_at = last
-            build = Build(Outcome(outcome), Measure(sessions, pageviews), run_id, finished_at) if is_built else None
-            suspects.append(_Suspect(Unit(table, team, day), Fingerprint(events, qualifying, newest), build))
-    return complete, suspects
-
-
-def _failures(sql: Sql, window: Calendar, table: str) -> dict[tuple[str, date], Failure]:
-    rows = sql.rows("failures", {"table": table, "start": window.window.start, "end": window.window.end})
-    return {(table, day): Failure(run_id, failed_at, error) for day, failed_at, run_id, error in rows}
-
-
-def _verified(
-    sql: Sql, suspects: Iterable[_Suspect], failures: Mapping[tuple[str, date], Failure], window: Calendar
-) -> tuple[list[Signals], dict[str, str]]:
-    """Count source and tables exactly for each suspect, a day at a time; the error of each table that failed."""
-    by_day: dict[date, list[_Suspect]] = defaultdict(list)
-    for suspect in suspects:
-        by_day[suspect.unit.day].append(suspect)
-    signals: list[Signals] = []
-    errors: dict[str, str] = {}
-    for day, members in sorted(by_day.items(), reverse=True):
-        by_table: dict[str, list[_Suspect]] = defaultdict(list)
-        for suspect in members:
-            by_table[suspect.unit.table].append(suspect)
-        try:
-            sources = _measures(sql, "unit_sources", day, {s.unit.team_id for s in members})
-            targets = {
-                table: _measures(sql, "unit_targets", day, {s.unit.team_id for s in group}, target=table)
-                for table, group in by_table.items()
-            }
-        except ClickHouseError as error:
-            errors |= dict.fromkeys(by_table, f"{day}: {str(error)[:500]}")
-            continue
-        signals += [
-            Signals(
-                s.unit,
-                sources.get(s.unit.team_id, Measure()),
-                targets[s.unit.table].get(s.unit.team_id, Measure()),
-                s.fingerprint,
-                window.is_open(day),
-                s.last_build,
-                failures.get((s.unit.table, day)),
+def _as_states(
+    reading: Reading,
+    days: Iterable[date],
+    states: Mapping[date, str],
+    watched: Sequence[WatchedTable],
+    now: datetime,
+) -> Iterable[DayState]:
+    wrong_by_day: dict[date, list[Verdict]] = defaultdict(list)
+    for verdict in reading.wrong:
+        wrong_by_day[verdict.unit.day].append(verdict)
+    for day in days:
+        if day in states:
+            yield DayState(
+                day,
+                states[day],
+                now,
+                {table.name: reading.complete[table.name, day] for table in watched},
+                {table.name: reading.outdated[table.name, day] for table in watched},
+                tuple(wrong_by_day[day]),
             )
-            for s in members
-        ]
-    return signals, errors
 
 
-def _measures(sql: Sql, name: str, day: date, teams: Iterable[int], **identifiers: str) -> dict[int, Measure]:
-    asked = sorted(teams)
-    return {
-        team: Measure(*counts)
-        for first in range(0, len(asked), MAX_TEAMS_BOUND)
-        for team, *counts in sql.rows(
-            name, {"day": day, "teams": asked[first : first + MAX_TEAMS_BOUND]}, **identifiers
+def _hints(
+    sql: Sql,
+    window: Calendar,
+    watched: Sequence[WatchedTable],
+    verdicts: Sequence[Verdict],
+    outdated: Mapping[tuple[str, date], int],
+) -> _Hints:
+    days = {v.unit.day for v in verdicts if v.is_wrong} | {day for (_, day), count in outdated.items() if count}
+    if not days:
+        return _Hints()
+    try:
+        return _Hints(
+            _spans(sql, window, watched, verdicts), _source_rows(sql, watched, days), _rates(sql, watched, window)
         )
-    }
+    except ClickHouseError:
+        return _Hints()
 
 
-def _remember(client: Client, signals: Iterable[Signals], verdicts: Iterable[Verdict], started: datetime) -> None:
-    """Record the suspects that turned out to be in order, with the fingerprint read before they were verified."""
-    fine = {verdict.unit for verdict in verdicts if not verdict.is_wrong}
-    finished = clock.utc_now()
-    append_to_ledger(
-        client,
-        (
-            BuildRecord(
-                s.unit.table,
-                s.unit.day,
-                s.unit.team_id,
-                Outcome.VERIFIED,
-                started,
-                finished,
-                source=s.fingerprint,
-                measure=s.target,
-            )
-            for s in signals
-            if s.unit in fine and s.source == s.target
-        ),
-    )
+def _spans(
+    sql: Sql, window: Calendar, watched: Sequence[WatchedTable], verdicts: Iterable[Verdict]
+) -> dict[tuple[str, int], tuple[date, date]]:
+    """First and last day with rows, of each table and team that is missing somewhere."""
+    missing: dict[str, set[int]] = defaultdict(set)
+    for verdict in verdicts:
+        if verdict.kind is Kind.MISSING:
+            missing[verdict.unit.table].add(verdict.unit.team_id)
+    spans: dict[tuple[str, int], tuple[date, date]] = {}
+    for table in watched:
+        for teams in bound_teams(missing[table.name]):
+            bound = {"start": window.window.start, "end": window.window.end, "teams": teams}
+            identifiers = {key: text for key, text in target_identifiers(table).items() if key != "total"}
+            rows = sql.rows("spans", bound, **identifiers)
+            spans |= {(table.name, team): (first, last) for team, first, last in rows}
+    return spans
+
+
+def _source_rows(sql: Sql, watched: Sequence[WatchedTable], days: Collection[date]) -> dict[tuple[str, date], int]:
+    """How many rows of its source a rebuild of each of the days reads, by table."""
+    rows_by_day: dict[Source, dict[date, int]] = {}
+    found: dict[tuple[str, date], int] = {}
+    for table in watched:
+        reach = table.source.reach_days * ONE_DAY
+        if table.source not in rows_by_day:
+            bound = {"start": min(days) - reach, "end": max(days) + reach + ONE_DAY}
+            asked = {key: text for key, text in source_identifiers(table.source).items() if key.startswith("source")}
+            rows_by_day[table.source] = dict(sql.rows("source_sizes", bound, **asked))
+        sizes = rows_by_day[table.source]
+        for day in days:
+            found[table.name, day] = sum(sizes.get(near, 0) for near in DayRange(day - reach, day + reach + ONE_DAY))
+    return found
+
+
+def _rates(sql: Sql, watched: Sequence[WatchedTable], window: Calendar) -> dict[str, float]:
+    """Seconds that past builds took for a row of their source, by table."""
+    days = window.window
+    rates = {}
+    for table in watched:
+        bound = {"table": table.name, "start": days.end - RATE_DAYS * ONE_DAY, "end": days.end}
+        [(seconds, rows)] = sql.rows("build_rate", bound) or [(0.0, 0)]
+        if rows:
+            rates[table.name] = seconds / rows
+    return rates
 
 
 def _warnings(client: Client, selected_at: datetime | None, teams: int, now: datetime) -> tuple[str, ...]:

@@ -1,11 +1,13 @@
 -- Compares, for one table, what is expected of every (team, day) with what exists, and names those that need a look.
--- Grain   one row per day with something to judge: how many units are complete, and an array of the suspect ones
--- Reads   the coverage projections of events and of the table, and the build ledger; no row of either
+-- Grain   one row per day with something to judge: how many units are complete, how many of these an older logic
+--         version built, and an array of the suspect ones
+-- Reads   the coverage projections of source and table, and of the build ledger the last build of each unit
 -- Cost    teams × days, whatever the number of rows
--- Expected is a bound here, not the truth: a unit is a candidate if the day has events and it or the next day has a
--- page view (a session may begin on the eve of its page views). Suspects are verified exactly, one by one.
--- A unit is quietly complete when its table holds the page views that its last build or verification recorded and,
--- once the day is closed, nothing has arrived in its source since.
+-- Expected is a bound here, not the truth: a unit is a candidate if the day has rows in the source and, within reach,
+-- one that makes something expected (a session may begin on the eve of its page views). Suspects are verified
+-- exactly, one by one.
+-- A unit is quietly complete when its table holds what its last build or verification recorded and, once the day is
+-- closed, nothing has arrived in its source since.
 WITH
     enabled AS
     (
@@ -15,47 +17,38 @@ WITH
     ),
     activity AS
     (
-        SELECT
-            toDate(timestamp) AS day,
-            team_id,
-            count() AS events,
-            sum(qualifies) AS qualifying,
-            max(inserted_at) AS newest
-        FROM events
-        WHERE toDate(timestamp) >= {start:Date} - 1 AND toDate(timestamp) <= {end:Date}
-        GROUP BY day, team_id
+        SELECT $source_day AS day, $source_team AS team, count() AS events, $expected AS expected, $newest AS newest
+        FROM $source
+        WHERE $source_day >= {start:Date} - {reach:UInt8} AND $source_day < {end:Date} + {reach:UInt8}
+        GROUP BY day, team
     ),
-    -- What happens on a day bears on the unit of that day and of both its neighbours.
+    -- What happens on a day bears on the unit of that day and of its neighbours within reach.
     source AS
     (
         SELECT
-            day + shift AS unit_day,
-            team_id,
+            toDate(day + shift) AS unit_day,
+            toUInt64(team) AS team_id,
             sum(events) AS source_events,
-            sum(qualifying) AS source_qualifying,
-            max(newest) AS source_newest,
+            toUInt64(sum(expected)) AS source_qualifying,
+            toDateTime64(max(newest), 6, 'UTC') AS source_newest,
             sumIf(events, shift = 0) AS own_events,
-            sumIf(qualifying, shift IN (0, -1)) AS possible_pageviews
+            sumIf(expected, shift <= 0) AS possible
         FROM activity
-        ARRAY JOIN [-1, 0, 1] AS shift
+        ARRAY JOIN range(-{reach:UInt8}, {reach:UInt8} + 1) AS shift
         WHERE team_id IN enabled
         GROUP BY unit_day, team_id
         HAVING unit_day >= {start:Date} AND unit_day < {end:Date}
     ),
     present AS
     (
-        SELECT
-            toDate(period_bucket) AS day,
-            team_id,
-            count() AS rows,
-            sumMerge(pageviews_count_state) AS pageviews
+        SELECT $day AS day, $team AS team, count() AS rows, $total AS total
         FROM $target
-        WHERE toDate(period_bucket) >= {start:Date} AND toDate(period_bucket) < {end:Date}
-        GROUP BY day, team_id
+        WHERE $day >= {start:Date} AND $day < {end:Date}
+        GROUP BY day, team
     ),
     target AS
     (
-        SELECT day AS unit_day, team_id, rows, pageviews
+        SELECT toDate(day) AS unit_day, toUInt64(team) AS team_id, rows, toUInt64(total) AS target_total
         FROM present
         WHERE team_id IN enabled
     ),
@@ -69,7 +62,8 @@ WITH
                     source_events, source_qualifying, source_newest, sessions, pageviews, outcome, run_id, finished_at
                 ),
                 finished_at
-            ) AS last
+            ) AS last,
+            argMaxIf(logic_version, finished_at, outcome = 'built') AS built_by
         FROM web_pre_aggregated_builds
         WHERE
             table_name = {table:String}
@@ -86,16 +80,17 @@ WITH
             unit_day,
             team_id,
             rows > 0 AS is_present,
-            own_events > 0 AND possible_pageviews > 0 AS is_candidate,
+            own_events > 0 AND possible > 0 AS is_candidate,
             unit_day >= {closed_before:Date} AS is_open,
             last.8 > toDateTime64(0, 6, 'UTC') AS is_built,
             is_built
                 AND last.1 = source_events
                 AND last.2 = source_qualifying
                 AND last.3 = greatest(source_newest, toDateTime64(0, 6, 'UTC')) AS is_same_source,
-            is_present AND is_built AND last.5 = pageviews AS is_as_built,
+            is_present AND is_built AND last.5 = target_total AS is_as_built,
             is_present AND (is_open ? (is_as_built OR NOT is_built) : (is_same_source AND is_as_built)) AS is_complete,
             NOT is_present AND (NOT is_candidate OR (is_same_source AND last.4 = 0)) AS is_nothing,
+            is_complete AND built_by > 0 AND built_by < {logic_version:UInt32} AS is_outdated,
             tuple(team_id, source_events, source_qualifying, source_newest, is_built, last) AS facts
         FROM source
         FULL OUTER JOIN target USING (unit_day, team_id)
@@ -104,6 +99,7 @@ WITH
 SELECT
     unit_day AS day,
     countIf(is_complete) AS complete,
+    countIf(is_outdated) AS outdated,
     groupArrayIf(facts, NOT is_complete AND NOT is_nothing) AS suspects
 FROM units
 WHERE NOT is_nothing

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dags.web_preaggregated_backfill.decision import Why
-from dags.web_preaggregated_backfill.report import status_line, wrapped
+from dags.web_preaggregated_backfill.report import freshness, status_line, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from dags.team_selection.store import Selection
     from dags.web_preaggregated_backfill.decision import Decision, Run
-    from dags.web_preaggregated_backfill.store import Detection
+    from dags.web_preaggregated_backfill.detection import Detection
 
 # As many units as are read in a terminal; the rest is counted.
 SHOWN = 20
@@ -31,6 +31,7 @@ NEXT_STEPS = {
     Why.BELOW_MINIMUM: "lower WEB_ANALYTICS_BACKFILL_MIN_MISSING_PARTITIONS, set "
     "WEB_ANALYTICS_BACKFILL_MAX_GAP_AGE_HOURS, or materialize the partition in the UI",
     Why.HELD: "if the source is right, run the partition of web_pre_aggregate_job with allow_shrink: true",
+    Why.FLOOR: "lower WEB_ANALYTICS_BACKFILL_MIN_VOLUME, or materialize the partition in the UI",
     Why.NOT_ACTED_ON: "web_analytics_backfill_schedule repairs it at 02:00 UTC; or materialize the partition in the UI",
 }
 
@@ -64,7 +65,8 @@ def why_text(
         lines.append("GAPS      none here")
     for verdict in wrong[:SHOWN]:
         unit = verdict.unit
-        lines.append(f"GAP       {unit.table}, team {unit.team_id}, {unit.day}: {verdict.kind}, {verdict.reason}")
+        hole = ", a hole between days with rows" if verdict.is_interior else ""
+        lines.append(f"GAP       {unit.table}, team {unit.team_id}, {unit.day}: {verdict.kind}, {verdict.reason}{hole}")
         lines.append(f"          {verdict.detail}")
     if len(wrong) > SHOWN:
         lines.append(f"          … and {len(wrong) - SHOWN:,} more")
@@ -72,7 +74,8 @@ def why_text(
     for decision in decisions:
         lines += ["", *_about_decision(decision, days)]
     lines += ["", *_about_runs(runs, days if question.day is None else {question.day})]
-    lines += ["", f"COST      {detection.cost}"]
+    lines += [f"WAIVER    {waiver}" for waiver in detection.waivers]
+    lines += ["", f"FACTS     {freshness(detection)}", f"COST      {detection.cost}"]
     return "\n".join(wrapped(line, indent=10) for line in lines)
 
 
@@ -111,6 +114,7 @@ def _about_decision(decision: Decision, days: set[date]) -> list[str]:
     lines = [f"DECISION  of the {decision.trigger}: {decision.reasons[0]}"]
     lines += [
         f"          {request.day}: would be rebuilt now, attempt {request.attempt}"
+        + (f", {request.estimate}" if request.estimate is not None else "")
         for request in decision.requests
         if request.day in days
     ]

@@ -21,7 +21,7 @@ from dags.tests.conftest import ENGINES
 from dags.tests.events import Event, at, insert
 from dags.tests.schema import own_database
 from dags.web_preaggregated.store import DayBuild
-from dags.web_preaggregated.tables import WATCHED
+from dags.web_preaggregated.tables import WEB_TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -73,7 +73,7 @@ def test_a_team_that_leaves_is_absent_from_list_and_dictionary_until_it_comes_ba
 def test_the_rows_of_a_team_that_leaves_are_not_touched(client: Client) -> None:
     events = [Event(team, at("2026-01-10 10:00:00"), f"s{n}") for team in (1, 2, 3) for n in range(team)]
     insert(client, events)
-    tables = tuple(table.name for table in WATCHED)
+    tables = tuple(table.name for table in WEB_TABLES)
     DayBuild(client, at("2026-01-10 00:00:00").date(), [1, 2, 3], tables, "r", 10**6, 10**9).run()
     write_selection(client, [1, 2, 3], NOW)
 

@@ -18,9 +18,9 @@ from dags.days import start_of
 from dags.errors import BuildError
 from dags.tests.events import Event, at, insert, person
 from dags.tests.fold import fold, stored
-from dags.web_preaggregated.plan import Outcome
+from dags.units import Outcome
 from dags.web_preaggregated.store import STAGING_PREFIX, BuiltDay, DayBuild
-from dags.web_preaggregated.tables import WATCHED
+from dags.web_preaggregated.tables import WEB_TABLES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
 DAY = date(2026, 1, 10)
-TABLES = tuple(table.name for table in WATCHED)
+TABLES = tuple(table.name for table in WEB_TABLES)
 
 
 def build(client: Client, *teams: int, day: date = DAY, run_id: str = "test-run", **changes: object) -> BuiltDay:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dags.days import ONE_DAY
+from dags.units import Unit
 from dags.web_preaggregated_backfill.decision import (
     FIRST_BACKOFF,
     LONGEST_BACKOFF,
@@ -24,7 +25,7 @@ from dags.web_preaggregated_backfill.decision import (
     backoff,
     decide,
 )
-from dags.web_preaggregated_backfill.rules import Cause, Kind, Unit, Verdict
+from dags.web_preaggregated_backfill.rules import Cause, Kind, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

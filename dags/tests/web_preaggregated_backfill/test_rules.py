@@ -7,14 +7,13 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from dags.web_preaggregated.plan import Fingerprint, Measure, Outcome
+from dags.units import Fingerprint, Measure, Outcome, Unit
 from dags.web_preaggregated_backfill.rules import (
     Build,
     Cause,
     Failure,
     Kind,
     Signals,
-    Unit,
     Verdict,
     judge,
     with_inconsistencies,
@@ -98,7 +97,7 @@ def test_a_unit_is_judged(case: Case) -> None:
 
 
 def test_a_wrong_verdict_says_what_it_compared() -> None:
-    verdict = judge(Signals(UNIT, FIVE, NONE, Fingerprint(), False, built(FIVE), failed()))
+    verdict = judge(Signals(UNIT, FIVE, NONE, Fingerprint(), False, built(FIVE), failed(), ("sessions", "page views")))
     assert verdict.detail == (
         "run abcdefgh at 2026-01-11 02:00: out of memory; source 5 sessions, 50 page views; "
         "table 0 sessions, 0 page views; built 2026-01-11 01:00 with 5 sessions"

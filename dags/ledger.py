@@ -1,0 +1,66 @@
+"""The build ledger: one row for each build of a unit. It gives a gap its reason; the data gives the truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from dags.units import Fingerprint, Measure, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import date, datetime
+
+    from clickhouse_connect.driver.client import Client
+
+# Stands for every team of a day whose build failed; no team has this id.
+ALL_TEAMS = 0
+
+# An error as long as this says what is wrong; ClickHouse appends stack traces to some.
+ERROR_CHARACTERS = 1000
+
+
+@dataclass(frozen=True)
+class BuildRecord:
+    """A row of the build ledger: what became of a unit, and from what.
+
+    ``logic_version`` is that of the build; 0 where nothing was built, as when a detection verified a unit.
+    """
+
+    table: str
+    day: date
+    team_id: int
+    outcome: Outcome
+    started_at: datetime
+    finished_at: datetime
+    run_id: str = ""
+    logic_version: int = 0
+    source: Fingerprint = field(default_factory=Fingerprint)
+    measure: Measure = field(default_factory=Measure)
+    error: str = ""
+
+
+def append_to_ledger(client: Client, records: Iterable[BuildRecord]) -> None:
+    """Append build records; nothing is ever changed there."""
+    rows = [
+        {
+            "table_name": r.table,
+            "day": r.day,
+            "team_id": r.team_id,
+            "run_id": r.run_id,
+            "logic_version": r.logic_version,
+            "outcome": str(r.outcome),
+            "source_events": r.source.events,
+            "source_qualifying": r.source.qualifying,
+            "source_newest": r.source.newest,
+            "sessions": r.measure.distinct,
+            "pageviews": r.measure.total,
+            "error": r.error[:ERROR_CHARACTERS],
+            "started_at": r.started_at,
+            "finished_at": r.finished_at,
+        }
+        for r in records
+    ]
+    if rows:
+        data = [list(row.values()) for row in rows]
+        client.insert("web_pre_aggregated_builds", data, column_names=list(rows[0]))

@@ -1,0 +1,96 @@
+"""The jobs by which a person sets a waiver, lifts it, and sees which there are."""
+
+from typing import Any
+
+from dagster import ConfigMapping, Field, JobDefinition, OpExecutionContext, in_process_executor, job, op
+
+from dags import clock
+from dags.errors import UserError
+from dags.resources import ClickHouseResource
+from dags.runs import ANSWER_ONLY, SHORT_RUN
+from dags.schema.apply import require_schema
+from dags.waivers.rules import validated
+from dags.waivers.store import lift_waiver, read_waivers, set_waiver
+from dags.watched import WatchedTable
+
+_WAIVER = {
+    "first_day": Field(str, description="First day that is waived, YYYY-MM-DD."),
+    "last_day": Field(str, description="Last day that is waived, itself included."),
+    "valid_until": Field(str, description="The day on which the waiver ends, itself included; at most a year away."),
+    "reason": Field(str, description="Why these units need no rebuild; shown in every report."),
+    "requested_by": Field(str, description="Who says so."),
+    "team_ids": Field([int], default_value=[], description="The teams that are waived; all, when left out."),
+    "table": Field(str, default_value="", description="The table that is waived; every watched one, when left out."),
+}
+_LIFT = {
+    "waiver_id": Field(str, description="The id that waive_job printed; list_waivers_job shows it too."),
+    "requested_by": Field(str, description="Who lifts it."),
+}
+
+
+def _configured(name: str, schema: dict[str, Field]) -> ConfigMapping:
+    """The op's fields as the whole configuration of its job."""
+
+    def config(given: dict[str, Any]) -> dict[str, Any]:
+        return {"ops": {name: {"config": given}}, **ANSWER_ONLY}
+
+    return ConfigMapping(config_fn=config, config_schema=schema)
+
+
+def waiver_jobs(watched: tuple[WatchedTable, ...]) -> list[JobDefinition]:
+    """The jobs, for the tables that are watched."""
+    tables = [table.name for table in watched]
+
+    @op(config_schema=_WAIVER)
+    def waive(context: OpExecutionContext, clickhouse: ClickHouseResource) -> str:
+        """Set a waiver and print it."""
+        waiver = validated(context.op_config, tables, f"waiver-{context.run_id[:8]}", clock.utc_now())
+        with clickhouse.client(context.run_id) as client:
+            require_schema(client)
+            set_waiver(client, waiver)
+        print(f"SET      {waiver}")
+        return waiver.waiver_id
+
+    @job(executor_def=in_process_executor, tags=SHORT_RUN, config=_configured("waive", _WAIVER))
+    def waive_job() -> None:
+        """Leave days as they are: known to be empty, or not worth a rebuild. Who, why and until when are required."""
+        waive()
+
+    return [waive_job, lift_waiver_job, list_waivers_job]
+
+
+@op(config_schema=_LIFT)
+def lift(context: OpExecutionContext, clickhouse: ClickHouseResource) -> None:
+    """Lift a waiver and print it."""
+    waiver_id, who = str(context.op_config["waiver_id"]), str(context.op_config["requested_by"]).strip()
+    if not who:
+        raise UserError("requested_by is empty: say who lifts the waiver")
+    with clickhouse.client(context.run_id) as client:
+        require_schema(client)
+        print(f"LIFTED   {lift_waiver(client, waiver_id, who, clock.utc_now())}")
+
+
+@job(executor_def=in_process_executor, tags=SHORT_RUN, config=_configured("lift", _LIFT))
+def lift_waiver_job() -> None:
+    """End a waiver: what is wrong is wrong again."""
+    lift()
+
+
+@op
+def list_waivers(context: OpExecutionContext, clickhouse: ClickHouseResource) -> list[str]:
+    """Print every waiver that is set, expired ones among them."""
+    today = clock.utc_now().date()
+    with clickhouse.client(context.run_id) as client:
+        require_schema(client)
+        waivers = read_waivers(client)
+    for waiver in waivers:
+        print(f"{'HOLDS' if waiver.holds(today) else 'EXPIRED':<8} {waiver}")
+    if not waivers:
+        print("No waiver is set.")
+    return [waiver.waiver_id for waiver in waivers]
+
+
+@job(executor_def=in_process_executor, tags=SHORT_RUN, config=ANSWER_ONLY)
+def list_waivers_job() -> None:
+    """Which days and teams are waived, by whom, why, and until when?"""
+    list_waivers()

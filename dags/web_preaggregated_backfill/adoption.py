@@ -1,0 +1,73 @@
+"""Tells Dagster of the days that are in ClickHouse already, so that its partitions show what the data shows.
+
+A table that is older than this code location has days that no run of it has built; detection judges them by their
+data, and the UI would show them as never materialized.
+"""
+
+from collections.abc import Mapping
+from datetime import date
+
+from clickhouse_connect.driver.client import Client
+from dagster import (
+    AssetKey,
+    AssetMaterialization,
+    DagsterInstance,
+    JobDefinition,
+    MetadataValue,
+    OpExecutionContext,
+    in_process_executor,
+    job,
+    op,
+)
+
+from dags import clock
+from dags.days import FIRST_DAY, spoken
+from dags.resources import ClickHouseResource
+from dags.runs import ANSWER_ONLY, SHORT_RUN
+from dags.schema.apply import require_schema
+from dags.sql import Sql
+from dags.watched import WatchedTable
+
+
+def adoption_job(watched: tuple[WatchedTable, ...]) -> JobDefinition:
+    """The job, for the tables that are watched."""
+
+    @op
+    def report_days(context: OpExecutionContext, clickhouse: ClickHouseResource) -> dict[str, int]:
+        """Report each day that has rows and that Dagster does not know as materialized."""
+        reported = {}
+        with clickhouse.client(context.run_id) as client:
+            require_schema(client)
+            for table in watched:
+                days = _unreported(context.instance, table, present_days(client, table))
+                for day, rows in days.items():
+                    context.instance.report_runless_asset_event(
+                        AssetMaterialization(
+                            table.name,
+                            partition=day.isoformat(),
+                            description="Found in ClickHouse; not built by a run that Dagster knows.",
+                            metadata={"rows": MetadataValue.int(rows)},
+                        )
+                    )
+                reported[table.name] = len(days)
+                print(f"{table.name}: {len(days):,} days reported, {spoken(days)}")
+        return reported
+
+    @job(executor_def=in_process_executor, tags=SHORT_RUN, config=ANSWER_ONLY)
+    def report_existing_days_job() -> None:
+        """Report the days that ClickHouse has already to Dagster as materialized. Builds nothing; safe to repeat."""
+        report_days()
+
+    return report_existing_days_job
+
+
+def present_days(client: Client, table: WatchedTable) -> dict[date, int]:
+    """The days of which a table has rows, and how many; those before the partitions' start are nobody's."""
+    bound = {"start": FIRST_DAY, "end": clock.utc_now().date()}
+    identifiers = {"target": table.name, "team": table.team_column, "day": table.day}
+    return dict(Sql("dags.web_preaggregated_backfill", client).rows("present_days", bound, **identifiers))
+
+
+def _unreported(instance: DagsterInstance, table: WatchedTable, days: Mapping[date, int]) -> dict[date, int]:
+    known = instance.get_materialized_partitions(AssetKey(table.name))
+    return {day: rows for day, rows in days.items() if day.isoformat() not in known}

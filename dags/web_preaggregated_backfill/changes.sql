@@ -1,0 +1,22 @@
+-- Whether anything in a table has changed, by ClickHouse partition: the state of its parts, as one number.
+-- Grain   one row per table and partition; a table without parts has one, with an empty partition
+-- Reads   system.tables and system.parts, no row of any table
+-- A merge changes the number and not the data; the days concerned are then read again, which is right.
+-- A table whose rows are not in parts of this server (Distributed, a view) is no MergeTree: nothing is told of it.
+SELECT
+    tables.name AS table_name,
+    tables.engine LIKE '%MergeTree' AS is_told,
+    partition_id,
+    -- A table that is made anew begins its names again; its contents' hash tells it from the old one.
+    groupBitXor(cityHash64(tables.uuid, parts.name, modification_time, hash_of_all_files)) AS state
+FROM system.tables AS tables
+LEFT JOIN
+(
+    SELECT table, name, partition_id, modification_time, hash_of_all_files
+    FROM system.parts
+    WHERE active AND database = currentDatabase() AND table IN {tables:Array(String)}
+) AS parts
+    ON parts.table = tables.name
+WHERE tables.database = currentDatabase() AND tables.name IN {tables:Array(String)}
+GROUP BY table_name, is_told, partition_id
+SETTINGS join_use_nulls = 0

@@ -1,0 +1,107 @@
+"""What one detection found: the facts that decision, reports, checks and the UI share.
+
+Pure: no clock, no database, no Dagster.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from dags.units import Unit
+from dags.web_preaggregated_backfill.rules import Kind, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import date, datetime
+
+    from dags.days import Calendar
+    from dags.sql import Cost
+    from dags.waivers.rules import Waiver
+
+
+@dataclass(frozen=True)
+class Detection:
+    """What was found in the data at one moment.
+
+    ``verdicts`` are those of the units that needed a look; all others are complete (``complete_by_table`` counts
+    them) or have nothing to expect. ``unknown`` holds the error of each table that could not be read.
+
+    ``days_read`` were read just now; the others are as they were at ``oldest_reading``, for nothing in their tables
+    has changed since. ``source_rows`` says of the days with something to repair how many rows a rebuild will read,
+    by table, and ``seconds_per_row`` how long past builds took for one.
+    """
+
+    read_at: datetime
+    window: Calendar
+    lookback_days: int
+    tables: tuple[str, ...]
+    teams: int
+    selected_at: datetime | None
+    warnings: tuple[str, ...]
+    verdicts: tuple[Verdict, ...]
+    complete_by_table: Mapping[str, int]
+    unknown: Mapping[str, str]
+    cost: Cost
+    days_read: int = 0
+    oldest_reading: datetime | None = None
+    outdated: Mapping[tuple[str, date], int] = field(default_factory=dict)
+    waivers: tuple[Waiver, ...] = ()
+    source_rows: Mapping[tuple[str, date], int] = field(default_factory=dict)
+    seconds_per_row: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def wrong(self) -> tuple[Verdict, ...]:
+        return tuple(v for v in self.verdicts if v.is_wrong)
+
+    @property
+    def missing(self) -> tuple[Verdict, ...]:
+        return tuple(v for v in self.verdicts if v.kind is Kind.MISSING)
+
+    @property
+    def waived(self) -> tuple[Verdict, ...]:
+        return tuple(v for v in self.verdicts if v.kind is Kind.WAIVED)
+
+
+def with_waivers(
+    verdicts: Iterable[Verdict], waivers: Iterable[Waiver], today: date
+) -> tuple[tuple[Verdict, ...], tuple[Waiver, ...]]:
+    """The verdicts, what a waiver covers turned into *waived*; and the waivers that hold today."""
+    holding = tuple(waiver for waiver in waivers if waiver.holds(today))
+    found = []
+    for verdict in verdicts:
+        waiver = next((w for w in holding if verdict.is_wrong and w.covers(verdict.unit)), None)
+        if waiver is not None:
+            detail = f"{verdict.reason}; waived until {waiver.valid_until} by {waiver.requested_by}: {waiver.reason}"
+            found.append(replace(verdict, kind=Kind.WAIVED, detail=detail))
+        else:
+            found.append(verdict)
+    return tuple(found), holding
+
+
+def with_interiors(
+    verdicts: Iterable[Verdict], spans: Mapping[tuple[str, int], tuple[date, date]]
+) -> tuple[Verdict, ...]:
+    """The verdicts, those marked that are a hole between days of which the table has rows.
+
+    ``spans``: table and team → the first and the last day with rows.
+    """
+    marked = []
+    for verdict in verdicts:
+        first, last = spans.get((verdict.unit.table, verdict.unit.team_id), (verdict.unit.day, verdict.unit.day))
+        is_interior = verdict.kind is Kind.MISSING and first < verdict.unit.day < last
+        marked.append(replace(verdict, is_interior=True) if is_interior else verdict)
+    return tuple(marked)
+
+
+def as_outdated(counts: Mapping[tuple[str, date], int], version_by_table: Mapping[str, int]) -> tuple[Verdict, ...]:
+    """One verdict for each day of a table that an older logic version built, for all of its teams together."""
+    return tuple(
+        Verdict(
+            Unit(table, 0, day),
+            Kind.OUTDATED,
+            detail=f"{count:,} teams built by an older logic version than {version_by_table[table]}",
+        )
+        for (table, day), count in sorted(counts.items())
+        if count
+    )

@@ -1,0 +1,141 @@
+"""What earlier detections found, kept by day, so that a day is not read again while nothing of it has changed.
+
+The state of a day is a digest of everything that its verdicts depend on: the parts of source and tables within reach,
+the builds that the ledger has, the enabled teams, whether the day is open, the declarations, and the rules of this
+code. It is taken before the data is read; what changes in between makes the next detection read again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from dags.units import Measure, Unit
+from dags.web_preaggregated_backfill.rules import Cause, Kind, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    from clickhouse_connect.driver.client import Client
+
+    from dags.days import Calendar, DayRange
+    from dags.sql import Sql
+    from dags.watched import WatchedTable
+
+# Raise it with every change of how units are judged: what an older rule found is then read again.
+RULES_VERSION = 1
+
+# A partition's id ends with the day it holds (toYYYYMMDD, toDate), or with the month; other keys hold any day.
+_DAY, _MONTH = re.compile(r"(?:^|-)(\d{8})$"), re.compile(r"(?:^|-)(\d{6})$")
+
+
+@dataclass(frozen=True)
+class DayState:
+    """One day as a detection found it."""
+
+    day: date
+    state: str
+    read_at: datetime
+    complete: Mapping[str, int]
+    outdated: Mapping[str, int]
+    wrong: tuple[Verdict, ...]
+
+
+def states_now(sql: Sql, window: Calendar, watched: Sequence[WatchedTable], teams: Collection[int]) -> dict[date, str]:
+    """The state of each judged day; empty where ClickHouse tells nothing of a table's parts, or may not be asked."""
+    names = sorted({table.name for table in watched} | {table.source.table for table in watched})
+    days = window.window
+    try:
+        changes = sql.rows("changes", {"tables": names})
+        recorded = dict(sql.rows("recorded_builds", {"start": days.start, "end": days.end}))
+    except ClickHouseError:
+        return {}
+    if {name for name, is_told, *_ in changes if is_told} != set(names):
+        return {}
+    parts = _by_day(changes)
+    common = hashlib.sha256(repr((RULES_VERSION, tuple(watched), sorted(teams))).encode()).hexdigest()
+    return {
+        day: hashlib.sha256(
+            repr((common, window.is_open(day), recorded.get(day, 0), _parts_within_reach(parts, day, watched))).encode()
+        ).hexdigest()
+        for day in days
+    }
+
+
+def _parts_within_reach(
+    parts: Mapping[tuple[str, str], tuple[tuple[str, int], ...]], day: date, watched: Iterable[WatchedTable]
+) -> list[object]:
+    """The partitions that bear on a day: its own of the tables, those within reach of their sources."""
+    found: list[object] = []
+    for table in watched:
+        found.append(_partitions(parts, table.name, day))
+        reach = table.source.reach_days
+        found += [_partitions(parts, table.source.table, day + timedelta(days=n)) for n in range(-reach, reach + 1)]
+    return found
+
+
+def _partitions(
+    parts: Mapping[tuple[str, str], tuple[tuple[str, int], ...]], table: str, day: date
+) -> list[tuple[tuple[str, int], ...]]:
+    return [parts.get((table, key), ()) for key in (f"{day:%Y%m%d}", f"{day:%Y%m}", "")]
+
+
+def _by_day(changes: Iterable[tuple[str, bool, str, int]]) -> dict[tuple[str, str], tuple[tuple[str, int], ...]]:
+    """Table and the day, month or neither that a partition's id names → the states of those partitions."""
+    found: dict[tuple[str, str], tuple[tuple[str, int], ...]] = {}
+    for table, _, partition, state in sorted(changes):
+        named = _DAY.search(partition) or _MONTH.search(partition)
+        key = (table, named[1] if named else "")
+        found[key] = (*found.get(key, ()), (partition, state))
+    return found
+
+
+def recalled(sql: Sql, days: DayRange, states: Mapping[date, str]) -> dict[date, DayState]:
+    """The days that are as an earlier detection found them."""
+    if not states:
+        return {}
+    rows = sql.rows("day_states", {"start": days.start, "end": days.end})
+    return {
+        day: DayState(day, state, read_at, complete, outdated, tuple(_verdict(day, facts) for facts in wrong))
+        for day, state, read_at, complete, outdated, wrong in rows
+        if states.get(day) == state
+    }
+
+
+def remember(client: Client, found: Iterable[DayState]) -> None:
+    """Keep what was found, for the next detection."""
+    rows = [
+        [s.day, s.state, s.read_at, dict(s.complete), dict(s.outdated), [_facts(verdict) for verdict in s.wrong]]
+        for s in found
+    ]
+    if rows:
+        columns = ("day", "state", "read_at", "complete", "outdated", "wrong")
+        client.insert("web_pre_aggregated_day_states", rows, column_names=columns)
+
+
+def _facts(verdict: Verdict) -> tuple[object, ...]:
+    unit, source, target = verdict.unit, verdict.source, verdict.target
+    return (
+        unit.table, unit.team_id, str(verdict.kind), str(verdict.cause), verdict.detail,
+        verdict.is_held, verdict.is_inconsistent,
+        source.distinct, source.total, target.distinct, target.total,
+    )  # fmt: skip
+
+
+def _verdict(day: date, facts: Mapping[str, Any]) -> Verdict:
+    return Verdict(
+        Unit(facts["table_name"], facts["team_id"], day),
+        Kind(facts["kind"]),
+        Cause(facts["cause"]),
+        facts["detail"],
+        is_held=facts["is_held"],
+        is_inconsistent=facts["is_inconsistent"],
+        source=Measure(facts["source_distinct"], facts["source_total"]),
+        target=Measure(facts["target_distinct"], facts["target_total"]),
+    )
