@@ -17,7 +17,7 @@ from dags.demo.loop import Loop, break_it, enable, forget_demo_runs
 from dags.demo.outage import outage
 from dags.engine import open_client
 from dags.errors import UserError
-from dags.schema.apply import apply_schema
+from dags.schema.apply import apply_schema, required_columns
 from dags.settings import current_settings
 from dags.traffic.generate import Traffic, sites
 from dags.traffic.load import find_logs, load_access_logs, load_generated
@@ -123,9 +123,8 @@ def _start_over(client: Client, marker: Path) -> None:
             f"the embedded engine holds {events:,} events that no demo loaded, and the demo would remove them: "
             f"give it a directory of its own, CLICKHOUSE_DSN=chdb:///some/new/directory make demo"
         )
-    for (table,) in client.query("SHOW TABLES").result_rows:
-        if not table.endswith(("_dict", "_schema_version")):
-            client.command(f"TRUNCATE TABLE {table} SYNC")
+    for table in required_columns().keys() - {"web_analytics_schema_version"}:
+        client.command(f"TRUNCATE TABLE {table} SYNC")
     marker.write_text("The data beside this file was loaded by `make demo`, which may remove it again.\n")
 
 

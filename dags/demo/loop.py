@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dagster import AssetKey, DagsterInstance, RunsFilter, SensorDefinition, build_sensor_context
+from dagster import AssetKey, DagsterInstance, Definitions, RunsFilter, SensorDefinition, build_sensor_context
 
 from dags.definitions import defs
 from dags.runs import ANSWER_ONLY, TAG_PREFIX
@@ -41,11 +41,12 @@ class Loop:
     """The loop's steps, each one call."""
 
     instance: DagsterInstance
+    definitions: Definitions = defs
 
     def run(self, job_name: str, **options: Any) -> ExecuteInProcessResult:  # noqa: ANN401 -- Dagster's own options
         """Run a job here, to its end."""
         tags = {DEMO_TAG: "true", **options.pop("tags", {})}
-        job = defs.resolve_job_def(job_name)
+        job = self.definitions.resolve_job_def(job_name)
         return job.execute_in_process(instance=self.instance, run_config=ANSWER_ONLY, tags=tags, **options)
 
     def build(self, days: Collection[date], progress: Callable[[str], None]) -> None:
@@ -61,14 +62,14 @@ class Loop:
 
     def tick(self) -> Tick:
         """One tick of the real sensor."""
-        sensor = defs.resolve_sensor_def("web_analytics_backfill_sensor")
-        return tick(sensor, self.instance)
+        sensor = self.definitions.resolve_sensor_def("web_analytics_backfill_sensor")
+        return tick(sensor, self.instance, self.definitions)
 
     def carry_out(self, requests: Iterable[RunRequest], progress: Callable[[str], None]) -> None:
         """Make the runs that a tick asked for."""
         for request in requests:
             self.run(
-                "web_pre_aggregate_job",
+                str(request.job_name),
                 partition_key=request.partition_key,
                 asset_selection=list(request.asset_selection or []),
                 tags=dict(request.tags),
@@ -77,10 +78,10 @@ class Loop:
             progress(f"rebuilt {request.partition_key}: {tables} ({request.tags[TAG_PREFIX + 'reasons']})")
 
 
-def tick(sensor: SensorDefinition, instance: DagsterInstance) -> Tick:
+def tick(sensor: SensorDefinition, instance: DagsterInstance, definitions: Definitions = defs) -> Tick:
     """Evaluate a sensor as the daemon does, with the location's own resources."""
     with build_sensor_context(
-        instance=instance, definitions=defs, sensor_name=sensor.name, resources=defs.resources or {}
+        instance=instance, definitions=definitions, sensor_name=sensor.name, resources=definitions.resources or {}
     ) as context:
         evaluated = sensor.evaluate_tick(context)
     return Tick(tuple(evaluated.run_requests or ()), evaluated.skip_message or "")

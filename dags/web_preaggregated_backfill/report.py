@@ -137,11 +137,9 @@ def freshness(detection: Detection) -> str:
     """How old the facts are: which days were read now, and since when nothing of the others has changed."""
     judged, read = len(detection.window.window), detection.days_read
     if read >= judged or detection.oldest_reading is None:
-        return f"{judged} days read now"
-    return (
-        f"{read} days read now; nothing of the other {judged - read} has changed since they were read, "
-        f"the oldest at {detection.oldest_reading:%Y-%m-%d %H:%M} UTC"
-    )
+        return f"all {judged} days read now"
+    rest = "none" if not read else f"{read} of {judged} days"
+    return f"{rest} read now; nothing has changed of the others since {detection.oldest_reading:%Y-%m-%d %H:%M} UTC"
 
 
 def _also(detection: Detection) -> list[str]:

@@ -1,0 +1,123 @@
+"""Any daily-partitioned table can be watched: declared in one place, found wrong, explained and repaired."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dags.clock import utc_now
+from dags.definitions import location
+from dags.demo.loop import Loop
+from dags.sql import Expression, Sql
+from dags.tests.orders import ORDERS_BY_DAY, defs
+from dags.tests.world import BOUNCES, STATS, World, ago, noon, tables_asked
+from dags.web_preaggregated.assets import web_pre_aggregate_job, web_pre_aggregated
+from dags.web_preaggregated.tables import WEB_TABLES
+from dags.web_preaggregated_backfill.decision import Trigger
+from dags.web_preaggregated_backfill.evaluation import Evaluation, evaluate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import date
+
+    from dags.web_preaggregated_backfill.rules import Verdict
+
+DAYS = [ago(n) for n in (9, 8, 7, 6, 5)]
+
+
+@pytest.fixture
+def shop(world: World) -> Iterator[Loop]:
+    """Web traffic and orders of two teams, built by the real jobs of a location that watches three tables."""
+    sql = Sql("dags.tests.orders", world.client)
+    sql.command("create_orders")
+    sql.command("create_orders_by_day")
+    world.traffic([1, 2], DAYS)
+    order(world, [1, 2, 3], DAYS)
+    world.select(1, 2)
+    loop = Loop(world.instance, defs)
+    world.build(*DAYS)
+    for day in DAYS:
+        loop.run("orders_job", partition_key=day.isoformat())
+    yield loop
+    for table in ("orders", "orders_by_day"):
+        world.client.command(f"DROP TABLE {table} SYNC")
+
+
+def order(world: World, accounts: list[int], days: list[date], customers: int = 2) -> None:
+    rows = [[account, f"c{n}", noon(day, n)] for account in accounts for day in days for n in range(customers)]
+    world.client.insert("orders", rows, column_names=["account_id", "customer", "ordered_at"])
+
+
+def evaluated(world: World, trigger: Trigger = Trigger.SENSOR) -> Evaluation:
+    watched = (*WEB_TABLES, ORDERS_BY_DAY)
+    return evaluate(world.instance, world.settings, watched, trigger, lambda work: work(world.client), now=utc_now())
+
+
+def wrong(world: World) -> list[Verdict]:
+    return list(evaluated(world).detection.wrong)
+
+
+def test_a_third_table_is_judged_explained_and_repaired_by_its_own_job(world: World, shop: Loop) -> None:
+    assert wrong(world) == []
+    for day in DAYS[:3]:
+        world.client.command(f"DELETE FROM orders_by_day WHERE account_id = 2 AND day = '{day}'")
+    found = wrong(world)
+    assert [(v.unit.table, v.unit.team_id, v.unit.day, v.reason) for v in found] == [
+        ("orders_by_day", 2, day, "rows lost") for day in DAYS[:3]
+    ]
+    assert "source 2 customers, 2 orders; table 0 customers, 0 orders" in found[0].detail
+    report = shop.missing_data()
+    assert report["tables_with_missing_data"] == ["orders_by_day"]
+    assert report["details"]["orders_by_day"]["missing_count"] == 3
+    asked = shop.tick()
+    assert {request.job_name for request in asked.requests} == {"orders_job"}
+    assert tables_asked(asked) == {day.isoformat(): {"orders_by_day"} for day in DAYS[:3]}
+    shop.carry_out(asked.requests, lambda _: None)
+    assert wrong(world) == []
+    # An account that is no enabled team is never judged, and a rebuild by its own job keeps it.
+    assert world.client.query("SELECT uniqExact(day) FROM orders_by_day WHERE account_id = 3").result_rows == [(5,)]
+
+
+def test_a_day_that_is_wrong_in_tables_of_two_jobs_is_a_run_of_each_and_counts_once(world: World, shop: Loop) -> None:
+    world.set(backfill_max_partitions_per_run=1)
+    for table in (STATS, BOUNCES, "orders_by_day"):
+        column = "day" if table == "orders_by_day" else "toDate(period_bucket)"
+        world.client.command(f"DELETE FROM {table} WHERE {column} IN ('{DAYS[0]}', '{DAYS[1]}')")
+    asked = shop.tick()
+    assert sorted((r.job_name or "", r.partition_key or "") for r in asked.requests) == [
+        ("orders_job", str(DAYS[1])),
+        ("web_pre_aggregate_job", str(DAYS[1])),
+    ]
+    assert len({request.run_key for request in asked.requests}) == 2
+    shop.carry_out(asked.requests, lambda _: None)
+    assert {request.partition_key for request in shop.tick().requests} == {str(DAYS[0])}
+
+
+@pytest.mark.usefixtures("shop")
+def test_late_orders_are_stale_and_left_to_the_comprehensive_check(world: World) -> None:
+    order(world, [1], [DAYS[2]], customers=3)
+    [late] = wrong(world)
+    assert (late.unit.table, late.reason) == ("orders_by_day", "source grew")
+    assert evaluated(world).decision.requests == ()
+    world.set(backfill_min_missing_partitions=1)
+    [request] = evaluated(world, Trigger.SCHEDULE).decision.requests
+    assert (request.job, request.day, request.tables) == ("orders_job", DAYS[2], ("orders_by_day",))
+
+
+def test_it_has_its_standing_check_and_its_schedule() -> None:
+    checks = {key.asset_key.to_user_string() for key in defs.resolve_asset_graph().asset_check_keys}
+    assert checks == {STATS, BOUNCES, "orders_by_day"}
+    names = {schedule.name for schedule in defs.get_repository_def().schedule_defs}
+    assert {"web_analytics_backfill_schedule", "orders_job_backfill_schedule"} <= names
+
+
+def test_a_declaration_whose_job_is_not_served_is_refused() -> None:
+    with pytest.raises(ValueError, match="orders_job"):
+        location((*WEB_TABLES, ORDERS_BY_DAY), [web_pre_aggregated], [web_pre_aggregate_job])
+
+
+@pytest.mark.parametrize("text", ["1; DROP TABLE events", "day -- x", "{day:Date}", "toDate(day", "$x", "", "a /* b"])
+def test_an_expression_that_is_more_than_one_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="no plain expression"):
+        Expression(text)
