@@ -1,0 +1,164 @@
+"""A day is read again when something that its verdicts depend on has changed, and only then."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dags import clock
+from dags.ledger import ALL_TEAMS, BuildRecord, append_to_ledger
+from dags.team_selection.store import write_selection
+from dags.tests.events import Event, at, insert
+from dags.tests.web_preaggregated.test_store import build
+from dags.tests.web_preaggregated_backfill.test_store import NOW, TABLES, detected
+from dags.units import Outcome
+from dags.web_preaggregated.tables import STATS, WEB_TABLES
+from dags.web_preaggregated_backfill import memory
+from dags.web_preaggregated_backfill.rules import Cause, Kind
+from dags.web_preaggregated_backfill.store import detect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from clickhouse_connect.driver.client import Client
+
+DAYS = [date(2026, 1, 5), date(2026, 1, 7), date(2026, 1, 10)]
+WINDOW = 30
+
+
+@pytest.fixture
+def judged(client: Client) -> Client:
+    """Two teams on three days, all built but one day, detected until nothing is new."""
+    write_selection(client, [1, 2], NOW)
+    insert(client, [Event(team, at(f"{day} 10:00:00"), f"{team}-{day}") for team in (1, 2) for day in DAYS])
+    for day in DAYS[:2]:
+        build(client, 1, 2, day=day)
+    assert detected(client).days_read == WINDOW
+    detected(client)
+    return client
+
+
+def test_what_has_not_changed_is_not_read_again_and_is_judged_alike(judged: Client) -> None:
+    recalled, afresh = detected(judged), detected(judged, afresh=True)
+    assert (recalled.days_read, afresh.days_read) == (0, WINDOW)
+    assert recalled.wrong == afresh.wrong
+    assert len(recalled.wrong) == 4
+    assert recalled.complete_by_table == afresh.complete_by_table == dict.fromkeys(TABLES, 4)
+    assert recalled.cost.queries < afresh.cost.queries
+    assert recalled.oldest_reading == NOW
+
+
+def loses_rows(client: Client) -> None:
+    client.command(f"DELETE FROM {STATS.name} WHERE team_id = 1 AND toDate(period_bucket) = '{DAYS[1]}'")
+
+
+def gets_an_event(client: Client) -> None:
+    insert(client, [Event(1, at(f"{DAYS[1]} 11:00:00"), "late")])
+
+
+def is_built(client: Client) -> None:
+    build(client, 1, 2, day=DAYS[1])
+
+
+def fails_to_build(client: Client) -> None:
+    append_to_ledger(
+        client,
+        [BuildRecord(STATS.name, DAYS[1], ALL_TEAMS, Outcome.FAILED, clock.utc_now(), clock.utc_now(), "run", 1)],
+    )
+
+
+NEIGHBOURS = [DAYS[1] - timedelta(days=1), DAYS[1], DAYS[1] + timedelta(days=1)]
+
+
+@pytest.mark.parametrize(
+    ("change", "read_again"),
+    [(loses_rows, 1), (gets_an_event, len(NEIGHBOURS)), (is_built, 1), (fails_to_build, 1)],
+    ids=lambda one: getattr(one, "__name__", str(one)),
+)
+def test_a_day_that_something_happened_to_is_read_again_and_no_other(
+    judged: Client, change: Callable[[Client], None], read_again: int
+) -> None:
+    change(judged)
+    changed = detected(judged)
+    assert changed.days_read == read_again
+    assert changed.wrong == detected(judged, afresh=True).wrong
+
+
+def test_a_failed_build_changes_the_reason_of_a_day_whose_data_is_the_same(judged: Client) -> None:
+    day = DAYS[2]
+    assert {v.cause for v in detected(judged).wrong} == {Cause.NEVER_BUILT}
+    append_to_ledger(
+        judged,
+        [BuildRecord(t, day, ALL_TEAMS, Outcome.FAILED, clock.utc_now(), clock.utc_now(), "run", 1) for t in TABLES],
+    )
+    assert {v.cause for v in detected(judged).wrong} == {Cause.BUILD_FAILED}
+
+
+def test_another_list_of_teams_reads_every_day_again(judged: Client) -> None:
+    write_selection(judged, [1, 2, 3], NOW)
+    assert detected(judged).days_read == WINDOW
+
+
+def test_a_day_that_closes_is_read_again(judged: Client) -> None:
+    """On an open day a source that moved is no fault; when the day has closed it is one."""
+    insert(judged, [Event(1, at("2026-01-12 10:00:00"), "first")])
+    now = at("2026-01-13 12:00:00")
+    build(judged, 1, 2, day=date(2026, 1, 12))
+    insert(judged, [Event(1, at("2026-01-12 11:00:00"), "second")])
+    assert not [v for v in detected(judged, now).wrong if v.unit.day == date(2026, 1, 12)]
+    assert detected(judged, now).days_read == 0
+    stale = [v for v in detected(judged, NOW).wrong if v.unit.day == date(2026, 1, 12)]
+    assert {v.kind for v in stale} == {Kind.STALE}
+    assert len(stale) == 2
+
+
+def test_other_declarations_and_other_rules_read_every_day_again(
+    judged: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = detect(judged, NOW, WEB_TABLES[:1], lookback_days=WINDOW, settle=timedelta(hours=1))
+    assert alone.days_read == WINDOW
+    monkeypatch.setattr(memory, "RULES_VERSION", memory.RULES_VERSION + 1)
+    assert detected(judged).days_read == WINDOW
+
+
+def test_a_clock_that_jumps_changes_no_verdict(judged: Client) -> None:
+    for now in (NOW + timedelta(days=400), NOW - timedelta(days=2), NOW + timedelta(days=1), NOW):
+        assert detected(judged, now).wrong == detected(judged, now, afresh=True).wrong
+
+
+def test_a_table_whose_rows_are_elsewhere_is_read_each_time_and_as_right(judged: Client) -> None:
+    """Of a table that is spread over servers this one's parts tell nothing."""
+    before = detected(judged).wrong
+    judged.command(f"RENAME TABLE {STATS.name} TO web_pre_aggregated_staging_local")
+    judged.command(
+        f"CREATE TABLE {STATS.name} AS web_pre_aggregated_staging_local "
+        "ENGINE = Merge(currentDatabase(), '^web_pre_aggregated_staging_local$')"
+    )
+    try:
+        for _ in range(2):
+            found = detected(judged)
+            assert found.days_read == WINDOW
+            assert found.wrong == before != ()
+    finally:
+        judged.command(f"DROP TABLE {STATS.name} SYNC")
+        judged.command(f"RENAME TABLE web_pre_aggregated_staging_local TO {STATS.name}")
+
+
+def test_a_table_that_cannot_be_read_is_not_remembered_as_fine(judged: Client) -> None:
+    loses_rows(judged)
+    judged.command(f"ALTER TABLE {STATS.name} RENAME COLUMN pageviews_count_state TO hidden")
+    try:
+        with pytest.raises(Exception, match="pageviews_count_state"):
+            detected(judged)
+    finally:
+        judged.command(f"ALTER TABLE {STATS.name} RENAME COLUMN hidden TO pageviews_count_state")
+    assert {(v.unit.table, v.unit.day) for v in detected(judged).wrong} >= {(STATS.name, DAYS[1])}
+
+
+def test_people_may_ask_for_the_verdicts_in_sql(judged: Client) -> None:
+    rows = judged.query(
+        "SELECT table_name, team_id, day, kind, cause FROM web_pre_aggregated_verdicts ORDER BY table_name, team_id"
+    ).result_rows
+    assert rows == [(table, team, DAYS[2], "missing", "never built") for table in sorted(TABLES) for team in (1, 2)]
