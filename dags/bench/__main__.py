@@ -12,6 +12,8 @@ import time
 from typing import TYPE_CHECKING
 
 from dags.bench.cli import cli
+from dags.bench.core import core
+from dags.bench.detection import detection
 from dags.bench.figures import paragraph
 from dags.bench.machine import load, machine
 from dags.bench.preaggregation import preaggregation
@@ -21,8 +23,8 @@ from dags.tests.clickhouse_server import require_or_skip_reason
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-BENCHMARKS = {"preaggregation": preaggregation, "tick": tick, "cli": cli}
-NEEDS_A_SERVER = ("preaggregation", "tick")
+BENCHMARKS = {"preaggregation": preaggregation, "tick": tick, "detection": detection, "core": core, "cli": cli}
+NEEDS_A_SERVER = ("preaggregation", "tick", "detection")
 
 NOTE = """Each figure is taken in turns with its peer, A B A B: the median, and the smallest and the largest. Ratios
 are those of neighbours, for what else the machine does falls on both."""

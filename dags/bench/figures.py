@@ -42,6 +42,12 @@ class Spread:
         return f"{self.median:.2f} s ({min(self.values):.2f}–{max(self.values):.2f})"  # noqa: RUF001 -- a range
 
     @property
+    def milliseconds(self) -> str:
+        """For what is over before a hundredth of a second says anything."""
+        middle, least, most = (1000 * seconds for seconds in (self.median, min(self.values), max(self.values)))
+        return f"{middle:,.0f} ({least:,.0f}–{most:,.0f})"  # noqa: RUF001 -- a range
+
+    @property
     def times(self) -> str:
         return f"{self.median:.2f} × ({min(self.values):.2f}–{max(self.values):.2f})"  # noqa: RUF001 -- a range
 

@@ -29,10 +29,18 @@ def test_every_benchmark_runs_and_prints_its_machine_its_figures_and_its_verdict
     assert [line for line in lines if len(line) > WIDTH] == []
     assert "machine" in lines[0]
     assert "QUICK" in ran.stdout
-    titles = ("pre-aggregation of a day", "a tick with nothing to do", "dagster job execute, a whole process")
+    titles = (
+        "pre-aggregation of a day",
+        "a tick with nothing to do",
+        "presence: which of",
+        "the full signals",
+        "the whole detection",
+        "the pure core",
+        "dagster job execute, a whole process",
+    )
     assert [title for title in titles if title not in ran.stdout] == []
     verdicts = [line for line in lines if line.startswith(("  MET  ", "  MISSED  "))]
-    assert len(verdicts) == 4, ran.stdout  # the tick on two engines
+    assert len(verdicts) == 11, ran.stdout  # the tick on two engines; detection has six, by what is measured
 
 
 def test_a_benchmark_that_nobody_knows_is_refused_by_name() -> None:
@@ -40,11 +48,12 @@ def test_a_benchmark_that_nobody_knows_is_refused_by_name() -> None:
         [sys.executable, "-m", "dags.bench", "tock"], capture_output=True, text=True, timeout=60, check=False
     )
     assert ran.returncode == 2
-    assert "no benchmark is named tock: name one or more of preaggregation, tick, cli" in ran.stderr
+    assert "no benchmark is named tock: name one or more of preaggregation, tick, detection, core, cli" in ran.stderr
 
 
 def test_a_spread_is_the_median_with_its_extremes() -> None:
     assert Spread((3.0, 1.0, 2.5)).seconds == "2.50 s (1.00–3.00)"  # noqa: RUF001 -- a range
+    assert Spread((0.003, 0.001, 1.5)).milliseconds == "3 (1–1,500)"  # noqa: RUF001 -- a range
 
 
 def test_a_ratio_is_one_of_neighbours() -> None:

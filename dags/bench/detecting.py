@@ -1,0 +1,87 @@
+"""The measured side of `dags.bench.detection`: the only place that calls the detection and its statement."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dags.bench.filling import NOW
+from dags.days import calendar
+from dags.engine import open_client
+from dags.settings import current_settings
+from dags.sql import Cost, Sql
+from dags.web_preaggregated.tables import WATCHED
+from dags.web_preaggregated_backfill.decision import Policy, Trigger, decide
+from dags.web_preaggregated_backfill.store import Detection, detect
+
+if TYPE_CHECKING:
+    from clickhouse_connect.driver.client import Client
+
+SETTLE = timedelta(hours=1)
+
+# As the settings have them.
+POLICY = Policy(min_missing_partitions=3, max_days_per_run=7, max_days_per_day=28)
+
+
+def detection(client: Client, days: int) -> Detection:
+    return detect(client, NOW, WATCHED, lookback_days=days, settle=SETTLE)
+
+
+def signals_cost(client: Client, days: int) -> dict[str, Cost]:
+    """What the two statements that compare the projections and the ledger cost, for all tables together."""
+    seen = calendar(NOW, lookback_days=days, settle=SETTLE)
+    bound = {"start": seen.window.start, "end": seen.window.end}
+    suspects, failures = (Sql("dags.web_preaggregated_backfill", client) for _ in range(2))
+    for table in WATCHED:
+        suspects.rows(
+            "suspects", {**bound, "closed_before": seen.closed_before, "table": table.name}, target=table.name
+        )
+        failures.rows("failures", {**bound, "table": table.name})
+    return {"suspects": suspects.cost, "failures": failures.cost}
+
+
+def measure(*, days: int) -> dict[str, Any]:
+    """A detection with its decision, and the same detection again; in a process of its own, for its memory."""
+    with open_client(current_settings().clickhouse_dsn, wait_seconds=60, who="bench") as client:
+        before = _peak_bytes()
+        started = time.perf_counter()
+        found = detection(client, days)
+        detected = time.perf_counter()
+        decision = decide(
+            found.wrong, (), POLICY, trigger=Trigger.SENSOR, open_days=frozenset(), read_at=found.read_at, now=NOW
+        )
+        decided = time.perf_counter()
+        peak = _peak_bytes()
+        again = detection(client, days)
+        ended = time.perf_counter()
+    if found.unknown or again.unknown or found.verdicts != again.verdicts:
+        raise AssertionError(f"the second detection differs from the first, or is unknown: {found.unknown}")
+    return {
+        "wrong": len(found.wrong),
+        "complete": dict(found.complete_by_table),
+        "days_requested": len(decision.requests),
+        "detect": detected - started,
+        "decide": decided - detected,
+        "again": ended - decided,
+        "in_queries": found.cost.seconds,
+        "queries": found.cost.queries,
+        "again_queries": again.cost.queries,
+        "peak_bytes": peak,
+        "bytes_before": before,
+    }
+
+
+def _peak_bytes() -> int:
+    """The most memory that this process has held so far.
+
+    Linux's own figure where there is one: a child's ``ru_maxrss`` begins with what its parent held, exec or not.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        [kibibytes] = [line.split()[1] for line in status.read_text().splitlines() if line.startswith("VmHWM:")]
+        return int(kibibytes) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
