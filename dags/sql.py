@@ -2,8 +2,8 @@
 
 A statement is one ``.sql`` file. Values are bound by the server (``{day:Date}``). What the server cannot bind, a
 table in ``REPLACE PARTITION … FROM`` for one, is a ``$name`` in the text; code alone fills it, with plain
-identifiers, or with the `Expression` of a declaration. The server accepts an unknown parameter in silence and a
-missing one is its own late error, so both are checked here.
+identifiers, the `Expression` of a declaration, or a `Part`, itself a file. The server accepts an unknown parameter in
+silence and a missing one is its own late error, so both are checked here.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from string import Template
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from clickhouse_connect.driver.client import Client
     from clickhouse_connect.driver.query import QueryResult
@@ -82,6 +82,12 @@ def _text(package: str, name: str) -> str:
     return files(package).joinpath(f"{name}.sql").read_text(encoding="utf-8")
 
 
+class Part(str):
+    """A statement of ours that is part of another, made by `Sql.union`."""
+
+    __slots__ = ()
+
+
 class Sql:
     """Statements of one package, run on one client; keeps count of what they cost in `cost`."""
 
@@ -115,6 +121,10 @@ class Sql:
         """The names of the values that ``name.sql`` binds."""
         return frozenset(_PARAMETER.findall(_text(self._package, name)))
 
+    def union(self, name: str, filled: Iterable[Mapping[str, str]]) -> Part:
+        """``name.sql`` filled in each way, the answers joined into one, to stand in another statement."""
+        return Part("\nUNION ALL\n".join(statement(self._package, name, identifiers) for identifiers in filled))
+
     def _run(
         self,
         run: Callable[..., Any],
@@ -124,7 +134,7 @@ class Sql:
     ) -> Any:  # noqa: ANN401 -- the driver answers with one of three types
         text = statement(self._package, name, identifiers)
         bound = dict(parameters or {})
-        expected = self.parameters(name)
+        expected = frozenset(_PARAMETER.findall(text))
         if expected != bound.keys():
             raise ValueError(f"{name}.sql binds {sorted(expected)}, but got {sorted(bound)}")
         started = time.monotonic()
@@ -148,6 +158,6 @@ def statement(package: str, name: str, identifiers: Mapping[str, str]) -> str:
         KeyError: the text has a ``$name`` that nobody filled.
     """
     for key, value in identifiers.items():
-        if not isinstance(value, Expression) and not _IDENTIFIER.fullmatch(value):
+        if not isinstance(value, Expression | Part) and not _IDENTIFIER.fullmatch(value):
             raise ValueError(f"{key} is {value!r}: identifiers are letters, digits and _, not starting with a digit")
     return Template(_text(package, name)).substitute(identifiers)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from dags.bench.figures import Spread, paragraph, table, verdict
 from dags.bench.filling import NOW, TODAY
-from dags.web_preaggregated.plan import Fingerprint, Measure, Outcome
-from dags.web_preaggregated.tables import WATCHED
+from dags.units import Fingerprint, Measure, Outcome, Unit
+from dags.web_preaggregated.tables import WEB_TABLES
 from dags.web_preaggregated_backfill.decision import Policy, Trigger, decide
-from dags.web_preaggregated_backfill.rules import Build, Failure, Signals, Unit, with_inconsistencies
+from dags.web_preaggregated_backfill.rules import Build, Failure, Signals, with_inconsistencies
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,7 +46,7 @@ def core(*, quick: bool, progress: Callable[[str], None]) -> Iterator[str]:
     for number in range(1, rounds + 1):
         gc.collect()
         started = time.perf_counter()
-        verdicts = with_inconsistencies(signals, {one.name: one.agrees_with for one in WATCHED})
+        verdicts = with_inconsistencies(signals, {one.name: one.agrees_with for one in WEB_TABLES})
         middle = time.perf_counter()
         decide(verdicts, (), POLICY, trigger=Trigger.SCHEDULE, open_days=frozenset(), read_at=NOW, now=NOW)
         judged.append(middle - started)
@@ -59,7 +59,7 @@ def core(*, quick: bool, progress: Callable[[str], None]) -> Iterator[str]:
 
 def _signals(teams: int, days: int) -> list[Signals]:
     found = []
-    for number in range(len(WATCHED) * teams * days):
+    for number in range(len(WEB_TABLES) * teams * days):
         place, team = divmod(number, teams)
         which, age = divmod(place, days)
         source, target, recorded, has_failed = FAULTS[number % len(FAULTS)]
@@ -67,12 +67,12 @@ def _signals(teams: int, days: int) -> list[Signals]:
         built_at = NOW - timedelta(days=1)
         found.append(
             Signals(
-                Unit(WATCHED[which].name, 1 + team, day),
+                Unit(WEB_TABLES[which].name, 1 + team, day),
                 source,
                 target,
-                Fingerprint(source.pageviews, source.pageviews, built_at),
+                Fingerprint(source.total, source.total, built_at),
                 is_open=False,
-                last_build=None if recorded is None else Build(Outcome.BUILT, recorded, "bench", built_at),
+                last_build=None if recorded is None else Build(Outcome.BUILT, recorded, built_at),
                 last_failure=Failure("bench", built_at, "Memory limit exceeded") if has_failed else None,
             )
         )

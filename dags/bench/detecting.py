@@ -14,12 +14,15 @@ from dags.days import calendar
 from dags.engine import open_client
 from dags.settings import current_settings
 from dags.sql import Cost, Sql
-from dags.web_preaggregated.tables import WATCHED
+from dags.web_preaggregated.tables import EVENTS, WEB_TABLES
 from dags.web_preaggregated_backfill.decision import Policy, Trigger, decide
-from dags.web_preaggregated_backfill.store import Detection, detect
+from dags.web_preaggregated_backfill.signals import source_identifiers, target_identifiers
+from dags.web_preaggregated_backfill.store import detect
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
+
+    from dags.web_preaggregated_backfill.detection import Detection
 
 SETTLE = timedelta(hours=1)
 
@@ -28,7 +31,7 @@ POLICY = Policy(min_missing_partitions=3, max_days_per_run=7, max_days_per_day=2
 
 
 def detection(client: Client, days: int) -> Detection:
-    return detect(client, NOW, WATCHED, lookback_days=days, settle=SETTLE)
+    return detect(client, NOW, WEB_TABLES, lookback_days=days, settle=SETTLE)
 
 
 def signals_cost(client: Client, days: int) -> dict[str, Cost]:
@@ -36,11 +39,12 @@ def signals_cost(client: Client, days: int) -> dict[str, Cost]:
     seen = calendar(NOW, lookback_days=days, settle=SETTLE)
     bound = {"start": seen.window.start, "end": seen.window.end}
     suspects, failures = (Sql("dags.web_preaggregated_backfill", client) for _ in range(2))
-    for table in WATCHED:
-        suspects.rows(
-            "suspects", {**bound, "closed_before": seen.closed_before, "table": table.name}, target=table.name
-        )
-        failures.rows("failures", {**bound, "table": table.name})
+    tables = [table.name for table in WEB_TABLES]
+    compared = {**bound, "closed_before": seen.closed_before, "tables": tables, "reach": EVENTS.reach_days}
+    present = suspects.union("present", (target_identifiers(table) for table in WEB_TABLES))
+    suspects.rows("suspects", compared, present=present, **source_identifiers(EVENTS))
+    for name in tables:
+        failures.rows("failures", {**bound, "table": name})
     return {"suspects": suspects.cost, "failures": failures.cost}
 
 

@@ -18,7 +18,7 @@ from dags.bench.presence import presence_and_signals
 from dags.dsn import Dsn
 from dags.engine import open_client
 from dags.tests.clickhouse_server import running_server
-from dags.web_preaggregated.tables import WATCHED
+from dags.web_preaggregated.tables import WEB_TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -80,7 +80,7 @@ def _whole_text(world: World, taken: Sequence[dict[str, Any]]) -> str:
     last = taken[-1]
     return "\n".join(
         [
-            f"the whole detection: {world.teams:,} teams × {world.days} days × {len(WATCHED)} tables",
+            f"the whole detection: {world.teams:,} teams × {world.days} days × {len(WEB_TABLES)} tables",
             "",
             table(
                 ["what", "seconds (min–max)", "queries"],  # noqa: RUF001 -- a range

@@ -14,7 +14,7 @@ from dags.days import DayRange
 from dags.schema.apply import apply_schema
 from dags.sql import Sql
 from dags.team_selection.store import write_selection
-from dags.web_preaggregated.tables import BOUNCES, STATS, WATCHED
+from dags.web_preaggregated.tables import BOUNCES, STATS, WEB_TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +45,7 @@ class World:
 
     @property
     def units(self) -> int:
-        return self.units_per_table * len(WATCHED)
+        return self.units_per_table * len(WEB_TABLES)
 
 
 def fill_source(client: Client, world: World, progress: Callable[[str], None]) -> None:

@@ -1,39 +1,27 @@
 -- The truth about some units of a day, from their own events: the sessions that begin on the day and have a page view
 -- or screen, and how many of these. The same rule as sessions.sql of the build; a test holds the two together.
 -- Grain   one row per team with such a session
--- Reads   those teams' events of [day - 1, day + 2)
+-- Reads   those teams' events of [day - 1, day + 2), once
+-- Of deliveries with the same uuid the newest counts.
 WITH
-    delivered AS
+    deduplicated AS
     (
-        SELECT team_id, uuid, timestamp, session_id, event, qualifies, inserted_at
+        SELECT
+            team_id,
+            argMax(
+                tuple(session_id, timestamp, qualifies),
+                tuple(inserted_at, timestamp, session_id, event)
+            ) AS newest
         FROM events
         WHERE
             timestamp >= toDateTime64({day:Date} - 1, 6, 'UTC')
             AND timestamp < toDateTime64({day:Date} + 2, 6, 'UTC')
             AND team_id IN {teams:Array(UInt64)}
-    ),
-    duplicated AS
-    (
-        SELECT cityHash64(team_id, uuid) AS hash
-        FROM delivered
-        GROUP BY hash
-        HAVING count() > 1
-    ),
-    deduplicated AS
-    (
-        SELECT *
-        FROM delivered
-        WHERE cityHash64(team_id, uuid) NOT IN duplicated
-        UNION ALL
-        SELECT *
-        FROM delivered
-        WHERE cityHash64(team_id, uuid) IN duplicated
-        ORDER BY inserted_at DESC, timestamp DESC, session_id DESC, event DESC
-        LIMIT 1 BY team_id, uuid
+        GROUP BY team_id, uuid
     ),
     sessions AS
     (
-        SELECT team_id, session_id, min(timestamp) AS began, countIf(qualifies) AS pageviews
+        SELECT team_id, newest.1 AS session_id, min(newest.2) AS began, countIf(newest.3) AS pageviews
         FROM deduplicated
         WHERE session_id != ''
         GROUP BY team_id, session_id

@@ -7,12 +7,13 @@ SELECT
     tables.name AS table_name,
     tables.engine LIKE '%MergeTree' AS is_told,
     partition_id,
-    -- A table that is made anew begins its names again; its contents' hash tells it from the old one.
-    groupBitXor(cityHash64(tables.uuid, parts.name, modification_time, hash_of_all_files)) AS state
+    -- Of the contents alone: a DELETE renames the parts that it leaves as they are. A sum, because two parts may hold
+    -- the same, and xor would cancel them out.
+    sum(cityHash64(hash_of_all_files)) AS state
 FROM system.tables AS tables
 LEFT JOIN
 (
-    SELECT table, name, partition_id, modification_time, hash_of_all_files
+    SELECT table, partition_id, hash_of_all_files
     FROM system.parts
     WHERE active AND database = currentDatabase() AND table IN {tables:Array(String)}
 ) AS parts

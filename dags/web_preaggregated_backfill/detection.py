@@ -25,7 +25,8 @@ class Detection:
     """What was found in the data at one moment.
 
     ``verdicts`` are those of the units that needed a look; all others are complete (``complete_by_table`` counts
-    them) or have nothing to expect. ``unknown`` holds the error of each table that could not be read.
+    them) or have nothing to expect. ``unknown`` holds the error of each table that could not be read; ``unverified``
+    the days for whose suspects a tick had no time, so that nothing is known of them yet.
 
     ``days_read`` were read just now; the others are as they were at ``oldest_reading``, for nothing in their tables
     has changed since. ``source_rows`` says of the days with something to repair how many rows a rebuild will read,
@@ -43,6 +44,7 @@ class Detection:
     complete_by_table: Mapping[str, int]
     unknown: Mapping[str, str]
     cost: Cost
+    unverified: frozenset[date] = frozenset()
     days_read: int = 0
     oldest_reading: datetime | None = None
     outdated: Mapping[tuple[str, date], int] = field(default_factory=dict)

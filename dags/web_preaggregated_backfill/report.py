@@ -102,11 +102,12 @@ def table_statuses(detection: Detection) -> tuple[TableStatus, ...]:
             continue
         wrong = [v for v in detection.wrong if v.unit.table == table]
         reasons = Counter(v.reason for v in wrong).most_common()
-        words = "; ".join(f"{reason}: {count:,}" for reason, count in reasons) or "complete"
+        words = "; ".join(f"{reason}: {count:,}" for reason, count in reasons)
+        words = words or ("not verified yet" if detection.unverified else "complete")
         found.append(
             TableStatus(
                 table,
-                is_complete=bool(detection.teams) and not wrong,
+                is_complete=bool(detection.teams) and not wrong and not detection.unverified,
                 words=words if detection.teams else "nothing is watched: no team is enabled",
                 complete=detection.complete_by_table[table],
                 wrong=len(wrong),
@@ -125,6 +126,11 @@ def status_line(detection: Detection) -> str:
         return f"UNKNOWN: {', '.join(detection.unknown)} could not be read. {judged}"
     if not detection.teams:
         return "NOTHING IS WATCHED: no team is enabled"
+    if detection.unverified:
+        return (
+            f"NOT YET KNOWN: {len(detection.unverified)} days are not verified yet, the next detection goes on with "
+            f"them; {len(detection.wrong):,} (table, team, day) of the others are missing or wrong. {judged}"
+        )
     left = f" {len(detection.waived):,} are waived." if detection.waived else ""
     if detection.wrong:
         return f"NOT COMPLETE: {len(detection.wrong):,} (table, team, day) are missing or wrong.{left} {judged}"

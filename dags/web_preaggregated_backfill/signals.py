@@ -7,9 +7,11 @@ not ask again.
 
 from __future__ import annotations
 
+import math
+import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
@@ -21,7 +23,7 @@ from dags.units import MAX_TEAMS_BOUND, Fingerprint, Measure, Outcome, Unit
 from dags.web_preaggregated_backfill.rules import Build, Failure, Kind, Signals, Verdict, with_inconsistencies
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import date, datetime
 
     from clickhouse_connect.driver.client import Client
@@ -44,19 +46,25 @@ class _Suspect:
 
 @dataclass
 class Reading:
-    """What the data says of some days. ``complete`` and ``outdated`` count units by table and day; ``unknown`` holds
-    the error of each table that could not be read.
+    """What the data says of some days. ``complete`` and ``outdated`` count units by table and day.
+
+    ``unknown`` holds the error of each table that could not be read, ``unread`` the days that are not fully known for
+    it. ``deadline`` is the reading of ``time.monotonic()`` at which verification stops; the days that are left then,
+    the oldest, are ``unverified``, and the next detection goes on with them.
     """
 
     client: Client
     sql: Sql
     window: Calendar
     watched: Sequence[WatchedTable]
+    deadline: float = math.inf
     complete: Counter[tuple[str, date]] = field(default_factory=Counter)
     outdated: Counter[tuple[str, date]] = field(default_factory=Counter)
     unknown: dict[str, str] = field(default_factory=dict)
-    wrong: tuple[Verdict, ...] = ()
-    _suspected: list[_Suspect] = field(default_factory=list)
+    unread: set[date] = field(default_factory=set)
+    unverified: set[date] = field(default_factory=set)
+    wrong: list[Verdict] = field(default_factory=list)
+    _suspected: dict[date, list[_Suspect]] = field(default_factory=lambda: defaultdict(list))
     _failures: dict[tuple[str, date], Failure] = field(default_factory=dict)
 
     def read(self, days: Sequence[date], now: datetime) -> None:
@@ -64,85 +72,122 @@ class Reading:
         ranges = merged(days)
         if len(ranges) > MAX_RANGES:
             ranges = (DayRange(ranges[0].start, ranges[-1].end),)
-        for table in self.watched:
-            try:
-                for span in ranges:
-                    self._suspect(table, span, frozenset(days))
-            except ClickHouseError as error:
-                self.unknown[table.name] = str(error)[:500]
-        signals = [signal for signal in self._verified() if signal.unit.table not in self.unknown]
-        verdicts = with_inconsistencies(signals, {table.name: table.agrees_with for table in self.watched})
-        self._record(signals, verdicts, now)
-        for verdict in verdicts:
-            self.complete[verdict.unit.table, verdict.unit.day] += verdict.kind is Kind.COMPLETE
-        self.wrong = tuple(verdict for verdict in verdicts if verdict.is_wrong)
+        for group in self._by_source(self.watched).values():
+            self._suspect_together(group, ranges, frozenset(days))
+        if self.unknown:
+            self.unread |= set(days)
+        targets = self._targets()
+        for day in sorted((day for day, suspects in self._suspected.items() if suspects), reverse=True):
+            if time.monotonic() > self.deadline:
+                self.unverified.add(day)
+            else:
+                self._judge(day, targets, now)
+        self.unread |= self.unverified
+        self.wrong = [verdict for verdict in self.wrong if verdict.unit.table not in self.unknown]
 
-    def _suspect(self, table: WatchedTable, span: DayRange, days: frozenset[date]) -> None:
+    def _suspect_together(
+        self, group: Sequence[WatchedTable], ranges: Sequence[DayRange], days: frozenset[date]
+    ) -> None:
+        """Tables of one source are compared in one statement; if that fails each alone, to tell which it is."""
+        try:
+            found = [(span, self._suspects(group, span)) for span in ranges]
+            for table in group:
+                for span in ranges:
+                    self._failed_builds(table, span)
+        except ClickHouseError as error:
+            if len(group) > 1:
+                for table in group:
+                    self._suspect_together([table], ranges, days)
+            else:
+                self.unknown[group[0].name] = str(error)[:500]
+            return
+        version_by_table = {table.name: table.logic_version for table in group}
+        for _, rows in found:
+            for table, day, complete, complete_by_version, facts in rows:
+                if day in days:
+                    self.complete[table, day] += complete
+                    self.outdated[table, day] += sum(
+                        count for version, count in complete_by_version.items() if 0 < version < version_by_table[table]
+                    )
+                    self._suspected[day] += [_suspect(table, day, *one) for one in facts]
+
+    def _suspects(self, group: Sequence[WatchedTable], span: DayRange) -> Sequence[Any]:
+        [source] = {table.source for table in group}
         bound = {
             "start": span.start,
             "end": span.end,
             "closed_before": self.window.closed_before,
-            "table": table.name,
-            "reach": table.source.reach_days,
-            "logic_version": table.logic_version,
+            "tables": [table.name for table in group],
+            "reach": source.reach_days,
         }
-        identifiers = {**target_identifiers(table), **source_identifiers(table.source)}
-        for day, complete, outdated, facts in self.sql.rows("suspects", bound, **identifiers):
-            if day not in days:
-                continue
-            self.complete[table.name, day] += complete
-            self.outdated[table.name, day] += outdated
-            for team, events, qualifying, newest, is_built, last in facts:
-                *_, distinct, total, outcome, run_id, finished_at = last
-                build = Build(Outcome(outcome), Measure(distinct, total), run_id, finished_at) if is_built else None
-                unit = Unit(table.name, team, day)
-                self._suspected.append(_Suspect(unit, Fingerprint(events, qualifying, newest), build))
-        failures = self.sql.rows("failures", {"table": table.name, "start": span.start, "end": span.end})
-        self._failures |= {(table.name, day): Failure(run_id, at, error) for day, at, run_id, error in failures}
+        present = self.sql.union("present", (target_identifiers(table) for table in group))
+        return self.sql.rows("suspects", bound, present=present, **source_identifiers(source))
 
-    def _verified(self) -> list[Signals]:
-        """Count source and tables exactly for each suspect, a day and a source at a time."""
-        by_day: dict[date, dict[str, list[_Suspect]]] = defaultdict(lambda: defaultdict(list))
-        for suspect in self._suspected:
-            by_day[suspect.unit.day][suspect.unit.table].append(suspect)
-        signals: list[Signals] = []
-        for day, by_table in sorted(by_day.items(), reverse=True):
-            # Tables of one source share its count, which is what costs here.
-            members_by_source: dict[Source, list[WatchedTable]] = defaultdict(list)
-            for table in self.watched:
-                if table.name in by_table:
-                    members_by_source[table.source].append(table)
-            for source, members in members_by_source.items():
-                try:
-                    signals += self._counted(day, source, {table: by_table[table.name] for table in members})
-                except ClickHouseError as error:
-                    for table in members:
-                        self.unknown.setdefault(table.name, f"{day}: {str(error)[:500]}")
-        return signals
+    def _failed_builds(self, table: WatchedTable, span: DayRange) -> None:
+        rows = self.sql.rows("failures", {"table": table.name, "start": span.start, "end": span.end})
+        self._failures |= {(table.name, day): Failure(run_id, at, error) for day, at, run_id, error in rows}
 
-    def _counted(self, day: date, source: Source, suspects: dict[WatchedTable, list[_Suspect]]) -> list[Signals]:
-        package, name = source.counts
-        teams = {suspect.unit.team_id for group in suspects.values() for suspect in group}
-        sources = _measures(Sql.of(self.sql, package), name, day, teams)
-        signals = []
-        for table, group in suspects.items():
-            asked = {suspect.unit.team_id for suspect in group}
+    def _targets(self) -> dict[Unit, Measure]:
+        """What the tables hold of all suspects, exactly."""
+        held: dict[Unit, Measure] = {}
+        for table in self.watched:
+            units = [s.unit for group in self._suspected.values() for s in group if s.unit.table == table.name]
             identifiers = {**target_identifiers(table), "distinct": table.distinct}
-            targets = _measures(self.sql, "unit_targets", day, asked, **identifiers)
+            try:
+                for first in range(0, len(units), MAX_TEAMS_BOUND):
+                    some = units[first : first + MAX_TEAMS_BOUND]
+                    bound = {"days": [unit.day for unit in some], "teams": [unit.team_id for unit in some]}
+                    for day, team, *counts in self.sql.rows("unit_targets", bound, **identifiers):
+                        held[Unit(table.name, team, day)] = Measure(*counts)
+            except ClickHouseError as error:
+                self._give_up(table, {unit.day for unit in units}, str(error))
+        return held
+
+    def _judge(self, day: date, targets: Mapping[Unit, Measure], now: datetime) -> None:
+        """Count the source of a day's suspects exactly, judge them, and record what is in order."""
+        signals: list[Signals] = []
+        suspects = [s for s in self._suspected[day] if s.unit.table not in self.unknown]
+        tables = {s.unit.table for s in suspects}
+        for source, group in self._by_source([table for table in self.watched if table.name in tables]).items():
+            names = {table.name: table for table in group}
+            members = [s for s in suspects if s.unit.table in names]
+            try:
+                sources = self._sources(source, day, {s.unit.team_id for s in members})
+            except ClickHouseError as error:
+                for table in group:
+                    self._give_up(table, {day}, str(error))
+                continue
             signals += [
                 Signals(
                     s.unit,
                     sources.get(s.unit.team_id, Measure()),
-                    targets.get(s.unit.team_id, Measure()),
+                    targets.get(s.unit, Measure()),
                     s.fingerprint,
                     self.window.is_open(day),
                     s.last_build,
-                    self._failures.get((table.name, day)),
-                    table.words,
+                    self._failures.get((s.unit.table, day)),
+                    names[s.unit.table].words,
                 )
-                for s in group
+                for s in members
             ]
-        return signals
+        verdicts = with_inconsistencies(signals, {table.name: table.agrees_with for table in self.watched})
+        self._record(signals, verdicts, now)
+        for verdict in verdicts:
+            self.complete[verdict.unit.table, day] += verdict.kind is Kind.COMPLETE
+        self.wrong += [verdict for verdict in verdicts if verdict.is_wrong]
+
+    def _sources(self, source: Source, day: date, teams: Iterable[int]) -> dict[int, Measure]:
+        package, name = source.counts
+        sql = Sql.of(self.sql, package)
+        return {
+            team: Measure(*counts)
+            for bound in bound_teams(teams)
+            for team, *counts in sql.rows(name, {"day": day, "teams": bound})
+        }
+
+    def _give_up(self, table: WatchedTable, days: Iterable[date], error: str) -> None:
+        self.unread |= set(days)
+        self.unknown.setdefault(table.name, f"{max(days, default='')}: {error[:500]}")
 
     def _record(self, signals: Iterable[Signals], verdicts: Iterable[Verdict], started: datetime) -> None:
         """Record the suspects that turned out to be in order, with the fingerprint read before they were verified."""
@@ -166,6 +211,24 @@ class Reading:
             ),
         )
 
+    @staticmethod
+    def _by_source(tables: Iterable[WatchedTable]) -> dict[Source, list[WatchedTable]]:
+        """Tables of one source share its count, which is what costs here."""
+        groups: dict[Source, list[WatchedTable]] = defaultdict(list)
+        for table in tables:
+            groups[table.source].append(table)
+        return groups
+
+
+def _suspect(table: str, day: date, team: int, *facts: Any) -> _Suspect:  # noqa: ANN401 -- a row of suspects.sql
+    events, qualifying, newest, is_built, distinct, total, is_verified, finished_at = facts
+    build = None
+    if is_built:
+        measure = Measure(distinct, total)
+        outcome = Outcome.VERIFIED if is_verified else Outcome.BUILT if measure else Outcome.EMPTY
+        build = Build(outcome, measure, finished_at)
+    return _Suspect(Unit(table, team, day), Fingerprint(events, qualifying, newest), build)
+
 
 def target_identifiers(table: WatchedTable) -> dict[str, str]:
     """What a statement about a watched table is filled in with."""
@@ -187,11 +250,3 @@ def bound_teams(teams: Iterable[int]) -> list[list[int]]:
     """Teams in lists that a server takes as one value."""
     asked = sorted(set(teams))
     return [asked[first : first + MAX_TEAMS_BOUND] for first in range(0, len(asked), MAX_TEAMS_BOUND)]
-
-
-def _measures(sql: Sql, name: str, when: date, teams: Iterable[int], **identifiers: str) -> dict[int, Measure]:
-    return {
-        team: Measure(*counts)
-        for bound in bound_teams(teams)
-        for team, *counts in sql.rows(name, {"day": when, "teams": bound}, **identifiers)
-    }

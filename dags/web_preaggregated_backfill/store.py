@@ -6,6 +6,8 @@ that cannot be read is *unknown*, never complete.
 
 from __future__ import annotations
 
+import math
+import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -61,11 +63,13 @@ def detect(
     lookback_days: int,
     settle: timedelta,
     afresh: bool = False,
+    verify_seconds: float = math.inf,
 ) -> Detection:
     """Judge every enabled team's days of the window, in every watched table.
 
     ``afresh``: recall nothing, read every day. The comprehensive check does, so that whatever the memory of earlier
-    detections might miss is found within a day.
+    detections might miss is found within a day. ``verify_seconds``: how long suspects may be verified; a tick has
+    little time, and what it leaves over the next one goes on with.
 
     Raises:
         SchemaError: the tables are not those this code works with.
@@ -78,15 +82,15 @@ def detect(
     states = states_now(sql, window, watched, selection.teams)
     known = {} if afresh else recalled(sql, window.window, states)
     days = [day for day in window.window if day not in known]
-    reading = Reading(client, sql, window, watched)
+    reading = Reading(client, sql, window, watched, deadline=time.monotonic() + verify_seconds)
     reading.read(days, now)
-    if not reading.unknown:
-        remember(client, _as_states(reading, days, states, watched, now))
+    remember(client, _as_states(reading, [day for day in days if day not in reading.unread], states, watched, now))
     for state in known.values():
         reading.complete.update({(table, state.day): count for table, count in state.complete.items()})
         reading.outdated.update({(table, state.day): count for table, count in state.outdated.items()})
     found = [*(v for state in known.values() for v in state.wrong), *reading.wrong]
-    verdicts, waivers = with_waivers(sorted(found, key=lambda v: v.unit), read_waivers(client), now.date())
+    found.sort(key=lambda v: (v.unit.table, v.unit.team_id, v.unit.day))
+    verdicts, waivers = with_waivers(found, read_waivers(client), now.date())
     complete: Counter[str] = Counter()
     for (table, _), count in reading.complete.items():
         complete[table] += count
@@ -102,6 +106,7 @@ def detect(
         verdicts=with_interiors(verdicts, hints.spans),
         complete_by_table={table.name: complete[table.name] for table in watched if table.name not in reading.unknown},
         unknown=reading.unknown,
+        unverified=frozenset(reading.unverified),
         days_read=len(days),
         oldest_reading=min((state.read_at for state in known.values()), default=now),
         outdated={key: count for key, count in reading.outdated.items() if count},

@@ -1,7 +1,8 @@
--- Compares, for one table, what is expected of every (team, day) with what exists, and names those that need a look.
--- Grain   one row per day with something to judge: how many units are complete, how many of these an older logic
---         version built, and an array of the suspect ones
--- Reads   the coverage projections of source and table, and of the build ledger the last build of each unit
+-- Compares, for the tables of one source, what is expected of every (team, day) with what exists, and names the units
+-- that need a look.
+-- Grain   one row per table and day with something to judge: how many units are complete, how many by each logic
+--         version that built them, and an array of the suspect ones
+-- Reads   the coverage projections of the source (once) and of each table, and the ledger's projection `last`
 -- Cost    teams × days, whatever the number of rows
 -- Expected is a bound here, not the truth: a unit is a candidate if the day has rows in the source and, within reach,
 -- one that makes something expected (a session may begin on the eve of its page views). Suspects are verified
@@ -39,50 +40,47 @@ WITH
         GROUP BY unit_day, team_id
         HAVING unit_day >= {start:Date} AND unit_day < {end:Date}
     ),
-    present AS
+    expected AS
     (
-        SELECT $day AS day, $team AS team, count() AS rows, $total AS total
-        FROM $target
-        WHERE $day >= {start:Date} AND $day < {end:Date}
-        GROUP BY day, team
+        SELECT *, table_name
+        FROM source
+        ARRAY JOIN {tables:Array(String)} AS table_name
     ),
     target AS
     (
-        SELECT toDate(day) AS unit_day, toUInt64(team) AS team_id, rows, toUInt64(total) AS target_total
-        FROM present
-        WHERE team_id IN enabled
+        $present
     ),
     built AS
     (
         SELECT
+            table_name,
             day AS unit_day,
             team_id,
-            argMax(
+            argMaxIf(
                 tuple(
-                    source_events, source_qualifying, source_newest, sessions, pageviews, outcome, run_id, finished_at
+                    source_events, source_qualifying, source_newest, sessions, pageviews, outcome = 'verified',
+                    finished_at
                 ),
-                finished_at
+                finished_at,
+                outcome IN ('built', 'empty', 'verified')
             ) AS last,
             argMaxIf(logic_version, finished_at, outcome = 'built') AS built_by
         FROM web_pre_aggregated_builds
-        WHERE
-            table_name = {table:String}
-            AND day >= {start:Date}
-            AND day < {end:Date}
-            AND team_id > 0
-            AND outcome IN ('built', 'empty', 'verified')
-        GROUP BY unit_day, team_id
+        WHERE table_name IN {tables:Array(String)} AND day >= {start:Date} AND day < {end:Date}
+        GROUP BY table_name, unit_day, team_id
     ),
     -- Where a side has no row, its numbers are 0 here (join_use_nulls is 0): no rows, no events, never built.
     units AS
     (
         SELECT
+            table_name,
             unit_day,
             team_id,
+            built_by,
             rows > 0 AS is_present,
             own_events > 0 AND possible > 0 AS is_candidate,
             unit_day >= {closed_before:Date} AS is_open,
-            last.8 > toDateTime64(0, 6, 'UTC') AS is_built,
+            last.7 > toDateTime64(0, 6, 'UTC') AS is_built,
             is_built
                 AND last.1 = source_events
                 AND last.2 = source_qualifying
@@ -90,19 +88,22 @@ WITH
             is_present AND is_built AND last.5 = target_total AS is_as_built,
             is_present AND (is_open ? (is_as_built OR NOT is_built) : (is_same_source AND is_as_built)) AS is_complete,
             NOT is_present AND (NOT is_candidate OR (is_same_source AND last.4 = 0)) AS is_nothing,
-            is_complete AND built_by > 0 AND built_by < {logic_version:UInt32} AS is_outdated,
-            tuple(team_id, source_events, source_qualifying, source_newest, is_built, last) AS facts
-        FROM source
-        FULL OUTER JOIN target USING (unit_day, team_id)
-        LEFT JOIN built USING (unit_day, team_id)
+            tuple(
+                team_id, source_events, source_qualifying, source_newest,
+                is_built, last.4, last.5, last.6, last.7
+            ) AS facts
+        FROM expected
+        FULL OUTER JOIN target USING (table_name, unit_day, team_id)
+        LEFT JOIN built USING (table_name, unit_day, team_id)
     )
 SELECT
+    table_name,
     unit_day AS day,
     countIf(is_complete) AS complete,
-    countIf(is_outdated) AS outdated,
+    sumMapIf(map(built_by, toUInt64(1)), is_complete) AS complete_by_version,
     groupArrayIf(facts, NOT is_complete AND NOT is_nothing) AS suspects
 FROM units
 WHERE NOT is_nothing
-GROUP BY day
-ORDER BY day
+GROUP BY table_name, day
+ORDER BY table_name, day
 SETTINGS optimize_time_filter_with_preimage = 0, join_use_nulls = 0

@@ -1,7 +1,14 @@
--- What a table holds of some units of a day.
--- Grain   one row per team with rows on the day
--- Reads   those teams' rows of the day
-SELECT $team AS team, toUInt64($distinct) AS distinct_things, toUInt64($total) AS total
+-- What a table holds of some units, named by two arrays of equal length.
+-- Grain   one row per unit with rows
+-- Reads   those teams' rows of those days
+SELECT
+    toDate($day) AS unit_day,
+    toUInt64($team) AS team_id,
+    toUInt64($distinct) AS distinct_things,
+    toUInt64($total) AS total
 FROM $target
-WHERE $day = {day:Date} AND team IN {teams:Array(UInt64)}
-GROUP BY team
+WHERE
+    $day IN {days:Array(Date)}
+    AND $team IN {teams:Array(UInt64)}
+    AND (toDate($day), toUInt64($team)) IN arrayZip({days:Array(Date)}, {teams:Array(UInt64)})
+GROUP BY unit_day, team_id

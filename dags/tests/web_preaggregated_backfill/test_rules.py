@@ -27,7 +27,7 @@ NONE, FOUR, FIVE, NINE = Measure(), Measure(4, 40), Measure(5, 50), Measure(9, 9
 
 
 def built(measure: Measure, outcome: Outcome = Outcome.BUILT) -> Build:
-    return Build(outcome, measure, "run", BUILT_AT)
+    return Build(outcome, measure, BUILT_AT)
 
 
 def failed(at: datetime = FAILED_AT) -> Failure:

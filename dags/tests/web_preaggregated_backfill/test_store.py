@@ -17,7 +17,7 @@ from dags.tests.events import Event, at, insert
 from dags.tests.fold import fold, sessions_of, stored
 from dags.tests.web_preaggregated.test_store import TABLES, _events, build
 from dags.units import Measure
-from dags.web_preaggregated.tables import BOUNCES, STATS, WEB_TABLES
+from dags.web_preaggregated.tables import STATS, WEB_TABLES
 from dags.web_preaggregated_backfill.rules import Cause, Kind
 from dags.web_preaggregated_backfill.signals import source_identifiers, target_identifiers
 from dags.web_preaggregated_backfill.store import detect
@@ -146,20 +146,24 @@ def test_suspects_are_found_by_projections_alone(client: Client) -> None:
     insert(client, [Event(1, at("2026-01-10 10:00:00"), f"s{n}") for n in range(50)])
     build(client, 1)
     bound = {
-        "start": date(2026, 1, 1), "end": date(2026, 1, 13), "closed_before": DAY, "table": STATS.name,
-        "reach": 1, "logic_version": 1,
+        "start": date(2026, 1, 1), "end": date(2026, 1, 13), "closed_before": DAY, "reach": 1,
+        "tables": list(TABLES),
     }  # fmt: skip
-    for table in (STATS, BOUNCES):
-        identifiers = {**target_identifiers(table), **source_identifiers(table.source)}
-        text = statement("dags.web_preaggregated_backfill", "suspects", identifiers)
-        plan = "\n".join(
-            row[0] for row in client.query(f"EXPLAIN projections = 1 {text}", parameters=bound).result_rows
-        )
-        assert plan.count("ReadFromMergeTree (coverage)") == 2, plan
-        assert plan.count("ReadFromMergeTree") == 3, plan  # the third is the ledger
     sql = Sql("dags.web_preaggregated_backfill", client)
-    sql.rows("suspects", bound, **target_identifiers(STATS), **source_identifiers(STATS.source))
+    present = sql.union("present", [target_identifiers(table) for table in WEB_TABLES])
+    identifiers = {"present": present, **source_identifiers(STATS.source)}
+    text = statement("dags.web_preaggregated_backfill", "suspects", identifiers)
+    plan = "\n".join(row[0] for row in client.query(f"EXPLAIN projections = 1 {text}", parameters=bound).result_rows)
+    # The source is read once, each table once, the ledger once, and nothing else.
+    assert plan.count("ReadFromMergeTree (coverage)") == 3, plan
+    assert plan.count("ReadFromMergeTree (last)") == 1, plan
+    assert plan.count("ReadFromMergeTree") == 4, plan
+    sql.rows("suspects", bound, **identifiers)
     assert (sql.cost.rows_read or 0) < 20
+    text = statement("dags.web_preaggregated_backfill", "recorded_builds", {})
+    span = {"start": date(2026, 1, 1), "end": date(2026, 1, 13)}
+    plan = "\n".join(row[0] for row in client.query(f"EXPLAIN projections = 1 {text}", parameters=span).result_rows)
+    assert plan.count("ReadFromMergeTree (recorded)") == 1, plan
 
 
 def test_without_the_projections_detection_is_as_right(client: Client) -> None:
