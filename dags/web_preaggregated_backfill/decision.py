@@ -212,7 +212,8 @@ def decide(
         raise ValueError(f"now is {now!r} and read_at {read_at!r}: give aware datetimes")
     how = building or Building()
     wrong = [verdict for verdict in verdicts if verdict.is_wrong or acts_on(trigger, verdict, policy)]
-    if repeated := [unit for unit, count in Counter(v.unit for v in wrong).items() if count > 1]:
+    if len({(v.unit.table, v.unit.team_id, v.unit.day) for v in wrong}) < len(wrong):
+        repeated = [unit for unit, count in Counter(v.unit for v in wrong).items() if count > 1]
         raise ValueError(f"{repeated[0]} is judged twice")
     runs_by_day: dict[date, list[Run]] = defaultdict(list)
     for run in runs:

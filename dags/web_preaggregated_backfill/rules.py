@@ -6,7 +6,7 @@ own and never counts as complete.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -133,51 +133,64 @@ class Verdict:
         return ", ".join(words)
 
 
-def judge(signals: Signals) -> Verdict:
+def judge(signals: Signals, *, is_inconsistent: bool = False) -> Verdict:
     """The verdict on one unit; the first that applies, in the order of how sure it is.
 
     Equal data is complete, whatever the ledger says: tables that are older than the ledger are adopted, not declared
     missing. On an open day rows may be missing, but a source that moved since the build is not yet a fault.
+    ``is_inconsistent`` marks the verdict if it is wrong.
     """
-    source, target, build = signals.source, signals.target, signals.last_build
-    verdict = _judged(signals)
-    if not verdict.is_wrong:
-        return verdict
-    words = signals.words
-    sizes = f"source {source.spoken(words)}; table {target.spoken(words)}"
+    source, target, build, words = signals.source, signals.target, signals.last_build, signals.words
+    kind, cause, why = _judged(signals)
+    if kind in _NOT_WRONG:
+        return Verdict(signals.unit, kind, cause)
+    detail = f"source {source.spoken(words)}; table {target.spoken(words)}"
+    if why:
+        detail = f"{why}; {detail}"
     if build is not None:
-        sizes += f"; {build.outcome} {build.finished_at:%Y-%m-%d %H:%M} with {build.measure.distinct:,} {words[0]}"
-    detail = "; ".join(filter(None, (verdict.detail, sizes)))
-    return replace(verdict, detail=detail, is_held=shrinks(target, source), source=source, target=target)
+        detail += f"; {build.outcome} {_minute(build.finished_at)} with {build.measure.distinct:,} {words[0]}"
+    return Verdict(
+        signals.unit,
+        kind,
+        cause,
+        detail,
+        is_held=shrinks(target, source),
+        is_inconsistent=is_inconsistent,
+        source=source,
+        target=target,
+    )
 
 
-def _judged(signals: Signals) -> Verdict:
-    unit, source, target, build = signals.unit, signals.source, signals.target, signals.last_build
+def _judged(signals: Signals) -> tuple[Kind, Cause, str]:
+    """What is the matter, why, and what more there is to say of it."""
+    source, target, build = signals.source, signals.target, signals.last_build
     if source == target:
-        return Verdict(unit, Kind.COMPLETE if source else Kind.NOTHING_EXPECTED)
+        return (Kind.COMPLETE if source else Kind.NOTHING_EXPECTED), Cause.NONE, ""
     if not target:
-        return _missing(signals)
+        return Kind.MISSING, *_missing(signals)
     if signals.is_open and build is not None and build.measure == target:
-        return Verdict(unit, Kind.COMPLETE)
+        return Kind.COMPLETE, Cause.NONE, ""
     if not source:
-        return Verdict(unit, Kind.ORPHAN, Cause.NO_SOURCE)
+        return Kind.ORPHAN, Cause.NO_SOURCE, ""
     if build is not None and build.measure != source and not signals.is_open:
         grew = (source.distinct, source.total) > (build.measure.distinct, build.measure.total)
-        return Verdict(unit, Kind.STALE, Cause.SOURCE_GREW if grew else Cause.SOURCE_SHRANK)
+        return Kind.STALE, Cause.SOURCE_GREW if grew else Cause.SOURCE_SHRANK, ""
     fewer = (target.distinct, target.total) < (source.distinct, source.total)
-    lost = build is not None and fewer
-    return Verdict(unit, Kind.PARTIAL if fewer else Kind.EXCESS, Cause.ROWS_LOST if lost else Cause.DIFFERS)
+    cause = Cause.ROWS_LOST if build is not None and fewer else Cause.DIFFERS
+    return (Kind.PARTIAL if fewer else Kind.EXCESS), cause, ""
 
 
-def _missing(signals: Signals) -> Verdict:
+def _missing(signals: Signals) -> tuple[Cause, str]:
     build, failure = signals.last_build, signals.last_failure
     if failure is not None and (build is None or failure.failed_at > build.finished_at):
-        detail = f"run {failure.run_id[:8]} at {failure.failed_at:%Y-%m-%d %H:%M}: {failure.error[:200]}"
-        return Verdict(signals.unit, Kind.MISSING, Cause.BUILD_FAILED, detail)
+        return Cause.BUILD_FAILED, f"run {failure.run_id[:8]} at {_minute(failure.failed_at)}: {failure.error[:200]}"
     if build is None:
-        return Verdict(signals.unit, Kind.MISSING, Cause.NEVER_BUILT)
-    cause = Cause.ROWS_LOST if build.measure else Cause.ARRIVED_LATE
-    return Verdict(signals.unit, Kind.MISSING, cause)
+        return Cause.NEVER_BUILT, ""
+    return (Cause.ROWS_LOST if build.measure else Cause.ARRIVED_LATE), ""
+
+
+def _minute(instant: datetime) -> str:
+    return instant.isoformat(" ", "minutes")[:16]
 
 
 def with_inconsistencies(
@@ -188,16 +201,14 @@ def with_inconsistencies(
     A unit that is no suspect is complete and so holds what its source holds. Of two tables that disagree the one that
     differs from the source is wrong; the mark is on that one.
     """
-    known = {s.unit: s for s in signals}
+    known = {(s.unit.table, s.unit.team_id, s.unit.day): s for s in signals}
     verdicts = []
-    for one in known.values():
-        verdict = judge(one)
-        if verdict.is_wrong:
-            for table in agreeing_tables.get(one.unit.table, ()):
-                other = known.get(replace(one.unit, table=table))
-                holds = other.target if other is not None else one.source
-                if holds != one.target:
-                    verdict = replace(verdict, is_inconsistent=True)
-        verdicts.append(verdict)
+    for (table, team, day), one in known.items():
+        disagrees = False
+        for other in agreeing_tables.get(table, ()):
+            suspect = known.get((other, team, day))
+            holds = suspect.target if suspect is not None else one.source
+            disagrees = disagrees or holds != one.target
+        verdicts.append(judge(one, is_inconsistent=disagrees))
     # By a key of our own: comparing units as such is several times as slow.
     return tuple(sorted(verdicts, key=lambda v: (v.unit.table, v.unit.team_id, v.unit.day)))

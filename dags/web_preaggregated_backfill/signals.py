@@ -90,7 +90,7 @@ class Reading:
     ) -> None:
         """Tables of one source are compared in one statement; if that fails each alone, to tell which it is."""
         try:
-            found = [(span, self._suspects(group, span)) for span in ranges]
+            found = [self._suspects(group, span) for span in ranges]
             for table in group:
                 for span in ranges:
                     self._failed_builds(table, span)
@@ -101,15 +101,12 @@ class Reading:
             else:
                 self.unknown[group[0].name] = str(error)[:500]
             return
-        version_by_table = {table.name: table.logic_version for table in group}
-        for _, rows in found:
-            for table, day, complete, complete_by_version, facts in rows:
+        for rows in found:
+            for name, day, complete, outdated, facts in rows:
                 if day in days:
-                    self.complete[table, day] += complete
-                    self.outdated[table, day] += sum(
-                        count for version, count in complete_by_version.items() if 0 < version < version_by_table[table]
-                    )
-                    self._suspected[day] += [_suspect(table, day, *one) for one in facts]
+                    self.complete[name, day] += complete
+                    self.outdated[name, day] += outdated
+                    self._suspected[day] += [_suspect(name, day, *one) for one in facts]
 
     def _suspects(self, group: Sequence[WatchedTable], span: DayRange) -> Sequence[Any]:
         [source] = {table.source for table in group}
@@ -118,6 +115,7 @@ class Reading:
             "end": span.end,
             "closed_before": self.window.closed_before,
             "tables": [table.name for table in group],
+            "logic_versions": [table.logic_version for table in group],
             "reach": source.reach_days,
         }
         present = self.sql.union("present", (target_identifiers(table) for table in group))

@@ -1,12 +1,13 @@
 -- Compares, for the tables of one source, what is expected of every (team, day) with what exists, and names the units
 -- that need a look.
--- Grain   one row per table and day with something to judge: how many units are complete, how many by each logic
---         version that built them, and an array of the suspect ones
+-- Grain   one row per table and day with something to judge: how many units are complete, how many of these an older
+--         logic version built, and an array of the suspect ones
 -- Reads   the coverage projections of the source (once) and of each table, and the ledger's projection `last`
 -- Cost    teams × days, whatever the number of rows
 -- Expected is a bound here, not the truth: a unit is a candidate if the day has rows in the source and, within reach,
 -- one that makes something expected (a session may begin on the eve of its page views). Suspects are verified
 -- exactly, one by one.
+-- Tables go by their place in {tables:Array(String)}: joining by names takes half as long again (measured, 1.8 M units).
 -- A unit is quietly complete when its table holds what its last build or verification recorded and, once the day is
 -- closed, nothing has arrived in its source since.
 WITH
@@ -42,19 +43,19 @@ WITH
     ),
     expected AS
     (
-        SELECT *, table_name
+        SELECT *, table_number
         FROM source
-        ARRAY JOIN {tables:Array(String)} AS table_name
+        ARRAY JOIN arrayMap(n -> toUInt8(n), arrayEnumerate({tables:Array(String)})) AS table_number
     ),
     target AS
     (
         $present
     ),
-    built AS
+    last_builds AS
     (
         SELECT
             table_name,
-            day AS unit_day,
+            day,
             team_id,
             argMaxIf(
                 tuple(
@@ -67,16 +68,24 @@ WITH
             argMaxIf(logic_version, finished_at, outcome = 'built') AS built_by
         FROM web_pre_aggregated_builds
         WHERE table_name IN {tables:Array(String)} AND day >= {start:Date} AND day < {end:Date}
-        GROUP BY table_name, unit_day, team_id
+        GROUP BY table_name, day, team_id
+    ),
+    built AS
+    (
+        SELECT
+            toUInt8(indexOf({tables:Array(String)}, table_name)) AS table_number,
+            day AS unit_day,
+            team_id,
+            last,
+            built_by
+        FROM last_builds
     ),
     -- Where a side has no row, its numbers are 0 here (join_use_nulls is 0): no rows, no events, never built.
     units AS
     (
         SELECT
-            table_name,
+            table_number,
             unit_day,
-            team_id,
-            built_by,
             rows > 0 AS is_present,
             own_events > 0 AND possible > 0 AS is_candidate,
             unit_day >= {closed_before:Date} AS is_open,
@@ -87,23 +96,24 @@ WITH
                 AND last.3 = greatest(source_newest, toDateTime64(0, 6, 'UTC')) AS is_same_source,
             is_present AND is_built AND last.5 = target_total AS is_as_built,
             is_present AND (is_open ? (is_as_built OR NOT is_built) : (is_same_source AND is_as_built)) AS is_complete,
+            is_complete AND built_by > 0 AND built_by < {logic_versions:Array(UInt32)}[table_number] AS is_outdated,
             NOT is_present AND (NOT is_candidate OR (is_same_source AND last.4 = 0)) AS is_nothing,
             tuple(
                 team_id, source_events, source_qualifying, source_newest,
                 is_built, last.4, last.5, last.6, last.7
             ) AS facts
         FROM expected
-        FULL OUTER JOIN target USING (table_name, unit_day, team_id)
-        LEFT JOIN built USING (table_name, unit_day, team_id)
+        FULL OUTER JOIN target USING (table_number, unit_day, team_id)
+        LEFT JOIN built USING (table_number, unit_day, team_id)
     )
 SELECT
-    table_name,
+    {tables:Array(String)}[table_number] AS table_name,
     unit_day AS day,
     countIf(is_complete) AS complete,
-    sumMapIf(map(built_by, toUInt64(1)), is_complete) AS complete_by_version,
+    countIf(is_outdated) AS outdated,
     groupArrayIf(facts, NOT is_complete AND NOT is_nothing) AS suspects
 FROM units
 WHERE NOT is_nothing
-GROUP BY table_name, day
-ORDER BY table_name, day
+GROUP BY table_number, day
+ORDER BY table_number, day
 SETTINGS optimize_time_filter_with_preimage = 0, join_use_nulls = 0

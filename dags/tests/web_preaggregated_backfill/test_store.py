@@ -147,7 +147,7 @@ def test_suspects_are_found_by_projections_alone(client: Client) -> None:
     build(client, 1)
     bound = {
         "start": date(2026, 1, 1), "end": date(2026, 1, 13), "closed_before": DAY, "reach": 1,
-        "tables": list(TABLES),
+        "tables": list(TABLES), "logic_versions": [1, 1],
     }  # fmt: skip
     sql = Sql("dags.web_preaggregated_backfill", client)
     present = sql.union("present", [target_identifiers(table) for table in WEB_TABLES])
