@@ -25,8 +25,9 @@ class Source:
     ``reach_days``: rows of so many days before and after bear on a day's units. 0 where a row counts on its own day;
     1 for sessions, which begin on one day and end on the next.
 
-    ``counts``: package and name of the statement that counts units exactly. It binds ``{day:Date}`` and
-    ``{teams:Array(UInt64)}`` and answers with rows of team, distinct things and occurrences, by the rule of the build.
+    ``counts``: package and name of the statement that counts units exactly, by the rule of the build. It binds
+    ``{days:Array(Date)}`` and ``{teams:Array(UInt64)}``, of equal length and a unit at each place, and answers with
+    rows of day, team, distinct things and occurrences.
     """
 
     table: str

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 # More scattered days than this are read as one range: the days in between cost less than a query each.
 MAX_RANGES = 4
 
+# Source rows that one statement verifies: it holds each event's identity in memory, about 150 bytes (measured).
+BATCH_ROWS = 5_000_000
+
 
 @dataclass(frozen=True)
 class _Suspect:
@@ -77,11 +80,11 @@ class Reading:
         if self.unknown:
             self.unread |= set(days)
         targets = self._targets()
-        for day in sorted((day for day, suspects in self._suspected.items() if suspects), reverse=True):
+        for some in self._batches():
             if time.monotonic() > self.deadline:
-                self.unverified.add(day)
+                self.unverified |= set(some)
             else:
-                self._judge(day, targets, now)
+                self._judge(some, targets, now)
         self.unread |= self.unverified
         self.wrong = [verdict for verdict in self.wrong if verdict.unit.table not in self.unknown]
 
@@ -125,67 +128,77 @@ class Reading:
         rows = self.sql.rows("failures", {"table": table.name, "start": span.start, "end": span.end})
         self._failures |= {(table.name, day): Failure(run_id, at, error) for day, at, run_id, error in rows}
 
+    def _batches(self) -> Iterable[list[date]]:
+        """The days with suspects, the newest first, as many at once as one statement verifies well."""
+        batch: list[date] = []
+        units = rows = 0
+        for day in sorted((day for day, suspects in self._suspected.items() if suspects), reverse=True):
+            more_units, more_rows = len(self._suspected[day]), sum(s.fingerprint.events for s in self._suspected[day])
+            if batch and (units + more_units > MAX_TEAMS_BOUND or rows + more_rows > BATCH_ROWS):
+                yield batch
+                batch, units, rows = [], 0, 0
+            batch.append(day)
+            units, rows = units + more_units, rows + more_rows
+        if batch:
+            yield batch
+
     def _targets(self) -> dict[Unit, Measure]:
         """What the tables hold of all suspects, exactly."""
         held: dict[Unit, Measure] = {}
         for table in self.watched:
-            units = [s.unit for group in self._suspected.values() for s in group if s.unit.table == table.name]
+            units = {(s.unit.day, s.unit.team_id) for s in self._all_suspects() if s.unit.table == table.name}
             identifiers = {**target_identifiers(table), "distinct": table.distinct}
             try:
-                for first in range(0, len(units), MAX_TEAMS_BOUND):
-                    some = units[first : first + MAX_TEAMS_BOUND]
-                    bound = {"days": [unit.day for unit in some], "teams": [unit.team_id for unit in some]}
-                    for day, team, *counts in self.sql.rows("unit_targets", bound, **identifiers):
-                        held[Unit(table.name, team, day)] = Measure(*counts)
+                found = _measures(self.sql, "unit_targets", units, **identifiers)
             except ClickHouseError as error:
-                self._give_up(table, {unit.day for unit in units}, str(error))
+                self._give_up([table], {day for day, _ in units}, str(error))
+            else:
+                held |= {Unit(table.name, team, day): measure for (day, team), measure in found.items()}
         return held
 
-    def _judge(self, day: date, targets: Mapping[Unit, Measure], now: datetime) -> None:
-        """Count the source of a day's suspects exactly, judge them, and record what is in order."""
+    def _all_suspects(self) -> Iterable[_Suspect]:
+        return (suspect for suspects in self._suspected.values() for suspect in suspects)
+
+    def _judge(self, days: Sequence[date], targets: Mapping[Unit, Measure], now: datetime) -> None:
+        """Count the source of some days' suspects exactly, judge them, and record what is in order."""
         signals: list[Signals] = []
-        suspects = [s for s in self._suspected[day] if s.unit.table not in self.unknown]
-        tables = {s.unit.table for s in suspects}
-        for source, group in self._by_source([table for table in self.watched if table.name in tables]).items():
-            names = {table.name: table for table in group}
-            members = [s for s in suspects if s.unit.table in names]
+        suspects = [s for day in days for s in self._suspected[day] if s.unit.table not in self.unknown]
+        named = {s.unit.table for s in suspects}
+        for source, group in self._by_source([table for table in self.watched if table.name in named]).items():
+            table_by_name = {table.name: table for table in group}
+            members = [s for s in suspects if s.unit.table in table_by_name]
             try:
-                sources = self._sources(source, day, {s.unit.team_id for s in members})
+                sources = self._sources(source, {(s.unit.day, s.unit.team_id) for s in members})
             except ClickHouseError as error:
-                for table in group:
-                    self._give_up(table, {day}, str(error))
+                self._give_up(group, days, str(error))
                 continue
             signals += [
                 Signals(
                     s.unit,
-                    sources.get(s.unit.team_id, Measure()),
+                    sources.get((s.unit.day, s.unit.team_id), Measure()),
                     targets.get(s.unit, Measure()),
                     s.fingerprint,
-                    self.window.is_open(day),
+                    self.window.is_open(s.unit.day),
                     s.last_build,
-                    self._failures.get((s.unit.table, day)),
-                    names[s.unit.table].words,
+                    self._failures.get((s.unit.table, s.unit.day)),
+                    table_by_name[s.unit.table].words,
                 )
                 for s in members
             ]
         verdicts = with_inconsistencies(signals, {table.name: table.agrees_with for table in self.watched})
         self._record(signals, verdicts, now)
         for verdict in verdicts:
-            self.complete[verdict.unit.table, day] += verdict.kind is Kind.COMPLETE
+            self.complete[verdict.unit.table, verdict.unit.day] += verdict.kind is Kind.COMPLETE
         self.wrong += [verdict for verdict in verdicts if verdict.is_wrong]
 
-    def _sources(self, source: Source, day: date, teams: Iterable[int]) -> dict[int, Measure]:
+    def _sources(self, source: Source, units: Iterable[tuple[date, int]]) -> dict[tuple[date, int], Measure]:
         package, name = source.counts
-        sql = Sql.of(self.sql, package)
-        return {
-            team: Measure(*counts)
-            for bound in bound_teams(teams)
-            for team, *counts in sql.rows(name, {"day": day, "teams": bound})
-        }
+        return _measures(Sql.of(self.sql, package), name, units)
 
-    def _give_up(self, table: WatchedTable, days: Iterable[date], error: str) -> None:
+    def _give_up(self, tables: Iterable[WatchedTable], days: Iterable[date], error: str) -> None:
         self.unread |= set(days)
-        self.unknown.setdefault(table.name, f"{max(days, default='')}: {error[:500]}")
+        for table in tables:
+            self.unknown.setdefault(table.name, f"{max(days, default='')}: {error[:500]}")
 
     def _record(self, signals: Iterable[Signals], verdicts: Iterable[Verdict], started: datetime) -> None:
         """Record the suspects that turned out to be in order, with the fingerprint read before they were verified."""
@@ -244,7 +257,15 @@ def source_identifiers(source: Source) -> dict[str, str]:
     }
 
 
-def bound_teams(teams: Iterable[int]) -> list[list[int]]:
-    """Teams in lists that a server takes as one value."""
-    asked = sorted(set(teams))
-    return [asked[first : first + MAX_TEAMS_BOUND] for first in range(0, len(asked), MAX_TEAMS_BOUND)]
+def _measures(
+    sql: Sql, name: str, units: Iterable[tuple[date, int]], **identifiers: str
+) -> dict[tuple[date, int], Measure]:
+    """What a statement counts of units, (day, team)."""
+    # Neighbours in one statement, so that it reads few days.
+    asked = sorted(units)
+    found: dict[tuple[date, int], Measure] = {}
+    for first in range(0, len(asked), MAX_TEAMS_BOUND):
+        some = asked[first : first + MAX_TEAMS_BOUND]
+        bound = {"days": [day for day, _ in some], "teams": [team for _, team in some]}
+        found |= {(day, team): Measure(*counts) for day, team, *counts in sql.rows(name, bound, **identifiers)}
+    return found

@@ -23,7 +23,7 @@ from dags.waivers.store import read_waivers
 from dags.web_preaggregated_backfill.detection import Detection, with_interiors, with_waivers
 from dags.web_preaggregated_backfill.memory import DayState, recalled, remember, states_now
 from dags.web_preaggregated_backfill.rules import Kind
-from dags.web_preaggregated_backfill.signals import Reading, bound_teams, source_identifiers, target_identifiers
+from dags.web_preaggregated_backfill.signals import Reading, source_identifiers, target_identifiers
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -160,17 +160,13 @@ def _hints(
 def _spans(
     sql: Sql, window: Calendar, watched: Sequence[WatchedTable], verdicts: Iterable[Verdict]
 ) -> dict[tuple[str, int], tuple[date, date]]:
-    """First and last day with rows, of each table and team that is missing somewhere."""
-    missing: dict[str, set[int]] = defaultdict(set)
-    for verdict in verdicts:
-        if verdict.kind is Kind.MISSING:
-            missing[verdict.unit.table].add(verdict.unit.team_id)
+    """First and last day with rows, of each team in the tables in which something is missing."""
+    missing = {verdict.unit.table for verdict in verdicts if verdict.kind is Kind.MISSING}
     spans: dict[tuple[str, int], tuple[date, date]] = {}
     for table in watched:
-        for teams in bound_teams(missing[table.name]):
-            bound = {"start": window.window.start, "end": window.window.end, "teams": teams}
+        if table.name in missing:
             identifiers = {key: text for key, text in target_identifiers(table).items() if key != "total"}
-            rows = sql.rows("spans", bound, **identifiers)
+            rows = sql.rows("spans", {"start": window.window.start, "end": window.window.end}, **identifiers)
             spans |= {(table.name, team): (first, last) for team, first, last in rows}
     return spans
 

@@ -1,7 +1,10 @@
--- The truth about some accounts' day: customers and orders.
--- Grain   one row per account with an order
--- Reads   those accounts' orders of the day
-SELECT account_id, uniq(customer), count()
+-- The truth about some units, named by two arrays of equal length: customers and orders of an account's day.
+-- Grain   one row per unit with an order
+-- Reads   those accounts' orders of those days
+SELECT toDate(ordered_at) AS day, account_id, uniq(customer), count()
 FROM orders
-WHERE toDate(ordered_at) = {day:Date} AND account_id IN {teams:Array(UInt64)}
-GROUP BY account_id
+WHERE
+    ordered_at >= toDateTime(arrayMin({days:Array(Date)}), 'UTC')
+    AND ordered_at < toDateTime(arrayMax({days:Array(Date)}) + 1, 'UTC')
+    AND (day, toUInt64(account_id)) IN arrayZip({days:Array(Date)}, {teams:Array(UInt64)})
+GROUP BY day, account_id

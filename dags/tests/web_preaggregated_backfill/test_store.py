@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from itertools import product
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dags.days import start_of
+from dags.days import ONE_DAY, start_of
 from dags.errors import SchemaError
 from dags.sql import Sql, statement
 from dags.team_selection.store import write_selection
@@ -191,8 +192,11 @@ def test_the_rule_that_verifies_a_unit_is_the_rule_that_builds_it(client: Client
         for n, event in enumerate(delivered)
     ]
     insert(client, events)
-    rows = Sql("dags.web_preaggregated", client).rows("unit_sources", {"day": DAY, "teams": [1, 2]})
-    assert {team: Measure(*counts) for team, *counts in rows} == expected_measures(events, DAY)
+    units = list(product((DAY - ONE_DAY, DAY, DAY + ONE_DAY), (1, 2)))
+    bound = {"days": [day for day, _ in units], "teams": [team for _, team in units]}
+    rows = Sql("dags.web_preaggregated", client).rows("unit_sources", bound)
+    found = {(day, team): Measure(*counts) for day, team, *counts in rows}
+    assert found == {(day, team): m for day in {day for day, _ in units} for team, m in expected_measures(events, day).items()}
 
 
 def expected_measures(events: Sequence[Event], day: date) -> dict[int, Measure]:
