@@ -5,19 +5,25 @@ Traffic comes in, days are built, something breaks, the data is asked what is mi
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 from dagster import AssetCheckKey, AssetKey, DagsterRunStatus, Failure
 
+from dags.clock import utc_now
 from dags.days import ONE_DAY
 from dags.runs import TAG_PREFIX
 from dags.tests.events import Event, insert
 from dags.tests.fold import fold, stored
 from dags.tests.world import BOUNCES, STATS, World, ago, noon, tables_asked
 from dags.web_preaggregated.store import STAGING_PREFIX
+from dags.web_preaggregated.tables import WEB_TABLES
 from dags.web_preaggregated_backfill.decision import Trigger, Why
+from dags.web_preaggregated_backfill.evaluation import Evaluation, evaluate
+from dags.web_preaggregated_backfill.report import summary_text
 from dags.web_preaggregated_backfill.rules import Cause, Kind
 
 if TYPE_CHECKING:
@@ -463,3 +469,84 @@ def test_a_standing_check_fails_while_a_judged_day_is_wrong_and_when_it_cannot_k
     world.build(WEEK[2])
     world.run_checks()
     assert check_results(world) == {STATS: True, BOUNCES: True}
+
+
+def test_days_that_are_in_clickhouse_already_are_reported_to_dagster_once(world: World) -> None:
+    world.traffic([1], WEEK)
+    world.select(1)
+    world.build(*WEEK)
+    keys = [AssetKey(table) for table in (STATS, BOUNCES)]
+    assert [world.instance.get_materialized_partitions(key) for key in keys] == [set(), set()]
+    reported = world.run_as_configured("report_existing_days_job").output_for_node("report_days")
+    assert reported == {STATS: len(WEEK), BOUNCES: len(WEEK)}
+    assert [world.instance.get_materialized_partitions(key) for key in keys] == [{str(day) for day in WEEK}] * 2
+    again = world.run_as_configured("report_existing_days_job").output_for_node("report_days")
+    assert again == {STATS: 0, BOUNCES: 0}
+
+
+def test_a_day_with_ten_times_the_events_is_estimated_at_ten_times(world: World) -> None:
+    """Days apart from each other: a rebuild reads a day's neighbours too, into which its sessions may reach."""
+    world.traffic([1], [WEEK[0], WEEK[3]], views=10)
+    world.traffic([1], [WEEK[6]], views=100)
+    world.select(1)
+    world.build(WEEK[0])
+    estimates = {request.day: request.estimate for request in world.evaluate().decision.requests}
+    large, small = estimates[WEEK[6]], estimates[WEEK[3]]
+    assert large is not None
+    assert small is not None
+    assert (large.source_rows, small.source_rows) == (100, 10)
+    assert large.seconds == pytest.approx((small.seconds or 0) * 10)
+    assert large.seconds
+    tags = {request.partition_key: request.tags[f"{TAG_PREFIX}estimate"] for request in world.tick().requests}
+    assert tags == {str(WEEK[3]): str(small), str(WEEK[6]): str(large)}
+
+
+def test_what_an_older_logic_version_built_is_reported_and_rebuilt_when_told_to(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.traffic([1, 2], WEEK)
+    world.select(1, 2)
+    world.build(*WEEK)
+    newer = tuple(replace(table, logic_version=2) for table in WEB_TABLES)
+
+    def found(trigger: Trigger) -> Evaluation:
+        work = partial(evaluate, world.instance, world.settings, newer, trigger, lambda w: w(world.client))
+        return work(now=utc_now())
+
+    seen = found(Trigger.SCHEDULE)
+    assert seen.detection.wrong == ()
+    assert sum(seen.detection.outdated.values()) == 2 * 2 * len(WEEK)
+    assert seen.decision.requests == ()
+    assert "OUTDATED 28 (table, team, day)" in summary_text(seen.detection, seen.decision)
+    world.set(backfill_rebuild_outdated=1)
+    assert found(Trigger.SENSOR).decision.requests == ()
+    assert {request.day for request in found(Trigger.SCHEDULE).decision.requests} == set(WEEK)
+    monkeypatch.setattr("dags.web_preaggregated.store.LOGIC_VERSION", 2)
+    world.build(WEEK[0])
+    assert {request.day for request in found(Trigger.SCHEDULE).decision.requests} == set(WEEK[1:])
+
+
+def test_teams_below_the_volume_floor_are_left_and_it_is_said(world: World) -> None:
+    world.traffic([1], WEEK, views=1)
+    world.traffic([2], WEEK[:3], views=30)
+    world.select(1, 2)
+    world.set(backfill_min_volume=10)
+    evaluation = world.evaluate()
+    assert {request.day for request in evaluation.decision.requests} == set(WEEK[:3])
+    assert {d.day for d in evaluation.decision.deferred if d.why is Why.FLOOR} == set(WEEK[3:])
+    assert "below the volume floor (fewer than 10)" in evaluation.decision.words
+
+
+def test_the_order_of_repair_is_a_setting(world: World) -> None:
+    world.traffic([1], WEEK)
+    world.traffic([1], [WEEK[2]], session="more", views=50)
+    world.select(1)
+    world.set(backfill_max_partitions_per_run=1)
+    assert [request.day for request in world.evaluate().decision.requests] == [WEEK[-1]]
+    world.set(backfill_priority="volume")
+    assert [request.day for request in world.evaluate().decision.requests] == [WEEK[2]]
+    world.build(WEEK[0], *WEEK[5:])
+    world.set(backfill_priority="interior")
+    lose(world, STATS, WEEK[6])
+    wrong = world.evaluate().detection.wrong
+    assert {v.unit.day for v in wrong if v.is_interior} == set(WEEK[1:5])

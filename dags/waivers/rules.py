@@ -47,9 +47,8 @@ class Waiver:
 
     def __str__(self) -> str:
         """What is waived, for how long, by whom and why, in one line."""
-        who = (
-            f"{len(self.teams):,} teams" if len(self.teams) > 1 else f"team {min(self.teams)}" if self.teams else "all"
-        )
+        named = f"team {min(self.teams)}" if len(self.teams) == 1 else f"{len(self.teams):,} teams"
+        who = named if self.teams else "all teams"
         where = self.table or "every table"
         return (
             f"{self.waiver_id}: {self.days}, {who}, {where}, until {self.valid_until}, "
