@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import Phase, settings
 
 from dags.dsn import Dsn
 from dags.engine import open_client
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
 ENGINES = ("embedded", "server")
+
+# For faults put in on purpose: that a test fails is enough, the smallest example of it is nobody's interest.
+settings.register_profile("no-shrinking", phases=(Phase.explicit, Phase.generate))
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,7 @@ UNIT = Unit("stats", 1, date(2026, 1, 10))
 BUILT_AT = datetime(2026, 1, 11, 1, tzinfo=UTC)
 FAILED_AT = datetime(2026, 1, 11, 2, tzinfo=UTC)
 
-NONE, FOUR, FIVE, NINE = Measure(), Measure(4, 40), Measure(5, 50), Measure(9, 90)
+NONE, FOUR, FIVE, NINE, TEN = Measure(), Measure(4, 40), Measure(5, 50), Measure(9, 90), Measure(10, 100)
 
 
 def built(measure: Measure, outcome: Outcome = Outcome.BUILT) -> Build:
@@ -67,6 +67,8 @@ CASES = [
     Case("its rows were lost", FIVE, NONE, Kind.MISSING, Cause.ROWS_LOST, last_build=built(FIVE)),
     Case("its events came late", FIVE, NONE, Kind.MISSING, Cause.ARRIVED_LATE, last_build=built(NONE, Outcome.EMPTY)),
     Case("its source grew", NINE, FIVE, Kind.STALE, Cause.SOURCE_GREW, last_build=built(FIVE)),
+    Case("a rebuild that would leave half is held", FIVE, TEN, Kind.EXCESS, Cause.DIFFERS, is_held=True),
+    Case("one that would leave more than half is not", FIVE, NINE, Kind.EXCESS, Cause.DIFFERS),
     Case("only page views grew", Measure(5, 51), FIVE, Kind.STALE, Cause.SOURCE_GREW, last_build=built(FIVE)),
     Case("its source grew, but it is open", NINE, FIVE, Kind.COMPLETE, last_build=built(FIVE), is_open=True),
     Case("its source shrank a little", FIVE, NINE, Kind.STALE, Cause.SOURCE_SHRANK, last_build=built(NINE)),
