@@ -98,7 +98,7 @@ class Settings(BaseModel):
         default="recent", description=f"give one of {', '.join(PRIORITIES)}"
     )
     backfill_min_volume: int = whole(0, 0, 10**12, "page views")
-    backfill_rebuild_outdated: int = whole(0, 0, 1, "0 (no) or 1 (yes)")
+    backfill_rebuild_outdated: int = Field(default=0, ge=0, le=1, description="give 0 (no) or 1 (yes)")
     team_weights: Annotated[tuple[tuple[int, int], ...], BeforeValidator(_weights)] = Field(
         default=(), description="give team:weight pairs of whole numbers above 0, separated by commas"
     )

@@ -14,6 +14,7 @@ from dagster import AssetKey, DagsterInstance, Definitions, RunsFilter, SensorDe
 from dags.definitions import defs
 from dags.runs import ANSWER_ONLY, TAG_PREFIX
 from dags.sql import Sql
+from dags.web_preaggregated.tables import JOB as BUILD_JOB
 from dags.web_preaggregated.tables import STATS, WEB_TABLES
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Loop:
         """Make the runs that a tick asked for."""
         for request in requests:
             self.run(
-                str(request.job_name),
+                request.job_name or BUILD_JOB,  # a schedule's request is of the schedule's one job
                 partition_key=request.partition_key,
                 asset_selection=list(request.asset_selection or []),
                 tags=dict(request.tags),

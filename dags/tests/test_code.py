@@ -55,7 +55,9 @@ def named(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-@pytest.mark.parametrize("path", [p for p in CODE if p.name in PURE + PURE_BUT_FOR_TYPES], ids=named)
+@pytest.mark.parametrize(
+    "path", [p for p in CODE if p.name in PURE + PURE_BUT_FOR_TYPES and "bench" not in p.parts], ids=named
+)
 def test_a_pure_module_knows_no_dagster_no_client_and_no_clock(path: Path) -> None:
     known = imports(path, at_run_time_only=path.name in PURE_BUT_FOR_TYPES)
     assert not {name for name in known if name.split(".")[0] in ("dagster", "clickhouse_connect", "chdb")}

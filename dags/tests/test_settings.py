@@ -34,6 +34,7 @@ NUMBERS = [
     ("WEB_ANALYTICS_BACKFILL_MAX_DAYS_PER_DAY", 28, 1, 3650, "days"),
     ("WEB_ANALYTICS_BACKFILL_SETTLE_HOURS", 1, 0, 72, "hours"),
     ("WEB_ANALYTICS_BACKFILL_MAX_GAP_AGE_HOURS", None, 1, 87_600, "hours"),
+    ("WEB_ANALYTICS_BACKFILL_MIN_VOLUME", 0, 0, 10**12, "page views"),
     ("WEB_ANALYTICS_TOP_TEAMS_LIMIT", 30, 1, 100_000, "teams"),
     ("WEB_ANALYTICS_TOP_TEAMS_DAYS", 30, 1, 3650, "days"),
     ("WEB_ANALYTICS_ENGINE_WAIT_SECONDS", 600, 1, 86_400, "seconds"),
@@ -52,6 +53,9 @@ def test_the_defaults_are_those_of_the_contract() -> None:
     found = read_settings({})
     assert {name: value_of(found, name) for name in FIELD_BY_VARIABLE} == {
         "CLICKHOUSE_DSN": Dsn("chdb", "web_analytics", path=str(project / ".clickhouse")),
+        "WEB_ANALYTICS_BACKFILL_PRIORITY": "recent",
+        "WEB_ANALYTICS_BACKFILL_REBUILD_OUTDATED": 0,
+        "WEB_ANALYTICS_TEAM_WEIGHTS": (),
         "WEB_ANALYTICS_TEAM_SOURCES": ("environment", "table"),
         "WEB_ANALYTICS_ENABLED_TEAM_IDS": (),
         **{name: default for name, default, *_ in NUMBERS},
@@ -62,6 +66,9 @@ def test_the_defaults_are_those_of_the_contract() -> None:
 def test_every_setting_is_read_from_its_variable() -> None:
     given = {
         "CLICKHOUSE_DSN": "clickhouse://somebody@db.example:9123/analytics",
+        "WEB_ANALYTICS_BACKFILL_PRIORITY": "interior",
+        "WEB_ANALYTICS_BACKFILL_REBUILD_OUTDATED": "1",
+        "WEB_ANALYTICS_TEAM_WEIGHTS": " 9:5, 7:10 ,",
         "WEB_ANALYTICS_TEAM_SOURCES": " top_pageviews , environment ",
         "WEB_ANALYTICS_ENABLED_TEAM_IDS": "10, 2,2 ,18446744073709551615,",
         **{name: str(highest) for name, _, _, highest, _ in NUMBERS},
@@ -69,6 +76,9 @@ def test_every_setting_is_read_from_its_variable() -> None:
     found = read_settings(given)
     assert {name: value_of(found, name) for name in FIELD_BY_VARIABLE} == {
         "CLICKHOUSE_DSN": Dsn("clickhouse", "analytics", host="db.example", port=9123, user="somebody"),
+        "WEB_ANALYTICS_BACKFILL_PRIORITY": "interior",
+        "WEB_ANALYTICS_BACKFILL_REBUILD_OUTDATED": 1,
+        "WEB_ANALYTICS_TEAM_WEIGHTS": ((7, 10), (9, 5)),
         "WEB_ANALYTICS_TEAM_SOURCES": ("top_pageviews", "environment"),
         "WEB_ANALYTICS_ENABLED_TEAM_IDS": (2, 10, 2**64 - 1),
         **{name: highest for name, _, _, highest, _ in NUMBERS},
@@ -127,6 +137,25 @@ def test_a_team_id_that_is_no_number_above_0_is_refused(refused: str) -> None:
     said = problem_with(WEB_ANALYTICS_ENABLED_TEAM_IDS=refused)
     expected = "give team ids, whole numbers above 0, separated by commas"
     assert said == f"WEB_ANALYTICS_ENABLED_TEAM_IDS is {refused!r}: {expected}"
+
+
+@pytest.mark.parametrize("refused", ["7", "7:", ":7", "7:0", "0:7", "a:1", "7:1.5", "7:1:2", "7:1;8:2", "9" * 5000])
+def test_a_weight_that_is_no_pair_of_numbers_is_refused(refused: str) -> None:
+    said = problem_with(WEB_ANALYTICS_TEAM_WEIGHTS=refused)
+    expected = "give team:weight pairs of whole numbers above 0, separated by commas"
+    assert said == f"WEB_ANALYTICS_TEAM_WEIGHTS is {refused!r}: {expected}"
+
+
+@pytest.mark.parametrize(
+    ("name", "refused", "expected"),
+    [
+        ("WEB_ANALYTICS_BACKFILL_PRIORITY", "Recent", "give one of recent, volume, interior"),
+        ("WEB_ANALYTICS_BACKFILL_REBUILD_OUTDATED", "2", "give 0 (no) or 1 (yes)"),
+        ("WEB_ANALYTICS_BACKFILL_REBUILD_OUTDATED", "yes", "give 0 (no) or 1 (yes)"),
+    ],
+)
+def test_a_choice_that_is_not_offered_is_refused(name: str, refused: str, expected: str) -> None:
+    assert problem_with(**{name: refused}) == f"{name} is {refused!r}: {expected}"
 
 
 @pytest.mark.parametrize("refused", ["postgres", "table,postgres", "table,table", ",", "Table", "environment table"])

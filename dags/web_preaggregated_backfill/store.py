@@ -88,7 +88,9 @@ def detect(
     for state in known.values():
         reading.complete.update({(table, state.day): count for table, count in state.complete.items()})
         reading.outdated.update({(table, state.day): count for table, count in state.outdated.items()})
-    found = [*(v for state in known.values() for v in state.wrong), *reading.wrong]
+    # Of a table that is unknown nothing is acted on, not even what is recalled of it.
+    recollected = (v for state in known.values() for v in state.wrong if v.unit.table not in reading.unknown)
+    found = [*recollected, *reading.wrong]
     found.sort(key=lambda v: (v.unit.table, v.unit.team_id, v.unit.day))
     verdicts, waivers = with_waivers(found, read_waivers(client), now.date())
     complete: Counter[str] = Counter()
