@@ -34,7 +34,7 @@ test: setup ## the tests, on the embedded engine and on a real server
 	@$(RUN) python -m pytest -n 2 --dist loadgroup -m 'not slow'
 
 soak: setup ## the tests that take minutes
-	@$(RUN) python -m pytest -m slow
+	@$(RUN) python -m pytest -n 2 -m slow
 
 check: setup ## lint and types
 	@$(RUN) ruff check . && ruff format --check . && mypy
