@@ -270,8 +270,10 @@ def test_tables_that_are_older_than_the_ledger_are_adopted(world: World) -> None
 def unreadable(world: World, table: str) -> None:
     """Make every read of a table's rows fail, as a broken disk would; its columns stay visible."""
     world.client.command(f"RENAME TABLE {table} TO {STAGING_PREFIX}hidden")
+    columns = "*, qualifies" if table == "events" else "*"
     world.client.command(
-        f"CREATE VIEW {table} AS SELECT * FROM {STAGING_PREFIX}hidden WHERE throwIf(team_id > 0, 'disk on fire') = 0"
+        f"CREATE VIEW {table} AS SELECT {columns} FROM {STAGING_PREFIX}hidden "
+        "WHERE throwIf(team_id > 0, 'disk on fire') = 0"
     )
 
 
@@ -299,6 +301,20 @@ def test_a_table_that_cannot_be_read_is_unknown_and_never_complete(world: World)
         assert tables_asked(world.tick()) == {str(day): {STATS} for day in WEEK[:3]}
     finally:
         readable_again(world, BOUNCES)
+
+
+def test_a_source_that_cannot_be_read_makes_all_its_tables_unknown_and_launches_nothing(world: World) -> None:
+    world.traffic([1], WEEK)
+    world.select(1)
+    unreadable(world, "events")
+    try:
+        for asked in (world.tick(), world.check()):
+            assert asked.requests == ()
+            assert f"UNKNOWN: {STATS}, {BOUNCES} could not be read" in asked.skip_message
+        assert check_results(world) == {STATS: False, BOUNCES: False}
+    finally:
+        readable_again(world, "events")
+    assert tables_asked(world.tick()).keys() == {str(day) for day in WEEK}
 
 
 def test_at_most_so_many_days_are_launched_in_one_utc_day(world: World) -> None:
