@@ -6,6 +6,7 @@
 SELECT
     tables.name AS table_name,
     tables.engine LIKE '%MergeTree' AS is_told,
+    tables.partition_key AS partition_key,
     partition_id,
     -- Of the contents alone: a DELETE renames the parts that it leaves as they are. A sum, because two parts may hold
     -- the same, and xor would cancel them out.
@@ -19,5 +20,5 @@ LEFT JOIN
 ) AS parts
     ON parts.table = tables.name
 WHERE tables.database = currentDatabase() AND tables.name IN {tables:Array(String)}
-GROUP BY table_name, is_told, partition_id
+GROUP BY table_name, is_told, partition_key, partition_id
 SETTINGS join_use_nulls = 0

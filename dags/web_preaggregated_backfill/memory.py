@@ -31,7 +31,10 @@ if TYPE_CHECKING:
 # Raise it with every change of how units are judged: what an older rule found is then read again.
 RULES_VERSION = 1
 
-# A partition's id ends with the day it holds (toYYYYMMDD, toDate), or with the month; other keys hold any day.
+# Where a table's partition key ends with one of these, its partitions' ids end with the day or the month they hold.
+# Partitions of any other key may hold any day: an id of eight digits may be a team.
+_BY_DAY = re.compile(r"(?:toYYYYMMDD|toDate)\([^()]*\)\)?$")
+_BY_MONTH = re.compile(r"toYYYYMM\([^()]*\)\)?$")
 _DAY, _MONTH = re.compile(r"(?:^|-)(\d{8})$"), re.compile(r"(?:^|-)(\d{6})$")
 
 
@@ -86,14 +89,23 @@ def _partitions(
     return [parts.get((table, key), ()) for key in (f"{day:%Y%m%d}", f"{day:%Y%m}", "")]
 
 
-def _by_day(changes: Iterable[tuple[str, bool, str, int]]) -> dict[tuple[str, str], tuple[tuple[str, int], ...]]:
+def _by_day(
+    changes: Iterable[tuple[str, bool, str, str, int]],
+) -> dict[tuple[str, str], tuple[tuple[str, int], ...]]:
     """Table and the day, month or neither that a partition's id names → the states of those partitions."""
     found: dict[tuple[str, str], tuple[tuple[str, int], ...]] = {}
-    for table, _, partition, state in sorted(changes):
-        named = _DAY.search(partition) or _MONTH.search(partition)
-        key = (table, named[1] if named else "")
+    for table, _, partition_key, partition, state in sorted(changes):
+        key = (table, _named(partition_key, partition))
         found[key] = (*found.get(key, ()), (partition, state))
     return found
+
+
+def _named(partition_key: str, partition: str) -> str:
+    """The day, ``20260110``, or the month, ``202601``, whose rows alone a partition holds; empty if it may be any."""
+    for key, name in ((_BY_DAY, _DAY), (_BY_MONTH, _MONTH)):
+        if key.search(partition_key) and (named := name.search(partition)):
+            return named[1]
+    return ""
 
 
 def recalled(sql: Sql, days: DayRange, states: Mapping[date, str]) -> dict[date, DayState]:
