@@ -219,7 +219,7 @@ def metadata(evaluation: Evaluation) -> dict[str, MetadataValue]:
     if detection.cost.rows_read is not None:
         entries["rows_read"] = MetadataValue.int(detection.cost.rows_read)
     if detection.wrong:
-        entries["team_by_day"] = MetadataValue.md(as_markdown(team_by_day(detection.wrong, detection.window.window)))
+        entries["team_by_day"] = MetadataValue.md(as_markdown(team_by_day(detection.verdicts, detection.window.window)))
     for table in detection.tables:
         if table not in detection.unknown:
             days = missing_days(detection, table)

@@ -29,22 +29,27 @@ COLOURS = {
     Kind.PARTIAL: "#e69f00",
     Kind.EXCESS: "#f0e442",
     Kind.STALE: "#56b4e9",
+    Kind.WAIVED: "#b8c4de",
 }
 HELD, FINE, PAPER, INK = "#7f7f7f", "#e3ebe6", "#ffffff", "#333333"
 
 
 def team_by_day(verdicts: Iterable[Verdict], days: DayRange) -> str:
-    """An SVG with a row per team and a column per day; the teams with the most wrong units come first."""
+    """An SVG with a row per team and a column per day; the teams with the most wrong units come first.
+
+    What is waived is shown beside what is wrong; a team of which nothing is wrong has no row.
+    """
     cells: dict[int, dict[date, Verdict]] = defaultdict(dict)
     wrong_by_team: Counter[int] = Counter()
     for verdict in verdicts:
-        if verdict.is_wrong and verdict.unit.day in days:
+        if verdict.kind in COLOURS and verdict.unit.day in days:
             unit = verdict.unit
-            wrong_by_team[unit.team_id] += 1
+            wrong_by_team[unit.team_id] += verdict.is_wrong
             known = cells[unit.team_id].get(unit.day)
             if known is None or _gravity(verdict) < _gravity(known):
                 cells[unit.team_id][unit.day] = verdict
-    shown = sorted(wrong_by_team, key=lambda team: (-wrong_by_team[team], team))[:TEAMS]
+    wrong_teams = [team for team, wrong in wrong_by_team.items() if wrong]
+    shown = sorted(wrong_teams, key=lambda team: (-wrong_by_team[team], team))[:TEAMS]
     parts = [_text(LEFT + CELL * n, TOP - 8, f"{day:%d}", size=9) for n, day in enumerate(days)]
     parts.append(_text(LEFT, 16, f"{days}", size=12))
     for row, team in enumerate(shown):
@@ -56,8 +61,8 @@ def team_by_day(verdicts: Iterable[Verdict], days: DayRange) -> str:
                 f'<rect x="{LEFT + CELL * column}" y="{top}" width="{CELL - 2}" height="{CELL - 2}" fill="{colour}"/>'
             )
     bottom = TOP + CELL * len(shown) + LINE
-    if len(wrong_by_team) > len(shown):
-        parts.append(_text(8, bottom, f"… and {len(wrong_by_team) - len(shown):,} more teams", size=11))
+    if len(wrong_teams) > len(shown):
+        parts.append(_text(8, bottom, f"… and {len(wrong_teams) - len(shown):,} more teams", size=11))
         bottom += LINE
     legend = [*((colour, str(kind)) for kind, colour in COLOURS.items()), (HELD, "held"), (FINE, "fine")]
     for n, (colour, word) in enumerate(legend):
@@ -75,14 +80,14 @@ def as_markdown(svg: str) -> str:
     return f"![team by day](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})"
 
 
-def _gravity(verdict: Verdict) -> tuple[bool, int]:
-    return verdict.is_held, list(COLOURS).index(verdict.kind)
+def _gravity(verdict: Verdict) -> tuple[bool, bool, int]:
+    return not verdict.is_wrong, verdict.is_held, list(COLOURS).index(verdict.kind)
 
 
 def _colour(verdict: Verdict | None) -> str:
     if verdict is None:
         return FINE
-    return HELD if verdict.is_held else COLOURS[verdict.kind]
+    return HELD if verdict.is_held and verdict.is_wrong else COLOURS[verdict.kind]
 
 
 def _text(x: int, y: int, words: str, *, size: int) -> str:

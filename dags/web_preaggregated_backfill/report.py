@@ -131,7 +131,7 @@ def status_line(detection: Detection) -> str:
             f"NOT YET KNOWN: {len(detection.unverified)} days are not verified yet, the next detection goes on with "
             f"them; {len(detection.wrong):,} (table, team, day) of the others are missing or wrong. {judged}"
         )
-    left = f" {len(detection.waived):,} are waived." if detection.waived else ""
+    left = f" Waived: {len(detection.waived):,}." if detection.waived else ""
     if detection.wrong:
         return f"NOT COMPLETE: {len(detection.wrong):,} (table, team, day) are missing or wrong.{left} {judged}"
     return (
@@ -144,8 +144,10 @@ def freshness(detection: Detection) -> str:
     judged, read = len(detection.window.window), detection.days_read
     if read >= judged or detection.oldest_reading is None:
         return f"all {judged} days read now"
-    rest = "none" if not read else f"{read} of {judged} days"
-    return f"{rest} read now; nothing has changed of the others since {detection.oldest_reading:%Y-%m-%d %H:%M} UTC"
+    since = f"{detection.oldest_reading:%Y-%m-%d %H:%M} UTC"
+    if not read:
+        return f"no day read now: nothing has changed since {since}"
+    return f"{read} of {judged} days read now; nothing has changed of the others since {since}"
 
 
 def _also(detection: Detection) -> list[str]:

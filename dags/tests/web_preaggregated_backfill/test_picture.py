@@ -39,6 +39,12 @@ def test_a_cell_shows_the_gravest_of_its_tables_and_held_only_if_nothing_else_is
     assert rows(team_by_day(both, DAYS)) == {"team 1": [COLOURS[Kind.MISSING], HELD, COLOURS[Kind.STALE]]}
 
 
+def test_what_is_waived_is_shown_beside_what_is_wrong_and_gives_no_team_a_row() -> None:
+    waived = [wrong(1, 1, Kind.WAIVED), wrong(2, 1, Kind.WAIVED, is_held=True), wrong(1, 2, Kind.WAIVED)]
+    svg = team_by_day([*waived, wrong(1, 2, Kind.STALE), wrong(1, 3)], DAYS)
+    assert rows(svg) == {"team 1": [COLOURS[Kind.WAIVED], COLOURS[Kind.STALE], COLOURS[Kind.MISSING]]}
+
+
 def test_more_teams_than_fit_a_screen_are_counted() -> None:
     svg = team_by_day([wrong(team, 1) for team in range(1, TEAMS + 8)], DAYS)
     assert len(rows(svg)) == TEAMS
