@@ -58,7 +58,11 @@ def _weights(value: object) -> tuple[tuple[int, int], ...]:
     pairs = [part.strip().split(":") for part in str(value).split(",") if part.strip()]
     numbers = [one for pair in pairs for one in pair]
     are_pairs = all(len(pair) == 2 for pair in pairs)  # noqa: PLR2004 -- a pair
-    if not are_pairs or not all(one.isascii() and one.isdigit() and int(one) > 0 for one in numbers):
+    if (
+        not are_pairs
+        or not all(one.isascii() and one.isdigit() for one in numbers)
+        or any(int(t) < 1 for t, _ in pairs)
+    ):
         raise PydanticCustomError("weights", "not all are team:weight")
     return tuple(sorted({int(team): int(weight) for team, weight in pairs}.items()))
 
@@ -100,7 +104,7 @@ class Settings(BaseModel):
     backfill_min_volume: int = whole(0, 0, 10**12, "page views")
     backfill_rebuild_outdated: int = Field(default=0, ge=0, le=1, description="give 0 (no) or 1 (yes)")
     team_weights: Annotated[tuple[tuple[int, int], ...], BeforeValidator(_weights)] = Field(
-        default=(), description="give team:weight pairs of whole numbers above 0, separated by commas"
+        default=(), description="give team:weight pairs of whole numbers, separated by commas; a weight may be 0"
     )
     team_sources: Annotated[tuple[str, ...], BeforeValidator(_names)] = Field(
         default=("environment", "table"),

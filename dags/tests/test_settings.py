@@ -68,7 +68,7 @@ def test_every_setting_is_read_from_its_variable() -> None:
         "CLICKHOUSE_DSN": "clickhouse://somebody@db.example:9123/analytics",
         "WEB_ANALYTICS_BACKFILL_PRIORITY": "interior",
         "WEB_ANALYTICS_BACKFILL_REBUILD_OUTDATED": "1",
-        "WEB_ANALYTICS_TEAM_WEIGHTS": " 9:5, 7:10 ,",
+        "WEB_ANALYTICS_TEAM_WEIGHTS": " 9:5, 7:10 ,8:0",
         "WEB_ANALYTICS_TEAM_SOURCES": " top_pageviews , environment ",
         "WEB_ANALYTICS_ENABLED_TEAM_IDS": "10, 2,2 ,18446744073709551615,",
         **{name: str(highest) for name, _, _, highest, _ in NUMBERS},
@@ -78,7 +78,7 @@ def test_every_setting_is_read_from_its_variable() -> None:
         "CLICKHOUSE_DSN": Dsn("clickhouse", "analytics", host="db.example", port=9123, user="somebody"),
         "WEB_ANALYTICS_BACKFILL_PRIORITY": "interior",
         "WEB_ANALYTICS_BACKFILL_REBUILD_OUTDATED": 1,
-        "WEB_ANALYTICS_TEAM_WEIGHTS": ((7, 10), (9, 5)),
+        "WEB_ANALYTICS_TEAM_WEIGHTS": ((7, 10), (8, 0), (9, 5)),
         "WEB_ANALYTICS_TEAM_SOURCES": ("top_pageviews", "environment"),
         "WEB_ANALYTICS_ENABLED_TEAM_IDS": (2, 10, 2**64 - 1),
         **{name: highest for name, _, _, highest, _ in NUMBERS},
@@ -139,10 +139,10 @@ def test_a_team_id_that_is_no_number_above_0_is_refused(refused: str) -> None:
     assert said == f"WEB_ANALYTICS_ENABLED_TEAM_IDS is {refused!r}: {expected}"
 
 
-@pytest.mark.parametrize("refused", ["7", "7:", ":7", "7:0", "0:7", "a:1", "7:1.5", "7:1:2", "7:1;8:2", "9" * 5000])
+@pytest.mark.parametrize("refused", ["7", "7:", ":7", "7:-1", "0:7", "a:1", "7:1.5", "7:1:2", "7:1;8:2", "9" * 5000])
 def test_a_weight_that_is_no_pair_of_numbers_is_refused(refused: str) -> None:
     said = problem_with(WEB_ANALYTICS_TEAM_WEIGHTS=refused)
-    expected = "give team:weight pairs of whole numbers above 0, separated by commas"
+    expected = "give team:weight pairs of whole numbers, separated by commas; a weight may be 0"
     assert said == f"WEB_ANALYTICS_TEAM_WEIGHTS is {refused!r}: {expected}"
 
 

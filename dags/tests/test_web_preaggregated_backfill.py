@@ -550,7 +550,12 @@ def test_teams_below_the_volume_floor_are_left_and_it_is_said(world: World) -> N
     evaluation = world.evaluate()
     assert {request.day for request in evaluation.decision.requests} == set(WEEK[:3])
     assert {d.day for d in evaluation.decision.deferred if d.why is Why.FLOOR} == set(WEEK[3:])
-    assert "below the volume floor (fewer than 10)" in evaluation.decision.words
+    assert "below the volume floor (fewer than 10, or of weight 0)" in evaluation.decision.words
+    world.set(backfill_min_volume=0, team_weights="2:0")
+    assert {v.unit.team_id for v in world.evaluate().detection.wrong} == {1, 2}
+    assert {request.teams for request in world.evaluate().decision.requests} == {1}
+    world.set(team_weights="1:0,2:0")
+    assert world.evaluate().decision.requests == ()
 
 
 def test_the_order_of_repair_is_a_setting(world: World) -> None:

@@ -59,7 +59,8 @@ class Run:
 class Policy:
     """The limits, from the settings.
 
-    ``min_volume``: a unit whose source and table both have fewer occurrences (page views) is left alone.
+    ``min_volume``: a unit whose source and table both have fewer occurrences (page views), times the team's weight, is
+    left alone; so is a team of weight 0, which nobody reads.
     """
 
     min_missing_partitions: int
@@ -185,7 +186,8 @@ def acts_on(trigger: Trigger, verdict: Verdict, policy: Policy | None = None) ->
 
 
 def _is_below_floor(verdict: Verdict, policy: Policy) -> bool:
-    return max(verdict.source.total, verdict.target.total) < policy.min_volume
+    weight = policy.weight_by_team.get(verdict.unit.team_id, 1)
+    return weight == 0 or max(verdict.source.total, verdict.target.total) * weight < policy.min_volume
 
 
 def decide(
@@ -354,7 +356,7 @@ def _left_alone(wrong: Iterable[Verdict], todo: Mapping[date, object]) -> dict[d
 
 def _not_acted_on(verdicts: Sequence[Verdict], policy: Policy) -> tuple[Why, str]:
     if all(_is_below_floor(v, policy) for v in verdicts):
-        return Why.FLOOR, f"fewer than {policy.min_volume:,}"
+        return Why.FLOOR, f"fewer than {policy.min_volume:,}, or of weight 0"
     held = any(v.is_held or v.cause in (Cause.SOURCE_SHRANK, Cause.NO_SOURCE) for v in verdicts)
     return (Why.HELD if held else Why.NOT_ACTED_ON), ", ".join(sorted({v.reason for v in verdicts}))
 
