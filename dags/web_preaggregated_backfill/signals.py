@@ -51,9 +51,9 @@ class _Suspect:
 class Reading:
     """What the data says of some days. ``complete`` and ``outdated`` count units by table and day.
 
-    ``unknown`` holds the error of each table that could not be read, ``unread`` the days that are not fully known for
-    it. ``deadline`` is the reading of ``time.monotonic()`` at which verification stops; the days that are left then,
-    the oldest, are ``unverified``, and the next detection goes on with them.
+    ``unknown`` holds the error of each table that could not be read; nothing is known of it then on any of the days.
+    ``deadline`` is the reading of ``time.monotonic()`` at which verification stops; the days that are left then, the
+    oldest, are ``unverified``, and the next detection goes on with them.
     """
 
     client: Client
@@ -64,7 +64,6 @@ class Reading:
     complete: Counter[tuple[str, date]] = field(default_factory=Counter)
     outdated: Counter[tuple[str, date]] = field(default_factory=Counter)
     unknown: dict[str, str] = field(default_factory=dict)
-    unread: set[date] = field(default_factory=set)
     unverified: set[date] = field(default_factory=set)
     wrong: list[Verdict] = field(default_factory=list)
     _suspected: dict[date, list[_Suspect]] = field(default_factory=lambda: defaultdict(list))
@@ -77,15 +76,12 @@ class Reading:
             ranges = (DayRange(ranges[0].start, ranges[-1].end),)
         for group in self._by_source(self.watched).values():
             self._suspect_together(group, ranges, frozenset(days))
-        if self.unknown:
-            self.unread |= set(days)
         targets = self._targets()
         for some in self._batches():
             if time.monotonic() > self.deadline:
                 self.unverified |= set(some)
             else:
                 self._judge(some, targets, now)
-        self.unread |= self.unverified
         self.wrong = [verdict for verdict in self.wrong if verdict.unit.table not in self.unknown]
 
     def _suspect_together(
@@ -196,7 +192,6 @@ class Reading:
         return _measures(Sql.of(self.sql, package), name, units)
 
     def _give_up(self, tables: Iterable[WatchedTable], days: Iterable[date], error: str) -> None:
-        self.unread |= set(days)
         for table in tables:
             self.unknown.setdefault(table.name, f"{max(days, default='')}: {error[:500]}")
 

@@ -84,7 +84,10 @@ def detect(
     days = [day for day in window.window if day not in known]
     reading = Reading(client, sql, window, watched, deadline=time.monotonic() + verify_seconds)
     reading.read(days, now)
-    remember(client, _as_states(reading, [day for day in days if day not in reading.unread], states, watched, now))
+    # What is known of a day only in part is not remembered of it at all.
+    if not reading.unknown:
+        whole = [day for day in days if day not in reading.unverified]
+        remember(client, _as_states(reading, whole, states, watched, now))
     for state in known.values():
         reading.complete.update({(table, state.day): count for table, count in state.complete.items()})
         reading.outdated.update({(table, state.day): count for table, count in state.outdated.items()})

@@ -14,7 +14,7 @@ from dags.team_selection.store import write_selection
 from dags.tests.events import Event, at, insert
 from dags.tests.web_preaggregated.test_store import TABLES, build
 from dags.tests.web_preaggregated_backfill.test_store import NOW, detected
-from dags.units import Outcome
+from dags.units import Measure, Outcome
 from dags.web_preaggregated.tables import STATS, WEB_TABLES
 from dags.web_preaggregated_backfill import memory
 from dags.web_preaggregated_backfill.report import status_line, table_statuses
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from clickhouse_connect.driver.client import Client
+
+    from dags.watched import Source
 
 DAYS = [date(2026, 1, 5), date(2026, 1, 7), date(2026, 1, 10)]
 WINDOW = 30
@@ -167,6 +169,29 @@ def test_a_table_that_cannot_be_read_is_not_remembered_as_fine(judged: Client, m
     again = detected(judged)
     assert again.days_read == 1
     assert {(v.unit.table, v.unit.day) for v in again.wrong} >= {(STATS.name, DAYS[1])}
+
+
+def test_a_fault_on_one_day_does_not_let_the_others_be_remembered_as_fine(
+    judged: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each day is verified by itself here, and the one in the middle fails: two days are judged, before and after."""
+    for day in DAYS:
+        judged.command(f"ALTER TABLE {STATS.name} DROP PARTITION {day:%Y%m%d}")
+    expected = detected(judged, afresh=True).wrong
+    assert {v.unit.day for v in expected} == set(DAYS)
+    judged.command("TRUNCATE TABLE web_pre_aggregated_day_states")
+    count = Reading._sources
+
+    def fail_once(self: Reading, source: Source, units: set[tuple[date, int]]) -> dict[tuple[date, int], Measure]:
+        if {day for day, _ in units} == {DAYS[1]}:
+            raise DatabaseError("Code: 159. DB::Exception: Timeout exceeded")
+        return count(self, source, units)
+
+    with monkeypatch.context() as fault:
+        fault.setattr("dags.web_preaggregated_backfill.signals.BATCH_ROWS", 0)
+        fault.setattr(Reading, "_sources", fail_once)
+        assert detected(judged).unknown.keys() == {STATS.name}
+    assert detected(judged).wrong == expected
 
 
 def test_a_tick_without_time_to_verify_says_so_and_the_next_goes_on(judged: Client) -> None:
