@@ -36,10 +36,13 @@ test: setup ## the tests, on the embedded engine and on a real server
 soak: setup ## the tests that take minutes
 	@$(RUN) python -m pytest -n 2 -m slow
 
+faults: setup ## builds killed at every step on a real server, races, readers: a quarter of an hour
+	@$(RUN) python -m dags.tests.faults
+
 check: setup ## lint and types
 	@$(RUN) ruff check . && ruff format --check . && mypy
 
 bench: setup ## the figures of the README
 	@$(RUN) python -m dags.bench
 
-.PHONY: help setup demo dev test soak check bench
+.PHONY: help setup demo dev test soak faults check bench

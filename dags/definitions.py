@@ -13,6 +13,7 @@ from dagster import AssetsDefinition, Definitions, in_process_executor
 from dags.resources import ClickHouseResource
 from dags.schema.jobs import apply_schema_job
 from dags.settings import current_settings
+from dags.stops.jobs import resume_backfills_job, stop_backfills_job
 from dags.team_selection.assets import (
     web_analytics_team_selection,
     web_analytics_team_selection_job,
@@ -63,6 +64,8 @@ def location(
             *jobs,
             *diagnostics(watched),
             *waiver_jobs(watched),
+            stop_backfills_job,
+            resume_backfills_job,
             adoption_job(watched),
         ],
         schedules=[

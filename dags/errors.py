@@ -25,3 +25,7 @@ class SchemaError(UserError):
 
 class BuildError(UserError):
     """A build was refused, or what it staged is not what its source says; readers still see the old data."""
+
+
+class LeaseError(BuildError):
+    """A (table, day) is in another run's hands, or was taken from this one; nothing of it is published."""

@@ -13,9 +13,6 @@ if TYPE_CHECKING:
 
     from clickhouse_connect.driver.client import Client
 
-# Stands for every team of a day whose build failed; no team has this id.
-ALL_TEAMS = 0
-
 # An error as long as this says what is wrong; ClickHouse appends stack traces to some.
 ERROR_CHARACTERS = 1000
 

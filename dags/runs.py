@@ -1,13 +1,26 @@
-"""Run tags that features share, and their limits."""
+"""What the features' jobs share: run tags and their limits, and how a job takes its configuration."""
 
 from __future__ import annotations
 
-from dagster import MAX_RUNTIME_SECONDS_TAG
+from typing import TYPE_CHECKING, Any
+
+from dagster import MAX_RUNTIME_SECONDS_TAG, ConfigMapping
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dagster import Field
 
 # One prefix for everything the planner says of a run it launches.
 TAG_PREFIX = "web_analytics_backfill/"
 BACKFILL_RUN_TAG = "backfill_run"
 MISSING_DATA_TAG = "missing_data_detected"
+
+# Dagster's queue starts runs of a higher priority first; the daily build has 0.
+BACKFILL_PRIORITY = "-1"
+
+# The field of a building op's configuration that names the teams to rebuild, by table.
+TEAMS_FIELD = "team_ids_by_table"
 
 # A killed run stays STARTED for ever unless something ends it: every job says how long it may last. A build must end
 # well before its staging tables count as leftovers (a day).
@@ -16,3 +29,12 @@ SHORT_RUN = {MAX_RUNTIME_SECONDS_TAG: str(1800)}
 
 # A diagnostic's answer is what it prints; Dagster's own hundred lines around it hide it. Errors are shown.
 ANSWER_ONLY = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
+
+
+def answering(op_name: str, fields: Mapping[str, Field]) -> ConfigMapping:
+    """The configuration of a job whose one op takes these fields and prints its answer: they are all of it."""
+
+    def config(given: dict[str, Any]) -> dict[str, Any]:
+        return {"ops": {op_name: {"config": given}}, **ANSWER_ONLY}
+
+    return ConfigMapping(config_fn=config, config_schema=dict(fields))

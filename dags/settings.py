@@ -102,6 +102,7 @@ class Settings(BaseModel):
         default="recent", description=f"give one of {', '.join(PRIORITIES)}"
     )
     backfill_min_volume: int = whole(0, 0, 10**12, "page views")
+    backfill_stopped: int = Field(default=0, ge=0, le=1, description="give 0 (no) or 1 (yes)")
     backfill_rebuild_outdated: int = Field(default=0, ge=0, le=1, description="give 0 (no) or 1 (yes)")
     team_weights: Annotated[tuple[tuple[int, int], ...], BeforeValidator(_weights)] = Field(
         default=(), description="give team:weight pairs of whole numbers, separated by commas; a weight may be 0"
@@ -118,6 +119,10 @@ class Settings(BaseModel):
     engine_wait_seconds: int = whole(600, 1, 86_400, "seconds")
     build_batch_events: int = whole(2_000_000, 10_000, 1_000_000_000, "events")
     build_max_memory_bytes: int = whole(8_000_000_000, 100_000_000, 10**13, "bytes")
+    build_max_threads: int | None = whole(None, 1, 1024, "threads")
+    build_max_seconds: int = whole(1800, 1, 21_600, "seconds")
+    build_max_rows_read: int | None = whole(None, 1, 10**15, "rows")
+    build_max_bytes_read: int | None = whole(None, 1, 10**18, "bytes")
 
     @property
     def settle(self) -> timedelta:

@@ -102,9 +102,9 @@ class Sql:
         return self._bill[0]
 
     @classmethod
-    def of(cls, other: Sql, package: str) -> Sql:
-        """Statements of another package, on the same client and on the same bill."""
-        made = cls(package, other._client, other._settings)
+    def of(cls, other: Sql, package: str, settings: Mapping[str, Any] | None = None) -> Sql:
+        """Statements of another package, or with more settings, on the same client and on the same bill."""
+        made = cls(package, other._client, {**other._settings, **(settings or {})})
         made._bill = other._bill
         return made
 
@@ -140,14 +140,19 @@ class Sql:
         started = time.monotonic()
         answer = run(text, parameters=bound, settings=self._settings)
         summary = getattr(answer, "summary", None) or {}
-        is_embedded = str(self._client.uri).startswith("chdb:")
+        is_told = not is_embedded(self._client)
         self._bill[0] += Cost(
             1,
-            None if is_embedded else int(summary.get("read_rows", 0)),
-            None if is_embedded else int(summary.get("read_bytes", 0)),
+            int(summary.get("read_rows", 0)) if is_told else None,
+            int(summary.get("read_bytes", 0)) if is_told else None,
             time.monotonic() - started,
         )
         return answer
+
+
+def is_embedded(client: Client) -> bool:
+    """Whether a client's engine is the embedded one, which one process alone has open."""
+    return str(client.uri).startswith("chdb:")
 
 
 def statement(package: str, name: str, identifiers: Mapping[str, str]) -> str:

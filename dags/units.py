@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 # Team ids are bound as one value, and a server takes 128 KiB of one (about 14,500 ids of seven digits, tried).
 MAX_TEAMS_BOUND = 5_000
 
+# Stands for every team of a day; no team has this id.
+ALL_TEAMS = 0
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -63,6 +66,7 @@ class Outcome(StrEnum):
     EMPTY = "empty"
     HELD = "held"
     FAILED = "failed"
+    SKIPPED = "skipped"
     VERIFIED = "verified"
 
 

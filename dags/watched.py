@@ -49,6 +49,9 @@ class WatchedTable:
     ``agrees_with`` names the tables that must hold the same of each team and day: where one differs from its source
     and the other does not, readers see two truths, and the report says so.
 
+    ``op``: the op in ``job`` whose configuration takes ``team_ids_by_table``, and that rebuilds those teams and leaves
+    the others' rows alone. Empty: a rebuild is of all teams.
+
     ``logic_version`` is stamped on every build. Raise it with every change of what a build computes; what an older
     version built is then reported as outdated.
     """
@@ -62,4 +65,5 @@ class WatchedTable:
     words: tuple[str, str]
     team_column: str = "team_id"
     logic_version: int = 1
+    op: str = ""
     agrees_with: tuple[str, ...] = ()

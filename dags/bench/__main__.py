@@ -17,14 +17,22 @@ from dags.bench.detection import detection
 from dags.bench.figures import paragraph
 from dags.bench.machine import load, machine
 from dags.bench.preaggregation import preaggregation
+from dags.bench.repair import repair
 from dags.bench.tick import tick
 from dags.tests.clickhouse_server import require_or_skip_reason
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-BENCHMARKS = {"preaggregation": preaggregation, "tick": tick, "detection": detection, "core": core, "cli": cli}
-NEEDS_A_SERVER = ("preaggregation", "tick", "detection")
+BENCHMARKS = {
+    "preaggregation": preaggregation,
+    "repair": repair,
+    "tick": tick,
+    "detection": detection,
+    "core": core,
+    "cli": cli,
+}
+NEEDS_A_SERVER = ("preaggregation", "repair", "tick", "detection")
 
 NOTE = """Each figure is taken in turns with its peer, A B A B: the median, and the smallest and the largest. Ratios
 are those of neighbours, for what else the machine does falls on both."""

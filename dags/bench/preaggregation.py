@@ -20,6 +20,7 @@ from dags.schema.apply import apply_schema
 from dags.settings import read_settings
 from dags.sql import Sql
 from dags.tests.clickhouse_server import running_server
+from dags.web_preaggregated.assets import build_limits
 from dags.web_preaggregated.store import DayBuild
 from dags.web_preaggregated.tables import BOUNCES, STATS
 
@@ -164,11 +165,9 @@ def _build(client: Client) -> None:
     DayBuild(
         client=client,
         day=DAY,
-        teams=_teams(),
-        tables=TABLES,
+        teams_by_table=dict.fromkeys(TABLES, _teams()),
         run_id=uuid4().hex,
-        batch_events=settings.build_batch_events,
-        max_memory_bytes=settings.build_max_memory_bytes,
+        limits=build_limits(settings),
         progress=lambda _message: None,
     ).run()
 

@@ -13,6 +13,7 @@ from dags.sql import Sql
 from dags.team_selection.store import write_selection
 from dags.traffic.generate import EVENTS_PER_SESSION, Site, Traffic
 from dags.traffic.load import load_generated
+from dags.web_preaggregated.assets import build_limits
 from dags.web_preaggregated.store import DayBuild
 from dags.web_preaggregated.tables import WEB_TABLES
 
@@ -38,11 +39,9 @@ def make(*, teams: int, days: int, events_per_team_day: int) -> dict[str, int]:
             DayBuild(
                 client=client,
                 day=today - timedelta(days=number),
-                teams=range(1, teams + 1),
-                tables=[table.name for table in WEB_TABLES],
+                teams_by_table={table.name: range(1, teams + 1) for table in WEB_TABLES},
                 run_id=uuid4().hex,
-                batch_events=settings.build_batch_events,
-                max_memory_bytes=settings.build_max_memory_bytes,
+                limits=build_limits(settings),
                 progress=lambda _message: None,
             ).run()
         counts = Sql("dags.bench", client).rows("count_rows")

@@ -48,7 +48,7 @@ class Loop:
         """Run a job here, to its end."""
         tags = {DEMO_TAG: "true", **options.pop("tags", {})}
         job = self.definitions.resolve_job_def(job_name)
-        return job.execute_in_process(instance=self.instance, run_config=ANSWER_ONLY, tags=tags, **options)
+        return job.execute_in_process(instance=self.instance, tags=tags, **{"run_config": ANSWER_ONLY, **options})
 
     def build(self, days: Collection[date], progress: Callable[[str], None]) -> None:
         """Build days as the daily schedule does."""
@@ -74,6 +74,7 @@ class Loop:
                 partition_key=request.partition_key,
                 asset_selection=list(request.asset_selection or []),
                 tags=dict(request.tags),
+                run_config={**request.run_config, **ANSWER_ONLY},
             )
             tables = ", ".join(key.to_user_string() for key in request.asset_selection or [])
             progress(f"rebuilt {request.partition_key}: {tables} ({request.tags[TAG_PREFIX + 'reasons']})")

@@ -24,6 +24,7 @@ MEMORY = "dags/tests/web_preaggregated_backfill/test_memory.py"
 HISTORIES = "dags/tests/web_preaggregated_backfill/test_histories.py"
 BUILDS = "dags/tests/web_preaggregated/test_store.py"
 RULES = "dags/tests/web_preaggregated_backfill/test_rules.py"
+REPAIRS = "dags/tests/web_preaggregated/test_repair.py"
 DECISION = "dags/tests/web_preaggregated_backfill/test_decision.py"
 DAYS = "dags/tests/test_days.py"
 
@@ -148,9 +149,30 @@ MUTANTS = [
     Mutant(
         "what is in flight is asked for again",
         f"{BACKFILL}/decision.py",
-        "    if in_flight:\n",
-        "    if not in_flight:\n",
+        "if building := [*by_lease, *(run.run_id for run in in_flight)]:",
+        "if building := list[str]():",
         DECISION,
+    ),
+    Mutant(
+        "a team that fails keeps the others of its day waiting",
+        f"{BACKFILL}/attempts.py",
+        "[run for run in runs if run.covers(verdict.unit)]",
+        "list(runs)",
+        DECISION,
+    ),
+    Mutant(
+        "the rows of teams that nobody asked for are wiped",
+        "dags/web_preaggregated/store.py",
+        "        if plan.kept:\n",
+        "        if not plan:\n",
+        REPAIRS,
+    ),
+    Mutant(
+        "what was staged is published without a look",
+        "dags/web_preaggregated/store.py",
+        "self._again(self._validate, new, table, expected)",
+        "pass",
+        REPAIRS,
     ),
 ]
 
@@ -166,7 +188,7 @@ def ran(root: Path, tests: str) -> subprocess.CompletedProcess[str]:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
 

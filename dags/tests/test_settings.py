@@ -40,6 +40,10 @@ NUMBERS = [
     ("WEB_ANALYTICS_ENGINE_WAIT_SECONDS", 600, 1, 86_400, "seconds"),
     ("WEB_ANALYTICS_BUILD_BATCH_EVENTS", 2_000_000, 10_000, 1_000_000_000, "events"),
     ("WEB_ANALYTICS_BUILD_MAX_MEMORY_BYTES", 8_000_000_000, 100_000_000, 10_000_000_000_000, "bytes"),
+    ("WEB_ANALYTICS_BUILD_MAX_THREADS", None, 1, 1024, "threads"),
+    ("WEB_ANALYTICS_BUILD_MAX_SECONDS", 1800, 1, 21_600, "seconds"),
+    ("WEB_ANALYTICS_BUILD_MAX_ROWS_READ", None, 1, 10**15, "rows"),
+    ("WEB_ANALYTICS_BUILD_MAX_BYTES_READ", None, 1, 10**18, "bytes"),
 ]
 FIELD_BY_VARIABLE = {variable(field): field for field in Settings.model_fields}
 
@@ -55,6 +59,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         "CLICKHOUSE_DSN": Dsn("chdb", "web_analytics", path=str(project / ".clickhouse")),
         "WEB_ANALYTICS_BACKFILL_PRIORITY": "recent",
         "WEB_ANALYTICS_BACKFILL_REBUILD_OUTDATED": 0,
+        "WEB_ANALYTICS_BACKFILL_STOPPED": 0,
         "WEB_ANALYTICS_TEAM_WEIGHTS": (),
         "WEB_ANALYTICS_TEAM_SOURCES": ("environment", "table"),
         "WEB_ANALYTICS_ENABLED_TEAM_IDS": (),
@@ -68,6 +73,7 @@ def test_every_setting_is_read_from_its_variable() -> None:
         "CLICKHOUSE_DSN": "clickhouse://somebody@db.example:9123/analytics",
         "WEB_ANALYTICS_BACKFILL_PRIORITY": "interior",
         "WEB_ANALYTICS_BACKFILL_REBUILD_OUTDATED": "1",
+        "WEB_ANALYTICS_BACKFILL_STOPPED": "1",
         "WEB_ANALYTICS_TEAM_WEIGHTS": " 9:5, 7:10 ,8:0",
         "WEB_ANALYTICS_TEAM_SOURCES": " top_pageviews , environment ",
         "WEB_ANALYTICS_ENABLED_TEAM_IDS": "10, 2,2 ,18446744073709551615,",
@@ -78,6 +84,7 @@ def test_every_setting_is_read_from_its_variable() -> None:
         "CLICKHOUSE_DSN": Dsn("clickhouse", "analytics", host="db.example", port=9123, user="somebody"),
         "WEB_ANALYTICS_BACKFILL_PRIORITY": "interior",
         "WEB_ANALYTICS_BACKFILL_REBUILD_OUTDATED": 1,
+        "WEB_ANALYTICS_BACKFILL_STOPPED": 1,
         "WEB_ANALYTICS_TEAM_WEIGHTS": ((7, 10), (8, 0), (9, 5)),
         "WEB_ANALYTICS_TEAM_SOURCES": ("top_pageviews", "environment"),
         "WEB_ANALYTICS_ENABLED_TEAM_IDS": (2, 10, 2**64 - 1),
@@ -151,6 +158,7 @@ def test_a_weight_that_is_no_pair_of_numbers_is_refused(refused: str) -> None:
     [
         ("WEB_ANALYTICS_BACKFILL_PRIORITY", "Recent", "give one of recent, volume, interior"),
         ("WEB_ANALYTICS_BACKFILL_REBUILD_OUTDATED", "2", "give 0 (no) or 1 (yes)"),
+        ("WEB_ANALYTICS_BACKFILL_STOPPED", "yes", "give 0 (no) or 1 (yes)"),
         ("WEB_ANALYTICS_BACKFILL_REBUILD_OUTDATED", "yes", "give 0 (no) or 1 (yes)"),
     ],
 )

@@ -21,8 +21,8 @@ from dags.dsn import Dsn
 from dags.engine import call, open_client
 from dags.schema.apply import apply_schema
 from dags.team_selection.store import write_selection
+from dags.tests.builds import build
 from dags.tests.events import Event, at, insert
-from dags.web_preaggregated.store import DayBuild
 from dags.web_preaggregated.tables import WEB_TABLES
 from dags.web_preaggregated_backfill.store import detect
 
@@ -49,15 +49,7 @@ def prepare(directory: str) -> None:
         insert(client, (Event(team, at(f"{day} 00:00:00") + noon, f"s{day}") for team in TEAMS for day in DAYS))
         write_selection(client, TEAMS, NOW)
         for day in BUILT:
-            DayBuild(
-                client,
-                day,
-                TEAMS,
-                tuple(t.name for t in WEB_TABLES),
-                "soak",
-                batch_events=10**6,
-                max_memory_bytes=10**9,
-            ).run()
+            build(client, *TEAMS, day=day)
 
 
 def tick_often(directory: str, ticks: int) -> None:

@@ -15,14 +15,20 @@ from dagster import AssetCheckKey, AssetKey, DagsterRunStatus, Failure
 
 from dags.clock import utc_now
 from dags.days import ONE_DAY
+from dags.definitions import defs
+from dags.demo.loop import Tick
+from dags.errors import BuildError, UserError
+from dags.leases.rules import Lease
+from dags.leases.store import Leases, read_leases
 from dags.runs import TAG_PREFIX
+from dags.tests.builds import build
 from dags.tests.events import Event, insert
+from dags.tests.faulty import break_team, mended
 from dags.tests.fold import fold, stored
 from dags.tests.world import BOUNCES, STATS, World, ago, noon, tables_asked
-from dags.web_preaggregated.store import STAGING_PREFIX
 from dags.web_preaggregated.tables import WEB_TABLES
 from dags.web_preaggregated_backfill.decision import Trigger, Why
-from dags.web_preaggregated_backfill.evaluation import Evaluation, evaluate
+from dags.web_preaggregated_backfill.evaluation import Evaluation, evaluate, run_requests
 from dags.web_preaggregated_backfill.report import summary_text
 from dags.web_preaggregated_backfill.rules import Cause, Kind
 
@@ -57,6 +63,12 @@ def test_what_broke_is_found_rebuilt_and_verified_and_nothing_else_is_touched(wo
         str(team_day): {STATS, BOUNCES},
         str(lost_day): {STATS},
     }
+    frozen = [request.run_config["ops"]["web_pre_aggregated"]["config"] for request in asked.requests]
+    assert frozen == [
+        {"team_ids_by_table": {BOUNCES: [1, 2, 3], STATS: [1, 2, 3]}},
+        {"team_ids_by_table": {BOUNCES: [2], STATS: [2]}},
+        {"team_ids_by_table": {STATS: [1, 2, 3]}},
+    ]
     tags = asked.requests[0].tags
     assert tags["backfill_run"] == tags["missing_data_detected"] == "true"
     assert tags[f"{TAG_PREFIX}reasons"] == "never built: 6"
@@ -269,17 +281,17 @@ def test_tables_that_are_older_than_the_ledger_are_adopted(world: World) -> None
 
 def unreadable(world: World, table: str) -> None:
     """Make every read of a table's rows fail, as a broken disk would; its columns stay visible."""
-    world.client.command(f"RENAME TABLE {table} TO {STAGING_PREFIX}hidden")
+    world.client.command(f"RENAME TABLE {table} TO hidden_from_readers")
     columns = "*, qualifies" if table == "events" else "*"
     world.client.command(
-        f"CREATE VIEW {table} AS SELECT {columns} FROM {STAGING_PREFIX}hidden "
+        f"CREATE VIEW {table} AS SELECT {columns} FROM hidden_from_readers "
         "WHERE throwIf(team_id > 0, 'disk on fire') = 0"
     )
 
 
 def readable_again(world: World, table: str) -> None:
     world.client.command(f"DROP VIEW {table} SYNC")
-    world.client.command(f"RENAME TABLE {STAGING_PREFIX}hidden TO {table}")
+    world.client.command(f"RENAME TABLE hidden_from_readers TO {table}")
 
 
 def test_a_table_that_cannot_be_read_is_unknown_and_never_complete(world: World) -> None:
@@ -390,17 +402,32 @@ def test_a_look_back_that_cannot_be_meant_is_refused(world: World, days_back: in
         world.run_as_configured("show_data_gaps_job", {"days_back": days_back})
 
 
-def test_a_run_asked_for_some_teams_only_is_refused_and_wipes_nobody(world: World) -> None:
+def test_a_run_asked_for_some_teams_rebuilds_these_and_no_other(world: World) -> None:
     events = world.traffic([1, 2], WEEK[:1])
     world.select(1, 2)
     world.build(WEEK[0])
-    with pytest.raises(Exception, match="team_ids"):
+    late = {team: world.traffic([team], WEEK[:1], session="late") for team in (1, 2)}
+    world.run_as_configured(
+        "web_pre_aggregate_job",
+        {"ops": {"web_pre_aggregated": {"config": {"team_ids": [1]}}}},
+        partition_key=str(WEEK[0]),
+    )
+    for table in (STATS, BOUNCES):
+        assert stored(world.client, table, WEEK[0]) == fold([*events, *late[1]], WEEK[0], table) != {}
+
+
+def test_a_run_asked_for_a_team_that_nobody_enabled_is_refused_with_every_fault_at_once(world: World) -> None:
+    world.traffic([1], WEEK[:1])
+    world.select(1)
+    config = {"team_ids": [1, 7], "team_ids_by_table": {"elsewhere": [1]}}
+    with pytest.raises(BuildError) as refused:
         world.run_as_configured(
-            "web_pre_aggregate_job",
-            {"ops": {"web_pre_aggregated": {"config": {"team_ids": [1]}}}},
-            partition_key=str(WEEK[0]),
+            "web_pre_aggregate_job", {"ops": {"web_pre_aggregated": {"config": config}}}, partition_key=str(WEEK[0])
         )
-    assert stored(world.client, STATS, WEEK[0]) == fold(events, WEEK[0], STATS)
+    words = str(refused.value)
+    assert "team_ids_by_table names 'elsewhere'" in words
+    assert "teams [7] were never enabled" in words
+    assert stored(world.client, STATS, WEEK[0]) == {}
 
 
 @pytest.mark.parametrize("key", ["2023-12-31", "2026-02-30", "yesterday"])
@@ -427,7 +454,7 @@ def test_each_question_in_front_of_a_gap_has_an_answer_in_one_command(world: Wor
     assert f"GAP       {STATS}, team 1, {WEEK[3]}: missing, build failed, tables disagree" in about_day
     assert "memory limit exceeded" in about_day
     assert "DECISION  of the sensor: 1 partitions to repair, fewer than the 3 that open a backfill" in about_day
-    assert "1 attempts left it wrong, next from" in about_day
+    assert "1 attempts left 2 units wrong, next from" in about_day
     assert "next: look at the failed run (why_job with run_id)" in about_day
 
     about_team = why(world, team_id=2)
@@ -539,7 +566,12 @@ def test_what_an_older_logic_version_built_is_reported_and_rebuilt_when_told_to(
     assert {request.day for request in found(Trigger.SCHEDULE).decision.requests} == set(WEEK)
     monkeypatch.setattr("dags.web_preaggregated.store.LOGIC_VERSION", 2)
     world.build(WEEK[0])
-    assert {request.day for request in found(Trigger.SCHEDULE).decision.requests} == set(WEEK[1:])
+    build(world.client, 1, day=WEEK[1])
+    left = found(Trigger.SCHEDULE)
+    assert {request.day for request in left.decision.requests} == set(WEEK[1:])
+    frozen = {r.partition_key: r.run_config["ops"]["web_pre_aggregated"]["config"] for r in run_requests(left, "plan")}
+    assert frozen[str(WEEK[1])] == {"team_ids_by_table": {BOUNCES: [2], STATS: [2]}}
+    assert frozen[str(WEEK[2])] == {"team_ids_by_table": {BOUNCES: [1, 2], STATS: [1, 2]}}
 
 
 def test_teams_below_the_volume_floor_are_left_and_it_is_said(world: World) -> None:
@@ -571,3 +603,117 @@ def test_the_order_of_repair_is_a_setting(world: World) -> None:
     lose(world, STATS, WEEK[6])
     wrong = world.evaluate().detection.wrong
     assert {v.unit.day for v in wrong if v.is_interior} == set(WEEK[1:5])
+
+
+def test_a_team_that_cannot_be_built_is_named_with_its_error_and_blocks_nobody(world: World) -> None:
+    events = [event for team in (1, 2, 3) for event in world.traffic([team], WEEK[-3:])]
+    world.select(1, 2, 3)
+    break_team(world.client, 2)
+    try:
+        asked = world.tick()
+        with pytest.raises(Failure, match=r"1 of 3 teams could not be built.* Team 2: .*bad"):
+            world.carry_out(asked)
+        for request in asked.requests[1:]:
+            world.loop.run(
+                "web_pre_aggregate_job",
+                partition_key=request.partition_key,
+                run_config=request.run_config,
+                tags=dict(request.tags),
+                raise_on_error=False,
+            )
+        others = [event for event in events if event.team_id != 2]
+        for day in WEEK[-3:]:
+            assert stored(world.client, STATS, day) == fold(others, day, STATS) != {}
+        found = world.evaluate()
+        assert {(v.unit.team_id, v.cause) for v in found.detection.wrong} == {(2, Cause.BUILD_FAILED)}
+        assert all("bad data" in v.detail for v in found.detection.wrong)
+        assert found.decision.requests == ()
+        report = " ".join(summary_text(found.detection, found.decision).split())
+        assert f"FAILED team 2, {WEEK[-3]}, {BOUNCES} and 5 more: run " in report
+        assert "bad data" in report
+        lose(world, STATS, WEEK[-1])
+        later = world.evaluate(after=timedelta(hours=7)).decision
+        assert {request.day: request.teams_by_table[STATS] for request in later.requests}[WEEK[-1]] == (1, 2, 3)
+    finally:
+        mended(world.client)
+
+
+def test_backfills_that_a_person_stopped_launch_nothing_and_build_nothing_until_they_go_on(world: World) -> None:
+    events = world.traffic([1], WEEK[-2:])
+    world.select(1)
+    queued = world.tick().requests
+    who = {"reason": "the cluster is short of disk", "requested_by": "ada"}
+    world.run_as_configured("stop_backfills_job", who)
+    stopped = world.tick()
+    assert stopped.requests == ()
+    assert "backfills are stopped by ada at" in stopped.skip_message
+    assert "the cluster is short of disk" in stopped.skip_message
+    with pytest.raises(Failure, match="nothing was built: backfills are stopped by ada"):
+        world.carry_out(Tick(tuple(queued), ""))
+    assert stored(world.client, STATS, WEEK[-1]) == {}
+    # A person's own build goes on, and so does the daily one.
+    world.loop.run("web_pre_aggregate_job", partition_key=str(WEEK[-1]))
+    assert stored(world.client, STATS, WEEK[-1]) == fold(events, WEEK[-1], STATS) != {}
+    world.run_as_configured("resume_backfills_job", who)
+    again = world.evaluate(after=timedelta(hours=7))
+    assert [request.day for request in again.decision.requests] == [WEEK[-2]]
+
+
+def test_a_run_of_which_nothing_was_built_materializes_nothing(world: World) -> None:
+    world.set(build_max_rows_read=1)
+    world.traffic([1], WEEK[-1:])
+    world.select(1)
+    run = world.loop.run("web_pre_aggregate_job", partition_key=str(WEEK[-1]), raise_on_error=False)
+    assert not run.success
+    assert run.asset_materializations_for_node("web_pre_aggregated") == []
+    world.set(build_max_rows_read=1000)
+    again = world.loop.run("web_pre_aggregate_job", partition_key=str(WEEK[-1]))
+    assert len(again.asset_materializations_for_node("web_pre_aggregated")) == 2
+
+
+def test_the_switch_needs_a_name_and_a_reason(world: World) -> None:
+    with pytest.raises(UserError, match="reason and requested_by may not be empty"):
+        world.run_as_configured("stop_backfills_job", {"reason": " ", "requested_by": ""})
+
+
+def test_the_setting_stops_backfills_too(world: World) -> None:
+    world.traffic([1], WEEK)
+    world.select(1)
+    world.set(backfill_stopped=1)
+    assert "stopped by the setting WEB_ANALYTICS_BACKFILL_STOPPED=1" in world.tick().skip_message
+
+
+def test_a_backfill_gives_way_to_the_daily_build_in_the_queue(world: World) -> None:
+    world.traffic([1], WEEK)
+    world.select(1)
+    assert {request.tags["dagster/priority"] for request in world.tick().requests} == {"-1"}
+    job = defs.resolve_job_def("web_pre_aggregate_job")
+    assert "dagster/priority" not in job.tags
+    assert float(job.tags["dagster/max_runtime"]) > 0
+
+
+def test_a_day_that_another_instance_builds_is_deferred_and_the_run_is_named(world: World) -> None:
+    world.traffic([1], WEEK)
+    world.select(1)
+    with Leases(world.client, "4711abcd-elsewhere", wait_seconds=0, tell=lambda _: None) as elsewhere:
+        elsewhere.take(STATS, WEEK[-1])
+        decision = world.evaluate().decision
+    assert WEEK[-1] not in {request.day for request in decision.requests}
+    assert f"{WEEK[-1]}: in flight (run 4711abcd)" in decision.words
+
+
+def test_a_run_that_died_is_a_failed_attempt_though_dagster_takes_it_for_running(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.traffic([1], WEEK[-2:])
+    world.select(1)
+    run_id = world.queue(WEEK[-1], DagsterRunStatus.STARTED)
+    with Leases(world.client, run_id, wait_seconds=0, tell=lambda _: None) as lease:
+        lease.take(STATS, WEEK[-1])
+        assert "in flight" in world.evaluate().decision.words
+        monkeypatch.setattr(Lease, "is_dead", lambda *_, **__: True)
+        assert f"{WEEK[-1]}: backing off" in world.evaluate().decision.words
+        [held] = read_leases(world.client)
+        silent = replace(held, silent_seconds=timedelta(hours=7).total_seconds())
+        monkeypatch.setattr("dags.web_preaggregated_backfill.store.read_leases", lambda _: (silent,))
+        assert WEEK[-1] in {r.day for r in world.evaluate(after=timedelta(hours=7)).decision.requests}

@@ -33,6 +33,7 @@ from dags.engine import open_client
 from dags.settings import Settings, current_settings
 from dags.team_selection.store import read_selection
 from dags.tests.events import Event, insert
+from dags.web_preaggregated.assets import build_limits
 from dags.web_preaggregated.store import DayBuild
 from dags.web_preaggregated_backfill.decision import Trigger
 from dags.web_preaggregated_backfill.evaluation import Evaluation, evaluate
@@ -101,15 +102,14 @@ class World:
     def build(self, *days: date) -> None:
         """Build days for all enabled teams, as a run does, without the run."""
         for day in days:
-            DayBuild(
+            built = DayBuild(
                 client=self.client,
                 day=day,
-                teams=read_selection(self.client).teams,
-                tables=(STATS, BOUNCES),
+                teams_by_table=dict.fromkeys((STATS, BOUNCES), read_selection(self.client).teams),
                 run_id="by-hand",
-                batch_events=self.settings.build_batch_events,
-                max_memory_bytes=self.settings.build_max_memory_bytes,
+                limits=build_limits(self.settings),
             ).run()
+            assert not built.problems
 
     def tick(self) -> Tick:
         return self.loop.tick()
@@ -154,7 +154,7 @@ class World:
             raise DatabaseError("Code: 241. DB::Exception: memory limit exceeded")
 
         with self.monkeypatch.context() as fault:
-            fault.setattr(DayBuild, "_stage", give_out)
+            fault.setattr(DayBuild, "_read_fingerprints", give_out)
             self.loop.run("web_pre_aggregate_job", partition_key=day.isoformat(), raise_on_error=False)
 
     def queue(self, day: date, status: DagsterRunStatus = DagsterRunStatus.QUEUED) -> str:

@@ -1,13 +1,11 @@
 """The jobs by which a person sets a waiver, lifts it, and sees which there are."""
 
-from typing import Any
-
-from dagster import ConfigMapping, Field, JobDefinition, OpExecutionContext, in_process_executor, job, op
+from dagster import Field, JobDefinition, OpExecutionContext, in_process_executor, job, op
 
 from dags import clock
 from dags.errors import UserError
 from dags.resources import ClickHouseResource
-from dags.runs import ANSWER_ONLY, SHORT_RUN
+from dags.runs import ANSWER_ONLY, SHORT_RUN, answering
 from dags.schema.apply import require_schema
 from dags.waivers.rules import validated
 from dags.waivers.store import lift_waiver, read_waivers, set_waiver
@@ -28,15 +26,6 @@ _LIFT = {
 }
 
 
-def _configured(name: str, schema: dict[str, Field]) -> ConfigMapping:
-    """The op's fields as the whole configuration of its job."""
-
-    def config(given: dict[str, Any]) -> dict[str, Any]:
-        return {"ops": {name: {"config": given}}, **ANSWER_ONLY}
-
-    return ConfigMapping(config_fn=config, config_schema=schema)
-
-
 def waiver_jobs(watched: tuple[WatchedTable, ...]) -> list[JobDefinition]:
     """The jobs, for the tables that are watched."""
     tables = [table.name for table in watched]
@@ -51,7 +40,7 @@ def waiver_jobs(watched: tuple[WatchedTable, ...]) -> list[JobDefinition]:
         print(f"SET      {waiver}")
         return waiver.waiver_id
 
-    @job(executor_def=in_process_executor, tags=SHORT_RUN, config=_configured("waive", _WAIVER))
+    @job(executor_def=in_process_executor, tags=SHORT_RUN, config=answering("waive", _WAIVER))
     def waive_job() -> None:
         """Leave days as they are: known to be empty, or not worth a rebuild. Who, why and until when are required."""
         waive()
@@ -70,7 +59,7 @@ def lift(context: OpExecutionContext, clickhouse: ClickHouseResource) -> None:
         print(f"LIFTED   {lift_waiver(client, waiver_id, who, clock.utc_now())}")
 
 
-@job(executor_def=in_process_executor, tags=SHORT_RUN, config=_configured("lift", _LIFT))
+@job(executor_def=in_process_executor, tags=SHORT_RUN, config=answering("lift", _LIFT))
 def lift_waiver_job() -> None:
     """End a waiver: what is wrong is wrong again."""
     lift()

@@ -12,6 +12,7 @@ from dagster import (
     Config,
     DailyPartitionsDefinition,
     DefaultScheduleStatus,
+    Failure,
     MaterializeResult,
     MetadataValue,
     RunRequest,
@@ -25,16 +26,21 @@ from pydantic import Field
 
 from dags.days import FIRST_DAY
 from dags.resources import ClickHouseResource
-from dags.runs import BUILD_RUN
+from dags.runs import BACKFILL_RUN_TAG, BUILD_RUN
 from dags.schedules import DAILY_BUILD_CRON, TIME_ZONE
 from dags.schema.apply import require_schema
-from dags.settings import current_settings
+from dags.settings import Settings, current_settings
+from dags.stops.store import why_stopped
 from dags.team_selection.store import read_selection
 from dags.units import Outcome
+from dags.web_preaggregated.plan import Limits, teams_to_build
 from dags.web_preaggregated.store import BuiltDay, BuiltTable, DayBuild
-from dags.web_preaggregated.tables import JOB, WEB_TABLES
+from dags.web_preaggregated.tables import JOB, OP, WEB_TABLES
 
 PARTITIONS = DailyPartitionsDefinition(start_date=FIRST_DAY.isoformat(), timezone=TIME_ZONE)
+
+# What a build says of its teams in its metadata.
+OUTCOMES = (Outcome.BUILT, Outcome.EMPTY, Outcome.HELD, Outcome.FAILED, Outcome.SKIPPED)
 
 _DESCRIPTIONS = {
     "web_pre_aggregated_stats": "Page views by hour and every dimension of the page view, a day a partition.",
@@ -43,8 +49,17 @@ _DESCRIPTIONS = {
 
 
 class BuildConfig(Config):
-    """What a person may change of a build. A build is always of all enabled teams: there is no list of teams here."""
+    """What to build of the day, and what a person may allow. Left out, a build is of all enabled teams."""
 
+    team_ids: list[int] = Field(
+        default=[],
+        description="The teams to rebuild, in every selected table; every other team's rows stay as they are. "
+        "Left out: all enabled teams.",
+    )
+    team_ids_by_table: dict[str, list[int]] = Field(
+        default={},
+        description="The teams to rebuild in one table, where they differ between tables; backfills name them so.",
+    )
     allow_shrink: bool = Field(
         default=False,
         description="Publish also where a team would lose half of its sessions or more, as when its source expired.",
@@ -64,27 +79,32 @@ class BuildConfig(Config):
         )
         for table in WEB_TABLES
     ],
-    name="web_pre_aggregated",
+    name=OP,
     partitions_def=PARTITIONS,
     backfill_policy=BackfillPolicy.multi_run(max_partitions_per_run=1),
     can_subset=True,
+    pool=OP,
 )
 def web_pre_aggregated(
     context: AssetExecutionContext, config: BuildConfig, clickhouse: ClickHouseResource
 ) -> Iterator[MaterializeResult[None]]:
-    """Rebuild a day of the selected tables for all enabled teams; every other team's rows stay as they are."""
-    settings, day = current_settings(), date.fromisoformat(context.partition_key)
+    """Rebuild a day of the selected tables for the teams asked for; every other team's rows stay as they are."""
+    tables = [table.name for table in WEB_TABLES if AssetKey(table.name) in context.selected_asset_keys]
     with clickhouse.client(context.run.run_id) as client:
         require_schema(client)
+        if context.run.tags.get(BACKFILL_RUN_TAG) == "true" and (stopped := why_stopped(client)):
+            raise Failure(f"nothing was built: backfills are {stopped}", allow_retries=False)
+        selection = read_selection(client)
         built = DayBuild(
             client=client,
-            day=day,
-            teams=read_selection(client).teams,
-            tables=[table.name for table in WEB_TABLES if AssetKey(table.name) in context.selected_asset_keys],
+            day=date.fromisoformat(context.partition_key),
+            teams_by_table=teams_to_build(
+                tables, selection.teams, selection.departed, config.team_ids, config.team_ids_by_table
+            ),
             run_id=context.run.run_id,
-            batch_events=settings.build_batch_events,
-            max_memory_bytes=settings.build_max_memory_bytes,
+            limits=build_limits(current_settings()),
             allow_shrink=config.allow_shrink,
+            wait_seconds=current_settings().engine_wait_seconds,
             progress=context.log.info,
         ).run()
     for table in built.tables:
@@ -92,9 +112,26 @@ def web_pre_aggregated(
             context.log.warning(
                 "%s of %s: %d teams kept their old rows, for a rebuild would have removed half of their sessions or "
                 "more (first: %s). If that is right, run the partition with allow_shrink: true",
-                table.table, day, len(held), held[:5],
+                table.table, built.day, len(held), held[:5],
             )  # fmt: skip
-        yield MaterializeResult(asset_key=table.table, metadata=_metadata(built, table))
+        # A table of which nothing could be built is as it was: the day is not said to be materialized.
+        is_untouched = built.problems and set(table.outcome_by_team.values()) <= {Outcome.FAILED, Outcome.SKIPPED}
+        if not is_untouched or not table.outcome_by_team:
+            yield MaterializeResult(asset_key=table.table, metadata=_metadata(built, table))
+    if built.problems:
+        raise Failure("\n".join(built.problems), allow_retries=False)
+
+
+def build_limits(settings: Settings) -> Limits:
+    """What the settings allow a build to use."""
+    return Limits(
+        settings.build_batch_events,
+        settings.build_max_memory_bytes,
+        settings.build_max_threads,
+        settings.build_max_seconds,
+        settings.build_max_rows_read,
+        settings.build_max_bytes_read,
+    )
 
 
 def _metadata(built: BuiltDay, table: BuiltTable) -> dict[str, MetadataValue]:
@@ -103,7 +140,7 @@ def _metadata(built: BuiltDay, table: BuiltTable) -> dict[str, MetadataValue]:
         "rows": MetadataValue.int(table.rows),
         "sessions": MetadataValue.int(sum(m.distinct for m in table.after.values())),
         "pageviews": MetadataValue.int(sum(m.total for m in table.after.values())),
-        **{f"teams_{o}": MetadataValue.int(len(table.teams(o))) for o in (Outcome.BUILT, Outcome.EMPTY, Outcome.HELD)},
+        **{f"teams_{outcome}": MetadataValue.int(len(table.teams(outcome))) for outcome in OUTCOMES},
         "source_events": MetadataValue.int(built.source_events),
         **({} if read is None else {"rows_read": MetadataValue.int(read)}),
         "query_seconds": MetadataValue.float(round(built.cost.seconds, 3)),

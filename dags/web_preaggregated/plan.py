@@ -5,25 +5,118 @@ Pure: no clock, no database, no Dagster.
 
 from __future__ import annotations
 
+import math
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dags.errors import BuildError
 from dags.units import MAX_TEAMS_BOUND, Measure, Outcome, shrinks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from dags.sql import Cost
 
 
-def batches(events_by_team: Mapping[int, int], limit: int) -> tuple[tuple[int, ...], ...]:
+@dataclass(frozen=True)
+class Limits:
+    """What a build may use; all but the first two are unlimited where they are None.
+
+    ``batch_events`` go through memory at once. ``max_seconds`` and ``max_memory_bytes`` are each statement's,
+    ``max_rows_read`` and ``max_bytes_read`` the whole build's.
+    """
+
+    batch_events: int
+    max_memory_bytes: int
+    max_threads: int | None = None
+    max_seconds: int | None = None
+    max_rows_read: int | None = None
+    max_bytes_read: int | None = None
+
+
+def teams_to_build(
+    tables: Iterable[str],
+    enabled: Collection[int],
+    departed: Collection[int],
+    team_ids: Iterable[int] = (),
+    team_ids_by_table: Mapping[str, Iterable[int]] | None = None,
+) -> dict[str, frozenset[int]]:
+    """Whom to build in each table: those that are named for it, or else for every table, or else all that are enabled.
+
+    A team that has left the list since it was named is left out, for its rows are nobody's business any more.
+
+    Raises:
+        BuildError: a table that is not built here, or a team that was never enabled; all of them are named.
+    """
+    tables, named, by_table = tuple(tables), frozenset(team_ids), dict(team_ids_by_table or {})
+    problems = [
+        f"team_ids_by_table names {table!r}, which this run does not build: it builds {', '.join(tables)}"
+        for table in sorted(by_table.keys() - set(tables))
+    ]
+    asked = named.union(*by_table.values())
+    if strangers := sorted(asked - frozenset(enabled) - frozenset(departed)):
+        problems.append(
+            f"teams {strangers[:10]} were never enabled ({len(strangers)} of the {len(asked)} named): enable them "
+            "(WEB_ANALYTICS_TEAM_SOURCES) and materialize web_analytics_team_selection, or leave them out"
+        )
+    if problems:
+        raise BuildError("; ".join(problems))
+    everyone = frozenset(enabled)
+    return {table: everyone & frozenset(by_table.get(table, named or everyone)) for table in tables}
+
+
+def left_to_read(limits: Limits, cost: Cost, events_read: int) -> tuple[float, float]:
+    """How many rows and bytes the build may still read; infinite where there is no limit.
+
+    The embedded engine does not tell what it read; there the events that went into the build stand for it.
+    """
+    rows = cost.rows_read if cost.rows_read is not None else events_read
+    return (
+        math.inf if limits.max_rows_read is None else limits.max_rows_read - rows,
+        math.inf if limits.max_bytes_read is None else limits.max_bytes_read - (cost.bytes_read or 0),
+    )
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Teams whose day is computed at once, into the tables that need them."""
+
+    tables: tuple[str, ...]
+    teams: tuple[int, ...]
+
+    def halves(self) -> tuple[Batch, Batch]:
+        middle = len(self.teams) // 2
+        return Batch(self.tables, self.teams[:middle]), Batch(self.tables, self.teams[middle:])
+
+
+def batches(
+    teams_by_table: Mapping[str, Collection[int]], events_by_team: Mapping[int, int], limit: int
+) -> tuple[Batch, ...]:
     """Teams in the order of their ids, cut so that a batch stays within ``limit`` events.
 
     Memory then follows the batch and not the day, and neighbouring ids lie side by side in ``events``. A team that is
-    larger than the limit is a batch of its own, which spills to disk. No batch has more than `MAX_TEAMS_BOUND` teams.
+    larger than the limit is a batch of its own, which spills to disk. No batch has more than `MAX_TEAMS_BOUND` teams,
+    and teams that more tables need are computed once for all of them. Teams without an event are in none.
     """
+    tables_by_team: dict[int, tuple[str, ...]] = {}
+    for table in sorted(teams_by_table):
+        for team in teams_by_table[table]:
+            tables_by_team[team] = (*tables_by_team.get(team, ()), table)
+    grouped: dict[tuple[str, ...], list[int]] = defaultdict(list)
+    for team, tables in tables_by_team.items():
+        if team in events_by_team:
+            grouped[tables].append(team)
+    return tuple(
+        Batch(tables, part) for tables, teams in sorted(grouped.items()) for part in _cut(teams, events_by_team, limit)
+    )
+
+
+def _cut(teams: Iterable[int], events_by_team: Mapping[int, int], limit: int) -> Sequence[tuple[int, ...]]:
     cut: list[tuple[int, ...]] = []
     current: list[int] = []
     held = 0
-    for team in sorted(events_by_team):
+    for team in sorted(teams):
         if current and (held + events_by_team[team] > limit or len(current) == MAX_TEAMS_BOUND):
             cut.append(tuple(current))
             current, held = [], 0
@@ -31,7 +124,7 @@ def batches(events_by_team: Mapping[int, int], limit: int) -> tuple[tuple[int, .
         held += events_by_team[team]
     if current:
         cut.append(tuple(current))
-    return tuple(cut)
+    return cut
 
 
 @dataclass(frozen=True)
@@ -52,8 +145,9 @@ def replacement(
 ) -> Replacement:
     """Decide for each team from what its table holds and what was staged.
 
-    Teams outside ``teams`` keep their rows whatever happens: they are not enabled, or not asked for. Among ``teams``
-    only those with something to say get an outcome; a team that was and is empty has none.
+    ``teams`` are those that were computed. All others keep their rows whatever happens: they are not enabled, not
+    asked for, or could not be built. Among ``teams`` only those with something to say get an outcome; a team that was
+    and is empty has none.
     """
     asked = frozenset(teams)
     empty = Measure()
@@ -63,3 +157,14 @@ def replacement(
     outcomes = {team: Outcome.BUILT if after.get(team) else Outcome.EMPTY for team in asked & {*before, *after}}
     outcomes |= dict.fromkeys(held, Outcome.HELD)
     return Replacement(frozenset(before) - asked | held, held, outcomes)
+
+
+def differences(
+    found: Mapping[int, Measure], expected: Mapping[int, Measure]
+) -> dict[int, tuple[Measure | None, Measure | None]]:
+    """The teams of which a table holds something else than it should, with what it holds and what it should."""
+    return {
+        team: (found.get(team), expected.get(team))
+        for team in sorted({*found, *expected})
+        if found.get(team) != expected.get(team)
+    }

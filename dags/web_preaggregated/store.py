@@ -1,51 +1,53 @@
 """Builds a day in ClickHouse: everything is staged and validated first, then swapped in, then recorded.
 
 Readers see a table's old day or its new one. A fault before the swap leaves them on the old data; one between the two
-tables is found by the next detection, for the data is asked and not the ledger.
+tables is found by the next detection, for the data is asked and not the ledger. What cannot be built is told apart
+from what can, team by team, and never keeps the others from being published.
 """
 
 from __future__ import annotations
 
 import logging
-import re
+import time
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from dags import clock
-from dags.errors import BuildError
-from dags.ledger import ALL_TEAMS, BuildRecord, append_to_ledger
+from dags.errors import BuildError, LeaseError
+from dags.failures import retrying
+from dags.leases.store import Leases
+from dags.ledger import BuildRecord, append_to_ledger
 from dags.sql import Cost, Sql
 from dags.units import MAX_TEAMS_BOUND, Fingerprint, Measure, Outcome
-from dags.web_preaggregated.plan import Replacement, batches, replacement
+from dags.web_preaggregated.compute import Aside, Computation, Staged, Step
+from dags.web_preaggregated.plan import Limits, Replacement, differences, replacement
+from dags.web_preaggregated.staging import Staging, sweep
 from dags.web_preaggregated.tables import LOGIC_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
-    from collections.abc import Set as AbstractSet
-    from datetime import date
+    from collections.abc import Callable, Collection, Iterable, Mapping
+    from datetime import date, datetime
 
     from clickhouse_connect.driver.client import Client
 
 _PACKAGE = "dags.web_preaggregated"
 
-# Every staging table's name begins so; nothing else's may.
-STAGING_PREFIX = "web_pre_aggregated_staging_"
-
-# A staging table older than this belongs to a run that is dead: runs end after six hours (their max_runtime).
-LEFTOVER_SECONDS = 24 * 3600
-
 
 @dataclass(frozen=True)
 class BuiltTable:
-    """What a build did to one table's day."""
+    """What a build did to one table's day: an outcome for each team that there was something to say of.
+
+    ``words_by_team`` says of those that failed or were skipped why. ``rows`` are those of the day that readers see.
+    """
 
     table: str
     outcome_by_team: Mapping[int, Outcome]
     after: Mapping[int, Measure]
     rows: int
+    words_by_team: Mapping[int, str] = field(default_factory=dict)
 
     def teams(self, outcome: Outcome) -> tuple[int, ...]:
         return tuple(sorted(team for team, was in self.outcome_by_team.items() if was is outcome))
@@ -53,205 +55,313 @@ class BuiltTable:
 
 @dataclass(frozen=True)
 class BuiltDay:
-    """What a build did, and what it cost."""
+    """What a build did, and what it cost. ``problems``: why it is not a success, in words; empty if it is one."""
 
     day: date
     tables: tuple[BuiltTable, ...]
     source_events: int
     cost: Cost
+    problems: tuple[str, ...] = ()
 
 
 @dataclass
 class DayBuild:
-    """One build of one day, for some teams, into some tables. `run` is called once.
+    """One build of one day, for some teams in each of some tables. `run` is called once.
 
-    ``teams`` are rebuilt, or emptied where their source is empty; every other team's rows of the day stay.
-    ``progress`` is told in words what has been done, for the run's log.
+    The teams asked for are rebuilt, or emptied where their source is empty; every other team's rows of the day stay
+    the bytes they are. ``wait_seconds`` is how long to wait for another run that builds the day. ``progress`` is told
+    in words what has been done, for the run's log; ``at`` at which step the build is, for tests of faults.
     """
 
     client: Client
     day: date
-    teams: Collection[int]
-    tables: Collection[str]
+    teams_by_table: Mapping[str, Collection[int]]
     run_id: str
-    batch_events: int
-    max_memory_bytes: int
+    limits: Limits
     allow_shrink: bool = False
+    wait_seconds: float = 0.0
     progress: Callable[[str], None] = field(default=logging.getLogger(__name__).info)
+    at: Callable[[Step], None] = field(default=lambda _: None)
+    sleep: Callable[[float], None] = field(default=time.sleep)
 
     def run(self) -> BuiltDay:
-        """Stage, validate, publish, record.
+        """Take the leases; then stage, validate, publish and record each table.
 
         Raises:
-            BuildError: nobody to build for, or what was staged is not what the sessions say. Nothing is published.
-            ClickHouseError: a statement failed. What was published before stays, whole.
+            BuildError: nobody to build for.
+            LeaseError: another run is building the day. Nothing was touched.
+            ClickHouseError: the leases could not be taken. Nothing was touched.
         """
-        if not self.teams:
+        if not any(self.teams_by_table.values()):
             raise BuildError(
                 f"no team is enabled, so nothing is watched and {self.day} is not built: enable teams "
                 "(WEB_ANALYTICS_TEAM_SOURCES) and materialize web_analytics_team_selection"
             )
-        spill_at = self.max_memory_bytes // 2
-        self._sql = Sql(
-            _PACKAGE,
-            self.client,
-            settings={
-                "max_memory_usage": self.max_memory_bytes,
-                "max_bytes_before_external_group_by": spill_at,
-                "max_bytes_before_external_sort": spill_at,
-                # What is inserted was grouped a moment ago; merging it once more costs a third of the build.
-                "optimize_on_insert": 0,
-            },
+        self._asked_at = self._started = clock.utc_now()
+        self._again = retrying(self._told, sleep=self.sleep)
+        self._problems: list[str] = []
+        self._aside = Aside()
+        self._fingerprints: dict[int, Fingerprint] = {}
+        self._sql = Sql(_PACKAGE, self.client, settings=self._settings())
+        with (
+            Leases(
+                self.client, self.run_id, wait_seconds=self.wait_seconds, tell=self.progress, sleep=self.sleep
+            ) as self._leases,
+            ExitStack() as self._until_end,
+        ):
+            self._staging = Staging(self.client, self._sql, self.day, self._leases.token)
+            try:
+                self._take_leases()
+            except LeaseError as error:
+                self._skipped_whole(str(error))
+                raise
+            self._started = clock.utc_now()
+            self.at(Step.LEASED)
+            staged = self._compute()
+            self.at(Step.STAGED)
+            built = [self._built(table, staged) for table in sorted(self.teams_by_table)]
+        events = sum(f.events for f in self._fingerprints.values())
+        return BuiltDay(self.day, tuple(built), events, self._sql.cost, tuple(self._problems))
+
+    def _compute(self) -> list[Staged]:
+        computing = Computation(
+            sql=self._sql,
+            staging=self._staging,
+            day=self.day,
+            limits=self.limits,
+            again=self._again,
+            until_end=self._until_end,
+            aside=self._aside,
+            tell=self._told,
+            at=self.at,
         )
-        self._started = clock.utc_now()
         try:
-            return self._staged_and_published()
-        except (ClickHouseError, BuildError) as error:
-            # The reason for the gap that stays. If the ledger cannot take it either, the run's own error must do.
-            with suppress(ClickHouseError):
-                self._record_failure(str(error))
-            raise
-
-    def _staged_and_published(self) -> BuiltDay:
-        self._sweep()
-        fingerprints = self._fingerprints()
-        with ExitStack() as staging:
-            staged = {table: self._staging(staging, f"new_{table}", like=table) for table in self.tables}
-            expected = self._stage(staged, {team: f.events for team, f in fingerprints.items()})
-            after = {table: self._validated(staged[table], table, expected) for table in self.tables}
-            built = []
-            for table in self.tables:
-                before = self._units(table, day_only=True)
-                plan = replacement(self.teams, _measures(before), after[table], allow_shrink=self.allow_shrink)
-                self._publish(staging, table, staged[table], plan, before=before.keys())
-                rows = self._read_back(table, plan, after[table])
-                self._record(table, plan, after[table], fingerprints)
-                built.append(BuiltTable(table, plan.outcome_by_team, after[table], rows))
-                self.progress(f"{self.day}: {table} published, {rows:,} rows")
-        return BuiltDay(self.day, tuple(built), sum(f.events for f in fingerprints.values()), self._sql.cost)
-
-    def _fingerprints(self) -> dict[int, Fingerprint]:
-        asked = frozenset(self.teams)
-        rows = self._sql.rows("activity", {"day": self.day})
-        return {team: Fingerprint(*counts) for team, *counts in rows if team in asked}
-
-    def _stage(self, staged: Mapping[str, str], events_by_team: Mapping[int, int]) -> dict[int, Measure]:
-        """Compute the day into the staging tables, batch by batch; the measure of each team's sessions."""
-        expected: dict[int, Measure] = {}
-        cut = batches(events_by_team, self.batch_events)
-        for number, teams in enumerate(cut, start=1):
-            bound = {"day": self.day, "teams": list(teams)}
-            with ExitStack() as batch:
-                duplicates = self._name(batch, "duplicates")
-                sessions = self._name(batch, "sessions")
-                self._sql.command("duplicates", bound, duplicates=duplicates)
-                self._sql.command("sessions", bound, duplicates=duplicates, sessions=sessions)
-                for table, staging in staged.items():
-                    needed = {name: bound[name] for name in self._sql.parameters(table)}
-                    self._sql.command(table, needed, staging=staging, sessions=sessions, duplicates=duplicates)
-                for team, *measure in self._sql.rows("session_units", sessions=sessions):
-                    expected[team] = Measure(*measure)
-            self.progress(f"{self.day}: batch {number} of {len(cut)} staged, {len(teams):,} teams")
-        return expected
-
-    def _validated(self, staging: str, table: str, expected: Mapping[int, Measure]) -> dict[int, Measure]:
-        staged = self._units(staging, day_only=False)
-        strays = sum(stray for *_, stray in staged.values())
-        found = _measures(staged)
-        differing = {team for team in {*found, *expected} if found.get(team) != expected.get(team)}
-        if strays or differing:
-            example = min(differing, default=None)
-            raise BuildError(
-                f"{table} of {self.day} was not published, readers still see the old data: {strays} staged rows lie "
-                f"outside the day and {len(differing)} teams differ from their sessions"
-                + (f", team {example} with {found.get(example)} staged of {expected.get(example)}" if example else "")
-                + ". This is a fault of the build itself: report it with this message"
+            self._fingerprints = self._again(self._read_fingerprints)
+            computing.run(self.teams_by_table, self._fingerprints)
+        except ClickHouseError as error:
+            for table in self.teams_by_table:
+                self._aside.put((table,), self._open(table), Outcome.FAILED, str(error))
+        if computing.ceilings:
+            self._problems.append(
+                f"{self.day}: {computing.ceilings:,} teams were left out, for the run may read no more "
+                "(WEB_ANALYTICS_BUILD_MAX_ROWS_READ, WEB_ANALYTICS_BUILD_MAX_BYTES_READ); the next run goes on"
             )
+        return computing.staged
+
+    def _told(self, words: str) -> None:
+        self.progress(f"{self.day}: {words}")
+
+    def _settings(self) -> dict[str, int | str]:
+        limits = self.limits
+        spill_at = limits.max_memory_bytes // 2
+        chosen = {
+            "max_memory_usage": limits.max_memory_bytes,
+            "max_bytes_before_external_group_by": spill_at,
+            "max_bytes_before_external_sort": spill_at,
+            "max_bytes_before_external_join": spill_at,
+            "max_threads": limits.max_threads,
+            "max_execution_time": limits.max_seconds,
+            # What is inserted was grouped a moment ago; merging it once more costs a third of the build.
+            "optimize_on_insert": 0,
+        }
+        return {name: value for name, value in chosen.items() if value is not None}
+
+    # --- Before anything is computed -----------------------------------------------------------------------------
+
+    def _take_leases(self) -> None:
+        """In one order for every build, so that no two wait for each other; then clear away what the dead left."""
+        for table in sorted(self.teams_by_table):
+            if self._again(self._leases.take, table, self.day):
+                self._leave_out_what_was_built(table)
+            self._again(self._staging.fence, table)
+        self._again(sweep, self.client, self.progress)
+
+    def _skipped_whole(self, words: str) -> None:
+        for table, teams in self.teams_by_table.items():
+            outcomes = dict.fromkeys(teams, Outcome.SKIPPED)
+            skipped = BuiltTable(table, outcomes, {}, 0, dict.fromkeys(teams, words))
+            # The run fails and says so itself; that the ledger knows it too is worth one attempt.
+            with suppress(ClickHouseError):
+                append_to_ledger(self.client, tuple(self._records(skipped)))
+
+    def _leave_out_what_was_built(self, table: str) -> None:
+        """Teams that the run we waited for has built, from data no older than what we were asked about."""
+        bound = {
+            "table": table,
+            "day": self.day,
+            "since": self._asked_at,
+            "logic_version": LOGIC_VERSION,
+            "run_id": self.run_id,
+        }
+        built = {team for (team,) in self._again(self._sql.rows, "built_meanwhile", bound)}
+        asked = frozenset(self.teams_by_table[table])
+        self._aside.put((table,), asked & built, Outcome.SKIPPED, "another run built it while this one waited")
+        self.teams_by_table = {**self.teams_by_table, table: asked - built}
+
+    def _read_fingerprints(self) -> dict[int, Fingerprint]:
+        teams = sorted({team for teams in self.teams_by_table.values() for team in teams})
+        found: dict[int, Fingerprint] = {}
+        for some in _bindable(teams):
+            rows = self._sql.rows("activity", {"day": self.day, "teams": some})
+            found |= {team: Fingerprint(*counts) for team, *counts in rows}
         return found
 
-    def _publish(
-        self, staging: ExitStack, table: str, new: str, plan: Replacement, *, before: AbstractSet[int]
-    ) -> None:
-        partition = {"partition": int(f"{self.day:%Y%m%d}")}
-        self._delete(new, plan.held)
-        if plan.kept:
-            kept = self._staging(staging, f"kept_{table}", like=table)
-            self._sql.command("attach_day", partition, into=kept, source=table)
-            self._delete(kept, before - plan.kept)
-            self._sql.command("attach_day", partition, into=new, source=kept)
-        if Outcome.BUILT in plan.outcome_by_team.values() or plan.kept:
-            self._sql.command("publish_day", partition, target=table, staging=new)
-        elif before:
-            self._sql.command("drop_day", partition, target=table)
+    # --- Publishing ----------------------------------------------------------------------------------------------
 
-    def _delete(self, staging: str, teams: Collection[int]) -> None:
-        ids = sorted(teams)
-        for first in range(0, len(ids), MAX_TEAMS_BOUND):
-            self._sql.command("delete_teams", {"teams": ids[first : first + MAX_TEAMS_BOUND]}, staging=staging)
-
-    def _read_back(self, table: str, plan: Replacement, after: Mapping[int, Measure]) -> int:
-        """The rows that readers of the day now see, once they are known to be what was staged."""
-        units = self._units(table, day_only=True)
-        now = _measures(units)
-        differing = [team for team in after.keys() - plan.held if now.get(team) != after[team]]
-        if differing or plan.kept - now.keys():
-            raise BuildError(
-                f"{table} of {self.day} was published, but {len(differing)} teams read back unlike what was staged "
-                f"(first: {differing[:5]}): something else wrote the day at the same moment; build it again"
+    def _built(self, table: str, staged: Iterable[Staged]) -> BuiltTable:
+        """Publish a table's day and record it; a failure leaves readers of this table on the old data."""
+        plan, after, rows = Replacement(frozenset(), frozenset(), {}), dict[int, Measure](), 0
+        try:
+            if self._open(table):
+                plan, after, rows = self._published(table, [one for one in staged if table in one.batch.tables])
+        except (ClickHouseError, BuildError) as error:
+            self._aside.put((table,), self._open(table), Outcome.FAILED, str(error))
+        else:
+            self.at(Step.SWAPPED)
+            self.progress(f"{self.day}: {table} published, {rows:,} rows")
+        aside = self._aside.of(table)
+        outcomes = {**plan.outcome_by_team, **{team: outcome for team, (outcome, _) in aside.items()}}
+        built = BuiltTable(table, outcomes, after, rows, {team: words for team, (_, words) in aside.items()})
+        try:
+            self._again(append_to_ledger, self.client, tuple(self._records(built)))
+        except ClickHouseError as error:
+            self._problems.append(f"{table} of {self.day} is not recorded in the ledger: {str(error)[:500]}")
+        self.at(Step.RECORDED)
+        if failed := built.teams(Outcome.FAILED):
+            self._problems.append(
+                f"{table} of {self.day}: {len(failed):,} of {len(outcomes):,} teams could not be built, readers see "
+                f"their old rows. Team {failed[0]}: {built.words_by_team[failed[0]][:500]}"
             )
-        return sum(rows for rows, *_ in units.values())
+        return built
 
-    def _units(self, table: str, *, day_only: bool) -> dict[int, tuple[int, int, int, int]]:
-        rows = self._sql.rows("target_units", {"day": self.day, "day_only": int(day_only)}, target=table)
-        return {team: tuple(facts) for team, *facts in rows}
+    def _published(self, table: str, staged: Collection[Staged]) -> tuple[Replacement, dict[int, Measure], int]:
+        after = {team: measure for one in staged for team, measure in one.measures.items()}
+        units = self._again(self._units, table)
+        before = {team: measure for team, (measure, *_) in units.items()}
+        plan = replacement(self._open(table), before, after, allow_shrink=self.allow_shrink)
+        expected = {team: before[team] for team in plan.kept}
+        expected |= {team: measure for team, measure in after.items() if team not in plan.held}
+        rows_before = self._again(self._coverage, table)
+        replaced = before.keys() - plan.kept
+        if not replaced and after.keys() <= plan.held:
+            return plan, after, sum(rows for _, rows, _ in units.values())
+        if expected:
+            with ExitStack() as stack:
+                new = self._again(self._assembled, stack, table, plan, replaced, staged)
+                self._again(self._validate, new, table, expected)
+                self._nothing_changed(table, rows_before)
+                self.at(Step.VALIDATED)
+                self._swap(table, new)
+        elif before:
+            self._leases.confirm(table, self.day)
+            self._nothing_changed(table, rows_before)
+            self.at(Step.VALIDATED)
+            self._again(self._sql.command, "drop_day", self._partition, target=table)
+        return plan, after, self._again(self._read_back, table, expected)
 
-    def _record(
-        self,
-        table: str,
-        plan: Replacement,
-        after: Mapping[int, Measure],
-        fingerprints: Mapping[int, Fingerprint],
-    ) -> None:
-        append_to_ledger(
-            self.client,
-            (
-                replace(
-                    self._record_of(table, team, outcome),
-                    source=fingerprints.get(team, Fingerprint()),
-                    measure=after.get(team, Measure()),
-                )
-                for team, outcome in sorted(plan.outcome_by_team.items())
-            ),
+    def _swap(self, table: str, new: str) -> None:
+        try:
+            self._again(self._sql.command, "publish_day", self._partition, target=table, staging=new)
+        except ClickHouseError:
+            self._leases.confirm(table, self.day)  # whoever took the lease dropped the staging; then say that
+            raise
+
+    @property
+    def _partition(self) -> dict[str, int]:
+        return {"partition": int(f"{self.day:%Y%m%d}")}
+
+    def _open(self, table: str) -> frozenset[int]:
+        """The teams asked for that are neither failed nor skipped."""
+        return frozenset(
+            team for team in self.teams_by_table[table] if (table, team) not in self._aside.outcome_by_unit
         )
 
-    def _record_failure(self, error: str) -> None:
-        failed = (replace(self._record_of(table, ALL_TEAMS, Outcome.FAILED), error=error) for table in self.tables)
-        append_to_ledger(self.client, failed)
+    def _assembled(
+        self, stack: ExitStack, table: str, plan: Replacement, replaced: Collection[int], staged: Iterable[Staged]
+    ) -> str:
+        """The day as it is to be, in one staging table: the parts that readers have, less the teams that are
+        replaced, and what was computed. Parts are hard links, and rows that stay are the same bytes.
+        """
+        new = self._staging.like(stack, "new", table)
+        # After making the table, or a thief that came before would not have found it.
+        self._leases.confirm(table, self.day)
+        if plan.kept:
+            self._sql.command("attach_day", self._partition, into=new, source=table)
+            self._delete(new, replaced)
+        for one in staged:
+            source = one.staging_by_table[table]
+            self._delete(source, plan.held & one.measures.keys())
+            if one.measures.keys() - plan.held:
+                self._sql.command("attach_day", self._partition, into=new, source=source)
+        return new
 
-    def _record_of(self, table: str, team: int, outcome: Outcome) -> BuildRecord:
-        return BuildRecord(table, self.day, team, outcome, self._started, clock.utc_now(), self.run_id, LOGIC_VERSION)
+    def _validate(self, new: str, table: str, expected: Mapping[int, Measure]) -> None:
+        units = self._units(new)
+        found = {team: measure for team, (measure, *_) in units.items()}
+        strays = sum(stray for *_, stray in units.values())
+        if wrong := differences(found, expected):
+            team, (has, should) = next(iter(wrong.items()))
+            raise BuildError(
+                f"{table} of {self.day} was not published, readers still see the old data: {len(wrong)} teams differ "
+                f"from what they should be, team {team} with {has} staged of {should}. Either something else wrote the "
+                "day at the same moment, then the next build succeeds; or this is a fault of the build itself: report "
+                "it with this message"
+            )
+        if strays:
+            raise BuildError(f"{table} of {self.day} was not published: {strays} staged rows lie outside the day")
 
-    def _staging(self, stack: ExitStack, kind: str, like: str) -> str:
-        name = self._name(stack, kind)
-        self._sql.command("create_staging", staging=name, target=like)
-        return name
+    def _nothing_changed(self, table: str, before: Mapping[int, int]) -> None:
+        if self._again(self._coverage, table) != before:
+            raise BuildError(
+                f"{table} of {self.day} was not published: something else wrote that day while it was being built, "
+                "and would have been lost; the next build takes it in"
+            )
 
-    def _name(self, stack: ExitStack, kind: str) -> str:
-        """The name of a staging table of this run alone, dropped when ``stack`` closes, made by then or not."""
-        run = re.sub(r"\W", "", self.run_id)[:32]
-        name = f"{STAGING_PREFIX}{self.day:%Y%m%d}_{run}_{kind}"
-        stack.callback(self._drop, name)
-        return name
+    def _read_back(self, table: str, expected: Mapping[int, Measure]) -> int:
+        """The rows that readers of the day now see, once they are known to be what was staged."""
+        units = self._units(table)
+        found = {team: measure for team, (measure, *_) in units.items()}
+        if wrong := differences(found, expected):
+            raise BuildError(
+                f"{table} of {self.day} was published, but {len(wrong)} teams read back unlike what was staged "
+                f"(first: {list(wrong)[:5]}): something else wrote the day at the same moment; build it again"
+            )
+        return sum(rows for _, rows, _ in units.values())
 
-    def _drop(self, name: str) -> None:
-        self._sql.command("drop_table", table=name)
+    def _delete(self, staging: str, teams: Iterable[int]) -> None:
+        for some in _bindable(sorted(teams)):
+            self._sql.command("delete_teams", {"teams": some}, staging=staging)
 
-    def _sweep(self) -> None:
-        bound = {"prefix": STAGING_PREFIX, "older_than_seconds": LEFTOVER_SECONDS}
-        for (name,) in self._sql.rows("leftovers", bound):
-            self.progress(f"dropping {name}, left behind by a run that died")
-            self._drop(name)
+    def _units(self, table: str) -> dict[int, tuple[Measure, int, int]]:
+        """What a table or its staging holds of the day, by team: measure, rows, and rows that lie outside the day."""
+        bound = {"day": self.day, "day_only": int(table in self.teams_by_table)}
+        return {
+            team: (Measure(sessions, pageviews), rows, strays)
+            for team, rows, sessions, pageviews, strays in self._sql.rows("target_units", bound, target=table)
+        }
+
+    def _coverage(self, table: str) -> dict[int, int]:
+        return dict(self._sql.rows("coverage", {"day": self.day}, target=table))
+
+    # --- What became of it ---------------------------------------------------------------------------------------
+
+    def _records(self, built: BuiltTable) -> Iterable[BuildRecord]:
+        finished: datetime = clock.utc_now()
+        for team, outcome in sorted(built.outcome_by_team.items()):
+            yield BuildRecord(
+                built.table,
+                self.day,
+                team,
+                outcome,
+                self._started,
+                finished,
+                self.run_id,
+                LOGIC_VERSION,
+                source=self._fingerprints.get(team, Fingerprint()),
+                measure=built.after.get(team, Measure()),
+                error=built.words_by_team.get(team, ""),
+            )
 
 
-def _measures(units: Mapping[int, tuple[int, int, int, int]]) -> dict[int, Measure]:
-    return {team: Measure(sessions, pageviews) for team, (_, sessions, pageviews, _) in units.items()}
+def _bindable(teams: list[int]) -> Iterable[list[int]]:
+    return (teams[first : first + MAX_TEAMS_BOUND] for first in range(0, len(teams), MAX_TEAMS_BOUND))

@@ -6,6 +6,7 @@ from dags.sql import Expression
 from dags.watched import Source, WatchedTable
 
 JOB = "web_pre_aggregate_job"
+OP = "web_pre_aggregated"
 
 # Stamped on every build. Raise it with every change of what a build computes.
 LOGIC_VERSION = 1
@@ -31,6 +32,7 @@ def _declared(name: str, *, agrees_with: str) -> WatchedTable:
         total=Expression("sumMerge(pageviews_count_state)"),
         words=("sessions", "page views"),
         logic_version=LOGIC_VERSION,
+        op=OP,
         agrees_with=(agrees_with,),
     )
 

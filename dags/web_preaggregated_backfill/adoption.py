@@ -27,6 +27,7 @@ from dags.runs import ANSWER_ONLY, SHORT_RUN
 from dags.schema.apply import require_schema
 from dags.sql import Sql
 from dags.watched import WatchedTable
+from dags.web_preaggregated_backfill.signals import target_identifiers
 
 
 def adoption_job(watched: tuple[WatchedTable, ...]) -> JobDefinition:
@@ -64,8 +65,8 @@ def adoption_job(watched: tuple[WatchedTable, ...]) -> JobDefinition:
 def present_days(client: Client, table: WatchedTable) -> dict[date, int]:
     """The days of which a table has rows, and how many; those before the partitions' start are nobody's."""
     bound = {"start": FIRST_DAY, "end": clock.utc_now().date()}
-    identifiers = {"target": table.name, "team": table.team_column, "day": table.day}
-    return dict(Sql("dags.web_preaggregated_backfill", client).rows("present_days", bound, **identifiers))
+    sql = Sql("dags.web_preaggregated_backfill", client)
+    return dict(sql.rows("present_days", bound, **target_identifiers(table)))
 
 
 def _unreported(instance: DagsterInstance, table: WatchedTable, days: Mapping[date, int]) -> dict[date, int]:

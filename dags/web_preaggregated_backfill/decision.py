@@ -13,17 +13,15 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from dags.days import ONE_DAY, spoken, start_of
+from dags.web_preaggregated_backfill.attempts import divided_by_backoff, ended
 from dags.web_preaggregated_backfill.priority import Priority, in_order
-from dags.web_preaggregated_backfill.rules import Cause, Kind, Verdict
+from dags.web_preaggregated_backfill.rules import Cause, Kind, Verdict, by_unit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import date, datetime
 
-# After a failed attempt at a day: 6 h, 12 h, 24 h … The first is the sensor's own interval, so that the next tick
-# tries again; the last keeps a day that cannot be built from being tried more than once a week.
-FIRST_BACKOFF = timedelta(hours=6)
-LONGEST_BACKOFF = timedelta(days=7)
+    from dags.web_preaggregated_backfill.attempts import Run
 
 
 class Trigger(StrEnum):
@@ -32,27 +30,6 @@ class Trigger(StrEnum):
     SENSOR = "sensor"
     SCHEDULE = "schedule"
     MANUAL = "manual"
-
-
-class RunState(StrEnum):
-    """A run, as far as the decision cares."""
-
-    IN_FLIGHT = "in flight"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True)
-class Run:
-    """A run, by any trigger, that covers a day of the watched tables. ``ended_at`` is None while it is in flight."""
-
-    run_id: str
-    day: date
-    tables: frozenset[str]
-    state: RunState
-    created_at: datetime
-    ended_at: datetime | None
-    is_automatic: bool
 
 
 @dataclass(frozen=True)
@@ -89,21 +66,35 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Request:
-    """One day to rebuild by one job, in the tables that are wrong on it. Estimate None: the sizes could not be read."""
+    """One day to rebuild by one job, in the tables that are wrong on it. Estimate None: the sizes could not be read.
+
+    ``teams_by_table`` holds the teams that are wrong, and no other is rebuilt; ``outdated_tables`` those of which an
+    older logic version built teams, which it does not name.
+    """
 
     day: date
-    tables: tuple[str, ...]
-    teams: int
+    teams_by_table: Mapping[str, tuple[int, ...]]
     attempt: int
     run_key: str
     reasons: tuple[str, ...]
     job: str = ""
     estimate: Estimate | None = None
+    outdated_tables: frozenset[str] = frozenset()
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        return tuple(sorted({*self.teams_by_table, *self.outdated_tables}))
+
+    @property
+    def teams(self) -> int:
+        """How many teams are rebuilt, those apart that an older logic version built."""
+        return len({team for teams in self.teams_by_table.values() for team in teams})
 
 
 class Why(StrEnum):
     """Why a wrong day is not rebuilt now."""
 
+    STOPPED = "backfills are stopped"
     IN_FLIGHT = "in flight"
     JUST_DONE = "rebuilt after the data was read"
     BACKING_OFF = "backing off"
@@ -170,15 +161,27 @@ class Building:
         return Estimate(max(rows.values()), max(seconds, default=None))
 
 
-def acts_on(trigger: Trigger, verdict: Verdict, policy: Policy | None = None) -> bool:
+@dataclass(frozen=True)
+class Standing:
+    """What stands in the way of launching anything, or a day: who stopped backfills, and what is being built now.
+
+    ``run_by_lease``: table and day → the run that holds its lease in ClickHouse, also one that Dagster here does not
+    know of. ``stopped`` is empty while backfills may run.
+    """
+
+    stopped: str = ""
+    run_by_lease: Mapping[tuple[str, date], str] = field(default_factory=dict)
+
+
+def acts_on(trigger: Trigger, verdict: Verdict, policy: Policy) -> bool:
     """Whether a trigger repairs this kind of fault: the sensor what is missing, the 02:00 check whatever is wrong.
 
     A source that shrank is never acted on by itself: it may be expiring, and the table is then the better copy.
     What an older logic version built is right, only not by today's rule: the 02:00 check rebuilds it if told to.
     """
     if verdict.kind is Kind.OUTDATED:
-        return trigger is not Trigger.SENSOR and policy is not None and policy.rebuilds_outdated
-    if verdict.is_held or not verdict.is_wrong or (policy is not None and _is_below_floor(verdict, policy)):
+        return trigger is not Trigger.SENSOR and policy.rebuilds_outdated
+    if verdict.is_held or not verdict.is_wrong or _is_below_floor(verdict, policy):
         return False
     if trigger is Trigger.SENSOR:
         return verdict.kind is Kind.MISSING
@@ -200,6 +203,7 @@ def decide(
     read_at: datetime,
     now: datetime,
     building: Building | None = None,
+    standing: Standing | None = None,
 ) -> Decision:
     """Choose the days to rebuild now, newest first or in the order that the policy names.
 
@@ -212,9 +216,9 @@ def decide(
     """
     if now.tzinfo is None or read_at.tzinfo is None:
         raise ValueError(f"now is {now!r} and read_at {read_at!r}: give aware datetimes")
-    how = building or Building()
+    how, way = building or Building(), standing or Standing()
     wrong = [verdict for verdict in verdicts if verdict.is_wrong or acts_on(trigger, verdict, policy)]
-    if len({(v.unit.table, v.unit.team_id, v.unit.day) for v in wrong}) < len(wrong):
+    if len(set(map(by_unit, wrong))) < len(wrong):
         repeated = [unit for unit, count in Counter(v.unit for v in wrong).items() if count > 1]
         raise ValueError(f"{repeated[0]} is judged twice")
     runs_by_day: dict[date, list[Run]] = defaultdict(list)
@@ -236,11 +240,12 @@ def decide(
         for verdict in todo[day]:
             by_job[how.job(verdict.unit.table)].append(verdict)
         for job, group in sorted(by_job.items()):
-            chosen = _choose(day, group, runs_by_day[day], is_owed=day in owed, budget=budget, read_at=read_at, now=now)
-            if isinstance(chosen, Request):
-                requests.append(replace(chosen, job=job, estimate=how.estimate(day, chosen.tables)))
-            else:
-                deferred.append(chosen)
+            request, left = _choose(
+                day, group, runs_by_day[day], way, is_owed=day in owed, budget=budget, read_at=read_at, now=now
+            )
+            deferred += left
+            if request is not None:
+                requests.append(replace(request, job=job, estimate=how.estimate(day, request.tables)))
     decision = Decision(
         trigger,
         tuple(requests),
@@ -248,7 +253,7 @@ def decide(
         owed,
         len(partitions),
     )
-    return _with_reasons(decision, policy, opens=opens)
+    return _with_reasons(decision, policy, way, opens=opens)
 
 
 class _Budget:
@@ -257,7 +262,7 @@ class _Budget:
     def __init__(self, policy: Policy, runs_by_day: Mapping[date, Sequence[Run]], now: datetime) -> None:
         today = now.astimezone(UTC).date()
         launched_today = {
-            (run.run_id, day)
+            day
             for day, runs in runs_by_day.items()
             for run in runs
             if run.is_automatic and run.created_at.astimezone(UTC).date() == today
@@ -284,62 +289,53 @@ def _choose(
     day: date,
     verdicts: Sequence[Verdict],
     runs: Sequence[Run],
+    way: Standing,
     *,
     is_owed: bool,
     budget: _Budget,
     read_at: datetime,
     now: datetime,
-) -> Request | Deferred:
-    tables = tuple(sorted({v.unit.table for v in verdicts}))
-    relevant = sorted((r for r in runs if r.tables & set(tables)), key=lambda r: r.created_at)
-    in_flight = [run for run in relevant if run.ended_at is None]
-    if in_flight:
-        return Deferred(day, Why.IN_FLIGHT, f"run {in_flight[-1].run_id[:8]}")
-    ended = sorted(((run.ended_at, run) for run in relevant if run.ended_at is not None), key=lambda pair: pair[0])
-    if ended and ended[-1][0] > read_at:
-        return Deferred(day, Why.JUST_DONE, f"run {ended[-1][1].run_id[:8]}")
-    failed = _failed_attempts([run for _, run in ended], verdicts, now)
-    if failed:
-        due = ended[-1][0] + backoff(len(failed))
-        if now < due:
-            return Deferred(
-                day, Why.BACKING_OFF, f"{len(failed)} attempts left it wrong, next from {due:%Y-%m-%d %H:%M} UTC"
-            )
+) -> tuple[Request | None, list[Deferred]]:
+    """What to rebuild of a day now, and what of it waits, and why."""
+    tables = {v.unit.table for v in verdicts}
+    relevant = [run for run in runs if run.tables & tables]
+    if (blocked := _in_the_way(day, tables, relevant, way, read_at)) is not None:
+        return None, [blocked]
+    before = sorted((run for run in relevant if run.ended_at is not None), key=ended)
+    due, backing_off, attempt = divided_by_backoff(verdicts, before, now)
+    left = [Deferred(day, Why.BACKING_OFF, backing_off)] if backing_off else []
+    if not due:
+        return None, left
     if not is_owed:
-        return Deferred(day, Why.BELOW_MINIMUM)
+        return None, [*left, Deferred(day, Why.BELOW_MINIMUM)]
     if (cap := budget.take(day)) is not None:
-        return Deferred(day, cap)
-    last_run = ended[-1][1].run_id[:8] if ended else "first"
+        return None, [*left, Deferred(day, cap)]
+    last_run = before[-1].run_id[:8] if before else "first"
     # Dagster remembers a run key for ever, whatever became of its run: the key changes with every run of the day.
-    run_key = f"{day}/after-{last_run}/attempt-{len(failed)}"
-    reasons = tuple(f"{reason}: {count}" for reason, count in Counter(v.reason for v in verdicts).most_common())
-    return Request(day, tables, len({v.unit.team_id for v in verdicts}), len(failed), run_key, reasons)
+    run_key = f"{day}/after-{last_run}/attempt-{attempt}"
+    reasons = tuple(f"{reason}: {count}" for reason, count in Counter(v.reason for v in due).most_common())
+    teams_by_table: dict[str, list[int]] = defaultdict(list)
+    for verdict in due:
+        if verdict.kind is not Kind.OUTDATED:
+            teams_by_table[verdict.unit.table].append(verdict.unit.team_id)
+    frozen = {table: tuple(sorted(teams)) for table, teams in sorted(teams_by_table.items())}
+    outdated = frozenset(v.unit.table for v in due if v.kind is Kind.OUTDATED)
+    return Request(day, frozen, attempt, run_key, reasons, outdated_tables=outdated), left
 
 
-def _failed_attempts(ended: Sequence[Run], verdicts: Sequence[Verdict], now: datetime) -> list[Run]:
-    """The unbroken row of latest attempts that left the day wrong, newest first.
-
-    A run that failed or was cancelled is one, whoever launched it. A run that succeeded is one if it was launched to
-    repair the day and the day is wrong all the same; not if the source has changed since. Attempts longer ago than
-    the longest back-off are another story.
-    """
-    repaired_nothing = any(verdict.blames_the_build for verdict in verdicts)
-    failed: list[Run] = []
-    newer = now
-    for run in reversed(ended):
-        if run.ended_at is None or newer - run.ended_at > LONGEST_BACKOFF + ONE_DAY:
-            break
-        if run.state is RunState.SUCCEEDED and not (run.is_automatic and repaired_nothing):
-            break
-        failed.append(run)
-        newer = run.ended_at
-    return failed
-
-
-def backoff(failures: int) -> timedelta:
-    """How long to wait after so many failed attempts in a row; doubles each time, up to `LONGEST_BACKOFF`."""
-    doublings = min(failures - 1, 10)  # 1024 × 6 h is beyond the longest; more would overflow
-    return min(FIRST_BACKOFF * (1 << doublings), LONGEST_BACKOFF)
+def _in_the_way(
+    day: date, tables: Collection[str], runs: Sequence[Run], way: Standing, read_at: datetime
+) -> Deferred | None:
+    if way.stopped:
+        return Deferred(day, Why.STOPPED)
+    by_lease = [way.run_by_lease[table, day] for table in sorted(tables) if (table, day) in way.run_by_lease]
+    in_flight = sorted((run for run in runs if run.ended_at is None), key=lambda run: run.created_at)
+    if building := [*by_lease, *(run.run_id for run in in_flight)]:
+        return Deferred(day, Why.IN_FLIGHT, f"run {building[-1][:8]}")
+    last = max((run for run in runs if run.ended_at is not None), key=ended, default=None)
+    if last is not None and ended(last) > read_at:
+        return Deferred(day, Why.JUST_DONE, f"run {last.run_id[:8]}")
+    return None
 
 
 def _is_aged(day: date, policy: Policy, now: datetime) -> bool:
@@ -370,9 +366,9 @@ def _estimated(requests: Iterable[Request]) -> str:
     return f": {whole}"
 
 
-def _with_reasons(decision: Decision, policy: Policy, *, opens: bool) -> Decision:
+def _with_reasons(decision: Decision, policy: Policy, way: Standing, *, opens: bool) -> Decision:
     count, minimum = decision.missing_partitions, policy.min_missing_partitions
-    reasons = []
+    reasons = [f"backfills are {way.stopped}"] if way.stopped else []
     if count == 0:
         reasons.append("nothing to repair")
     elif opens:

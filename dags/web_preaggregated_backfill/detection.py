@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from dags.units import Unit
+from dags.units import ALL_TEAMS, Unit
 from dags.web_preaggregated_backfill.rules import Kind, Verdict
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dags.days import Calendar
     from dags.sql import Cost
     from dags.waivers.rules import Waiver
+    from dags.web_preaggregated_backfill.decision import Standing
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,9 @@ class Detection:
     ``days_read`` were read just now; the others are as they were at ``oldest_reading``, for nothing in their tables
     has changed since. ``source_rows`` says of the days with something to repair how many rows a rebuild will read,
     by table, and ``seconds_per_row`` how long past builds took for one.
+
+    ``standing`` is what keeps days from being launched; ``dead_runs`` are those that hold a lease and have been silent
+    for too long, by `dags.leases.rules.run_key`, with when they were last heard of.
     """
 
     read_at: datetime
@@ -44,6 +48,8 @@ class Detection:
     complete_by_table: Mapping[str, int]
     unknown: Mapping[str, str]
     cost: Cost
+    standing: Standing
+    dead_runs: Mapping[str, datetime] = field(default_factory=dict)
     unverified: frozenset[date] = frozenset()
     days_read: int = 0
     oldest_reading: datetime | None = None
@@ -100,7 +106,7 @@ def as_outdated(counts: Mapping[tuple[str, date], int], version_by_table: Mappin
     """One verdict for each day of a table that an older logic version built, for all of its teams together."""
     return tuple(
         Verdict(
-            Unit(table, 0, day),
+            Unit(table, ALL_TEAMS, day),
             Kind.OUTDATED,
             detail=f"{count:,} teams built by an older logic version than {version_by_table[table]}",
         )

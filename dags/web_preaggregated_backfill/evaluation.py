@@ -6,17 +6,20 @@ The sensor, the schedule and the detector asset differ in what they do with the 
 from __future__ import annotations
 
 import math
+from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dagster import AssetKey, AssetMaterialization, JsonMetadataValue, MetadataValue, RunRequest
+from dagster._core.storage.tags import PRIORITY_TAG
 
 from dags import clock
-from dags.runs import BACKFILL_RUN_TAG, MISSING_DATA_TAG, TAG_PREFIX
+from dags.runs import BACKFILL_PRIORITY, BACKFILL_RUN_TAG, MISSING_DATA_TAG, TAG_PREFIX, TEAMS_FIELD
 from dags.settings import current_settings
-from dags.web_preaggregated_backfill.decision import Building, Decision, Policy, Run, Trigger, decide
+from dags.web_preaggregated_backfill.decision import Building, Decision, Policy, Request, Trigger, decide
 from dags.web_preaggregated_backfill.detection import Detection, as_outdated
 from dags.web_preaggregated_backfill.picture import as_markdown, team_by_day
 from dags.web_preaggregated_backfill.priority import Priority
@@ -28,11 +31,11 @@ from dags.web_preaggregated_backfill.report import (
     missing_days,
     status_line,
 )
-from dags.web_preaggregated_backfill.runs import runs_of
-from dags.web_preaggregated_backfill.store import detect
+from dags.web_preaggregated_backfill.runs import runs_of, without_the_dead
+from dags.web_preaggregated_backfill.store import detect, read_outdated_teams
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from datetime import datetime
 
     from clickhouse_connect.driver.client import Client
@@ -41,6 +44,10 @@ if TYPE_CHECKING:
     from dags.resources import ClickHouseResource
     from dags.settings import Settings
     from dags.watched import WatchedTable
+    from dags.web_preaggregated_backfill.attempts import Run
+
+# Calls what it is given with a client, in this process or in a child.
+OnEngine = Callable[[Callable[["Client"], Any]], Any]
 
 DETECTOR = AssetKey("web_analytics_backfill_detector")
 
@@ -65,6 +72,8 @@ class Evaluation:
     decision: Decision
     decisions: Mapping[Trigger, Decision]
     runs: tuple[Run, ...]
+    watched: tuple[WatchedTable, ...]
+    outdated_teams: Mapping[tuple[str, date], tuple[int, ...]]
 
     @property
     def is_unknown(self) -> bool:
@@ -76,16 +85,16 @@ def evaluate(
     settings: Settings,
     watched: tuple[WatchedTable, ...],
     trigger: Trigger,
-    on_engine: Callable[[Callable[[Client], Detection]], Detection],
+    on_engine: OnEngine,
     *,
     now: datetime,
     lookback_days: int | None = None,
 ) -> Evaluation:
-    """Detect, then decide. ``on_engine`` calls what it is given with a client, in this process or in a child.
+    """Detect, then decide.
 
     Runs are read after the data: a run that ended in between has changed what was read, and is left alone.
     """
-    work = partial(
+    work: partial[Detection] = partial(
         detect,
         now=now,
         watched=watched,
@@ -94,26 +103,28 @@ def evaluate(
         afresh=trigger is Trigger.SCHEDULE,
         verify_seconds=math.inf if trigger is Trigger.MANUAL else TICK_VERIFY_SECONDS,
     )
-    detection = on_engine(work)
+    detection: Detection = on_engine(work)
     job_by_table = {table.name: table.job for table in watched}
-    runs = runs_of(instance, job_by_table, detection.window.window, now)
+    runs = without_the_dead(runs_of(instance, job_by_table, detection.window.window, now), detection.dead_runs)
     outdated = as_outdated(detection.outdated, {table.name: table.logic_version for table in watched})
-    open_days = _open_days(instance)
+    open_days, policy = _open_days(instance), policy_of(settings)
     decisions = {
         asked: decide(
             (*detection.wrong, *outdated),
             runs,
-            policy_of(settings),
+            policy,
             trigger=asked,
             open_days=open_days,
             read_at=detection.read_at,
             now=now,
             building=Building(job_by_table, detection.source_rows, detection.seconds_per_row),
+            standing=detection.standing,
         )
         for asked in (Trigger.SENSOR, Trigger.SCHEDULE)
     }
     chosen = Trigger.SCHEDULE if trigger is Trigger.SCHEDULE else Trigger.SENSOR
-    return Evaluation(trigger, detection, decisions[chosen], decisions, tuple(runs))
+    teams_by_day = _outdated_teams(decisions[chosen], watched, on_engine)
+    return Evaluation(trigger, detection, decisions[chosen], decisions, tuple(runs), watched, teams_by_day)
 
 
 def policy_of(settings: Settings) -> Policy:
@@ -166,7 +177,9 @@ def run_requests(evaluation: Evaluation, plan_id: str, job: str | None = None) -
             job_name=request.job if job is None else None,
             partition_key=request.day.isoformat(),
             asset_selection=[AssetKey(table) for table in request.tables],
+            run_config=_run_config(evaluation, request),
             tags={
+                PRIORITY_TAG: BACKFILL_PRIORITY,
                 BACKFILL_RUN_TAG: "true",
                 MISSING_DATA_TAG: "true",
                 f"{TAG_PREFIX}plan": plan_id,
@@ -179,6 +192,32 @@ def run_requests(evaluation: Evaluation, plan_id: str, job: str | None = None) -
         for request in decision.requests
         if job in (None, request.job)
     ]
+
+
+def _run_config(evaluation: Evaluation, request: Request) -> dict[str, Any]:
+    """The teams to rebuild, frozen: of each table those that are wrong, and those that an older logic built."""
+    by_op: dict[str, dict[str, list[int]]] = defaultdict(dict)
+    for table in evaluation.watched:
+        if table.op and table.name in request.tables:
+            teams = {
+                *request.teams_by_table.get(table.name, ()),
+                *evaluation.outdated_teams.get((table.name, request.day), ()),
+            }
+            by_op[table.op][table.name] = sorted(teams)
+    return {"ops": {op: {"config": {TEAMS_FIELD: teams}} for op, teams in by_op.items()}} if by_op else {}
+
+
+def _outdated_teams(
+    decision: Decision, watched: tuple[WatchedTable, ...], on_engine: OnEngine
+) -> Mapping[tuple[str, date], tuple[int, ...]]:
+    versions = {table.name: table.logic_version for table in watched}
+    wanted = {
+        (table, request.day): versions[table] for request in decision.requests for table in request.outdated_tables
+    }
+    found: Mapping[tuple[str, date], tuple[int, ...]] = {}
+    if wanted:
+        found = on_engine(partial(read_outdated_teams, wanted=wanted))
+    return found
 
 
 def skip_reason(evaluation: Evaluation) -> str:

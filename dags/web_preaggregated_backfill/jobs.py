@@ -8,7 +8,6 @@ from typing import Any
 
 from dagster import (
     Config,
-    ConfigMapping,
     Failure,
     Field,
     Int,
@@ -23,7 +22,7 @@ from dagster import (
 from dags.days import MAX_LOOKBACK_DAYS, validated_day
 from dags.errors import UserError
 from dags.resources import ClickHouseResource
-from dags.runs import ANSWER_ONLY, SHORT_RUN
+from dags.runs import ANSWER_ONLY, SHORT_RUN, answering
 from dags.team_selection.store import read_selection
 from dags.watched import WatchedTable
 from dags.web_preaggregated_backfill.evaluation import Evaluation, evaluate_in_run
@@ -56,12 +55,14 @@ def _day(partition_key: str | None) -> date | None:
         raise UserError(f"day is {partition_key!r}: {error}") from None
 
 
-def _show_data_gaps_config(config: dict[str, Any]) -> dict[str, Any]:
-    return {"ops": {"show_data_gaps": {"config": {"days_back": config["days_back"]}}}, **ANSWER_ONLY}
-
-
-def _why_config(config: dict[str, Any]) -> dict[str, Any]:
-    return {"ops": {"why": {"config": config}}, **ANSWER_ONLY}
+_DAYS_BACK = {
+    "days_back": Field(Int, default_value=DEFAULT_DAYS_BACK, description="How many days before today to look.")
+}
+_WHY = {
+    "team_id": Field(Noneable(int), default_value=None, description="Ask about this team only."),
+    "day": Field(Noneable(str), default_value=None, description="Ask about this partition key, YYYY-MM-DD."),
+    "run_id": Field(Noneable(str), default_value=None, description="Ask what this run did, and nothing else."),
+}
 
 
 def diagnostics(watched: tuple[WatchedTable, ...]) -> list[JobDefinition]:
@@ -105,38 +106,12 @@ def diagnostics(watched: tuple[WatchedTable, ...]) -> list[JobDefinition]:
         """What is missing in the pre-aggregated tables, and would a backfill start? Takes no configuration."""
         check_missing_data()
 
-    @job(
-        executor_def=in_process_executor,
-        tags=SHORT_RUN,
-        config=ConfigMapping(
-            config_fn=_show_data_gaps_config,
-            config_schema={
-                "days_back": Field(
-                    Int, default_value=DEFAULT_DAYS_BACK, description="How many days before today to look."
-                )
-            },
-        ),
-    )
+    @job(executor_def=in_process_executor, tags=SHORT_RUN, config=answering("show_data_gaps", _DAYS_BACK))
     def show_data_gaps_job() -> None:
         """Where are the gaps, and why? Its whole configuration is days_back, 7 unless given."""
         show_data_gaps()
 
-    @job(
-        executor_def=in_process_executor,
-        tags=SHORT_RUN,
-        config=ConfigMapping(
-            config_fn=_why_config,
-            config_schema={
-                "team_id": Field(Noneable(int), default_value=None, description="Ask about this team only."),
-                "day": Field(
-                    Noneable(str), default_value=None, description="Ask about this partition key, YYYY-MM-DD."
-                ),
-                "run_id": Field(
-                    Noneable(str), default_value=None, description="Ask what this run did, and nothing else."
-                ),
-            },
-        ),
-    )
+    @job(executor_def=in_process_executor, tags=SHORT_RUN, config=answering("why", _WHY))
     def why_job() -> None:
         """Why is a gap there? Why was nothing launched? Which teams? Is the dictionary fresh? What did a run do?"""
         why()

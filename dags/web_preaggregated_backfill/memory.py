@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from dags.watched import WatchedTable
 
 # Raise it with every change of how units are judged: what an older rule found is then read again.
-RULES_VERSION = 1
+RULES_VERSION = 2
 
 # Where a table's partition key ends with one of these, its partitions' ids end with the day or the month they hold.
 # Partitions of any other key may hold any day: an id of eight digits may be a team.

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dags.days import ONE_DAY, merged, spoken
+from dags.web_preaggregated_backfill.rules import FAILED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -166,6 +167,23 @@ def _also(detection: Detection) -> list[str]:
     return lines
 
 
+def _failures(verdicts: Sequence[Verdict]) -> list[str]:
+    """What could not be built and why, the most units first; of each error one unit stands for the others."""
+    by_error: dict[str, list[Verdict]] = defaultdict(list)
+    for verdict in verdicts:
+        if verdict.last_failure:
+            by_error[verdict.last_failure.partition(FAILED)[2]].append(verdict)
+    groups = sorted(by_error.values(), key=len, reverse=True)
+    lines = []
+    for group in groups[:FEW]:
+        unit = group[0].unit
+        more = f" and {len(group) - 1:,} more" if len(group) > 1 else ""
+        lines.append(wrapped(f"FAILED   team {unit.team_id}, {unit.day}, {unit.table}{more}: {group[0].last_failure}"))
+    if len(groups) > FEW:
+        lines.append(f"FAILED   … and {len(groups) - FEW:,} more errors: why_job with a day shows each")
+    return lines
+
+
 def summary_text(detection: Detection, decision: Decision) -> str:
     """What ``check_missing_data_job`` prints."""
     rows: list[tuple[object, ...]] = [
@@ -181,7 +199,12 @@ def summary_text(detection: Detection, decision: Decision) -> str:
     ]
     if detection.wrong:
         parts += ["", _table(_gap_rows(detection.wrong)[:20], _GAP_COLUMNS)]
-    parts += ["", *_also(detection), *(wrapped(f"WARNING  {warning}") for warning in detection.warnings)]
+    parts += [
+        "",
+        *_failures(detection.wrong),
+        *_also(detection),
+        *(wrapped(f"WARNING  {warning}") for warning in detection.warnings),
+    ]
     parts += [wrapped(f"UNKNOWN  {table}: {error}") for table, error in detection.unknown.items()]
     parts += [wrapped(f"DECISION {reason}") for reason in decision.reasons]
     parts += [wrapped(f"FACTS    {freshness(detection)}"), f"COST     {detection.cost}"]
@@ -192,7 +215,7 @@ def gaps_text(detection: Detection) -> str:
     """What ``show_data_gaps_job`` prints: every gap, the largest first."""
     parts = [status_line(detection), ""]
     parts.append(_table(_gap_rows(detection.wrong), _GAP_COLUMNS) if detection.wrong else "No gaps.")
-    parts += ["", *_also(detection)]
+    parts += ["", *_failures(detection.wrong), *_also(detection)]
     parts += [wrapped(f"UNKNOWN  {table}: {error}") for table, error in detection.unknown.items()]
     parts += [wrapped(f"WARNING  {warning}") for warning in detection.warnings]
     parts += [wrapped(f"FACTS    {freshness(detection)}")]

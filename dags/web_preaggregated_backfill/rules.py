@@ -14,7 +14,7 @@ from dags.units import Fingerprint, Measure, Outcome, Unit, shrinks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from datetime import datetime
+    from datetime import date, datetime
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Build:
 
 @dataclass(frozen=True)
 class Failure:
-    """The last build of a day that failed."""
+    """The last build of a unit that failed."""
 
     run_id: str
     failed_at: datetime
@@ -91,6 +91,9 @@ _SOURCE_MOVED = {Cause.ARRIVED_LATE, Cause.SOURCE_GREW, Cause.SOURCE_SHRANK}
 
 _NOTHING = Measure()
 
+# Between who failed and how, in a verdict's detail.
+FAILED = " failed: "
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -110,6 +113,12 @@ class Verdict:
     is_interior: bool = False
     source: Measure = _NOTHING
     target: Measure = _NOTHING
+
+    @property
+    def last_failure(self) -> str:
+        """Which build of the unit failed last and how, if none has succeeded since."""
+        told, has_failed, _ = self.detail.partition("; source ")
+        return told if has_failed and FAILED in told else ""
 
     @property
     def is_wrong(self) -> bool:
@@ -145,7 +154,7 @@ def judge(signals: Signals, *, is_inconsistent: bool = False) -> Verdict:
     if kind in _NOT_WRONG:
         return Verdict(signals.unit, kind, cause)
     detail = f"source {source.spoken(words)}; table {target.spoken(words)}"
-    if why:
+    if why or (why := _failed_since(signals)):
         detail = f"{why}; {detail}"
     if build is not None:
         detail += f"; {build.outcome} {_minute(build.finished_at)} with {build.measure.distinct:,} {words[0]}"
@@ -181,12 +190,20 @@ def _judged(signals: Signals) -> tuple[Kind, Cause, str]:
 
 
 def _missing(signals: Signals) -> tuple[Cause, str]:
-    build, failure = signals.last_build, signals.last_failure
-    if failure is not None and (build is None or failure.failed_at > build.finished_at):
-        return Cause.BUILD_FAILED, f"run {failure.run_id[:8]} at {_minute(failure.failed_at)}: {failure.error[:200]}"
+    build = signals.last_build
+    if failed := _failed_since(signals):
+        return Cause.BUILD_FAILED, failed
     if build is None:
         return Cause.NEVER_BUILT, ""
     return (Cause.ROWS_LOST if build.measure else Cause.ARRIVED_LATE), ""
+
+
+def _failed_since(signals: Signals) -> str:
+    """Which build of the unit failed, and how, if none has succeeded since."""
+    build, failure = signals.last_build, signals.last_failure
+    if failure is None or (build is not None and failure.failed_at <= build.finished_at):
+        return ""
+    return f"run {failure.run_id[:8]} at {_minute(failure.failed_at)}{FAILED}{failure.error[:200]}"
 
 
 def _minute(instant: datetime) -> str:
@@ -210,5 +227,9 @@ def with_inconsistencies(
             holds = suspect.target if suspect is not None else one.source
             disagrees = disagrees or holds != one.target
         verdicts.append(judge(one, is_inconsistent=disagrees))
-    # By a key of our own: comparing units as such is several times as slow.
-    return tuple(sorted(verdicts, key=lambda v: (v.unit.table, v.unit.team_id, v.unit.day)))
+    return tuple(sorted(verdicts, key=by_unit))
+
+
+def by_unit(verdict: Verdict) -> tuple[str, int, date]:
+    """The order of verdicts. A key of our own, because comparing units as such is several times as slow."""
+    return verdict.unit.table, verdict.unit.team_id, verdict.unit.day

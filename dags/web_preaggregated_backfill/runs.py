@@ -5,8 +5,9 @@ Runs are found by partition and assets, not by job: a click on an asset in the U
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dagster import DagsterEventType, DagsterRun, DagsterRunStatus, RunsFilter
 from dagster._core.storage.tags import (
@@ -17,8 +18,9 @@ from dagster._core.storage.tags import (
 
 from dags.days import ONE_DAY, DayRange
 from dags.errors import UserError
-from dags.runs import BACKFILL_RUN_TAG
-from dags.web_preaggregated_backfill.decision import LONGEST_BACKOFF, Run, RunState
+from dags.leases.rules import run_key
+from dags.runs import BACKFILL_RUN_TAG, TEAMS_FIELD
+from dags.web_preaggregated_backfill.attempts import LONGEST_BACKOFF, Run, RunState
 from dags.web_preaggregated_backfill.report import wrapped
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ IN_FLIGHT = (
     DagsterRunStatus.CANCELING,
 )
 
-# Attempts older than two of the longest back-offs are forgotten, see decision._failed_attempts.
+# Attempts older than two of the longest back-offs are forgotten, see attempts.failed_attempts.
 REMEMBERED = 2 * LONGEST_BACKOFF + timedelta(days=2)
 
 # How many runs are looked through for one whose id begins as asked.
@@ -74,8 +76,23 @@ def runs_of(
                 created_at=record.create_timestamp.astimezone(UTC),
                 ended_at=ended_at,
                 is_automatic=run.tags.get(BACKFILL_RUN_TAG) == "true",
+                teams_by_table=_teams_by_table(run, covered),
             )
     return list(found.values())
+
+
+def without_the_dead(runs: Iterable[Run], dead: Mapping[str, datetime]) -> list[Run]:
+    """The runs, those failed that Dagster takes for running and whose lease has been silent for too long.
+
+    A run that was killed stays STARTED until something ends it; its days need not wait for that. ``dead``: by
+    `dags.leases.rules.run_key`, when each was last heard of.
+    """
+    return [
+        replace(run, state=RunState.FAILED, ended_at=max(dead[run_key(run.run_id)], run.created_at))
+        if run.ended_at is None and run_key(run.run_id) in dead
+        else run
+        for run in runs
+    ]
 
 
 def run_text(instance: DagsterInstance, run_id: str) -> str:
@@ -112,6 +129,17 @@ def run_text(instance: DagsterInstance, run_id: str) -> str:
         elif event.is_run_failure or event.event_type is DagsterEventType.RUN_CANCELED:
             lines.append(f"{at}  {event.message}")
     return "\n".join(wrapped(line, indent=10) for line in lines)
+
+
+def _teams_by_table(run: DagsterRun, tables: Iterable[str]) -> Mapping[str, frozenset[int]]:
+    """The teams that a run was asked for, by table; a table that is not named is built for all of them."""
+    named: dict[str, frozenset[int]] = {}
+    config: dict[str, Any] = dict(run.run_config)
+    for op in config.get("ops", {}).values():
+        given = op.get("config", {})
+        named |= {table: frozenset(given["team_ids"]) for table in tables if given.get("team_ids")}
+        named |= {table: frozenset(teams) for table, teams in given.get(TEAMS_FIELD, {}).items()}
+    return named
 
 
 def _tables(run: DagsterRun, job_by_table: Mapping[str, str]) -> frozenset[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
@@ -19,7 +19,7 @@ from dags import clock
 from dags.days import DayRange, merged
 from dags.ledger import BuildRecord, append_to_ledger
 from dags.sql import Sql
-from dags.units import MAX_TEAMS_BOUND, Fingerprint, Measure, Outcome, Unit
+from dags.units import ALL_TEAMS, MAX_TEAMS_BOUND, Fingerprint, Measure, Outcome, Unit
 from dags.web_preaggregated_backfill.rules import Build, Failure, Kind, Signals, Verdict, with_inconsistencies
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Reading:
     unverified: set[date] = field(default_factory=set)
     wrong: list[Verdict] = field(default_factory=list)
     _suspected: dict[date, list[_Suspect]] = field(default_factory=lambda: defaultdict(list))
-    _failures: dict[tuple[str, date], Failure] = field(default_factory=dict)
+    _failures: dict[Unit, Failure] = field(default_factory=dict)
 
     def read(self, days: Sequence[date], now: datetime) -> None:
         """Judge these days, of every watched table; leave in the ledger what was verified."""
@@ -122,7 +122,14 @@ class Reading:
 
     def _failed_builds(self, table: WatchedTable, span: DayRange) -> None:
         rows = self.sql.rows("failures", {"table": table.name, "start": span.start, "end": span.end})
-        self._failures |= {(table.name, day): Failure(run_id, at, error) for day, at, run_id, error in rows}
+        self._failures |= {
+            Unit(table.name, team, day): Failure(run_id, at, error) for day, team, at, run_id, error in rows
+        }
+
+    def _last_failure(self, unit: Unit) -> Failure | None:
+        """Of the unit itself, or of all teams of its day."""
+        found = (self._failures.get(unit), self._failures.get(replace(unit, team_id=ALL_TEAMS)))
+        return max((failure for failure in found if failure is not None), key=lambda f: f.failed_at, default=None)
 
     def _batches(self) -> Iterable[list[date]]:
         """The days with suspects, the newest first, as many at once as one statement verifies well."""
@@ -176,7 +183,7 @@ class Reading:
                     s.fingerprint,
                     self.window.is_open(s.unit.day),
                     s.last_build,
-                    self._failures.get((s.unit.table, s.unit.day)),
+                    self._last_failure(s.unit),
                     table_by_name[s.unit.table].words,
                 )
                 for s in members

@@ -16,13 +16,16 @@ from typing import TYPE_CHECKING
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from dags.days import ONE_DAY, Calendar, DayRange, calendar
+from dags.leases.store import read_leases
 from dags.schema.apply import require_schema
-from dags.sql import Sql
+from dags.sql import Sql, is_embedded
+from dags.stops.store import why_stopped
 from dags.team_selection.store import dictionary_mismatches, read_selection
 from dags.waivers.store import read_waivers
+from dags.web_preaggregated_backfill.decision import Standing
 from dags.web_preaggregated_backfill.detection import Detection, with_interiors, with_waivers
 from dags.web_preaggregated_backfill.memory import DayState, recalled, remember, states_now
-from dags.web_preaggregated_backfill.rules import Kind
+from dags.web_preaggregated_backfill.rules import Kind, by_unit
 from dags.web_preaggregated_backfill.signals import Reading, source_identifiers, target_identifiers
 
 if TYPE_CHECKING:
@@ -93,12 +96,13 @@ def detect(
         reading.outdated.update({(table, state.day): count for table, count in state.outdated.items()})
     # Of a table that is unknown nothing is acted on, not even what is recalled of it.
     recollected = (v for state in known.values() for v in state.wrong if v.unit.table not in reading.unknown)
-    found = [*recollected, *reading.wrong]
-    found.sort(key=lambda v: (v.unit.table, v.unit.team_id, v.unit.day))
+    found = sorted([*recollected, *reading.wrong], key=by_unit)
     verdicts, waivers = with_waivers(found, read_waivers(client), now.date())
     complete: Counter[str] = Counter()
     for (table, _), count in reading.complete.items():
         complete[table] += count
+    leases = read_leases(client)
+    dead = [lease for lease in leases if lease.is_dead(is_embedded=is_embedded(client))]
     hints = _hints(sql, window, watched, verdicts, reading.outdated)
     return Detection(
         read_at=now,
@@ -119,7 +123,23 @@ def detect(
         source_rows=hints.source_rows,
         seconds_per_row=hints.seconds_per_row,
         cost=sql.cost,
+        standing=Standing(
+            why_stopped(client), {(lease.table, lease.day): lease.run for lease in leases if lease not in dead}
+        ),
+        dead_runs={lease.run: now - timedelta(seconds=lease.silent_seconds) for lease in dead},
     )
+
+
+def read_outdated_teams(
+    client: Client, wanted: Mapping[tuple[str, date], int]
+) -> dict[tuple[str, date], tuple[int, ...]]:
+    """The enabled teams that an older logic version built; ``wanted``: table and day → the version of now."""
+    sql, enabled = Sql(_PACKAGE, client), read_selection(client).teams
+    found = {}
+    for (table, day), version in wanted.items():
+        rows = sql.rows("outdated_teams", {"table": table, "day": day, "logic_version": version})
+        found[table, day] = tuple(team for (team,) in rows if team in enabled)
+    return found
 
 
 def _as_states(
@@ -170,8 +190,8 @@ def _spans(
     spans: dict[tuple[str, int], tuple[date, date]] = {}
     for table in watched:
         if table.name in missing:
-            identifiers = {key: text for key, text in target_identifiers(table).items() if key != "total"}
-            rows = sql.rows("spans", {"start": window.window.start, "end": window.window.end}, **identifiers)
+            bound = {"start": window.window.start, "end": window.window.end}
+            rows = sql.rows("spans", bound, **target_identifiers(table))
             spans |= {(table.name, team): (first, last) for team, first, last in rows}
     return spans
 
@@ -184,8 +204,7 @@ def _source_rows(sql: Sql, watched: Sequence[WatchedTable], days: Collection[dat
         reach = table.source.reach_days * ONE_DAY
         if table.source not in rows_by_day:
             bound = {"start": min(days) - reach, "end": max(days) + reach + ONE_DAY}
-            asked = {key: text for key, text in source_identifiers(table.source).items() if key.startswith("source")}
-            rows_by_day[table.source] = dict(sql.rows("source_sizes", bound, **asked))
+            rows_by_day[table.source] = dict(sql.rows("source_sizes", bound, **source_identifiers(table.source)))
         sizes = rows_by_day[table.source]
         for day in days:
             found[table.name, day] = sum(sizes.get(near, 0) for near in DayRange(day - reach, day + reach + ONE_DAY))

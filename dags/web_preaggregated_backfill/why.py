@@ -16,13 +16,15 @@ if TYPE_CHECKING:
     from datetime import date
 
     from dags.team_selection.store import Selection
-    from dags.web_preaggregated_backfill.decision import Decision, Run
+    from dags.web_preaggregated_backfill.attempts import Run
+    from dags.web_preaggregated_backfill.decision import Decision
     from dags.web_preaggregated_backfill.detection import Detection
 
 # As many units as are read in a terminal; the rest is counted.
 SHOWN = 20
 
 NEXT_STEPS = {
+    Why.STOPPED: "dagster job execute -j resume_backfills_job, or unset WEB_ANALYTICS_BACKFILL_STOPPED",
     Why.IN_FLIGHT: "wait for the run, or look at it: dagster job execute -j why_job with run_id",
     Why.JUST_DONE: "wait for the next tick",
     Why.BACKING_OFF: "look at the failed run (why_job with run_id); to try at once, materialize the partition",

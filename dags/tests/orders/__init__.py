@@ -14,6 +14,7 @@ from dagster import (
 )
 
 from dags.definitions import WATCHED, location
+from dags.leases.store import Leases
 from dags.resources import ClickHouseResource
 from dags.runs import BUILD_RUN
 from dags.sql import Expression, Sql
@@ -46,7 +47,12 @@ ORDERS_BY_DAY = WatchedTable(
 def orders_by_day(context: AssetExecutionContext, clickhouse: ClickHouseResource) -> None:
     """Orders and customers of a day, by account."""
     day = date.fromisoformat(context.partition_key)
-    with clickhouse.client(context.run.run_id) as client:
+    run_id = context.run.run_id
+    with (
+        clickhouse.client(run_id) as client,
+        Leases(client, run_id, wait_seconds=60, tell=context.log.info) as leases,
+    ):
+        leases.take("orders_by_day", day)
         sql = Sql("dags.tests.orders", client)
         sql.command("empty_day", {"partition": int(f"{day:%Y%m%d}")})
         sql.command("build_orders", {"start": day, "end": day + timedelta(days=1)})

@@ -313,7 +313,9 @@ def fill(client: Client) -> None:
 
 
 def activity(client: Client, **settings: object) -> list[tuple[object, ...]]:
-    rows = Sql("dags.web_preaggregated", client, settings=settings).rows("activity", {"day": DAYS[1]})
+    rows = Sql("dags.web_preaggregated", client, settings=settings).rows(
+        "activity", {"day": DAYS[1], "teams": [1, 2, 3]}
+    )
     return sorted(tuple(row) for row in rows)
 
 

@@ -17,11 +17,10 @@ from dags.team_selection.store import (
     read_selection,
     write_selection,
 )
+from dags.tests.builds import TABLES, build
 from dags.tests.conftest import ENGINES
 from dags.tests.events import Event, at, insert
 from dags.tests.schema import own_database
-from dags.web_preaggregated.store import DayBuild
-from dags.web_preaggregated.tables import WEB_TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -73,14 +72,13 @@ def test_a_team_that_leaves_is_absent_from_list_and_dictionary_until_it_comes_ba
 def test_the_rows_of_a_team_that_leaves_are_not_touched(client: Client) -> None:
     events = [Event(team, at("2026-01-10 10:00:00"), f"s{n}") for team in (1, 2, 3) for n in range(team)]
     insert(client, events)
-    tables = tuple(table.name for table in WEB_TABLES)
-    DayBuild(client, at("2026-01-10 00:00:00").date(), [1, 2, 3], tables, "r", 10**6, 10**9).run()
+    build(client, 1, 2, 3)
     write_selection(client, [1, 2, 3], NOW)
 
     def everything() -> dict[str, Sequence[Sequence[object]]]:
         return {
             table: client.query(f"SELECT _part, team_id, count() FROM {table} GROUP BY ALL ORDER BY ALL").result_rows
-            for table in ("events", *tables, "web_pre_aggregated_builds")
+            for table in ("events", *TABLES, "web_pre_aggregated_builds")
         }
 
     before = everything()

@@ -12,19 +12,8 @@ from hypothesis import strategies as st
 
 from dags.days import ONE_DAY
 from dags.units import Unit
-from dags.web_preaggregated_backfill.decision import (
-    FIRST_BACKOFF,
-    LONGEST_BACKOFF,
-    Decision,
-    Policy,
-    Run,
-    RunState,
-    Trigger,
-    Why,
-    acts_on,
-    backoff,
-    decide,
-)
+from dags.web_preaggregated_backfill.attempts import FIRST_BACKOFF, LONGEST_BACKOFF, Run, RunState, backoff
+from dags.web_preaggregated_backfill.decision import Decision, Policy, Standing, Trigger, Why, acts_on, decide
 from dags.web_preaggregated_backfill.rules import Cause, Kind, Verdict
 
 if TYPE_CHECKING:
@@ -55,10 +44,12 @@ def run(
     run_id: str = "run-1",
     is_automatic: bool = True,
     tables: Iterable[str] = TABLES,
+    teams: Iterable[int] | None = None,
 ) -> Run:
     ended_at = None if ended is None or state is RunState.IN_FLIGHT else NOW - ended
     created_at = (ended_at or NOW) - timedelta(minutes=5)
-    return Run(run_id, day, frozenset(tables), state, created_at, ended_at, is_automatic)
+    named = {} if teams is None else dict.fromkeys(tables, frozenset(teams))
+    return Run(run_id, day, frozenset(tables), state, created_at, ended_at, is_automatic, named)
 
 
 def decided(
@@ -69,9 +60,11 @@ def decided(
     trigger: Trigger = Trigger.SENSOR,
     open_days: Iterable[date] = (),
     now: datetime = NOW,
+    standing: Standing | None = None,
 ) -> Decision:
     return decide(
-        verdicts, runs, policy, trigger=trigger, open_days=frozenset(open_days), read_at=now, now=now
+        verdicts, runs, policy, trigger=trigger, open_days=frozenset(open_days), read_at=now, now=now,
+        standing=standing,
     )  # fmt: skip
 
 
@@ -230,9 +223,9 @@ ACTED_ON = {
 @pytest.mark.parametrize(("fault", "triggers"), ACTED_ON.items(), ids=[": ".join(fault) for fault in ACTED_ON])
 def test_each_trigger_acts_on_its_own_faults(fault: tuple[Kind, Cause], triggers: set[Trigger]) -> None:
     verdict = Verdict(Unit("stats", 1, ago(1)), *fault)
-    assert {t for t in (Trigger.SENSOR, Trigger.SCHEDULE) if acts_on(t, verdict)} == triggers
+    assert {t for t in (Trigger.SENSOR, Trigger.SCHEDULE) if acts_on(t, verdict, POLICY)} == triggers
     held = replace(verdict, is_held=True)
-    assert not any(acts_on(t, held) for t in Trigger)
+    assert not any(acts_on(t, held, POLICY) for t in Trigger)
 
 
 def test_what_is_held_is_said_to_be() -> None:
@@ -293,3 +286,69 @@ def test_every_wrong_day_is_either_asked_for_or_deferred_with_a_reason(
     in_flight = {r.day for r in runs if r.ended_at is None}
     assert not in_flight & set(asked)
     assert all(str(day.year) in decision.words for day in asked)
+
+
+def test_a_request_names_the_teams_that_are_wrong_in_each_table() -> None:
+    crowd = [missing(ago(1), team=3), missing(ago(1), team=1), missing(ago(1), "bounces", 2), *both(ago(2))]
+    first, second = decided(crowd).requests
+    assert first.teams_by_table == {"bounces": (2,), "stats": (1, 3)}
+    assert second.teams_by_table == {"bounces": (1,), "stats": (1,)}
+    assert (first.teams, second.teams) == (3, 1)
+
+
+def test_a_team_that_cannot_be_built_backs_off_and_the_others_of_its_day_do_not_wait_for_it() -> None:
+    wrong = [missing(ago(1), table, team) for table in TABLES for team in (7, 9)] + both(ago(2))
+    failed = run(ago(1), RunState.FAILED, timedelta(hours=1), teams=[7])
+    decision = decided(wrong, [failed])
+    assert {request.day: request.teams_by_table for request in decision.requests} == {
+        ago(1): {"bounces": (9,), "stats": (9,)},
+        ago(2): {"bounces": (1,), "stats": (1,)},
+    }
+    [waiting] = decision.deferred
+    assert (waiting.day, waiting.why) == (ago(1), Why.BACKING_OFF)
+    assert waiting.detail == "1 attempts left 2 units wrong, next from 2026-01-20 11:00 UTC"
+
+
+def test_a_team_that_keeps_failing_waits_longer_each_time() -> None:
+    wrong = [missing(ago(n), table, 7) for table in TABLES for n in (1, 2, 3)]
+    runs: list[Run] = []
+    when = NOW
+    for failures in range(1, 6):
+        runs.append(
+            replace(run(ago(1), RunState.FAILED, teams=[7], run_id=f"run-{failures}"), created_at=when, ended_at=when)
+        )
+        due = when + backoff(failures)
+        too_early = decided(wrong, runs, now=due - timedelta(minutes=1))
+        assert ago(1) not in days_of(too_early)
+        assert ago(1) in days_of(decided(wrong, runs, now=due))
+        when = due
+
+
+def test_a_run_for_all_teams_that_failed_is_an_attempt_at_each_of_them() -> None:
+    wrong = [*both(ago(1)), *both(ago(2))]
+    assert whys(decided(wrong, [run(ago(1), RunState.FAILED)])) == {ago(1): Why.BACKING_OFF}
+
+
+def test_nothing_is_launched_while_backfills_are_stopped_and_the_reason_says_who_stopped_them() -> None:
+    standing = Standing(stopped="stopped by ada at 2026-01-20 05:00 UTC: the cluster is short of disk")
+    decision = decided(both(ago(1), ago(2)), standing=standing)
+    assert decision.requests == ()
+    assert set(whys(decision).values()) == {Why.STOPPED}
+    assert decision.reasons[0] == f"backfills are {standing.stopped}"
+    assert decided([], standing=standing).reasons == (f"backfills are {standing.stopped}", "nothing to repair")
+    assert decision.open_days == {ago(1), ago(2)}  # and they are still owed when it goes on
+
+
+def test_a_day_whose_lease_somebody_holds_is_deferred_and_the_run_is_named() -> None:
+    standing = Standing(run_by_lease={("stats", ago(1)): "4711abcd_run_of_another_instance"})
+    decision = decided(both(ago(1), ago(2)), standing=standing)
+    assert days_of(decision) == [ago(2)]
+    assert [(d.day, d.why, d.detail) for d in decision.deferred] == [(ago(1), Why.IN_FLIGHT, "run 4711abcd")]
+
+
+def test_the_cap_of_a_utc_day_counts_days_however_many_runs_they_took() -> None:
+    policy = replace(POLICY, max_days_per_day=3)
+    earlier = [
+        run(ago(n), RunState.SUCCEEDED, run_id=f"{table}-{n}", tables=[table]) for n in (8, 9) for table in TABLES
+    ]
+    assert days_of(decided(both(ago(1), ago(2), ago(3)), earlier, policy)) == [ago(1)]

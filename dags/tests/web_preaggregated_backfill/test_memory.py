@@ -9,12 +9,12 @@ import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError
 
 from dags import clock
-from dags.ledger import ALL_TEAMS, BuildRecord, append_to_ledger
+from dags.ledger import BuildRecord, append_to_ledger
 from dags.team_selection.store import write_selection
+from dags.tests.builds import TABLES, build
 from dags.tests.events import Event, at, insert
-from dags.tests.web_preaggregated.test_store import TABLES, build
 from dags.tests.web_preaggregated_backfill.test_store import NOW, detected
-from dags.units import Measure, Outcome
+from dags.units import ALL_TEAMS, Measure, Outcome
 from dags.web_preaggregated.tables import STATS, WEB_TABLES
 from dags.web_preaggregated_backfill import memory
 from dags.web_preaggregated_backfill.report import status_line, table_statuses

@@ -101,7 +101,7 @@ def test_a_unit_is_judged(case: Case) -> None:
 def test_a_wrong_verdict_says_what_it_compared() -> None:
     verdict = judge(Signals(UNIT, FIVE, NONE, Fingerprint(), False, built(FIVE), failed(), ("sessions", "page views")))
     assert verdict.detail == (
-        "run abcdefgh at 2026-01-11 02:00: out of memory; source 5 sessions, 50 page views; "
+        "run abcdefgh at 2026-01-11 02:00 failed: out of memory; source 5 sessions, 50 page views; "
         "table 0 sessions, 0 page views; built 2026-01-11 01:00 with 5 sessions"
     )
 

@@ -13,9 +13,10 @@ from dags.days import ONE_DAY, start_of
 from dags.errors import SchemaError
 from dags.sql import Sql, statement
 from dags.team_selection.store import write_selection
+from dags.tests.builds import TABLES, build
 from dags.tests.events import Event, at, insert
 from dags.tests.fold import sessions_of, stored
-from dags.tests.web_preaggregated.test_store import TABLES, _events, build
+from dags.tests.web_preaggregated.test_store import _events
 from dags.units import Measure
 from dags.web_preaggregated.tables import STATS, WEB_TABLES
 from dags.web_preaggregated_backfill.rules import Cause, Kind

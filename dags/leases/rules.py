@@ -1,0 +1,82 @@
+"""Who holds a lease, by which name, and when its holder counts as dead.
+
+Pure: no clock, no database, no Dagster. A lease is a table in ClickHouse whose comment names the holder, so that
+taking it is atomic in the engine: of those who rename a table to the lease's name, one wins.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import dataclass
+from datetime import date, datetime
+
+# Every lease's name begins so, and every bid's for one; nothing else's may.
+LEASE_PREFIX = "web_analytics_lease_"
+BID_PREFIX = "web_analytics_bid_"
+
+# How often a holder says that it lives, and after how long a silence it counts as dead. Six beats may be lost: to
+# a server that restarts, or a query that keeps Python from running. Taking a lease from a holder that lives all the
+# same costs it its work and nothing else, for what it staged is dropped first.
+BEAT_SECONDS = 10.0
+DEAD_AFTER_SECONDS = 60.0
+
+# Tells this process from any other, also from one that had its id before.
+THIS_PROCESS = secrets.token_hex(4)
+
+_TOKEN = re.compile(r"run_(?P<run>\w+)__(?P<process>[0-9a-f]{8})_(?P<nonce>[0-9a-f]{4})")
+_LEASE = re.compile(LEASE_PREFIX + r"(?P<day>\d{8})_(?P<table>\w+)")
+
+
+def run_key(run_id: str) -> str:
+    """A run's id as a part of a name in ClickHouse."""
+    return re.sub(r"\W", "_", run_id)
+
+
+def new_token(run_id: str) -> str:
+    """Who holds a lease: the run, the process, and which build in it. A plain identifier, for it is part of names."""
+    return f"run_{run_key(run_id)}__{THIS_PROCESS}_{secrets.token_hex(2)}"
+
+
+def lease_name(table: str, day: date) -> str:
+    return f"{LEASE_PREFIX}{day:%Y%m%d}_{table}"
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A lease that somebody holds. ``silent_seconds``: since its holder last said that it lives."""
+
+    table: str
+    day: date
+    token: str
+    silent_seconds: float
+
+    @classmethod
+    def of(cls, name: str, token: str, silent_seconds: float) -> Lease | None:
+        """The lease that a table of ClickHouse is; None if it is none of ours."""
+        found = _LEASE.fullmatch(name)
+        if found is None:
+            return None
+        day = datetime.strptime(found["day"], "%Y%m%d").date()  # noqa: DTZ007 -- a day, not an instant
+        return cls(found["table"], day, token, silent_seconds)
+
+    @property
+    def name(self) -> str:
+        return lease_name(self.table, self.day)
+
+    @property
+    def run(self) -> str:
+        """The holder's run as `run_key` has it."""
+        found = _TOKEN.fullmatch(self.token)
+        return found["run"] if found is not None else self.token
+
+    def is_dead(self, *, is_embedded: bool) -> bool:
+        """Whether the holder will never publish again.
+
+        The embedded engine is one process's alone: any other that held a lease there has ended. On a server a holder
+        is dead that has been silent for too long.
+        """
+        found = _TOKEN.fullmatch(self.token)
+        if is_embedded and found is not None:
+            return found["process"] != THIS_PROCESS
+        return self.silent_seconds > DEAD_AFTER_SECONDS

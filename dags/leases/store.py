@@ -1,0 +1,186 @@
+"""Leases in ClickHouse: taken, kept, given back, and taken away from those that died.
+
+What makes it safe is not that the dead are told from the living for certain, which nobody can, but the order of
+things: whoever takes a lease drops every other build's staging of that table and day before it works, and whoever
+works makes sure that it still holds the lease after making its staging. So either the thief finds the staging or the
+robbed finds out; a swap from a staging table that is gone fails.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import ExitStack, contextmanager, suppress
+from typing import TYPE_CHECKING, Self
+
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from dags.errors import LeaseError
+from dags.leases.rules import BEAT_SECONDS, BID_PREFIX, LEASE_PREFIX, Lease, lease_name, new_token
+from dags.sql import Sql, is_embedded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import date
+
+    from clickhouse_connect.driver.client import Client
+
+_PACKAGE = "dags.leases"
+
+# How often whoever waits for a lease asks again.
+POLL_SECONDS = 1.0
+
+
+def read_leases(client: Client) -> tuple[Lease, ...]:
+    """Every lease that is held, by the living and by the dead."""
+    sql = Sql(_PACKAGE, client)
+    found = (_read(sql, *row) for row in sql.rows("leases", {"prefix": LEASE_PREFIX}))
+    return tuple(lease for lease in found if lease is not None)
+
+
+class Leases:
+    """The leases of one build. Use as a context; what is held at its end is given back.
+
+    ``wait_seconds`` is how long to wait for a lease that another run holds. ``tell`` is told in words whom one waits
+    for. While a lease is held on a server, a thread says so every `BEAT_SECONDS`.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        run_id: str,
+        *,
+        wait_seconds: float,
+        tell: Callable[[str], None],
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.token = new_token(run_id)
+        self._client = client
+        self._sql = Sql(_PACKAGE, client)
+        self._wait_seconds = wait_seconds
+        self._tell = tell
+        self._sleep = sleep
+        self._held: set[str] = set()
+        self._over = threading.Event()
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        """Begin to show signs of life; there is nothing to hold yet."""
+        if not is_embedded(self._client):
+            beating = threading.Thread(target=self._beat, name=f"leases of {self.token}", daemon=True)
+            beating.start()
+            # Not for ever: a server that hangs would keep the run from ending. The thread ends with the process.
+            self._stack.callback(beating.join, BEAT_SECONDS)
+            self._stack.callback(self._over.set)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give back what is held; what cannot be given back, others take when this holder has been silent."""
+        for name in sorted(self._held):
+            with suppress(ClickHouseError, LeaseError):
+                self._confirm(name)
+                self._sql.command("drop", lease=name)
+        self._held.clear()
+        self._stack.close()
+
+    def take(self, table: str, day: date) -> bool:
+        """Hold the lease of a table's day; whether another run had to be waited for.
+
+        Whoever takes it must drop every other build's staging of that day before working on it.
+
+        Raises:
+            LeaseError: another run that lives held it for all of the time that one waits.
+        """
+        lease, started, told = lease_name(table, day), time.monotonic(), ""
+        bid = BID_PREFIX + lease.removeprefix(LEASE_PREFIX) + "_" + self.token
+        if self._taken(bid, lease):
+            self._held.add(lease)
+            return False
+        with self._dropping(bid):
+            while not self._taken(bid, lease):
+                held = self._holder(lease)
+                if held is None:
+                    continue
+                if held.token == self.token:  # taken, and the answer was lost on its way
+                    break
+                if held.is_dead(is_embedded=is_embedded(self._client)):
+                    self._tell(f"{day}: taking {table} over from run {held.run[:8]}, which died")
+                    if self._stolen(bid, lease):
+                        break
+                    continue
+                if time.monotonic() - started >= self._wait_seconds:
+                    raise LeaseError(
+                        f"{table} of {day} is being built by run {held.run[:8]}; waited {self._wait_seconds:.0f} s. "
+                        "Nothing of it was touched: wait for that run, or build the partition again later"
+                    )
+                if held.token != told:
+                    self._tell(f"{day}: {table} is being built by run {held.run[:8]}, waiting for it")
+                    told = held.token
+                self._sleep(POLL_SECONDS)
+        self._held.add(lease)
+        return bool(told)
+
+    def confirm(self, table: str, day: date) -> None:
+        """Make sure that a lease is still held: after making a staging table, before trusting it.
+
+        Raises:
+            LeaseError: it was taken away, because this run was silent for too long.
+        """
+        self._confirm(lease_name(table, day))
+
+    def _confirm(self, name: str) -> None:
+        held = self._holder(name)
+        if held is None or held.token != self.token:
+            by = f"run {held.run[:8]}" if held is not None else "nobody"
+            raise LeaseError(
+                f"{name} is held by {by} and no longer by this run, which was silent for too long: nothing more "
+                "is published of it"
+            )
+
+    @contextmanager
+    def _dropping(self, bid: str) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            # Taken, it has the lease's name now; stolen, it is what the dead held; given up, it is still ours.
+            with suppress(ClickHouseError):
+                self._sql.command("drop", lease=bid)
+
+    def _taken(self, bid: str, lease: str) -> bool:
+        self._sql.command("create_bid", bid=bid, token=self.token)
+        self._sql.command("beat", {"token": self.token}, lease=bid)
+        return self._moved("take", bid, lease)
+
+    def _stolen(self, bid: str, lease: str) -> bool:
+        return self._moved("steal", bid, lease)
+
+    def _moved(self, how: str, bid: str, lease: str) -> bool:
+        """Whether the lease is ours now; not if somebody has it (57), or has dropped it or our bid (60)."""
+        try:
+            self._sql.command(how, bid=bid, lease=lease)
+        except ClickHouseError as error:
+            if getattr(error, "name", None) in ("TABLE_ALREADY_EXISTS", "UNKNOWN_TABLE"):
+                return False
+            raise
+        return True
+
+    def _holder(self, lease: str) -> Lease | None:
+        return next((_read(self._sql, *row) for row in self._sql.rows("holder", {"lease": lease})), None)
+
+    def _beat(self) -> None:
+        sql = Sql(_PACKAGE, self._client)
+        while not self._over.wait(BEAT_SECONDS):
+            for name in sorted(self._held):
+                with suppress(ClickHouseError):
+                    sql.command("beat", {"token": self.token}, lease=name)
+
+
+def _read(sql: Sql, name: str, token: str, seconds: float) -> Lease | None:
+    """A lease with its holder's silence; one that vanishes while it is read is no lease."""
+    try:
+        [(beats, silent)] = sql.rows("silence", {"token": token}, lease=name)
+    except ClickHouseError as error:
+        if getattr(error, "name", None) == "UNKNOWN_TABLE":
+            return None
+        raise
+    return Lease.of(name, token, silent if beats else seconds)

@@ -1,0 +1,41 @@
+"""The switch in ClickHouse, so that it works at once and for every process; the setting needs a restart."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dags.errors import UserError
+from dags.settings import current_settings
+from dags.sql import Sql
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from clickhouse_connect.driver.client import Client
+
+
+def why_stopped(client: Client) -> str:
+    """Who stopped backfills, since when and why; empty while they may run."""
+    if current_settings().backfill_stopped:
+        return "stopped by the setting WEB_ANALYTICS_BACKFILL_STOPPED=1"
+    for is_stopped, reason, who, at in Sql("dags.stops", client).rows("last_stop"):
+        if is_stopped:
+            return f"stopped by {who} at {at:%Y-%m-%d %H:%M} UTC: {reason}"
+    return ""
+
+
+def turn(client: Client, *, is_stopped: bool, reason: str, requested_by: str, now: datetime) -> None:
+    """Stop backfills, or let them go on.
+
+    Raises:
+        UserError: nobody, or no reason, is named.
+    """
+    lacking = [name for name, value in (("reason", reason), ("requested_by", requested_by)) if not value.strip()]
+    if lacking:
+        raise UserError(
+            f"{' and '.join(lacking)} may not be empty: the skip reasons show who stopped backfills and why"
+        )
+    columns = ("is_stopped", "reason", "requested_by", "at")
+    client.insert(
+        "web_analytics_backfill_stops", [[is_stopped, reason.strip(), requested_by.strip(), now]], column_names=columns
+    )

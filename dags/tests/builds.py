@@ -1,0 +1,25 @@
+"""Builds for tests, in few words."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from datetime import date
+from typing import TYPE_CHECKING
+
+from dags.web_preaggregated.plan import Limits
+from dags.web_preaggregated.store import BuiltDay, DayBuild
+from dags.web_preaggregated.tables import WEB_TABLES
+
+if TYPE_CHECKING:
+    from clickhouse_connect.driver.client import Client
+
+DAY = date(2026, 1, 10)
+TABLES = tuple(table.name for table in WEB_TABLES)
+LIMITS = Limits(batch_events=1_000_000, max_memory_bytes=4 * 10**9)
+
+
+def build(client: Client, *teams: int, day: date = DAY, run_id: str = "test-run", **changes: object) -> BuiltDay:
+    """Build a day for the teams, in both tables; limits, and whatever else a build takes, by name."""
+    limits = {one.name: changes.pop(one.name) for one in fields(Limits) if one.name in changes}
+    options: dict[str, object] = {"teams_by_table": dict.fromkeys(TABLES, teams), "sleep": lambda _: None, **changes}
+    return DayBuild(client=client, day=day, run_id=run_id, limits=replace(LIMITS, **limits), **options).run()  # type: ignore[arg-type]

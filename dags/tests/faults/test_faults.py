@@ -1,0 +1,51 @@
+"""Some of what `make faults` does at length: what must hold holds whatever goes wrong, and in races."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dags.tests.clickhouse_server import require_or_skip_reason
+from dags.tests.faults.dagster_runs import run_trials
+from dags.tests.faults.races import rounds
+from dags.tests.faults.server import Server
+from dags.tests.faults.swaps import swaps
+from dags.tests.faults.trial import Fault, Trial
+from dags.tests.faults.worker import hurried
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    if reason := require_or_skip_reason():
+        pytest.skip(reason)
+    started = Server(tmp_path_factory.mktemp("faults"))
+    with hurried():
+        yield started
+    started.stop()
+
+
+@pytest.mark.parametrize("fault", Fault)
+def test_readers_neighbours_and_the_next_repair_do_not_suffer_when(server: Server, fault: Fault) -> None:
+    trial = Trial(server, seed=list(Fault).index(fault), fault=fault)
+    trial.run()
+    assert trial.looks > 0
+
+
+def test_a_run_that_was_killed_is_made_good_by_the_tick_that_is_due(server: Server) -> None:
+    assert [words.split(": ")[1] for words in run_trials(server, 2)] == [
+        "2 of 2 tables were left wrong, the next tick repaired them"
+    ] * 2
+
+
+def test_four_that_want_the_same_days_build_none_twice_at_once_and_forget_none(server: Server) -> None:
+    assert len(list(rounds(server, 3))) == 3
+
+
+def test_readers_see_the_old_day_or_the_new_one_during_swaps(server: Server) -> None:
+    assert swaps(server, 20) > 20

@@ -1,0 +1,98 @@
+"""The tables that a build makes beside those that readers see, and how what others left of theirs is cleared away.
+
+Every name holds the day, the build's token and, in the end, the table that it is staged for: so a build that takes a
+lease finds what others staged of that table and day, and a sweep finds what no living build has.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from itertools import count
+from typing import TYPE_CHECKING
+
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from dags.leases.rules import BID_PREFIX
+from dags.leases.store import read_leases
+from dags.sql import Sql, is_embedded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import ExitStack
+    from datetime import date
+
+    from clickhouse_connect.driver.client import Client
+
+_PACKAGE = "dags.web_preaggregated"
+
+# Every staging table's name begins so; nothing else's may.
+STAGING_PREFIX = "web_pre_aggregated_staging_"
+
+# Stands in a name for what is staged for no table in particular.
+SCRATCH = "scratch"
+
+
+class Staging:
+    """The staging tables of one build of one day, each dropped when its ``ExitStack`` closes."""
+
+    def __init__(self, client: Client, sql: Sql, day: date, token: str) -> None:
+        self._client = client
+        self._sql = sql
+        self._day = f"{day:%Y%m%d}"
+        self._token = token
+        self._numbers = count(1)
+
+    def name(self, stack: ExitStack, kind: str, table: str = SCRATCH) -> str:
+        """A name that was never used before, so that what a broken connection left running writes where nobody reads.
+
+        The table is dropped when ``stack`` closes, whether it was made by then or not.
+        """
+        name = f"{STAGING_PREFIX}{self._day}_{self._token}_{kind}{next(self._numbers)}__{table}"
+
+        def dropped(error: type[BaseException] | None, *_: object) -> None:
+            # What cannot be dropped now a later sweep finds; the build's own outcome is what its caller must hear of.
+            with suppress(ClickHouseError):
+                drop(self._client, self._sql, name, may_be_written=error is not None)
+
+        stack.push(dropped)
+        return name
+
+    def like(self, stack: ExitStack, kind: str, table: str) -> str:
+        """An empty table like ``table``."""
+        name = self.name(stack, kind, table)
+        self._sql.command("create_staging", staging=name, target=table)
+        return name
+
+    def fence(self, table: str) -> None:
+        """Drop what any other build has staged of this table and day, so that it can publish nothing of it any more.
+
+        A swap that is being done ends first: a table is gone only when nobody uses it.
+        """
+        bound = {"prefix": f"{STAGING_PREFIX}{self._day}_", "suffix": f"__{table}", "token": self._token}
+        for (name,) in self._sql.rows("fenced", bound):
+            drop(self._client, self._sql, name)
+
+
+def drop(client: Client, sql: Sql, name: str, *, may_be_written: bool = True) -> None:
+    """Drop a staging table; if something may still be writing into it, stop that first."""
+    if may_be_written and not is_embedded(client):
+        with suppress(ClickHouseError):
+            sql.command("kill", {"table": name})
+    sql.command("drop_table", table=name)
+
+
+def sweep(client: Client, tell: Callable[[str], None]) -> int:
+    """Drop what builds that ended left behind; how many tables that were.
+
+    Live and dead are told apart by their leases: a build holds its lease before it stages, and gives it back last.
+    """
+    sql = Sql(_PACKAGE, client)
+    names = [name for (name,) in sql.rows("leftovers", {"prefixes": [STAGING_PREFIX, BID_PREFIX]})]
+    leases = read_leases(client)
+    living = [lease for lease in leases if not lease.is_dead(is_embedded=is_embedded(client))]
+    dead = [lease.name for lease in leases if lease not in living]
+    left = [name for name in names if not any(lease.token in name for lease in living)]
+    for name in [*left, *dead]:
+        tell(f"dropping {name}, left behind by a build that died")
+        drop(client, sql, name)
+    return len(left) + len(dead)
