@@ -38,6 +38,12 @@ def new_token(run_id: str) -> str:
     return f"run_{run_key(run_id)}__{THIS_PROCESS}_{secrets.token_hex(2)}"
 
 
+def run_of(token: str) -> str:
+    """The run of a token, as `run_key` has it; the token itself if it is none of ours."""
+    found = _TOKEN.fullmatch(token)
+    return found["run"] if found is not None else token
+
+
 def lease_name(table: str, day: date) -> str:
     return f"{LEASE_PREFIX}{day:%Y%m%d}_{table}"
 
@@ -67,8 +73,7 @@ class Lease:
     @property
     def run(self) -> str:
         """The holder's run as `run_key` has it."""
-        found = _TOKEN.fullmatch(self.token)
-        return found["run"] if found is not None else self.token
+        return run_of(self.token)
 
     def is_dead(self, *, is_embedded: bool) -> bool:
         """Whether the holder will never publish again.

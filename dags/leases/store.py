@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Self
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from dags.errors import LeaseError
-from dags.leases.rules import BEAT_SECONDS, BID_PREFIX, LEASE_PREFIX, Lease, lease_name, new_token
+from dags.leases.rules import BEAT_SECONDS, BID_PREFIX, LEASE_PREFIX, Lease, lease_name, new_token, run_of
 from dags.sql import Sql, is_embedded
 
 if TYPE_CHECKING:
@@ -31,10 +31,10 @@ _PACKAGE = "dags.leases"
 POLL_SECONDS = 1.0
 
 
-def read_leases(client: Client) -> tuple[Lease, ...]:
-    """Every lease that is held, by the living and by the dead."""
+def read_leases(client: Client, *, but_of: str | None = None) -> tuple[Lease, ...]:
+    """Every lease that is held, by the living and by the dead; those of the token ``but_of`` left out."""
     sql = Sql(_PACKAGE, client)
-    found = (_read(sql, *row) for row in sql.rows("leases", {"prefix": LEASE_PREFIX}))
+    found = (_read(sql, *row) for row in sql.rows("leases", {"prefix": LEASE_PREFIX}) if row[1] != but_of)
     return tuple(lease for lease in found if lease is not None)
 
 
@@ -97,7 +97,7 @@ class Leases:
             self._held.add(lease)
             return False
         with self._dropping(bid):
-            while not self._taken(bid, lease):
+            while not self._taken(bid, lease, is_new=False):
                 held = self._holder(lease)
                 if held is None:
                     continue
@@ -129,9 +129,9 @@ class Leases:
         self._confirm(lease_name(table, day))
 
     def _confirm(self, name: str) -> None:
-        held = self._holder(name)
-        if held is None or held.token != self.token:
-            by = f"run {held.run[:8]}" if held is not None else "nobody"
+        token = next((token for _, token, _ in self._sql.rows("holder", {"lease": name})), None)
+        if token != self.token:
+            by = f"run {run_of(token)[:8]}" if token is not None else "nobody"
             raise LeaseError(
                 f"{name} is held by {by} and no longer by this run, which was silent for too long: nothing more "
                 "is published of it"
@@ -146,9 +146,11 @@ class Leases:
             with suppress(ClickHouseError):
                 self._sql.command("drop", lease=bid)
 
-    def _taken(self, bid: str, lease: str) -> bool:
+    def _taken(self, bid: str, lease: str, *, is_new: bool = True) -> bool:
+        """Whether the lease was free and is ours; ``is_new``: the bid is made now, which is a sign of life itself."""
         self._sql.command("create_bid", bid=bid, token=self.token)
-        self._sql.command("beat", {"token": self.token}, lease=bid)
+        if not is_new:
+            self._sql.command("beat", {"token": self.token}, lease=bid)
         return self._moved("take", bid, lease)
 
     def _stolen(self, bid: str, lease: str) -> bool:

@@ -48,7 +48,7 @@ def test_make_dev_serves_the_location_with_sensor_and_schedules_running(tmp_path
         # Not SIGINT: whatever was started in the background of a shell ignores it.
         os.killpg(dev.pid, signal.SIGTERM)
         try:
-            dev.wait(timeout=30)
+            dev.wait(timeout=90)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(dev.pid, signal.SIGKILL)

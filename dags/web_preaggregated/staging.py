@@ -81,17 +81,18 @@ def drop(client: Client, sql: Sql, name: str, *, may_be_written: bool = True) ->
     sql.command("drop_table", table=name)
 
 
-def sweep(client: Client, tell: Callable[[str], None]) -> int:
-    """Drop what builds that ended left behind; how many tables that were.
+def sweep(client: Client, tell: Callable[[str], None], *, token: str | None = None) -> int:
+    """Drop what builds that ended left behind; how many tables that were. ``token``: of the build that asks.
 
     Live and dead are told apart by their leases: a build holds its lease before it stages, and gives it back last.
     """
     sql = Sql(_PACKAGE, client)
     names = [name for (name,) in sql.rows("leftovers", {"prefixes": [STAGING_PREFIX, BID_PREFIX]})]
-    leases = read_leases(client)
+    leases = read_leases(client, but_of=token)
     living = [lease for lease in leases if not lease.is_dead(is_embedded=is_embedded(client))]
     dead = [lease.name for lease in leases if lease not in living]
-    left = [name for name in names if not any(lease.token in name for lease in living)]
+    held = [lease.token for lease in living] + ([token] if token else [])
+    left = [name for name in names if not any(one in name for one in held)]
     for name in [*left, *dead]:
         tell(f"dropping {name}, left behind by a build that died")
         drop(client, sql, name)

@@ -174,7 +174,7 @@ class DayBuild:
             if self._again(self._leases.take, table, self.day):
                 self._leave_out_what_was_built(table)
             self._again(self._staging.fence, table)
-        self._again(sweep, self.client, self.progress)
+        self._again(sweep, self.client, self.progress, token=self._leases.token)
 
     def _skipped_whole(self, words: str) -> None:
         for table, teams in self.teams_by_table.items():

@@ -271,7 +271,7 @@ def check(client: Client, rounds: list[list[tuple[Act, int]]]) -> None:
 _options = {"deadline": None, "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]}
 
 
-@settings(max_examples=3, **_options)  # type: ignore[arg-type]
+@settings(max_examples=2, **_options)  # type: ignore[arg-type]
 @given(rounds=_histories)
 def test_no_gap_is_missed_none_is_invented_and_every_reason_is_right(
     client: Client, rounds: list[list[tuple[Act, int]]]
