@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from dagster import AssetsDefinition, Definitions, in_process_executor
 
+from dags.managed_backfill.jobs import managed_backfill_jobs
 from dags.resources import ClickHouseResource
 from dags.schema.jobs import apply_schema_job
 from dags.settings import current_settings
@@ -64,6 +65,7 @@ def location(
             *jobs,
             *diagnostics(watched),
             *waiver_jobs(watched),
+            *managed_backfill_jobs(watched),
             stop_backfills_job,
             resume_backfills_job,
             adoption_job(watched),

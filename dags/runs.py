@@ -23,8 +23,9 @@ BACKFILL_PRIORITY = "-1"
 TEAMS_FIELD = "team_ids_by_table"
 
 # A killed run stays STARTED for ever unless something ends it: every job says how long it may last. A build must end
-# well before its staging tables count as leftovers (a day).
+# well before its staging tables count as leftovers (a day). A managed backfill is many builds; killed, it is resumed.
 BUILD_RUN = {MAX_RUNTIME_SECONDS_TAG: str(6 * 3600)}
+LONG_RUN = {MAX_RUNTIME_SECONDS_TAG: str(48 * 3600)}
 SHORT_RUN = {MAX_RUNTIME_SECONDS_TAG: str(1800)}
 
 # A diagnostic's answer is what it prints; Dagster's own hundred lines around it hide it. Errors are shown.

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, SecretStr, ValidationError
 from pydantic_core import PydanticCustomError
 
 from dags.days import MAX_LOOKBACK_DAYS
@@ -46,6 +47,13 @@ def _team_ids(value: object) -> tuple[int, ...]:
     if not all(part.isascii() and part.isdigit() and 0 < int(part) < 2**64 for part in parts):
         raise PydanticCustomError("ids", "not all are team ids")
     return tuple(sorted({int(part) for part in parts}))
+
+
+def _hosts(value: object) -> tuple[str, ...]:
+    hosts = tuple(part.strip().lower() for part in str(value).split(",") if part.strip())
+    if not all(re.fullmatch(r"[a-z0-9.-]+(:\d{1,5})?", host) for host in hosts):
+        raise PydanticCustomError("hosts", "not all are host names")
+    return hosts
 
 
 def _priority(value: object) -> str:
@@ -102,6 +110,13 @@ class Settings(BaseModel):
         default="recent", description=f"give one of {', '.join(PRIORITIES)}"
     )
     backfill_min_volume: int = whole(0, 0, 10**12, "page views")
+    backfill_max_range_days: int = whole(30, 1, MAX_LOOKBACK_DAYS, "days")
+    backfill_backup_days: int = whole(7, 1, MAX_LOOKBACK_DAYS, "days")
+    backfill_usd_per_gb: float = Field(default=0.25, ge=0, le=1000, description="give US dollars from 0 to 1000")
+    backfill_webhook_hosts: Annotated[tuple[str, ...], BeforeValidator(_hosts)] = Field(
+        default=(), description="give host names, each with or without a port, separated by commas"
+    )
+    backfill_webhook_token: SecretStr | None = Field(default=None, description="give the token alone")
     backfill_stopped: int = Field(default=0, ge=0, le=1, description="give 0 (no) or 1 (yes)")
     backfill_rebuild_outdated: int = Field(default=0, ge=0, le=1, description="give 0 (no) or 1 (yes)")
     team_weights: Annotated[tuple[tuple[int, int], ...], BeforeValidator(_weights)] = Field(

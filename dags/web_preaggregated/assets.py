@@ -24,9 +24,10 @@ from dagster import (
 )
 from pydantic import Field
 
+from dags.audit.store import begin_automatic, end_automatic
 from dags.days import FIRST_DAY
 from dags.resources import ClickHouseResource
-from dags.runs import BACKFILL_RUN_TAG, BUILD_RUN
+from dags.runs import BACKFILL_RUN_TAG, BUILD_RUN, TAG_PREFIX
 from dags.schedules import DAILY_BUILD_CRON, TIME_ZONE
 from dags.schema.apply import require_schema
 from dags.settings import Settings, current_settings
@@ -95,9 +96,14 @@ def web_pre_aggregated(
         if context.run.tags.get(BACKFILL_RUN_TAG) == "true" and (stopped := why_stopped(client)):
             raise Failure(f"nothing was built: backfills are {stopped}", allow_retries=False)
         selection = read_selection(client)
+        day = date.fromisoformat(context.partition_key)
+        is_automatic = context.run.tags.get(BACKFILL_RUN_TAG) == "true"
+        for name in tables if is_automatic else ():
+            trigger, reasons = (context.run.tags.get(TAG_PREFIX + tag, "") for tag in ("trigger", "reasons"))
+            begin_automatic(client, context.run.run_id, name, day, requested_by=trigger, reason=reasons)
         built = DayBuild(
             client=client,
-            day=date.fromisoformat(context.partition_key),
+            day=day,
             teams_by_table=teams_to_build(
                 tables, selection.teams, selection.departed, config.team_ids, config.team_ids_by_table
             ),
@@ -107,6 +113,9 @@ def web_pre_aggregated(
             wait_seconds=current_settings().engine_wait_seconds,
             progress=context.log.info,
         ).run()
+        for one in built.tables if is_automatic else ():
+            problem = "; ".join(words for words in built.problems if words.startswith(one.table))
+            end_automatic(client, context.run.run_id, one.table, day, rows=one.rows, problem=problem)
     for table in built.tables:
         if held := table.teams(Outcome.HELD):
             context.log.warning(

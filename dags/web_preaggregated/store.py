@@ -71,6 +71,9 @@ class DayBuild:
     The teams asked for are rebuilt, or emptied where their source is empty; every other team's rows of the day stay
     the bytes they are. ``wait_seconds`` is how long to wait for another run that builds the day. ``progress`` is told
     in words what has been done, for the run's log; ``at`` at which step the build is, for tests of faults.
+
+    ``before_swap`` is called with a table and the staging that is about to become its day, None for a day that is
+    about to be emptied: valid, under the lease, and while readers see the old day. What it raises keeps them there.
     """
 
     client: Client
@@ -82,6 +85,7 @@ class DayBuild:
     wait_seconds: float = 0.0
     progress: Callable[[str], None] = field(default=logging.getLogger(__name__).info)
     at: Callable[[Step], None] = field(default=lambda _: None)
+    before_swap: Callable[[str, str | None], None] = field(default=lambda *_: None)
     sleep: Callable[[float], None] = field(default=time.sleep)
 
     def run(self) -> BuiltDay:
@@ -249,11 +253,13 @@ class DayBuild:
             with ExitStack() as stack:
                 new = self._again(self._assembled, stack, table, plan, replaced, staged)
                 self._again(self._validate, new, table, expected)
+                self.before_swap(table, new)
                 self._nothing_changed(table, rows_before)
                 self.at(Step.VALIDATED)
                 self._swap(table, new)
         elif before:
             self._leases.confirm(table, self.day)
+            self.before_swap(table, None)
             self._nothing_changed(table, rows_before)
             self.at(Step.VALIDATED)
             self._again(self._sql.command, "drop_day", self._partition, target=table)

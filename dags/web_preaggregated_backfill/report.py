@@ -5,12 +5,12 @@ Pure: no clock, no database, no Dagster. Tables for people fit 100 columns.
 
 from __future__ import annotations
 
-import textwrap
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dags.days import ONE_DAY, merged, spoken
+from dags.text import table_text, wrapped
 from dags.web_preaggregated_backfill.rules import FAILED
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from dags.web_preaggregated_backfill.decision import Decision
     from dags.web_preaggregated_backfill.detection import Detection
     from dags.web_preaggregated_backfill.rules import Verdict
-
-WIDTH = 100
 
 # As many days as fit a line of metadata; the rest is counted.
 SAMPLE = 10
@@ -195,10 +193,10 @@ def summary_text(detection: Detection, decision: Decision) -> str:
     parts = [
         status_line(detection),
         "",
-        _table(rows, ["table", "complete units", "wrong units", "missing days", "oldest wrong"]),
+        table_text(rows, ["table", "complete units", "wrong units", "missing days", "oldest wrong"]),
     ]
     if detection.wrong:
-        parts += ["", _table(_gap_rows(detection.wrong)[:20], _GAP_COLUMNS)]
+        parts += ["", table_text(_gap_rows(detection.wrong)[:20], _GAP_COLUMNS)]
     parts += [
         "",
         *_failures(detection.wrong),
@@ -214,7 +212,7 @@ def summary_text(detection: Detection, decision: Decision) -> str:
 def gaps_text(detection: Detection) -> str:
     """What ``show_data_gaps_job`` prints: every gap, the largest first."""
     parts = [status_line(detection), ""]
-    parts.append(_table(_gap_rows(detection.wrong), _GAP_COLUMNS) if detection.wrong else "No gaps.")
+    parts.append(table_text(_gap_rows(detection.wrong), _GAP_COLUMNS) if detection.wrong else "No gaps.")
     parts += ["", *_failures(detection.wrong), *_also(detection)]
     parts += [wrapped(f"UNKNOWN  {table}: {error}") for table, error in detection.unknown.items()]
     parts += [wrapped(f"WARNING  {warning}") for warning in detection.warnings]
@@ -251,23 +249,3 @@ def _gap_rows(verdicts: Sequence[Verdict]) -> list[tuple[str, ...]]:
             named = ", ".join(map(str, teams)) if len(teams) <= FEW else f"{len(teams):,} teams"
             rows.append((len(inside), (table, str(days), named, reason)))
     return [row for _, row in sorted(rows, key=lambda pair: (-pair[0], pair[1]))]
-
-
-def _table(rows: Sequence[Sequence[object]], columns: Sequence[str]) -> str:
-    """Text to the left, numbers to the right, columns as wide as what they hold.
-
-    Plain Python: importing pandas would take a tenth of the whole command's time (decision 7).
-    """
-    cells = [[f"{value:,}" if isinstance(value, int) else str(value) for value in row] for row in rows]
-    padded = []
-    for position, column in enumerate(columns):
-        is_number = all(isinstance(row[position], int) for row in rows)
-        width = max(len(column), *(len(row[position]) for row in cells))
-        adjust = str.rjust if is_number else str.ljust
-        padded.append([adjust(text, width) for text in (column, *(row[position] for row in cells))])
-    return "\n".join(" ".join(line).rstrip() for line in zip(*padded, strict=True))
-
-
-def wrapped(text: str, indent: int = 9) -> str:
-    """Text in lines of at most `WIDTH`; its own indentation stays, further lines are set in by ``indent``."""
-    return textwrap.fill(text, WIDTH, subsequent_indent=" " * indent, drop_whitespace=bool(text.strip()))

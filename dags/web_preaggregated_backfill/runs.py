@@ -20,8 +20,8 @@ from dags.days import ONE_DAY, DayRange
 from dags.errors import UserError
 from dags.leases.rules import run_key
 from dags.runs import BACKFILL_RUN_TAG, TEAMS_FIELD
+from dags.text import wrapped
 from dags.web_preaggregated_backfill.attempts import LONGEST_BACKOFF, Run, RunState
-from dags.web_preaggregated_backfill.report import wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -53,7 +53,7 @@ class Reading:
 
     ``unknown`` holds the error of each table that could not be read; nothing is known of it then on any of the days.
     ``deadline`` is the reading of ``time.monotonic()`` at which verification stops; the days that are left then, the
-    oldest, are ``unverified``, and the next detection goes on with them.
+    oldest, are ``unverified``, and the next detection goes on with them. ``keeps``: record what was verified.
     """
 
     client: Client
@@ -61,6 +61,7 @@ class Reading:
     window: Calendar
     watched: Sequence[WatchedTable]
     deadline: float = math.inf
+    keeps: bool = True
     complete: Counter[tuple[str, date]] = field(default_factory=Counter)
     outdated: Counter[tuple[str, date]] = field(default_factory=Counter)
     unknown: dict[str, str] = field(default_factory=dict)
@@ -204,6 +205,8 @@ class Reading:
 
     def _record(self, signals: Iterable[Signals], verdicts: Iterable[Verdict], started: datetime) -> None:
         """Record the suspects that turned out to be in order, with the fingerprint read before they were verified."""
+        if not self.keeps:
+            return
         fine = {verdict.unit for verdict in verdicts if not verdict.is_wrong}
         finished = clock.utc_now()
         append_to_ledger(

@@ -67,12 +67,14 @@ def detect(
     settle: timedelta,
     afresh: bool = False,
     verify_seconds: float = math.inf,
+    keeps: bool = True,
 ) -> Detection:
     """Judge every enabled team's days of the window, in every watched table.
 
     ``afresh``: recall nothing, read every day. The comprehensive check does, so that whatever the memory of earlier
     detections might miss is found within a day. ``verify_seconds``: how long suspects may be verified; a tick has
-    little time, and what it leaves over the next one goes on with.
+    little time, and what it leaves over the next one goes on with. ``keeps``: leave behind what was found, for the next
+    detection to recall; without it nothing is written.
 
     Raises:
         SchemaError: the tables are not those this code works with.
@@ -85,10 +87,10 @@ def detect(
     states = states_now(sql, window, watched, selection.teams)
     known = {} if afresh else recalled(sql, window.window, states)
     days = [day for day in window.window if day not in known]
-    reading = Reading(client, sql, window, watched, deadline=time.monotonic() + verify_seconds)
+    reading = Reading(client, sql, window, watched, deadline=time.monotonic() + verify_seconds, keeps=keeps)
     reading.read(days, now)
     # What is known of a day only in part is not remembered of it at all.
-    if not reading.unknown:
+    if keeps and not reading.unknown:
         whole = [day for day in days if day not in reading.unverified]
         remember(client, _as_states(reading, whole, states, watched, now))
     for state in known.values():

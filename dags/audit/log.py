@@ -1,0 +1,135 @@
+"""What happened to a backfill, as it is kept: events that are appended, and what they amount to.
+
+Pure: no clock, no database, no Dagster.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from dags.units import EPOCH
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import date, datetime
+
+NO_DAY = EPOCH.date()
+
+MANAGED, AUTOMATIC = "managed", "automatic"
+
+
+class Event(StrEnum):
+    """The events, as the table has them."""
+
+    ACCEPTED = "accepted"
+    STARTED = "started"
+    GATE = "gate"
+    DAY_BACKED_UP = "day_backed_up"
+    DAY_DONE = "day_done"
+    DAY_FAILED = "day_failed"
+    DAY_RESTORED = "day_restored"
+    CHUNK_DONE = "chunk_done"
+    CHUNK_FAILED = "chunk_failed"
+    CONTROL = "control"
+    ENDED = "ended"
+
+
+class Status(StrEnum):
+    """What a backfill is."""
+
+    ACCEPTED = "accepted"
+    RUNNING = "running"
+    PAUSED = "paused"
+    INTERRUPTED = "interrupted"
+    CANCELLED = "cancelled"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    RESTORED = "restored"
+    ROLLED_BACK = "rolled back"
+    DELETED = "deleted"
+
+
+# There is something left to do, and it can be resumed.
+RESUMABLE = {Status.ACCEPTED, Status.RUNNING, Status.PAUSED, Status.INTERRUPTED, Status.FAILED, Status.RESTORED}
+
+# Nothing more happens by itself: these can be deleted.
+FINISHED = {
+    Status.CANCELLED, Status.COMPLETED, Status.FAILED, Status.RESTORED, Status.ROLLED_BACK, Status.DELETED,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One event. ``status`` is what the backfill is from then on; empty where it stays what it was."""
+
+    event: Event
+    at: datetime
+    status: str = ""
+    origin: str = ""
+    table: str = ""
+    start: date = NO_DAY
+    end: date = NO_DAY
+    chunk: int = 0
+    day: date = NO_DAY
+    name: str = ""
+    is_passed: bool = True
+    rows: int = 0
+    total: int = 0
+    source_rows: int = 0
+    seconds: float = 0.0
+    requested_by: str = ""
+    reason: str = ""
+    run_id: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class State:
+    """What the events of one backfill amount to.
+
+    ``done`` are the days that are published and not restored since, with their last event; ``failed`` those whose last
+    attempt failed. ``backed_up`` says since when the backup holds a day.
+    """
+
+    backfill_id: str
+    entries: tuple[Entry, ...]
+    accepted: Entry
+    status: str
+    done: Mapping[date, Entry] = field(default_factory=dict)
+    failed: Mapping[date, Entry] = field(default_factory=dict)
+    backed_up: Mapping[date, Entry] = field(default_factory=dict)
+    run_ids: tuple[str, ...] = ()
+
+    @property
+    def ended_at(self) -> datetime:
+        return max(entry.at for entry in self.entries)
+
+    def gates(self) -> tuple[Entry, ...]:
+        return tuple(entry for entry in self.entries if entry.event is Event.GATE)
+
+
+def state_of(backfill_id: str, entries: Iterable[Entry]) -> State | None:
+    """The state, from the events in their order; None if there are none."""
+    told = tuple(entries)
+    accepted = next((entry for entry in told if entry.event is Event.ACCEPTED), None)
+    if accepted is None:
+        return None
+    done: dict[date, Entry] = {}
+    failed: dict[date, Entry] = {}
+    backed_up: dict[date, Entry] = {}
+    status = ""
+    for entry in told:
+        status = entry.status or status
+        if entry.event is Event.DAY_BACKED_UP:
+            backed_up.setdefault(entry.day, entry)
+        elif entry.event is Event.DAY_DONE:
+            done[entry.day] = entry
+            failed.pop(entry.day, None)
+        elif entry.event is Event.DAY_FAILED:
+            failed[entry.day] = entry
+        elif entry.event is Event.DAY_RESTORED:
+            done.pop(entry.day, None)
+    runs = dict.fromkeys(entry.run_id for entry in told if entry.run_id)
+    return State(backfill_id, told, accepted, status, done, failed, backed_up, tuple(runs))

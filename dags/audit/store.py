@@ -1,0 +1,148 @@
+"""The audit in ClickHouse: events that are appended, and read as one row a backfill."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from dags import clock
+from dags.audit.log import AUTOMATIC, Entry, Event, State, Status, state_of
+from dags.days import ONE_DAY, DayRange
+from dags.errors import UserError
+from dags.sql import Sql
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date, datetime
+
+    from clickhouse_connect.driver.client import Client
+
+_PACKAGE = "dags.audit"
+_COLUMNS = (
+    "backfill_id", "event", "status", "origin", "table_name", "start_date", "end_date", "chunk", "day", "name",
+    "is_passed", "rows", "total", "source_rows", "seconds", "requested_by", "reason", "run_id", "detail", "at",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of ``backfill_log``."""
+
+    backfill_id: str
+    table: str
+    start: date
+    end: date
+    status: str
+    rows: int
+    started_at: datetime
+    completed_at: datetime | None
+    origin: str
+    requested_by: str
+    reason: str
+    run_id: str
+
+
+class Log:
+    """The events of one backfill. ``run_id`` is stamped on what is appended."""
+
+    def __init__(self, client: Client, backfill_id: str, run_id: str) -> None:
+        self._client = client
+        self.backfill_id = backfill_id
+        self.run_id = run_id
+
+    def read(self) -> State | None:
+        """Everything that happened, and what it amounts to; None if the backfill is not known."""
+        return read_state(self._client, self.backfill_id)
+
+    def control(self) -> tuple[str, str, str] | None:
+        """What was last asked of it since it started, by whom and why: to be ``paused`` or ``cancelled``."""
+        rows = Sql(_PACKAGE, self._client).rows("control", {"backfill_id": self.backfill_id})
+        return next(iter(rows), None)
+
+    def append(self, *entries: Entry) -> None:
+        """Append events; what they lack of the backfill's own facts is taken from its first."""
+        rows = [
+            (
+                self.backfill_id, str(e.event), e.status, e.origin, e.table, e.start, e.end, e.chunk, e.day, e.name,
+                e.is_passed, e.rows, e.total, e.source_rows, e.seconds, e.requested_by, e.reason,
+                e.run_id or self.run_id, e.detail, e.at,
+            )
+            for e in entries
+        ]  # fmt: skip
+        if rows:
+            self._client.insert("web_analytics_backfill_events", rows, column_names=_COLUMNS)
+
+
+def read_state(client: Client, backfill_id: str) -> State | None:
+    rows = Sql(_PACKAGE, client).rows("events_of", {"backfill_id": backfill_id})
+    return state_of(backfill_id, (_entry(row) for row in rows))
+
+
+def require_state(client: Client, backfill_id: str) -> State:
+    """The state of a backfill that must be there; the first characters of its id are enough.
+
+    Raises:
+        UserError: none or more than one begins so.
+    """
+    known = [row.backfill_id for row in read_backfills(client)]
+    matching = [one for one in known if one == backfill_id] or [one for one in known if one.startswith(backfill_id)]
+    if len(matching) != 1 or not backfill_id:
+        raise UserError(
+            f"backfill_id is {backfill_id!r}: {len(matching) if backfill_id else 'no'} backfills begin so. "
+            "`dagster job execute -j show_backfills_job` lists them"
+        )
+    found = read_state(client, matching[0])
+    if found is None:
+        raise UserError(f"{matching[0]} has no accepted plan in the log; it cannot be continued")
+    return found
+
+
+def read_backfills(
+    client: Client, *, table: str = "", status: str = "", origin: str = "", limit: int = 1_000_000
+) -> tuple[Row, ...]:
+    """The audit's rows, newest first."""
+    bound: dict[str, Any] = {"table": table, "status": status, "origin": origin, "limit": limit}
+    return tuple(Row(*row) for row in Sql(_PACKAGE, client).rows("backfills", bound))
+
+
+def open_days(client: Client, but_for: str = "") -> dict[tuple[str, date], str]:
+    """The (table, day) that managed backfills have which are not over, and which backfill that is, in words."""
+    found: dict[tuple[str, date], str] = {}
+    for backfill_id, table, start, end, status in Sql(_PACKAGE, client).rows("open_days"):
+        if backfill_id != but_for:
+            words = f"{backfill_id}, which is {status}"
+            found |= {(table, day): words for day in DayRange(start, end + ONE_DAY)}
+    return found
+
+
+def begin_automatic(client: Client, backfill_id: str, table: str, day: date, *, requested_by: str, reason: str) -> None:
+    """Say that a run which the planner launched begins with a table's day. ``backfill_id`` is that run's."""
+    entry = Entry(
+        Event.ACCEPTED, clock.utc_now(), Status.RUNNING, AUTOMATIC, table, day, day,
+        requested_by=requested_by, reason=reason,
+    )  # fmt: skip
+    Log(client, _automatic(backfill_id, table), backfill_id).append(entry)
+
+
+def end_automatic(client: Client, backfill_id: str, table: str, day: date, *, rows: int, problem: str) -> None:
+    """Say what became of it. That it cannot be said is no reason to fail what was built."""
+    event, status = (Event.DAY_FAILED, Status.FAILED) if problem else (Event.DAY_DONE, Status.COMPLETED)
+    entry = Entry(event, clock.utc_now(), status, "", table, day, day, day=day, rows=rows, detail=problem[:1000])
+    with suppress(ClickHouseError):
+        Log(client, _automatic(backfill_id, table), backfill_id).append(entry)
+
+
+def _automatic(run_id: str, table: str) -> str:
+    return f"auto-{run_id[:8]}-{table}"
+
+
+def _entry(row: Sequence[Any]) -> Entry:
+    event, status, origin, table, start, end, chunk, day, name, passed, rows, total, source_rows, *rest = row
+    seconds, requested_by, reason, run_id, detail, at = rest
+    return Entry(
+        Event(event), at, status, origin, table, start, end, chunk, day, name, bool(passed), rows, total, source_rows,
+        seconds, requested_by, reason, run_id, detail,
+    )  # fmt: skip

@@ -1,0 +1,204 @@
+"""What a person does with a backfill that is there: pause, cancel, delete, take back, look at."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dags import clock
+from dags.audit.log import FINISHED, MANAGED, RESUMABLE, Entry, Event, State, Status
+from dags.audit.store import Log, Row, read_backfills, require_state
+from dags.days import ONE_DAY, DayRange, spoken
+from dags.errors import UserError
+from dags.leases.rules import run_key
+from dags.leases.store import Leases, read_leases
+from dags.managed_backfill.backup import drop_backup
+from dags.managed_backfill.plan import from_yaml
+from dags.managed_backfill.restoring import built_since, restore_days
+from dags.sql import is_embedded
+from dags.text import table_text, wrapped
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from clickhouse_connect.driver.client import Client
+
+    from dags.watched import WatchedTable
+
+# In a lease's name, which is of a table and a day, this stands before the backfill.
+LEASE_OF = "managed_"
+
+
+def lease_table(backfill_id: str) -> str:
+    """What stands for a table in the lease that the run holds which carries a backfill out."""
+    return LEASE_OF + run_key(backfill_id)
+
+
+def is_at_work(client: Client, state: State) -> bool:
+    """Whether a living run carries it out."""
+    embedded = is_embedded(client)
+    living = {lease.table: lease for lease in read_leases(client) if not lease.is_dead(is_embedded=embedded)}
+    return lease_table(state.backfill_id) in living
+
+
+def refuse_resume(state: State) -> None:
+    """Raises: UserError: there is nothing that could be resumed."""
+    _refuse_automatic(state)
+    if state.status not in RESUMABLE:
+        raise UserError(
+            f"{state.backfill_id} is {state.status}: only one that is not over can be resumed. Ask for a new one"
+        )
+
+
+def pause(client: Client, backfill_id: str, run_id: str, requested_by: str, reason: str) -> str:
+    """Ask for a pause; what was asked for is in words."""
+    return _ask(client, backfill_id, run_id, Status.PAUSED, requested_by=requested_by, reason=reason)
+
+
+def cancel(client: Client, backfill_id: str, run_id: str, requested_by: str, reason: str) -> str:
+    """Ask for an end; one that no run carries out ends at once."""
+    return _ask(client, backfill_id, run_id, Status.CANCELLED, requested_by=requested_by, reason=reason)
+
+
+def _ask(client: Client, backfill_id: str, run_id: str, status: Status, *, requested_by: str, reason: str) -> str:
+    _require_who(requested_by, reason)
+    state = require_state(client, backfill_id)
+    _refuse_automatic(state)
+    if state.status in FINISHED:
+        raise UserError(f"{state.backfill_id} is {state.status}: it cannot be {status}")
+    log = Log(client, state.backfill_id, run_id)
+    if is_at_work(client, state):
+        log.append(_entry(state, Event.CONTROL, name=str(status), requested_by=requested_by, reason=reason))
+        return f"ASKED    {state.backfill_id} ends its chunk, then it is {status}"
+    log.append(_entry(state, Event.ENDED, status=status, requested_by=requested_by, reason=reason, detail=reason))
+    return f"{status.upper():<8} {state.backfill_id}: no run carries it out, nothing more happens"
+
+
+def delete(client: Client, backfill_id: str, run_id: str, requested_by: str, reason: str) -> str:
+    """Drop its backup and leave it out of the lists; the audit keeps every event."""
+    _require_who(requested_by, reason)
+    state = require_state(client, backfill_id)
+    _refuse_automatic(state)
+    if state.status not in FINISHED:
+        raise UserError(f"{state.backfill_id} is {state.status}: cancel it first, then delete it")
+    drop_backup(client, state.backfill_id, state.accepted.table)
+    entry = _entry(state, Event.ENDED, status=Status.DELETED, requested_by=requested_by, reason=reason)
+    Log(client, state.backfill_id, run_id).append(entry)
+    return f"DELETED  {state.backfill_id}: its backup is dropped, the audit stays"
+
+
+def roll_back(
+    client: Client,
+    watched: Sequence[WatchedTable],
+    backfill_id: str,
+    *,
+    run_id: str,
+    requested_by: str,
+    reason: str,
+    even_built_since: bool,
+    wait_seconds: float,
+    tell: Callable[[str], None],
+) -> dict[str, Any]:
+    """Restore every day that a backfill replaced.
+
+    Raises:
+        UserError: it is at work, has taken no backup or has lost it, or others have built days since; nothing was
+            touched.
+    """
+    _require_who(requested_by, reason)
+    state = require_state(client, backfill_id)
+    _refuse_automatic(state)
+    if state.status == Status.DELETED:
+        raise UserError(f"{state.backfill_id} was deleted, and its backup with it: rebuild the days from their source")
+    if not state.backed_up:
+        raise UserError(f"{state.backfill_id} has replaced nothing: there is nothing to take back")
+    plan = from_yaml(state.accepted.detail)
+    table = next(one for one in watched if one.name == plan.scope.table)
+    with Leases(client, run_id, wait_seconds=0, tell=tell) as alone:
+        alone.take(lease_table(state.backfill_id), plan.scope.start_date)
+        since = {} if even_built_since else built_since(client, plan, state)
+        if since:
+            runs = ", ".join(sorted({run[:8] for run in since.values()}))
+            raise UserError(
+                f"{spoken(since)} of {table.name} were built since, by {runs}: a rollback would lose these builds. "
+                "Nothing was touched; allow_losing_later_builds: true takes them back too"
+            )
+        log = Log(client, state.backfill_id, run_id)
+        restored, _ = restore_days(
+            client, table, plan, state, log, wait_seconds=wait_seconds, tell=tell, even_built_since=even_built_since
+        )
+        entry = _entry(state, Event.ENDED, status=Status.ROLLED_BACK, requested_by=requested_by, reason=reason)
+        log.append(entry)
+    tell(
+        f"ROLLED BACK  {state.backfill_id}: {len(restored)} days are as they were before. What differs from its source "
+        "is wrong for detection and will be repaired: waive these days if they are to stay so"
+    )
+    return {"backfill_id": state.backfill_id, "status": str(Status.ROLLED_BACK), "days": [str(day) for day in restored]}
+
+
+def listed(client: Client, table: str, status: str, origin: str, limit: int) -> list[Row]:
+    """The audit's rows, newest first; deleted ones only when they are asked for."""
+    if limit < 1:
+        raise UserError(f"limit is {limit}: give a whole number above 0")
+    rows = read_backfills(client, table=table, status=status, origin=origin)
+    return [row for row in rows if status or row.status != Status.DELETED][:limit]
+
+
+def listed_text(rows: Sequence[Row]) -> str:
+    if not rows:
+        return "No backfill."
+    cells = [
+        (
+            row.backfill_id,
+            row.table,
+            str(DayRange(row.start, row.end + ONE_DAY)),
+            row.status,
+            row.rows,
+            f"{row.started_at:%m-%d %H:%M}",
+        )
+        for row in rows
+    ]
+    return table_text(cells, ("backfill", "table", "days", "status", "rows", "since"))
+
+
+def as_dict(row: Row) -> dict[str, Any]:
+    """A row of the audit, for programs."""
+    return {
+        "backfill_id": row.backfill_id,
+        "table_name": row.table,
+        "start_date": str(row.start),
+        "end_date": str(row.end),
+        "status": row.status,
+        "rows_affected": row.rows,
+        "started_at": row.started_at.isoformat(),
+        "completed_at": row.completed_at.isoformat() if row.completed_at else None,
+        "origin": row.origin,
+        "requested_by": row.requested_by,
+        "reason": row.reason,
+    }
+
+
+def automatic_text(state: State) -> str:
+    """One that the planner launched: it has no plan of its own."""
+    told = state.accepted
+    lines = [f"{state.status.upper():<9} {state.backfill_id}: {told.table} of {told.start}", f"REASON    {told.reason}"]
+    lines += [f"FAILED    {entry.detail}" for entry in state.failed.values()]
+    return "\n".join(wrapped(line, indent=10) for line in lines)
+
+
+def _require_who(requested_by: str, reason: str) -> None:
+    given = (("reason", reason), ("requested_by", requested_by))
+    if lacking := [name for name, value in given if not value.strip()]:
+        raise UserError(f"{' and '.join(lacking)} may not be empty: the audit keeps who did it and why")
+
+
+def _refuse_automatic(state: State) -> None:
+    if state.accepted.origin != MANAGED:
+        raise UserError(
+            f"{state.backfill_id} is a run that the planner launched: it has no plan and no backup. End the run in "
+            "the UI, or stop all of them with stop_backfills_job"
+        )
+
+
+def _entry(state: State, event: Event, **facts: Any) -> Entry:  # noqa: ANN401 -- the entry's own fields
+    told = state.accepted
+    return Entry(event, clock.utc_now(), table=told.table, start=told.start, end=told.end, **facts)

@@ -1,0 +1,2 @@
+-- A backup is done with.
+DROP TABLE IF EXISTS $backup SYNC

@@ -1,0 +1,359 @@
+"""Carries a frozen plan out, chunk by chunk, and can be stopped and started again at any moment.
+
+What is left to do is read from the log, so a restart of anything loses nothing: a day that was published and not
+recorded is built once more, which changes nothing. Every day goes through the build that all others use.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from dags import clock
+from dags.audit.log import Entry, Event, State, Status
+from dags.audit.store import Log, open_days
+from dags.days import ONE_DAY, DayRange
+from dags.errors import BuildError, UserError
+from dags.leases.store import Leases
+from dags.managed_backfill import gates
+from dags.managed_backfill.backup import kept_until, make_backup, sweep_backups, take_backup
+from dags.managed_backfill.control import lease_table
+from dags.managed_backfill.plan import OnGateFailure
+from dags.managed_backfill.progress import Progress, chunk_states, progress, report, seconds_at_work
+from dags.managed_backfill.restoring import restore_days
+from dags.managed_backfill.store import later_builds, read_baseline, read_coverage
+from dags.sql import Sql, is_embedded
+from dags.stops.store import why_stopped
+from dags.web_preaggregated.store import BuiltDay, DayBuild
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
+    from datetime import date
+
+    from clickhouse_connect.driver.client import Client
+
+    from dags.managed_backfill.gates import Gate, Spread
+    from dags.managed_backfill.plan import Chunk, Plan
+    from dags.watched import WatchedTable
+    from dags.web_preaggregated.plan import Limits
+
+_PACKAGE = "dags.managed_backfill"
+
+
+@dataclass(frozen=True)
+class Listeners:
+    """Who hears of what happens: the run's log, Dagster's assets, the webhook."""
+
+    tell: Callable[[str], None]
+    day_done: Callable[[BuiltDay], None]
+    chunk_done: Callable[[Progress, str], None]
+    notify: Callable[[Mapping[str, object]], None]
+
+
+@dataclass
+class Execution:
+    """One run of a backfill: from what is left of its plan to the end, or until it is stopped. `run` is called once."""
+
+    client: Client
+    open_client: Callable[[], AbstractContextManager[Client]]
+    table: WatchedTable
+    backfill_id: str
+    plan: Plan
+    run_id: str
+    limits: Limits
+    wait_seconds: float
+    listeners: Listeners
+    _baseline: Mapping[date, Spread] = field(default_factory=dict)
+    _one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
+    _halted: threading.Event = field(default_factory=threading.Event)
+
+    def run(self) -> State:
+        """Carry out what is left.
+
+        Raises:
+            LeaseError: another run carries this backfill out right now.
+            UserError: the log does not know it.
+        """
+        self._log = Log(self.client, self.backfill_id, self.run_id)
+        with Leases(self.client, self.run_id, wait_seconds=0, tell=self.listeners.tell) as alone:
+            alone.take(lease_table(self.backfill_id), self.plan.scope.start_date)
+            self._append(Event.STARTED, status=Status.RUNNING)
+            self._began = clock.utc_now()
+            try:
+                return self._carried_out()
+            except BaseException as error:
+                # Whatever ends it, a kill by the UI too: what is left can be resumed, and the log says so if it can.
+                with suppress(ClickHouseError):
+                    self._append(
+                        Event.ENDED, status=Status.INTERRUPTED, detail=f"{type(error).__name__}: {error}"[:1000]
+                    )
+                raise
+
+    def _carried_out(self) -> State:
+        if not self._passes_before():
+            return self._ended(Status.FAILED, "a gate before the first chunk failed, nothing was touched")
+        until = kept_until(clock.utc_now(), self.plan.rollback.kept_days)
+        self._backup = make_backup(self.client, self.backfill_id, self.plan.scope.table, until)
+        if stopped := self._chunks_carried_out():
+            return self._ended(*stopped)
+        return self._judged()
+
+    # --- Gates of the plan ---------------------------------------------------------------------------------------
+
+    def _passes_before(self) -> bool:
+        scope = self.plan.scope
+        taken: dict[str, list[date]] = {}
+        others = open_days(self.client, but_for=self.backfill_id)
+        for day in self.plan.days:
+            if who := others.get((scope.table, day)):
+                taken.setdefault(who, []).append(day)
+        teams = frozenset(scope.team_ids)
+        self._baseline = read_baseline(self.client, self.table, scope.start_date, teams)
+        return self._recorded(
+            gates.source_has_data(self.plan.days, self.plan.estimate.rows),
+            gates.target_columns_exist(scope.table),
+            gates.no_other_backfill(taken),
+            gates.baseline_captured(self._baseline),
+        )
+
+    def _judged(self) -> State:
+        """The gates after the last chunk; if one fails, every chunk is put back unless the plan says otherwise."""
+        state, scope = self._state(), self.plan.scope
+        failed = {one.chunk.id: one.error for one in chunk_states(self.plan, state) if one.status != "done"}
+        days = DayRange(min(self.plan.days), max(self.plan.days) + ONE_DAY)
+        coverage = read_coverage(self.client, self.table, days)
+        later = later_builds(self.client, scope.table, days, state.run_ids)
+        others = {day for (day, _), (at, _) in later.items() if day in state.done and at > state.done[day].at}
+        teams_by_day = {day: self.plan.teams(chunk, day) for chunk in self.plan.chunks for day in chunk.days}
+        spreads = {day: coverage.spread(day, teams_by_day[day]) for day in state.done}
+        whole = sum(spreads.values(), gates.Spread())
+        passed = self._recorded(
+            gates.every_chunk_succeeded(failed, len(self.plan.chunks)),
+            gates.row_counts(
+                {day: spread.total for day, spread in spreads.items()},
+                {day: entry.total for day, entry in state.done.items()},
+                others,
+            ),
+            gates.distribution(whole, self._baseline.values()),
+        )
+        if passed:
+            return self._ended(Status.COMPLETED, "")
+        if self.plan.strategy.on_gate_failure is OnGateFailure.KEEP:
+            return self._ended(Status.FAILED, "a gate failed in the end; the plan says to keep what was published")
+        self.listeners.tell("a gate failed in the end: every chunk is put back as it was")
+        restored, skipped = restore_days(
+            self.client,
+            self.table,
+            self.plan,
+            state,
+            self._log,
+            wait_seconds=self.wait_seconds,
+            tell=self.listeners.tell,
+        )
+        words = f"a gate failed in the end: {len(restored)} days were put back as they were"
+        if skipped:
+            words += f"; others have built {', '.join(map(str, skipped))} since, these stay"
+        return self._ended(Status.RESTORED, words)
+
+    def _recorded(self, *found: Gate, chunk: int = 0, day: date | None = None) -> bool:
+        self._log.append(*(self._gate_entry(gate, chunk, day) for gate in found))
+        for gate in found:
+            if not gate.is_passed:
+                self.listeners.tell(f"gate {gate}")
+        return all(gate.is_passed for gate in found)
+
+    def _gate_entry(self, gate: Gate, chunk: int = 0, day: date | None = None) -> Entry:
+        entry = self._entry(Event.GATE, name=gate.name, is_passed=gate.is_passed, detail=gate.measured, chunk=chunk)
+        return replace(entry, day=day) if day is not None else entry
+
+    # --- Chunks --------------------------------------------------------------------------------------------------
+
+    def _chunks_carried_out(self) -> tuple[Status, str] | None:
+        """All chunks that are left; or why it was stopped between two of them."""
+        done = self._state().done
+        waiting = [chunk for chunk in self.plan.chunks if not set(chunk.days) <= done.keys()]
+        at_once = 1 if is_embedded(self.client) else self.plan.strategy.parallelism
+        if at_once == 1:
+            for chunk in waiting:
+                if stopped := self._why_stop():
+                    return stopped
+                self._chunk_is_over(chunk, self._built_chunk(self.client, chunk))
+            return None
+        with ThreadPoolExecutor(at_once, "chunk") as pool:
+            try:
+                return self._in_parallel(pool, waiting, at_once)
+            except BaseException:
+                # The pool waits for what has begun; of each chunk that is the day in work and no more.
+                self._halted.set()
+                raise
+
+    def _in_parallel(self, pool: ThreadPoolExecutor, waiting: list[Chunk], at_once: int) -> tuple[Status, str] | None:
+        running: dict[Future[list[Entry]], Chunk] = {}
+        stopped = None
+        while running or (waiting and not stopped):
+            while waiting and len(running) < at_once and not (stopped := self._why_stop()):
+                chunk = waiting.pop(0)
+                running[pool.submit(self._chunk_of_its_own, chunk)] = chunk
+            over = wait(running, return_when=FIRST_COMPLETED).done if running else set()
+            for future in over:
+                self._chunk_is_over(running.pop(future), future.result())
+        return stopped
+
+    def _why_stop(self) -> tuple[Status, str] | None:
+        """What was asked of it between two chunks, by a person, by the switch, or by the plan's ceilings."""
+        if asked := self._log.control():
+            status, who, why = asked
+            return Status(status), f"asked by {who}: {why}"
+        if stopped := why_stopped(self.client):
+            return Status.PAUSED, f"backfills are {stopped}"
+        ceilings, seconds = self.plan.strategy.ceilings, (clock.utc_now() - self._began).total_seconds()
+        read = sum(e.source_rows for e in self._state().done.values() if e.run_id == self.run_id)
+        if ceilings.source_rows is not None and read >= ceilings.source_rows:
+            return (
+                Status.PAUSED,
+                f"{read:,} source rows were read, the plan's ceiling is {ceilings.source_rows:,}: resume it",
+            )
+        if ceilings.seconds is not None and seconds >= ceilings.seconds:
+            return Status.PAUSED, f"{seconds:.0f} s have passed, the ceiling is {ceilings.seconds} s: resume it"
+        return None
+
+    def _chunk_of_its_own(self, chunk: Chunk) -> list[Entry]:
+        with self.open_client() as client:
+            return self._built_chunk(client, chunk)
+
+    def _built_chunk(self, client: Client, chunk: Chunk) -> list[Entry]:
+        """Build the days of a chunk that are left; a day that fails keeps no other from being built."""
+        log = Log(client, self.backfill_id, self.run_id)
+        state = log.read()
+        done = state.done if state is not None else {}
+        backed_up = state.backed_up if state is not None else {}
+        return [
+            self._built_day(client, log, chunk, day, is_backed_up=day in backed_up)
+            for day in chunk.days
+            if day not in done and not self._halted.is_set()
+        ]
+
+    def _built_day(self, client: Client, log: Log, chunk: Chunk, day: date, *, is_backed_up: bool) -> Entry:
+        began, scope = time.monotonic(), self.plan.scope
+        passed: list[Gate] = []
+        spread: Spread | None = None
+
+        def judge(table: str, staging: str | None) -> None:
+            nonlocal spread
+            spread = gates.Spread()
+            if staging is not None:
+                spread = self._spread(client, staging, chunk, day)
+                [hollow] = Sql(_PACKAGE, client).rows("hollow_rows", staging=staging)
+                passed.append(gates.staged_rows(spread.rows, len(self.plan.teams(chunk, day))))
+                passed.append(gates.no_nulls(*hollow))
+                passed.append(gates.distribution(spread, self._baseline.values()))
+            if failed := [gate for gate in passed if not gate.is_passed]:
+                raise BuildError(f"not published, readers see the old day: {'; '.join(map(str, failed))}")
+            if not is_backed_up:
+                backup = take_backup(client, self._backup, self.table, day)
+                passed.append(backup)
+                if not backup.is_passed:
+                    raise BuildError(f"not published, readers see the old day: {backup}")
+                log.append(self._entry(Event.DAY_BACKED_UP, chunk=chunk.id, day=day, name=table))
+
+        entry = self._entry(Event.DAY_FAILED, chunk=chunk.id, day=day)
+        try:
+            built = DayBuild(
+                client=client,
+                day=day,
+                teams_by_table={scope.table: frozenset(self.plan.teams(chunk, day))},
+                run_id=self.run_id,
+                limits=self.limits,
+                allow_shrink=self.plan.strategy.allow_shrink,
+                wait_seconds=self.wait_seconds,
+                progress=self.listeners.tell,
+                before_swap=judge,
+            ).run()
+        except (UserError, ClickHouseError) as error:
+            entry = replace(entry, detail=str(error)[:1000])
+        else:
+            [table] = built.tables
+            entry = replace(
+                entry,
+                event=Event.DAY_FAILED if built.problems else Event.DAY_DONE,
+                rows=table.rows,
+                total=spread.total if spread is not None else self._spread(client, scope.table, chunk, day).total,
+                source_rows=built.source_events,
+                detail="; ".join(built.problems)[:1000],
+            )
+            if entry.event is Event.DAY_DONE:
+                with self._one_at_a_time:
+                    self.listeners.day_done(built)
+        entry = replace(entry, seconds=time.monotonic() - began, at=clock.utc_now())
+        log.append(*(self._gate_entry(gate, chunk.id, day) for gate in passed), entry)
+        return entry
+
+    def _spread(self, client: Client, table: str, chunk: Chunk, day: date) -> Spread:
+        """What a table, or the staging of one, holds of the teams that a day is rebuilt for."""
+        like = replace(self.table, name=table)
+        return read_coverage(client, like, DayRange(day, day + ONE_DAY)).spread(day, self.plan.teams(chunk, day))
+
+    def _chunk_is_over(self, chunk: Chunk, entries: list[Entry]) -> None:
+        failed = [entry for entry in entries if entry.event is Event.DAY_FAILED]
+        self._append(
+            Event.CHUNK_FAILED if failed else Event.CHUNK_DONE,
+            chunk=chunk.id,
+            rows=sum(entry.rows for entry in entries),
+            source_rows=sum(entry.source_rows for entry in entries),
+            seconds=sum(entry.seconds for entry in entries),
+            detail="; ".join(f"{entry.day}: {entry.detail}" for entry in failed)[:1000],
+        )
+        state, now = self._state(), clock.utc_now()
+        far = progress(self.plan, state.done, seconds_at_work(state, now))
+        status = "failed" if failed else "done"
+        self.listeners.chunk_done(far, f"chunk {chunk.id} of {len(self.plan.chunks)}, {chunk}: {status}")
+        self.listeners.notify(
+            {
+                "backfill_id": self.backfill_id,
+                "table": self.plan.scope.table,
+                "status": state.status,
+                "percent": round(far.percent, 1),
+                "seconds_left": round(far.left, 1),
+                "chunk": next(s.as_dict() for s in chunk_states(self.plan, state) if s.chunk.id == chunk.id),
+            }
+        )
+
+    # --- The log -------------------------------------------------------------------------------------------------
+
+    def _state(self) -> State:
+        state = self._log.read()
+        if state is None:
+            raise UserError(f"{self.backfill_id} is not in the log; accept its plan first")
+        return state
+
+    def _entry(self, event: Event, **facts: object) -> Entry:
+        scope = self.plan.scope
+        return Entry(
+            event,
+            clock.utc_now(),
+            table=scope.table,
+            start=scope.start_date,
+            end=scope.end_date,
+            **facts,  # type: ignore[arg-type]
+        )
+
+    def _append(self, event: Event, **facts: object) -> None:
+        self._log.append(self._entry(event, **facts))
+
+    def _ended(self, status: Status, detail: str) -> State:
+        self._append(Event.ENDED, status=status, detail=detail)
+        if detail:
+            self.listeners.tell(f"{status}: {detail}")
+        for name in sweep_backups(self.client, clock.utc_now()):
+            self.listeners.tell(f"dropped {name}, whose time was over")
+        state = self._state()
+        told = report(self.plan, state, clock.utc_now())
+        self.listeners.notify({**told, "percent": None, "chunk": None})
+        return state

@@ -1,0 +1,305 @@
+"""The jobs of managed backfills: plan and carry out, go on, pause, cancel, delete, take back, and show."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from clickhouse_connect.driver.client import Client
+from dagster import (
+    AssetMaterialization,
+    AssetObservation,
+    Failure,
+    Field,
+    JobDefinition,
+    MetadataValue,
+    OpDefinition,
+    OpExecutionContext,
+    in_process_executor,
+    job,
+    op,
+)
+from dagster._core.storage.tags import ROOT_RUN_ID_TAG
+
+from dags import clock
+from dags.audit.log import MANAGED, Entry, Event, Status
+from dags.audit.store import Log, read_state, require_state
+from dags.errors import UserError
+from dags.managed_backfill import control, fields
+from dags.managed_backfill.execution import Execution, Listeners
+from dags.managed_backfill.plan import Plan, as_yaml, from_yaml
+from dags.managed_backfill.planning import make_plan, read_facts
+from dags.managed_backfill.progress import Progress, chunk_states, chunks_text, plan_text, report, report_text
+from dags.managed_backfill.request import refuse_plan, validated
+from dags.managed_backfill.webhook import notify
+from dags.resources import ClickHouseResource
+from dags.runs import LONG_RUN, SHORT_RUN, TAG_PREFIX, answering
+from dags.schema.apply import require_schema
+from dags.settings import current_settings
+from dags.watched import WatchedTable
+from dags.web_preaggregated.assets import build_limits
+from dags.web_preaggregated.store import BuiltDay
+from dags.web_preaggregated.tables import OP
+
+# Run statuses after which a run that carried a backfill out is not a success.
+_FAILED = {Status.FAILED, Status.RESTORED}
+
+
+def managed_backfill_jobs(watched: tuple[WatchedTable, ...]) -> list[JobDefinition]:
+    """The jobs, for the tables that are watched and can be rebuilt by team."""
+
+    @op(config_schema=fields.REQUEST, pool=OP)
+    def managed_backfill(context: OpExecutionContext, clickhouse: ClickHouseResource) -> dict[str, Any]:
+        """Plan a backfill and show the plan; carry it out unless it is a dry run."""
+        config = context.op_config
+        backfill_id = f"backfill-{context.run.tags.get(ROOT_RUN_ID_TAG, context.run_id)[:8]}"
+        with clickhouse.client(context.run_id) as client:
+            require_schema(client)
+            known = read_state(client, backfill_id)
+            # A retry of a run goes on with the plan that was accepted then: its window never moves.
+            plan = from_yaml(known.accepted.detail) if known else _planned(client, watched, config, backfill_id)
+            print(plan_text(plan))
+            text = as_yaml(plan)
+            _save(text, config["save_plan_to"])
+            context.add_output_metadata({"plan": MetadataValue.md(f"```yaml\n{text}\n```")})
+            if config["dry_run"]:
+                print("\nDRY RUN  nothing was written; dry_run: false carries it out")
+                return {"backfill_id": None, "status": "dry run", "plan": text}
+            if known is None:
+                _accept(client, backfill_id, plan, context.run_id)
+            return _carried_out(context, clickhouse, client, _table(watched, plan), backfill_id=backfill_id, plan=plan)
+
+    @job(
+        name="managed_backfill_job",
+        executor_def=in_process_executor,
+        tags=LONG_RUN,
+        config=answering("managed_backfill", fields.REQUEST),
+    )
+    def managed_backfill_job() -> None:
+        """Rebuild a range of a table by a plan: shown first (dry_run is true by default), carried out in chunks."""
+        managed_backfill()
+
+    @op(config_schema=fields.CONTROL, pool=OP)
+    def resume_backfill(context: OpExecutionContext, clickhouse: ClickHouseResource) -> dict[str, Any]:
+        """Carry out what is left of a backfill's plan, and only that."""
+        with clickhouse.client(context.run_id) as client:
+            require_schema(client)
+            state = require_state(client, context.op_config["backfill_id"])
+            control.refuse_resume(state)
+            plan = from_yaml(state.accepted.detail)
+            print(f"RESUMED  {state.backfill_id}: {plan.name}; {len(state.done)} of {len(plan.days)} days were done")
+            return _carried_out(
+                context, clickhouse, client, _table(watched, plan), backfill_id=state.backfill_id, plan=plan
+            )
+
+    @job(
+        name="resume_backfill_job",
+        executor_def=in_process_executor,
+        tags=LONG_RUN,
+        config=answering("resume_backfill", fields.CONTROL),
+    )
+    def resume_backfill_job() -> None:
+        """Go on with a backfill that was paused, stopped by a ceiling, killed, or that failed: what is left of it."""
+        resume_backfill()
+
+    @op(config_schema=fields.ROLLBACK, pool=OP)
+    def rollback_backfill(context: OpExecutionContext, clickhouse: ClickHouseResource) -> dict[str, Any]:
+        """Put the days of a backfill back as they were before it."""
+        given = context.op_config
+        with clickhouse.client(context.run_id) as client:
+            require_schema(client)
+            return control.roll_back(
+                client,
+                watched,
+                given["backfill_id"],
+                run_id=context.run_id,
+                requested_by=given["requested_by"],
+                reason=given["reason"],
+                even_built_since=given["allow_losing_later_builds"],
+                wait_seconds=current_settings().engine_wait_seconds,
+                tell=print,
+            )
+
+    @job(
+        name="rollback_backfill_job",
+        executor_def=in_process_executor,
+        tags=LONG_RUN,
+        config=answering("rollback_backfill", fields.ROLLBACK),
+    )
+    def rollback_backfill_job() -> None:
+        """Take a backfill back, from the backup that it took: every day is again what it was, absent days too."""
+        rollback_backfill()
+
+    return [
+        managed_backfill_job,
+        resume_backfill_job,
+        rollback_backfill_job,
+        _controlling("pause_backfill", control.pause, "Pause a backfill: the chunk in work finishes, then it stops."),
+        _controlling(
+            "cancel_backfill", control.cancel, "Cancel a backfill: the chunk in work finishes, no other starts."
+        ),
+        _controlling("delete_backfill", control.delete, "Drop a finished backfill's backup and leave it out of lists."),
+        show_backfills_job,
+    ]
+
+
+def _planned(client: Client, watched: tuple[WatchedTable, ...], config: dict[str, Any], backfill_id: str) -> Plan:
+    settings, now = current_settings(), clock.utc_now()
+    facts = read_facts(client, watched, settings, now, backfill_id)
+    text = config["plan"] or (_read(config["plan_file"]) if config["plan_file"] else "")
+    if not text:
+        return make_plan(client, watched, validated(config, facts), settings, now)
+    if beside := fields.given_beside_a_plan(config):
+        raise UserError(f"{', '.join(beside)} were given beside a plan: write them into the plan, which says it all")
+    plan = from_yaml(text)
+    refuse_plan(plan, facts)
+    return plan
+
+
+def _table(watched: tuple[WatchedTable, ...], plan: Plan) -> WatchedTable:
+    return next(table for table in watched if table.name == plan.scope.table)
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"plan_file is {path!r}, which cannot be read: {error.strerror}") from None
+
+
+def _save(text: str, path: str) -> None:
+    if not path:
+        return
+    try:
+        Path(path).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"save_plan_to is {path!r}, which cannot be written: {error.strerror}") from None
+    print(f"\nSAVED    {path}")
+
+
+def _accept(client: Client, backfill_id: str, plan: Plan, run_id: str) -> None:
+    """From here on the plan is frozen, and somebody's."""
+    scope = plan.scope
+    entry = Entry(
+        Event.ACCEPTED, clock.utc_now(), Status.ACCEPTED, MANAGED, scope.table, scope.start_date, scope.end_date,
+        requested_by=plan.requested_by, reason=plan.reason, detail=as_yaml(plan),
+    )  # fmt: skip
+    Log(client, backfill_id, run_id).append(entry)
+
+
+def _carried_out(
+    context: OpExecutionContext,
+    clickhouse: ClickHouseResource,
+    client: Client,
+    table: WatchedTable,
+    *,
+    backfill_id: str,
+    plan: Plan,
+) -> dict[str, Any]:
+    settings = current_settings()
+    secret = settings.backfill_webhook_token
+    context.instance.add_run_tags(context.run_id, {f"{TAG_PREFIX}backfill": backfill_id})
+    print(f"\nBACKFILL {backfill_id}")
+
+    def day_done(built: BuiltDay) -> None:
+        [one] = built.tables
+        metadata: dict[str, Any] = {"rows": one.rows, "source_events": built.source_events, "backfill": backfill_id}
+        context.log_event(AssetMaterialization(table.name, partition=built.day.isoformat(), metadata=metadata))
+
+    def chunk_done(far: Progress, words: str) -> None:
+        print(f"{far}  {words}", flush=True)
+        context.instance.add_run_tags(context.run_id, {f"{TAG_PREFIX}percent": f"{far.percent:.0f}"})
+        state = read_state(client, backfill_id)
+        chunks = chunks_text(chunk_states(plan, state)) if state is not None else ""
+        context.log_event(
+            AssetObservation(
+                table.name,
+                description=f"{backfill_id}: {words}",
+                metadata={
+                    "progress": str(far),
+                    "percent": round(far.percent, 1),
+                    "seconds_left": round(far.left, 1),
+                    "chunks": MetadataValue.md(f"```\n{chunks}\n```"),
+                },
+            )
+        )
+
+    def told(message: Mapping[str, object]) -> None:
+        token = secret.get_secret_value() if secret is not None else ""
+        notify(plan.monitoring.webhook, token, message, context.log.warning)
+
+    def opened() -> AbstractContextManager[Client]:
+        return clickhouse.client(context.run_id)
+
+    state = Execution(
+        client=client,
+        open_client=opened,
+        table=table,
+        backfill_id=backfill_id,
+        plan=plan,
+        run_id=context.run_id,
+        limits=build_limits(settings),
+        wait_seconds=settings.engine_wait_seconds,
+        listeners=Listeners(context.log.info, day_done, chunk_done, told),
+    ).run()
+    now = clock.utc_now()
+    text = report_text(plan, state, now)
+    print(f"\n{text}")
+    context.instance.add_run_tags(context.run_id, {f"{TAG_PREFIX}status": state.status})
+    context.add_output_metadata({"status": state.status, "report": MetadataValue.md(f"```\n{text}\n```")})
+    if state.status in _FAILED:
+        raise Failure(f"{backfill_id} is {state.status}:\n{text}", allow_retries=False)
+    return report(plan, state, now)
+
+
+def _controlling(name: str, act: Callable[..., str], description: str) -> JobDefinition:
+    @op(name=name, config_schema=fields.CONTROL)
+    def controlling(context: OpExecutionContext, clickhouse: ClickHouseResource) -> None:
+        given = context.op_config
+        with clickhouse.client(context.run_id) as client:
+            require_schema(client)
+            print(act(client, given["backfill_id"], context.run_id, given["requested_by"], given["reason"]))
+
+    return _job(name, controlling, description, fields.CONTROL)
+
+
+def _job(name: str, what: OpDefinition, description: str, schema: dict[str, Field]) -> JobDefinition:
+    @job(
+        name=f"{name}_job",
+        description=description,
+        executor_def=in_process_executor,
+        tags=SHORT_RUN,
+        config=answering(name, schema),
+    )
+    def of_one_op() -> None:
+        what()
+
+    return of_one_op
+
+
+@op(config_schema=fields.SHOW)
+def show_backfills(context: OpExecutionContext, clickhouse: ClickHouseResource) -> dict[str, Any]:
+    """Print and return the audit, or one backfill of it."""
+    given = context.op_config
+    with clickhouse.client(context.run_id) as client:
+        require_schema(client)
+        if not given["backfill_id"]:
+            rows = control.listed(client, given["table"], given["status"], given["origin"], given["limit"])
+            print(control.listed_text(rows))
+            return {"backfills": [control.as_dict(row) for row in rows]}
+        state = require_state(client, given["backfill_id"])
+    if state.accepted.origin != MANAGED:
+        print(control.automatic_text(state))
+        return {"backfill_id": state.backfill_id, "status": state.status}
+    plan, now = from_yaml(state.accepted.detail), clock.utc_now()
+    print(report_text(plan, state, now))
+    _save(state.accepted.detail, given["save_plan_to"])
+    return report(plan, state, now)
+
+
+show_backfills_job = _job(
+    "show_backfills",
+    show_backfills,
+    "Which backfills were there, by whom, why, and what came of them? With backfill_id: its chunks, gates and errors.",
+    fields.SHOW,
+)

@@ -1,0 +1,330 @@
+"""The plan of a managed backfill: a document that a person reads, keeps, edits and hands back.
+
+Pure: no clock, no database, no Dagster. A plan that was accepted is frozen: what is done later, by a resume or a retry,
+is what it says and nothing that would be worked out anew. So it names the teams and days, not how to find them.
+"""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections import Counter
+from datetime import date, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from dags.days import ONE_DAY, DayRange, merged, spoken
+from dags.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+
+_MINUTE, _HOUR = 60, 3600
+
+
+class Kind(StrEnum):
+    """Which units of the range are rebuilt."""
+
+    FULL_RELOAD = "full_reload"
+    INCREMENTAL = "incremental"
+    GAP_FILLING = "gap_filling"
+    CORRECTION = "point_in_time_correction"
+
+
+class ChunkBy(StrEnum):
+    """Where a chunk ends at the latest."""
+
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+
+
+class OnGateFailure(StrEnum):
+    """What becomes of what was published, if a gate after the last chunk fails."""
+
+    RESTORE = "restore"
+    KEEP = "keep"
+
+
+class _Part(BaseModel):
+    """A part of the document: nothing in it is unknown, nothing changes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_enum_values=False)
+
+
+TeamId = Annotated[int, Field(ge=1, lt=2**64)]
+Count = Annotated[int, Field(ge=1, le=10**15)]
+
+
+class Estimate(_Part):
+    """What the work will take, reckoned from the source's coverage and from past builds: a lower bound, not a promise.
+
+    ``rows`` are source rows, each day's neighbours included, for a session reaches into them; ``bytes`` is what these
+    take uncompressed; ``usd`` is bytes at the rate of the settings.
+    """
+
+    rows: int = Field(ge=0)
+    bytes: int = Field(ge=0)
+    seconds: float = Field(ge=0)
+    usd: float = Field(ge=0)
+
+    def __add__(self, other: Estimate) -> Estimate:
+        return Estimate(
+            rows=self.rows + other.rows,
+            bytes=self.bytes + other.bytes,
+            seconds=round(self.seconds + other.seconds, 1),
+            usd=round(self.usd + other.usd, 4),
+        )
+
+
+NOTHING = Estimate(rows=0, bytes=0, seconds=0.0, usd=0.0)
+
+
+class Scope(_Part):
+    """What the plan is about. Both ends of the range are included."""
+
+    table: str
+    start_date: date
+    end_date: date
+    team_ids: tuple[TeamId, ...]
+    max_range_days: Annotated[int, Field(ge=1, le=3650)]
+    left_out: dict[str, str] = {}
+    estimate: Estimate = NOTHING
+    estimated_from: str = ""
+    memory_at_most_bytes: int = 0
+
+    @property
+    def days(self) -> DayRange:
+        return DayRange(self.start_date, self.end_date + ONE_DAY)
+
+
+class Ceilings(_Part):
+    """Beyond these the backfill stops between two chunks and can be resumed; they count anew from each start."""
+
+    source_rows: Count | None = None
+    seconds: Annotated[int, Field(ge=1, le=10**8)] | None = None
+
+
+class Strategy(_Part):
+    """How the chunks were cut, and how they are carried out."""
+
+    kind: Kind
+    chunk_by: ChunkBy
+    chunk_size_days: Annotated[int, Field(ge=1, le=366)]
+    chunk_size_rows: Count | None = None
+    parallelism: Annotated[int, Field(ge=1, le=16)] = 1
+    newest_first: bool = False
+    preserve_existing: bool = False
+    allow_shrink: bool = False
+    on_gate_failure: OnGateFailure = OnGateFailure.RESTORE
+    ceilings: Ceilings = Ceilings()
+
+
+class Chunk(_Part):
+    """Days that are reported, paused and counted as one. ``team_ids_by_day``: where not all teams of the plan."""
+
+    id: Annotated[int, Field(ge=1)]
+    days: tuple[date, ...] = Field(min_length=1)
+    team_ids_by_day: dict[date, tuple[TeamId, ...]] = {}
+    estimate: Estimate = NOTHING
+    status: str = "planned"
+
+    def __str__(self) -> str:
+        return spoken(self.days)
+
+
+class Monitoring(_Part):
+    """Who is told of each chunk."""
+
+    webhook: str = ""
+
+
+class Checks(_Part):
+    """The gates, by name; see the README for what each asks."""
+
+    before: tuple[str, ...]
+    chunk: tuple[str, ...]
+    after: tuple[str, ...]
+
+
+class Rollback(_Part):
+    """The backup of each day, taken before the day is replaced."""
+
+    backup: str
+    kept_days: Annotated[int, Field(ge=1, le=3650)]
+
+
+class Plan(_Part):
+    """The whole document."""
+
+    name: str = Field(min_length=1)
+    description: str = ""
+    created: datetime
+    requested_by: str = Field(min_length=1)
+    reason: str = Field(min_length=1)
+    scope: Scope
+    strategy: Strategy
+    checks: Checks
+    chunks: tuple[Chunk, ...]
+    rollback: Rollback
+    monitoring: Monitoring = Monitoring()
+
+    def teams(self, chunk: Chunk, day: date) -> tuple[int, ...]:
+        """Whom to rebuild on a day of a chunk."""
+        return chunk.team_ids_by_day.get(day, self.scope.team_ids)
+
+    @property
+    def days(self) -> tuple[date, ...]:
+        return tuple(sorted(day for chunk in self.chunks for day in chunk.days))
+
+    @property
+    def estimate(self) -> Estimate:
+        return total(chunk.estimate for chunk in self.chunks)
+
+
+def total(estimates: Iterable[Estimate]) -> Estimate:
+    return sum(estimates, NOTHING)
+
+
+class Rates(_Part):
+    """What a source row costs. ``said``: where the figures come from."""
+
+    seconds_per_row: float
+    seconds_per_day: float
+    bytes_per_row: float
+    usd_per_gb: float
+    said: str
+
+    def of(self, rows: int, days: int = 1) -> Estimate:
+        size = int(rows * self.bytes_per_row)
+        return Estimate(
+            rows=rows,
+            bytes=size,
+            seconds=round(rows * self.seconds_per_row + days * self.seconds_per_day, 1),
+            usd=round(size / 1e9 * self.usd_per_gb, 4),
+        )
+
+
+def chunked(
+    teams_by_day: Mapping[date, tuple[int, ...] | None],
+    rows_by_day: Mapping[date, int],
+    strategy: Strategy,
+    rates: Rates,
+) -> tuple[Chunk, ...]:
+    """Days cut into chunks. ``None`` for a day's teams: all of the plan's.
+
+    A chunk ends at the first that is reached: its number of days, its number of source rows, the end of the ISO week
+    or of the month; never inside a day. The numbers follow the order in which chunks are carried out.
+    """
+    groups: list[list[date]] = []
+    key, rows = None, 0
+    for day in sorted(teams_by_day, reverse=strategy.newest_first):
+        ahead = rows_by_day.get(day, 0)
+        is_full = bool(groups) and (
+            len(groups[-1]) >= strategy.chunk_size_days
+            or _period(day, strategy.chunk_by) != key
+            or (strategy.chunk_size_rows is not None and rows + ahead > strategy.chunk_size_rows)
+        )
+        if not groups or is_full:
+            groups.append([])
+            rows = 0
+        groups[-1].append(day)
+        key, rows = _period(day, strategy.chunk_by), rows + ahead
+    return tuple(
+        Chunk(
+            id=number,
+            days=tuple(days),
+            team_ids_by_day={day: teams for day in days if (teams := teams_by_day[day]) is not None},
+            estimate=total(rates.of(rows_by_day.get(day, 0)) for day in days),
+        )
+        for number, days in enumerate(groups, start=1)
+    )
+
+
+def _period(day: date, chunk_by: ChunkBy) -> object:
+    if chunk_by is ChunkBy.WEEK:
+        return day.isocalendar()[:2]
+    return (day.year, day.month) if chunk_by is ChunkBy.MONTH else None
+
+
+def as_yaml(plan: Plan) -> str:
+    """The document."""
+    text: str = yaml.safe_dump(plan.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
+    return text
+
+
+def from_yaml(text: str) -> Plan:
+    """The plan that a document holds.
+
+    Raises:
+        UserError: every violation at once, each with its place in the document.
+    """
+    try:
+        document: Any = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UserError(f"the plan is no YAML: {error}. Give what a dry run printed, edited or not") from None
+    if not isinstance(document, dict):
+        raise UserError("the plan is no document of names and values: give what a dry run printed, edited or not")
+    try:
+        plan = Plan.model_validate(document)
+    except ValidationError as error:
+        problems = [
+            f"{'.'.join(str(part) for part in problem['loc'])} is {_brief(problem['input'])}: {problem['msg']}"
+            for problem in error.errors()
+        ]
+        raise UserError("the plan cannot be read, nothing was touched:\n" + "\n".join(problems)) from None
+    if problems := contradictions(plan):
+        raise UserError("the plan contradicts itself, nothing was touched:\n" + "\n".join(problems))
+    return plan
+
+
+def _brief(value: object) -> str:
+    return textwrap.shorten(repr(value), 60, placeholder="...")
+
+
+def contradictions(plan: Plan) -> list[str]:
+    """What an edited document says twice, or outside its own scope; each in words."""
+    days = Counter(day for chunk in plan.chunks for day in chunk.days)
+    ids = Counter(chunk.id for chunk in plan.chunks)
+    problems = [f"chunks: the id {number} occurs {times} times" for number, times in ids.items() if times > 1]
+    if twice := [day for day, times in days.items() if times > 1]:
+        problems.append(f"chunks: {spoken(twice)} are in more than one chunk")
+    if outside := [day for day in days if day not in plan.scope.days]:
+        problems.append(f"chunks: {spoken(outside)} lie outside scope, {plan.scope.start_date} … {plan.scope.end_date}")
+    known = frozenset(plan.scope.team_ids)
+    for chunk in plan.chunks:
+        if strange := sorted(set(chunk.team_ids_by_day) - set(chunk.days)):
+            problems.append(f"chunk {chunk.id}: team_ids_by_day names {spoken(strange)}, not among its days")
+        strangers = {team for teams in chunk.team_ids_by_day.values() for team in teams} - known
+        if strangers:
+            problems.append(f"chunk {chunk.id}: teams {sorted(strangers)[:5]} are not in scope.team_ids")
+    return problems
+
+
+def ranges(days: Iterable[date]) -> Iterator[DayRange]:
+    """Days as ranges, oldest first."""
+    yield from merged(days)
+
+
+def time_left(estimate_left: Estimate, estimate_done: Estimate, seconds_done: float) -> float:
+    """Seconds that the rest will take: the estimate, corrected by how wrong it was for what is done.
+
+    ``seconds_done`` includes the planning and the gates, so what they cost is spread over the rest as well. Before
+    anything is done it is the estimate itself.
+    """
+    if estimate_done.seconds <= 0:
+        return estimate_left.seconds
+    return estimate_left.seconds * max(seconds_done, 0.0) / estimate_done.seconds
+
+
+def spoken_seconds(seconds: float) -> str:
+    """Seconds as people say them: ``45 s``, ``12 min``, ``3.5 h``."""
+    if math.isinf(seconds):
+        return "unknown"
+    if seconds < 1.5 * _MINUTE:
+        return f"{seconds:.3g} s"
+    return f"{seconds / _MINUTE:.0f} min" if seconds < 1.5 * _HOUR else f"{seconds / _HOUR:.1f} h"

@@ -1,0 +1,138 @@
+"""Makes the plan of a request from what source and tables hold. Reads only."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from dags.days import ONE_DAY, DayRange
+from dags.errors import UserError
+from dags.managed_backfill import gates
+from dags.managed_backfill.plan import Checks, Kind, Monitoring, Plan, Rollback, Scope, chunked, total
+from dags.managed_backfill.request import Facts
+from dags.managed_backfill.store import read_coverage, read_in_work, read_lacking, read_rates
+from dags.team_selection.store import read_selection
+from dags.web_preaggregated_backfill.store import detect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import date, datetime
+
+    from clickhouse_connect.driver.client import Client
+
+    from dags.managed_backfill.request import Request
+    from dags.managed_backfill.store import Coverage
+    from dags.settings import Settings
+    from dags.watched import WatchedTable
+
+# Of a day's teams: None stands for all of the plan's.
+TeamsByDay = dict["date", "tuple[int, ...] | None"]
+
+
+def read_facts(
+    client: Client, watched: Sequence[WatchedTable], settings: Settings, now: datetime, backfill_id: str
+) -> Facts:
+    """What a request is held against."""
+    allowed = [table for table in watched if table.op]
+    return Facts(
+        today=now.date(),
+        enabled=read_selection(client).teams,
+        tables=tuple(table.name for table in allowed),
+        max_range_days=settings.backfill_max_range_days,
+        webhook_hosts=settings.backfill_webhook_hosts,
+        lacking=read_lacking(client, allowed),
+        in_work=read_in_work(client, but_for=backfill_id),
+    )
+
+
+def make_plan(
+    client: Client, watched: Sequence[WatchedTable], request: Request, settings: Settings, now: datetime
+) -> Plan:
+    """The plan of a request.
+
+    Raises:
+        UserError: nothing of the range is to be rebuilt, or what is wrong in it could not be read.
+    """
+    table = next(one for one in watched if one.name == request.table)
+    days = DayRange(request.start, request.end + ONE_DAY)
+    coverage = read_coverage(client, table, days)
+    teams_by_day = _teams_by_day(request, coverage, lambda: _wrong_units(client, watched, request, settings, now))
+    if request.strategy.preserve_existing:
+        teams_by_day = _only_absent(teams_by_day, request, coverage)
+    if not teams_by_day:
+        raise UserError(
+            f"nothing to do: {request.strategy.kind} of {request.table}, {days}, finds no unit to rebuild. "
+            "`dagster job execute -j show_data_gaps_job` shows what is wrong"
+        )
+    everyone = tuple(sorted(request.team_ids))
+    reach = table.source.reach_days
+    rows = {day: coverage.rows_for(day, teams or everyone, reach) for day, teams in teams_by_day.items()}
+    rates = read_rates(client, table, now.date(), settings.backfill_usd_per_gb)
+    chunks = chunked(teams_by_day, rows, request.strategy, rates)
+    return Plan(
+        name=request.name,
+        description=request.description,
+        created=now,
+        requested_by=request.requested_by,
+        reason=request.reason,
+        scope=Scope(
+            table=request.table,
+            start_date=request.start,
+            end_date=request.end,
+            team_ids=everyone,
+            max_range_days=request.max_range_days,
+            left_out=dict(request.left_out),
+            estimate=total(chunk.estimate for chunk in chunks),
+            estimated_from=rates.said,
+            memory_at_most_bytes=settings.build_max_memory_bytes * request.strategy.parallelism,
+        ),
+        strategy=request.strategy,
+        checks=Checks(before=gates.BEFORE, chunk=gates.OF_CHUNKS, after=gates.AFTER),
+        chunks=chunks,
+        rollback=Rollback(
+            backup="each day's parts, attached to a table of this backfill's before the day is replaced",
+            kept_days=settings.backfill_backup_days,
+        ),
+        monitoring=Monitoring(webhook=request.webhook),
+    )
+
+
+def _teams_by_day(request: Request, coverage: Coverage, wrong: Callable[[], TeamsByDay]) -> TeamsByDay:
+    if request.strategy.kind is Kind.FULL_RELOAD:
+        return {day: None for day in request.days if coverage.has_source(day, request.team_ids)}
+    if request.strategy.kind is Kind.GAP_FILLING:
+        return {day: teams for day, teams in sorted(wrong().items()) if day in set(request.days)}
+    return dict.fromkeys(request.days)
+
+
+def _wrong_units(
+    client: Client, watched: Sequence[WatchedTable], request: Request, settings: Settings, now: datetime
+) -> TeamsByDay:
+    """The units that a detection finds wrong, by day; those that wait for a person are left to that person."""
+    found = detect(
+        client,
+        now,
+        watched,
+        lookback_days=max((now.date() - request.start).days, 1),
+        settle=settings.settle,
+        keeps=False,
+    )
+    if request.table in found.unknown:
+        raise UserError(f"which units of {request.table} are wrong is unknown: {found.unknown[request.table]}")
+    teams: dict[date, set[int]] = defaultdict(set)
+    for verdict in found.wrong:
+        unit = verdict.unit
+        if unit.table == request.table and unit.team_id in request.team_ids and not verdict.is_held:
+            teams[unit.day].add(unit.team_id)
+    return {day: tuple(sorted(ids)) for day, ids in teams.items()}
+
+
+def _only_absent(teams_by_day: TeamsByDay, request: Request, coverage: Coverage) -> TeamsByDay:
+    """Only units that have a source and no row in the table."""
+    absent: TeamsByDay = {}
+    for day, teams in teams_by_day.items():
+        asked = teams if teams is not None else tuple(sorted(request.team_ids))
+        lacking = tuple(team for team in asked if (day, team) in coverage.source and (day, team) not in coverage.target)
+        if lacking:
+            absent[day] = lacking
+    return absent

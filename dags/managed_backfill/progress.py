@@ -1,0 +1,238 @@
+"""Says how far a backfill is, and in the end what became of it.
+
+Pure: no clock, no database, no Dagster. Tables for people fit 100 columns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dags.audit.log import Event
+from dags.managed_backfill.plan import Chunk, spoken_seconds, time_left, total
+from dags.text import table_text, wrapped
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import date, datetime
+
+    from dags.audit.log import Entry, State
+    from dags.managed_backfill.plan import Plan
+
+BAR = 30
+
+
+@dataclass(frozen=True)
+class ChunkState:
+    """A chunk and what its days have come to."""
+
+    chunk: Chunk
+    status: str
+    rows: int
+    source_rows: int
+    seconds: float
+    error: str
+
+    def as_dict(self) -> dict[str, Any]:
+        days = sorted(self.chunk.days)
+        return {
+            "id": self.chunk.id,
+            "date_range": f"{days[0]} … {days[-1]}",
+            "status": self.status,
+            "rows": self.rows,
+            "source_rows": self.source_rows,
+            "seconds": round(self.seconds, 1),
+            "error": self.error,
+        }
+
+
+def chunk_states(plan: Plan, state: State, running: Iterable[int] = ()) -> tuple[ChunkState, ...]:
+    """Every chunk with its status: planned, running, done, failed, or restored."""
+    at_work = frozenset(running)
+    restored = {entry.day for entry in state.entries if entry.event is Event.DAY_RESTORED}
+    found = []
+    for chunk in plan.chunks:
+        done = [state.done[day] for day in chunk.days if day in state.done]
+        failed = [state.failed[day] for day in chunk.days if day in state.failed]
+        if len(done) == len(chunk.days):
+            status = "done"
+        elif chunk.id in at_work:
+            status = "running"
+        elif failed:
+            status = "failed"
+        elif not done and restored & set(chunk.days):
+            status = "restored"
+        else:
+            status = "part done" if done else "planned"
+        error = "; ".join(f"{entry.day}: {entry.detail}" for entry in failed)
+        found.append(
+            ChunkState(
+                chunk,
+                status,
+                sum(entry.rows for entry in done),
+                sum(entry.source_rows for entry in done),
+                sum(entry.seconds for entry in (*done, *failed)),
+                error,
+            )
+        )
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a backfill is; ``elapsed`` seconds include the planning, and all of its runs."""
+
+    percent: float
+    elapsed: float
+    left: float
+    rows: int
+    source_rows: int
+    source_rows_estimated: int
+
+    def bar(self) -> str:
+        full = int(self.percent / 100 * BAR)
+        return f"[{'█' * full}{'░' * (BAR - full)}] {self.percent:3.0f} %"
+
+    def __str__(self) -> str:
+        return (
+            f"{self.bar()}  {self.source_rows:,} of about {self.source_rows_estimated:,} source rows, "
+            f"{spoken_seconds(self.elapsed)}, about {spoken_seconds(self.left)} left"
+        )
+
+
+def progress(plan: Plan, done: Mapping[date, Entry], seconds: float) -> Progress:
+    """How far it is, by the estimate's seconds and not by its days, for days differ."""
+    share = {day: _share(chunk, day) for chunk in plan.chunks for day in chunk.days}
+    whole = plan.estimate
+    finished = [day for day in share if day in done]
+    part = sum(share[day] for day in finished)
+    whole_share = sum(share.values())
+    percent = 100 * part / whole_share if whole_share else 100.0
+    spent = whole.model_copy(update={"seconds": whole.seconds * percent / 100})
+    rest = whole.model_copy(update={"seconds": whole.seconds * (1 - percent / 100)})
+    return Progress(
+        percent=percent,
+        elapsed=seconds,
+        left=time_left(rest, spent, seconds),
+        rows=sum(done[day].rows for day in finished),
+        source_rows=sum(done[day].source_rows for day in finished),
+        source_rows_estimated=whole.rows,
+    )
+
+
+def _share(chunk: Chunk, day: date) -> float:
+    """What part of the whole a day is: its chunk's seconds in equal parts, or simply one where nothing is estimated."""
+    return (chunk.estimate.seconds or 1.0) / len(chunk.days) if day in chunk.days else 0.0
+
+
+def seconds_at_work(state: State, now: datetime) -> float:
+    """Seconds between each start and its end, of all runs; the last, if it has not ended, until ``now``."""
+    worked, began = 0.0, None
+    for entry in state.entries:
+        if entry.event is Event.STARTED:
+            began = entry.at
+        elif entry.event is Event.ENDED and began is not None:
+            worked += (entry.at - began).total_seconds()
+            began = None
+    return worked + ((now - began).total_seconds() if began is not None else 0.0)
+
+
+def plan_text(plan: Plan) -> str:
+    """A plan on one screen: what will be done, in what order, and what it will take."""
+    estimate, scope, strategy = plan.estimate, plan.scope, plan.strategy
+    lines = [
+        f"PLAN     {plan.name}",
+        f"         asked by {plan.requested_by}: {plan.reason}",
+        (
+            f"SCOPE    {scope.table}, {len(plan.days)} days of {scope.start_date} … {scope.end_date}, "
+            f"{len(scope.team_ids):,} teams"
+        ),
+        *(f"         {day} is left out: {why}" for day, why in scope.left_out.items()),
+        (
+            f"HOW      {strategy.kind}, {len(plan.chunks)} chunks, {strategy.parallelism} at once, "
+            f"{'newest' if strategy.newest_first else 'oldest'} first; on a failed gate: {strategy.on_gate_failure}"
+        ),
+        (
+            f"ESTIMATE {estimate.rows:,} source rows, {estimate.bytes / 1e9:,.2f} GB, "
+            f"{spoken_seconds(estimate.seconds)}, {estimate.usd:,.2f} USD; a lower bound, from {scope.estimated_from}"
+        ),
+        f"BACKUP   {plan.rollback.backup}, kept {plan.rollback.kept_days} days",
+        "",
+    ]
+    rows = [
+        (chunk.id, str(chunk), chunk.estimate.rows, spoken_seconds(chunk.estimate.seconds)) for chunk in plan.chunks
+    ]
+    shown = table_text(rows, ("chunk", "days", "source rows", "estimate"))
+    return "\n".join([*(wrapped(line) for line in lines), shown])
+
+
+def chunks_text(states: Iterable[ChunkState]) -> str:
+    """The table of chunks, actual beside estimate."""
+    rows = [
+        (
+            one.chunk.id,
+            str(one.chunk),
+            one.status,
+            one.rows,
+            one.source_rows,
+            one.chunk.estimate.rows,
+            spoken_seconds(one.seconds),
+            spoken_seconds(one.chunk.estimate.seconds),
+        )
+        for one in states
+    ]
+    columns = ("chunk", "days", "status", "rows", "source rows", "estimated", "took", "estimated")
+    return table_text(rows, columns)
+
+
+def report(plan: Plan, state: State, now: datetime) -> dict[str, Any]:
+    """The final report, for programs: totals, each chunk, and actual against estimate."""
+    states = chunk_states(plan, state)
+    estimate, seconds = total(chunk.estimate for chunk in plan.chunks), seconds_at_work(state, now)
+    return {
+        "backfill_id": state.backfill_id,
+        "status": state.status,
+        "table": plan.scope.table,
+        "total_chunks": len(states),
+        "successful": sum(one.status == "done" for one in states),
+        "failed": sum(one.status == "failed" for one in states),
+        "total_rows": sum(one.rows for one in states),
+        "seconds": round(seconds, 1),
+        "estimated_seconds": estimate.seconds,
+        "source_rows": sum(one.source_rows for one in states),
+        "estimated_source_rows": estimate.rows,
+        "chunks": [one.as_dict() for one in states],
+        "gates": [
+            {"name": gate.name, "chunk": gate.chunk, "passed": gate.is_passed, "measured": gate.detail}
+            for gate in state.gates()
+        ],
+    }
+
+
+def report_text(plan: Plan, state: State, now: datetime) -> str:
+    """The final report, for people: what became of it, its chunks, and the gates that failed."""
+    told = report(plan, state, now)
+    far = progress(plan, state.done, told["seconds"])
+    lines = [
+        f"{state.status.upper():<8} {state.backfill_id}: {plan.name}",
+        (
+            f"         {far.bar()}  {told['successful']} of {told['total_chunks']} chunks done, {told['failed']} "
+            f"failed; {told['total_rows']:,} rows"
+        ),
+        (
+            f"         {told['source_rows']:,} source rows of {told['estimated_source_rows']:,} estimated, "
+            f"{spoken_seconds(told['seconds'])} of {spoken_seconds(told['estimated_seconds'])}"
+        ),
+        "",
+        chunks_text(chunk_states(plan, state)),
+    ]
+    gates = state.gates()
+    failed = [gate for gate in gates if not gate.is_passed]
+    lines += ["", f"GATES    {len(gates) - len(failed)} passed, {len(failed)} failed"] if gates else []
+    lines += [wrapped(f"FAILED   {gate.name}{_where(gate)}: {gate.detail}") for gate in failed]
+    lines += [wrapped(f"FAILED   {entry.day}: {entry.detail}") for entry in state.failed.values()]
+    return "\n".join(lines)
+
+
+def _where(gate: Entry) -> str:
+    return f" of {gate.day}" if gate.chunk else ""

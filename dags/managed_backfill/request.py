@@ -1,0 +1,268 @@
+"""What a person asks for, and what is refused of it: every violation at once, before anything is touched.
+
+Pure: no clock, no database, no Dagster.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlsplit
+
+from dags.days import ONE_DAY, DayRange, spoken, validated_day
+from dags.errors import UserError
+from dags.managed_backfill.plan import Ceilings, ChunkBy, Kind, OnGateFailure, Strategy
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from datetime import date
+
+    from dags.managed_backfill.plan import Plan
+
+Choice = TypeVar("Choice", Kind, ChunkBy, OnGateFailure)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the request is held against.
+
+    ``lacking``: what the tables lack that a rebuild needs, by table, in words. ``in_work``: who works on a table's day
+    right now or has it before them, in words; this backfill itself is not among them.
+    """
+
+    today: date
+    enabled: frozenset[int]
+    tables: tuple[str, ...]
+    max_range_days: int
+    webhook_hosts: Collection[str] = ()
+    lacking: Mapping[str, str] = field(default_factory=dict)
+    in_work: Mapping[tuple[str, date], str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request that can be planned. ``days`` are those that are over, ``left_out`` says why others are not."""
+
+    table: str
+    start: date
+    end: date
+    days: tuple[date, ...]
+    left_out: Mapping[str, str]
+    team_ids: frozenset[int]
+    strategy: Strategy
+    max_range_days: int
+    webhook: str
+    name: str
+    description: str
+    reason: str
+    requested_by: str
+
+
+def validated(given: Mapping[str, object], facts: Facts) -> Request:
+    """The request that a job's configuration makes.
+
+    Raises:
+        UserError: every violation, each on a line of its own.
+    """
+    problems: list[str] = []
+    start, end = (_day(given, name, problems) for name in ("start_date", "end_date"))
+    table = str(given["target_table"] or "")
+    if table not in facts.tables:
+        problems.append(f"target_table is {table!r}: give one of {', '.join(facts.tables)}")
+    own_limit = _whole(given, "max_range_days", 1, 3650, problems)
+    max_range = own_limit or facts.max_range_days
+    if start and end:
+        problems += range_problems(start, end, max_range, facts.today)
+    days, left_out = _days(start, end, _listed(given, problems), facts.today, problems)
+    kind = _one_of(given, "kind", Kind, problems)
+    teams = frozenset(int(str(team)) for team in given["team_ids"])  # type: ignore[attr-defined]
+    problems += team_problems(teams, facts)
+    if kind is Kind.CORRECTION and not teams:
+        problems.append("team_ids is empty: a point_in_time_correction is of the teams that are named")
+    if not facts.enabled:
+        problems.append(
+            "no team is enabled, so there is nothing to rebuild: enable teams (WEB_ANALYTICS_TEAM_SOURCES) and "
+            "materialize web_analytics_team_selection"
+        )
+    problems += table_problems(table, days, facts)
+    problems += webhook_problems(str(given["webhook"]), facts.webhook_hosts)
+    problems += [
+        f"{name} is empty: the audit keeps who asked and why"
+        for name in ("reason", "requested_by")
+        if not str(given[name]).strip()
+    ]
+    chunk_by = _one_of(given, "chunk_by", ChunkBy, problems)
+    on_failure = _one_of(given, "on_gate_failure", OnGateFailure, problems)
+    numbers = {
+        name: _whole(given, name, 1, highest, problems)
+        for name, highest in (
+            ("chunk_size_days", 366),
+            ("chunk_size_rows", 10**15),
+            ("parallelism", 16),
+            ("max_source_rows", 10**15),
+            ("max_seconds", 10**8),
+        )
+    }
+    if problems or start is None or end is None or kind is None or chunk_by is None or on_failure is None:
+        raise UserError("the backfill was refused, nothing was touched:\n" + "\n".join(problems))
+    strategy = Strategy(
+        kind=kind,
+        chunk_by=chunk_by,
+        chunk_size_days=numbers["chunk_size_days"] or 7,
+        chunk_size_rows=numbers["chunk_size_rows"],
+        parallelism=numbers["parallelism"] or 1,
+        newest_first=bool(given["newest_first"]),
+        preserve_existing=bool(given["preserve_existing"]),
+        allow_shrink=bool(given["allow_shrink"]),
+        on_gate_failure=on_failure,
+        ceilings=Ceilings(source_rows=numbers["max_source_rows"], seconds=numbers["max_seconds"]),
+    )
+    return Request(
+        table=table,
+        start=start,
+        end=end,
+        days=days,
+        left_out=left_out,
+        team_ids=teams or facts.enabled,
+        strategy=strategy,
+        max_range_days=max_range,
+        webhook=str(given["webhook"]),
+        name=str(given["name"]).strip() or f"{kind} of {table}, {spoken(DayRange(start, end + ONE_DAY))}",
+        description=str(given["description"]).strip(),
+        reason=str(given["reason"]).strip(),
+        requested_by=str(given["requested_by"]).strip(),
+    )
+
+
+def refuse_plan(plan: Plan, facts: Facts) -> None:
+    """Hold a plan that was handed back against what is so now, as a request is.
+
+    Raises:
+        UserError: every violation, each on a line of its own.
+    """
+    scope, problems = plan.scope, list[str]()
+    if scope.table not in facts.tables:
+        problems.append(f"scope.table is {scope.table!r}: give one of {', '.join(facts.tables)}")
+    problems += range_problems(scope.start_date, scope.end_date, scope.max_range_days, facts.today)
+    problems += team_problems(frozenset(scope.team_ids), facts)
+    problems += table_problems(scope.table, plan.days, facts)
+    problems += webhook_problems(plan.monitoring.webhook, facts.webhook_hosts)
+    if late := [day for day in plan.days if day >= facts.today]:
+        problems.append(f"chunks hold {spoken(late)}: a day is rebuilt when it is over")
+    if problems:
+        raise UserError("the plan was refused, nothing was touched:\n" + "\n".join(problems))
+
+
+def range_problems(start: date, end: date, max_range_days: int, today: date) -> list[str]:
+    problems = []
+    if end < start:
+        problems.append(f"end_date is {end}: give a day that is not before start_date, {start}")
+    if end > today:
+        problems.append(f"end_date is {end}: give a day that is not in the future; today is {today} (UTC)")
+    if (end - start).days > max_range_days:
+        problems.append(
+            f"{start} … {end} are {(end - start).days} days apart, at most {max_range_days} are allowed: name fewer, "
+            "or set max_range_days for this backfill (WEB_ANALYTICS_BACKFILL_MAX_RANGE_DAYS for all)"
+        )
+    return problems
+
+
+def team_problems(teams: frozenset[int], facts: Facts) -> list[str]:
+    strangers = sorted(teams - facts.enabled) if facts.enabled else []
+    return [
+        (
+            f"team_ids has {strangers[:10]} ({len(strangers)} of the {len(teams)} named), which are not enabled: "
+            "enable them (WEB_ANALYTICS_TEAM_SOURCES) and materialize web_analytics_team_selection, or leave them out"
+        )
+    ] * bool(strangers)
+
+
+def table_problems(table: str, days: Collection[date], facts: Facts) -> list[str]:
+    problems = [f"{table} {facts.lacking[table]}"] if table in facts.lacking else []
+    works: dict[str, list[date]] = {}
+    for day in days:
+        if who := facts.in_work.get((table, day)):
+            works.setdefault(who, []).append(day)
+    return problems + [
+        f"{table} of {spoken(taken)} is in work by {who}: wait for it, cancel it, or leave these days out"
+        for who, taken in works.items()
+    ]
+
+
+def webhook_problems(webhook: str, hosts: Collection[str]) -> list[str]:
+    """Only hosts that the settings allow are told anything, and no secret is part of the address."""
+    if not webhook:
+        return []
+    try:
+        parts = urlsplit(webhook)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return ["webhook is no address: give https://host/path"]
+    problems = []
+    if parts.scheme not in ("http", "https") or not host:
+        problems.append("webhook is no http or https address: give https://host/path")
+    elif f"{host}:{port}" not in hosts and host not in hosts:
+        problems.append(
+            f"webhook names the host {host!r}, which WEB_ANALYTICS_BACKFILL_WEBHOOK_HOSTS does not allow "
+            f"(it has {', '.join(sorted(hosts)) or 'none'})"
+        )
+    if parts.username or parts.password or parts.query or parts.fragment:
+        problems.append(
+            "webhook carries a user, a query or a fragment, which would be kept in the plan: leave them out; a token "
+            "comes from WEB_ANALYTICS_BACKFILL_WEBHOOK_TOKEN"
+        )
+    return problems
+
+
+def _day(given: Mapping[str, object], name: str, problems: list[str]) -> date | None:
+    value = given[name]
+    if value in (None, ""):
+        problems.append(f"{name} is missing: give YYYY-MM-DD, or a plan")
+        return None
+    try:
+        return validated_day(str(value))
+    except ValueError as error:
+        problems.append(f"{name} is {value!r}: {error}")
+        return None
+
+
+def _listed(given: Mapping[str, object], problems: list[str]) -> tuple[date, ...]:
+    days = []
+    for value in given["days"]:  # type: ignore[attr-defined]
+        try:
+            days.append(validated_day(str(value)))
+        except ValueError as error:
+            problems.append(f"days has {value!r}: {error}")
+    return tuple(days)
+
+
+def _days(
+    start: date | None, end: date | None, listed: tuple[date, ...], today: date, problems: list[str]
+) -> tuple[tuple[date, ...], dict[str, str]]:
+    if start is None or end is None or end < start:
+        return (), {}
+    whole = DayRange(start, end + ONE_DAY)
+    if outside := [day for day in listed if day not in whole]:
+        problems.append(f"days has {spoken(outside)}, outside {start} … {end}")
+    days = tuple(sorted(set(listed) & set(whole))) if listed else tuple(whole)
+    left_out = {str(today): "today is not over"} if today in days else {}
+    return tuple(day for day in days if day < today), left_out
+
+
+def _whole(given: Mapping[str, object], name: str, lowest: int, highest: int, problems: list[str]) -> int | None:
+    value = given[name]
+    if value is None:
+        return None
+    number = int(str(value))
+    if not lowest <= number <= highest:
+        problems.append(f"{name} is {number}: give a whole number from {lowest} to {highest:,}")
+        return None
+    return number
+
+
+def _one_of(given: Mapping[str, object], name: str, choices: type[Choice], problems: list[str]) -> Choice | None:
+    try:
+        return choices(str(given[name]))
+    except ValueError:
+        problems.append(f"{name} is {given[name]!r}: give one of {', '.join(choices)}")
+        return None

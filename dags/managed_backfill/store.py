@@ -1,0 +1,128 @@
+"""What planning a managed backfill reads of ClickHouse."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import UTC
+from typing import TYPE_CHECKING
+
+from dags.audit.store import open_days
+from dags.days import ONE_DAY, DayRange
+from dags.leases.store import read_leases
+from dags.managed_backfill.gates import BASELINE_DAYS, Spread
+from dags.managed_backfill.plan import Rates
+from dags.schema.apply import required_columns
+from dags.sql import Sql, is_embedded
+from dags.web_preaggregated_backfill.signals import source_identifiers, target_identifiers
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from datetime import date, datetime
+
+    from clickhouse_connect.driver.client import Client
+
+    from dags.watched import WatchedTable
+
+_PACKAGE = "dags.managed_backfill"
+
+# Where no build tells how long one takes: what builds of a million events took on two cores, see the README's figures.
+ASSUMED_SECONDS_PER_ROW = 3.5e-6
+SECONDS_PER_DAY = 0.5
+
+# Builds of so many days tell how long the next will take.
+RATE_DAYS = 30
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """What source and table hold of some days, by (day, team)."""
+
+    source: Mapping[tuple[date, int], tuple[int, int]]
+    target: Mapping[tuple[date, int], tuple[int, int]]
+
+    def rows_for(self, day: date, teams: Iterable[int], reach_days: int) -> int:
+        """How many source rows a rebuild of these teams' day reads."""
+        near = DayRange(day - reach_days * ONE_DAY, day + (reach_days + 1) * ONE_DAY)
+        return sum(self.source.get((one, team), (0, 0))[0] for team in teams for one in near)
+
+    def has_source(self, day: date, teams: Iterable[int]) -> bool:
+        return any((day, team) in self.source for team in teams)
+
+    def spread(self, day: date, teams: Collection[int]) -> Spread:
+        held = [self.target.get((day, team), (0, 0)) for team in teams]
+        expected = sum(self.source.get((day, team), (0, 0))[1] for team in teams)
+        return Spread(sum(rows for rows, _ in held), sum(total for _, total in held), expected)
+
+
+def read_coverage(client: Client, table: WatchedTable, days: DayRange) -> Coverage:
+    """Both sides of some days, the source with its reach around them."""
+    sql, reach = Sql(_PACKAGE, client), table.source.reach_days * ONE_DAY
+    around = {"start": days.start - reach, "end": days.end + reach}
+    exact = {"start": days.start, "end": days.end}
+    source = sql.rows("source_units", around, **source_identifiers(table.source))
+    target = sql.rows("present_units", exact, **target_identifiers(table))
+    return Coverage(
+        {(day, team): (rows, expected) for day, team, rows, expected in source},
+        {(day, team): (rows, total) for day, team, rows, total in target},
+    )
+
+
+def read_baseline(client: Client, table: WatchedTable, start: date, teams: Collection[int]) -> dict[date, Spread]:
+    """How the days before a range are spread, of the teams that are rebuilt."""
+    before = DayRange(start - BASELINE_DAYS * ONE_DAY, start)
+    coverage = read_coverage(client, table, before)
+    return {day: coverage.spread(day, teams) for day in before}
+
+
+def read_rates(client: Client, table: WatchedTable, today: date, usd_per_gb: float) -> Rates:
+    """What a source row costs: as past builds of the table took, or an assumption that says it is one."""
+    [(width,)] = Sql(_PACKAGE, client).rows("source_width", {"table": table.source.table})
+    bound = {"table": table.name, "start": today - RATE_DAYS * ONE_DAY, "end": today}
+    [(seconds, rows)] = Sql("dags.web_preaggregated_backfill", client).rows("build_rate", bound)
+    said = (
+        f"builds of the last {RATE_DAYS} days, {rows:,} rows in {seconds:,.1f} s" if rows else "no past build: assumed"
+    )
+    return Rates(
+        seconds_per_row=seconds / rows if rows else ASSUMED_SECONDS_PER_ROW,
+        seconds_per_day=SECONDS_PER_DAY,
+        bytes_per_row=float(width),
+        usd_per_gb=usd_per_gb,
+        said=said,
+    )
+
+
+def read_lacking(client: Client, tables: Sequence[WatchedTable]) -> dict[str, str]:
+    """What tables lack that a rebuild needs, in words, by table."""
+    present: dict[str, set[str]] = defaultdict(set)
+    rows = client.query("SELECT table, name FROM system.columns WHERE database = currentDatabase()").result_rows
+    for name, column in rows:
+        present[name].add(column)
+    lacking = {}
+    for table in tables:
+        columns = required_columns().get(table.name, ())
+        if table.name not in present:
+            lacking[table.name] = "does not exist: run `dagster job execute -j apply_schema_job`"
+        elif absent := [column for column in columns if column not in present[table.name]]:
+            lacking[table.name] = f"lacks {', '.join(absent)}: dags/schema has their types"
+    return lacking
+
+
+def read_in_work(client: Client, but_for: str = "") -> dict[tuple[str, date], str]:
+    """Who works on which (table, day): builds that hold a lease, and backfills that are not over."""
+    embedded = is_embedded(client)
+    taken = {
+        (lease.table, lease.day): f"run {lease.run[:8]}"
+        for lease in read_leases(client)
+        if not lease.is_dead(is_embedded=embedded)
+    }
+    return taken | open_days(client, but_for)
+
+
+def later_builds(
+    client: Client, table: str, days: DayRange, run_ids: Collection[str]
+) -> dict[tuple[date, int], tuple[datetime, str]]:
+    """When others built units of some days last, and in which run."""
+    bound = {"table": table, "start": days.start, "end": days.end, "run_ids": list(run_ids)}
+    rows = Sql(_PACKAGE, client).rows("later_builds", bound)
+    return {(day, team): (finished_at.replace(tzinfo=UTC), run_id) for day, team, finished_at, run_id in rows}
