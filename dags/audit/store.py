@@ -136,7 +136,7 @@ def end_automatic(client: Client, backfill_id: str, table: str, day: date, *, ro
 
 
 def _automatic(run_id: str, table: str) -> str:
-    return f"auto-{run_id[:8]}-{table}"
+    return f"auto-{run_id[:8]}-{table.rpartition('_')[2]}"
 
 
 def _entry(row: Sequence[Any]) -> Entry:

@@ -153,11 +153,10 @@ def listed_text(rows: Sequence[Row]) -> str:
             str(DayRange(row.start, row.end + ONE_DAY)),
             row.status,
             row.rows,
-            f"{row.started_at:%m-%d %H:%M}",
         )
         for row in rows
     ]
-    return table_text(cells, ("backfill", "table", "days", "status", "rows", "since"))
+    return table_text(cells, ("backfill", "table", "days", "status", "rows"))
 
 
 def as_dict(row: Row) -> dict[str, Any]:

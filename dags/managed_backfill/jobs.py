@@ -207,7 +207,7 @@ def _carried_out(
         context.log_event(AssetMaterialization(table.name, partition=built.day.isoformat(), metadata=metadata))
 
     def chunk_done(far: Progress, words: str) -> None:
-        print(f"{far}  {words}", flush=True)
+        print(f"{words}\n{far}", flush=True)
         context.instance.add_run_tags(context.run_id, {f"{TAG_PREFIX}percent": f"{far.percent:.0f}"})
         state = read_state(client, backfill_id)
         chunks = chunks_text(chunk_states(plan, state)) if state is not None else ""

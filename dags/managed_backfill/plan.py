@@ -253,7 +253,9 @@ def _period(day: date, chunk_by: ChunkBy) -> object:
 
 def as_yaml(plan: Plan) -> str:
     """The document."""
-    text: str = yaml.safe_dump(plan.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
+    text: str = yaml.safe_dump(
+        plan.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100, default_flow_style=None
+    )
     return text
 
 

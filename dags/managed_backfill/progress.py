@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from dags.audit.log import Entry, State
     from dags.managed_backfill.plan import Plan
 
-BAR = 30
+BAR = 20
 
 
 @dataclass(frozen=True)
@@ -95,8 +95,8 @@ class Progress:
 
     def __str__(self) -> str:
         return (
-            f"{self.bar()}  {self.source_rows:,} of about {self.source_rows_estimated:,} source rows, "
-            f"{spoken_seconds(self.elapsed)}, about {spoken_seconds(self.left)} left"
+            f"{self.bar()}  {self.source_rows:,} of {self.source_rows_estimated:,} source rows, "
+            f"{spoken_seconds(self.elapsed)}, {spoken_seconds(self.left)} left"
         )
 
 

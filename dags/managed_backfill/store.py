@@ -28,7 +28,7 @@ _PACKAGE = "dags.managed_backfill"
 
 # Where no build tells how long one takes: what builds of a million events took on two cores, see the README's figures.
 ASSUMED_SECONDS_PER_ROW = 3.5e-6
-SECONDS_PER_DAY = 0.5
+SECONDS_PER_DAY = 0.1
 
 # Builds of so many days tell how long the next will take.
 RATE_DAYS = 30

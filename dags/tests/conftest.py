@@ -82,5 +82,5 @@ def _emptied(client: Client) -> None:
     for (table,) in client.query("SHOW TABLES").result_rows:
         if table in ours:
             client.command(f"TRUNCATE TABLE {table} SYNC")
-        elif not table.endswith(("_dict", "_schema_version", "_verdicts")):
+        elif not table.endswith(("_dict", "_schema_version", "_verdicts", "backfill_log")):
             client.command(f"DROP TABLE {table} SYNC")

@@ -1,0 +1,434 @@
+"""Managed backfills on real engines: planned, carried out, stopped, resumed, refused by a gate, taken back."""
+
+from __future__ import annotations
+
+import json
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from dagster import AssetKey
+
+from dags.audit.store import read_backfills
+from dags.errors import UserError
+from dags.managed_backfill import execution
+from dags.tests.events import Event, insert
+from dags.tests.faulty import break_team, mended
+from dags.tests.fold import fold, stored
+from dags.tests.managed_backfill import asked
+from dags.tests.world import BOUNCES, STATS, ago, noon
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import date
+    from pathlib import Path
+
+    from dags.tests.world import World
+
+DAYS = [ago(n) for n in range(6, 0, -1)]
+SPAN = {"start_date": str(DAYS[0]), "end_date": str(DAYS[-1])}
+
+
+def run(world: World, job: str = "managed_backfill_job", **given: Any) -> Any:
+    """The job's report; a failed run's error."""
+    config = (
+        asked(**{**SPAN, "dry_run": False, "chunk_size_days": 2, **given}) if job == "managed_backfill_job" else given
+    )
+    return world.run_as_configured(job, config).output_for_node(job.removesuffix("_job"))
+
+
+def fails(world: World, job: str = "managed_backfill_job", **given: Any) -> str:
+    with pytest.raises(Exception) as failed:  # noqa: PT011 -- Dagster's Failure or ours; its words are looked at
+        run(world, job, **given)
+    return str(failed.value)
+
+
+def who(backfill_id: str, **given: Any) -> dict[str, Any]:
+    return {"backfill_id": backfill_id, "requested_by": "bob", "reason": "because", **given}
+
+
+def prepared(world: World, *teams: int) -> list[Event]:
+    events = world.traffic(teams, DAYS)
+    world.select(*teams)
+    return events
+
+
+def holds_its_source(world: World, events: list[Event], table: str = STATS, days: list[date] = DAYS) -> bool:
+    assert any(stored(world.client, table, day) for day in days)
+    return all(stored(world.client, table, day) == fold(events, day, table) for day in days)
+
+
+def everything(world: World) -> dict[str, Any]:
+    """How much every table holds: what a dry run must not change."""
+    tables = world.client.query(
+        "SELECT name, total_rows, metadata_modification_time FROM system.tables WHERE database = currentDatabase()"
+    ).result_rows
+    return {name: facts for name, *facts in tables}
+
+
+def test_a_dry_run_shows_the_whole_plan_with_estimates_and_changes_nothing(
+    world: World, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    prepared(world, 1, 2)
+    before = everything(world)
+    for kind in ("full_reload", "incremental", "gap_filling"):
+        report = run(world, dry_run=True, kind=kind)
+        assert report["status"] == "dry run"
+    assert everything(world) == before
+    plan = yaml.safe_load(report["plan"])
+    assert [chunk["days"] for chunk in plan["chunks"]] == [
+        [str(a), str(b)] for a, b in zip(DAYS[::2], DAYS[1::2], strict=True)
+    ]
+    # Two teams, two events a day, and each day's neighbours.
+    assert [chunk["estimate"]["rows"] for chunk in plan["chunks"]] == [20, 24, 20]
+    assert plan["scope"]["estimated_from"] == "no past build: assumed"
+    said = capsys.readouterr().out
+    assert "DRY RUN  nothing was written" in said
+    assert max(map(len, said.splitlines())) <= 100
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_range_is_rebuilt_in_chunks_reported_audited_and_twice_changes_nothing(world: World) -> None:
+    events = prepared(world, 1, 2)
+    report = run(world)
+    assert (report["status"], report["total_chunks"], report["successful"], report["failed"]) == ("completed", 3, 3, 0)
+    assert report["total_rows"] == sum(len(stored(world.client, STATS, day)) for day in DAYS)
+    assert report["source_rows"] == report["estimated_source_rows"] == 64
+    assert [(chunk["id"], chunk["status"]) for chunk in report["chunks"]] == [(1, "done"), (2, "done"), (3, "done")]
+    assert all(gate["passed"] for gate in report["gates"])
+    assert holds_its_source(world, events)
+    assert world.instance.get_materialized_partitions(AssetKey(STATS)) == {str(day) for day in DAYS}
+    assert not stored(world.client, BOUNCES)
+
+    once = {day: stored(world.client, STATS, day) for day in DAYS}
+    assert run(world)["status"] == "completed"
+    assert {day: stored(world.client, STATS, day) for day in DAYS} == once
+
+    latest, first = read_backfills(world.client, origin="managed")
+    assert (first.backfill_id, first.table, first.start, first.end) == (report["backfill_id"], STATS, DAYS[0], DAYS[-1])
+    assert (first.status, first.rows, first.requested_by, first.reason) == (
+        "completed", report["total_rows"], "ada", "a bug",
+    )  # fmt: skip
+    assert first.started_at < first.completed_at < latest.started_at  # type: ignore[operator]
+    rows = world.client.query("SELECT backfill_id, status, rows_affected FROM backfill_log WHERE origin = 'managed'")
+    assert len(rows.result_rows) == 2
+
+
+def test_gap_filling_rebuilds_what_is_wrong_and_preserving_builds_only_what_is_absent(world: World) -> None:
+    events = prepared(world, 1, 2)
+    world.build(*DAYS[:4])
+    world.client.command(f"DELETE FROM {STATS} WHERE team_id = 2 AND toDate(period_bucket) = '{DAYS[1]}'")
+    late = world.traffic([1], [DAYS[0]], session="late")
+    plan = yaml.safe_load(run(world, dry_run=True, kind="gap_filling")["plan"])
+    wrong = {day: teams for chunk in plan["chunks"] for day, teams in chunk["team_ids_by_day"].items()}
+    assert wrong == {str(DAYS[0]): [1], str(DAYS[1]): [2], str(DAYS[4]): [1, 2], str(DAYS[5]): [1, 2]}
+
+    preserved = run(world, kind="incremental", preserve_existing=True)
+    assert preserved["status"] == "completed"
+    assert not holds_its_source(world, events + late)  # the late session's unit had rows, and keeps them
+    assert holds_its_source(world, events)
+    assert run(world, kind="gap_filling")["total_chunks"] == 1
+    assert holds_its_source(world, events + late)
+    assert "finds no unit to rebuild" in fails(world, kind="gap_filling")
+
+
+def test_a_correction_is_of_the_teams_and_days_that_are_named(world: World) -> None:
+    events = prepared(world, 1, 2)
+    report = run(world, kind="point_in_time_correction", team_ids=[2], days=[str(DAYS[1]), str(DAYS[4])])
+    assert [chunk["date_range"] for chunk in report["chunks"]] == [f"{DAYS[1]} … {DAYS[4]}"]
+    for day in DAYS:
+        expected = (
+            fold([event for event in events if event.team_id == 2], day, STATS) if day in (DAYS[1], DAYS[4]) else {}
+        )
+        assert stored(world.client, STATS, day) == expected
+
+
+def test_a_full_reload_leaves_days_without_a_source_alone_and_an_incremental_one_takes_them(world: World) -> None:
+    prepared(world, 1)
+    longer = {"start_date": str(ago(9)), "end_date": str(ago(1))}
+    for kind, days in (("full_reload", 6), ("incremental", 9)):
+        plan = yaml.safe_load(run(world, dry_run=True, kind=kind, **longer)["plan"])
+        assert sum(len(chunk["days"]) for chunk in plan["chunks"]) == days
+
+
+def test_a_plan_is_saved_edited_and_carried_out_exactly_as_it_is(world: World, tmp_path: Path) -> None:
+    events = prepared(world, 1, 2)
+    path = tmp_path / "plan.yaml"
+    run(world, dry_run=True, save_plan_to=str(path))
+    document = yaml.safe_load(path.read_text())
+    document["chunks"] = document["chunks"][1:]
+    document["chunks"][0]["team_ids_by_day"] = {str(DAYS[2]): [1]}
+    document["strategy"]["newest_first"] = True
+    path.write_text(yaml.safe_dump(document))
+    untold = dict.fromkeys(("start_date", "end_date", "target_table", "reason", "requested_by"), "")
+    report = run(world, plan_file=str(path), chunk_size_days=7, **untold)
+    assert [chunk["id"] for chunk in report["chunks"]] == [2, 3]
+    only_one = [event for event in events if event.team_id == 1]
+    assert stored(world.client, STATS, DAYS[0]) == {}
+    assert stored(world.client, STATS, DAYS[2]) == fold(only_one, DAYS[2], STATS) != {}
+    assert holds_its_source(world, events, days=DAYS[3:])
+    frozen = run(world, "show_backfills_job", backfill_id=report["backfill_id"], save_plan_to=str(tmp_path / "again"))
+    assert frozen["status"] == "completed"
+    assert yaml.safe_load((tmp_path / "again").read_text()) == document
+    assert "given beside a plan" in fails(world, plan_file=str(path))
+
+
+def test_nothing_is_touched_when_the_request_or_the_plan_is_refused(world: World) -> None:
+    prepared(world, 1)
+    before = everything(world)
+    assert "end_date is" in fails(world, end_date=str(ago(-1)), team_ids=[9])
+    assert "cannot be read" in fails(world, plan_file="/no/such/plan")
+    assert everything(world) == before
+
+
+class Between:
+    """Does something once, when the chunk of this number is over: what a person does while a backfill runs."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, chunk: int, act: Any) -> None:
+        original = execution.Execution._chunk_is_over
+
+        def then(itself: Any, done: Any, entries: Any) -> None:
+            original(itself, done, entries)
+            if done.id == chunk:
+                act(itself.backfill_id)
+
+        monkeypatch.setattr(execution.Execution, "_chunk_is_over", then)
+
+
+def test_a_pause_and_a_cancel_let_the_chunk_finish_and_resume_does_what_is_left(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = prepared(world, 1)
+    with monkeypatch.context() as pausing:
+        Between(pausing, 1, lambda one: run(world, "pause_backfill_job", **who(one)))
+        report = run(world)
+    assert (report["status"], [chunk["status"] for chunk in report["chunks"]]) == (
+        "paused",
+        ["done", "planned", "planned"],
+    )
+    assert holds_its_source(world, events, days=DAYS[:2])
+    assert stored(world.client, STATS, DAYS[2]) == {}
+    assert f"is in work by {report['backfill_id']}, which is paused" in fails(world)
+
+    with monkeypatch.context() as cancelling:
+        Between(cancelling, 2, lambda one: run(world, "cancel_backfill_job", **who(one)))
+        resumed = run(world, "resume_backfill_job", **who(report["backfill_id"]))
+    assert resumed["status"] == "cancelled"
+    assert [chunk["status"] for chunk in resumed["chunks"]] == ["done", "done", "planned"]
+    built = world.client.query(
+        f"SELECT day, count() FROM web_pre_aggregated_builds WHERE table_name = '{STATS}' GROUP BY day"
+    )
+    assert dict(built.result_rows) == dict.fromkeys(DAYS[:4], 1)
+    assert "is cancelled: only one that is not over can be resumed" in fails(
+        world, "resume_backfill_job", **who(report["backfill_id"])
+    )
+    run(world, "delete_backfill_job", **who(report["backfill_id"]))
+    assert listed_text([]) == "No backfill."
+    assert run(world, "show_backfills_job", backfill_id="", table="", status="", origin="managed", limit=5) == {
+        "backfills": []
+    }
+    [told] = read_backfills(world.client)
+    assert told.status == "deleted"
+
+
+def test_a_ceiling_and_the_switch_stop_between_chunks_and_can_be_resumed(world: World) -> None:
+    events = prepared(world, 1)
+    report = run(world, max_source_rows=1)
+    assert [chunk["status"] for chunk in report["chunks"]] == ["done", "planned", "planned"]
+    assert report["status"] == "paused"
+    world.run_as_configured("stop_backfills_job", {"reason": "a storm", "requested_by": "eve"})
+    assert run(world, "resume_backfill_job", **who(report["backfill_id"]))["successful"] == 1
+    world.run_as_configured("resume_backfills_job", {"reason": "over", "requested_by": "eve"})
+    for successful in (2, 3):
+        assert run(world, "resume_backfill_job", **who(report["backfill_id"]))["successful"] == successful
+    assert holds_its_source(world, events)
+
+
+def test_a_run_that_is_ended_from_outside_says_so_and_is_resumed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    events = prepared(world, 1)
+
+    def ended(_: str) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as ending:
+        Between(ending, 2, ended)
+        with pytest.raises(KeyboardInterrupt):
+            run(world)
+    [told] = read_backfills(world.client)
+    assert (told.status, told.completed_at) == ("interrupted", None)
+    report = run(world, "resume_backfill_job", **who(told.backfill_id))
+    assert (report["status"], report["successful"]) == ("completed", 3)
+    assert holds_its_source(world, events)
+
+
+def test_a_gate_on_staging_keeps_readers_on_the_old_day_and_a_failed_chunk_restores_all(world: World) -> None:
+    usual = [ago(n) for n in range(20, 6, -1)]
+    calm = [Event(1, noon(day, minute), f"s-{day}", pathname="/") for day in [*usual, *DAYS] for minute in range(10)]
+    insert(world.client, calm)
+    world.select(1)
+    world.build(*usual, *DAYS)
+    before = {day: stored(world.client, STATS, day) for day in DAYS}
+    # On one day every page view has a path of its own: ten rows where there was one.
+    scattered = [Event(1, noon(DAYS[3], 100 + n), "other", pathname=f"/{n}") for n in range(30)]
+    insert(world.client, scattered)
+    error = fails(world)
+    assert "distribution" in error
+    assert "rows per page view" in error
+    [told] = read_backfills(world.client)
+    assert told.status == "restored"
+    assert {day: stored(world.client, STATS, day) for day in DAYS} == before
+    kept = fails(world, on_gate_failure="keep", days=[str(DAYS[2]), str(DAYS[3])])
+    assert "is failed" in kept
+    assert stored(world.client, STATS, DAYS[3]) == before[DAYS[3]]
+
+
+def test_a_team_that_cannot_be_built_fails_its_chunk_alone_and_the_others_are_kept_when_told_so(world: World) -> None:
+    events = world.traffic([1], DAYS)
+    broken = world.traffic([2], [DAYS[2]])
+    world.select(1, 2)
+    break_team(world.client, 2)
+    try:
+        error = fails(world, on_gate_failure="keep")
+    finally:
+        mended(world.client)
+    assert "bad data" in error
+    assert "every_chunk_succeeded" in error
+    [told] = read_backfills(world.client)
+    assert told.status == "failed"
+    assert holds_its_source(world, events)
+    assert run(world, "resume_backfill_job", **who(told.backfill_id))["status"] == "completed"
+    assert holds_its_source(world, events + broken)
+
+
+def test_a_rollback_makes_every_day_what_it_was_an_absent_one_too(world: World) -> None:
+    events = prepared(world, 1, 2)
+    world.build(*DAYS[:4])
+    world.client.command(f"DELETE FROM {STATS} WHERE team_id = 2 AND toDate(period_bucket) = '{DAYS[1]}'")
+    before = {day: stored(world.client, STATS, day) for day in DAYS}
+    assert before[DAYS[0]]
+    assert before[DAYS[5]] == {}
+    report = run(world, kind="incremental")
+    assert holds_its_source(world, events)
+    taken_back = run(world, "rollback_backfill_job", **who(report["backfill_id"], allow_losing_later_builds=False))
+    assert taken_back["status"] == "rolled back"
+    assert {day: stored(world.client, STATS, day) for day in DAYS} == before
+    [told] = read_backfills(world.client, status="rolled back")
+    assert told.backfill_id == report["backfill_id"]
+
+
+def test_a_rollback_keeps_the_rows_of_other_teams_and_refuses_to_lose_later_builds(world: World) -> None:
+    events = prepared(world, 1, 2)
+    world.build(*DAYS)
+    before = {day: stored(world.client, STATS, day) for day in DAYS}
+    late = world.traffic([1, 2], [DAYS[0]], session="late")
+    report = run(world, team_ids=[1], days=[str(DAYS[0]), str(DAYS[1])])
+    run(world, team_ids=[2], days=[str(DAYS[0])])
+    world.run_as_configured(
+        "web_pre_aggregate_job",
+        {"ops": {"web_pre_aggregated": {"config": {"team_ids": [1]}}}},
+        partition_key=str(DAYS[1]),
+    )
+    refused = fails(world, "rollback_backfill_job", **who(report["backfill_id"], allow_losing_later_builds=False))
+    assert f"{DAYS[1]} of web_pre_aggregated_stats were built since" in refused
+    assert holds_its_source(world, events + late)
+    run(world, "rollback_backfill_job", **who(report["backfill_id"], allow_losing_later_builds=True))
+    of_two = fold([event for event in events + late if event.team_id == 2], DAYS[0], STATS)
+    of_one = {key: value for key, value in before[DAYS[0]].items() if key not in of_two}
+    assert stored(world.client, STATS, DAYS[0]) == {**of_two, **of_one}
+    assert stored(world.client, STATS, DAYS[1]) == before[DAYS[1]]
+
+
+def test_a_backup_is_kept_for_its_time_then_swept_and_a_rollback_says_so(world: World) -> None:
+    prepared(world, 1)
+    report = run(world)
+    backups = "SELECT count() FROM system.tables WHERE startsWith(name, 'web_pre_aggregated_backup_')"
+    assert world.client.query(backups).result_rows == [(1,)]
+    later = execution.clock.utc_now() + (ago(0) - ago(8))
+    assert execution.sweep_backups(world.client, later)
+    assert world.client.query(backups).result_rows == [(0,)]
+    refused = fails(world, "rollback_backfill_job", **who(report["backfill_id"], allow_losing_later_builds=False))
+    assert "is not there any more: it was kept 7 days" in refused
+
+
+def test_what_the_planner_launches_is_in_the_audit_as_well(world: World) -> None:
+    world.traffic([1], DAYS[-3:])
+    world.select(1)
+    world.carry_out(world.tick())
+    rows = read_backfills(world.client)
+    assert {(row.table, row.start, row.end, row.status, row.origin, row.requested_by) for row in rows} == {
+        (table, day, day, "completed", "automatic", "sensor") for table in (STATS, BOUNCES) for day in DAYS[-3:]
+    }
+    assert all(row.reason == "never built: 2" and row.rows for row in rows)
+    assert "has no plan and no backup" in fails(world, "cancel_backfill_job", **who(rows[0].backfill_id))
+
+
+@contextmanager
+def listening(status: int) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """A host that is told of chunks, and what it heard."""
+    heard: list[dict[str, Any]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            heard.append({**json.loads(body), "token": self.headers.get("Authorization")})
+            self.send_response(status)
+            self.send_header("Location", "http://elsewhere.invalid/")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"127.0.0.1:{server.server_port}", heard
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@pytest.mark.parametrize("status", [204, 302, 500])
+def test_a_webhook_hears_of_each_chunk_and_never_stops_the_backfill(world: World, status: int) -> None:
+    prepared(world, 1)
+    with listening(status) as (host, heard):
+        world.set(backfill_webhook_hosts=host, backfill_webhook_token="sesame")
+        report = run(world, webhook=f"http://{host}/backfills", chunk_size_days=3)
+    assert report["status"] == "completed"
+    told = [message for message in heard if message["chunk"]]
+    percents = {message["percent"] for message in told}
+    assert percents == {50.0, 100.0}
+    assert {message["token"] for message in heard} == {"Bearer sesame"}
+    assert heard[-1]["total_chunks"] == 2
+    assert len(heard) == (9 if status == 500 else 3)
+    for words in (
+        report,
+        *(entry.message for entry in world.instance.all_logs(world.instance.get_runs(limit=1)[0].run_id)),
+    ):
+        assert "sesame" not in str(words)
+
+
+def test_chunks_run_at_once_up_to_the_limit_and_come_to_the_same(world: World) -> None:
+    events = prepared(world, 1, 2)
+    report = run(world, parallelism=3, chunk_size_days=1, newest_first=True)
+    assert (report["status"], report["successful"]) == ("completed", 6)
+    assert report["chunks"][0]["date_range"] == f"{DAYS[-1]} … {DAYS[-1]}"
+    assert holds_its_source(world, events)
+    assert world.instance.get_materialized_partitions(AssetKey(STATS)) == {str(day) for day in DAYS}
+
+
+def test_two_backfills_of_the_same_days_are_not_accepted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared(world, 1)
+    refused: list[str] = []
+    Between(monkeypatch, 1, lambda _: refused.append(fails(world, start_date=str(DAYS[3]))))
+    assert run(world)["status"] == "completed"
+    assert "which is running" in refused[0]
+
+
+def test_a_backfill_that_is_not_known_is_said_to_be_so(world: World) -> None:
+    with pytest.raises(UserError, match="backfill_id is 'backfill-0000': 0 backfills begin so"):
+        run(world, "pause_backfill_job", **who("backfill-0000"))

@@ -1,0 +1,135 @@
+"""The plan: cut into chunks, written, read, edited, refused."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+import yaml
+
+from dags.errors import UserError
+from dags.managed_backfill.gates import AFTER, BEFORE, OF_CHUNKS
+from dags.managed_backfill.plan import (
+    Checks,
+    ChunkBy,
+    Estimate,
+    Kind,
+    Plan,
+    Rates,
+    Rollback,
+    Scope,
+    Strategy,
+    as_yaml,
+    chunked,
+    from_yaml,
+    time_left,
+)
+
+MONDAY = date(2026, 1, 5)
+RATES = Rates(seconds_per_row=0.01, seconds_per_day=1, bytes_per_row=100, usd_per_gb=0.25, said="a test")
+
+
+def days(first: date, count: int) -> list[date]:
+    return [first + timedelta(days=n) for n in range(count)]
+
+
+def cut(the_days: list[date], rows: int = 10, **strategy: object) -> list[list[date]]:
+    chosen = {"kind": Kind.FULL_RELOAD, "chunk_by": ChunkBy.DAY, "chunk_size_days": 7, **strategy}
+    chunks = chunked(dict.fromkeys(the_days), dict.fromkeys(the_days, rows), Strategy(**chosen), RATES)  # type: ignore[arg-type]
+    assert [chunk.id for chunk in chunks] == list(range(1, len(chunks) + 1))
+    return [list(chunk.days) for chunk in chunks]
+
+
+def a_plan(**changes: object) -> Plan:
+    strategy = Strategy(kind=Kind.FULL_RELOAD, chunk_by=ChunkBy.DAY, chunk_size_days=2)
+    scope = Scope(table="t", start_date=MONDAY, end_date=date(2026, 1, 9), team_ids=(1, 2), max_range_days=30)
+    plan = Plan(
+        name="a reload",
+        created=datetime(2026, 2, 1, tzinfo=UTC),
+        requested_by="ada",
+        reason="a bug",
+        scope=scope,
+        strategy=strategy,
+        checks=Checks(before=BEFORE, chunk=OF_CHUNKS, after=AFTER),
+        chunks=chunked(dict.fromkeys(days(MONDAY, 5)), dict.fromkeys(days(MONDAY, 5), 10), strategy, RATES),
+        rollback=Rollback(backup="attached parts", kept_days=7),
+    )
+    return plan.model_copy(update=changes)
+
+
+def test_a_range_is_cut_into_chunks_of_so_many_days_in_order() -> None:
+    assert cut(days(MONDAY, 10), chunk_size_days=4) == [
+        days(MONDAY, 4), days(date(2026, 1, 9), 4), days(date(2026, 1, 13), 2),
+    ]  # fmt: skip
+
+
+def test_a_chunk_ends_with_the_iso_week_or_the_month_when_that_comes_first() -> None:
+    thursday = date(2026, 1, 1)
+    assert [len(chunk) for chunk in cut(days(thursday, 14), chunk_by=ChunkBy.WEEK)] == [4, 7, 3]
+    late = date(2026, 1, 29)
+    assert [len(chunk) for chunk in cut(days(late, 7), chunk_by=ChunkBy.MONTH, chunk_size_days=31)] == [3, 4]
+
+
+def test_a_chunk_ends_before_the_day_that_would_exceed_its_rows_and_never_inside_a_day() -> None:
+    assert [len(chunk) for chunk in cut(days(MONDAY, 5), rows=10, chunk_size_rows=25)] == [2, 2, 1]
+    assert [len(chunk) for chunk in cut(days(MONDAY, 3), rows=100, chunk_size_rows=25)] == [1, 1, 1]
+
+
+def test_newest_first_begins_with_the_last_day() -> None:
+    assert cut(days(MONDAY, 3), chunk_size_days=2, newest_first=True) == [
+        [date(2026, 1, 7), date(2026, 1, 6)], [MONDAY],
+    ]  # fmt: skip
+
+
+def test_estimates_are_those_of_the_rates_and_add_up() -> None:
+    plan = a_plan()
+    assert plan.chunks[0].estimate == Estimate(rows=20, bytes=2000, seconds=2.2, usd=0.0)
+    assert plan.estimate.rows == 50
+    assert plan.estimate.seconds == pytest.approx(5.5)
+
+
+def test_a_plan_reads_back_as_it_was_written() -> None:
+    plan = a_plan()
+    assert from_yaml(as_yaml(plan)) == plan
+
+
+def test_a_document_is_refused_with_every_violation_and_its_place() -> None:
+    document = yaml.safe_load(as_yaml(a_plan()))
+    document["scope"]["start_date"] = "yesterday"
+    document["strategy"]["paralellism"] = 3
+    del document["reason"]
+    with pytest.raises(UserError) as refused:
+        from_yaml(yaml.safe_dump(document))
+    said = str(refused.value)
+    assert "scope.start_date is 'yesterday'" in said
+    assert "strategy.paralellism is 3: Extra inputs are not permitted" in said
+    assert "reason is" in said
+    assert "Field required" in said
+
+
+@pytest.mark.parametrize("text", ["a: [", "- 1", "", "just words"])
+def test_what_is_no_document_is_refused_in_words(text: str) -> None:
+    with pytest.raises(UserError, match="the plan"):
+        from_yaml(text)
+
+
+def test_an_edited_plan_may_not_contradict_itself() -> None:
+    document = yaml.safe_load(as_yaml(a_plan()))
+    document["chunks"][1]["id"] = 1
+    document["chunks"][1]["days"] = ["2026-01-05", "2026-02-01"]
+    document["chunks"][0]["team_ids_by_day"] = {"2026-01-08": [3]}
+    with pytest.raises(UserError) as refused:
+        from_yaml(yaml.safe_dump(document))
+    assert str(refused.value).splitlines()[1:] == [
+        "chunks: the id 1 occurs 2 times",
+        "chunks: 2026-01-05 are in more than one chunk",
+        "chunks: 2026-02-01 lie outside scope, 2026-01-05 … 2026-01-09",
+        "chunk 1: team_ids_by_day names 2026-01-08, not among its days",
+        "chunk 1: teams [3] are not in scope.team_ids",
+    ]
+
+
+def test_time_left_is_the_estimate_corrected_by_how_wrong_it_was() -> None:
+    part = Estimate(rows=0, bytes=0, seconds=10.0, usd=0.0)
+    assert time_left(part, part, 30.0) == 30.0
+    assert time_left(part, part.model_copy(update={"seconds": 0.0}), 5.0) == 10.0

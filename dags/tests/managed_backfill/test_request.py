@@ -1,0 +1,102 @@
+"""What is refused of a request: everything that is wrong with it, at once, before anything is touched."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+from typing import Any
+
+import pytest
+
+from dags.errors import UserError
+from dags.managed_backfill.plan import Kind
+from dags.managed_backfill.request import Facts, Request, validated
+from dags.tests.managed_backfill import asked
+from dags.tests.world import BOUNCES, STATS
+
+TODAY = date(2026, 2, 1)
+FACTS = Facts(today=TODAY, enabled=frozenset({1, 2}), tables=(STATS, BOUNCES), max_range_days=30)
+
+
+def request(facts: Facts = FACTS, **given: Any) -> Request:
+    return validated(asked(**{"start_date": "2026-01-05", "end_date": "2026-01-10", **given}), facts)
+
+
+def refused(facts: Facts = FACTS, **given: Any) -> list[str]:
+    with pytest.raises(UserError) as error:
+        request(facts, **given)
+    first, *problems = str(error.value).splitlines()
+    assert first == "the backfill was refused, nothing was touched:"
+    return problems
+
+
+def test_both_ends_are_included_and_what_is_left_out_has_its_default() -> None:
+    made = request()
+    assert (made.days[0], made.days[-1], len(made.days)) == (date(2026, 1, 5), date(2026, 1, 10), 6)
+    assert made.team_ids == {1, 2}
+    assert (made.strategy.kind, made.strategy.chunk_size_days) == (Kind.FULL_RELOAD, 7)
+    assert made.name == "full_reload of web_pre_aggregated_stats, 2026-01-05 … 2026-01-10"
+
+
+def test_today_is_accepted_left_out_and_named() -> None:
+    made = request(start_date="2026-01-30", end_date="2026-02-01")
+    assert made.days == (date(2026, 1, 30), date(2026, 1, 31))
+    assert made.left_out == {"2026-02-01": "today is not over"}
+
+
+def test_every_violation_is_named_at_once() -> None:
+    problems = refused(
+        start_date="2026-1-5", end_date="2026-02-30", target_table="events", reason=" ", requested_by="",
+        team_ids=[7], chunk_size_days=0, kind="all", chunk_by="year", webhook="ftp://host",
+    )  # fmt: skip
+    assert [problem.split(" ")[0] for problem in problems] == [
+        "start_date", "end_date", "target_table", "kind", "team_ids", "webhook", "reason", "requested_by",
+        "chunk_by", "chunk_size_days",
+    ]  # fmt: skip
+
+
+def test_a_range_ends_after_it_begins_not_in_the_future_and_within_its_limit() -> None:
+    assert refused(start_date="2026-01-11")[0].startswith("end_date is 2026-01-10: give a day that is not before")
+    assert "in the future; today is 2026-02-01" in refused(end_date="2026-02-02", start_date="2026-01-20")[0]
+    assert "31 days apart, at most 30 are allowed" in refused(start_date="2026-01-01", end_date="2026-02-01")[0]
+    assert len(request(start_date="2026-01-01", end_date="2026-01-31").days) == 31
+    assert len(request(start_date="2025-12-01", end_date="2026-01-31", max_range_days=61).days) == 62
+
+
+def test_dates_that_are_missing_are_asked_for() -> None:
+    assert refused(start_date="", end_date="") == [
+        "start_date is missing: give YYYY-MM-DD, or a plan",
+        "end_date is missing: give YYYY-MM-DD, or a plan",
+    ]
+
+
+def test_a_table_that_lacks_a_column_or_is_in_work_is_refused() -> None:
+    day = date(2026, 1, 6)
+    facts = replace(FACTS, lacking={STATS: "lacks host"}, in_work={(STATS, day): "run 0b5e61d2", (BOUNCES, day): "x"})
+    assert refused(facts) == [
+        "web_pre_aggregated_stats lacks host",
+        f"{STATS} of 2026-01-06 is in work by run 0b5e61d2: wait for it, cancel it, or leave these days out",
+    ]
+
+
+def test_a_correction_names_its_teams_and_days_lie_in_the_range() -> None:
+    assert refused(kind="point_in_time_correction") == [
+        "team_ids is empty: a point_in_time_correction is of the teams that are named"
+    ]
+    assert "days has 2026-01-20, outside 2026-01-05 … 2026-01-10" in refused(days=["2026-01-20"])
+    made = request(kind="point_in_time_correction", team_ids=[2], days=["2026-01-07", "2026-01-06"])
+    assert (made.team_ids, made.days) == ({2}, (date(2026, 1, 6), date(2026, 1, 7)))
+
+
+def test_a_webhook_goes_to_an_allowed_host_and_carries_no_secret() -> None:
+    facts = replace(FACTS, webhook_hosts=("hooks.example.com",))
+    assert request(facts, webhook="https://hooks.example.com/backfills").webhook
+    assert "does not allow" in refused(webhook="https://hooks.example.com/")[0]
+    assert "does not allow" in refused(facts, webhook="https://hooks.example.com.evil.org/")[0]
+    [told] = refused(facts, webhook="https://me:secret@hooks.example.com/x?token=secret")
+    assert "WEB_ANALYTICS_BACKFILL_WEBHOOK_TOKEN" in told
+    assert "secret" not in told
+
+
+def test_without_a_team_there_is_nothing_to_rebuild() -> None:
+    assert "no team is enabled" in refused(replace(FACTS, enabled=frozenset()))[0]
