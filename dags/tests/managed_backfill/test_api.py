@@ -1,0 +1,214 @@
+"""Managed backfills through a running webserver, by the requests that are documented, and killed for real."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.error import URLError
+from urllib.request import Request, urlopen
+
+import psutil
+import pytest
+
+from dags.audit.store import read_backfills
+from dags.dsn import Dsn
+from dags.engine import open_client
+from dags.runs import TAG_PREFIX
+from dags.tests.builds import build
+from dags.tests.events import Event, insert
+from dags.tests.fold import fold, stored
+from dags.tests.test_dev import free_port
+from dags.tests.world import STATS, ago, noon
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from clickhouse_connect.driver.client import Client
+
+pytestmark = pytest.mark.slow
+
+API = Path(__file__).parents[2] / "managed_backfill" / "api"
+DAYS = [ago(n) for n in range(60, 0, -1)]
+SPAN = {"start_date": str(DAYS[0]), "end_date": str(DAYS[-1]), "max_range_days": 60}
+WHO = {"requested_by": "ada", "reason": "a bug"}
+OVER = {"SUCCESS", "FAILURE", "CANCELED"}
+
+
+class Webserver:
+    """A webserver of its own, on an instance of its own, asked over HTTP."""
+
+    def __init__(self, home: Path, dsn: str) -> None:
+        self.port = free_port()
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("DAGSTER_", "WEB_"))}
+        environment |= {"DAGSTER_HOME": str(home), "CLICKHOUSE_DSN": dsn, "WEB_ANALYTICS_ENABLED_TEAM_IDS": "1,2"}
+        self._log = (home / "log").open("w")
+        command = [sys.executable, "-m", "dagster_webserver", "-m", "dags.definitions", "-p", str(self.port)]
+        self.process = subprocess.Popen(
+            command, env=environment, stdout=self._log, stderr=self._log, start_new_session=True
+        )
+        self._wait()
+
+    def _wait(self) -> None:
+        until = time.monotonic() + 120
+        while True:
+            try:
+                self.post("query { version }", {})
+            except (URLError, OSError):
+                if time.monotonic() > until:
+                    raise
+                time.sleep(1)
+            else:
+                return
+
+    def post(self, query: str, variables: dict[str, Any]) -> Any:
+        body = json.dumps({"query": query, "variables": variables}).encode()
+        request = Request(
+            f"http://127.0.0.1:{self.port}/graphql", data=body, headers={"Content-Type": "application/json"}
+        )
+        with urlopen(request, timeout=60) as response:  # noqa: S310 -- our own http address
+            answer = json.load(response)
+        assert "errors" not in answer, answer
+        return answer["data"]
+
+    def ask(self, name: str, **variables: Any) -> Any:
+        return self.post((API / f"{name}.graphql").read_text(), variables)
+
+    def launch(self, job: str, **config: Any) -> str:
+        answer = self.ask("launch", jobName=job, config=config)["launchRun"]
+        assert answer["__typename"] == "LaunchRunSuccess", answer
+        return str(answer["run"]["runId"])
+
+    def get(self, run_id: str) -> Any:
+        return self.ask("get", runId=run_id)
+
+    def tag(self, run_id: str, name: str) -> str:
+        tags = {tag["key"]: tag["value"] for tag in self.get(run_id)["runOrError"]["tags"]}
+        return str(tags.get(TAG_PREFIX + name, ""))
+
+    def until_over(self, run_id: str) -> str:
+        until = time.monotonic() + 240
+        while time.monotonic() < until:
+            status = str(self.get(run_id)["runOrError"]["status"])
+            if status in OVER:
+                return status
+            time.sleep(0.5)
+        raise TimeoutError(run_id)
+
+    def until_percent(self, run_id: str, percent: int) -> None:
+        until = time.monotonic() + 240
+        while int(self.tag(run_id, "percent") or 0) < percent:
+            assert time.monotonic() < until, self.get(run_id)
+            time.sleep(0.2)
+
+    def kill_run(self, run_id: str) -> None:
+        """Kill -9 of the process that carries the run out."""
+        [worker] = [
+            process
+            for process in psutil.Process(self.process.pid).children(recursive=True)
+            if run_id in " ".join(process.cmdline()) and not process.children()
+        ]
+        worker.kill()
+        worker.wait(30)
+
+    def stop(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGTERM)
+        try:
+            self.process.wait(60)
+        finally:
+            self._log.close()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def server_client(engine_dsn: Any) -> Iterator[tuple[str, Client]]:
+    from dags.tests.conftest import _emptied  # noqa: PLC0415 -- one engine of the two, by its name
+
+    dsn = engine_dsn("server")
+    with open_client(Dsn.parse(dsn), wait_seconds=60, create_database=True) as client:
+        _emptied(client)
+        yield dsn, client
+
+
+@pytest.fixture
+def web(tmp_path: Path, server_client: tuple[str, Client]) -> Iterator[Webserver]:
+    webserver = Webserver(tmp_path, server_client[0])
+    yield webserver
+    webserver.stop()
+
+
+def test_sixty_days_are_killed_in_the_middle_resumed_cancelled_terminated_and_deleted_over_the_api(
+    web: Webserver, server_client: tuple[str, Client]
+) -> None:
+    _, client = server_client
+    events = [Event(team, noon(day, n), f"s{day}") for team in (1, 2) for day in DAYS for n in range(2)]
+    insert(client, events)
+    assert web.until_over(web.launch("web_analytics_team_selection_job")) == "SUCCESS"
+    build(client, 1, 2, day=DAYS[0])
+
+    def is_whole() -> bool:
+        return all(stored(client, STATS, day) == fold(events, day, STATS) != {} for day in DAYS)
+
+    # Create; killed without a word, like a machine that is gone; get; resume what is left, and only that.
+    request = {**SPAN, **WHO, "target_table": STATS, "chunk_size_days": 3, "dry_run": False}
+    created = web.launch("managed_backfill_job", **request)
+    web.until_percent(created, 30)
+    web.kill_run(created)
+    backfill_id = web.tag(created, "backfill")
+    [killed] = read_backfills(client)
+    assert (killed.backfill_id, killed.status) == (backfill_id, "running")
+    assert not is_whole()
+    built = {row[0] for row in client.query("SELECT DISTINCT day FROM web_pre_aggregated_builds").result_rows}
+    observed = [event["description"] for event in web.get(created)["logsForRun"]["events"] if "description" in event]
+    assert observed[0].startswith(f"{backfill_id}: chunk 1 of 20")
+    deadline = time.monotonic() + 120  # its lease is its own until it has been silent for a minute
+    while web.until_over(resumed := web.launch("resume_backfill_job", backfill_id=backfill_id, **WHO)) != "SUCCESS":
+        assert time.monotonic() < deadline, web.get(resumed)
+        time.sleep(5)
+    assert is_whole()
+    counts = dict(
+        map(
+            tuple, client.query("SELECT day, uniqExact(run_id) FROM web_pre_aggregated_builds GROUP BY day").result_rows
+        )
+    )
+    assert sum(count > 1 for day, count in counts.items() if day in built and day != DAYS[0]) <= 1
+    materialized = web.get(created)["runOrError"]["assetMaterializations"]
+    assert {str(DAYS[0])} < {one["partition"] for one in materialized}
+    assert {one["assetKey"]["path"][0] for one in materialized} == {STATS}
+
+    # Cancelled by the documented way: its chunk finishes, and the run is a success that says so.
+    second = web.launch("managed_backfill_job", **request)
+    web.until_percent(second, 5)
+    second_id = web.tag(second, "backfill")
+    assert web.until_over(web.launch("cancel_backfill_job", backfill_id=second_id, **WHO)) == "SUCCESS"
+    assert web.until_over(second) == "SUCCESS"
+    assert web.tag(second, "status") == "cancelled"
+
+    # Terminated in the UI: a kill, and safe.
+    third = web.launch("managed_backfill_job", **request)
+    web.until_percent(third, 5)
+    third_id = web.tag(third, "backfill")
+    assert web.ask("terminate", runId=third)["terminateRun"]["__typename"] == "TerminateRunSuccess"
+    assert web.until_over(third) == "CANCELED"
+    assert is_whole()
+    [told] = [row for row in read_backfills(client) if row.backfill_id == third_id]
+    assert told.status == "interrupted"
+    assert web.until_over(web.launch("cancel_backfill_job", backfill_id=third_id, **WHO)) == "SUCCESS"
+
+    # List and delete.
+    listed = web.ask("list", limit=10)["runsOrError"]["results"]
+    assert [run["runId"] for run in listed] == [third, second, created]
+    assert web.until_over(web.launch("delete_backfill_job", backfill_id=third_id, **WHO)) == "SUCCESS"
+    assert {row.backfill_id: row.status for row in read_backfills(client)} == {
+        third_id: "deleted", second_id: "cancelled", backfill_id: "completed",
+    }  # fmt: skip
+    backups = client.query("SELECT name FROM system.tables WHERE startsWith(name, 'web_pre_aggregated_backup_')")
+    assert len(backups.result_rows) == 2
