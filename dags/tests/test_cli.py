@@ -10,6 +10,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
+# On one worker, so that the terminal is made ready once.
+pytestmark = pytest.mark.xdist_group("terminal")
+
 
 class Terminal:
     """A shell with the environment activated, on an embedded engine and an instance of its own."""
@@ -55,7 +58,6 @@ def test_the_diagnostics_answer_with_little_else_around_the_answer(terminal: Ter
     checked = terminal.succeed("dagster job execute -j check_missing_data_job")
     assert checked.startswith("NOTHING IS WATCHED")
     terminal.succeed("dagster job execute -j web_analytics_team_selection_job")
-    assert terminal.succeed("dagster job execute -j show_data_gaps_job").startswith("NOTHING IS WATCHED")
     asked = terminal.succeed("dagster job execute -j show_data_gaps_job -c <(echo 'days_back: 14')")
     assert asked.startswith("NOTHING IS WATCHED")
 
@@ -70,9 +72,9 @@ def test_jobs_are_listed_and_described(terminal: Terminal) -> None:
     listed = terminal.succeed("dagster job list")
     for job in ("apply_schema_job", "check_missing_data_job", "show_data_gaps_job", "web_pre_aggregate_job"):
         assert f"Job: {job}" in listed
-    assert "Op: check_missing_data" in terminal.succeed("dagster job print -j check_missing_data_job")
-    described = terminal.succeed("dagster job print --verbose -j show_data_gaps_job")
-    assert "Where are the gaps, and why?" in described
+    described = terminal.succeed("dagster job print --verbose -j check_missing_data_job")
+    assert "Op: check_missing_data" in described
+    assert "What is missing in the pre-aggregated tables" in described
 
 
 def test_the_detector_is_materialized_by_name(terminal: Terminal) -> None:
@@ -82,7 +84,6 @@ def test_the_detector_is_materialized_by_name(terminal: Terminal) -> None:
 
 
 def test_every_invalid_setting_is_named_when_the_location_is_validated(terminal: Terminal) -> None:
-    assert terminal.run("dagster definitions validate").returncode == 0
     ran = terminal.run(
         "dagster definitions validate",
         WEB_ANALYTICS_BACKFILL_LOOKBACK_DAYS="0",

@@ -1,19 +1,25 @@
-"""Faults put into the code on purpose: the tests named beside each must notice.
+"""Faults put into the code on purpose: the test named beside each must notice.
 
-A mutant is a copy of the package in which one line says something else, as it might after a slip of the pen. Its tests
-run in a process of their own, on the embedded engine; a mutant that they let live is a hole in them.
+A mutant is a copy of the package in which one line says something else, as it might after a slip of the pen. Its test
+runs in a process of its own, on the embedded engine; a mutant that it lets live is a hole in it.
 """
 
 from __future__ import annotations
 
-import os
+import multiprocessing
 import shutil
-import subprocess
-import sys
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import cache_from_source
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from concurrent.futures import Executor
 
 ROOT = Path(__file__).resolve().parents[2]
 BACKFILL = "dags/web_preaggregated_backfill"
@@ -31,7 +37,7 @@ DAYS = "dags/tests/test_days.py"
 
 @dataclass(frozen=True)
 class Mutant:
-    """One line that says something else, and the tests that must fail for it."""
+    """One line that says something else, and the test that must fail for it."""
 
     says: str
     file: str
@@ -45,172 +51,207 @@ MUTANTS = [
         "a lost join condition: the ledger of any team is every team's",
         f"{BACKFILL}/suspects.sql",
         "LEFT JOIN built USING (table_number, unit_day, team_id)",
-        "LEFT ANY JOIN built USING (table_number, unit_day)",
-        HISTORIES,
+        "LEFT ANY JOIN (SELECT * EXCEPT team_id FROM built) AS built USING (table_number, unit_day)",
+        f"{STORE}::test_detection_changes_no_table_but_the_ledger",
     ),
     Mutant(
-        "a lost join condition: one table's rows are the other's too",
+        "a join on the wrong table: the rows of one are taken for the other's",
         f"{BACKFILL}/suspects.sql",
-        "FULL OUTER JOIN target USING (table_number, unit_day, team_id)",
-        "FULL OUTER JOIN target USING (unit_day, team_id)",
-        HISTORIES,
+        "FULL OUTER JOIN target USING",
+        "FULL OUTER JOIN (SELECT * REPLACE (3 - table_number AS table_number) FROM target) AS target USING",
+        f"{STORY}::test_tables_that_disagree_are_told_apart_and_only_the_wrong_one_is_rebuilt",
     ),
     Mutant(
         "the join that reports no gap for ever",
         f"{BACKFILL}/suspects.sql",
         "FULL OUTER JOIN target",
         "INNER JOIN target",
-        HISTORIES,
+        f"{HISTORIES}::test_no_gap_is_missed_none_is_invented_and_every_reason_is_right",
     ),
     Mutant(
         "a lost team in a join: two tenants' sessions of one name are one",
         "dags/web_preaggregated/web_pre_aggregated_stats.sql",
         "ON pageview.team_id = session.team_id AND pageview.session_id = session.session_id",
         "ON pageview.session_id = session.session_id",
-        BUILDS,
+        f"{BUILDS}::test_a_build_equals_the_fold[embedded-tenants share session ids and uuids and nothing else]",
     ),
     Mutant(
         "a day off by one: nothing is expected of the last day",
         f"{BACKFILL}/suspects.sql",
         "unit_day < {end:Date}",
         "unit_day < {end:Date} - 1",
-        HISTORIES,
+        f"{STORE}::test_a_day_is_judged_once_it_is_settled_and_today_never",
     ),
     Mutant(
         "a day off by one: sessions that begin the day after",
         "dags/web_preaggregated/unit_sources.sql",
         "HAVING toDate(began) = unit_day",
         "HAVING toDate(began) = unit_day + 1",
-        STORE,
+        f"{STORE}::test_a_session_is_expected_on_the_day_of_its_first_event",
     ),
     Mutant(
         "a day off by one: no eve, so a session that begins before midnight is cut",
         "dags/web_preaggregated/unit_sources.sql",
         "ARRAY JOIN [-1, 0, 1] AS shift",
         "ARRAY JOIN [0, 1] AS shift",
-        STORE,
+        f"{STORE}::test_a_session_is_expected_on_the_day_of_its_first_event",
     ),
     Mutant(
         "an open day is closed too early",
         "dags/days.py",
         "(now - settle - MAX_SESSION)",
         "(now - settle)",
-        DAYS,
+        f"{DAYS}::test_a_day_is_judged_and_closed_at_its_instant_and_not_a_millisecond_before",
     ),
     Mutant(
         "unknown is taken for complete: the error of a table is dropped",
         f"{BACKFILL}/signals.py",
         "self.unknown[group[0].name] = str(error)[:500]",
         "pass",
-        STORY,
+        f"{STORY}::test_a_table_that_cannot_be_read_is_unknown_and_never_complete",
     ),
     Mutant(
         "unknown is taken for complete: the check is green over a table that was not read",
         f"{BACKFILL}/report.py",
         'TableStatus(table, is_complete=False, words=f"unknown',
         'TableStatus(table, is_complete=True, words=f"unknown',
-        STORY,
+        f"{STORY}::test_a_source_that_cannot_be_read_makes_all_its_tables_unknown_and_launches_nothing",
     ),
     Mutant(
         "no team is taken for complete",
         f"{BACKFILL}/report.py",
         "is_complete=bool(detection.teams) and not wrong",
         "is_complete=not wrong",
-        STORY,
+        f"{STORY}::test_a_standing_check_fails_while_a_judged_day_is_wrong_and_when_it_cannot_know",
     ),
     Mutant(
         "a table without rows is called stale",
         f"{BACKFILL}/rules.py",
         "    if not target:\n",
         "    if not target and build is None:\n",
-        RULES,
+        f"{RULES}::test_a_unit_is_judged",
     ),
     Mutant(
         "half of a source erases the history",
         "dags/units.py",
         "after.distinct * 2 <= before.distinct",
         "after.distinct * 2 < before.distinct",
-        RULES,
+        f"{RULES}::test_a_unit_is_judged",
     ),
     Mutant(
         "a failed build is not remembered against a day that has not changed",
         f"{BACKFILL}/memory.py",
         "recorded.get(day, 0)",
         "0",
-        MEMORY,
+        f"{MEMORY}::test_a_failed_build_changes_the_reason_of_a_day_whose_data_is_the_same",
     ),
     Mutant(
         "lost rows are not noticed on a day that was fine",
         f"{BACKFILL}/memory.py",
         "found.append(_partitions(parts, table.name, day))",
         "found.append(())",
-        MEMORY,
+        f"{MEMORY}::test_a_day_that_something_happened_to_is_read_again_and_no_other",
     ),
     Mutant(
         "what is in flight is asked for again",
         f"{BACKFILL}/decision.py",
         "if building := [*by_lease, *(run.run_id for run in in_flight)]:",
         "if building := list[str]():",
-        DECISION,
+        f"{DECISION}::test_a_day_in_flight_is_deferred_and_named_whoever_launched_it",
     ),
     Mutant(
         "a team that fails keeps the others of its day waiting",
         f"{BACKFILL}/attempts.py",
         "[run for run in runs if run.covers(verdict.unit)]",
         "list(runs)",
-        DECISION,
+        f"{DECISION}::test_a_team_that_cannot_be_built_backs_off_and_the_others_of_its_day_do_not_wait_for_it",
     ),
     Mutant(
         "the rows of teams that nobody asked for are wiped",
         "dags/web_preaggregated/store.py",
         "        if plan.kept:\n",
         "        if not plan:\n",
-        REPAIRS,
+        f"{REPAIRS}::test_rebuilding_some_teams_leaves_the_rows_of_the_others_as_they_are",
     ),
     Mutant(
         "what was staged is published without a look",
         "dags/web_preaggregated/store.py",
         "self._again(self._validate, new, table, expected)",
         "pass",
-        REPAIRS,
+        f"{REPAIRS}::test_what_is_staged_and_unlike_its_sessions_is_not_published",
     ),
 ]
 
 
-def ran(root: Path, tests: str) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("DAGSTER_", "WEB_"))}
-    return subprocess.run(
-        [
-            *(sys.executable, "-m", "pytest", tests, "-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"),
-            *("-k", "not server", "-m", "not slow", "--hypothesis-profile", "no-shrinking"),
-        ],
-        cwd=root,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the package to put faults into."""
+    root = tmp_path_factory.mktemp("copy")
+    shutil.copytree(ROOT / "dags", root / "dags", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def process() -> Iterator[Executor]:
+    """A process of its own for each call, with everything imported but this package: that takes longer than a test."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["clickhouse_connect", "dagster", "hypothesis", "pandas", "psutil", "pytest"])
+    with ProcessPoolExecutor(max_workers=1, mp_context=context, max_tasks_per_child=1) as executor:
+        yield executor
+
+
+@contextmanager
+def put_in(mutant: Mutant, root: Path) -> Iterator[None]:
+    path = root / mutant.file
+    text = path.read_text(encoding="utf-8")
+    assert text.count(mutant.line) == 1, f"{mutant.file} has changed: say again what the mutant is"
+    try:
+        _write(path, text.replace(mutant.line, mutant.becomes))
+        yield
+    finally:
+        _write(path, text)
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+    # What was compiled from it counts as up to date for as long as the clock shows the same second.
+    Path(cache_from_source(path)).unlink(missing_ok=True)
+
+
+def ran(process: Executor, root: Path, *tests: str) -> tuple[int, str]:
+    """How the tests of a copy ended, and the faults that they found."""
+    report = root / "report.xml"
+    arguments = [
+        *(
+            *(str(root / test) for test in tests),
+            f"--junitxml={report}",
+            "-c",
+            str(root / "pyproject.toml"),
+            f"--rootdir={root}",
+        ),
+        *("-o", f"pythonpath={root}", "-o", "addopts=", "-x", "-k", "not server"),
+        *("--hypothesis-profile", "no-shrinking"),
+        # Nobody reads what it prints; pytest cannot rewrite the asserts of what is imported already.
+        *("-p", "no:terminal", "-p", "no:cacheprovider", "-p", "no:xdist", "--assert=plain"),
+        *("-o", "faulthandler_timeout=300", "-o", "faulthandler_exit_on_timeout=true"),
+    ]
+    code = process.submit(pytest.main, arguments).result()
+    return code, report.read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.says)
-def test_a_fault_that_is_put_in_is_caught(mutant: Mutant, tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "dags", tmp_path / "dags", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    path = tmp_path / mutant.file
-    text = path.read_text(encoding="utf-8")
-    assert text.count(mutant.line) == 1, f"{mutant.file} has changed: say again what the mutant is"
-    path.write_text(text.replace(mutant.line, mutant.becomes), encoding="utf-8")
-    outcome = ran(tmp_path, mutant.caught_by)
-    assert outcome.returncode == 1, f"it lives:\n{outcome.stdout[-2000:]}{outcome.stderr[-2000:]}"
-    assert " failed" in outcome.stdout
+def test_a_fault_that_is_put_in_is_caught(mutant: Mutant, copy: Path, process: Executor) -> None:
+    with put_in(mutant, copy):
+        code, report = ran(process, copy, mutant.caught_by)
+    assert code == pytest.ExitCode.TESTS_FAILED, f"it lives:\n{report[:2000]}"
+    assert "<failure " in report, f"no test failed, one broke:\n{report[:2000]}"
 
 
 @pytest.mark.slow
-def test_the_copy_without_a_fault_passes(tmp_path: Path) -> None:
-    """Or else the mutants would be caught by anything."""
-    shutil.copytree(ROOT / "dags", tmp_path / "dags", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    outcome = ran(tmp_path, RULES)
-    assert outcome.returncode == 0, outcome.stdout[-2000:]
+def test_the_copy_without_a_fault_passes(copy: Path, process: Executor) -> None:
+    """Or else the mutants would be caught by anything. The long ones pass every day, in the default suite."""
+    short = {mutant.caught_by: None for mutant in MUTANTS if not mutant.caught_by.startswith((STORY, HISTORIES))}
+    code, report = ran(process, copy, *short)
+    assert code == pytest.ExitCode.OK, report[:2000]

@@ -14,6 +14,9 @@ from dags.traffic.shift import apply_shift, plan_shift
 DATA = Path(__file__).parents[3].parent / "shared" / "data"
 TODAY = date(2026, 3, 10)
 
+# On one worker, so that each trace is read once.
+pytestmark = pytest.mark.xdist_group("traces")
+
 
 def trace(name: str) -> SiteLog:
     """Read a trace, or skip the test where it is absent."""
