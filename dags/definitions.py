@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from dagster import AssetsDefinition, Definitions, in_process_executor
 
-from dags.managed_backfill.jobs import managed_backfill_jobs
+from dags.managed_backfill.jobs import managed_backfill_jobs, web_analytics_sweep_backups_schedule
 from dags.resources import ClickHouseResource
 from dags.schema.jobs import apply_schema_job
 from dags.settings import current_settings
@@ -72,6 +72,7 @@ def location(
         ],
         schedules=[
             web_analytics_team_selection_schedule,
+            web_analytics_sweep_backups_schedule,
             web_pre_aggregate_daily_schedule,
             *backfill_schedules(watched, jobs),
         ],

@@ -13,5 +13,8 @@ DAILY_BUILD_CRON = "0 1 * * *"
 # After the daily build, so that what is still wrong is nobody's work in progress.
 COMPREHENSIVE_CHECK_CRON = "0 2 * * *"
 
+# When nothing else is due. A backup is kept for whole days, so the hour does not matter.
+SWEEP_BACKUPS_CRON = "0 3 * * *"
+
 # Often enough that a gap is repaired within half a day, seldom enough that a failed build has time to be looked at.
 SENSOR_INTERVAL_SECONDS = 6 * 3600

@@ -16,6 +16,7 @@ from dags.bench.core import core
 from dags.bench.detection import detection
 from dags.bench.figures import paragraph
 from dags.bench.machine import load, machine
+from dags.bench.managed import managed
 from dags.bench.preaggregation import preaggregation
 from dags.bench.repair import repair
 from dags.bench.tick import tick
@@ -27,12 +28,13 @@ if TYPE_CHECKING:
 BENCHMARKS = {
     "preaggregation": preaggregation,
     "repair": repair,
+    "managed": managed,
     "tick": tick,
     "detection": detection,
     "core": core,
     "cli": cli,
 }
-NEEDS_A_SERVER = ("preaggregation", "repair", "tick", "detection")
+NEEDS_A_SERVER = ("preaggregation", "repair", "managed", "tick", "detection")
 
 NOTE = """Each figure is taken in turns with its peer, A B A B: the median, and the smallest and the largest. Ratios
 are those of neighbours, for what else the machine does falls on both."""

@@ -22,7 +22,7 @@ from dags.days import ONE_DAY, DayRange
 from dags.errors import BuildError, UserError
 from dags.leases.store import Leases
 from dags.managed_backfill import gates
-from dags.managed_backfill.backup import kept_until, make_backup, sweep_backups, take_backup
+from dags.managed_backfill.backup import kept_until, make_backup, take_backup
 from dags.managed_backfill.control import lease_table
 from dags.managed_backfill.plan import OnGateFailure
 from dags.managed_backfill.progress import Progress, chunk_states, progress, report, seconds_at_work
@@ -351,8 +351,6 @@ class Execution:
         self._append(Event.ENDED, status=status, detail=detail)
         if detail:
             self.listeners.tell(f"{status}: {detail}")
-        for name in sweep_backups(self.client, clock.utc_now()):
-            self.listeners.tell(f"dropped {name}, whose time was over")
         state = self._state()
         told = report(self.plan, state, clock.utc_now())
         self.listeners.notify({**told, "percent": None, "chunk": None})

@@ -9,12 +9,14 @@ from clickhouse_connect.driver.client import Client
 from dagster import (
     AssetMaterialization,
     AssetObservation,
+    DefaultScheduleStatus,
     Failure,
     Field,
     JobDefinition,
     MetadataValue,
     OpDefinition,
     OpExecutionContext,
+    ScheduleDefinition,
     in_process_executor,
     job,
     op,
@@ -26,6 +28,7 @@ from dags.audit.log import MANAGED, Entry, Event, Status
 from dags.audit.store import Log, read_state, require_state
 from dags.errors import UserError
 from dags.managed_backfill import control, fields
+from dags.managed_backfill.backup import sweep_backups as sweep_expired
 from dags.managed_backfill.execution import Execution, Listeners
 from dags.managed_backfill.plan import Plan, as_yaml, from_yaml
 from dags.managed_backfill.planning import make_plan, read_facts
@@ -33,7 +36,8 @@ from dags.managed_backfill.progress import Progress, chunk_states, chunks_text, 
 from dags.managed_backfill.request import refuse_plan, validated
 from dags.managed_backfill.webhook import notify
 from dags.resources import ClickHouseResource
-from dags.runs import LONG_RUN, SHORT_RUN, TAG_PREFIX, answering
+from dags.runs import ANSWER_ONLY, LONG_RUN, SHORT_RUN, TAG_PREFIX, answering
+from dags.schedules import SWEEP_BACKUPS_CRON, TIME_ZONE
 from dags.schema.apply import require_schema
 from dags.settings import current_settings
 from dags.watched import WatchedTable
@@ -140,7 +144,34 @@ def managed_backfill_jobs(watched: tuple[WatchedTable, ...]) -> list[JobDefiniti
         ),
         _controlling("delete_backfill", control.delete, "Drop a finished backfill's backup and leave it out of lists."),
         show_backfills_job,
+        sweep_backups_job,
     ]
+
+
+@op
+def sweep_backups(context: OpExecutionContext, clickhouse: ClickHouseResource) -> list[str]:
+    """Drop the backups of managed backfills whose time is over."""
+    with clickhouse.client(context.run_id) as client:
+        require_schema(client)
+        dropped = sweep_expired(client, clock.utc_now())
+    print(f"{len(dropped)} backups whose time was over were dropped")
+    return list(dropped)
+
+
+@job(executor_def=in_process_executor, tags=SHORT_RUN, config=ANSWER_ONLY)
+def sweep_backups_job() -> None:
+    """Drop the backups of managed backfills that were kept for their time."""
+    sweep_backups()
+
+
+web_analytics_sweep_backups_schedule = ScheduleDefinition(
+    name="web_analytics_sweep_backups_schedule",
+    job=sweep_backups_job,
+    cron_schedule=SWEEP_BACKUPS_CRON,
+    execution_timezone=TIME_ZONE,
+    default_status=DefaultScheduleStatus.RUNNING,
+    description="Drops the backups of managed backfills whose time is over.",
+)
 
 
 def _planned(client: Client, watched: tuple[WatchedTable, ...], config: dict[str, Any], backfill_id: str) -> Plan:

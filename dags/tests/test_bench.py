@@ -32,6 +32,7 @@ def test_every_benchmark_runs_and_prints_its_machine_its_figures_and_its_verdict
     titles = (
         "pre-aggregation of a day",
         "repair: one of",
+        "managed: a chunk",
         "a tick with nothing to do",
         "presence: which of",
         "the full signals",
@@ -41,7 +42,7 @@ def test_every_benchmark_runs_and_prints_its_machine_its_figures_and_its_verdict
     )
     assert [title for title in titles if title not in ran.stdout] == []
     verdicts = [line for line in lines if line.startswith(("  MET  ", "  MISSED  "))]
-    assert len(verdicts) == 12, ran.stdout  # the tick on two engines; detection has six, by what is measured
+    assert len(verdicts) == 13, ran.stdout  # the tick on two engines; detection has six, by what is measured
 
 
 def test_a_benchmark_that_nobody_knows_is_refused_by_name() -> None:

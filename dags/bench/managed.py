@@ -1,0 +1,158 @@
+"""A managed backfill against bare rebuilds of the same days: what plan, gates, backup and audit cost, chunk by chunk.
+
+On a server. One day a chunk, in the same round built once bare and once managed; the first chunk of each run is left
+out, for it carries the run's start.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from contextlib import nullcontext
+from datetime import timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from dags.audit.log import MANAGED, Entry, Event, Status
+from dags.audit.store import Log
+from dags.bench.figures import Spread, paragraph, table, verdict
+from dags.bench.filling import NOW, TODAY, World
+from dags.clock import utc_now
+from dags.dsn import Dsn
+from dags.engine import open_client
+from dags.managed_backfill.execution import Execution, Listeners
+from dags.managed_backfill.fields import REQUEST
+from dags.managed_backfill.plan import as_yaml
+from dags.managed_backfill.planning import make_plan, read_facts
+from dags.managed_backfill.request import validated
+from dags.schema.apply import apply_schema
+from dags.settings import read_settings
+from dags.sql import Sql
+from dags.team_selection.store import write_selection
+from dags.tests.clickhouse_server import running_server
+from dags.web_preaggregated.assets import build_limits
+from dags.web_preaggregated.store import DayBuild
+from dags.web_preaggregated.tables import STATS, WEB_TABLES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import date
+
+    from clickhouse_connect.driver.client import Client
+
+WORLD = World(teams=1_000, days=6, events_per_unit=1_000, one_in=1)
+QUICK_WORLD = World(teams=20, days=5, events_per_unit=100, one_in=1)
+ROUNDS, QUICK_ROUNDS = 3, 1
+
+TARGET_MORE = 1.10
+
+
+def managed(*, quick: bool, progress: Callable[[str], None]) -> Iterator[str]:
+    """Yield the text of the figures."""
+    world, rounds = (QUICK_WORLD, QUICK_ROUNDS) if quick else (WORLD, ROUNDS)
+    # Of the days with both neighbours; the first is left out of the figures.
+    days = [TODAY - timedelta(days=n) for n in range(world.days - 1, 1, -1)]
+    with tempfile.TemporaryDirectory() as name, running_server(Path(name) / "server") as server:
+        dsn = Dsn.parse(server.dsn("managed"))
+        with open_client(dsn, wait_seconds=60, create_database=True) as client:
+            _fill(client, world, progress)
+            for day in days:
+                _bare(client, day, world.teams)
+            bare: list[float] = []
+            chunks: list[float] = []
+            for number in range(1, rounds + 1):
+                bare += [_bare(client, day, world.teams) for day in days][1:]
+                chunks += _managed(client, days)[1:]
+                progress(f"round {number}: bare {bare[-1]:.2f} s, managed {chunks[-1]:.2f} s")
+    yield _text(world, Spread(tuple(bare)), Spread(tuple(chunks)))
+
+
+def _fill(client: Client, world: World, progress: Callable[[str], None]) -> None:
+    apply_schema(client)
+    write_selection(client, range(1, world.teams + 1), NOW)
+    progress(f"{world.units_per_table * world.events_per_unit:,} events of {world.days} days")
+    for day in world.window:
+        bound = {"day": day, "teams": world.teams, "per_unit": world.events_per_unit}
+        Sql("dags.bench", client).command("fill_events", bound)
+    client.command("OPTIMIZE TABLE events FINAL")
+
+
+def _bare(client: Client, day: date, teams: int) -> float:
+    started = time.monotonic()
+    told = DayBuild(
+        client=client,
+        day=day,
+        teams_by_table={STATS.name: range(1, teams + 1)},
+        run_id=uuid4().hex,
+        limits=build_limits(read_settings({})),
+        progress=lambda _message: None,
+    ).run()
+    if told.problems:
+        raise RuntimeError(f"the build failed: {told.problems}")
+    return time.monotonic() - started
+
+
+def _managed(client: Client, days: list[date]) -> list[float]:
+    """Seconds from the end of a chunk to the end of the next, the first from the start of the run."""
+    settings, backfill_id = read_settings({}), f"backfill-{uuid4().hex[:8]}"
+    asked = {name: field.default_value for name, field in REQUEST.items()} | {
+        "start_date": str(days[0]),
+        "end_date": str(days[-1]),
+        "target_table": STATS.name,
+        "chunk_size_days": 1,
+        "reason": "a benchmark",
+        "requested_by": "bench",
+    }
+    facts = read_facts(client, WEB_TABLES, settings, NOW, backfill_id)
+    plan = make_plan(client, WEB_TABLES, validated(asked, facts), settings, NOW)
+    entry = Entry(
+        Event.ACCEPTED, utc_now(), Status.ACCEPTED, MANAGED, STATS.name, days[0], days[-1], detail=as_yaml(plan)
+    )
+    Log(client, backfill_id, "bench").append(entry)
+    ends = [time.monotonic()]
+    state = Execution(
+        client=client,
+        open_client=lambda: nullcontext(client),
+        table=STATS,
+        backfill_id=backfill_id,
+        plan=plan,
+        run_id=uuid4().hex,
+        limits=build_limits(settings),
+        wait_seconds=0,
+        listeners=Listeners(
+            tell=lambda _: None,
+            day_done=lambda _: None,
+            chunk_done=lambda *_: ends.append(time.monotonic()),
+            notify=lambda _: None,
+        ),
+    ).run()
+    if state.status != Status.COMPLETED:
+        raise RuntimeError(f"the backfill is {state.status}: {state.entries[-1].detail}")
+    return [after - before for before, after in pairwise(ends)]
+
+
+def _text(world: World, bare: Spread, chunks: Spread) -> str:
+    more = chunks.over(bare)
+    return "\n".join(
+        [
+            f"managed: a chunk against the bare rebuild of its day, {world.teams * world.events_per_unit:,} events",
+            "",
+            table(
+                ["way", "seconds (min–max)"],  # noqa: RUF001 -- a range
+                [["bare rebuild", bare.seconds], ["managed chunk", chunks.seconds]],
+            ),
+            "",
+            paragraph(
+                """One table, one day a chunk, all teams. A chunk adds the gates on its staging, the backup, the events
+                of the audit, and what decides whether to go on."""
+            ),
+            "  "
+            + verdict(
+                f"at most {TARGET_MORE:.2f} ×",
+                f"a managed chunk takes {more.times} the time",
+                is_met=more.median <= TARGET_MORE,
+            ),
+        ]
+    )
