@@ -33,6 +33,8 @@ RULES = "dags/tests/web_preaggregated_backfill/test_rules.py"
 REPAIRS = "dags/tests/web_preaggregated/test_repair.py"
 DECISION = "dags/tests/web_preaggregated_backfill/test_decision.py"
 DAYS = "dags/tests/test_days.py"
+MANAGED = "dags/tests/managed_backfill/test_managed_backfill.py"
+GATES = "dags/tests/managed_backfill/test_gates.py"
 
 
 @dataclass(frozen=True)
@@ -180,6 +182,41 @@ MUTANTS = [
         "pass",
         f"{REPAIRS}::test_what_is_staged_and_unlike_its_sessions_is_not_published",
     ),
+    Mutant(
+        "a day that is built once more is backed up once more, with what the backfill itself has published",
+        "dags/managed_backfill/execution.py",
+        "            if not is_backed_up:\n",
+        "            if is_backed_up or not is_backed_up:\n",
+        f"{MANAGED}::test_a_day_that_was_published_and_not_recorded_is_built_again_and_its_backup_is_that_of_before",
+    ),
+    Mutant(
+        "a retry makes its plan anew",
+        "dags/managed_backfill/jobs.py",
+        "from_yaml(known.accepted.detail) if known else",
+        "from_yaml(known.accepted.detail) if known and not known.entries else",
+        f"{MANAGED}::test_a_retry_of_a_run_goes_on_with_the_plan_that_was_accepted",
+    ),
+    Mutant(
+        "a rollback wipes the rows of teams that the backfill did not touch",
+        "dags/web_preaggregated/restore.py",
+        "        if now != replaced:\n",
+        "        if not now:\n",
+        f"{MANAGED}::test_a_rollback_keeps_the_rows_of_other_teams_and_refuses_to_lose_later_builds",
+    ),
+    Mutant(
+        "a rollback loses later builds without a word",
+        "dags/managed_backfill/restoring.py",
+        "at > state.backed_up[day].at and",
+        "at < state.backed_up[day].at and",
+        f"{MANAGED}::test_a_rollback_keeps_the_rows_of_other_teams_and_refuses_to_lose_later_builds",
+    ),
+    Mutant(
+        "a dimension that is lost is as usual",
+        "dags/managed_backfill/gates.py",
+        "value > FACTOR * middle or value < middle / FACTOR",
+        "value > FACTOR * middle",
+        f"{GATES}::test_a_lost_a_multiplied_dimension_and_another_count_fail",
+    ),
 ]
 
 
@@ -252,6 +289,8 @@ def test_a_fault_that_is_put_in_is_caught(mutant: Mutant, copy: Path, process: E
 @pytest.mark.slow
 def test_the_copy_without_a_fault_passes(copy: Path, process: Executor) -> None:
     """Or else the mutants would be caught by anything. The long ones pass every day, in the default suite."""
-    short = {mutant.caught_by: None for mutant in MUTANTS if not mutant.caught_by.startswith((STORY, HISTORIES))}
+    short = {
+        mutant.caught_by: None for mutant in MUTANTS if not mutant.caught_by.startswith((STORY, HISTORIES, MANAGED))
+    }
     code, report = ran(process, copy, *short)
     assert code == pytest.ExitCode.OK, report[:2000]

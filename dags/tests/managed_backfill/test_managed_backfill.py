@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 from dagster import AssetKey
+from dagster._core.storage.tags import ROOT_RUN_ID_TAG
 
-from dags.audit.store import read_backfills
+from dags.audit.log import Entry
+from dags.audit.log import Event as LogEvent
+from dags.audit.store import Log, read_backfills
 from dags.clock import utc_now
 from dags.errors import UserError
 from dags.managed_backfill import execution
@@ -262,6 +265,54 @@ def test_a_run_that_is_ended_from_outside_says_so_and_is_resumed(world: World, m
     report = run(world, "resume_backfill_job", **who(told.backfill_id))
     assert (report["status"], report["successful"]) == ("completed", 4)
     assert holds_its_source(world, events)
+
+
+def test_a_retry_of_a_run_goes_on_with_the_plan_that_was_accepted(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = prepared(world, 1)
+
+    def ended(_: str) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as ending:
+        Between(ending, 1, ended)
+        with pytest.raises(KeyboardInterrupt):
+            run(world)
+    [first] = world.instance.get_runs(limit=1)
+    # Whatever it would plan now: the days, the teams and the chunks are those of then.
+    world.traffic([1], [ago(5)])
+    anew = asked(start_date=str(ago(5)), end_date=str(ago(5)), dry_run=False)
+    retried = world.run_as_configured("managed_backfill_job", anew, tags={ROOT_RUN_ID_TAG: first.run_id})
+    report = retried.output_for_node("managed_backfill")
+    assert (report["backfill_id"], report["successful"]) == (f"backfill-{first.run_id[:8]}", 4)
+    assert holds_its_source(world, events)
+    assert stored(world.client, STATS, ago(5)) == {}
+
+
+def test_a_day_that_was_published_and_not_recorded_is_built_again_and_its_backup_is_that_of_before(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = prepared(world, 1)
+    world.build(DAYS[0])
+    before = stored(world.client, STATS, DAYS[0])
+    late = world.traffic([1], [DAYS[0]], session="late")
+    original = Log.append
+
+    def lost(log: Log, *entries: Entry) -> None:
+        if any(entry.event is LogEvent.DAY_DONE for entry in entries):
+            raise KeyboardInterrupt
+        original(log, *entries)
+
+    with monkeypatch.context() as losing:
+        losing.setattr(Log, "append", lost)
+        with pytest.raises(KeyboardInterrupt):
+            run(world)
+    [told] = read_backfills(world.client, origin="managed")
+    assert stored(world.client, STATS, DAYS[0]) == fold(events + late, DAYS[0], STATS) != before
+    assert run(world, "resume_backfill_job", **who(told.backfill_id))["status"] == "completed"
+    run(world, "rollback_backfill_job", **who(told.backfill_id, allow_losing_later_builds=False))
+    assert stored(world.client, STATS, DAYS[0]) == before
 
 
 def test_a_gate_on_staging_keeps_readers_on_the_old_day_and_a_failed_chunk_restores_all(world: World) -> None:
