@@ -50,7 +50,7 @@ def test_a_benchmark_that_nobody_knows_is_refused_by_name() -> None:
         [sys.executable, "-m", "dags.bench", "tock"], capture_output=True, text=True, timeout=60, check=False
     )
     assert ran.returncode == 2
-    names = "preaggregation, repair, tick, detection, core, cli"
+    names = "preaggregation, repair, managed, tick, detection, core, cli"
     assert f"no benchmark is named tock: name one or more of {names}" in ran.stderr
 
 

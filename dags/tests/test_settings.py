@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from dags.dsn import EXPECTED, Dsn
 from dags.errors import SettingsError
@@ -28,6 +28,8 @@ def problem_with(**environment: str) -> str:
 # Name, default, lowest and highest value that is accepted, and the unit. Names and defaults down to the `top_teams`
 # ones are what users were promised.
 NUMBERS = [
+    ("WEB_ANALYTICS_BACKFILL_MAX_RANGE_DAYS", 30, 1, 3650, "days"),
+    ("WEB_ANALYTICS_BACKFILL_BACKUP_DAYS", 7, 1, 3650, "days"),
     ("WEB_ANALYTICS_BACKFILL_LOOKBACK_DAYS", 30, 1, 3650, "days"),
     ("WEB_ANALYTICS_BACKFILL_MAX_PARTITIONS_PER_RUN", 7, 1, 366, "days"),
     ("WEB_ANALYTICS_BACKFILL_MIN_MISSING_PARTITIONS", 3, 1, 10_000, "partitions"),
@@ -60,6 +62,9 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         "WEB_ANALYTICS_BACKFILL_PRIORITY": "recent",
         "WEB_ANALYTICS_BACKFILL_REBUILD_OUTDATED": 0,
         "WEB_ANALYTICS_BACKFILL_STOPPED": 0,
+        "WEB_ANALYTICS_BACKFILL_USD_PER_GB": 0.25,
+        "WEB_ANALYTICS_BACKFILL_WEBHOOK_HOSTS": (),
+        "WEB_ANALYTICS_BACKFILL_WEBHOOK_TOKEN": None,
         "WEB_ANALYTICS_TEAM_WEIGHTS": (),
         "WEB_ANALYTICS_TEAM_SOURCES": ("environment", "table"),
         "WEB_ANALYTICS_ENABLED_TEAM_IDS": (),
@@ -74,6 +79,9 @@ def test_every_setting_is_read_from_its_variable() -> None:
         "WEB_ANALYTICS_BACKFILL_PRIORITY": "interior",
         "WEB_ANALYTICS_BACKFILL_REBUILD_OUTDATED": "1",
         "WEB_ANALYTICS_BACKFILL_STOPPED": "1",
+        "WEB_ANALYTICS_BACKFILL_USD_PER_GB": "0.05",
+        "WEB_ANALYTICS_BACKFILL_WEBHOOK_HOSTS": "hooks.example.com, Other.example.com:8443",
+        "WEB_ANALYTICS_BACKFILL_WEBHOOK_TOKEN": "sesame",
         "WEB_ANALYTICS_TEAM_WEIGHTS": " 9:5, 7:10 ,8:0",
         "WEB_ANALYTICS_TEAM_SOURCES": " top_pageviews , environment ",
         "WEB_ANALYTICS_ENABLED_TEAM_IDS": "10, 2,2 ,18446744073709551615,",
@@ -85,12 +93,16 @@ def test_every_setting_is_read_from_its_variable() -> None:
         "WEB_ANALYTICS_BACKFILL_PRIORITY": "interior",
         "WEB_ANALYTICS_BACKFILL_REBUILD_OUTDATED": 1,
         "WEB_ANALYTICS_BACKFILL_STOPPED": 1,
+        "WEB_ANALYTICS_BACKFILL_USD_PER_GB": 0.05,
+        "WEB_ANALYTICS_BACKFILL_WEBHOOK_HOSTS": ("hooks.example.com", "other.example.com:8443"),
+        "WEB_ANALYTICS_BACKFILL_WEBHOOK_TOKEN": SecretStr("sesame"),
         "WEB_ANALYTICS_TEAM_WEIGHTS": ((7, 10), (8, 0), (9, 5)),
         "WEB_ANALYTICS_TEAM_SOURCES": ("top_pageviews", "environment"),
         "WEB_ANALYTICS_ENABLED_TEAM_IDS": (2, 10, 2**64 - 1),
         **{name: highest for name, _, _, highest, _ in NUMBERS},
     }
     assert (found.settle, found.max_gap_age) == (timedelta(hours=72), timedelta(hours=87_600))
+    assert "sesame" not in repr(found)
 
 
 def test_names_of_others_are_left_alone() -> None:
