@@ -44,6 +44,8 @@ from dags.watched import WatchedTable
 from dags.web_preaggregated.assets import build_limits
 from dags.web_preaggregated.store import BuiltDay
 from dags.web_preaggregated.tables import OP
+from dags.web_preaggregated_backfill.checks import report_checks
+from dags.web_preaggregated_backfill.evaluation import evaluate_in_run
 
 # Run statuses after which a run that carried a backfill out is not a success.
 _FAILED = {Status.FAILED, Status.RESTORED}
@@ -71,7 +73,7 @@ def managed_backfill_jobs(watched: tuple[WatchedTable, ...]) -> list[JobDefiniti
                 return {"backfill_id": None, "status": "dry run", "plan": text}
             if known is None:
                 _accept(client, backfill_id, plan, context.run_id)
-            return _carried_out(context, clickhouse, client, _table(watched, plan), backfill_id=backfill_id, plan=plan)
+            return _carried_out(context, clickhouse, client, watched, backfill_id=backfill_id, plan=plan)
 
     @job(
         name="managed_backfill_job",
@@ -92,9 +94,7 @@ def managed_backfill_jobs(watched: tuple[WatchedTable, ...]) -> list[JobDefiniti
             control.refuse_resume(state)
             plan = from_yaml(state.accepted.detail)
             print(f"RESUMED  {state.backfill_id}: {plan.name}; {len(state.done)} of {len(plan.days)} days were done")
-            return _carried_out(
-                context, clickhouse, client, _table(watched, plan), backfill_id=state.backfill_id, plan=plan
-            )
+            return _carried_out(context, clickhouse, client, watched, backfill_id=state.backfill_id, plan=plan)
 
     @job(
         name="resume_backfill_job",
@@ -187,10 +187,6 @@ def _planned(client: Client, watched: tuple[WatchedTable, ...], config: dict[str
     return plan
 
 
-def _table(watched: tuple[WatchedTable, ...], plan: Plan) -> WatchedTable:
-    return next(table for table in watched if table.name == plan.scope.table)
-
-
 def _read(path: str) -> str:
     try:
         return Path(path).read_text(encoding="utf-8")
@@ -222,12 +218,13 @@ def _carried_out(
     context: OpExecutionContext,
     clickhouse: ClickHouseResource,
     client: Client,
-    table: WatchedTable,
+    watched: tuple[WatchedTable, ...],
     *,
     backfill_id: str,
     plan: Plan,
 ) -> dict[str, Any]:
     settings = current_settings()
+    table = next(table for table in watched if table.name == plan.scope.table)
     secret = settings.backfill_webhook_token
     context.instance.add_run_tags(context.run_id, {f"{TAG_PREFIX}backfill": backfill_id})
     print(f"\nBACKFILL {backfill_id}")
@@ -278,6 +275,8 @@ def _carried_out(
     print(f"\n{text}")
     context.instance.add_run_tags(context.run_id, {f"{TAG_PREFIX}status": state.status})
     context.add_output_metadata({"status": state.status, "report": MetadataValue.md(f"```\n{text}\n```")})
+    # The standing checks outlive the backfill: they say at once what is so now.
+    report_checks(context.instance, evaluate_in_run(context.instance, clickhouse, watched, context.run_id).detection)
     if state.status in _FAILED:
         raise Failure(f"{backfill_id} is {state.status}:\n{text}", allow_retries=False)
     return report(plan, state, now)
