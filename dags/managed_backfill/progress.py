@@ -223,15 +223,13 @@ def report_text(plan: Plan, state: State, now: datetime) -> str:
             f"         {told['source_rows']:,} source rows of {told['estimated_source_rows']:,} estimated, "
             f"{spoken_seconds(told['seconds'])} of {spoken_seconds(told['estimated_seconds'])}"
         ),
-        "",
-        chunks_text(chunk_states(plan, state)),
     ]
     gates = state.gates()
     failed = [gate for gate in gates if not gate.is_passed]
-    lines += ["", f"GATES    {len(gates) - len(failed)} passed, {len(failed)} failed"] if gates else []
+    lines += [f"GATES    {len(gates) - len(failed)} passed, {len(failed)} failed"] if gates else []
     lines += [wrapped(f"FAILED   {gate.name}{_where(gate)}: {gate.detail}") for gate in failed]
     lines += [wrapped(f"FAILED   {entry.day}: {entry.detail}") for entry in state.failed.values()]
-    return "\n".join(lines)
+    return "\n".join([*lines, "", chunks_text(chunk_states(plan, state))])
 
 
 def _where(gate: Entry) -> str:
