@@ -12,10 +12,11 @@ from dags import clock
 from dags.audit.log import AUTOMATIC, Entry, Event, State, Status, state_of
 from dags.days import ONE_DAY, DayRange
 from dags.errors import UserError
+from dags.leases.rules import run_key
 from dags.sql import Sql
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from datetime import date, datetime
 
     from clickhouse_connect.driver.client import Client
@@ -111,11 +112,24 @@ def read_backfills(
 def open_days(client: Client, but_for: str = "") -> dict[tuple[str, date], str]:
     """The (table, day) that managed backfills have which are not over, and which backfill that is, in words."""
     found: dict[tuple[str, date], str] = {}
-    for backfill_id, table, start, end, status in Sql(_PACKAGE, client).rows("open_days"):
+    for backfill_id, table, start, end, status, _ in Sql(_PACKAGE, client).rows("open_days"):
         if backfill_id != but_for:
             words = f"{backfill_id}, which is {status}"
             found |= {(table, day): words for day in DayRange(start, end + ONE_DAY)}
     return found
+
+
+def running_days(client: Client, living: Collection[str]) -> dict[tuple[str, date], str]:
+    """The (table, day) that a managed backfill has before it whose run is among ``living``, as `run_key` has them.
+
+    One whose run died keeps nobody waiting: it is resumed by a person, if at all.
+    """
+    return {
+        (table, day): run_id
+        for _, table, start, end, status, run_id in Sql(_PACKAGE, client).rows("open_days")
+        if status == Status.RUNNING and run_key(run_id) in living
+        for day in DayRange(start, end + ONE_DAY)
+    }
 
 
 def begin_automatic(client: Client, backfill_id: str, table: str, day: date, *, requested_by: str, reason: str) -> None:

@@ -105,7 +105,7 @@ def _managed(client: Client, days: list[date]) -> list[float]:
         "reason": "a benchmark",
         "requested_by": "bench",
     }
-    facts = read_facts(client, WEB_TABLES, settings, NOW, backfill_id)
+    facts = read_facts(client, WEB_TABLES, settings, NOW, backfill_id, in_flight={})
     plan = make_plan(client, WEB_TABLES, validated(asked, facts), settings, NOW)
     entry = Entry(
         Event.ACCEPTED, utc_now(), Status.ACCEPTED, MANAGED, STATS.name, days[0], days[-1], detail=as_yaml(plan)

@@ -15,6 +15,9 @@ from datetime import date, datetime
 LEASE_PREFIX = "web_analytics_lease_"
 BID_PREFIX = "web_analytics_bid_"
 
+# In the place of a table, the lease of a managed backfill has this and its id: one run at a time carries it out.
+MANAGED_LEASE = "managed_"
+
 # How often a holder says that it lives, and after how long a silence it counts as dead. Six beats may be lost: to
 # a server that restarts, or a query that keeps Python from running. Taking a lease from a holder that lives all the
 # same costs it its work and nothing else, for what it staged is dropped first.

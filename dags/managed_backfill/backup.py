@@ -11,8 +11,8 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from dags.days import ONE_DAY, DayRange
-from dags.leases.rules import run_key
 from dags.managed_backfill.gates import Gate, backup_taken
+from dags.managed_backfill.plan import BACKUP_PREFIX, backup_name
 from dags.sql import Sql
 from dags.web_preaggregated_backfill.signals import target_identifiers
 
@@ -23,14 +23,7 @@ if TYPE_CHECKING:
 
 _PACKAGE = "dags.managed_backfill"
 
-# Every backup's name begins so; nothing else's may.
-BACKUP_PREFIX = "web_pre_aggregated_backup_"
-
 _KEPT_UNTIL = re.compile(r"kept_until_(\d{8})")
-
-
-def backup_name(backfill_id: str, table: str) -> str:
-    return f"{BACKUP_PREFIX}{run_key(backfill_id)}__{table}"
 
 
 def make_backup(client: Client, backfill_id: str, table: str, kept_until: date) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dags import clock
@@ -9,7 +10,7 @@ from dags.audit.log import FINISHED, MANAGED, RESUMABLE, Entry, Event, State, St
 from dags.audit.store import Log, Row, read_backfills, require_state
 from dags.days import ONE_DAY, DayRange, spoken
 from dags.errors import UserError
-from dags.leases.rules import run_key
+from dags.leases.rules import MANAGED_LEASE, run_key
 from dags.leases.store import Leases, read_leases
 from dags.managed_backfill.backup import drop_backup
 from dags.managed_backfill.plan import from_yaml
@@ -18,19 +19,16 @@ from dags.sql import is_embedded
 from dags.text import table_text, wrapped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from clickhouse_connect.driver.client import Client
 
     from dags.watched import WatchedTable
 
-# In a lease's name, which is of a table and a day, this stands before the backfill.
-LEASE_OF = "managed_"
-
 
 def lease_table(backfill_id: str) -> str:
     """What stands for a table in the lease that the run holds which carries a backfill out."""
-    return LEASE_OF + run_key(backfill_id)
+    return MANAGED_LEASE + run_key(backfill_id)
 
 
 def is_at_work(client: Client, state: State) -> bool:
@@ -139,8 +137,17 @@ def listed(client: Client, table: str, status: str, origin: str, limit: int) -> 
     """The audit's rows, newest first; deleted ones only when they are asked for."""
     if limit < 1:
         raise UserError(f"limit is {limit}: give a whole number above 0")
-    rows = read_backfills(client, table=table, status=status, origin=origin)
-    return [row for row in rows if status or row.status != Status.DELETED][:limit]
+    embedded = is_embedded(client)
+    living = {lease.run for lease in read_leases(client) if not lease.is_dead(is_embedded=embedded)}
+    rows = [_as_it_is(row, living) for row in read_backfills(client, table=table, origin=origin)]
+    wanted = [row for row in rows if (row.status == status if status else row.status != Status.DELETED)]
+    return wanted[:limit]
+
+
+def _as_it_is(row: Row, living: Collection[str]) -> Row:
+    """A run that died could not say so."""
+    is_lost = row.status == Status.RUNNING and run_key(row.run_id) not in living
+    return replace(row, status=Status.INTERRUPTED) if is_lost else row
 
 
 def listed_text(rows: Sequence[Row]) -> str:

@@ -314,6 +314,10 @@ class Execution:
         far = progress(self.plan, state.done, seconds_at_work(state, now))
         status = "failed" if failed else "done"
         self.listeners.chunk_done(far, f"chunk {chunk.id} of {len(self.plan.chunks)}, {chunk}: {status}")
+        states = chunk_states(self.plan, state)
+        over = sum(one.status in ("done", "failed") for one in states)
+        if over % self.plan.monitoring.every_chunks and over < len(states):
+            return
         self.listeners.notify(
             {
                 "backfill_id": self.backfill_id,
@@ -321,7 +325,7 @@ class Execution:
                 "status": state.status,
                 "percent": round(far.percent, 1),
                 "seconds_left": round(far.left, 1),
-                "chunk": next(s.as_dict() for s in chunk_states(self.plan, state) if s.chunk.id == chunk.id),
+                "chunk": next(one.as_dict() for one in states if one.chunk.id == chunk.id),
             }
         )
 

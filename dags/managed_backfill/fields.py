@@ -56,6 +56,7 @@ REQUEST: dict[str, Field] = {
     "max_source_rows": _number("Stop between two chunks when so many source rows were read; resumable."),
     "max_seconds": _number("Stop between two chunks after so many seconds; resumable."),
     "webhook": _text("An address that is told of each chunk; its host must be allowed by the settings."),
+    "webhook_every_chunks": Field(int, default_value=1, description="Tell it of every so many chunks, and of the end."),
     "name": _text("What to call it."),
     "description": _text("More about it."),
     "plan": _text("A plan's YAML, in place of the fields above: carried out exactly as it is."),

@@ -46,6 +46,7 @@ from dags.web_preaggregated.store import BuiltDay
 from dags.web_preaggregated.tables import OP
 from dags.web_preaggregated_backfill.checks import report_checks
 from dags.web_preaggregated_backfill.evaluation import evaluate_in_run
+from dags.web_preaggregated_backfill.runs import runs_of
 
 # Run statuses after which a run that carried a backfill out is not a success.
 _FAILED = {Status.FAILED, Status.RESTORED}
@@ -63,7 +64,7 @@ def managed_backfill_jobs(watched: tuple[WatchedTable, ...]) -> list[JobDefiniti
             require_schema(client)
             known = read_state(client, backfill_id)
             # A retry of a run goes on with the plan that was accepted then: its window never moves.
-            plan = from_yaml(known.accepted.detail) if known else _planned(client, watched, config, backfill_id)
+            plan = from_yaml(known.accepted.detail) if known else _planned(context, client, watched, backfill_id)
             print(plan_text(plan))
             text = as_yaml(plan)
             _save(text, config["save_plan_to"])
@@ -174,9 +175,11 @@ web_analytics_sweep_backups_schedule = ScheduleDefinition(
 )
 
 
-def _planned(client: Client, watched: tuple[WatchedTable, ...], config: dict[str, Any], backfill_id: str) -> Plan:
-    settings, now = current_settings(), clock.utc_now()
-    facts = read_facts(client, watched, settings, now, backfill_id)
+def _planned(context: OpExecutionContext, client: Client, watched: tuple[WatchedTable, ...], backfill_id: str) -> Plan:
+    config, settings, now = context.op_config, current_settings(), clock.utc_now()
+    runs = runs_of(context.instance, {table.name: table.job for table in watched}, (), now)
+    flying = {(table, run.day): f"run {run.run_id[:8]}" for run in runs for table in run.tables}
+    facts = read_facts(client, watched, settings, now, backfill_id, in_flight=flying)
     text = config["plan"] or (_read(config["plan_file"]) if config["plan_file"] else "")
     if not text:
         return make_plan(client, watched, validated(config, facts), settings, now)

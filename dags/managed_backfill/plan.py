@@ -18,10 +18,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dags.days import ONE_DAY, DayRange, merged, spoken
 from dags.errors import UserError
+from dags.leases.rules import run_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+
+# Every backup's name begins so; nothing else's may.
+BACKUP_PREFIX = "web_pre_aggregated_backup_"
 
 _MINUTE, _HOUR = 60, 3600
 
@@ -41,6 +45,11 @@ class ChunkBy(StrEnum):
     DAY = "day"
     WEEK = "week"
     MONTH = "month"
+
+
+def backup_name(backfill_id: str, table: str) -> str:
+    """The table that keeps the days which a backfill replaces."""
+    return f"{BACKUP_PREFIX}{run_key(backfill_id)}__{table}"
 
 
 class OnGateFailure(StrEnum):
@@ -138,9 +147,10 @@ class Chunk(_Part):
 
 
 class Monitoring(_Part):
-    """Who is told of each chunk."""
+    """Who is told, and how often: of every so many chunks, and in any case of the last and of the end."""
 
     webhook: str = ""
+    every_chunks: Annotated[int, Field(ge=1, le=10_000)] = 1
 
 
 class Checks(_Part):

@@ -15,7 +15,7 @@ from dags.team_selection.store import read_selection
 from dags.web_preaggregated_backfill.store import detect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import date, datetime
 
     from clickhouse_connect.driver.client import Client
@@ -30,9 +30,15 @@ TeamsByDay = dict["date", "tuple[int, ...] | None"]
 
 
 def read_facts(
-    client: Client, watched: Sequence[WatchedTable], settings: Settings, now: datetime, backfill_id: str
+    client: Client,
+    watched: Sequence[WatchedTable],
+    settings: Settings,
+    now: datetime,
+    backfill_id: str,
+    *,
+    in_flight: Mapping[tuple[str, date], str],
 ) -> Facts:
-    """What a request is held against."""
+    """What a request is held against. ``in_flight``: the runs that Dagster has queued or started, in words."""
     allowed = [table for table in watched if table.op]
     return Facts(
         today=now.date(),
@@ -41,7 +47,7 @@ def read_facts(
         max_range_days=settings.backfill_max_range_days,
         webhook_hosts=settings.backfill_webhook_hosts,
         lacking=read_lacking(client, allowed),
-        in_work=read_in_work(client, but_for=backfill_id),
+        in_work={**in_flight, **read_in_work(client, but_for=backfill_id)},
     )
 
 
@@ -93,7 +99,7 @@ def make_plan(
             backup="each day's parts, attached to a table of this backfill's before the day is replaced",
             kept_days=settings.backfill_backup_days,
         ),
-        monitoring=Monitoring(webhook=request.webhook),
+        monitoring=Monitoring(webhook=request.webhook, every_chunks=request.webhook_every_chunks),
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dags.audit.log import Event
-from dags.managed_backfill.plan import Chunk, spoken_seconds, time_left, total
+from dags.managed_backfill.plan import Chunk, backup_name, spoken_seconds, time_left, total
 from dags.text import table_text, wrapped
 
 if TYPE_CHECKING:
@@ -226,6 +226,7 @@ def report_text(plan: Plan, state: State, now: datetime) -> str:
     ]
     gates = state.gates()
     failed = [gate for gate in gates if not gate.is_passed]
+    lines += [f"BACKUP   {backup_name(state.backfill_id, plan.scope.table)}"] if state.backed_up else []
     lines += [f"GATES    {len(gates) - len(failed)} passed, {len(failed)} failed"] if gates else []
     lines += [wrapped(f"FAILED   {gate.name}{_where(gate)}: {gate.detail}") for gate in failed]
     lines += [wrapped(f"FAILED   {entry.day}: {entry.detail}") for entry in state.failed.values()]

@@ -52,6 +52,7 @@ class Request:
     strategy: Strategy
     max_range_days: int
     webhook: str
+    webhook_every_chunks: int
     name: str
     description: str
     reason: str
@@ -101,6 +102,7 @@ def validated(given: Mapping[str, object], facts: Facts) -> Request:
             ("parallelism", 16),
             ("max_source_rows", 10**15),
             ("max_seconds", 10**8),
+            ("webhook_every_chunks", 10_000),
         )
     }
     if problems or start is None or end is None or kind is None or chunk_by is None or on_failure is None:
@@ -127,6 +129,7 @@ def validated(given: Mapping[str, object], facts: Facts) -> Request:
         strategy=strategy,
         max_range_days=max_range,
         webhook=str(given["webhook"]),
+        webhook_every_chunks=numbers["webhook_every_chunks"] or 1,
         name=str(given["name"]).strip() or f"{kind} of {table}, {spoken(DayRange(start, end + ONE_DAY))}",
         description=str(given["description"]).strip(),
         reason=str(given["reason"]).strip(),

@@ -8,7 +8,7 @@ from dags import clock
 from dags.audit.log import Entry, Event
 from dags.days import ONE_DAY, DayRange
 from dags.errors import UserError
-from dags.managed_backfill.backup import BACKUP_PREFIX, backup_name
+from dags.managed_backfill.plan import BACKUP_PREFIX, backup_name
 from dags.managed_backfill.store import later_builds
 from dags.sql import Sql
 from dags.web_preaggregated.restore import DayRestore

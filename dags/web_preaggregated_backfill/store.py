@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from dags.audit.store import running_days
 from dags.days import ONE_DAY, Calendar, DayRange, calendar
+from dags.leases.rules import MANAGED_LEASE
 from dags.leases.store import read_leases
 from dags.schema.apply import require_schema
 from dags.sql import Sql, is_embedded
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
     from clickhouse_connect.driver.client import Client
 
+    from dags.leases.rules import Lease
     from dags.watched import Source, WatchedTable
     from dags.web_preaggregated_backfill.rules import Verdict
 
@@ -125,11 +128,17 @@ def detect(
         source_rows=hints.source_rows,
         seconds_per_row=hints.seconds_per_row,
         cost=sql.cost,
-        standing=Standing(
-            why_stopped(client), {(lease.table, lease.day): lease.run for lease in leases if lease not in dead}
-        ),
+        standing=Standing(why_stopped(client), _taken(client, [lease for lease in leases if lease not in dead])),
         dead_runs={lease.run: now - timedelta(seconds=lease.silent_seconds) for lease in dead},
     )
+
+
+def _taken(client: Client, living: Sequence[Lease]) -> dict[tuple[str, date], str]:
+    """Who works on a table's day, or has it before it as a managed backfill does."""
+    held = {(lease.table, lease.day): lease.run for lease in living}
+    if any(lease.table.startswith(MANAGED_LEASE) for lease in living):
+        held = running_days(client, {lease.run for lease in living}) | held
+    return held
 
 
 def read_outdated_teams(

@@ -456,13 +456,13 @@ def test_a_webhook_hears_of_each_chunk_and_never_stops_the_backfill(world: World
     prepared(world, 1)
     with listening(status) as (host, heard):
         world.set(backfill_webhook_hosts=host, backfill_webhook_token="sesame")
-        report = run(world, webhook=f"http://{host}/backfills", chunk_size_days=2)
+        report = run(world, webhook=f"http://{host}/backfills", webhook_every_chunks=2)
     assert report["status"] == "completed"
     told = [message for message in heard if message["chunk"]]
     percents = {message["percent"] for message in told}
     assert percents == {50.0, 100.0}
     assert {message["token"] for message in heard} == {"Bearer sesame"}
-    assert heard[-1]["total_chunks"] == 2
+    assert heard[-1]["total_chunks"] == 4
     assert len(heard) == (9 if status == 500 else 3)
     for words in (
         report,
@@ -478,6 +478,27 @@ def test_chunks_run_at_once_up_to_the_limit_and_come_to_the_same(world: World) -
     assert report["chunks"][0]["date_range"] == f"{DAYS[-1]} … {DAYS[-1]}"
     assert holds_its_source(world, events)
     assert world.instance.get_materialized_partitions(AssetKey(STATS)) == {str(day) for day in DAYS}
+
+
+def test_the_sensor_leaves_days_alone_that_a_running_backfill_has_before_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared(world, 1)
+    told: list[str] = []
+    assert len(world.tick().requests) == len(DAYS)
+    Between(monkeypatch, 1, lambda _: told.append(world.tick().skip_message))
+    run(world)
+    run(world, target_table=BOUNCES)
+    [latest, _] = world.instance.get_runs(limit=2)
+    assert "in flight" in told[-1]
+    assert latest.run_id[:8] in told[-1]
+
+
+def test_days_that_dagster_has_queued_are_in_work(world: World) -> None:
+    prepared(world, 1)
+    run_id = world.queue(DAYS[1])
+    assert f"{STATS} of {DAYS[1]} is in work by run {run_id[:8]}" in fails(world)
+    assert run(world, start_date=str(DAYS[2]))["status"] == "completed"
 
 
 def test_two_backfills_of_the_same_days_are_not_accepted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
