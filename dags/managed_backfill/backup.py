@@ -34,14 +34,17 @@ def make_backup(client: Client, backfill_id: str, table: str, kept_until: date) 
     return name
 
 
-def take_backup(client: Client, backup: str, table: WatchedTable, day: date) -> Gate:
-    """Attach a day's parts to the backup, and see that they are there. Under the day's lease, before its swap."""
+def take_backup(client: Client, backup: str, table: WatchedTable, day: date) -> tuple[int, Gate]:
+    """Attach a day's parts to the backup, and see that they are there: how many rows, and the gate.
+
+    Under the day's lease, before its swap.
+    """
     partition = {"partition": int(f"{day:%Y%m%d}")}
     Sql(_PACKAGE, client).command("forget_day", partition, backup=backup)
     in_table = rows_of_day(client, table, table.name, day)
     if in_table:
         Sql("dags.web_preaggregated", client).command("attach_day", partition, into=backup, source=table.name)
-    return backup_taken(in_table, rows_of_day(client, table, backup, day))
+    return in_table, backup_taken(in_table, rows_of_day(client, table, backup, day))
 
 
 def rows_of_day(client: Client, table: WatchedTable, name: str, day: date) -> int:

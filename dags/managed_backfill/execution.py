@@ -20,6 +20,7 @@ from dags.audit.log import Entry, Event, State, Status
 from dags.audit.store import Log, open_days
 from dags.days import ONE_DAY, DayRange
 from dags.errors import BuildError, UserError
+from dags.failures import retrying
 from dags.leases.store import Leases
 from dags.managed_backfill import gates
 from dags.managed_backfill.backup import kept_until, make_backup, take_backup
@@ -241,7 +242,7 @@ class Execution:
         ]
 
     def _built_day(self, client: Client, log: Log, chunk: Chunk, day: date, *, is_backed_up: bool) -> Entry:
-        began, scope = time.monotonic(), self.plan.scope
+        began, scope, again = time.monotonic(), self.plan.scope, retrying(self.listeners.tell)
         passed: list[Gate] = []
         spread: Spread | None = None
 
@@ -249,19 +250,19 @@ class Execution:
             nonlocal spread
             spread = gates.Spread()
             if staging is not None:
-                spread = self._spread(client, staging, chunk, day)
-                [hollow] = Sql(_PACKAGE, client).rows("hollow_rows", staging=staging)
+                spread = again(self._spread, client, staging, chunk, day)
+                [hollow] = again(Sql(_PACKAGE, client).rows, "hollow_rows", staging=staging)
                 passed.append(gates.staged_rows(spread.rows, len(self.plan.teams(chunk, day))))
                 passed.append(gates.no_nulls(*hollow))
                 passed.append(gates.distribution(spread, self._baseline.values()))
             if failed := [gate for gate in passed if not gate.is_passed]:
                 raise BuildError(f"not published, readers see the old day: {'; '.join(map(str, failed))}")
             if not is_backed_up:
-                backup = take_backup(client, self._backup, self.table, day)
+                rows, backup = again(take_backup, client, self._backup, self.table, day)
                 passed.append(backup)
                 if not backup.is_passed:
                     raise BuildError(f"not published, readers see the old day: {backup}")
-                log.append(self._entry(Event.DAY_BACKED_UP, chunk=chunk.id, day=day, name=table))
+                again(log.append, self._entry(Event.DAY_BACKED_UP, chunk=chunk.id, day=day, name=table, rows=rows))
 
         entry = self._entry(Event.DAY_FAILED, chunk=chunk.id, day=day)
         try:
@@ -292,7 +293,7 @@ class Execution:
                 with self._one_at_a_time:
                     self.listeners.day_done(built)
         entry = replace(entry, seconds=time.monotonic() - began, at=clock.utc_now())
-        log.append(*(self._gate_entry(gate, chunk.id, day) for gate in passed), entry)
+        again(log.append, *(self._gate_entry(gate, chunk.id, day) for gate in passed), entry)
         return entry
 
     def _spread(self, client: Client, table: str, chunk: Chunk, day: date) -> Spread:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from dags import clock
 from dags.audit.log import Entry, Event
-from dags.days import ONE_DAY, DayRange
+from dags.days import ONE_DAY, DayRange, spoken
 from dags.errors import UserError
+from dags.managed_backfill.backup import rows_of_day
 from dags.managed_backfill.plan import BACKUP_PREFIX, backup_name
 from dags.managed_backfill.store import later_builds
 from dags.sql import Sql
@@ -62,6 +63,11 @@ def restore_days(
         raise UserError(
             f"the backup of {state.backfill_id} is not there any more: it was kept {plan.rollback.kept_days} days, or "
             "the backfill was deleted. Rebuild the days from their source instead"
+        )
+    if lost := [day for day, entry in state.backed_up.items() if rows_of_day(client, table, backup, day) != entry.rows]:
+        raise UserError(
+            f"the backup of {state.backfill_id} does not hold {spoken(lost)} any more: its time was over, and a "
+            "resume began it anew. Nothing was touched; rebuild the days from their source instead"
         )
     since = {} if even_built_since else built_since(client, plan, state)
     teams = {day: frozenset(plan.teams(chunk, day)) for chunk in plan.chunks for day in chunk.days}
