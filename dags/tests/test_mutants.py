@@ -234,7 +234,11 @@ def process() -> Iterator[Executor]:
     """A process of its own for each call, with everything imported but this package: that takes longer than a test."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["clickhouse_connect", "dagster", "hypothesis", "pandas", "psutil", "pytest"])
-    with ProcessPoolExecutor(max_workers=1, mp_context=context, max_tasks_per_child=1) as executor:
+    # Python has one fork server for all: another test's may have imported this package, and not the copy of it.
+    forget = "import sys; [sys.modules.pop(name) for name in list(sys.modules) if name.split('.')[0] == 'dags']"
+    with ProcessPoolExecutor(
+        max_workers=1, mp_context=context, max_tasks_per_child=1, initializer=exec, initargs=(forget,)
+    ) as executor:
         yield executor
 
 

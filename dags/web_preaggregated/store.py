@@ -245,7 +245,7 @@ class DayBuild:
         plan = replacement(self._open(table), before, after, allow_shrink=self.allow_shrink)
         expected = {team: before[team] for team in plan.kept}
         expected |= {team: measure for team, measure in after.items() if team not in plan.held}
-        rows_before = self._again(self._coverage, table)
+        rows_before = {team: measure.total for team, measure in before.items()}
         replaced = before.keys() - plan.kept
         if not replaced and after.keys() <= plan.held:
             return plan, after, sum(rows for _, rows, _ in units.values())
