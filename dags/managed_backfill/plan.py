@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from dags.days import ONE_DAY, DayRange, merged, spoken
+from dags.days import ONE_DAY, DayRange, spoken
 from dags.errors import UserError
 from dags.leases.rules import run_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
 
 # Every backup's name begins so; nothing else's may.
@@ -315,11 +315,6 @@ def contradictions(plan: Plan) -> list[str]:
         if strangers:
             problems.append(f"chunk {chunk.id}: teams {sorted(strangers)[:5]} are not in scope.team_ids")
     return problems
-
-
-def ranges(days: Iterable[date]) -> Iterator[DayRange]:
-    """Days as ranges, oldest first."""
-    yield from merged(days)
 
 
 def time_left(estimate_left: Estimate, estimate_done: Estimate, seconds_done: float) -> float:
