@@ -1,5 +1,6 @@
 """The jobs of managed backfills: plan and carry out, go on, pause, cancel, delete, take back, and show."""
 
+import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -58,7 +59,7 @@ def managed_backfill_jobs(watched: tuple[WatchedTable, ...]) -> list[JobDefiniti
     @op(config_schema=fields.REQUEST, pool=OP)
     def managed_backfill(context: OpExecutionContext, clickhouse: ClickHouseResource) -> dict[str, Any]:
         """Plan a backfill and show the plan; carry it out unless it is a dry run."""
-        config = context.op_config
+        config, began = context.op_config, time.monotonic()
         backfill_id = f"backfill-{context.run.tags.get(ROOT_RUN_ID_TAG, context.run_id)[:8]}"
         with clickhouse.client(context.run_id) as client:
             require_schema(client)
@@ -73,7 +74,7 @@ def managed_backfill_jobs(watched: tuple[WatchedTable, ...]) -> list[JobDefiniti
                 print("\nDRY RUN  nothing was written; dry_run: false carries it out")
                 return {"backfill_id": None, "status": "dry run", "plan": text}
             if known is None:
-                _accept(client, backfill_id, plan, context.run_id)
+                _accept(client, backfill_id, plan, context.run_id, planned_in=time.monotonic() - began)
             return _carried_out(context, clickhouse, client, watched, backfill_id=backfill_id, plan=plan)
 
     @job(
@@ -207,12 +208,12 @@ def _save(text: str, path: str) -> None:
     print(f"\nSAVED    {path}")
 
 
-def _accept(client: Client, backfill_id: str, plan: Plan, run_id: str) -> None:
+def _accept(client: Client, backfill_id: str, plan: Plan, run_id: str, *, planned_in: float) -> None:
     """From here on the plan is frozen, and somebody's."""
     scope = plan.scope
     entry = Entry(
         Event.ACCEPTED, clock.utc_now(), Status.ACCEPTED, MANAGED, scope.table, scope.start_date, scope.end_date,
-        requested_by=plan.requested_by, reason=plan.reason, detail=as_yaml(plan),
+        requested_by=plan.requested_by, reason=plan.reason, detail=as_yaml(plan), seconds=planned_in,
     )  # fmt: skip
     Log(client, backfill_id, run_id).append(entry)
 

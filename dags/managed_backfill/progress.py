@@ -126,8 +126,8 @@ def _share(chunk: Chunk, day: date) -> float:
 
 
 def seconds_at_work(state: State, now: datetime) -> float:
-    """Seconds between each start and its end, of all runs; the last, if it has not ended, until ``now``."""
-    worked, began = 0.0, None
+    """Seconds of planning, and between each start and its end, of all runs; of the last until ``now`` if it goes on."""
+    worked, began = state.accepted.seconds, None
     for entry in state.entries:
         if entry.event is Event.STARTED:
             began = entry.at

@@ -117,6 +117,8 @@ def test_a_range_is_rebuilt_in_chunks_reported_audited_and_twice_changes_nothing
     assert run(world)["status"] == "completed"
     assert {day: stored(world.client, STATS, day) for day in DAYS} == once
 
+    planning = "SELECT min(seconds) FROM web_analytics_backfill_events WHERE event = 'accepted'"
+    assert 0 < world.client.query(planning).result_rows[0][0] < report["seconds"]
     latest, first = read_backfills(world.client, origin="managed")
     assert (first.backfill_id, first.table, first.start, first.end) == (report["backfill_id"], STATS, DAYS[0], DAYS[-1])
     assert (first.status, first.rows, first.requested_by, first.reason) == (
