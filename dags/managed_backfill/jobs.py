@@ -73,7 +73,9 @@ def managed_backfill_jobs(watched: tuple[WatchedTable, ...]) -> list[JobDefiniti
             if config["dry_run"]:
                 print("\nDRY RUN  nothing was written; dry_run: false carries it out")
                 return {"backfill_id": None, "status": "dry run", "plan": text}
-            if known is None:
+            if known is not None:
+                control.refuse_resume(known)
+            else:
                 _accept(client, backfill_id, plan, context.run_id, planned_in=time.monotonic() - began)
             return _carried_out(context, clickhouse, client, watched, backfill_id=backfill_id, plan=plan)
 

@@ -294,6 +294,8 @@ def test_a_retry_of_a_run_goes_on_with_the_plan_that_was_accepted(
     assert (report["backfill_id"], report["successful"]) == (f"backfill-{first.run_id[:8]}", 4)
     assert holds_its_source(world, events)
     assert stored(world.client, STATS, ago(5)) == {}
+    with pytest.raises(UserError, match="is completed: only one that is not over can be resumed"):
+        world.run_as_configured("managed_backfill_job", anew, tags={ROOT_RUN_ID_TAG: first.run_id})
 
 
 def test_a_day_that_was_published_and_not_recorded_is_built_again_and_its_backup_is_that_of_before(
