@@ -3,8 +3,6 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Installed once to install everything else from the lock file; the version is the lock file's.
 UV_VERSION := $(shell sed -n '/^name = "uv"$$/{n;s/version = "\(.*\)"/\1/p;}' uv.lock)
-# Tests wait for engines and processes a third of their time: three of them keep two cores busy.
-WORKERS ?= 3
 RUN := . $(BIN)/activate &&
 
 .DEFAULT_GOAL := help
@@ -33,10 +31,10 @@ dev: setup ## the Dagster UI and daemon on the same data: http://localhost:3000
 	@$(RUN) env -u DAGSTER_MODULE_NAME dagster dev $(if $(PORT),--port $(PORT))
 
 test: setup ## the tests, on the embedded engine and on a real server
-	@$(RUN) python -m pytest -n $(WORKERS) --dist loadgroup -m 'not slow'
+	@$(RUN) python -m pytest -n 2 --dist loadgroup -m 'not slow'
 
 soak: setup ## the tests that take minutes
-	@$(RUN) python -m pytest -n $(WORKERS) -m slow
+	@$(RUN) python -m pytest -n 2 -m slow
 
 faults: setup ## builds killed at every step on a real server, races, readers: a quarter of an hour
 	@$(RUN) python -m dags.tests.faults
