@@ -102,10 +102,6 @@ class State:
     backed_up: Mapping[date, Entry] = field(default_factory=dict)
     run_ids: tuple[str, ...] = ()
 
-    @property
-    def ended_at(self) -> datetime:
-        return max(entry.at for entry in self.entries)
-
     def gates(self) -> tuple[Entry, ...]:
         return tuple(entry for entry in self.entries if entry.event is Event.GATE)
 

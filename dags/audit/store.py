@@ -64,7 +64,7 @@ class Log:
         return next(iter(rows), None)
 
     def append(self, *entries: Entry) -> None:
-        """Append events; what they lack of the backfill's own facts is taken from its first."""
+        """Append events, all in one insert."""
         rows = [
             (
                 self.backfill_id, str(e.event), e.status, e.origin, e.table, e.start, e.end, e.chunk, e.day, e.name,

@@ -38,6 +38,12 @@ def read_leases(client: Client, *, but_of: str | None = None) -> tuple[Lease, ..
     return tuple(lease for lease in found if lease is not None)
 
 
+def living_leases(client: Client) -> tuple[Lease, ...]:
+    """The leases that are held by those who live."""
+    embedded = is_embedded(client)
+    return tuple(lease for lease in read_leases(client) if not lease.is_dead(is_embedded=embedded))
+
+
 class Leases:
     """The leases of one build. Use as a context; what is held at its end is given back.
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from dags.days import ONE_DAY, DayRange
 from dags.managed_backfill.gates import Gate, backup_taken
 from dags.managed_backfill.plan import BACKUP_PREFIX, backup_name
+from dags.managed_backfill.store import target_of
 from dags.sql import Sql
-from dags.web_preaggregated_backfill.signals import target_identifiers
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -50,8 +50,8 @@ def take_backup(client: Client, backup: str, table: WatchedTable, day: date) -> 
 def rows_of_day(client: Client, table: WatchedTable, name: str, day: date) -> int:
     """How many rows a table like ``table`` has of a day."""
     one = DayRange(day, day + ONE_DAY)
-    identifiers = {**target_identifiers(table), "target": name}
-    rows = Sql(_PACKAGE, client).rows("present_units", {"start": one.start, "end": one.end}, **identifiers)
+    identifiers = {**target_of(table), "table": name}
+    rows = Sql(_PACKAGE, client).rows("units_by_day", {"start": one.start, "end": one.end}, **identifiers)
     return sum(count for _, _, count, _ in rows)
 
 

@@ -11,11 +11,10 @@ from dags.audit.store import Log, Row, read_backfills, require_state
 from dags.days import ONE_DAY, DayRange, spoken
 from dags.errors import UserError
 from dags.leases.rules import MANAGED_LEASE, run_key
-from dags.leases.store import Leases, read_leases
+from dags.leases.store import Leases, living_leases
 from dags.managed_backfill.backup import drop_backup
 from dags.managed_backfill.plan import from_yaml
 from dags.managed_backfill.restoring import built_since, restore_days
-from dags.sql import is_embedded
 from dags.text import table_text, wrapped
 
 if TYPE_CHECKING:
@@ -33,9 +32,7 @@ def lease_table(backfill_id: str) -> str:
 
 def is_at_work(client: Client, state: State) -> bool:
     """Whether a living run carries it out."""
-    embedded = is_embedded(client)
-    living = {lease.table: lease for lease in read_leases(client) if not lease.is_dead(is_embedded=embedded)}
-    return lease_table(state.backfill_id) in living
+    return lease_table(state.backfill_id) in {lease.table for lease in living_leases(client)}
 
 
 def refuse_resume(state: State) -> None:
@@ -137,8 +134,7 @@ def listed(client: Client, table: str, status: str, origin: str, limit: int) -> 
     """The audit's rows, newest first; deleted ones only when they are asked for."""
     if limit < 1:
         raise UserError(f"limit is {limit}: give a whole number above 0")
-    embedded = is_embedded(client)
-    living = {lease.run for lease in read_leases(client) if not lease.is_dead(is_embedded=embedded)}
+    living = {lease.run for lease in living_leases(client)}
     rows = [_as_it_is(row, living) for row in read_backfills(client, table=table, origin=origin)]
     wanted = [row for row in rows if (row.status == status if status else row.status != Status.DELETED)]
     return wanted[:limit]

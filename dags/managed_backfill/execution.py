@@ -26,7 +26,7 @@ from dags.managed_backfill import gates
 from dags.managed_backfill.backup import kept_until, make_backup, take_backup
 from dags.managed_backfill.control import lease_table
 from dags.managed_backfill.plan import OnGateFailure
-from dags.managed_backfill.progress import Progress, chunk_states, progress, report, seconds_at_work
+from dags.managed_backfill.progress import ChunkState, Progress, chunk_states, progress, report, seconds_at_work
 from dags.managed_backfill.restoring import restore_days
 from dags.managed_backfill.store import later_builds, read_baseline, read_coverage
 from dags.sql import Sql, is_embedded
@@ -54,7 +54,7 @@ class Listeners:
 
     tell: Callable[[str], None]
     day_done: Callable[[BuiltDay], None]
-    chunk_done: Callable[[Progress, str], None]
+    chunk_done: Callable[[Progress, str, tuple[ChunkState, ...]], None]
     notify: Callable[[Mapping[str, object]], None]
 
 
@@ -132,7 +132,7 @@ class Execution:
         coverage = read_coverage(self.client, self.table, days)
         later = later_builds(self.client, scope.table, days, state.run_ids)
         others = {day for (day, _), (at, _) in later.items() if day in state.done and at > state.done[day].at}
-        teams_by_day = {day: self.plan.teams(chunk, day) for chunk in self.plan.chunks for day in chunk.days}
+        teams_by_day = self.plan.teams_by_day
         spreads = {day: coverage.spread(day, teams_by_day[day]) for day in state.done}
         whole = sum(spreads.values(), gates.Spread())
         passed = self._recorded(
@@ -163,8 +163,8 @@ class Execution:
             words += f"; others have built {', '.join(map(str, skipped))} since, these stay"
         return self._ended(Status.RESTORED, words)
 
-    def _recorded(self, *found: Gate, chunk: int = 0, day: date | None = None) -> bool:
-        self._log.append(*(self._gate_entry(gate, chunk, day) for gate in found))
+    def _recorded(self, *found: Gate) -> bool:
+        self._log.append(*(self._gate_entry(gate) for gate in found))
         for gate in found:
             if not gate.is_passed:
                 self.listeners.tell(f"gate {gate}")
@@ -215,12 +215,11 @@ class Execution:
         if stopped := why_stopped(self.client):
             return Status.PAUSED, f"backfills are {stopped}"
         ceilings, seconds = self.plan.strategy.ceilings, (clock.utc_now() - self._began).total_seconds()
-        read = sum(e.source_rows for e in self._state().done.values() if e.run_id == self.run_id)
-        if ceilings.source_rows is not None and read >= ceilings.source_rows:
-            return (
-                Status.PAUSED,
-                f"{read:,} source rows were read, the plan's ceiling is {ceilings.source_rows:,}: resume it",
-            )
+        if ceilings.source_rows is not None:
+            read = sum(e.source_rows for e in self._state().done.values() if e.run_id == self.run_id)
+            if read >= ceilings.source_rows:
+                words = f"{read:,} source rows were read, the plan's ceiling is {ceilings.source_rows:,}: resume it"
+                return Status.PAUSED, words
         if ceilings.seconds is not None and seconds >= ceilings.seconds:
             return Status.PAUSED, f"{seconds:.0f} s have passed, the ceiling is {ceilings.seconds} s: resume it"
         return None
@@ -314,8 +313,8 @@ class Execution:
         state, now = self._state(), clock.utc_now()
         far = progress(self.plan, state.done, seconds_at_work(state, now))
         status = "failed" if failed else "done"
-        self.listeners.chunk_done(far, f"chunk {chunk.id} of {len(self.plan.chunks)}, {chunk}: {status}")
         states = chunk_states(self.plan, state)
+        self.listeners.chunk_done(far, f"chunk {chunk.id} of {len(self.plan.chunks)}, {chunk}: {status}", states)
         over = sum(one.status in ("done", "failed") for one in states)
         if over % self.plan.monitoring.every_chunks and over < len(states):
             return

@@ -33,7 +33,7 @@ from dags.managed_backfill.backup import sweep_backups as sweep_expired
 from dags.managed_backfill.execution import Execution, Listeners
 from dags.managed_backfill.plan import Plan, as_yaml, from_yaml
 from dags.managed_backfill.planning import make_plan, read_facts
-from dags.managed_backfill.progress import Progress, chunk_states, chunks_text, plan_text, report, report_text
+from dags.managed_backfill.progress import ChunkState, Progress, chunks_text, plan_text, report, report_text
 from dags.managed_backfill.request import refuse_plan, validated
 from dags.managed_backfill.webhook import notify
 from dags.resources import ClickHouseResource
@@ -240,11 +240,9 @@ def _carried_out(
         metadata: dict[str, Any] = {"rows": one.rows, "source_events": built.source_events, "backfill": backfill_id}
         context.log_event(AssetMaterialization(table.name, partition=built.day.isoformat(), metadata=metadata))
 
-    def chunk_done(far: Progress, words: str) -> None:
+    def chunk_done(far: Progress, words: str, chunks: tuple[ChunkState, ...]) -> None:
         print(f"{words}\n{far}", flush=True)
         context.instance.add_run_tags(context.run_id, {f"{TAG_PREFIX}percent": f"{far.percent:.0f}"})
-        state = read_state(client, backfill_id)
-        chunks = chunks_text(chunk_states(plan, state)) if state is not None else ""
         context.log_event(
             AssetObservation(
                 table.name,
@@ -253,7 +251,7 @@ def _carried_out(
                     "progress": str(far),
                     "percent": round(far.percent, 1),
                     "seconds_left": round(far.left, 1),
-                    "chunks": MetadataValue.md(f"```\n{chunks}\n```"),
+                    "chunks": MetadataValue.md(f"```\n{chunks_text(chunks)}\n```"),
                 },
             )
         )

@@ -188,6 +188,11 @@ class Plan(_Part):
         return chunk.team_ids_by_day.get(day, self.scope.team_ids)
 
     @property
+    def teams_by_day(self) -> dict[date, frozenset[int]]:
+        """Whom to rebuild, day by day."""
+        return {day: frozenset(self.teams(chunk, day)) for chunk in self.chunks for day in chunk.days}
+
+    @property
     def days(self) -> tuple[date, ...]:
         return tuple(sorted(day for chunk in self.chunks for day in chunk.days))
 

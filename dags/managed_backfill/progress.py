@@ -46,9 +46,8 @@ class ChunkState:
         }
 
 
-def chunk_states(plan: Plan, state: State, running: Iterable[int] = ()) -> tuple[ChunkState, ...]:
-    """Every chunk with its status: planned, running, done, failed, or restored."""
-    at_work = frozenset(running)
+def chunk_states(plan: Plan, state: State) -> tuple[ChunkState, ...]:
+    """Every chunk with its status: planned, part done, done, failed, or restored."""
     restored = {entry.day for entry in state.entries if entry.event is Event.DAY_RESTORED}
     found = []
     for chunk in plan.chunks:
@@ -56,8 +55,6 @@ def chunk_states(plan: Plan, state: State, running: Iterable[int] = ()) -> tuple
         failed = [state.failed[day] for day in chunk.days if day in state.failed]
         if len(done) == len(chunk.days):
             status = "done"
-        elif chunk.id in at_work:
-            status = "running"
         elif failed:
             status = "failed"
         elif not done and restored & set(chunk.days):
@@ -85,7 +82,6 @@ class Progress:
     percent: float
     elapsed: float
     left: float
-    rows: int
     source_rows: int
     source_rows_estimated: int
 
@@ -114,7 +110,6 @@ def progress(plan: Plan, done: Mapping[date, Entry], seconds: float) -> Progress
         percent=percent,
         elapsed=seconds,
         left=time_left(rest, spent, seconds),
-        rows=sum(done[day].rows for day in finished),
         source_rows=sum(done[day].source_rows for day in finished),
         source_rows_estimated=whole.rows,
     )

@@ -31,7 +31,7 @@ def built_since(client: Client, plan: Plan, state: State) -> dict[date, str]:
     if not state.backed_up:
         return {}
     days = DayRange(min(state.backed_up), max(state.backed_up) + ONE_DAY)
-    teams = {day: frozenset(plan.teams(chunk, day)) for chunk in plan.chunks for day in chunk.days}
+    teams = plan.teams_by_day
     found: dict[date, str] = {}
     for (day, team), (at, run_id) in later_builds(client, plan.scope.table, days, state.run_ids).items():
         if day in state.backed_up and at > state.backed_up[day].at and team in teams.get(day, ()):
@@ -70,7 +70,7 @@ def restore_days(
             "resume began it anew. Nothing was touched; rebuild the days from their source instead"
         )
     since = {} if even_built_since else built_since(client, plan, state)
-    teams = {day: frozenset(plan.teams(chunk, day)) for chunk in plan.chunks for day in chunk.days}
+    teams = plan.teams_by_day
     restored = []
     for day in sorted(state.backed_up.keys() - since.keys(), reverse=True):
         rows = DayRestore(client, day, table.name, teams[day], backup, log.run_id, wait_seconds, tell).run()

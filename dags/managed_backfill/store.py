@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 
 from dags.audit.store import open_days
 from dags.days import ONE_DAY, DayRange
-from dags.leases.store import read_leases
+from dags.leases.store import living_leases
 from dags.managed_backfill.gates import BASELINE_DAYS, Spread
 from dags.managed_backfill.plan import Rates
 from dags.schema.apply import required_columns
-from dags.sql import Sql, is_embedded
-from dags.web_preaggregated_backfill.signals import source_identifiers, target_identifiers
+from dags.sql import Sql
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -60,12 +59,22 @@ def read_coverage(client: Client, table: WatchedTable, days: DayRange) -> Covera
     sql, reach = Sql(_PACKAGE, client), table.source.reach_days * ONE_DAY
     around = {"start": days.start - reach, "end": days.end + reach}
     exact = {"start": days.start, "end": days.end}
-    source = sql.rows("source_units", around, **source_identifiers(table.source))
-    target = sql.rows("present_units", exact, **target_identifiers(table))
+    source = sql.rows("units_by_day", around, **_source(table))
+    target = sql.rows("units_by_day", exact, **target_of(table))
     return Coverage(
         {(day, team): (rows, expected) for day, team, rows, expected in source},
         {(day, team): (rows, total) for day, team, rows, total in target},
     )
+
+
+def target_of(table: WatchedTable) -> dict[str, str]:
+    """What a statement about a table's units is filled in with."""
+    return {"table": table.name, "day": table.day, "team": table.team_column, "counted": table.total}
+
+
+def _source(table: WatchedTable) -> dict[str, str]:
+    source = table.source
+    return {"table": source.table, "day": source.day, "team": source.team_column, "counted": source.expected}
 
 
 def read_baseline(client: Client, table: WatchedTable, start: date, teams: Collection[int]) -> dict[date, Spread]:
@@ -110,12 +119,7 @@ def read_lacking(client: Client, tables: Sequence[WatchedTable]) -> dict[str, st
 
 def read_in_work(client: Client, but_for: str = "") -> dict[tuple[str, date], str]:
     """Who works on which (table, day): builds that hold a lease, and backfills that are not over."""
-    embedded = is_embedded(client)
-    taken = {
-        (lease.table, lease.day): f"run {lease.run[:8]}"
-        for lease in read_leases(client)
-        if not lease.is_dead(is_embedded=embedded)
-    }
+    taken = {(lease.table, lease.day): f"run {lease.run[:8]}" for lease in living_leases(client)}
     return taken | open_days(client, but_for)
 
 
