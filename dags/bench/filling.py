@@ -48,6 +48,17 @@ class World:
         return self.units_per_table * len(WEB_TABLES)
 
 
+def fill_events(client: Client, world: World, progress: Callable[[str], None]) -> None:
+    """The schema, the list of teams and the events, each day of which lies in one part."""
+    apply_schema(client)
+    write_selection(client, range(1, world.teams + 1), NOW)
+    sql = Sql("dags.bench", client)
+    progress(f"{world.units_per_table * world.events_per_unit:,} events of {world.days} days")
+    for day in world.window:
+        sql.command("fill_events", {"day": day, "teams": world.teams, "per_unit": world.events_per_unit})
+    client.command("OPTIMIZE TABLE events FINAL")
+
+
 def fill_source(client: Client, world: World, progress: Callable[[str], None]) -> None:
     """The schema, the list of teams, the events, and the bounces: a row of these per unit, in every size."""
     apply_schema(client)

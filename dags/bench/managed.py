@@ -18,7 +18,7 @@ from uuid import uuid4
 from dags.audit.log import MANAGED, Entry, Event, Status
 from dags.audit.store import Log
 from dags.bench.figures import Spread, paragraph, table, verdict
-from dags.bench.filling import NOW, TODAY, World
+from dags.bench.filling import NOW, TODAY, World, fill_events
 from dags.clock import utc_now
 from dags.dsn import Dsn
 from dags.engine import open_client
@@ -27,10 +27,7 @@ from dags.managed_backfill.fields import REQUEST
 from dags.managed_backfill.plan import as_yaml
 from dags.managed_backfill.planning import make_plan, read_facts
 from dags.managed_backfill.request import validated
-from dags.schema.apply import apply_schema
 from dags.settings import read_settings
-from dags.sql import Sql
-from dags.team_selection.store import write_selection
 from dags.tests.clickhouse_server import running_server
 from dags.web_preaggregated.assets import build_limits
 from dags.web_preaggregated.store import DayBuild
@@ -57,7 +54,7 @@ def managed(*, quick: bool, progress: Callable[[str], None]) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as name, running_server(Path(name) / "server") as server:
         dsn = Dsn.parse(server.dsn("managed"))
         with open_client(dsn, wait_seconds=60, create_database=True) as client:
-            _fill(client, world, progress)
+            fill_events(client, world, progress)
             for day in days:
                 _bare(client, day, world.teams)
             bare: list[float] = []
@@ -67,16 +64,6 @@ def managed(*, quick: bool, progress: Callable[[str], None]) -> Iterator[str]:
                 chunks += _managed(client, days)[1:]
                 progress(f"round {number}: bare {bare[-1]:.2f} s, managed {chunks[-1]:.2f} s")
     yield _text(world, Spread(tuple(bare)), Spread(tuple(chunks)))
-
-
-def _fill(client: Client, world: World, progress: Callable[[str], None]) -> None:
-    apply_schema(client)
-    write_selection(client, range(1, world.teams + 1), NOW)
-    progress(f"{world.units_per_table * world.events_per_unit:,} events of {world.days} days")
-    for day in world.window:
-        bound = {"day": day, "teams": world.teams, "per_unit": world.events_per_unit}
-        Sql("dags.bench", client).command("fill_events", bound)
-    client.command("OPTIMIZE TABLE events FINAL")
 
 
 def _bare(client: Client, day: date, teams: int) -> float:

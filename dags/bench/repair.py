@@ -14,13 +14,11 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from dags.bench.figures import Spread, paragraph, table, verdict
-from dags.bench.filling import NOW, TODAY, World
+from dags.bench.filling import TODAY, World, fill_events
 from dags.dsn import Dsn
 from dags.engine import open_client
-from dags.schema.apply import apply_schema
 from dags.settings import read_settings
 from dags.sql import Sql
-from dags.team_selection.store import write_selection
 from dags.tests.clickhouse_server import running_server
 from dags.web_preaggregated.assets import build_limits
 from dags.web_preaggregated.store import DayBuild
@@ -47,7 +45,7 @@ def repair(*, quick: bool, progress: Callable[[str], None]) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as name, running_server(Path(name) / "server") as server:
         dsn = Dsn.parse(server.dsn("repair"))
         with open_client(dsn, wait_seconds=60, create_database=True) as client:
-            _fill(client, world, progress)
+            fill_events(client, world, progress)
             ways = {"the day": range(1, world.teams + 1), "one team": range(world.teams // 2, world.teams // 2 + 1)}
             _build(client, ways["the day"])
             seconds: dict[str, list[float]] = {way: [] for way in ways}
@@ -59,16 +57,6 @@ def repair(*, quick: bool, progress: Callable[[str], None]) -> Iterator[str]:
                     rows[way].append(read)
                     progress(f"round {number}: {way} {took:.2f} s, {read:,} rows")
     yield _text(world, seconds, rows)
-
-
-def _fill(client: Client, world: World, progress: Callable[[str], None]) -> None:
-    apply_schema(client)
-    write_selection(client, range(1, world.teams + 1), NOW)
-    progress(f"{world.units_per_table * world.events_per_unit:,} events of {world.days} days")
-    for day in world.window:
-        bound = {"day": day, "teams": world.teams, "per_unit": world.events_per_unit}
-        Sql("dags.bench", client).command("fill_events", bound)
-    client.command("OPTIMIZE TABLE events FINAL")
 
 
 def _build(client: Client, teams: range) -> None:
