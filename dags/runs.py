@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dagster import MAX_RUNTIME_SECONDS_TAG, ConfigMapping
+from dagster._core.storage.tags import PARENT_RUN_ID_TAG, RETRY_NUMBER_TAG
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from dagster import Field
+    from dagster import DagsterRun, Field
 
 # One prefix for everything the planner says of a run it launches.
 TAG_PREFIX = "web_analytics_backfill/"
@@ -30,6 +31,17 @@ SHORT_RUN = {MAX_RUNTIME_SECONDS_TAG: str(1800)}
 
 # A diagnostic's answer is what it prints; Dagster's own hundred lines around it hide it. Errors are shown.
 ANSWER_ONLY = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
+
+
+def is_automatic(run: DagsterRun) -> bool:
+    """Whether the planner launched a run, or Dagster itself retried one that the planner had launched.
+
+    What a person executes again carries the tags of the run before it, and is a person's run all the same: only
+    Dagster's own retries have a number, and a number is never handed on.
+    """
+    if run.tags.get(BACKFILL_RUN_TAG) != "true":
+        return False
+    return PARENT_RUN_ID_TAG not in run.tags or RETRY_NUMBER_TAG in run.tags
 
 
 def answering(op_name: str, fields: Mapping[str, Field]) -> ConfigMapping:

@@ -8,11 +8,13 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from dagster import AssetCheckKey, AssetKey, DagsterRunStatus, Failure
+from dagster._core.storage.tags import PARENT_RUN_ID_TAG, RETRY_NUMBER_TAG, ROOT_RUN_ID_TAG
 
+from dags.audit.store import read_backfills
 from dags.clock import utc_now
 from dags.days import ONE_DAY
 from dags.definitions import defs
@@ -27,10 +29,12 @@ from dags.tests.faulty import break_team, mended
 from dags.tests.fold import fold, stored
 from dags.tests.world import BOUNCES, STATS, World, ago, noon, tables_asked
 from dags.web_preaggregated.tables import WEB_TABLES
+from dags.web_preaggregated_backfill.attempts import RunState
 from dags.web_preaggregated_backfill.decision import Trigger, Why
 from dags.web_preaggregated_backfill.evaluation import Evaluation, evaluate, run_requests
 from dags.web_preaggregated_backfill.report import summary_text
 from dags.web_preaggregated_backfill.rules import Cause, Kind
+from dags.web_preaggregated_backfill.runs import runs_of
 
 if TYPE_CHECKING:
     from datetime import date
@@ -668,6 +672,27 @@ def test_backfills_that_a_person_stopped_launch_nothing_and_build_nothing_until_
     world.run_as_configured("resume_backfills_job", who)
     again = world.evaluate(after=timedelta(hours=7))
     assert [request.day for request in again.decision.requests] == [WEEK[-2]]
+
+
+def test_what_a_person_executes_again_is_a_persons_run_and_what_dagster_retries_is_not(world: World) -> None:
+    day = WEEK[-1]
+    events = world.traffic([1], [day])
+    world.select(1)
+    world.set(backfill_min_missing_partitions=1)
+    [request] = world.tick().requests
+    world.run_as_configured("stop_backfills_job", {"reason": "a storm", "requested_by": "ada"})
+    # Both carry the tags of the run before them; Dagster numbers what it retries itself.
+    tags = {**request.tags, PARENT_RUN_ID_TAG: "the first", ROOT_RUN_ID_TAG: "the first"}
+    options: dict[str, Any] = {"partition_key": str(day), "run_config": request.run_config}
+    with pytest.raises(Failure, match="nothing was built: backfills are stopped by ada"):
+        world.loop.run("web_pre_aggregate_job", tags={**tags, RETRY_NUMBER_TAG: "1"}, **options)
+    world.loop.run("web_pre_aggregate_job", tags=tags, **options)
+    assert stored(world.client, STATS, day) == fold(events, day, STATS) != {}
+    assert read_backfills(world.client, origin="automatic") == ()
+    runs = runs_of(world.instance, {STATS: "web_pre_aggregate_job"}, [day], utc_now())
+    assert [(run.state, run.is_automatic) for run in sorted(runs, key=lambda run: run.created_at)] == [
+        (RunState.FAILED, True), (RunState.SUCCEEDED, False),
+    ]  # fmt: skip
 
 
 def test_a_run_of_which_nothing_was_built_materializes_nothing(world: World) -> None:

@@ -27,7 +27,7 @@ from pydantic import Field
 from dags.audit.store import begin_automatic, end_automatic
 from dags.days import FIRST_DAY
 from dags.resources import ClickHouseResource
-from dags.runs import BACKFILL_RUN_TAG, BUILD_RUN, TAG_PREFIX
+from dags.runs import BUILD_RUN, TAG_PREFIX, is_automatic
 from dags.schedules import DAILY_BUILD_CRON, TIME_ZONE
 from dags.schema.apply import require_schema
 from dags.settings import Settings, current_settings
@@ -91,14 +91,14 @@ def web_pre_aggregated(
 ) -> Iterator[MaterializeResult[None]]:
     """Rebuild a day of the selected tables for the teams asked for; every other team's rows stay as they are."""
     tables = [table.name for table in WEB_TABLES if AssetKey(table.name) in context.selected_asset_keys]
+    by_planner = is_automatic(context.run)
     with clickhouse.client(context.run.run_id) as client:
         require_schema(client)
-        if context.run.tags.get(BACKFILL_RUN_TAG) == "true" and (stopped := why_stopped(client)):
+        if by_planner and (stopped := why_stopped(client)):
             raise Failure(f"nothing was built: backfills are {stopped}", allow_retries=False)
         selection = read_selection(client)
         day = date.fromisoformat(context.partition_key)
-        is_automatic = context.run.tags.get(BACKFILL_RUN_TAG) == "true"
-        for name in tables if is_automatic else ():
+        for name in tables if by_planner else ():
             trigger, reasons = (context.run.tags.get(TAG_PREFIX + tag, "") for tag in ("trigger", "reasons"))
             begin_automatic(client, context.run.run_id, name, day, requested_by=trigger, reason=reasons)
         built = DayBuild(
@@ -113,7 +113,7 @@ def web_pre_aggregated(
             wait_seconds=current_settings().engine_wait_seconds,
             progress=context.log.info,
         ).run()
-        for one in built.tables if is_automatic else ():
+        for one in built.tables if by_planner else ():
             problem = "; ".join(words for words in built.problems if words.startswith(one.table))
             end_automatic(client, context.run.run_id, one.table, day, rows=one.rows, problem=problem)
     for table in built.tables:

@@ -19,7 +19,7 @@ from dagster._core.storage.tags import (
 from dags.days import ONE_DAY, DayRange
 from dags.errors import UserError
 from dags.leases.rules import run_key
-from dags.runs import BACKFILL_RUN_TAG, TEAMS_FIELD
+from dags.runs import TEAMS_FIELD, is_automatic
 from dags.text import wrapped
 from dags.web_preaggregated_backfill.attempts import LONGEST_BACKOFF, Run, RunState
 
@@ -75,7 +75,7 @@ def runs_of(
                 state=state,
                 created_at=record.create_timestamp.astimezone(UTC),
                 ended_at=ended_at,
-                is_automatic=run.tags.get(BACKFILL_RUN_TAG) == "true",
+                is_automatic=is_automatic(run),
                 teams_by_table=_teams_by_table(run, covered),
             )
     return list(found.values())
