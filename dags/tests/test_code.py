@@ -19,6 +19,7 @@ PURE = (
     "settings.py",
     "plan.py",
     "rules.py",
+    "alterations.py",
     "decision.py",
     "tables.py",
     "outage.py",

@@ -95,12 +95,12 @@ def _by_day(
     """Table and the day, month or neither that a partition's id names → the states of those partitions."""
     found: dict[tuple[str, str], tuple[tuple[str, int], ...]] = {}
     for table, _, partition_key, partition, state in sorted(changes):
-        key = (table, _named(partition_key, partition))
+        key = (table, partition_period(partition_key, partition))
         found[key] = (*found.get(key, ()), (partition, state))
     return found
 
 
-def _named(partition_key: str, partition: str) -> str:
+def partition_period(partition_key: str, partition: str) -> str:
     """The day, ``20260110``, or the month, ``202601``, whose rows alone a partition holds; empty if it may be any."""
     for key, name in ((_BY_DAY, _DAY), (_BY_MONTH, _MONTH)):
         if key.search(partition_key) and (named := name.search(partition)):

@@ -21,6 +21,7 @@ from dags.ledger import BuildRecord, append_to_ledger
 from dags.sql import Sql
 from dags.units import ALL_TEAMS, MAX_TEAMS_BOUND, Fingerprint, Measure, Outcome, Unit
 from dags.web_preaggregated_backfill.rules import Build, Failure, Kind, Signals, Verdict, with_inconsistencies
+from dags.web_preaggregated_backfill.source_states import Doubts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -62,6 +63,7 @@ class Reading:
     watched: Sequence[WatchedTable]
     deadline: float = math.inf
     keeps: bool = True
+    doubts: Doubts = field(default_factory=Doubts)
     complete: Counter[tuple[str, date]] = field(default_factory=Counter)
     outdated: Counter[tuple[str, date]] = field(default_factory=Counter)
     unknown: dict[str, str] = field(default_factory=dict)
@@ -118,6 +120,8 @@ class Reading:
             "logic_versions": [table.logic_version for table in group],
             "reach": source.reach_days,
         }
+        doubted = self.doubts.of(source, span)
+        bound |= {"doubted": list(doubted), "doubted_since": list(doubted.values())}
         present = self.sql.union("present", (target_identifiers(table) for table in group))
         return self.sql.rows("suspects", bound, present=present, **source_identifiers(source))
 

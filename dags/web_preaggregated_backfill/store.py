@@ -29,6 +29,7 @@ from dags.web_preaggregated_backfill.detection import Detection, with_interiors,
 from dags.web_preaggregated_backfill.memory import DayState, recalled, remember, states_now
 from dags.web_preaggregated_backfill.rules import Kind, by_unit
 from dags.web_preaggregated_backfill.signals import Reading, source_identifiers, target_identifiers
+from dags.web_preaggregated_backfill.source_states import read_doubts
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -88,9 +89,14 @@ def detect(
     window = calendar(now, lookback_days=lookback_days, settle=settle)
     selection = read_selection(client)
     states = states_now(sql, window, watched, selection.teams)
+    sources = tuple(dict.fromkeys(table.source for table in watched))
+    doubts = read_doubts(client, sql, window.window, sources, keeps=keeps)
     known = {} if afresh else recalled(sql, window.window, states)
+    known = {day: state for day, state in known.items() if day not in doubts.news}
     days = [day for day in window.window if day not in known]
-    reading = Reading(client, sql, window, watched, deadline=time.monotonic() + verify_seconds, keeps=keeps)
+    reading = Reading(
+        client, sql, window, watched, deadline=time.monotonic() + verify_seconds, keeps=keeps, doubts=doubts
+    )
     reading.read(days, now)
     # What is known of a day only in part is not remembered of it at all.
     if keeps and not reading.unknown:

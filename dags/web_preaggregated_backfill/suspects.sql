@@ -9,7 +9,8 @@
 -- exactly, one by one.
 -- Tables go by their place in {tables:Array(String)}: joining by names takes half as long again (measured, 1.8 M units).
 -- A unit is quietly complete when its table holds what its last build or verification recorded and, once the day is
--- closed, nothing has arrived in its source since.
+-- closed, nothing has arrived in its source since; of a day whose source was altered in place, when it was built or
+-- verified after that was noticed.
 WITH
     enabled AS
     (
@@ -93,7 +94,9 @@ WITH
             is_built
                 AND last.1 = source_events
                 AND last.2 = source_qualifying
-                AND last.3 = greatest(source_newest, toDateTime64(0, 6, 'UTC')) AS is_same_source,
+                AND last.3 = greatest(source_newest, toDateTime64(0, 6, 'UTC'))
+                AND last.7 > {doubted_since:Array(DateTime64(6, 'UTC'))}[indexOf({doubted:Array(Date)}, unit_day)]
+                AS is_same_source,
             is_present AND is_built AND last.5 = target_total AS is_as_built,
             is_present AND (is_open ? (is_as_built OR NOT is_built) : (is_same_source AND is_as_built)) AS is_complete,
             is_complete AND built_by > 0 AND built_by < {logic_versions:Array(UInt32)}[table_number] AS is_outdated,

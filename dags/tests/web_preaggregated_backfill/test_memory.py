@@ -233,4 +233,4 @@ def test_a_partition_names_its_day_or_month_only_where_its_key_does(
     partition_key: str, partition: str, named: str
 ) -> None:
     """An id of eight digits may be a team: its rows may be of any day, and none must be overlooked."""
-    assert memory._named(partition_key, partition) == named
+    assert memory.partition_period(partition_key, partition) == named

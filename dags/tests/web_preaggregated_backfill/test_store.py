@@ -34,8 +34,12 @@ DAY = date(2026, 1, 10)
 NOW = at("2026-01-14 06:00:00")
 
 
-def detected(client: Client, now: datetime = NOW, settle_hours: int = 1, *, afresh: bool = False) -> Detection:
-    return detect(client, now, WEB_TABLES, lookback_days=30, settle=timedelta(hours=settle_hours), afresh=afresh)
+def detected(
+    client: Client, now: datetime = NOW, settle_hours: int = 1, *, afresh: bool = False, keeps: bool = True
+) -> Detection:
+    return detect(
+        client, now, WEB_TABLES, lookback_days=30, settle=timedelta(hours=settle_hours), afresh=afresh, keeps=keeps
+    )
 
 
 def found(client: Client, now: datetime = NOW) -> set[tuple[str, int, date, Kind, Cause]]:
@@ -148,6 +152,7 @@ def test_suspects_are_found_by_projections_alone(client: Client) -> None:
     build(client, 1)
     bound = {
         "start": date(2026, 1, 1), "end": date(2026, 1, 13), "closed_before": DAY, "reach": 1,
+        "doubted": [], "doubted_since": [],
         "tables": list(TABLES), "logic_versions": [1, 1],
     }  # fmt: skip
     sql = Sql("dags.web_preaggregated_backfill", client)

@@ -1,0 +1,134 @@
+"""A source that is altered in place changes no count and no arrival: its parts tell, and units are counted again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dags.leases.store import Leases
+from dags.team_selection.store import write_selection
+from dags.tests.builds import TABLES, build
+from dags.tests.events import Event, at, insert
+from dags.tests.web_preaggregated_backfill.test_store import NOW, detected
+from dags.web_preaggregated.tables import STATS
+from dags.web_preaggregated_backfill.alterations import Parts, is_altered
+from dags.web_preaggregated_backfill.rules import Cause, Kind
+
+if TYPE_CHECKING:
+    from clickhouse_connect.driver.client import Client
+
+DAY, OTHER = date(2026, 1, 5), date(2026, 1, 9)
+
+# In place: the number of rows and their newest arrival stay what they are.
+MERGES_TWO_SESSIONS = (
+    "ALTER TABLE events UPDATE session_id = 'one' WHERE team_id = 1 AND toDate(timestamp) = '2026-01-05' "
+    "SETTINGS mutations_sync = 2"
+)
+
+
+@pytest.fixture
+def complete(client: Client) -> Client:
+    """Two teams with two sessions on each of two days that are far apart, all built and seen once."""
+    write_selection(client, [1, 2], NOW)
+    for day in (DAY, OTHER):
+        insert(client, [Event(t, at(f"{day} 1{n}:00:00"), f"{t}-{n}") for t in (1, 2) for n in range(2)])
+        build(client, 1, 2, day=day)
+    assert not detected(client).wrong
+    return client
+
+
+def test_two_sessions_that_an_update_merges_are_found_in_both_tables_though_every_count_is_the_same(
+    complete: Client,
+) -> None:
+    complete.command(MERGES_TWO_SESSIONS)
+    for afresh in (False, True, False):
+        found = detected(complete, afresh=afresh)
+        assert {(v.unit.table, v.unit.team_id, v.unit.day) for v in found.wrong} == {(t, 1, DAY) for t in TABLES}
+        assert {(v.kind, v.cause) for v in found.wrong} == {(Kind.STALE, Cause.SOURCE_SHRANK)}
+    build(complete, 1, day=DAY, allow_shrink=True)
+    assert not detected(complete).wrong
+
+
+def test_only_the_days_within_reach_of_an_alteration_are_counted_again_and_once(complete: Client) -> None:
+    complete.command(
+        "ALTER TABLE events UPDATE browser = 'x' WHERE toDate(timestamp) = '2026-01-05' SETTINGS mutations_sync = 2"
+    )
+    altered = detected(complete)
+    assert not altered.wrong
+    # The mutation ran over every part, and changed one; its day and both neighbours are read.
+    assert altered.days_read == 3
+    assert verified(complete) == {(table, team, DAY) for table in TABLES for team in (1, 2)}
+    assert detected(complete, afresh=True).wrong == ()
+    complete.command("OPTIMIZE TABLE events FINAL")
+    detected(complete)
+    # A merge is no alteration: nothing is counted exactly for it.
+    assert len(rows_verified(complete)) == 4
+
+
+def test_an_alteration_while_the_day_is_being_built_is_noticed_again_when_the_build_has_ended(complete: Client) -> None:
+    with Leases(complete, "builds", wait_seconds=0, tell=print) as leases:
+        leases.take(STATS.name, DAY)
+        complete.command(MERGES_TWO_SESSIONS)
+        assert detected(complete).wrong
+        # As a build does that had read the events before they were altered.
+        complete.command(
+            "INSERT INTO web_pre_aggregated_builds SELECT * REPLACE(now64(6) AS finished_at) "
+            "FROM web_pre_aggregated_builds WHERE outcome = 'built'"
+        )
+    assert len(detected(complete).wrong) == len(TABLES)
+
+
+def test_another_table_in_the_place_of_the_source_is_no_source_that_was_seen(complete: Client) -> None:
+    complete.command("CREATE TABLE copied AS events")
+    complete.command("INSERT INTO copied SELECT * FROM events")
+    complete.command(MERGES_TWO_SESSIONS.replace("ALTER TABLE events", "ALTER TABLE copied"))
+    complete.command("EXCHANGE TABLES events AND copied")
+    assert {v.unit.team_id for v in detected(complete).wrong} == {1}
+
+
+def test_a_planning_detection_sees_an_alteration_and_keeps_nothing(complete: Client) -> None:
+    complete.command(MERGES_TWO_SESSIONS)
+    states = complete.query("SELECT count() FROM web_pre_aggregated_source_states").result_rows
+    assert len(detected(complete, keeps=False).wrong) == len(TABLES)
+    assert complete.query("SELECT count() FROM web_pre_aggregated_source_states").result_rows == states
+    assert len(detected(complete).wrong) == len(TABLES)
+
+
+def rows_verified(client: Client) -> list[tuple[str, int, date]]:
+    sql = "SELECT table_name, team_id, day FROM web_pre_aggregated_builds WHERE outcome = 'verified'"
+    return [(table, team, day) for table, team, day in client.query(sql).result_rows]
+
+
+def verified(client: Client) -> set[tuple[str, int, date]]:
+    return set(rows_verified(client))
+
+
+SEEN = Parts(table="a", contents=1, mutation=0, first_block=1, last_block=4, rows=10)
+
+
+@pytest.mark.parametrize(
+    ("now", "altered"),
+    [
+        (SEEN, False),
+        (replace(SEEN, contents=2), False),
+        (replace(SEEN, contents=2, last_block=5, rows=11), False),
+        (replace(SEEN, mutation=9), False),
+        (replace(SEEN, contents=2, mutation=9), True),
+        (replace(SEEN, contents=2, first_block=5, last_block=6), True),
+        (replace(SEEN, contents=2, last_block=5), True),
+        (replace(SEEN, contents=2, rows=9), True),
+        (replace(SEEN, table="b"), True),
+    ],
+    ids=["same", "merged", "grown", "untouched by a mutation", "mutated", "replaced", "exchanged", "shrunk", "renamed"],
+)
+def test_parts_tell_an_alteration_from_a_merge_and_from_an_insert(now: Parts, altered: bool) -> None:  # noqa: FBT001
+    assert is_altered({"20260105": SEEN}, {"20260105": now}) is altered
+
+
+def test_a_patch_alters_and_a_new_day_does_not() -> None:
+    assert is_altered({}, {"patch-0a-20260105": SEEN})
+    assert is_altered({"patch-0a-20260105": SEEN}, {})
+    assert not is_altered({}, {"20260105": SEEN})
