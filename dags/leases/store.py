@@ -32,9 +32,24 @@ POLL_SECONDS = 1.0
 
 
 def read_leases(client: Client, *, but_of: str | None = None) -> tuple[Lease, ...]:
-    """Every lease that is held, by the living and by the dead; those of the token ``but_of`` left out."""
+    """Every lease that is held, by the living and by the dead; those of the token ``but_of`` left out.
+
+    All are read in one statement, however many there are: a thousand took ten seconds one by one.
+    """
     sql = Sql(_PACKAGE, client)
-    found = (_read(sql, *row) for row in sql.rows("leases", {"prefix": LEASE_PREFIX}) if row[1] != but_of)
+    if not sql.rows("held", {"prefix": LEASE_PREFIX})[0][0]:
+        return ()
+    try:
+        rows = sql.rows("leases", prefix=LEASE_PREFIX)
+    except ClickHouseError as error:
+        if getattr(error, "name", None) == "CANNOT_EXTRACT_TABLE_STRUCTURE":  # the last one was given back
+            return ()
+        raise
+    found = (
+        Lease.of(name, token, silent if beats else seconds)
+        for name, token, seconds, beats, silent in rows
+        if token != but_of
+    )
     return tuple(lease for lease in found if lease is not None)
 
 

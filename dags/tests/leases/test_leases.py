@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from contextlib import ExitStack
-from datetime import date
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -71,6 +71,42 @@ def test_days_and_tables_have_leases_of_their_own(client: Client) -> None:
         other.take(TABLE, date(2026, 1, 11))
         other.take("web_pre_aggregated_bounces", DAY)
         assert len(read_leases(client)) == 3
+
+
+def test_all_leases_are_read_in_as_many_statements_as_one_and_none_that_is_given_back_meanwhile(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The dead and the living, one without a sign of life yet; one is given back after it was known to be there."""
+    asked: list[str] = []
+    query = type(client).query
+
+    def counted(self: Client, statement: str, *args: object, **options: object) -> object:
+        asked.append(statement)
+        return query(self, statement, *args, **options)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as counting:
+        counting.setattr(type(client), "query", counted)
+        assert read_leases(client) == ()
+    left_by_the_dead(client, "dead-run", monkeypatch)
+    with leases(client, "worker") as worker, monkeypatch.context() as counting:
+        for number in range(1, 10):
+            worker.take(TABLE, DAY + timedelta(days=number))
+        asked.clear()
+        counting.setattr(type(client), "query", counted)
+        found = read_leases(client)
+        assert len(asked) <= 2
+        assert {lease.day for lease in found} == {DAY + timedelta(days=number) for number in range(10)}
+        assert {lease.run for lease in found if lease.silent_seconds > DEAD_AFTER_SECONDS} <= {"dead_run"}
+        assert len(read_leases(client, but_of=worker.token)) == 1
+
+        def all_given_back(self: Client, statement: str, *args: object, **options: object) -> object:
+            if "merge(" in statement:
+                worker.__exit__()
+                self.command(f"DROP TABLE {lease_name(TABLE, DAY)} SYNC")
+            return query(self, statement, *args, **options)  # type: ignore[arg-type]
+
+        counting.setattr(type(client), "query", all_given_back)
+        assert read_leases(client) == ()
 
 
 def test_who_waits_gets_the_lease_when_it_is_given_back_and_learns_that_it_waited(client: Client) -> None:
@@ -152,7 +188,7 @@ def test_a_lease_is_named_by_its_day_and_table_and_tells_them(client: Client) ->
 
 RACER = """
 import sys
-from datetime import date
+from datetime import date, timedelta
 from dags.dsn import Dsn
 from dags.engine import open_client
 from dags.errors import LeaseError
