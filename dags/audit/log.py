@@ -62,10 +62,12 @@ FINISHED = {
 
 @dataclass(frozen=True)
 class Entry:
-    """One event. ``status`` is what the backfill is from then on; empty where it stays what it was."""
+    """One event. ``status`` is what the backfill is from then on; empty where it stays what it was.
+
+    ``at`` is ClickHouse's stamp, so an event that is not in the log yet has none.
+    """
 
     event: Event
-    at: datetime
     status: str = ""
     origin: str = ""
     table: str = ""
@@ -83,6 +85,7 @@ class Entry:
     reason: str = ""
     run_id: str = ""
     detail: str = ""
+    at: datetime = EPOCH
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,8 @@ class State:
     """What the events of one backfill amount to.
 
     ``done`` are the days that are published and not restored since, with their last event; ``failed`` those whose last
-    attempt failed. ``backed_up`` says since when the backup holds a day.
+    attempt failed. ``backed_up`` says since when the backup holds a day. ``read_at`` is ClickHouse's clock, as all
+    stamps are, when the log was read.
     """
 
     backfill_id: str
@@ -101,12 +105,13 @@ class State:
     failed: Mapping[date, Entry] = field(default_factory=dict)
     backed_up: Mapping[date, Entry] = field(default_factory=dict)
     run_ids: tuple[str, ...] = ()
+    read_at: datetime = EPOCH
 
     def gates(self) -> tuple[Entry, ...]:
         return tuple(entry for entry in self.entries if entry.event is Event.GATE)
 
 
-def state_of(backfill_id: str, entries: Iterable[Entry]) -> State | None:
+def state_of(backfill_id: str, entries: Iterable[Entry], read_at: datetime = EPOCH) -> State | None:
     """The state, from the events in their order; None if there are none."""
     told = tuple(entries)
     accepted = next((entry for entry in told if entry.event is Event.ACCEPTED), None)
@@ -128,4 +133,4 @@ def state_of(backfill_id: str, entries: Iterable[Entry]) -> State | None:
         elif entry.event is Event.DAY_RESTORED:
             done.pop(entry.day, None)
     runs = dict.fromkeys(entry.run_id for entry in told if entry.run_id)
-    return State(backfill_id, told, accepted, status, done, failed, backed_up, tuple(runs))
+    return State(backfill_id, told, accepted, status, done, failed, backed_up, tuple(runs), read_at)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from dags import clock
 from dags.audit.log import AUTOMATIC, Entry, Event, State, Status, state_of
 from dags.days import ONE_DAY, DayRange
 from dags.errors import UserError
@@ -58,28 +58,34 @@ class Log:
         """Everything that happened, and what it amounts to; None if the backfill is not known."""
         return read_state(self._client, self.backfill_id)
 
-    def control(self) -> tuple[str, str, str] | None:
-        """What was last asked of it since it started, by whom and why: to be ``paused`` or ``cancelled``."""
-        rows = Sql(_PACKAGE, self._client).rows("control", {"backfill_id": self.backfill_id})
-        return next(iter(rows), None)
+    def controls(self) -> list[tuple[str, str, str]]:
+        """What was asked of it while it was at work, by whom and why, in order: to be ``paused`` or ``cancelled``.
+
+        Events are only ever added, so who knows how many there were hears each new one, whatever any clock says.
+        """
+        return list(Sql(_PACKAGE, self._client).rows("controls", {"backfill_id": self.backfill_id}))
 
     def append(self, *entries: Entry) -> None:
-        """Append events, all in one insert."""
+        """Append events, all in one insert, stamped by ClickHouse and after all that the log has; `Entry.at` is not
+        looked at.
+        """
+        if not entries:
+            return
+        [(at,)] = Sql(_PACKAGE, self._client).rows("next_instant", {"backfill_id": self.backfill_id})
         rows = [
             (
                 self.backfill_id, str(e.event), e.status, e.origin, e.table, e.start, e.end, e.chunk, e.day, e.name,
                 e.is_passed, e.rows, e.total, e.source_rows, e.seconds, e.requested_by, e.reason,
-                e.run_id or self.run_id, e.detail, e.at,
+                e.run_id or self.run_id, e.detail, at + timedelta(microseconds=number),
             )
-            for e in entries
+            for number, e in enumerate(entries)
         ]  # fmt: skip
-        if rows:
-            self._client.insert("web_analytics_backfill_events", rows, column_names=_COLUMNS)
+        self._client.insert("web_analytics_backfill_events", rows, column_names=_COLUMNS)
 
 
 def read_state(client: Client, backfill_id: str) -> State | None:
     rows = Sql(_PACKAGE, client).rows("events_of", {"backfill_id": backfill_id})
-    return state_of(backfill_id, (_entry(row) for row in rows))
+    return state_of(backfill_id, (_entry(row) for row in rows), *(row[-1] for row in rows[-1:]))
 
 
 def require_state(client: Client, backfill_id: str) -> State:
@@ -135,7 +141,7 @@ def running_days(client: Client, living: Collection[str]) -> dict[tuple[str, dat
 def begin_automatic(client: Client, backfill_id: str, table: str, day: date, *, requested_by: str, reason: str) -> None:
     """Say that a run which the planner launched begins with a table's day. ``backfill_id`` is that run's."""
     entry = Entry(
-        Event.ACCEPTED, clock.utc_now(), Status.RUNNING, AUTOMATIC, table, day, day,
+        Event.ACCEPTED, Status.RUNNING, AUTOMATIC, table, day, day,
         requested_by=requested_by, reason=reason,
     )  # fmt: skip
     Log(client, _automatic(backfill_id, table), backfill_id).append(entry)
@@ -144,7 +150,7 @@ def begin_automatic(client: Client, backfill_id: str, table: str, day: date, *, 
 def end_automatic(client: Client, backfill_id: str, table: str, day: date, *, rows: int, problem: str) -> None:
     """Say what became of it. That it cannot be said is no reason to fail what was built."""
     event, status = (Event.DAY_FAILED, Status.FAILED) if problem else (Event.DAY_DONE, Status.COMPLETED)
-    entry = Entry(event, clock.utc_now(), status, "", table, day, day, day=day, rows=rows, detail=problem[:1000])
+    entry = Entry(event, status, "", table, day, day, day=day, rows=rows, detail=problem[:1000])
     with suppress(ClickHouseError):
         Log(client, _automatic(backfill_id, table), backfill_id).append(entry)
 
@@ -155,8 +161,8 @@ def _automatic(run_id: str, table: str) -> str:
 
 def _entry(row: Sequence[Any]) -> Entry:
     event, status, origin, table, start, end, chunk, day, name, passed, rows, total, source_rows, *rest = row
-    seconds, requested_by, reason, run_id, detail, at = rest
+    seconds, requested_by, reason, run_id, detail, at, _ = rest
     return Entry(
-        Event(event), at, status, origin, table, start, end, chunk, day, name, bool(passed), rows, total, source_rows,
-        seconds, requested_by, reason, run_id, detail,
+        Event(event), status, origin, table, start, end, chunk, day, name, bool(passed), rows, total, source_rows,
+        seconds, requested_by, reason, run_id, detail, at,
     )  # fmt: skip

@@ -19,7 +19,6 @@ from dags.audit.log import MANAGED, Entry, Event, Status
 from dags.audit.store import Log
 from dags.bench.figures import Spread, paragraph, table, verdict
 from dags.bench.filling import NOW, TODAY, World, fill_events
-from dags.clock import utc_now
 from dags.dsn import Dsn
 from dags.engine import open_client
 from dags.managed_backfill.execution import Execution, Listeners
@@ -94,9 +93,7 @@ def _managed(client: Client, days: list[date]) -> list[float]:
     }
     facts = read_facts(client, WEB_TABLES, settings, NOW, backfill_id, in_flight={})
     plan = make_plan(client, WEB_TABLES, validated(asked, facts), settings, NOW)
-    entry = Entry(
-        Event.ACCEPTED, utc_now(), Status.ACCEPTED, MANAGED, STATS.name, days[0], days[-1], detail=as_yaml(plan)
-    )
+    entry = Entry(Event.ACCEPTED, Status.ACCEPTED, MANAGED, STATS.name, days[0], days[-1], detail=as_yaml(plan))
     Log(client, backfill_id, "bench").append(entry)
     ends = [time.monotonic()]
     state = Execution(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from dags import clock
 from dags.audit.log import FINISHED, MANAGED, RESUMABLE, Entry, Event, State, Status
 from dags.audit.store import Log, Row, read_backfills, require_state
 from dags.days import ONE_DAY, DayRange, spoken
@@ -203,4 +202,4 @@ def _refuse_automatic(state: State) -> None:
 
 def _entry(state: State, event: Event, **facts: Any) -> Entry:  # noqa: ANN401 -- the entry's own fields
     told = state.accepted
-    return Entry(event, clock.utc_now(), table=told.table, start=told.start, end=told.end, **facts)
+    return Entry(event, table=told.table, start=told.start, end=told.end, **facts)

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from dags import clock
 from dags.audit.log import Entry, Event, State, Status
 from dags.audit.store import Log, open_days
 from dags.days import ONE_DAY, DayRange
@@ -83,10 +82,12 @@ class Execution:
             UserError: the log does not know it.
         """
         self._log = Log(self.client, self.backfill_id, self.run_id)
+        # Before the lease: whoever sees this run at work and asks for a pause is heard, the first moment included.
+        self._asked_before = len(self._log.controls())
         with Leases(self.client, self.run_id, wait_seconds=0, tell=self.listeners.tell) as alone:
             alone.take(lease_table(self.backfill_id), self.plan.scope.start_date)
             self._append(Event.STARTED, status=Status.RUNNING)
-            self._began = clock.utc_now()
+            self._began = time.monotonic()
             try:
                 return self._carried_out()
             except BaseException as error:
@@ -100,7 +101,7 @@ class Execution:
     def _carried_out(self) -> State:
         if not self._passes_before():
             return self._ended(Status.FAILED, "a gate before the first chunk failed, nothing was touched")
-        until = kept_until(clock.utc_now(), self.plan.rollback.kept_days)
+        until = kept_until(self._state().read_at, self.plan.rollback.kept_days)
         self._backup = make_backup(self.client, self.backfill_id, self.plan.scope.table, until)
         if stopped := self._chunks_carried_out():
             return self._ended(*stopped)
@@ -209,12 +210,12 @@ class Execution:
 
     def _why_stop(self) -> tuple[Status, str] | None:
         """What was asked of it between two chunks, by a person, by the switch, or by the plan's ceilings."""
-        if asked := self._log.control():
-            status, who, why = asked
+        if asked := self._log.controls()[self._asked_before :]:
+            status, who, why = asked[-1]
             return Status(status), f"asked by {who}: {why}"
         if stopped := why_stopped(self.client):
             return Status.PAUSED, f"backfills are {stopped}"
-        ceilings, seconds = self.plan.strategy.ceilings, (clock.utc_now() - self._began).total_seconds()
+        ceilings, seconds = self.plan.strategy.ceilings, time.monotonic() - self._began
         if ceilings.source_rows is not None:
             read = sum(e.source_rows for e in self._state().done.values() if e.run_id == self.run_id)
             if read >= ceilings.source_rows:
@@ -291,7 +292,7 @@ class Execution:
             if entry.event is Event.DAY_DONE:
                 with self._one_at_a_time:
                     self.listeners.day_done(built)
-        entry = replace(entry, seconds=time.monotonic() - began, at=clock.utc_now())
+        entry = replace(entry, seconds=time.monotonic() - began)
         again(log.append, *(self._gate_entry(gate, chunk.id, day) for gate in passed), entry)
         return entry
 
@@ -310,8 +311,8 @@ class Execution:
             seconds=sum(entry.seconds for entry in entries),
             detail="; ".join(f"{entry.day}: {entry.detail}" for entry in failed)[:1000],
         )
-        state, now = self._state(), clock.utc_now()
-        far = progress(self.plan, state.done, seconds_at_work(state, now))
+        state = self._state()
+        far = progress(self.plan, state.done, seconds_at_work(state))
         status = "failed" if failed else "done"
         states = chunk_states(self.plan, state)
         self.listeners.chunk_done(far, f"chunk {chunk.id} of {len(self.plan.chunks)}, {chunk}: {status}", states)
@@ -341,7 +342,6 @@ class Execution:
         scope = self.plan.scope
         return Entry(
             event,
-            clock.utc_now(),
             table=scope.table,
             start=scope.start_date,
             end=scope.end_date,
@@ -356,6 +356,6 @@ class Execution:
         if detail:
             self.listeners.tell(f"{status}: {detail}")
         state = self._state()
-        told = report(self.plan, state, clock.utc_now())
+        told = report(self.plan, state)
         self.listeners.notify({**told, "percent": None, "chunk": None})
         return state

@@ -214,7 +214,7 @@ def _accept(client: Client, backfill_id: str, plan: Plan, run_id: str, *, planne
     """From here on the plan is frozen, and somebody's."""
     scope = plan.scope
     entry = Entry(
-        Event.ACCEPTED, clock.utc_now(), Status.ACCEPTED, MANAGED, scope.table, scope.start_date, scope.end_date,
+        Event.ACCEPTED, Status.ACCEPTED, MANAGED, scope.table, scope.start_date, scope.end_date,
         requested_by=plan.requested_by, reason=plan.reason, detail=as_yaml(plan), seconds=planned_in,
     )  # fmt: skip
     Log(client, backfill_id, run_id).append(entry)
@@ -274,8 +274,7 @@ def _carried_out(
         wait_seconds=settings.engine_wait_seconds,
         listeners=Listeners(context.log.info, day_done, chunk_done, told),
     ).run()
-    now = clock.utc_now()
-    text = report_text(plan, state, now)
+    text = report_text(plan, state)
     print(f"\n{text}")
     context.instance.add_run_tags(context.run_id, {f"{TAG_PREFIX}status": state.status})
     context.add_output_metadata({"status": state.status, "report": MetadataValue.md(f"```\n{text}\n```")})
@@ -283,7 +282,7 @@ def _carried_out(
     report_checks(context.instance, evaluate_in_run(context.instance, clickhouse, watched, context.run_id).detection)
     if state.status in _FAILED:
         raise Failure(f"{backfill_id} is {state.status}:\n{text}", allow_retries=False)
-    return report(plan, state, now)
+    return report(plan, state)
 
 
 def _controlling(name: str, act: Callable[..., str], description: str) -> JobDefinition:
@@ -325,10 +324,10 @@ def show_backfills(context: OpExecutionContext, clickhouse: ClickHouseResource) 
     if state.accepted.origin != MANAGED:
         print(control.automatic_text(state))
         return {"backfill_id": state.backfill_id, "status": state.status}
-    plan, now = from_yaml(state.accepted.detail), clock.utc_now()
-    print(report_text(plan, state, now))
+    plan = from_yaml(state.accepted.detail)
+    print(report_text(plan, state))
     _save(state.accepted.detail, given["save_plan_to"])
-    return report(plan, state, now)
+    return report(plan, state)
 
 
 show_backfills_job = _job(

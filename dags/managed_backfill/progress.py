@@ -14,7 +14,7 @@ from dags.text import table_text, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from datetime import date, datetime
+    from datetime import date
 
     from dags.audit.log import Entry, State
     from dags.managed_backfill.plan import Plan
@@ -120,8 +120,11 @@ def _share(chunk: Chunk, day: date) -> float:
     return (chunk.estimate.seconds or 1.0) / len(chunk.days) if day in chunk.days else 0.0
 
 
-def seconds_at_work(state: State, now: datetime) -> float:
-    """Seconds of planning, and between each start and its end, of all runs; of the last until ``now`` if it goes on."""
+def seconds_at_work(state: State) -> float:
+    """Seconds of planning, and between each start and its end, of all runs; of one that goes on until the log was read.
+
+    All of them by ClickHouse's clock.
+    """
     worked, began = state.accepted.seconds, None
     for entry in state.entries:
         if entry.event is Event.STARTED:
@@ -129,7 +132,7 @@ def seconds_at_work(state: State, now: datetime) -> float:
         elif entry.event is Event.ENDED and began is not None:
             worked += (entry.at - began).total_seconds()
             began = None
-    return worked + ((now - began).total_seconds() if began is not None else 0.0)
+    return worked + ((state.read_at - began).total_seconds() if began is not None else 0.0)
 
 
 def plan_text(plan: Plan) -> str:
@@ -180,10 +183,10 @@ def chunks_text(states: Iterable[ChunkState]) -> str:
     return table_text(rows, columns)
 
 
-def report(plan: Plan, state: State, now: datetime) -> dict[str, Any]:
+def report(plan: Plan, state: State) -> dict[str, Any]:
     """The final report, for programs: totals, each chunk, and actual against estimate."""
     states = chunk_states(plan, state)
-    estimate, seconds = total(chunk.estimate for chunk in plan.chunks), seconds_at_work(state, now)
+    estimate, seconds = total(chunk.estimate for chunk in plan.chunks), seconds_at_work(state)
     return {
         "backfill_id": state.backfill_id,
         "status": state.status,
@@ -204,9 +207,9 @@ def report(plan: Plan, state: State, now: datetime) -> dict[str, Any]:
     }
 
 
-def report_text(plan: Plan, state: State, now: datetime) -> str:
+def report_text(plan: Plan, state: State) -> str:
     """The final report, for people: what became of it, its chunks, and the gates that failed."""
-    told = report(plan, state, now)
+    told = report(plan, state)
     far = progress(plan, state.done, told["seconds"])
     lines = [
         f"{state.status.upper():<8} {state.backfill_id}: {plan.name}",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dags import clock
 from dags.audit.log import Entry, Event
 from dags.days import ONE_DAY, DayRange, spoken
 from dags.errors import UserError
@@ -75,7 +74,7 @@ def restore_days(
     for day in sorted(state.backed_up.keys() - since.keys(), reverse=True):
         rows = DayRestore(client, day, table.name, teams[day], backup, log.run_id, wait_seconds, tell).run()
         entry = Entry(
-            Event.DAY_RESTORED, clock.utc_now(), table=table.name, start=plan.scope.start_date, end=plan.scope.end_date,
+            Event.DAY_RESTORED, table=table.name, start=plan.scope.start_date, end=plan.scope.end_date,
             day=day, rows=rows,
         )  # fmt: skip
         log.append(entry)

@@ -4,7 +4,7 @@ from typing import Any
 
 from dagster import Field, JobDefinition, OpExecutionContext, in_process_executor, job, op
 
-from dags import clock
+from dags.clock import tell_of_skew
 from dags.resources import ClickHouseResource
 from dags.runs import SHORT_RUN, answering
 from dags.schema.apply import require_schema
@@ -22,13 +22,8 @@ def _turning(name: str, *, is_stopped: bool, description: str, said: str) -> Job
         given = context.op_config
         with clickhouse.client(context.run_id) as client:
             require_schema(client)
-            turn(
-                client,
-                is_stopped=is_stopped,
-                reason=given["reason"],
-                requested_by=given["requested_by"],
-                now=clock.utc_now(),
-            )
+            tell_of_skew(client, print)
+            turn(client, is_stopped=is_stopped, reason=given["reason"], requested_by=given["requested_by"])
         print(said)
 
     @job(

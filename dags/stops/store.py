@@ -9,8 +9,6 @@ from dags.settings import current_settings
 from dags.sql import Sql
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from clickhouse_connect.driver.client import Client
 
 
@@ -24,8 +22,8 @@ def why_stopped(client: Client) -> str:
     return ""
 
 
-def turn(client: Client, *, is_stopped: bool, reason: str, requested_by: str, now: datetime) -> None:
-    """Stop backfills, or let them go on.
+def turn(client: Client, *, is_stopped: bool, reason: str, requested_by: str) -> None:
+    """Stop backfills, or let them go on; the last turn counts, as ClickHouse orders them.
 
     Raises:
         UserError: nobody, or no reason, is named.
@@ -35,7 +33,5 @@ def turn(client: Client, *, is_stopped: bool, reason: str, requested_by: str, no
         raise UserError(
             f"{' and '.join(lacking)} may not be empty: the skip reasons show who stopped backfills and why"
         )
-    columns = ("is_stopped", "reason", "requested_by", "at")
-    client.insert(
-        "web_analytics_backfill_stops", [[is_stopped, reason.strip(), requested_by.strip(), now]], column_names=columns
-    )
+    bound = {"is_stopped": is_stopped, "reason": reason.strip(), "requested_by": requested_by.strip()}
+    Sql("dags.stops", client).command("turn", bound)

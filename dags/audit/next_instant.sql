@@ -1,0 +1,7 @@
+-- When the next events of a backfill happen: by the server's clock, and after everything that its log has. So neither
+-- events that a host stamped whose clock was ahead (before 0.5.0) nor a server's clock that steps back reorders them.
+-- Grain   one row
+-- Reads   that backfill's events, their last column alone
+SELECT greatest(now64(6, 'UTC'), max(at) + toIntervalMicrosecond(1))
+FROM web_analytics_backfill_events
+WHERE backfill_id = {backfill_id:String}

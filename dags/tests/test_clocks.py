@@ -1,0 +1,173 @@
+"""Hosts whose clocks are wrong, in both directions: what happened is what ClickHouse's clock says."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from dags import clock
+from dags.audit.store import read_backfills
+from dags.clock import clock_warning, read_clocks
+from dags.managed_backfill import execution
+from dags.stops.store import why_stopped
+from dags.tests.managed_backfill import asked
+from dags.tests.world import STATS, ago
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import date
+
+    from dags.tests.world import World
+
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+DAYS = [ago(n) for n in range(4, 0, -1)]
+WHO = {"requested_by": "bob", "reason": "because"}
+
+_true_now = clock.utc_now
+
+
+def set_clock(monkeypatch: pytest.MonkeyPatch, skew: timedelta) -> None:
+    """From now on this host's clock is wrong by so much; Dagster's own and ClickHouse's are not."""
+    monkeypatch.setattr(clock, "utc_now", lambda: _true_now() + skew)
+
+
+@contextmanager
+def host(world: World, skew: timedelta) -> Iterator[None]:
+    with world.monkeypatch.context() as wrong:
+        set_clock(wrong, skew)
+        yield
+
+
+def run(world: World, job: str, **given: Any) -> Any:
+    return world.run_as_configured(job, given).output_for_node(job.removesuffix("_job"))
+
+
+def backfill(world: World, **given: Any) -> Any:
+    span = {"start_date": str(DAYS[0]), "end_date": str(DAYS[-1])}
+    return run(world, "managed_backfill_job", **asked(**{**span, "dry_run": False, "chunk_size_days": 1, **given}))
+
+
+@contextmanager
+def after_chunk(world: World, number: int, act: Callable[[str], object]) -> Iterator[None]:
+    """Act on the backfill when its run has so many chunks behind it."""
+    built = execution.Execution._chunk_is_over
+    seen = []
+
+    def over(self: execution.Execution, *facts: Any) -> None:
+        built(self, *facts)
+        seen.append(facts)
+        if len(seen) == number:
+            act(self.backfill_id)
+
+    with world.monkeypatch.context() as between:
+        between.setattr(execution.Execution, "_chunk_is_over", over)
+        yield
+
+
+def prepared(world: World, *teams: int, days: list[date] = DAYS) -> None:
+    world.traffic(teams, days)
+    world.select(*teams)
+
+
+@pytest.mark.parametrize(
+    ("skew", "words"),
+    [
+        (timedelta(0), ""),
+        (MINUTE, ""),
+        (-MINUTE, ""),
+        (MINUTE + timedelta(seconds=1), "1.02 min ahead of"),
+        (-10 * MINUTE, "10 min behind"),
+        (3 * HOUR, "3 h ahead of"),
+        (-8 * DAY, "8 days behind"),
+    ],
+    ids=str,
+)
+def test_a_difference_of_more_than_a_minute_is_said_with_its_size_and_direction(skew: timedelta, words: str) -> None:
+    server = datetime(2026, 1, 2, 12, tzinfo=UTC)
+    said = clock_warning(server + skew, server)
+    assert (words in said) if words else not said
+
+
+def test_both_clocks_are_read_at_one_moment_and_a_day_is_over_when_both_say_so(world: World) -> None:
+    true = read_clocks(world.client)
+    assert not true.warnings
+    assert abs(true.server_now() - _true_now()) < timedelta(seconds=5)
+    for skew, today in ((DAY, true.server.date()), (-DAY, true.host.date() - DAY)):
+        with host(world, skew):
+            wrong = read_clocks(world.client)
+        assert wrong.today == today
+        assert ("ahead" if skew > timedelta(0) else "behind") in wrong.warning
+        assert abs(wrong.server_now() - _true_now()) < timedelta(seconds=5)
+
+
+def test_a_pause_and_a_cancel_are_heard_from_hosts_whose_clocks_are_wrong(world: World) -> None:
+    prepared(world, 1)
+
+    def asks(job: str, skew: timedelta) -> Callable[[str], None]:
+        def ask(backfill_id: str) -> None:
+            with host(world, skew):
+                run(world, job, backfill_id=backfill_id, **WHO)
+
+        return ask
+
+    with after_chunk(world, 1, asks("pause_backfill_job", -2 * MINUTE)):
+        report = backfill(world)
+    assert (report["status"], report["successful"]) == ("paused", 1)
+    # What was asked of the run before is not asked of this one, from the future though it seems to be.
+    with after_chunk(world, 1, asks("pause_backfill_job", DAY)):
+        report = run(world, "resume_backfill_job", backfill_id=report["backfill_id"], **WHO)
+    assert (report["status"], report["successful"]) == ("paused", 2)
+    with after_chunk(world, 1, asks("cancel_backfill_job", -DAY)):
+        report = run(world, "resume_backfill_job", backfill_id=report["backfill_id"], **WHO)
+    assert (report["status"], report["successful"]) == ("cancelled", 3)
+
+
+def test_an_emergency_stop_counts_after_a_resume_from_a_laptop_that_is_ahead(world: World) -> None:
+    for skew in (10 * MINUTE, 0 * MINUTE, -DAY):
+        with host(world, skew):
+            run(world, "stop_backfills_job", **WHO)
+        assert "stopped by bob" in why_stopped(world.client)
+        with host(world, skew + 10 * MINUTE):
+            run(world, "resume_backfills_job", **WHO)
+        assert not why_stopped(world.client)
+    # A turn that a laptop stamped with tomorrow, before the server stamped them, is overruled as well.
+    world.client.command(
+        "INSERT INTO web_analytics_backfill_stops (is_stopped, reason, requested_by, at) "
+        "VALUES (false, 'over', 'eve', now64(6) + INTERVAL 1 DAY)"
+    )
+    run(world, "stop_backfills_job", **WHO)
+    assert "stopped by bob" in why_stopped(world.client)
+
+
+@pytest.mark.parametrize("skew", [-DAY, DAY], ids=str)
+def test_a_clock_that_steps_in_the_middle_of_a_run_changes_nothing(world: World, skew: timedelta) -> None:
+    prepared(world, 1)
+    with world.monkeypatch.context() as wrong, after_chunk(world, 2, lambda _: set_clock(wrong, skew)):
+        report = backfill(world, max_seconds=600)
+    assert (report["status"], report["successful"]) == ("completed", 4)
+    assert 0 < report["seconds"] < 600
+    [row] = read_backfills(world.client, origin="managed")
+    assert row.status == "completed"
+    assert row.completed_at is not None
+    assert row.started_at < row.completed_at < read_clocks(world.client).server
+    # Its days are free, and it can be taken back.
+    assert backfill(world, dry_run=True)["status"] == "dry run"
+    taken = run(
+        world, "rollback_backfill_job", backfill_id=row.backfill_id, allow_losing_later_builds=False, **WHO
+    )
+    assert taken["days"] == [str(day) for day in reversed(DAYS)]
+
+
+def test_events_that_a_host_ahead_stamped_before_the_upgrade_come_before_those_of_now(world: World) -> None:
+    prepared(world, 1)
+    report = backfill(world, max_source_rows=1)
+    world.client.command(
+        "INSERT INTO web_analytics_backfill_events SELECT * REPLACE (at + INTERVAL 1 DAY AS at) "
+        f"FROM web_analytics_backfill_events WHERE backfill_id = '{report['backfill_id']}' AND event = 'started'"
+    )
+    assert run(world, "resume_backfill_job", backfill_id=report["backfill_id"], **WHO)["successful"] == 2
+    [row] = read_backfills(world.client, table=STATS, origin="managed")
+    assert row.status == "paused"
