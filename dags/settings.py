@@ -32,6 +32,9 @@ DEFAULT_DSN = f"chdb://{Path(__file__).resolve().parent.parent / '.clickhouse'}"
 
 TEAM_SOURCES = ("environment", "table", "top_pageviews")
 
+# Their values are shown nowhere, not even when they are refused.
+_SECRETS = ("backfill_webhook_token",)
+
 PRIORITIES = ("recent", "volume", "interior")
 
 
@@ -54,6 +57,13 @@ def _hosts(value: object) -> tuple[str, ...]:
     if not all(re.fullmatch(r"[a-z0-9.-]+(:\d{1,5})?", host) for host in hosts):
         raise PydanticCustomError("hosts", "not all are host names")
     return hosts
+
+
+def _token(value: object) -> SecretStr:
+    token = str(value)
+    if not re.fullmatch(r"[!-~]{1,4096}", token):
+        raise PydanticCustomError("token", "no token")
+    return SecretStr(token)
 
 
 def _priority(value: object) -> str:
@@ -116,7 +126,9 @@ class Settings(BaseModel):
     backfill_webhook_hosts: Annotated[tuple[str, ...], BeforeValidator(_hosts)] = Field(
         default=(), description="give host names, each with or without a port, separated by commas"
     )
-    backfill_webhook_token: SecretStr | None = Field(default=None, description="give the token alone")
+    backfill_webhook_token: Annotated[SecretStr | None, BeforeValidator(_token)] = Field(
+        default=None, description="give the token alone, printable ASCII without blanks, as a header can hold it"
+    )
     backfill_stopped: int = Field(default=0, ge=0, le=1, description="give 0 (no) or 1 (yes)")
     backfill_rebuild_outdated: int = Field(default=0, ge=0, le=1, description="give 0 (no) or 1 (yes)")
     team_weights: Annotated[tuple[tuple[int, int], ...], BeforeValidator(_weights)] = Field(
@@ -179,7 +191,8 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
                 problems.append(f"{variable(field)}: {problem['msg']}")
             else:
                 allowed = Settings.model_fields[field].description
-                problems.append(f"{variable(field)} is {problem['input']!r}: {allowed}")
+                shown = "not usable" if field in _SECRETS else repr(problem["input"])
+                problems.append(f"{variable(field)} is {shown}: {allowed}")
     if problems:
         raise SettingsError("\n".join(problems))
     return settings

@@ -1,7 +1,7 @@
 """The jobs of managed backfills: plan and carry out, go on, pause, cancel, delete, take back, and show."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ from dags.managed_backfill.plan import Plan, as_yaml, from_yaml
 from dags.managed_backfill.planning import make_plan, read_facts
 from dags.managed_backfill.progress import ChunkState, Progress, chunks_text, plan_text, report, report_text
 from dags.managed_backfill.request import refuse_plan, validated
-from dags.managed_backfill.webhook import notify
+from dags.managed_backfill.webhook import Webhook
 from dags.resources import ClickHouseResource
 from dags.runs import ANSWER_ONLY, LONG_RUN, SHORT_RUN, TAG_PREFIX, answering
 from dags.schedules import SWEEP_BACKUPS_CRON, TIME_ZONE
@@ -232,6 +232,8 @@ def _carried_out(
     settings = current_settings()
     table = next(table for table in watched if table.name == plan.scope.table)
     secret = settings.backfill_webhook_token
+    token = secret.get_secret_value() if secret is not None else ""
+    webhook = Webhook(plan.monitoring.webhook, token, context.log.warning)
     context.instance.add_run_tags(context.run_id, {f"{TAG_PREFIX}backfill": backfill_id})
     print(f"\nBACKFILL {backfill_id}")
 
@@ -256,10 +258,6 @@ def _carried_out(
             )
         )
 
-    def told(message: Mapping[str, object]) -> None:
-        token = secret.get_secret_value() if secret is not None else ""
-        notify(plan.monitoring.webhook, token, message, context.log.warning)
-
     def opened() -> AbstractContextManager[Client]:
         return clickhouse.client(context.run_id)
 
@@ -272,7 +270,7 @@ def _carried_out(
         run_id=context.run_id,
         limits=build_limits(settings),
         wait_seconds=settings.engine_wait_seconds,
-        listeners=Listeners(context.log.info, day_done, chunk_done, told),
+        listeners=Listeners(context.log.info, day_done, chunk_done, webhook.notify),
     ).run()
     text = report_text(plan, state)
     print(f"\n{text}")

@@ -196,6 +196,8 @@ def webhook_problems(webhook: str, hosts: Collection[str]) -> list[str]:
     """Only hosts that the settings allow are told anything, and no secret is part of the address."""
     if not webhook:
         return []
+    if not (webhook.isascii() and webhook.isprintable()) or " " in webhook:
+        return ["webhook holds characters that no address has: give https://host/path"]
     try:
         parts = urlsplit(webhook)
         host, port = parts.hostname or "", parts.port

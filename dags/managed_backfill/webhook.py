@@ -1,38 +1,70 @@
-"""Tells a host of the user's what a backfill does. That it cannot be told never stops a backfill."""
+"""Tells a host of the user's what a backfill does. That it cannot be told never ends a backfill, nor holds it up."""
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import requests
-from requests.adapters import HTTPAdapter
-from urllib3.util.retry import Retry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-# A host that is slower than this holds the backfill up; it is told three times at most.
-SECONDS = 5.0
-RETRIES = Retry(
-    total=2, backoff_factor=0.5, status_forcelist=(429, 500, 502, 503, 504), allowed_methods=None, redirect=0
-)
+# For the whole of a message: starting the child, resolving the name, connecting, all tries. Chosen: a host on the
+# same network answers in milliseconds, and a backfill's chunk takes seconds to hours.
+SECONDS = 10.0
+
+# After so many failures in a row only the end is told, or a dead host would cost a backfill of 100 chunks 1,000 s.
+FAILURES = 3
+
+_CHILD = Path(__file__).with_name("post.py")
 
 
-def notify(url: str, token: str, message: Mapping[str, Any], tell: Callable[[str], None]) -> None:
-    """Post ``message`` as JSON. Redirects are not followed, for they may lead to a host that nobody allowed.
+@dataclass
+class Webhook:
+    """One backfill's host. Without a ``url`` it says nothing.
 
-    ``token`` goes into the header ``Authorization`` and nowhere else. A failure is told in words, without the address's
-    path, and is no error.
+    ``token`` goes into the header ``Authorization`` and nowhere else; ``tell`` gets what went wrong in words, without
+    the token and without the address, whose path may be a secret too.
     """
-    if not url:
-        return
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    try:
-        with requests.Session() as session:
-            session.mount("http://", HTTPAdapter(max_retries=RETRIES))
-            session.mount("https://", HTTPAdapter(max_retries=RETRIES))
-            answer = session.post(url, json=message, headers=headers, timeout=SECONDS, allow_redirects=False)
-        if not answer.ok or answer.is_redirect:
-            tell(f"the webhook answered {answer.status_code}; the backfill goes on")
-    except requests.RequestException as error:
-        tell(f"the webhook could not be told ({type(error).__name__}); the backfill goes on")
+
+    url: str
+    token: str
+    tell: Callable[[str], None]
+    seconds: float = SECONDS
+    _failures: int = 0
+
+    def notify(self, message: Mapping[str, Any]) -> None:
+        """Post ``message`` as JSON; one without a ``chunk`` is that of the end. Raises nothing."""
+        if not self.url or (self._failures >= FAILURES and message.get("chunk")):
+            return
+        try:
+            found = self._posted(message)
+        except Exception as error:  # noqa: BLE001 -- whatever it is, the backfill goes on
+            found = type(error).__name__
+        if found.isdecimal() and 200 <= int(found) < 300:  # noqa: PLR2004 -- HTTP's own
+            self._failures = 0
+            return
+        self._failures += 1
+        words = f"answered {found}" if found.isdecimal() else f"could not be told ({found})"
+        rest = "; it is told of the end and of nothing before" if self._failures == FAILURES else ""
+        self.tell(f"the webhook {words}; the backfill goes on{rest}")
+
+    def _posted(self, message: Mapping[str, Any]) -> str:
+        """The status of the answer, or the kind of the failure."""
+        asked = {"url": self.url, "token": self.token, "message": message, "seconds": self.seconds}
+        try:
+            # -P: the directory of the file holds modules of ours whose names others have too.
+            child = subprocess.run(  # noqa: S603 -- our own file
+                [sys.executable, "-P", str(_CHILD)],
+                input=json.dumps(asked),
+                capture_output=True,
+                text=True,
+                timeout=self.seconds,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return f"no answer within {self.seconds:g} s"
+        return child.stdout.strip() or "the process that tells it failed"

@@ -97,6 +97,10 @@ def test_a_webhook_goes_to_an_allowed_host_and_carries_no_secret() -> None:
     [told] = refused(facts, webhook="https://me:secret@hooks.example.com/x?token=secret")
     assert "WEB_ANALYTICS_BACKFILL_WEBHOOK_TOKEN" in told
     assert "secret" not in told
+    for webhook in ("https://hooks.example.com/a b", "https://hooks.example.com/\n", "https://hooks.example.com/€"):
+        assert refused(facts, webhook=webhook) == [
+            "webhook holds characters that no address has: give https://host/path"
+        ]
 
 
 def test_without_a_team_there_is_nothing_to_rebuild() -> None:
