@@ -23,14 +23,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import clickhouse_connect
 from clickhouse_connect.driver.exceptions import ClickHouseError
+from clickhouse_connect.driver.httpclient import HttpClient
 from filelock import FileLock, Timeout
 
 from dags.errors import EngineError
+from dags.pinned import FIRST, Setting, pinned, reset
+from dags.sql import Sql
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from clickhouse_connect.driver.client import Client
+    from clickhouse_connect.driver.query import TzSource
 
     from dags.dsn import Dsn
 
@@ -202,34 +206,86 @@ def _holder_in_words(holder: Path) -> str:
     return f"process {facts['pid']} ({facts['who'] or 'unnamed'}, since {facts['since']})"
 
 
+class _HttpClient(HttpClient):
+    """The driver's client, of which the questions at connection are not cut short by the user's profile either."""
+
+    def _init_common_settings(self, tz_source: TzSource) -> None:
+        self.params.update(FIRST)
+        super()._init_common_settings(tz_source)
+
+
 def _connect(dsn: Dsn, answer_seconds: float) -> Client:
+    """A client whose every statement carries our pins; see `dags.pinned`."""
+    client = None
     try:
-        if dsn.is_embedded:
-            return clickhouse_connect.get_client(interface="chdb", path=dsn.path, tz_mode="aware")
-        return clickhouse_connect.get_client(
-            interface="https" if dsn.scheme == "clickhouses" else "http",
-            host=dsn.host,
-            port=dsn.port,
-            username=dsn.user,
-            password=dsn.password,
-            connect_timeout=CONNECT_SECONDS,
-            send_receive_timeout=int(answer_seconds),
-            # Sessions refuse a second query at a time; nothing here needs their state.
-            autogenerate_session_id=False,
-            # Thousands of team ids are bound as one value; addresses end up in proxies' logs.
-            form_encode_query_params=True,
-            tz_mode="aware",
-        )
+        client = _embedded(dsn) if dsn.is_embedded else _server(dsn, answer_seconds)
+        _pin(client, dsn)
     except ClickHouseError as error:
+        if client is not None:
+            client.close()
         raise EngineError(_why_not(dsn, error)) from None
+    except EngineError:
+        if client is not None:
+            client.close()
+        raise
+    return client
+
+
+def _embedded(dsn: Dsn) -> Client:
+    return clickhouse_connect.get_client(interface="chdb", path=dsn.path, tz_mode="aware")
+
+
+def _server(dsn: Dsn, answer_seconds: float) -> Client:
+    return _HttpClient(
+        interface="https" if dsn.scheme == "clickhouses" else "http",
+        host=dsn.host,
+        port=dsn.port,
+        username=dsn.user,
+        password=dsn.password,
+        database=None,
+        connect_timeout=CONNECT_SECONDS,
+        send_receive_timeout=int(answer_seconds),
+        # Sessions refuse a second query at a time; nothing here needs their state.
+        autogenerate_session_id=False,
+        # Thousands of team ids are bound as one value; addresses end up in proxies' logs.
+        form_encode_query_params=True,
+        tz_mode="aware",
+    )
+
+
+def _pin(client: Client, dsn: Dsn) -> None:
+    """Set what decides an answer: first our pins, then, under these, what else differs from ClickHouse's defaults."""
+    known = (Setting(s.name, s.value, bool(s.readonly)) for s in client.server_settings.values())
+    _set(client, dsn, *pinned(known))
+    differing = Sql("dags", client).rows("settings_unlike_defaults")
+    _set(client, dsn, *reset(Setting(name, value, bool(fixed), default) for name, value, fixed, default in differing))
+
+
+def _set(client: Client, dsn: Dsn, chosen: Mapping[str, str], problems: Sequence[str]) -> None:
+    if problems:
+        raise EngineError(
+            f"settings of {dsn.user or 'the user'} at {dsn} may change or cut short what is read, so nothing is known "
+            "from there. Take them out of the user's profile, or let the user change them:\n" + "\n".join(problems)
+        )
+    for name, value in chosen.items():
+        client.set_client_setting(name, value)
 
 
 def _why_not(dsn: Dsn, error: ClickHouseError) -> str:
+    reason = str(error).replace(dsn.password, "[hidden]") if dsn.password else str(error)
+    name = getattr(error, "name", None)
     if error_code(error) in (AUTHENTICATION_FAILED, REQUIRED_PASSWORD, ACCESS_DENIED):
         return f"ClickHouse at {dsn} refused the user {dsn.user!r} or its password: correct CLICKHOUSE_DSN"
+    if name in ("READONLY", "SETTING_CONSTRAINT_VIOLATION"):
+        return (
+            f"ClickHouse at {dsn} does not let {dsn.user or 'the user'} set what every statement must carry to be "
+            "answered in full; nothing is known from there. Let the user's profile allow it (readonly 0 or 2, no "
+            f"constraint on that setting). It says: {reason[:500]}"
+        )
     if dsn.is_embedded:
-        return f"the embedded engine cannot open {dsn}: {str(error)[:500]}"
-    reason = str(error).replace(dsn.password, "[hidden]") if dsn.password else str(error)
+        return f"the embedded engine cannot open {dsn}: {reason[:500]}"
+    if name is not None or error_code(error) is not None:
+        return f"ClickHouse at {dsn} answered with an error, {name or error_code(error)}. What it says: {reason[:500]}"
     return (
         f"no ClickHouse answers at {dsn}: check the host and port in CLICKHOUSE_DSN (the HTTP port, 8123 by "
         f"default) and that the server runs. The driver says: {reason[:300]}"

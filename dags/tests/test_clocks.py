@@ -155,9 +155,7 @@ def test_a_clock_that_steps_in_the_middle_of_a_run_changes_nothing(world: World,
     assert row.started_at < row.completed_at < read_clocks(world.client).server
     # Its days are free, and it can be taken back.
     assert backfill(world, dry_run=True)["status"] == "dry run"
-    taken = run(
-        world, "rollback_backfill_job", backfill_id=row.backfill_id, allow_losing_later_builds=False, **WHO
-    )
+    taken = run(world, "rollback_backfill_job", backfill_id=row.backfill_id, allow_losing_later_builds=False, **WHO)
     assert taken["days"] == [str(day) for day in reversed(DAYS)]
 
 

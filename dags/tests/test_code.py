@@ -16,6 +16,7 @@ PURE = (
     "days.py",
     "dsn.py",
     "errors.py",
+    "pinned.py",
     "settings.py",
     "plan.py",
     "rules.py",
