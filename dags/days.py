@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 # The first day of the partitions set; part of the contract of the two pre-aggregation assets.
 FIRST_DAY = date(2024, 1, 1)
 
+# Later days are typing errors; a day after the last one of the calendar does not exist, and ClickHouse's days end here.
+LAST_DAY = date(2148, 12, 31)
+
 # Sessions last at most this long (the trackers' own limit), so a session that starts on a day has ended a day
 # later: builds read one day more on each side, and a day is closed one day after its end.
 MAX_SESSION = timedelta(hours=24)
@@ -87,7 +90,7 @@ def validated_day(partition_key: str) -> date:
     """The day of a partition key.
 
     Raises:
-        ValueError: not ``YYYY-MM-DD``, no day of the calendar, or before the partitions' start.
+        ValueError: not ``YYYY-MM-DD``, no day of the calendar, before the partitions' start or after `LAST_DAY`.
     """
     try:
         day = date.fromisoformat(partition_key)
@@ -97,6 +100,8 @@ def validated_day(partition_key: str) -> date:
         raise ValueError("give YYYY-MM-DD, with hyphens")
     if day < FIRST_DAY:
         raise ValueError(f"the partitions begin on {FIRST_DAY}")
+    if day > LAST_DAY:
+        raise ValueError(f"the last day is {LAST_DAY}")
     return day
 
 

@@ -30,6 +30,8 @@ OWN_PREFIX = "WEB_ANALYTICS_BACKFILL_"
 
 DEFAULT_DSN = f"chdb://{Path(__file__).resolve().parent.parent / '.clickhouse'}"
 
+DEFAULT_PLANS_DIRECTORY = Path(__file__).resolve().parent.parent / ".plans"
+
 TEAM_SOURCES = ("environment", "table", "top_pageviews")
 
 # Their values are shown nowhere, not even when they are refused.
@@ -57,6 +59,13 @@ def _hosts(value: object) -> tuple[str, ...]:
     if not all(re.fullmatch(r"[a-z0-9.-]+(:\d{1,5})?", host) for host in hosts):
         raise PydanticCustomError("hosts", "not all are host names")
     return hosts
+
+
+def _directory(value: object) -> Path:
+    path = Path(str(value))
+    if not path.is_absolute() or not str(path).isprintable():
+        raise PydanticCustomError("directory", "no absolute path")
+    return path
 
 
 def _token(value: object) -> SecretStr:
@@ -122,6 +131,9 @@ class Settings(BaseModel):
     backfill_min_volume: int = whole(0, 0, 10**12, "page views")
     backfill_max_range_days: int = whole(30, 1, MAX_LOOKBACK_DAYS, "days")
     backfill_backup_days: int = whole(7, 1, MAX_LOOKBACK_DAYS, "days")
+    backfill_plans_directory: Annotated[Path, BeforeValidator(_directory)] = Field(
+        default=DEFAULT_PLANS_DIRECTORY, description="give the absolute path of a directory"
+    )
     backfill_usd_per_gb: float = Field(default=0.25, ge=0, le=1000, description="give US dollars from 0 to 1000")
     backfill_webhook_hosts: Annotated[tuple[str, ...], BeforeValidator(_hosts)] = Field(
         default=(), description="give host names, each with or without a port, separated by commas"

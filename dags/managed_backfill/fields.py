@@ -60,8 +60,8 @@ REQUEST: dict[str, Field] = {
     "name": _text("What to call it."),
     "description": _text("More about it."),
     "plan": _text("A plan's YAML, in place of the fields above: carried out exactly as it is."),
-    "plan_file": _text("The same, from a file that the run can read."),
-    "save_plan_to": _text("Write the plan into this file, to read, edit and hand back."),
+    "plan_file": _text("The same, by its name in the directory of plans (WEB_ANALYTICS_BACKFILL_PLANS_DIRECTORY)."),
+    "save_plan_to": _text("Keep the plan under this name in the directory of plans, to read, edit and hand back."),
 }
 
 _ID = {"backfill_id": Field(str, description="As show_backfills_job lists it; its first characters are enough.")}
@@ -81,7 +81,7 @@ SHOW: dict[str, Field] = {
     "status": _text("Only those of this status."),
     "origin": _text("managed or automatic; both, when left out."),
     "limit": Field(int, default_value=20, description="How many, newest first."),
-    "save_plan_to": _text("With backfill_id: write its plan into this file."),
+    "save_plan_to": _text("With backfill_id: keep its plan under this name in the directory of plans."),
 }
 
 

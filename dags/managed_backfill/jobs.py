@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import Any
 
 from clickhouse_connect.driver.client import Client
@@ -30,8 +29,10 @@ from dags.audit.store import Log, read_state, require_state
 from dags.errors import UserError
 from dags.managed_backfill import control, fields
 from dags.managed_backfill.backup import sweep_backups as sweep_expired
+from dags.managed_backfill.document import require_size
 from dags.managed_backfill.execution import Execution, Listeners
 from dags.managed_backfill.plan import Plan, as_yaml, from_yaml
+from dags.managed_backfill.plan_files import read_plan, save_plan
 from dags.managed_backfill.planning import make_plan, read_facts
 from dags.managed_backfill.progress import ChunkState, Progress, chunks_text, plan_text, report, report_text
 from dags.managed_backfill.request import refuse_plan, validated
@@ -68,7 +69,8 @@ def managed_backfill_jobs(watched: tuple[WatchedTable, ...]) -> list[JobDefiniti
             plan = from_yaml(known.accepted.detail) if known else _planned(context, client, watched, backfill_id)
             print(plan_text(plan))
             text = as_yaml(plan)
-            _save(text, config["save_plan_to"])
+            if known is None:  # else it was saved then
+                _save(text, config["save_plan_to"])
             context.add_output_metadata({"plan": MetadataValue.md(f"```yaml\n{text}\n```")})
             if config["dry_run"]:
                 print("\nDRY RUN  nothing was written; dry_run: false carries it out")
@@ -183,7 +185,12 @@ def _planned(context: OpExecutionContext, client: Client, watched: tuple[Watched
     runs = runs_of(context.instance, {table.name: table.job for table in watched}, (), now)
     flying = {(table, run.day): f"run {run.run_id[:8]}" for run in runs for table in run.tables}
     facts = read_facts(client, watched, settings, now, backfill_id, in_flight=flying)
-    text = config["plan"] or (_read(config["plan_file"]) if config["plan_file"] else "")
+    if config["plan"] and config["plan_file"]:
+        raise UserError("plan and plan_file were both given: leave one of the two out")
+    text = config["plan"]
+    require_size("plan", len(text.encode(errors="replace")))
+    if config["plan_file"]:
+        text = read_plan(settings.backfill_plans_directory, config["plan_file"])
     if not text:
         return make_plan(client, watched, validated(config, facts), settings, now)
     if beside := fields.given_beside_a_plan(config):
@@ -193,21 +200,9 @@ def _planned(context: OpExecutionContext, client: Client, watched: tuple[Watched
     return plan
 
 
-def _read(path: str) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"plan_file is {path!r}, which cannot be read: {error.strerror}") from None
-
-
-def _save(text: str, path: str) -> None:
-    if not path:
-        return
-    try:
-        Path(path).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"save_plan_to is {path!r}, which cannot be written: {error.strerror}") from None
-    print(f"\nSAVED    {path}")
+def _save(text: str, name: str) -> None:
+    if name:
+        print(f"\nSAVED    {save_plan(current_settings().backfill_plans_directory, name, text)}")
 
 
 def _accept(client: Client, backfill_id: str, plan: Plan, run_id: str, *, planned_in: float) -> None:

@@ -7,18 +7,19 @@ is what it says and nothing that would be worked out anew. So it names the teams
 from __future__ import annotations
 
 import math
-import textwrap
 from collections import Counter
 from datetime import date, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
-from dags.days import ONE_DAY, DayRange, spoken
+from dags.days import FIRST_DAY, LAST_DAY, MAX_LOOKBACK_DAYS, ONE_DAY, DayRange, spoken
 from dags.errors import UserError
 from dags.leases.rules import run_key
+from dags.managed_backfill.document import parsed, violations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -62,11 +63,23 @@ class OnGateFailure(StrEnum):
 class _Part(BaseModel):
     """A part of the document: nothing in it is unknown, nothing changes."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_enum_values=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_enum_values=False, allow_inf_nan=False)
+
+
+def _at_most_ten_years(chunks: object) -> object:
+    """Refused before each of a million chunks is looked at."""
+    if isinstance(chunks, list) and len(chunks) > MAX_LOOKBACK_DAYS:
+        raise PydanticCustomError("chunks", "give at most one for each day of ten years")
+    return chunks
 
 
 TeamId = Annotated[int, Field(ge=1, lt=2**64)]
+# Of a list of ids that is none, one violation says it.
+TeamIds = Annotated[tuple[TeamId, ...], FailFast(), Field(min_length=1)]
+Day = Annotated[date, Field(ge=FIRST_DAY, le=LAST_DAY)]
+Days = Annotated[tuple[Day, ...], FailFast(), Field(min_length=1)]
 Count = Annotated[int, Field(ge=1, le=10**15)]
+Amount = Annotated[int, Field(ge=0, le=10**18)]
 
 
 class Estimate(_Part):
@@ -76,13 +89,14 @@ class Estimate(_Part):
     take uncompressed; ``usd`` is bytes at the rate of the settings.
     """
 
-    rows: int = Field(ge=0)
-    bytes: int = Field(ge=0)
-    seconds: float = Field(ge=0)
-    usd: float = Field(ge=0)
+    rows: Amount
+    bytes: Amount
+    seconds: float = Field(ge=0, le=10**12)
+    usd: float = Field(ge=0, le=10**12)
 
     def __add__(self, other: Estimate) -> Estimate:
-        return Estimate(
+        # A sum of what was accepted is accepted.
+        return Estimate.model_construct(
             rows=self.rows + other.rows,
             bytes=self.bytes + other.bytes,
             seconds=round(self.seconds + other.seconds, 1),
@@ -97,14 +111,14 @@ class Scope(_Part):
     """What the plan is about. Both ends of the range are included."""
 
     table: str
-    start_date: date
-    end_date: date
-    team_ids: tuple[TeamId, ...]
+    start_date: Day
+    end_date: Day
+    team_ids: TeamIds
     max_range_days: Annotated[int, Field(ge=1, le=3650)]
     left_out: dict[str, str] = {}
     estimate: Estimate = NOTHING
     estimated_from: str = ""
-    memory_at_most_bytes: int = 0
+    memory_at_most_bytes: Amount = 0
 
     @property
     def days(self) -> DayRange:
@@ -137,8 +151,8 @@ class Chunk(_Part):
     """Days that are reported, paused and counted as one. ``team_ids_by_day``: where not all teams of the plan."""
 
     id: Annotated[int, Field(ge=1)]
-    days: tuple[date, ...] = Field(min_length=1)
-    team_ids_by_day: dict[date, tuple[TeamId, ...]] = {}
+    days: Days
+    team_ids_by_day: dict[Day, TeamIds] = {}
     estimate: Estimate = NOTHING
     status: str = "planned"
 
@@ -179,7 +193,7 @@ class Plan(_Part):
     scope: Scope
     strategy: Strategy
     checks: Checks
-    chunks: tuple[Chunk, ...]
+    chunks: Annotated[tuple[Chunk, ...], Field(min_length=1), BeforeValidator(_at_most_ten_years)]
     rollback: Rollback
     monitoring: Monitoring = Monitoring()
 
@@ -199,6 +213,13 @@ class Plan(_Part):
     @property
     def estimate(self) -> Estimate:
         return total(chunk.estimate for chunk in self.chunks)
+
+
+# The document's parts by the field that holds them.
+_PARTS: dict[str, type[BaseModel]] = {
+    "": Plan, "scope": Scope, "estimate": Estimate, "strategy": Strategy, "ceilings": Ceilings, "chunks": Chunk,
+    "checks": Checks, "rollback": Rollback, "monitoring": Monitoring,
+}  # fmt: skip
 
 
 def total(estimates: Iterable[Estimate]) -> Estimate:
@@ -280,27 +301,15 @@ def from_yaml(text: str) -> Plan:
     Raises:
         UserError: every violation at once, each with its place in the document.
     """
-    try:
-        document: Any = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UserError(f"the plan is no YAML: {error}. Give what a dry run printed, edited or not") from None
-    if not isinstance(document, dict):
-        raise UserError("the plan is no document of names and values: give what a dry run printed, edited or not")
+    document = parsed(text)
     try:
         plan = Plan.model_validate(document)
     except ValidationError as error:
-        problems = [
-            f"{'.'.join(str(part) for part in problem['loc'])} is {_brief(problem['input'])}: {problem['msg']}"
-            for problem in error.errors()
-        ]
+        problems = violations(error, _PARTS)
         raise UserError("the plan cannot be read, nothing was touched:\n" + "\n".join(problems)) from None
     if problems := contradictions(plan):
         raise UserError("the plan contradicts itself, nothing was touched:\n" + "\n".join(problems))
     return plan
-
-
-def _brief(value: object) -> str:
-    return textwrap.shorten(repr(value), 60, placeholder="...")
 
 
 def contradictions(plan: Plan) -> list[str]:

@@ -145,7 +145,7 @@ def refuse_plan(plan: Plan, facts: Facts) -> None:
     """
     scope, problems = plan.scope, list[str]()
     if scope.table not in facts.tables:
-        problems.append(f"scope.table is {scope.table!r}: give one of {', '.join(facts.tables)}")
+        problems.append(f"scope.table is no table that can be rebuilt: give one of {', '.join(facts.tables)}")
     problems += range_problems(scope.start_date, scope.end_date, scope.max_range_days, facts.today)
     problems += team_problems(frozenset(scope.team_ids), facts)
     problems += table_problems(scope.table, plan.days, facts)

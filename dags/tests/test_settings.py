@@ -59,6 +59,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
     found = read_settings({})
     assert {name: value_of(found, name) for name in FIELD_BY_VARIABLE} == {
         "CLICKHOUSE_DSN": Dsn("chdb", "web_analytics", path=str(project / ".clickhouse")),
+        "WEB_ANALYTICS_BACKFILL_PLANS_DIRECTORY": project / ".plans",
         "WEB_ANALYTICS_BACKFILL_PRIORITY": "recent",
         "WEB_ANALYTICS_BACKFILL_REBUILD_OUTDATED": 0,
         "WEB_ANALYTICS_BACKFILL_STOPPED": 0,
@@ -76,6 +77,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
 def test_every_setting_is_read_from_its_variable() -> None:
     given = {
         "CLICKHOUSE_DSN": "clickhouse://somebody@db.example:9123/analytics",
+        "WEB_ANALYTICS_BACKFILL_PLANS_DIRECTORY": "/srv/plans",
         "WEB_ANALYTICS_BACKFILL_PRIORITY": "interior",
         "WEB_ANALYTICS_BACKFILL_REBUILD_OUTDATED": "1",
         "WEB_ANALYTICS_BACKFILL_STOPPED": "1",
@@ -90,6 +92,7 @@ def test_every_setting_is_read_from_its_variable() -> None:
     found = read_settings(given)
     assert {name: value_of(found, name) for name in FIELD_BY_VARIABLE} == {
         "CLICKHOUSE_DSN": Dsn("clickhouse", "analytics", host="db.example", port=9123, user="somebody"),
+        "WEB_ANALYTICS_BACKFILL_PLANS_DIRECTORY": Path("/srv/plans"),
         "WEB_ANALYTICS_BACKFILL_PRIORITY": "interior",
         "WEB_ANALYTICS_BACKFILL_REBUILD_OUTDATED": 1,
         "WEB_ANALYTICS_BACKFILL_STOPPED": 1,

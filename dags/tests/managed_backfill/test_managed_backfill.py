@@ -7,6 +7,7 @@ import threading
 from contextlib import contextmanager
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -31,11 +32,11 @@ from dags.tests.world import BOUNCES, STATS, ago, noon, tables_asked
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import date
-    from pathlib import Path
 
     from dags.tests.world import World
 
 DAYS = [ago(n) for n in range(4, 0, -1)]
+EXAMPLE = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
 SPAN = {"start_date": str(DAYS[0]), "end_date": str(DAYS[-1])}
 
 
@@ -170,31 +171,39 @@ def test_a_full_reload_leaves_days_without_a_source_alone_and_an_incremental_one
 
 def test_a_plan_is_saved_edited_and_carried_out_exactly_as_it_is(world: World, tmp_path: Path) -> None:
     events = prepared(world, 1, 2)
-    path = tmp_path / "plan.yaml"
-    run(world, dry_run=True, save_plan_to=str(path))
+    world.set(backfill_plans_directory=tmp_path)
+    path = tmp_path / "reload.yaml"
+    # As the README has it.
+    example = yaml.safe_load(EXAMPLE.split("backfill.yaml\n")[1].split("$ dagster")[0])
+    world.run_as_configured("managed_backfill_job", asked(**{**example, **SPAN, "chunk_size_days": 1}))
+    assert example["save_plan_to"] == "reload"
+    assert "has already: give another name" in fails(world, dry_run=True, save_plan_to="reload")
     document = yaml.safe_load(path.read_text())
     document["chunks"] = document["chunks"][1:]
     document["chunks"][0]["team_ids_by_day"] = {str(DAYS[1]): [1]}
     document["strategy"]["newest_first"] = True
     path.write_text(yaml.safe_dump(document))
     untold = dict.fromkeys(("start_date", "end_date", "target_table", "reason", "requested_by"), "")
-    report = run(world, plan_file=str(path), chunk_size_days=7, **untold)
+    report = run(world, plan_file=example["save_plan_to"], chunk_size_days=7, **untold)
     assert [chunk["id"] for chunk in report["chunks"]] == [2, 3, 4]
     only_one = [event for event in events if event.team_id == 1]
     assert stored(world.client, STATS, DAYS[0]) == {}
     assert stored(world.client, STATS, DAYS[1]) == fold(only_one, DAYS[1], STATS) != {}
     assert holds_its_source(world, events, days=DAYS[2:])
-    frozen = run(world, "show_backfills_job", backfill_id=report["backfill_id"], save_plan_to=str(tmp_path / "again"))
+    frozen = run(world, "show_backfills_job", backfill_id=report["backfill_id"], save_plan_to="again")
     assert frozen["status"] == "completed"
-    assert yaml.safe_load((tmp_path / "again").read_text()) == document
-    assert "given beside a plan" in fails(world, plan_file=str(path))
+    assert yaml.safe_load((tmp_path / "again.yaml").read_text()) == document
+    assert "given beside a plan" in fails(world, plan_file=example["save_plan_to"])
 
 
 def test_nothing_is_touched_when_the_request_or_the_plan_is_refused(world: World) -> None:
     prepared(world, 1)
     before = everything(world)
     assert "end_date is" in fails(world, end_date=str(ago(-1)), team_ids=[9])
-    assert "cannot be read" in fails(world, plan_file="/no/such/plan")
+    assert "give a name of letters" in fails(world, plan_file="/no/such/plan")
+    assert "cannot be read" in fails(world, plan_file="no-such-plan")
+    assert "plan and plan_file were both given" in fails(world, plan_file="a", plan="b")
+    assert "plan has 10,000,001 bytes" in fails(world, plan="x" * 10_000_001)
     assert everything(world) == before
 
 

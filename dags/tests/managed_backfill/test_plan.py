@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -93,24 +94,76 @@ def test_a_plan_reads_back_as_it_was_written() -> None:
     assert from_yaml(as_yaml(plan)) == plan
 
 
-def test_a_document_is_refused_with_every_violation_and_its_place() -> None:
+def test_a_document_is_refused_with_every_violation_by_its_place_and_shows_nothing_of_itself() -> None:
     document = yaml.safe_load(as_yaml(a_plan()))
-    document["scope"]["start_date"] = "yesterday"
-    document["strategy"]["paralellism"] = 3
+    document["scope"] |= {"start_date": "hunter2", "end_date": "9999-12-31", "team_ids": []}
+    document["strategy"] |= {"hunter2": 3, "paralellism": 3, "chunk_by": "hunter2"}
+    document["chunks"] = []
+    document["hunter2"] = "hunter2"
     del document["reason"]
     with pytest.raises(UserError) as refused:
         from_yaml(yaml.safe_dump(document))
-    said = str(refused.value)
-    assert "scope.start_date is 'yesterday'" in said
-    assert "strategy.paralellism is 3: Extra inputs are not permitted" in said
-    assert "reason is" in said
-    assert "Field required" in said
+    first, *problems = str(refused.value).splitlines()
+    assert first == "the plan cannot be read, nothing was touched:"
+    assert [problem.split(":")[0] for problem in problems] == [
+        "reason is missing", "scope.start_date", "scope.end_date", "scope.team_ids is empty", "strategy.chunk_by",
+        "chunks is empty", "strategy", "the plan",
+    ]  # fmt: skip
+    assert "strategy: 2 unknown fields; there may be kind, chunk_by, " in str(refused.value)
+    assert "should be less than or equal to 2148-12-31" in problems[2]
+    assert "hunter2" not in str(refused.value)
 
 
-@pytest.mark.parametrize("text", ["a: [", "- 1", "", "just words"])
-def test_what_is_no_document_is_refused_in_words(text: str) -> None:
-    with pytest.raises(UserError, match="the plan"):
+def test_what_is_wrong_in_a_chunk_is_said_by_its_number_and_lists_of_ids_at_once() -> None:
+    document = yaml.safe_load(as_yaml(a_plan()))
+    document["chunks"][1] |= {"days": ["hunter2", "hunter3"], "team_ids_by_day": {"hunter2": [1], "2026-01-07": []}}
+    document["scope"]["team_ids"] = ["hunter2"] * 1000
+    with pytest.raises(UserError) as refused:
+        from_yaml(yaml.safe_dump(document))
+    assert [problem.split(":")[0] for problem in str(refused.value).splitlines()[1:]] == [
+        "scope.team_ids.0", "chunks.1.days.0", "chunks.1.team_ids_by_day.2026-01-07 is empty",
+        "chunks.1.team_ids_by_day",
+    ]  # fmt: skip
+    assert "hunter" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a: [hunter2", "the plan is no YAML: line 2 cannot be read"),
+        ("a: b\n\thunter2", "the plan is no YAML: line 2 cannot be read"),
+        ("- hunter2", "the plan is no mapping"),
+        ("", "the plan is no mapping"),
+        ("hunter2", "the plan is no mapping"),
+        ("a: hunter2\x00", "the plan holds characters that no YAML has"),
+        ("a: \ud800", "the plan holds characters that no YAML has"),
+        ("a: &hunter2 b", "the plan has an anchor in line 1"),
+        ("a: *hunter2", "the plan has an alias in line 1"),
+        ("a: b\nc: !!python/object/apply:os.system [hunter2]", "the plan has a tag in line 2"),
+        ("a: b\na: hunter2", "the plan has the key in line 2 a second time"),
+        ("? [hunter2]\n: b", "the plan has a key in line 1 that is no text"),
+        ("--- a\n--- hunter2", "the plan is 2 documents"),
+        ("a: " + "[" * 100_000, "the plan is nested deeper than 8 levels in line 1"),
+        ("{" + ",".join(map(str, range(200_000))) + "}", "the plan has more than 100,000 keys"),
+        ("{" + ",".join(map(str, range(1000))) + "}", "1,009 violations: this is no plan"),
+        ("chunks: [" + "x," * 10_000 + "]", "chunks: give at most one for each day of ten years"),
+    ],
+    ids=lambda value: value[:20],
+)
+def test_what_is_no_plan_is_refused_in_words_that_repeat_nothing_of_it(text: str, words: str) -> None:
+    began = time.monotonic()
+    with pytest.raises(UserError) as refused:
         from_yaml(text)
+    assert words in str(refused.value)
+    assert "hunter2" not in str(refused.value)
+    assert time.monotonic() - began < 5
+
+
+def test_a_document_of_aliases_upon_aliases_is_refused_before_it_grows() -> None:
+    lines = ["a0: &a0 [x,x,x,x,x,x,x,x,x,x]"]
+    lines += [f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
+    with pytest.raises(UserError, match="the plan has an anchor in line 1"):
+        from_yaml("\n".join(lines))
 
 
 def test_an_edited_plan_may_not_contradict_itself() -> None:
