@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from datetime import date
 from typing import TYPE_CHECKING
 
 import pytest
+from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from dags.dsn import Dsn
 from dags.engine import open_client
+from dags.schema.apply import apply_schema
+from dags.tests.builds import build
 from dags.tests.clickhouse_server import require_or_skip_reason, running_server
-from dags.tests.profiles import Answer, Variant, answer, answer_under, make_world, users_xml
+from dags.tests.events import Event, at, insert
+from dags.tests.profiles import Answer, Variant, answer, answer_under, make_world, opened, users_xml
+from dags.tests.web_preaggregated.test_repair import staging_of
+from dags.web_preaggregated.staging import sweep
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Iterator, Sequence
 
 # One of each kind of danger. The values are chosen so that part of an answer gets through, where that can be.
 DANGEROUS = tuple(
@@ -73,27 +78,24 @@ def others(truth: Answer, asked: Sequence[Variant], seen: Sequence[Answer | str]
     return {str(variant): answer for variant, answer in told if isinstance(answer, Answer) and answer != truth}
 
 
+# Below the size of any table: drops and swaps refuse, unless they say otherwise.
+SMALL_DROPS = (("max_partition_size_to_drop", "1"), ("max_table_size_to_drop", "1"))
+DROPS, FIXED_DROPS = Variant(SMALL_DROPS), Variant(SMALL_DROPS, "const")
+
+ALL = (*DANGEROUS, FIXED_HARM, FIXED_FIRST, FIXED_UNKNOWN, FIXED_COST, READ_ONLY, DROPS, FIXED_DROPS)
+
+
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Sequence[Variant]], Dsn]]:
-    """A server with a user for each profile."""
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dsn]:
+    """A server with a user for each profile of `ALL`."""
     if reason := require_or_skip_reason():
         pytest.skip(reason)
-    with ExitStack() as servers:
-
-        def of(profiles: Sequence[Variant]) -> Dsn:
-            directory: Path = tmp_path_factory.mktemp("profiles")
-            address = servers.enter_context(running_server(directory, users_xml(profiles)))
-            return Dsn.parse(address.dsn("world"))
-
-        yield of
+    with running_server(tmp_path_factory.mktemp("profiles"), users_xml(ALL)) as address:
+        yield Dsn.parse(address.dsn("world"))
 
 
-ALL = (*DANGEROUS, FIXED_HARM, FIXED_FIRST, FIXED_UNKNOWN, FIXED_COST, READ_ONLY)
-
-
-def test_no_profile_of_a_server_changes_an_answer(served: Callable[[Sequence[Variant]], Dsn]) -> None:
-    dsn = served(ALL)
-    truth, seen = walk(dsn, ALL)
+def test_no_profile_of_a_server_changes_an_answer(served: Dsn) -> None:
+    truth, seen = walk(served, ALL)
     assert others(truth, ALL, seen) == {}
     said = dict(zip(ALL, seen, strict=True))
     assert {str(variant) for variant in LIMITLESS if said[variant] != truth} == set()
@@ -107,6 +109,31 @@ def test_no_profile_of_a_server_changes_an_answer(served: Callable[[Sequence[Var
     assert f"does not let u{ALL.index(FIXED_FIRST)} set what every statement must carry" in str(said[FIXED_FIRST])
     assert "Setting limit should not be changed" in str(said[FIXED_FIRST])
     assert said[FIXED_COST] == truth
+
+
+def test_a_limit_on_drops_is_set_aside_and_where_that_is_forbidden_what_stays_is_told(served: Dsn) -> None:
+    day, later = date(2026, 1, 5), date(2026, 1, 6)
+    with open_client(served, wait_seconds=60, create_database=True) as client:
+        apply_schema(client)
+        insert(client, [Event(1, at(f"{on} 12:00:00"), str(on)) for on in (day, later)])
+    with opened(served, ALL.index(DROPS), DROPS) as client:
+        for _ in range(2):
+            assert build(client, 1, day=day).problems == ()
+            assert staging_of(client) == []
+    with opened(served, ALL.index(FIXED_DROPS), FIXED_DROPS) as client:
+        told: list[str] = []
+        assert build(client, 1, day=later, progress=told.append).problems == ()
+        left = staging_of(client)
+        assert left
+        assert [name for name in left if not any(f"{name} cannot be dropped" in words for words in told)] == []
+        # They are in nobody's way but on their own day, where the build that they are of might yet publish them.
+        insert(client, [Event(1, at("2026-01-07 12:00:00"))])
+        assert build(client, 1, day=date(2026, 1, 7), progress=told.append).problems == ()
+        with pytest.raises(ClickHouseError, match="TABLE_SIZE_EXCEEDS_MAX_DROP_SIZE_LIMIT"):
+            build(client, 1, day=later)
+    with open_client(served, wait_seconds=60) as client:
+        assert sweep(client, told.append) >= len(left)
+        assert staging_of(client) == []
 
 
 @pytest.mark.parametrize("dsn_text", ["embedded"], indirect=True)

@@ -58,7 +58,7 @@ class DayRestore:
             ) as leases,
             ExitStack() as stack,
         ):
-            staging = Staging(self.client, self._sql, self.day, leases.token)
+            staging = Staging(self.client, self._sql, self.day, leases.token, self.progress)
             self._again(leases.take, self.table, self.day)
             self._again(staging.fence, self.table)
             now, then = self._again(self._units, self.table), self._again(self._units, self.backup)

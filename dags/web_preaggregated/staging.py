@@ -33,13 +33,17 @@ SCRATCH = "scratch"
 
 
 class Staging:
-    """The staging tables of one build of one day, each dropped when its ``ExitStack`` closes."""
+    """The staging tables of one build of one day, each dropped when its ``ExitStack`` closes.
 
-    def __init__(self, client: Client, sql: Sql, day: date, token: str) -> None:
+    ``tell`` gets in words what could not be dropped.
+    """
+
+    def __init__(self, client: Client, sql: Sql, day: date, token: str, tell: Callable[[str], None]) -> None:
         self._client = client
         self._sql = sql
         self._day = f"{day:%Y%m%d}"
         self._token = token
+        self._tell = tell
         self._numbers = count(1)
 
     def name(self, stack: ExitStack, kind: str, table: str = SCRATCH) -> str:
@@ -50,9 +54,11 @@ class Staging:
         name = f"{STAGING_PREFIX}{self._day}_{self._token}_{kind}{next(self._numbers)}__{table}"
 
         def dropped(error: type[BaseException] | None, *_: object) -> None:
-            # What cannot be dropped now a later sweep finds; the build's own outcome is what its caller must hear of.
-            with suppress(ClickHouseError):
+            # The build's own outcome is what its caller must hear of, and a later sweep tries again.
+            try:
                 drop(self._client, self._sql, name, may_be_written=error is not None)
+            except ClickHouseError as fault:
+                self._tell(left_behind(name, fault))
 
         stack.push(dropped)
         return name
@@ -67,6 +73,9 @@ class Staging:
         """Drop what any other build has staged of this table and day, so that it can publish nothing of it any more.
 
         A swap that is being done ends first: a table is gone only when nobody uses it.
+
+        Raises:
+            ClickHouseError: one cannot be dropped. Its build may live and publish it, so nothing may be built here.
         """
         bound = {"prefix": f"{STAGING_PREFIX}{self._day}_", "suffix": f"__{table}", "token": self._token}
         for (name,) in self._sql.rows("fenced", bound):
@@ -84,6 +93,7 @@ def drop(client: Client, sql: Sql, name: str, *, may_be_written: bool = True) ->
 def sweep(client: Client, tell: Callable[[str], None], *, token: str | None = None) -> int:
     """Drop what builds that ended left behind; how many tables that were. ``token``: of the build that asks.
 
+    What cannot be dropped is told and left: it is in nobody's way, and no reason for a build to fail.
     Live and dead are told apart by their leases: a build holds its lease before it stages, and gives it back last.
     """
     sql = Sql(_PACKAGE, client)
@@ -93,7 +103,21 @@ def sweep(client: Client, tell: Callable[[str], None], *, token: str | None = No
     dead = [lease.name for lease in leases if lease not in living]
     held = [lease.token for lease in living] + ([token] if token else [])
     left = [name for name in names if not any(one in name for one in held)]
+    dropped = 0
     for name in [*left, *dead]:
         tell(f"dropping {name}, left behind by a build that died")
-        drop(client, sql, name)
-    return len(left) + len(dead)
+        try:
+            drop(client, sql, name)
+        except ClickHouseError as fault:
+            tell(left_behind(name, fault))
+        else:
+            dropped += 1
+    return dropped
+
+
+def left_behind(name: str, fault: ClickHouseError) -> str:
+    """What is said of a table that nobody needs and that cannot be dropped."""
+    return (
+        f"{name} cannot be dropped and takes up disk until it is: {str(fault)[:300]}. The next build tries again; "
+        f"put the cause right, or DROP TABLE {name} SYNC by hand"
+    )

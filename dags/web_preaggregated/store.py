@@ -113,7 +113,7 @@ class DayBuild:
             ) as self._leases,
             ExitStack() as self._until_end,
         ):
-            self._staging = Staging(self.client, self._sql, self.day, self._leases.token)
+            self._staging = Staging(self.client, self._sql, self.day, self._leases.token, self._told)
             try:
                 self._take_leases()
             except LeaseError as error:
