@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from dags.errors import SettingsError
 
@@ -41,44 +41,92 @@ class Dsn:
     def parse(cls, text: str) -> Dsn:
         """Read a DSN.
 
-        User and password may be percent-encoded. The embedded engine takes ``?database=name``; a server must be
-        told its database, because a forgotten one would fill ``default``.
+        User, password and directory may be percent-encoded. The embedded engine takes ``?database=name``; a server must
+        be told its database, because a forgotten one would fill ``default``. What else is there is refused, for who
+        wrote ``?secure=true`` believes in it.
 
         Raises:
-            SettingsError: not such a text. The text itself is not repeated, for it may hold a password.
+            SettingsError: not such a text. Neither it nor a value in it is repeated, for it may hold a password.
         """
+        text = text.strip()
+        if not text.isprintable():  # urlsplit drops line ends in silence, also those in a password
+            raise SettingsError(f"it holds a line end or another sign that does not print; {EXPECTED}")
         try:
-            parts = urlsplit(text.strip())
+            parts = urlsplit(text)
         except ValueError:
             raise SettingsError(
                 f"it cannot be parsed (are signs in the password percent-encoded?); {EXPECTED}"
             ) from None
-        try:
-            port = parts.port
-        except ValueError:
-            raise SettingsError(f"the port is not a number from 1 to 65535; {EXPECTED}") from None
         if parts.scheme == "chdb":
-            database = dict(parse_qsl(parts.query)).get("database", DEFAULT_DATABASE)
-            if parts.netloc or not parts.path.strip("/"):
-                raise SettingsError(f"the embedded engine needs an absolute directory; {EXPECTED}")
-            dsn = cls("chdb", database, path=unquote(parts.path))
+            dsn = cls._embedded(parts)
         elif parts.scheme in ("clickhouse", "clickhouses"):
-            database = parts.path.strip("/")
-            if "@" in parts.path + parts.query + parts.fragment:
-                raise SettingsError(f"a '/', '?' or '#' in user or password is not percent-encoded; {EXPECTED}")
-            if not parts.hostname:
-                raise SettingsError(f"no host is given; {EXPECTED}")
-            default_port = 8443 if parts.scheme == "clickhouses" else 8123
-            dsn = cls(
-                parts.scheme,
-                database,
-                host=parts.hostname,
-                port=port or default_port,
-                user=unquote(parts.username or "default"),
-                password=unquote(parts.password or ""),
-            )
+            dsn = cls._server(parts)
         else:
             raise SettingsError(f"the scheme is {parts.scheme!r}; {EXPECTED}")
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", dsn.database):
             raise SettingsError(f"the database is {dsn.database!r}: letters, digits and _ only; {EXPECTED}")
         return dsn
+
+    @classmethod
+    def _embedded(cls, parts: SplitResult) -> Dsn:
+        if parts.netloc or not parts.path.startswith("/") or not parts.path.strip("/"):
+            raise SettingsError(f"the embedded engine needs an absolute directory; {EXPECTED}")
+        database = _options(parts, "database").get("database", DEFAULT_DATABASE)
+        return cls("chdb", database, path=_decoded(parts.path, "directory"))
+
+    @classmethod
+    def _server(cls, parts: SplitResult) -> Dsn:
+        if "@" in parts.path + parts.query + parts.fragment:
+            raise SettingsError(f"a '/', '?' or '#' in user or password is not percent-encoded; {EXPECTED}")
+        try:
+            port = parts.port
+        except ValueError:
+            port = 0
+        if port == 0:
+            raise SettingsError(f"the port is not a number from 1 to 65535; {EXPECTED}")
+        host = parts.hostname or ""
+        if not host:
+            raise SettingsError(f"no host is given; {EXPECTED}")
+        if not re.fullmatch(r"[\w.-]+|[0-9a-f:.]+", host):
+            raise SettingsError(f"the host is no name and no address; {EXPECTED}")
+        _options(parts)
+        return cls(
+            parts.scheme,
+            parts.path.removeprefix("/").removesuffix("/"),
+            host=host,
+            port=port or (8443 if parts.scheme == "clickhouses" else 8123),
+            user=_decoded(parts.username or "default", "user"),
+            password=_decoded(parts.password or "", "password"),
+        )
+
+
+def _options(parts: SplitResult, *known: str) -> dict[str, str]:
+    """What stands after the ``?``, each known and there once; nothing may stand after a ``#``."""
+    if parts.fragment:
+        raise SettingsError(f"something stands after a '#', which has no meaning here; {EXPECTED}")
+    given: dict[str, str] = {}
+    for one in filter(None, parts.query.split("&")):
+        name, is_named, value = one.partition("=")
+        if not is_named or not re.fullmatch(r"[A-Za-z_]\w{0,39}", name):
+            raise SettingsError(f"what stands after the '?' is no option, name=value; {EXPECTED}")
+        if name not in known:
+            allowed = f"its only option is {known[0]}" if known else "a server's DSN takes no options"
+            hint = (
+                ". TLS is the scheme clickhouses://" if name in ("secure", "ssl", "tls", "verify", "protocol") else ""
+            )
+            raise SettingsError(f"{name} is no option of it: {allowed}{hint}; {EXPECTED}")
+        if name in given or not value:
+            raise SettingsError(f"{name} is given twice or without a value; {EXPECTED}")
+        given[name] = _decoded(value, name)
+    return given
+
+
+def _decoded(text: str, what: str) -> str:
+    """Percent-decoded, or refused: what decodes to another text than was meant would be a wrong password."""
+    try:
+        plain = unquote(text, errors="strict")
+    except UnicodeDecodeError:
+        plain = "\0"
+    if re.search(r"%(?![0-9A-Fa-f]{2})", text) or not plain.isprintable():
+        raise SettingsError(f"the {what} is not percent-encoded UTF-8 (a '%' itself is %25); {EXPECTED}")
+    return plain
