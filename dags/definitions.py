@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from dagster import AssetsDefinition, Definitions, in_process_executor
 
+from dags.dead_runs.sensors import web_analytics_dead_runs_sensor
 from dags.managed_backfill.jobs import managed_backfill_jobs, web_analytics_sweep_backups_schedule
 from dags.resources import ClickHouseResource
 from dags.schema.jobs import apply_schema_job
@@ -76,7 +77,7 @@ def location(
             web_pre_aggregate_daily_schedule,
             *backfill_schedules(watched, jobs),
         ],
-        sensors=[backfill_sensor(watched, jobs)],
+        sensors=[backfill_sensor(watched, jobs), web_analytics_dead_runs_sensor],
         resources={"clickhouse": ClickHouseResource()},
         # A process for each step makes small runs twice as slow, and the embedded engine serves one process at a time.
         executor=in_process_executor,

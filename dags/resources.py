@@ -6,12 +6,14 @@ work to a child when the engine is the embedded one.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 
-from dagster import ConfigurableResource
+from dagster import ConfigurableResource, InitResourceContext
 
+from dags.dead_runs.locks import hold, let_go
 from dags.engine import call, open_client
+from dags.runs import lock_directory
 from dags.settings import current_settings
 
 if TYPE_CHECKING:
@@ -29,6 +31,17 @@ TICK_SECONDS = 50
 
 class ClickHouseResource(ConfigurableResource):  # type: ignore[type-arg]
     """Opens the configured ClickHouse; has no configuration of its own, so that no secret is in any run's."""
+
+    def setup_for_execution(self, context: InitResourceContext) -> None:
+        """Hold the run's lock, by which it is seen that its process lives: every run of ours uses this resource."""
+        if context.run is not None and context.instance is not None:
+            # Without the lock nobody takes the run for dead; that is no reason not to carry it out.
+            with suppress(OSError):
+                hold(lock_directory(context.instance), context.run.run_id)
+
+    def teardown_after_execution(self, context: InitResourceContext) -> None:
+        if context.run is not None and context.instance is not None:
+            let_go(lock_directory(context.instance), context.run.run_id)
 
     @contextmanager
     def client(self, who: str, *, create_database: bool = False) -> Iterator[Client]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dagster import MAX_RUNTIME_SECONDS_TAG, ConfigMapping
@@ -10,7 +11,7 @@ from dagster._core.storage.tags import PARENT_RUN_ID_TAG, RETRY_NUMBER_TAG
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from dagster import DagsterRun, Field
+    from dagster import DagsterInstance, DagsterRun, Field
 
 # One prefix for everything the planner says of a run it launches.
 TAG_PREFIX = "web_analytics_backfill/"
@@ -23,14 +24,20 @@ BACKFILL_PRIORITY = "-1"
 # The field of a building op's configuration that names the teams to rebuild, by table.
 TEAMS_FIELD = "team_ids_by_table"
 
-# A killed run stays STARTED for ever unless something ends it: every job says how long it may last. A build must end
-# well before its staging tables count as leftovers (a day). A managed backfill is many builds; killed, it is resumed.
+# A killed run is ended within two minutes where its process is seen to be dead (`dags.dead_runs`). For all others every
+# job says how long it may last. A build must end well before its staging tables count as leftovers (a day). A managed
+# backfill is many builds; killed, it is resumed.
 BUILD_RUN = {MAX_RUNTIME_SECONDS_TAG: str(6 * 3600)}
 LONG_RUN = {MAX_RUNTIME_SECONDS_TAG: str(48 * 3600)}
 SHORT_RUN = {MAX_RUNTIME_SECONDS_TAG: str(1800)}
 
 # A diagnostic's answer is what it prints; Dagster's own hundred lines around it hide it. Errors are shown.
 ANSWER_ONLY = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
+
+
+def lock_directory(instance: DagsterInstance) -> Path:
+    """Where runs hold the lock by which it is seen that their process lives, see `dags.dead_runs.locks`."""
+    return Path(instance.root_directory) / "web_analytics_runs"
 
 
 def is_automatic(run: DagsterRun) -> bool:

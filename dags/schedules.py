@@ -18,3 +18,6 @@ SWEEP_BACKUPS_CRON = "0 3 * * *"
 
 # Often enough that a gap is repaired within half a day, seldom enough that a failed build has time to be looked at.
 SENSOR_INTERVAL_SECONDS = 6 * 3600
+
+# A run whose process is dead is ended within two minutes of its death, a code server's restart included.
+DEAD_RUNS_INTERVAL_SECONDS = 30

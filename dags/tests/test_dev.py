@@ -61,6 +61,7 @@ def test_make_dev_serves_the_location_with_sensor_and_schedules_running(tmp_path
         (
             "web_analytics_backfill_sensor",
             "web_analytics_backfill_schedule",
+            "web_analytics_dead_runs_sensor",
             "web_analytics_sweep_backups_schedule",
             "web_analytics_team_selection_schedule",
             "web_pre_aggregate_daily_schedule",

@@ -1,0 +1,109 @@
+"""The sensor on a real instance, with runs that real processes carry out, killed and stopped."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+from dagster import DagsterInstance, DagsterRunStatus, build_sensor_context, in_process_executor, job
+from dagster._core.events import DagsterEvent, DagsterEventType
+
+from dags.definitions import defs
+from dags.runs import lock_directory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+# A run of a real job with the real resource; its engine answers when it is told to go on.
+RUN = """
+import sys
+from contextlib import contextmanager
+from dagster import DagsterInstance
+from dags import resources
+from dags.definitions import defs
+from dags.schema import jobs
+
+@contextmanager
+def opened(*_, who, **__):
+    print(who, flush=True)
+    sys.stdin.readline()
+    yield type("Client", (), {"database": "none"})
+
+resources.open_client = opened
+jobs.apply_schema = lambda _: []
+with DagsterInstance.local_temp(sys.argv[1]) as instance:
+    defs.resolve_job_def("apply_schema_job").execute_in_process(instance=instance)
+"""
+
+
+@contextmanager
+def a_run(home: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """A run at work in a process of its own: its id and the process."""
+    command = [sys.executable, "-c", RUN, str(home)]
+    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert child.stdout is not None
+        run_id = child.stdout.readline().strip()
+        assert run_id, child.stderr
+        yield run_id, child
+    finally:
+        child.kill()
+        child.communicate()
+
+
+def ticked(instance: DagsterInstance) -> str:
+    sensor = defs.resolve_sensor_def("web_analytics_dead_runs_sensor")
+    with build_sensor_context(instance=instance, definitions=defs, sensor_name=sensor.name) as context:
+        return sensor.evaluate_tick(context).skip_message or ""
+
+
+def status(instance: DagsterInstance, run_id: str) -> DagsterRunStatus:
+    run = instance.get_run_by_id(run_id)
+    assert run is not None
+    return run.status
+
+
+def test_runs_whose_process_is_dead_are_ended_and_no_others(tmp_path: Path) -> None:
+    @job(executor_def=in_process_executor)
+    def of_somebody_else() -> None: ...
+
+    with ExitStack() as stack:
+        instance = stack.enter_context(DagsterInstance.local_temp(str(tmp_path)))
+        killed, killed_process = stack.enter_context(a_run(tmp_path))
+        canceled, canceled_process = stack.enter_context(a_run(tmp_path))
+        stopped, stopped_process = stack.enter_context(a_run(tmp_path))
+        # Two of which nothing is known: a run without a lock, and one of a job that this location has not.
+        never_held = instance.create_run_for_job(defs.resolve_job_def("apply_schema_job")).run_id
+        foreign = instance.create_run_for_job(of_somebody_else).run_id
+        for run_id in (never_held, foreign):
+            instance.report_dagster_event(DagsterEvent(DagsterEventType.RUN_START.value, "any"), run_id)
+        stopped_process.send_signal(signal.SIGSTOP)
+        run = instance.get_run_by_id(canceled)
+        assert run is not None
+        instance.report_run_canceling(run)
+        assert ticked(instance) == "no run's process is dead"
+
+        for process in (killed_process, canceled_process):
+            process.kill()
+            process.wait()
+        lock_directory(instance).joinpath(foreign).write_text(lock_directory(instance).joinpath(killed).read_text())
+        said = ticked(instance)
+        assert {killed, canceled} == {run_id for run_id in (killed, canceled, stopped, never_held) if run_id in said}
+        assert status(instance, killed) is DagsterRunStatus.FAILURE
+        assert status(instance, canceled) is DagsterRunStatus.CANCELED
+        assert {status(instance, run_id) for run_id in (stopped, never_held, foreign)} == {DagsterRunStatus.STARTED}
+        told = " ".join(entry.message for entry in instance.all_logs(killed))
+        assert f"The process {killed_process.pid} on " in told
+        assert "goes on with resume_backfill_job" in told
+        assert ticked(instance) == "no run's process is dead"
+
+        # The one that was stopped goes on as if nothing had been.
+        stopped_process.send_signal(signal.SIGCONT)
+        _, error = stopped_process.communicate("go on\n", timeout=60)
+        assert status(instance, stopped) is DagsterRunStatus.SUCCESS, error
+        ticked(instance)
+        assert {path.name for path in lock_directory(instance).iterdir()} == {foreign}
