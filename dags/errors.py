@@ -27,5 +27,24 @@ class BuildError(UserError):
     """A build was refused, or what it staged is not what its source says; readers still see the old data."""
 
 
+class ReadBackError(BuildError):
+    """A day was published, and what readers see of it is not what was staged: somebody wrote at the same moment."""
+
+
 class LeaseError(BuildError):
-    """A (table, day) is in another run's hands, or was taken from this one; nothing of it is published."""
+    """A (table, day) is in another run's hands, or was taken from this one; nothing of it is published.
+
+    ``holder`` is whose it is, as leases name a run; empty where nobody holds it.
+    """
+
+    def __init__(self, words: str, holder: str = "") -> None:
+        super().__init__(words)
+        self.holder = holder
+
+
+class HoldLostError(UserError):
+    """A managed backfill is in another run's hands now: this one must do nothing more, and say nothing of it."""
+
+
+class BuiltSinceError(BuildError):
+    """Others have written a day since a backfill replaced it; a restore would lose that, so the day stays as it is."""

@@ -47,6 +47,7 @@ class Status(StrEnum):
     COMPLETED = "completed"
     FAILED = "failed"
     RESTORED = "restored"
+    ROLLING_BACK = "rolling back"
     ROLLED_BACK = "rolled back"
     DELETED = "deleted"
 

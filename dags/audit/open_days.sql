@@ -3,4 +3,4 @@
 -- Reads   all events
 SELECT backfill_id, table_name, start_date, end_date, status, run_id
 FROM backfill_log
-WHERE origin = 'managed' AND status IN ('accepted', 'running', 'paused', 'interrupted')
+WHERE origin = 'managed' AND status IN ('accepted', 'running', 'paused', 'interrupted', 'rolling back')

@@ -133,7 +133,7 @@ def running_days(client: Client, living: Collection[str]) -> dict[tuple[str, dat
     return {
         (table, day): run_id
         for _, table, start, end, status, run_id in Sql(_PACKAGE, client).rows("open_days")
-        if status == Status.RUNNING and run_key(run_id) in living
+        if status in (Status.RUNNING, Status.ROLLING_BACK) and run_key(run_id) in living
         for day in DayRange(start, end + ONE_DAY)
     }
 

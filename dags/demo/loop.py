@@ -93,9 +93,7 @@ def break_it(client: Client, plan: Outage) -> None:
     """Do to the tables what the outage says; what was never built needs no help."""
     sql = Sql("dags.demo", client)
     if plan.lost_day:
-        Sql("dags.web_preaggregated", client).command(
-            "drop_day", {"partition": int(f"{plan.lost_day:%Y%m%d}")}, target=STATS.name
-        )
+        sql.command("drop_day", {"partition": int(f"{plan.lost_day:%Y%m%d}")}, target=STATS.name)
     for table in WEB_TABLES:
         for day in plan.team_days:
             sql.command("lose_team", {"team": plan.team_id, "day": day}, target=table.name)

@@ -132,7 +132,8 @@ class Leases:
                 if time.monotonic() - started >= self._wait_seconds:
                     raise LeaseError(
                         f"{table} of {day} is being built by run {held.run[:8]}; waited {self._wait_seconds:.0f} s. "
-                        "Nothing of it was touched: wait for that run, or build the partition again later"
+                        "Nothing of it was touched: wait for that run, or build the partition again later",
+                        held.run,
                     )
                 if held.token != told:
                     self._tell(f"{day}: {table} is being built by run {held.run[:8]}, waiting for it")
@@ -155,7 +156,8 @@ class Leases:
             by = f"run {run_of(token)[:8]}" if token is not None else "nobody"
             raise LeaseError(
                 f"{name} is held by {by} and no longer by this run, which was silent for too long: nothing more "
-                "is published of it"
+                "is published of it",
+                run_of(token) if token is not None else "",
             )
 
     @contextmanager

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 from dags.audit.log import FINISHED, MANAGED, RESUMABLE, Entry, Event, State, Status
 from dags.audit.store import Log, Row, read_backfills, require_state
 from dags.days import ONE_DAY, DayRange, spoken
-from dags.errors import UserError
-from dags.leases.rules import MANAGED_LEASE, run_key
-from dags.leases.store import Leases, living_leases
+from dags.errors import LeaseError, UserError
+from dags.leases.rules import run_key
+from dags.leases.store import living_leases
 from dags.managed_backfill.backup import drop_backup
+from dags.managed_backfill.holding import hold
 from dags.managed_backfill.plan import from_yaml
-from dags.managed_backfill.restoring import built_since, restore_days
+from dags.managed_backfill.restoring import Restoring, built_since
 from dags.text import table_text, wrapped
 
 if TYPE_CHECKING:
@@ -22,16 +23,6 @@ if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
     from dags.watched import WatchedTable
-
-
-def lease_table(backfill_id: str) -> str:
-    """What stands for a table in the lease that the run holds which carries a backfill out."""
-    return MANAGED_LEASE + run_key(backfill_id)
-
-
-def is_at_work(client: Client, state: State) -> bool:
-    """Whether a living run carries it out."""
-    return lease_table(state.backfill_id) in {lease.table for lease in living_leases(client)}
 
 
 def refuse_resume(state: State) -> None:
@@ -59,24 +50,46 @@ def _ask(client: Client, backfill_id: str, run_id: str, status: Status, *, reque
     _refuse_automatic(state)
     if state.status in FINISHED:
         raise UserError(f"{state.backfill_id} is {state.status}: it cannot be {status}")
+    if state.status == Status.ROLLING_BACK:
+        raise UserError(
+            f"{state.backfill_id} is {state.status}: it cannot be {status}. rollback_backfill_job takes it to its end"
+        )
     log = Log(client, state.backfill_id, run_id)
-    if is_at_work(client, state):
+    try:
+        with hold(client, state.backfill_id, state.accepted.start, run_id, lambda _: None):
+            ended = _entry(state, Event.ENDED, status=status, requested_by=requested_by, reason=reason, detail=reason)
+            log.append(ended)
+    except LeaseError:
         log.append(_entry(state, Event.CONTROL, name=str(status), requested_by=requested_by, reason=reason))
         return f"ASKED    {state.backfill_id} ends its chunk, then it is {status}"
-    log.append(_entry(state, Event.ENDED, status=status, requested_by=requested_by, reason=reason, detail=reason))
     return f"{status.upper():<8} {state.backfill_id}: no run carries it out, nothing more happens"
 
 
 def delete(client: Client, backfill_id: str, run_id: str, requested_by: str, reason: str) -> str:
-    """Drop its backup and leave it out of the lists; the audit keeps every event."""
+    """Drop its backup and leave it out of the lists; the audit keeps every event.
+
+    Raises:
+        LeaseError: a run acts on it, which is named. Nothing was touched.
+        UserError: it is not over. Nothing was touched.
+    """
     _require_who(requested_by, reason)
-    state = require_state(client, backfill_id)
-    _refuse_automatic(state)
-    if state.status not in FINISHED:
-        raise UserError(f"{state.backfill_id} is {state.status}: cancel it first, then delete it")
-    drop_backup(client, state.backfill_id, state.accepted.table)
-    entry = _entry(state, Event.ENDED, status=Status.DELETED, requested_by=requested_by, reason=reason)
-    Log(client, state.backfill_id, run_id).append(entry)
+    known = require_state(client, backfill_id)
+    _refuse_automatic(known)
+    with hold(client, known.backfill_id, known.accepted.start, run_id, lambda _: None) as held:
+        state = require_state(client, known.backfill_id)
+        if state.status not in FINISHED:
+            raise UserError(
+                f"{state.backfill_id} is {state.status}: "
+                + (
+                    "rollback_backfill_job takes it to its end, and needs the backup for it"
+                    if state.status == Status.ROLLING_BACK
+                    else "cancel it first, then delete it"
+                )
+            )
+        held.confirm()
+        drop_backup(client, state.backfill_id, state.accepted.table)
+        entry = _entry(state, Event.ENDED, status=Status.DELETED, requested_by=requested_by, reason=reason)
+        Log(client, state.backfill_id, run_id).append(entry)
     return f"DELETED  {state.backfill_id}: its backup is dropped, the audit stays"
 
 
@@ -92,41 +105,56 @@ def roll_back(
     wait_seconds: float,
     tell: Callable[[str], None],
 ) -> dict[str, Any]:
-    """Restore every day that a backfill replaced.
+    """Restore every day that a backfill replaced, and read all of them back.
 
     Raises:
-        UserError: it is at work, has taken no backup or has lost it, or others have built days since; nothing was
-            touched.
+        LeaseError: a run acts on it, which is named. Nothing was touched.
+        UserError: it has taken no backup or has lost it, or others have built days since, and nothing was touched; or
+            not every day is as it was, which ones the words say, and it can be done again.
+        HoldLostError: another run acts on it now, for this one was silent for too long.
     """
     _require_who(requested_by, reason)
-    state = require_state(client, backfill_id)
-    _refuse_automatic(state)
+    known = require_state(client, backfill_id)
+    _refuse_automatic(known)
+    with hold(client, known.backfill_id, known.accepted.start, run_id, tell) as held:
+        state = require_state(client, known.backfill_id)
+        _refuse_rollback(state)
+        plan = from_yaml(state.accepted.detail)
+        table = next(one for one in watched if one.name == plan.scope.table)
+        if not even_built_since and (since := built_since(client, plan, state)):
+            raise UserError(
+                f"{spoken(since)} of {table.name} were built since, by {', '.join(sorted(set(since.values())))}: a "
+                "rollback would lose these builds. Nothing was touched; allow_losing_later_builds: true takes them "
+                "back too"
+            )
+        log = Log(client, state.backfill_id, run_id)
+        restoring = Restoring(client, table, plan, state, log, held, wait_seconds, tell, even_built_since)
+        comparable = restoring.comparable()
+        log.append(_entry(state, Event.STARTED, status=Status.ROLLING_BACK, requested_by=requested_by, reason=reason))
+        restored = restoring.run(comparable)
+        if restored.left or restored.failed:
+            words = restored.spoken()
+            log.append(_entry(state, Event.ENDED, status=Status.ROLLING_BACK, detail=words[:1000]))
+            raise UserError(
+                f"{state.backfill_id} is not wholly rolled back:\n{words}\nRun rollback_backfill_job again; where "
+                "others have written days since, allow_losing_later_builds: true takes these back too"
+            )
+        entry = _entry(state, Event.ENDED, status=Status.ROLLED_BACK, requested_by=requested_by, reason=reason)
+        log.append(entry)
+    days = restored.days
+    tell(
+        f"ROLLED BACK  {state.backfill_id}: {len(days)} days are as they were before, read back against the backup. "
+        "What differs from its source is wrong for detection and will be repaired: waive these days if they are to "
+        "stay so"
+    )
+    return {"backfill_id": state.backfill_id, "status": str(Status.ROLLED_BACK), "days": [str(day) for day in days]}
+
+
+def _refuse_rollback(state: State) -> None:
     if state.status == Status.DELETED:
         raise UserError(f"{state.backfill_id} was deleted, and its backup with it: rebuild the days from their source")
     if not state.backed_up:
         raise UserError(f"{state.backfill_id} has replaced nothing: there is nothing to take back")
-    plan = from_yaml(state.accepted.detail)
-    table = next(one for one in watched if one.name == plan.scope.table)
-    with Leases(client, run_id, wait_seconds=0, tell=tell) as alone:
-        alone.take(lease_table(state.backfill_id), plan.scope.start_date)
-        since = {} if even_built_since else built_since(client, plan, state)
-        if since:
-            runs = ", ".join(sorted({run[:8] for run in since.values()}))
-            raise UserError(
-                f"{spoken(since)} of {table.name} were built since, by {runs}: a rollback would lose these builds. "
-                "Nothing was touched; allow_losing_later_builds: true takes them back too"
-            )
-        log = Log(client, state.backfill_id, run_id)
-        restored, _ = restore_days(
-            client, table, plan, state, log, wait_seconds=wait_seconds, tell=tell, even_built_since=even_built_since
-        )
-        entry = _entry(state, Event.ENDED, status=Status.ROLLED_BACK, requested_by=requested_by, reason=reason)
-        log.append(entry)
-    tell(
-        f"ROLLED BACK  {state.backfill_id}: {len(restored)} days are as they were before. What differs from its source "
-        "is wrong for detection and will be repaired: waive these days if they are to stay so"
-    )
-    return {"backfill_id": state.backfill_id, "status": str(Status.ROLLED_BACK), "days": [str(day) for day in restored]}
 
 
 def listed(client: Client, table: str, status: str, origin: str, limit: int) -> list[Row]:

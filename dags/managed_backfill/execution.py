@@ -18,15 +18,15 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from dags.audit.log import Entry, Event, State, Status
 from dags.audit.store import Log, open_days
 from dags.days import ONE_DAY, DayRange
-from dags.errors import BuildError, UserError
+from dags.errors import BuildError, HoldLostError, UserError
 from dags.failures import retrying
-from dags.leases.store import Leases
 from dags.managed_backfill import gates
-from dags.managed_backfill.backup import kept_until, make_backup, take_backup
-from dags.managed_backfill.control import lease_table
+from dags.managed_backfill.backup import back_up_once, has_backup, kept_until, make_backup
+from dags.managed_backfill.control import refuse_resume
+from dags.managed_backfill.holding import hold
 from dags.managed_backfill.plan import OnGateFailure
 from dags.managed_backfill.progress import ChunkState, Progress, chunk_states, progress, report, seconds_at_work
-from dags.managed_backfill.restoring import restore_days
+from dags.managed_backfill.restoring import Restoring
 from dags.managed_backfill.store import later_builds, read_baseline, read_coverage
 from dags.sql import Sql, is_embedded
 from dags.stops.store import why_stopped
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from dags.managed_backfill.plan import Chunk, Plan
     from dags.watched import WatchedTable
     from dags.web_preaggregated.plan import Limits
+    from dags.web_preaggregated.publishing import Swap
 
 _PACKAGE = "dags.managed_backfill"
 
@@ -78,18 +79,22 @@ class Execution:
         """Carry out what is left.
 
         Raises:
-            LeaseError: another run carries this backfill out right now.
-            UserError: the log does not know it.
+            LeaseError: another run acts on this backfill right now.
+            HoldLostError: another run took it over, for this one was silent for too long.
+            UserError: the log does not know it, it is over, or its backup is lost.
         """
         self._log = Log(self.client, self.backfill_id, self.run_id)
         # Before the lease: whoever sees this run at work and asks for a pause is heard, the first moment included.
         self._asked_before = len(self._log.controls())
-        with Leases(self.client, self.run_id, wait_seconds=0, tell=self.listeners.tell) as alone:
-            alone.take(lease_table(self.backfill_id), self.plan.scope.start_date)
+        start = self.plan.scope.start_date
+        with hold(self.client, self.backfill_id, start, self.run_id, self.listeners.tell) as self._held:
+            refuse_resume(self._state())
             self._append(Event.STARTED, status=Status.RUNNING)
             self._began = time.monotonic()
             try:
                 return self._carried_out()
+            except HoldLostError:
+                raise  # what it is now, the other run says
             except BaseException as error:
                 # Whatever ends it, a kill by the UI too: what is left can be resumed, and the log says so if it can.
                 with suppress(ClickHouseError):
@@ -101,8 +106,14 @@ class Execution:
     def _carried_out(self) -> State:
         if not self._passes_before():
             return self._ended(Status.FAILED, "a gate before the first chunk failed, nothing was touched")
-        until = kept_until(self._state().read_at, self.plan.rollback.kept_days)
-        self._backup = make_backup(self.client, self.backfill_id, self.plan.scope.table, until)
+        state, table = self._state(), self.plan.scope.table
+        if state.backed_up and not has_backup(self.client, self.backfill_id, table):
+            raise UserError(
+                f"the backup of {self.backfill_id} is not there any more, and of days that it replaced no other can be "
+                "taken: ask for a new backfill for what is left, kind gap_filling finds it"
+            )
+        until = kept_until(state.read_at, self.plan.rollback.kept_days)
+        self._backup = make_backup(self.client, self.backfill_id, table, until)
         if stopped := self._chunks_carried_out():
             return self._ended(*stopped)
         return self._judged()
@@ -150,18 +161,16 @@ class Execution:
         if self.plan.strategy.on_gate_failure is OnGateFailure.KEEP:
             return self._ended(Status.FAILED, "a gate failed in the end; the plan says to keep what was published")
         self.listeners.tell("a gate failed in the end: every chunk is put back as it was")
-        restored, skipped = restore_days(
-            self.client,
-            self.table,
-            self.plan,
-            state,
-            self._log,
-            wait_seconds=self.wait_seconds,
-            tell=self.listeners.tell,
+        restoring = Restoring(
+            self.client, self.table, self.plan, state, self._log, self._held, self.wait_seconds, self.listeners.tell
         )
-        words = f"a gate failed in the end: {len(restored)} days were put back as they were"
-        if skipped:
-            words += f"; others have built {', '.join(map(str, skipped))} since, these stay"
+        restored = restoring.run(restoring.comparable())
+        words = f"a gate failed in the end: {len(restored.days)} days were put back as they were, read back"
+        if restored.left:
+            words += f"; others have written {', '.join(map(str, restored.left))} since, these stay"
+        if restored.failed:
+            words += f"; roll it back to put back the others:\n{restored.spoken()}"
+            return self._ended(Status.FAILED, words)
         return self._ended(Status.RESTORED, words)
 
     def _recorded(self, *found: Gate) -> bool:
@@ -234,35 +243,34 @@ class Execution:
         log = Log(client, self.backfill_id, self.run_id)
         state = log.read()
         done = state.done if state is not None else {}
-        backed_up = state.backed_up if state is not None else {}
-        return [
-            self._built_day(client, log, chunk, day, is_backed_up=day in backed_up)
-            for day in chunk.days
-            if day not in done and not self._halted.is_set()
-        ]
+        entries = []
+        for day in chunk.days:
+            if day not in done and not self._halted.is_set():
+                self._held.confirm()
+                entries.append(self._built_day(client, log, chunk, day))
+        return entries
 
-    def _built_day(self, client: Client, log: Log, chunk: Chunk, day: date, *, is_backed_up: bool) -> Entry:
+    def _built_day(self, client: Client, log: Log, chunk: Chunk, day: date) -> Entry:
         began, scope, again = time.monotonic(), self.plan.scope, retrying(self.listeners.tell)
         passed: list[Gate] = []
         spread: Spread | None = None
 
-        def judge(table: str, staging: str | None) -> None:
+        def judge(swap: Swap) -> None:
             nonlocal spread
             spread = gates.Spread()
-            if staging is not None:
-                spread = again(self._spread, client, staging, chunk, day)
-                [hollow] = again(Sql(_PACKAGE, client).rows, "hollow_rows", staging=staging)
+            if swap.staging is not None:
+                spread = again(self._spread, client, swap.staging, chunk, day)
+                [hollow] = again(Sql(_PACKAGE, client).rows, "hollow_rows", staging=swap.staging)
                 passed.append(gates.staged_rows(spread.rows, len(self.plan.teams(chunk, day))))
                 passed.append(gates.no_nulls(*hollow))
                 passed.append(gates.distribution(spread, self._baseline.values()))
             if failed := [gate for gate in passed if not gate.is_passed]:
                 raise BuildError(f"not published, readers see the old day: {'; '.join(map(str, failed))}")
-            if not is_backed_up:
-                rows, backup = again(take_backup, client, self._backup, self.table, day)
-                passed.append(backup)
-                if not backup.is_passed:
-                    raise BuildError(f"not published, readers see the old day: {backup}")
-                again(log.append, self._entry(Event.DAY_BACKED_UP, chunk=chunk.id, day=day, name=table, rows=rows))
+            entry = self._entry(Event.DAY_BACKED_UP, chunk=chunk.id, day=day, name=swap.table)
+            taken = again(
+                back_up_once, client, log, self._held, swap, backup=self._backup, table=self.table, entry=entry
+            )
+            passed.extend([taken] if taken is not None else [])
 
         entry = self._entry(Event.DAY_FAILED, chunk=chunk.id, day=day)
         try:
@@ -276,7 +284,10 @@ class Execution:
                 wait_seconds=self.wait_seconds,
                 progress=self.listeners.tell,
                 before_swap=judge,
+                confirm=self._held.confirm,
             ).run()
+        except HoldLostError:
+            raise
         except (UserError, ClickHouseError) as error:
             entry = replace(entry, detail=str(error)[:1000])
         else:
@@ -293,6 +304,7 @@ class Execution:
                 with self._one_at_a_time:
                     self.listeners.day_done(built)
         entry = replace(entry, seconds=time.monotonic() - began)
+        self._held.confirm()
         again(log.append, *(self._gate_entry(gate, chunk.id, day) for gate in passed), entry)
         return entry
 
@@ -352,6 +364,7 @@ class Execution:
         self._log.append(self._entry(event, **facts))
 
     def _ended(self, status: Status, detail: str) -> State:
+        self._held.confirm()
         self._append(Event.ENDED, status=status, detail=detail)
         if detail:
             self.listeners.tell(f"{status}: {detail}")

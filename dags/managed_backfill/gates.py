@@ -117,8 +117,9 @@ def distribution(now: Spread, baseline: Iterable[Spread]) -> Gate:
     return Gate(DISTRIBUTION, is_passed, "; ".join(said) or "no row, nothing to compare")
 
 
-def backup_taken(in_table: int, in_backup: int) -> Gate:
-    return Gate(BACKUP, in_table == in_backup, f"{in_backup:,} of the day's {in_table:,} rows are in the backup")
+def backup_taken(in_table: int, in_backup: int, *, is_equal: bool) -> Gate:
+    """Whether the backup has every team's page views of the day, and no others."""
+    return Gate(BACKUP, is_equal, f"{in_backup:,} of the day's {in_table:,} page views are in the backup")
 
 
 def staged_rows(rows: int, teams: int) -> Gate:

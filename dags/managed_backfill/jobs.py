@@ -159,7 +159,7 @@ def sweep_backups(context: OpExecutionContext, clickhouse: ClickHouseResource) -
     """Drop the backups of managed backfills whose time is over."""
     with clickhouse.client(context.run_id) as client:
         require_schema(client)
-        dropped = sweep_expired(client, clock.utc_now())
+        dropped = sweep_expired(client, clock.utc_now(), context.run_id, context.log.info)
     print(f"{len(dropped)} backups whose time was over were dropped")
     return list(dropped)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dags.audit.log import Event
+from dags.audit.log import Event, Status
 from dags.managed_backfill.plan import Chunk, backup_name, spoken_seconds, time_left, total
 from dags.text import table_text, wrapped
 
@@ -123,11 +123,11 @@ def _share(chunk: Chunk, day: date) -> float:
 def seconds_at_work(state: State) -> float:
     """Seconds of planning, and between each start and its end, of all runs; of one that goes on until the log was read.
 
-    All of them by ClickHouse's clock.
+    All of them by ClickHouse's clock. A rollback is no work on the plan.
     """
     worked, began = state.accepted.seconds, None
     for entry in state.entries:
-        if entry.event is Event.STARTED:
+        if entry.event is Event.STARTED and entry.status != Status.ROLLING_BACK:
             began = entry.at
         elif entry.event is Event.ENDED and began is not None:
             worked += (entry.at - began).total_seconds()

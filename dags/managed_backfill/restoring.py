@@ -1,83 +1,215 @@
-"""Puts the days of a backfill back as they were before it, from the backup that it took."""
+"""Puts the days of a backfill back as they were before it, from the backup that it took, and reads all of them back."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from dags.audit.log import Entry, Event
 from dags.days import ONE_DAY, DayRange, spoken
-from dags.errors import UserError
-from dags.managed_backfill.backup import rows_of_day
-from dags.managed_backfill.plan import BACKUP_PREFIX, backup_name
+from dags.errors import BuiltSinceError, HoldLostError, UserError
+from dags.managed_backfill.backup import has_backup, holds_still
+from dags.managed_backfill.plan import backup_name
 from dags.managed_backfill.store import later_builds
 from dags.sql import Sql
-from dags.web_preaggregated.restore import DayRestore
+from dags.units import Measure
+from dags.web_preaggregated.plan import differences
+from dags.web_preaggregated.restore import DayRestore, contents, read_comparison
+from dags.web_preaggregated.store import read_units
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Mapping
     from datetime import date
 
     from clickhouse_connect.driver.client import Client
 
     from dags.audit.log import State
     from dags.audit.store import Log
+    from dags.managed_backfill.holding import Hold
     from dags.managed_backfill.plan import Plan
     from dags.watched import WatchedTable
+    from dags.web_preaggregated.structure import Comparison
+
+_PACKAGE = "dags.web_preaggregated"
 
 
-def built_since(client: Client, plan: Plan, state: State) -> dict[date, str]:
-    """The days that another run has built since this backfill replaced them, for a team of the plan, and which run."""
-    if not state.backed_up:
+@dataclass(frozen=True)
+class Restored:
+    """What became of each day: ``days`` are as they were, read back; the others are not, and why.
+
+    ``left`` are those that others have written since, and that were left to them.
+    """
+
+    days: tuple[date, ...]
+    left: Mapping[date, str]
+    failed: Mapping[date, str]
+
+    def spoken(self) -> str:
+        """In words: which days are as they were and which are not."""
+        told = [f"{spoken(self.days) if self.days else 'no day'}: as before, read back"]
+        told += [f"{day}: NOT as before, left to what others wrote: {words}" for day, words in self.left.items()]
+        told += [f"{day}: NOT as before: {words}" for day, words in self.failed.items()]
+        return "\n".join(told)
+
+
+def built_since(client: Client, plan: Plan, state: State, days: Collection[date] = ()) -> dict[date, str]:
+    """The days that others have built since this backfill replaced them, for a team of the plan, and who; ``days``: of
+    these alone.
+    """
+    asked = sorted(set(days) & state.backed_up.keys() if days else state.backed_up)
+    if not asked:
         return {}
-    days = DayRange(min(state.backed_up), max(state.backed_up) + ONE_DAY)
     teams = plan.teams_by_day
     found: dict[date, str] = {}
-    for (day, team), (at, run_id) in later_builds(client, plan.scope.table, days, state.run_ids).items():
-        if day in state.backed_up and at > state.backed_up[day].at and team in teams.get(day, ()):
-            found[day] = run_id
+    span = DayRange(asked[0], asked[-1] + ONE_DAY)
+    for (day, team), (at, run_id) in later_builds(client, plan.scope.table, span, state.run_ids).items():
+        if day in asked and at > state.backed_up[day].at and team in teams.get(day, ()):
+            found[day] = f"run {run_id[:8]}"
     return found
 
 
-def restore_days(
-    client: Client,
-    table: WatchedTable,
-    plan: Plan,
-    state: State,
-    log: Log,
-    *,
-    wait_seconds: float,
-    tell: Callable[[str], None],
-    even_built_since: bool = False,
-) -> tuple[list[date], list[date]]:
-    """Restore every day that was backed up, newest first; the days that were, and those that were left to later builds.
+@dataclass(frozen=True)
+class Restoring:
+    """One restore of all days that a backfill backed up, newest first. Its lease is held."""
 
-    Raises:
-        UserError: the backup is not there any more.
-        ClickHouseError, BuildError: as `DayRestore.run`; the days before it are restored, and it can be done again.
-    """
-    backup = backup_name(state.backfill_id, plan.scope.table)
-    if backup not in {
-        name for name, _ in Sql("dags.managed_backfill", client).rows("backups", {"prefix": BACKUP_PREFIX})
-    }:
-        raise UserError(
-            f"the backup of {state.backfill_id} is not there any more: it was kept {plan.rollback.kept_days} days, or "
-            "the backfill was deleted. Rebuild the days from their source instead"
+    client: Client
+    table: WatchedTable
+    plan: Plan
+    state: State
+    log: Log
+    held: Hold
+    wait_seconds: float
+    tell: Callable[[str], None]
+    even_built_since: bool = False
+
+    def run(self, by: Comparison) -> Restored:
+        """Restore each day that can be, read all of them back, and say what became of each.
+
+        A day that fails keeps no other from being restored; all of it can be done again.
+
+        Raises:
+            HoldLostError: another run acts on the backfill now.
+        """
+        left: dict[date, str] = {}
+        failed: dict[date, str] = {}
+        for day in sorted(self.state.backed_up, reverse=True):
+            self.held.confirm()
+            try:
+                rows = self._restored(day, by)
+            except HoldLostError:
+                raise
+            except BuiltSinceError as error:
+                left[day] = str(error)
+            except (UserError, ClickHouseError) as error:
+                failed[day] = str(error)[:1000]
+            else:
+                scope = self.plan.scope
+                entry = Entry(
+                    Event.DAY_RESTORED, table=scope.table, start=scope.start_date, end=scope.end_date,
+                    day=day, rows=rows,
+                )  # fmt: skip
+                self.log.append(entry)
+                self.tell(f"{day}: {self.table.name} is restored, {rows:,} rows")
+        for day in sorted(self.state.backed_up.keys() - left.keys() - failed.keys()):
+            if unlike := self._unlike(day, by):
+                failed[day] = f"it was restored, and {unlike}: others wrote it since"
+        self.held.confirm()
+        as_before = self.state.backed_up.keys() - left.keys() - failed.keys()
+        return Restored(tuple(sorted(as_before)), left, failed)
+
+    @property
+    def _backup(self) -> str:
+        return backup_name(self.state.backfill_id, self.plan.scope.table)
+
+    def comparable(self) -> Comparison:
+        """How the backup is compared with the table, once the backup is known to be there.
+
+        Raises:
+            UserError: it is not, or cannot be compared with the table. Nothing was touched.
+        """
+        state, plan = self.state, self.plan
+        if not has_backup(self.client, state.backfill_id, plan.scope.table):
+            raise UserError(
+                f"the backup of {state.backfill_id} is not there any more: it was kept {plan.rollback.kept_days} days, "
+                "or the backfill was deleted. Rebuild the days from their source instead"
+            )
+        if lost := [
+            day
+            for day, entry in state.backed_up.items()
+            if not holds_still(self.client, self.table, self._backup, day, entry)
+        ]:
+            raise UserError(
+                f"the backup of {state.backfill_id} does not hold {spoken(lost)} as it was recorded: somebody wrote "
+                f"into {self._backup}, or it was begun anew. Nothing was touched; rebuild the days from their source "
+                "instead"
+            )
+        return read_comparison(self.client, self.table.name, self._backup)
+
+    def _teams(self, day: date) -> frozenset[int]:
+        return self.plan.teams_by_day[day]
+
+    def _source(self, day: date) -> str | None:
+        """Where the day is in the backup; None if it was absent."""
+        return self._backup if self.state.backed_up[day].rows else None
+
+    def _restored(self, day: date, by: Comparison) -> int:
+        return DayRestore(
+            client=self.client,
+            day=day,
+            table=self.table.name,
+            teams=self._teams(day),
+            backup=self._source(day),
+            compare=by,
+            run_id=self.log.run_id,
+            wait_seconds=self.wait_seconds,
+            progress=self.tell,
+            confirm=self.held.confirm,
+            under_lease=lambda: None if self.even_built_since else self._refuse_what_others_wrote(day),
+        ).run()
+
+    def _refuse_what_others_wrote(self, day: date) -> None:
+        """Under the day's lease, so that nobody builds it between this and the restore.
+
+        Raises:
+            BuiltSinceError: the ledger has a later build, or a team holds neither what this backfill published nor what
+                the backup has.
+        """
+        if since := built_since(self.client, self.plan, self.state, [day]):
+            raise BuiltSinceError(f"built by {since[day]}")
+        sql = Sql(_PACKAGE, self.client)
+        now = read_units(sql, self.table.name, day)
+        source = self._source(day)
+        then = read_units(sql, source, day) if source is not None else {}
+        bound = {"table": self.table.name, "day": day, "run_ids": list(self.state.run_ids)}
+        published = {
+            team: Measure(sessions, pageviews)
+            for team, sessions, pageviews in Sql.of(sql, "dags.managed_backfill").rows("published", bound)
+        }
+        strange = {
+            team: held.amount
+            for team, held in now.items()
+            if team in self._teams(day)
+            and (team in published or day in self.state.done)
+            and held.amount != published.get(team)
+            and (team not in then or held.amount != then[team].amount)
+        }
+        if strange:
+            team, amount = next(iter(strange.items()))
+            raise BuiltSinceError(
+                f"{len(strange)} teams hold what this backfill did not write, as team {team} "
+                f"{amount.spoken(self.table.words)}"
+            )
+
+    def _unlike(self, day: date, by: Comparison) -> str:
+        """How the day differs now from what it was, in words; empty if it does not."""
+        sql, teams, source = Sql(_PACKAGE, self.client), self._teams(day), self._source(day)
+        now, then = (
+            {team: held.amount for team, held in contents(sql, name, day, by).items() if team in teams}
+            if name is not None
+            else {}
+            for name in (self.table.name, source)
         )
-    if lost := [day for day, entry in state.backed_up.items() if rows_of_day(client, table, backup, day) != entry.rows]:
-        raise UserError(
-            f"the backup of {state.backfill_id} does not hold {spoken(lost)} any more: its time was over, and a "
-            "resume began it anew. Nothing was touched; rebuild the days from their source instead"
-        )
-    since = {} if even_built_since else built_since(client, plan, state)
-    teams = plan.teams_by_day
-    restored = []
-    for day in sorted(state.backed_up.keys() - since.keys(), reverse=True):
-        rows = DayRestore(client, day, table.name, teams[day], backup, log.run_id, wait_seconds, tell).run()
-        entry = Entry(
-            Event.DAY_RESTORED, table=table.name, start=plan.scope.start_date, end=plan.scope.end_date,
-            day=day, rows=rows,
-        )  # fmt: skip
-        log.append(entry)
-        tell(f"{day}: {table.name} is as it was, {rows:,} rows")
-        restored.append(day)
-    return restored, sorted(since)
+        wrong = differences(now, then)
+        return f"{len(wrong)} teams differ, first {next(iter(wrong))}" if wrong else ""

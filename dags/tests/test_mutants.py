@@ -170,23 +170,23 @@ MUTANTS = [
     ),
     Mutant(
         "the rows of teams that nobody asked for are wiped",
-        "dags/web_preaggregated/store.py",
-        "        if plan.kept:\n",
-        "        if not plan:\n",
+        "dags/web_preaggregated/publishing.py",
+        "        if before.by_team.keys() - replaced:\n",
+        "        if not before.by_team:\n",
         f"{REPAIRS}::test_rebuilding_some_teams_leaves_the_rows_of_the_others_as_they_are",
     ),
     Mutant(
         "what was staged is published without a look",
-        "dags/web_preaggregated/store.py",
-        "self._again(self._validate, new, table, expected)",
+        "dags/web_preaggregated/publishing.py",
+        "self.again(self._compare, staging, table, expected)",
         "pass",
         f"{REPAIRS}::test_what_is_staged_and_unlike_its_sessions_is_not_published",
     ),
     Mutant(
         "a day that is built once more is backed up once more, with what the backfill itself has published",
-        "dags/managed_backfill/execution.py",
-        "            if not is_backed_up:\n",
-        "            if is_backed_up or not is_backed_up:\n",
+        "dags/managed_backfill/backup.py",
+        "    if recorded is not None:\n",
+        "    if recorded is not None and not recorded.day:\n",
         f"{MANAGED}::test_a_day_that_was_published_and_not_recorded_is_built_again_and_its_backup_is_that_of_before",
     ),
     Mutant(
@@ -199,8 +199,8 @@ MUTANTS = [
     Mutant(
         "a rollback wipes the rows of teams that the backfill did not touch",
         "dags/web_preaggregated/restore.py",
-        "        if now != replaced:\n",
-        "        if not now:\n",
+        "replaced = before.by_team.keys() & set(self.teams)",
+        "replaced = set(before.by_team)",
         f"{MANAGED}::test_a_rollback_keeps_the_rows_of_other_teams_and_refuses_to_lose_later_builds",
     ),
     Mutant(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from dags.errors import BuildError
 from dags.units import MAX_TEAMS_BOUND, Measure, Outcome, shrinks
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from dags.sql import Cost
+
+_Amount = TypeVar("_Amount")
 
 
 @dataclass(frozen=True)
@@ -160,11 +162,57 @@ def replacement(
 
 
 def differences(
-    found: Mapping[int, Measure], expected: Mapping[int, Measure]
-) -> dict[int, tuple[Measure | None, Measure | None]]:
+    found: Mapping[int, _Amount], expected: Mapping[int, _Amount]
+) -> dict[int, tuple[_Amount | None, _Amount | None]]:
     """The teams of which a table holds something else than it should, with what it holds and what it should."""
     return {
         team: (found.get(team), expected.get(team))
         for team in sorted({*found, *expected})
         if found.get(team) != expected.get(team)
     }
+
+
+@dataclass(frozen=True)
+class Part:
+    """A ClickHouse part: the numbers of the first and last block that went into it, and of the last ALTER on it."""
+
+    first: int
+    last: int
+    version: int
+
+
+@dataclass(frozen=True)
+class Written:
+    """How far a table's day was written: its parts, and how many ALTERs of its rows are under way.
+
+    Whatever anybody writes gets the table's next number, and what is merged keeps those that it had. So a day whose
+    numbers have not risen was not written, though its page views may be equal by chance.
+    """
+
+    parts: tuple[Part, ...] = ()
+    alters: int = 0
+
+    @property
+    def block(self) -> int:
+        return max((part.last for part in self.parts), default=0)
+
+    @property
+    def version(self) -> int:
+        return max((part.version for part in self.parts), default=0)
+
+
+def written_since(before: Written, now: Written) -> str:
+    """What was written into a day since it was looked at, in words; empty if nothing was."""
+    if now.block > before.block:
+        return "rows were inserted"
+    if now.version > before.version:
+        return "rows were altered"
+    if now.alters:
+        # What is swapped in would be younger than the ALTER, which would pass it by.
+        return f"{now.alters} ALTERs of it are under way, see system.mutations; KILL MUTATION ends one that hangs"
+    return ""
+
+
+def has_lost_parts(before: Written, now: Written) -> bool:
+    """Whether a part is gone, and in none that was merged from it and others."""
+    return any(not any(one.first <= part.first and part.last <= one.last for one in now.parts) for part in before.parts)

@@ -1,7 +1,4 @@
-"""Puts a day back as a backup has it, for some teams; every other team's rows stay the bytes they are.
-
-As a build does it: under the day's lease, staged, compared, and swapped in whole; a day that was absent goes again.
-"""
+"""Puts a day back as a backup has it, for some teams: a publish like a build's, whose new rows come from the backup."""
 
 from __future__ import annotations
 
@@ -11,110 +8,118 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from dags.errors import BuildError
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
 from dags.failures import retrying
 from dags.leases.store import Leases
 from dags.sql import Sql
-from dags.units import MAX_TEAMS_BOUND, Measure
-from dags.web_preaggregated.plan import differences
-from dags.web_preaggregated.staging import Staging
+from dags.web_preaggregated.publishing import Held, NewRows, Publisher
+from dags.web_preaggregated.staging import STAGING_PREFIX, Staging
+from dags.web_preaggregated.structure import Column, Comparison, Content, comparison
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping
     from datetime import date
 
     from clickhouse_connect.driver.client import Client
 
 _PACKAGE = "dags.web_preaggregated"
 
+# What ClickHouse answers where the parts of one table do not fit another: columns; projections, indices, keys.
+_DO_NOT_FIT = ("INCOMPATIBLE_COLUMNS", "BAD_ARGUMENTS")
 
-@dataclass
+
+@dataclass(frozen=True)
 class DayRestore:
-    """One restore of one table's day from ``backup``, a table like it. `run` is called once."""
+    """One restore of one table's day, for ``teams``, from ``backup``, None if the day was absent then.
+
+    ``confirm`` raises where something else than the day's lease must hold, and does not any more; ``under_lease`` is
+    called once the day is nobody else's, and what it raises leaves the day as it is.
+    """
 
     client: Client
     day: date
     table: str
     teams: Collection[int]
-    backup: str
+    backup: str | None
+    compare: Comparison
     run_id: str
     wait_seconds: float = 0.0
     progress: Callable[[str], None] = field(default=logging.getLogger(__name__).info)
+    confirm: Callable[[], None] = field(default=lambda: None)
+    under_lease: Callable[[], None] = field(default=lambda: None)
     sleep: Callable[[float], None] = field(default=time.sleep)
 
     def run(self) -> int:
         """Put the day back; how many rows of it readers see then.
 
         Raises:
-            LeaseError: another run works on the day. Nothing was touched.
-            BuildError: what was staged is not what the backup says. Readers see the day as it was.
-            ClickHouseError: likewise.
+            LeaseError: another run works on the day, or took it from this one. Nothing was touched.
+            BuildError: others wrote into the day meanwhile, or what was staged is not what the backup says. Readers see
+                the day as it was.
+            ReadBackError: the day was restored, and somebody wrote into it at the same moment.
+            ClickHouseError: readers see the day as it was, or wholly restored.
         """
-        self._sql = Sql(_PACKAGE, self.client)
-        self._again = retrying(self.progress, sleep=self.sleep)
+        sql, again = Sql(_PACKAGE, self.client), retrying(self.progress, sleep=self.sleep)
         with (
             Leases(
                 self.client, self.run_id, wait_seconds=self.wait_seconds, tell=self.progress, sleep=self.sleep
             ) as leases,
             ExitStack() as stack,
         ):
-            staging = Staging(self.client, self._sql, self.day, leases.token, self.progress)
-            self._again(leases.take, self.table, self.day)
-            self._again(staging.fence, self.table)
-            now, then = self._again(self._units, self.table), self._again(self._units, self.backup)
-            others = {team: unit for team, unit in now.items() if team not in self.teams}
-            expected = others | {team: unit for team, unit in then.items() if team in self.teams}
-            if expected:
-                new = self._again(
-                    self._assembled, stack, staging, replaced=set(now) - set(others), now=set(now), then=set(then)
-                )
-                leases.confirm(self.table, self.day)
-                self._compare(new, expected, "was not restored, readers see it as it was")
-                self._again(self._sql.command, "publish_day", self._partition, target=self.table, staging=new)
-            elif now:
-                leases.confirm(self.table, self.day)
-                self._again(self._sql.command, "drop_day", self._partition, target=self.table)
-            self._compare(self.table, expected, "was restored, but reads back otherwise")
-        return sum(rows for _, rows in expected.values())
-
-    @property
-    def _partition(self) -> dict[str, int]:
-        return {"partition": int(f"{self.day:%Y%m%d}")}
-
-    def _assembled(
-        self, stack: ExitStack, staging: Staging, *, replaced: set[int], now: set[int], then: set[int]
-    ) -> str:
-        new = staging.like(stack, "restored", self.table)
-        if now != replaced:
-            self._sql.command("attach_day", self._partition, into=new, source=self.table)
-            self._delete(new, replaced)
-        if kept := then & set(self.teams):
-            source = self.backup
-            if kept != then:
-                source = staging.like(stack, "kept", self.table)
-                self._sql.command("attach_day", self._partition, into=source, source=self.backup)
-                self._delete(source, then - kept)
-            self._sql.command("attach_day", self._partition, into=new, source=source)
-        return new
-
-    def _delete(self, staging: str, teams: Collection[int]) -> None:
-        ordered = sorted(teams)
-        for first in range(0, len(ordered), MAX_TEAMS_BOUND):
-            some = ordered[first : first + MAX_TEAMS_BOUND]
-            self._sql.command("delete_teams", {"teams": some}, staging=staging)
-
-    def _compare(self, name: str, expected: dict[int, tuple[Measure, int]], words: str) -> None:
-        found = {team: measure for team, (measure, _) in self._again(self._units, name).items()}
-        if wrong := differences(found, {team: measure for team, (measure, _) in expected.items()}):
-            team, (has, should) = next(iter(wrong.items()))
-            raise BuildError(
-                f"{self.table} of {self.day} {words}: {len(wrong)} teams differ, team {team} with {has} of {should}. "
-                "Something else may have written the day at the same moment: restore it again"
+            staging = Staging(self.client, sql, self.day, leases.token, self.progress)
+            again(leases.take, self.table, self.day)
+            again(staging.fence, self.table)
+            self.under_lease()
+            publisher = Publisher(
+                sql=sql,
+                day=self.day,
+                staging=staging,
+                leases=leases,
+                again=again,
+                held=lambda table: contents(sql, table, self.day, self.compare),
+                confirm=self.confirm,
             )
+            before = publisher.seen(self.table)
+            then = {} if self.backup is None else again(contents, sql, self.backup, self.day, self.compare)
+            ours = {team: held.amount for team, held in then.items() if team in self.teams}
+            replaced = before.by_team.keys() & set(self.teams)
+            if ours == {team: before.by_team[team].amount for team in replaced}:
+                return before.rows
+            new = [NewRows(again(self._kept, stack, sql, publisher, then.keys() - ours.keys()), ours)] if ours else []
+            return publisher.publish(self.table, before, replaced, new)
 
-    def _units(self, name: str) -> dict[int, tuple[Measure, int]]:
-        bound = {"day": self.day, "day_only": 1}
-        return {
-            team: (Measure(sessions, pageviews), rows)
-            for team, rows, sessions, pageviews, _ in self._sql.rows("target_units", bound, target=name)
-        }
+    def _kept(self, stack: ExitStack, sql: Sql, publisher: Publisher[Content], others: Collection[int]) -> str:
+        """A staging table with the backup's rows of the day, less those of other teams."""
+        kept = publisher.like(stack, "kept", self.table)
+        try:
+            sql.command("attach_day", {"partition": int(f"{self.day:%Y%m%d}")}, into=kept, source=str(self.backup))
+        except ClickHouseError as error:
+            if getattr(error, "name", None) not in _DO_NOT_FIT:
+                raise
+            sql.command(
+                "copy_day", {"day": self.day}, staging=kept, backup=str(self.backup), columns=self.compare.copied
+            )
+        publisher.delete(kept, others)
+        return kept
+
+
+def contents(sql: Sql, table: str, day: date, by: Comparison) -> Mapping[int, Held[Content]]:
+    """What a table, a backup or a staging holds of a day, by team."""
+    bound = {"day": day, "day_only": int(not table.startswith(STAGING_PREFIX))}
+    rows = sql.rows("contents", bound, target=table, key=by.key, compared=by.compared)
+    return {team: Held(Content(keys, found), rows, strays) for team, rows, keys, found, strays in rows}
+
+
+def read_comparison(client: Client, table: str, backup: str) -> Comparison:
+    """How a table and its backup are compared, by the columns that they have now.
+
+    Raises:
+        BuildError: as `comparison`.
+    """
+    sql = Sql(_PACKAGE, client)
+    now, then = (
+        [Column(name, kind, bool(is_key)) for name, kind, is_key in sql.rows("columns", {"table": name})]
+        for name in (table, backup)
+    )
+    return comparison(table, now, backup, then)

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from dags.leases.rules import BID_PREFIX
+from dags.leases.rules import BID_PREFIX, run_key
 from dags.leases.store import read_leases
 from dags.sql import Sql, is_embedded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from contextlib import ExitStack
     from datetime import date
 
@@ -80,6 +80,15 @@ class Staging:
         bound = {"prefix": f"{STAGING_PREFIX}{self._day}_", "suffix": f"__{table}", "token": self._token}
         for (name,) in self._sql.rows("fenced", bound):
             drop(self._client, self._sql, name)
+
+
+def fence_runs(client: Client, runs: Iterable[str]) -> None:
+    """Drop whatever some runs have staged, so that they can publish nothing of it any more."""
+    sql = Sql(_PACKAGE, client)
+    marks = [f"_run_{run_key(run)}__" for run in runs]
+    for (name,) in sql.rows("leftovers", {"prefixes": [STAGING_PREFIX]}) if marks else ():
+        if any(mark in name for mark in marks):
+            drop(client, sql, name)
 
 
 def drop(client: Client, sql: Sql, name: str, *, may_be_written: bool = True) -> None:

@@ -16,15 +16,16 @@ from typing import TYPE_CHECKING
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from dags import clock
-from dags.errors import BuildError, LeaseError
+from dags.errors import BuildError, LeaseError, ReadBackError
 from dags.failures import retrying
 from dags.leases.store import Leases
 from dags.ledger import BuildRecord, append_to_ledger
 from dags.sql import Cost, Sql
 from dags.units import MAX_TEAMS_BOUND, Fingerprint, Measure, Outcome
 from dags.web_preaggregated.compute import Aside, Computation, Staged, Step
-from dags.web_preaggregated.plan import Limits, Replacement, differences, replacement
-from dags.web_preaggregated.staging import Staging, sweep
+from dags.web_preaggregated.plan import Limits, Replacement, replacement
+from dags.web_preaggregated.publishing import Held, NewRows, Publisher, Swap
+from dags.web_preaggregated.staging import STAGING_PREFIX, Staging, sweep
 from dags.web_preaggregated.tables import LOGIC_VERSION
 
 if TYPE_CHECKING:
@@ -72,8 +73,9 @@ class DayBuild:
     the bytes they are. ``wait_seconds`` is how long to wait for another run that builds the day. ``progress`` is told
     in words what has been done, for the run's log; ``at`` at which step the build is, for tests of faults.
 
-    ``before_swap`` is called with a table and the staging that is about to become its day, None for a day that is
-    about to be emptied: valid, under the lease, and while readers see the old day. What it raises keeps them there.
+    ``before_swap`` is told of each swap that is about to happen; what it raises keeps readers on the old day.
+    ``confirm`` raises where something else than the day's lease must hold, and does not any more: as a managed
+    backfill's own lease. It is called after each staging table is made, and just before the swap.
     """
 
     client: Client
@@ -85,7 +87,8 @@ class DayBuild:
     wait_seconds: float = 0.0
     progress: Callable[[str], None] = field(default=logging.getLogger(__name__).info)
     at: Callable[[Step], None] = field(default=lambda _: None)
-    before_swap: Callable[[str, str | None], None] = field(default=lambda *_: None)
+    before_swap: Callable[[Swap], None] = field(default=lambda _: None)
+    confirm: Callable[[], None] = field(default=lambda: None)
     sleep: Callable[[float], None] = field(default=time.sleep)
 
     def run(self) -> BuiltDay:
@@ -215,11 +218,13 @@ class DayBuild:
     def _built(self, table: str, staged: Iterable[Staged]) -> BuiltTable:
         """Publish a table's day and record it; a failure leaves readers of this table on the old data."""
         plan, after, rows = Replacement(frozenset(), frozenset(), {}), dict[int, Measure](), 0
+        is_published = False
         try:
             if self._open(table):
                 plan, after, rows = self._published(table, [one for one in staged if table in one.batch.tables])
         except (ClickHouseError, BuildError) as error:
             self._aside.put((table,), self._open(table), Outcome.FAILED, str(error))
+            is_published = isinstance(error, ReadBackError)
         else:
             self.at(Step.SWAPPED)
             self.progress(f"{self.day}: {table} published, {rows:,} rows")
@@ -232,122 +237,47 @@ class DayBuild:
             self._problems.append(f"{table} of {self.day} is not recorded in the ledger: {str(error)[:500]}")
         self.at(Step.RECORDED)
         if failed := built.teams(Outcome.FAILED):
+            became = "read back otherwise" if is_published else "could not be built, readers see their old rows"
             self._problems.append(
-                f"{table} of {self.day}: {len(failed):,} of {len(outcomes):,} teams could not be built, readers see "
-                f"their old rows. Team {failed[0]}: {built.words_by_team[failed[0]][:500]}"
+                f"{table} of {self.day}: {len(failed):,} of {len(outcomes):,} teams {became}. "
+                f"Team {failed[0]}: {built.words_by_team[failed[0]][:500]}"
             )
         return built
 
-    def _published(self, table: str, staged: Collection[Staged]) -> tuple[Replacement, dict[int, Measure], int]:
+    def _published(self, table: str, staged: Iterable[Staged]) -> tuple[Replacement, dict[int, Measure], int]:
+        publisher = Publisher(
+            sql=self._sql,
+            day=self.day,
+            staging=self._staging,
+            leases=self._leases,
+            again=self._again,
+            held=lambda name: read_units(self._sql, name, self.day),
+            confirm=self.confirm,
+            before_swap=self.before_swap,
+            at=self.at,
+        )
+        before = publisher.seen(table)
         after = {team: measure for one in staged for team, measure in one.measures.items()}
-        units = self._again(self._units, table)
-        before = {team: measure for team, (measure, *_) in units.items()}
-        plan = replacement(self._open(table), before, after, allow_shrink=self.allow_shrink)
-        expected = {team: before[team] for team in plan.kept}
-        expected |= {team: measure for team, measure in after.items() if team not in plan.held}
-        rows_before = {team: measure.total for team, measure in before.items()}
-        replaced = before.keys() - plan.kept
+        plan = replacement(self._open(table), before.amounts, after, allow_shrink=self.allow_shrink)
+        replaced = before.by_team.keys() - plan.kept
         if not replaced and after.keys() <= plan.held:
-            return plan, after, sum(rows for _, rows, _ in units.values())
-        if expected:
-            with ExitStack() as stack:
-                new = self._again(self._assembled, stack, table, plan, replaced, staged)
-                self._again(self._validate, new, table, expected)
-                self.before_swap(table, new)
-                self._nothing_changed(table, rows_before)
-                self.at(Step.VALIDATED)
-                self._swap(table, new)
-        elif before:
-            self._leases.confirm(table, self.day)
-            self.before_swap(table, None)
-            self._nothing_changed(table, rows_before)
-            self.at(Step.VALIDATED)
-            self._again(self._sql.command, "drop_day", self._partition, target=table)
-        return plan, after, self._again(self._read_back, table, expected)
+            return plan, after, before.rows
+        new = [self._new_rows(publisher, table, one, plan.held) for one in staged]
+        return plan, after, publisher.publish(table, before, replaced, new)
 
-    def _swap(self, table: str, new: str) -> None:
-        try:
-            self._again(self._sql.command, "publish_day", self._partition, target=table, staging=new)
-        except ClickHouseError:
-            self._leases.confirm(table, self.day)  # whoever took the lease dropped the staging; then say that
-            raise
-
-    @property
-    def _partition(self) -> dict[str, int]:
-        return {"partition": int(f"{self.day:%Y%m%d}")}
+    def _new_rows(
+        self, publisher: Publisher[Measure], table: str, staged: Staged, held: Collection[int]
+    ) -> NewRows[Measure]:
+        """What was staged for a table, less the teams that are held."""
+        staging = staged.staging_by_table[table]
+        self._again(publisher.delete, staging, staged.measures.keys() & held)
+        return NewRows(staging, {team: measure for team, measure in staged.measures.items() if team not in held})
 
     def _open(self, table: str) -> frozenset[int]:
         """The teams asked for that are neither failed nor skipped."""
         return frozenset(
             team for team in self.teams_by_table[table] if (table, team) not in self._aside.outcome_by_unit
         )
-
-    def _assembled(
-        self, stack: ExitStack, table: str, plan: Replacement, replaced: Collection[int], staged: Iterable[Staged]
-    ) -> str:
-        """The day as it is to be, in one staging table: the parts that readers have, less the teams that are
-        replaced, and what was computed. Parts are hard links, and rows that stay are the same bytes.
-        """
-        new = self._staging.like(stack, "new", table)
-        # After making the table, or a thief that came before would not have found it.
-        self._leases.confirm(table, self.day)
-        if plan.kept:
-            self._sql.command("attach_day", self._partition, into=new, source=table)
-            self._delete(new, replaced)
-        for one in staged:
-            source = one.staging_by_table[table]
-            self._delete(source, plan.held & one.measures.keys())
-            if one.measures.keys() - plan.held:
-                self._sql.command("attach_day", self._partition, into=new, source=source)
-        return new
-
-    def _validate(self, new: str, table: str, expected: Mapping[int, Measure]) -> None:
-        units = self._units(new)
-        found = {team: measure for team, (measure, *_) in units.items()}
-        strays = sum(stray for *_, stray in units.values())
-        if wrong := differences(found, expected):
-            team, (has, should) = next(iter(wrong.items()))
-            raise BuildError(
-                f"{table} of {self.day} was not published, readers still see the old data: {len(wrong)} teams differ "
-                f"from what they should be, team {team} with {has} staged of {should}. Either something else wrote the "
-                "day at the same moment, then the next build succeeds; or this is a fault of the build itself: report "
-                "it with this message"
-            )
-        if strays:
-            raise BuildError(f"{table} of {self.day} was not published: {strays} staged rows lie outside the day")
-
-    def _nothing_changed(self, table: str, before: Mapping[int, int]) -> None:
-        if self._again(self._coverage, table) != before:
-            raise BuildError(
-                f"{table} of {self.day} was not published: something else wrote that day while it was being built, "
-                "and would have been lost; the next build takes it in"
-            )
-
-    def _read_back(self, table: str, expected: Mapping[int, Measure]) -> int:
-        """The rows that readers of the day now see, once they are known to be what was staged."""
-        units = self._units(table)
-        found = {team: measure for team, (measure, *_) in units.items()}
-        if wrong := differences(found, expected):
-            raise BuildError(
-                f"{table} of {self.day} was published, but {len(wrong)} teams read back unlike what was staged "
-                f"(first: {list(wrong)[:5]}): something else wrote the day at the same moment; build it again"
-            )
-        return sum(rows for _, rows, _ in units.values())
-
-    def _delete(self, staging: str, teams: Iterable[int]) -> None:
-        for some in _bindable(sorted(teams)):
-            self._sql.command("delete_teams", {"teams": some}, staging=staging)
-
-    def _units(self, table: str) -> dict[int, tuple[Measure, int, int]]:
-        """What a table or its staging holds of the day, by team: measure, rows, and rows that lie outside the day."""
-        bound = {"day": self.day, "day_only": int(table in self.teams_by_table)}
-        return {
-            team: (Measure(sessions, pageviews), rows, strays)
-            for team, rows, sessions, pageviews, strays in self._sql.rows("target_units", bound, target=table)
-        }
-
-    def _coverage(self, table: str) -> dict[int, int]:
-        return dict(self._sql.rows("coverage", {"day": self.day}, target=table))
 
     # --- What became of it ---------------------------------------------------------------------------------------
 
@@ -367,6 +297,15 @@ class DayBuild:
                 measure=built.after.get(team, Measure()),
                 error=built.words_by_team.get(team, ""),
             )
+
+
+def read_units(sql: Sql, table: str, day: date) -> dict[int, Held[Measure]]:
+    """What a table, or a staging of one, holds of a day, by team. Of a staging all rows are read, to find strays."""
+    bound = {"day": day, "day_only": int(not table.startswith(STAGING_PREFIX))}
+    return {
+        team: Held(Measure(sessions, pageviews), rows, strays)
+        for team, rows, sessions, pageviews, strays in sql.rows("target_units", bound, target=table)
+    }
 
 
 def _bindable(teams: list[int]) -> Iterable[list[int]]:

@@ -207,6 +207,11 @@ def test_nothing_is_touched_when_the_request_or_the_plan_is_refused(world: World
     assert everything(world) == before
 
 
+def swept(world: World) -> tuple[str, ...]:
+    """What a sweep drops eight days from now, when the time of every backup is over."""
+    return sweep_backups(world.client, utc_now() + timedelta(days=8), "sweep", lambda _: None)
+
+
 class Between:
     """Does something once, when the chunk of this number is over: what a person does while a backfill runs."""
 
@@ -419,21 +424,25 @@ def test_a_backup_is_kept_for_its_time_then_swept_and_a_rollback_says_so(world: 
     report = run(world)
     backups = "SELECT count() FROM system.tables WHERE startsWith(name, 'web_pre_aggregated_backup_')"
     assert world.client.query(backups).result_rows == [(1,)]
-    assert sweep_backups(world.client, utc_now() + timedelta(days=8))
+    assert swept(world)
     assert world.client.query(backups).result_rows == [(0,)]
     refused = fails(world, "rollback_backfill_job", **who(report["backfill_id"], allow_losing_later_builds=False))
     assert "is not there any more: it was kept 7 days" in refused
 
 
-def test_a_backup_that_was_begun_anew_restores_nothing_that_it_does_not_hold(world: World) -> None:
+def test_a_backup_is_kept_until_its_backfill_is_over_and_nothing_goes_on_without_it(world: World) -> None:
     prepared(world, 1)
     world.build(*DAYS)
     report = run(world, max_source_rows=1)
-    assert sweep_backups(world.client, utc_now() + timedelta(days=8))
-    run(world, "resume_backfill_job", **who(report["backfill_id"]))
+    assert swept(world) == ()
+    [(backup,)] = world.client.query("SHOW TABLES LIKE 'web_pre_aggregated_backup_%'").result_rows
+    world.client.command(f"DROP TABLE {backup} SYNC")
     before = {day: stored(world.client, STATS, day) for day in DAYS}
+    assert f"backup of {report['backfill_id']} is not there any more" in fails(
+        world, "resume_backfill_job", **who(report["backfill_id"])
+    )
     refused = fails(world, "rollback_backfill_job", **who(report["backfill_id"], allow_losing_later_builds=False))
-    assert f"does not hold {DAYS[0]} any more" in refused
+    assert "is not there any more" in refused
     assert {day: stored(world.client, STATS, day) for day in DAYS} == before
 
 

@@ -1,2 +1,2 @@
--- The day has no session any more.
+-- A day of a table is lost.
 ALTER TABLE $target DROP PARTITION {partition:UInt32}

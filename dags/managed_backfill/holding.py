@@ -1,0 +1,79 @@
+"""The lease of a managed backfill: who carries it out, takes it back, deletes it or sweeps its backup holds it alone.
+
+A run that stalls for long enough is taken for dead, and another acts in its place. So whoever takes the lease drops
+first what earlier runs of the backfill have staged, and whoever holds it makes sure of it after each staging table that
+it makes: a run that wakes up finds its staging gone, or finds out.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dags.audit.store import read_state
+from dags.errors import HoldLostError, LeaseError
+from dags.leases.rules import MANAGED_LEASE, run_key
+from dags.leases.store import Leases, living_leases
+from dags.web_preaggregated.staging import fence_runs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import date
+
+    from clickhouse_connect.driver.client import Client
+
+
+def lease_table(backfill_id: str) -> str:
+    """What stands for a table in the lease of a backfill."""
+    return MANAGED_LEASE + run_key(backfill_id)
+
+
+def is_at_work(client: Client, backfill_id: str) -> bool:
+    """Whether a living run holds it."""
+    return lease_table(backfill_id) in {lease.table for lease in living_leases(client)}
+
+
+@dataclass(frozen=True)
+class Hold:
+    """A backfill that is held."""
+
+    backfill_id: str
+    start: date
+    leases: Leases
+
+    def confirm(self) -> None:
+        """Make sure that it is still held.
+
+        Raises:
+            HoldLostError: it was taken away, because this run was silent for too long.
+        """
+        try:
+            self.leases.confirm(lease_table(self.backfill_id), self.start)
+        except LeaseError as error:
+            by = f"run {error.holder[:8]} acts on it" if error.holder else "nobody acts on it"
+            raise HoldLostError(
+                f"{self.backfill_id} was taken from this run, which was silent for too long; now {by}. This run does "
+                "nothing more: show_backfills_job says how it stands"
+            ) from None
+
+
+@contextmanager
+def hold(client: Client, backfill_id: str, start: date, run_id: str, tell: Callable[[str], None]) -> Iterator[Hold]:
+    """Hold a backfill. ``start`` is the first day of its range, which is part of the lease's name.
+
+    Raises:
+        LeaseError: another run that lives holds it; the words say which.
+    """
+    with Leases(client, run_id, wait_seconds=0, tell=tell) as leases:
+        try:
+            leases.take(lease_table(backfill_id), start)
+        except LeaseError as error:
+            raise LeaseError(
+                f"{backfill_id} is in work by run {error.holder[:8]}. Nothing was touched: wait until that run has "
+                "ended, or pause or cancel the backfill first",
+                error.holder,
+            ) from None
+        state = read_state(client, backfill_id)
+        fence_runs(client, {run for run in (state.run_ids if state is not None else ()) if run != run_id})
+        yield Hold(backfill_id, start, leases)

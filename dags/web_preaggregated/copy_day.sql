@@ -1,0 +1,5 @@
+-- A day of a backup whose parts the table takes no longer, since its columns, projections or indices have changed.
+INSERT INTO $staging ($columns)
+SELECT $columns
+FROM $backup
+WHERE period_bucket >= toDateTime({day:Date}, 'UTC') AND period_bucket < toDateTime({day:Date} + 1, 'UTC')

@@ -1,0 +1,283 @@
+"""The one path on which a day of a table reaches its readers, whatever its new rows come from: a build or a backup.
+
+Under the day's lease the day is assembled beside the table as it is to be, compared with what it must be, and swapped
+in whole, unless anybody else wrote into the day meanwhile; then it is read back. Whoever was robbed of the lease can no
+longer do any of it: everything that changes the table moves parts between it and a staging table, and a thief drops
+that one first.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from dags.errors import BuildError, ReadBackError
+from dags.units import MAX_TEAMS_BOUND
+from dags.web_preaggregated.compute import Step
+from dags.web_preaggregated.plan import Part, Written, differences, has_lost_parts, written_since
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping
+    from datetime import date
+
+    from tenacity import Retrying
+
+    from dags.leases.store import Leases
+    from dags.sql import Sql
+    from dags.web_preaggregated.staging import Staging
+
+_Amount = TypeVar("_Amount")
+
+
+@dataclass(frozen=True)
+class Held(Generic[_Amount]):
+    """What a table, or a staging of one, holds of a team's day: what is compared, the rows, those outside the day."""
+
+    amount: _Amount
+    rows: int
+    strays: int = 0
+
+
+@dataclass(frozen=True)
+class Seen(Generic[_Amount]):
+    """What a table held of a day when it was looked at, by team, and how far it was written then."""
+
+    by_team: Mapping[int, Held[_Amount]]
+    written: Written
+
+    @property
+    def amounts(self) -> dict[int, _Amount]:
+        return {team: held.amount for team, held in self.by_team.items()}
+
+    @property
+    def rows(self) -> int:
+        return sum(held.rows for held in self.by_team.values())
+
+
+@dataclass(frozen=True)
+class NewRows(Generic[_Amount]):
+    """Rows that come into a day: the table that has them as parts of the day, and what each team's amount to."""
+
+    table: str
+    amounts: Mapping[int, _Amount]
+
+
+@dataclass(frozen=True)
+class Swap:
+    """A swap that is about to happen: valid, under the lease, and while readers see the old day.
+
+    ``staging`` is what becomes the day; None for a day that is about to be emptied. ``rows`` are those of the old day.
+    ``keep`` puts the old day's parts into another table in place of what that has of the day, as hard links; who was
+    robbed of the lease cannot do it any more.
+    """
+
+    table: str
+    staging: str | None
+    rows: int
+    keep: Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Publisher(Generic[_Amount]):
+    """Publishes days of tables whose lease is held.
+
+    ``held`` reads what is compared. ``confirm`` raises where something else than the day's lease must hold, and does
+    not any more. ``before_swap`` is told of the swap; what it raises keeps readers on the old day. ``again`` calls what
+    may fail for a moment; ``at`` is told at which step it is, for tests of faults.
+    """
+
+    sql: Sql
+    day: date
+    staging: Staging
+    leases: Leases
+    again: Retrying
+    held: Callable[[str], Mapping[int, Held[_Amount]]]
+    confirm: Callable[[], None] = field(default=lambda: None)
+    before_swap: Callable[[Swap], None] = field(default=lambda _: None)
+    at: Callable[[Step], None] = field(default=lambda _: None)
+
+    def seen(self, table: str) -> Seen[_Amount]:
+        """What a table holds of the day now."""
+        # Written first: what is written between the two is then a change, and not overlooked.
+        written = self._written(table)
+        return Seen(self.again(self.held, table), written)
+
+    def publish(
+        self, table: str, before: Seen[_Amount], replaced: Collection[int], new: Collection[NewRows[_Amount]]
+    ) -> int:
+        """Put new rows in the place of some teams' rows; how many rows of the day readers see then.
+
+        Every other team's rows stay the bytes they are.
+
+        Raises:
+            BuildError: the day was not published, and why.
+            ReadBackError: it was published, and reads back otherwise or took somebody's rows with it.
+            LeaseError: the lease was taken away; nothing was published.
+            ClickHouseError: likewise.
+        """
+        kept = {team: amount for team, amount in before.amounts.items() if team not in replaced}
+        expected = kept | {team: amount for rows in new for team, amount in rows.amounts.items()}
+        with ExitStack() as stack:
+            if expected:
+                staging = self.again(self._assembled, stack, table, before, replaced, new)
+                self.again(self._compare, staging, table, expected)
+                self._last_look(table, staging, before)
+                self._swap(table, staging)
+                self._nothing_went_along(table, staging, before.written)
+            elif before.by_team:
+                taken = self.again(self.like, stack, "emptied", table)
+                self._last_look(table, None, before)
+                self._empty(table, taken, before)
+            return self.again(self._read_back, table, expected)
+
+    # --- Beside the table ----------------------------------------------------------------------------------------
+
+    def like(self, stack: ExitStack, kind: str, table: str) -> str:
+        """An empty table like ``table``, while the lease is held."""
+        name = self.staging.like(stack, kind, table)
+        # After making the table, or a thief that came before would not have found it.
+        self._confirm(table)
+        return name
+
+    def _assembled(
+        self,
+        stack: ExitStack,
+        table: str,
+        before: Seen[_Amount],
+        replaced: Collection[int],
+        new: Iterable[NewRows[_Amount]],
+    ) -> str:
+        """The day as it is to be: the parts that readers have, less the teams that are replaced, and the new rows.
+
+        Parts are hard links, and rows that stay are the same bytes.
+        """
+        staging = self.like(stack, "new", table)
+        if before.by_team.keys() - replaced:
+            self._attach(staging, table)
+            self.delete(staging, before.by_team.keys() & replaced)
+        for rows in new:
+            if rows.amounts:
+                self._attach(staging, rows.table)
+        return staging
+
+    def _attach(self, into: str, source: str) -> None:
+        self.sql.command("attach_day", self._partition, into=into, source=source)
+
+    def delete(self, staging: str, teams: Iterable[int]) -> None:
+        """Take some teams' rows out of a staging table."""
+        ordered = sorted(teams)
+        for first in range(0, len(ordered), MAX_TEAMS_BOUND):
+            some = ordered[first : first + MAX_TEAMS_BOUND]
+            self.sql.command("delete_teams", {"teams": some}, staging=staging)
+
+    def _compare(self, staging: str, table: str, expected: Mapping[int, _Amount]) -> None:
+        found = self.held(staging)
+        if wrong := differences({team: held.amount for team, held in found.items()}, expected):
+            team, (has, should) = next(iter(wrong.items()))
+            raise BuildError(
+                f"{table} of {self.day} was not published, readers still see the old data: {len(wrong)} teams differ "
+                f"from what they should be, team {team} with {has} staged of {should}. Either something else wrote the "
+                "day at the same moment, then the next attempt succeeds; or this is a fault of ours: report "
+                "it with this message"
+            )
+        if strays := sum(held.strays for held in found.values()):
+            raise BuildError(f"{table} of {self.day} was not published: {strays} staged rows lie outside the day")
+
+    # --- Just before ---------------------------------------------------------------------------------------------
+
+    def _last_look(self, table: str, staging: str | None, before: Seen[_Amount]) -> None:
+        self.before_swap(Swap(table, staging, before.rows, lambda into: self.again(self._keep, table, into)))
+        self.again(self.confirm)
+        now = self._written(table)
+        changed = written_since(before.written, now)
+        # A part that holds no row any more goes in a merge by itself; only the rows tell that from a removal.
+        if not changed and has_lost_parts(before.written, now) and self._amounts(table) != before.amounts:
+            changed = "rows were removed"
+        if changed:
+            raise BuildError(
+                f"{table} of {self.day} was not published: something else wrote that day meanwhile, and would have "
+                f"been lost ({changed}); the next attempt takes it in"
+            )
+        self.at(Step.VALIDATED)
+
+    def _keep(self, table: str, into: str) -> None:
+        with ExitStack() as stack:
+            kept = self.like(stack, "kept", table)
+            self._attach(kept, table)
+            self.sql.command("publish_day", self._partition, target=into, staging=kept)
+
+    def _amounts(self, name: str) -> dict[int, _Amount]:
+        return {team: held.amount for team, held in self.again(self.held, name).items()}
+
+    def _confirm(self, table: str) -> None:
+        self.leases.confirm(table, self.day)
+        self.confirm()
+
+    def _written(self, table: str) -> Written:
+        [(parts, alters)] = self.again(self.sql.rows, "written", {"table": table, "partition": str(self._number)})
+        return Written(tuple(Part(*part) for part in parts), alters)
+
+    # --- The swap, and after it ----------------------------------------------------------------------------------
+
+    def _swap(self, table: str, staging: str) -> None:
+        try:
+            self.again(self.sql.command, "publish_day", self._partition, target=table, staging=staging)
+        except ClickHouseError:
+            self._confirm(table)  # whoever took the lease dropped the staging; then say that
+            raise
+
+    def _empty(self, table: str, taken: str, before: Seen[_Amount]) -> None:
+        """Move the day out of the table; what came in the same instant goes back.
+
+        Moved and not dropped, for a run that was robbed of the lease has no table any more to move it to.
+        """
+        try:
+            self.again(self.sql.command, "empty_day", self._partition, target=table, staging=taken)
+        except ClickHouseError:
+            self._confirm(table)
+            raise
+        if self._amounts(taken) != before.amounts:
+            self.again(self._attach, table, taken)
+            raise BuildError(
+                f"{table} of {self.day} was not emptied: something else wrote that day at the same moment, and its "
+                "rows were put back; the next attempt takes it in"
+            )
+
+    def _nothing_went_along(self, table: str, staging: str, before: Written) -> None:
+        """Between the last look and the swap lie milliseconds, and the rows of whoever writes in them go with the old
+        day. ClickHouse remembers their parts for a while, so that it can be said.
+        """
+        bound = {
+            "table": table,
+            "partition": str(self._number),
+            "staging": staging,
+            "block": before.block,
+            "version": before.version,
+        }
+        [(parts, rows)] = self.again(self.sql.rows, "went_along", bound)
+        if parts:
+            raise ReadBackError(
+                f"{table} of {self.day} was published, but something else wrote {rows:,} rows into it in the instant "
+                "of the swap, and they went with the old day: let their writer write them again"
+            )
+
+    def _read_back(self, table: str, expected: Mapping[int, _Amount]) -> int:
+        """The rows that readers of the day now see, once they are known to be what was staged."""
+        found = self.held(table)
+        if wrong := differences({team: held.amount for team, held in found.items()}, expected):
+            raise ReadBackError(
+                f"{table} of {self.day} was published, but {len(wrong)} teams read back unlike what was staged "
+                f"(first: {list(wrong)[:5]}): something else wrote the day at the same moment; build it again"
+            )
+        return sum(held.rows for held in found.values())
+
+    @property
+    def _number(self) -> int:
+        return int(f"{self.day:%Y%m%d}")
+
+    @property
+    def _partition(self) -> dict[str, int]:
+        return {"partition": self._number}

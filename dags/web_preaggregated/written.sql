@@ -1,0 +1,23 @@
+-- How far a table's day was written, by anybody. A merge moves none of the numbers; an insert, an attached part and a
+-- swap bring a higher block, an ALTER that changes rows a higher version, once it is through; `alters` are under way.
+-- Grain   one row
+-- Reads   system.parts and system.mutations, that table's
+SELECT
+    groupArray((min_block_number, max_block_number, data_version)) AS parts,
+    (
+        SELECT count()
+        FROM system.mutations
+        WHERE
+            database = currentDatabase()
+            AND table = {table:String}
+            AND NOT is_done
+            AND NOT is_killed
+            AND position(command, 'MATERIALIZE') NOT IN (1, 2)
+    ) AS alters
+FROM system.parts
+WHERE
+    database = currentDatabase()
+    AND table = {table:String}
+    AND partition_id = {partition:String}
+    AND active
+    AND rows > 0
