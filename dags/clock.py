@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from dags.sql import Sql
+from dags.text import wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,8 +50,13 @@ class Clocks:
         return (self.warning,) if self.warning else ()
 
     @property
+    def now(self) -> datetime:
+        """The earlier of both; see `earlier`."""
+        return self.earlier(self.host)
+
+    @property
     def today(self) -> date:
-        return self.earlier(self.host).date()
+        return self.now.date()
 
     def earlier(self, now: datetime) -> datetime:
         """``now``, unless it is later than the server's: a day that is not over by both clocks is not over."""
@@ -87,5 +93,5 @@ def tell_of_skew(client: Client, tell: Callable[[str], None]) -> Clocks:
     """Read both clocks, and say so in a warning if they disagree: every command's first lines."""
     clocks = read_clocks(client)
     for warning in clocks.warnings:
-        tell(f"WARNING  {warning}")
+        tell(wrapped(f"WARNING  {warning}"))
     return clocks

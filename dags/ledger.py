@@ -21,7 +21,9 @@ ERROR_CHARACTERS = 1000
 class BuildRecord:
     """A row of the build ledger: what became of a unit, and from what.
 
-    ``logic_version`` is that of the build; 0 where nothing was built, as when a detection verified a unit.
+    ``started_at`` is by ClickHouse's clock, which also stamps the end: the moment at which the row is appended, so that
+    the last of two builds is the one that came last, whatever the clocks of their hosts say. ``logic_version`` is that
+    of the build; 0 where nothing was built, as when a detection verified a unit.
     """
 
     table: str
@@ -29,7 +31,6 @@ class BuildRecord:
     team_id: int
     outcome: Outcome
     started_at: datetime
-    finished_at: datetime
     run_id: str = ""
     logic_version: int = 0
     source: Fingerprint = field(default_factory=Fingerprint)
@@ -54,7 +55,6 @@ def append_to_ledger(client: Client, records: Iterable[BuildRecord]) -> None:
             "pageviews": r.measure.total,
             "error": r.error[:ERROR_CHARACTERS],
             "started_at": r.started_at,
-            "finished_at": r.finished_at,
         }
         for r in records
     ]

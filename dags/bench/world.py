@@ -34,7 +34,7 @@ def make(*, teams: int, days: int, events_per_team_day: int) -> dict[str, int]:
     with open_client(settings.clickhouse_dsn, wait_seconds=60, create_database=True, who="bench") as client:
         apply_schema(client)
         load_generated(client, traffic)
-        write_selection(client, range(1, teams + 1), now)
+        write_selection(client, range(1, teams + 1))
         for number in range(days, 0, -1):
             DayBuild(
                 client=client,

@@ -139,7 +139,10 @@ def drop_backup(client: Client, backfill_id: str, table: str) -> None:
 
 
 def sweep_backups(client: Client, now: datetime, run_id: str, tell: Callable[[str], None]) -> tuple[str, ...]:
-    """Drop the backups whose time is over, of backfills that are over and that nobody acts on; their names."""
+    """Drop the backups whose time is over by ``now``, of backfills that are over and that nobody acts on; their names.
+
+    ``now`` is ClickHouse's clock, which `kept_until` asked as well.
+    """
     sql, dropped = Sql(_PACKAGE, client), []
     expired = [
         name
@@ -170,6 +173,7 @@ def sweep_backups(client: Client, now: datetime, run_id: str, tell: Callable[[st
 
 
 def kept_until(now: datetime, days: int) -> date:
+    """The last day on which a backup is kept; ``now`` is ClickHouse's clock, which the sweep asks too."""
     return now.date() + timedelta(days=days)
 
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from datetime import datetime
 from typing import Any
 
 from clickhouse_connect.driver.client import Client
@@ -23,9 +24,9 @@ from dagster import (
 )
 from dagster._core.storage.tags import ROOT_RUN_ID_TAG
 
-from dags import clock
 from dags.audit.log import MANAGED, Entry, Event, Status
 from dags.audit.store import Log, read_state, require_state
+from dags.clock import tell_of_skew
 from dags.errors import UserError
 from dags.managed_backfill import control, fields
 from dags.managed_backfill.backup import sweep_backups as sweep_expired
@@ -64,9 +65,14 @@ def managed_backfill_jobs(watched: tuple[WatchedTable, ...]) -> list[JobDefiniti
         backfill_id = f"backfill-{context.run.tags.get(ROOT_RUN_ID_TAG, context.run_id)[:8]}"
         with clickhouse.client(context.run_id) as client:
             require_schema(client)
+            clocks = tell_of_skew(client, print)
             known = read_state(client, backfill_id)
             # A retry of a run goes on with the plan that was accepted then: its window never moves.
-            plan = from_yaml(known.accepted.detail) if known else _planned(context, client, watched, backfill_id)
+            plan = (
+                from_yaml(known.accepted.detail)
+                if known
+                else _planned(context, client, watched, backfill_id, clocks.now)
+            )
             print(plan_text(plan))
             text = as_yaml(plan)
             if known is None:  # else it was saved then
@@ -96,6 +102,7 @@ def managed_backfill_jobs(watched: tuple[WatchedTable, ...]) -> list[JobDefiniti
         """Carry out what is left of a backfill's plan, and only that."""
         with clickhouse.client(context.run_id) as client:
             require_schema(client)
+            tell_of_skew(client, print)
             state = require_state(client, context.op_config["backfill_id"])
             control.refuse_resume(state)
             plan = from_yaml(state.accepted.detail)
@@ -118,6 +125,7 @@ def managed_backfill_jobs(watched: tuple[WatchedTable, ...]) -> list[JobDefiniti
         given = context.op_config
         with clickhouse.client(context.run_id) as client:
             require_schema(client)
+            tell_of_skew(client, print)
             return control.roll_back(
                 client,
                 watched,
@@ -159,7 +167,8 @@ def sweep_backups(context: OpExecutionContext, clickhouse: ClickHouseResource) -
     """Drop the backups of managed backfills whose time is over."""
     with clickhouse.client(context.run_id) as client:
         require_schema(client)
-        dropped = sweep_expired(client, clock.utc_now(), context.run_id, context.log.info)
+        now = tell_of_skew(client, print).server
+        dropped = sweep_expired(client, now, context.run_id, context.log.info)
     print(f"{len(dropped)} backups whose time was over were dropped")
     return list(dropped)
 
@@ -180,8 +189,10 @@ web_analytics_sweep_backups_schedule = ScheduleDefinition(
 )
 
 
-def _planned(context: OpExecutionContext, client: Client, watched: tuple[WatchedTable, ...], backfill_id: str) -> Plan:
-    config, settings, now = context.op_config, current_settings(), clock.utc_now()
+def _planned(
+    context: OpExecutionContext, client: Client, watched: tuple[WatchedTable, ...], backfill_id: str, now: datetime
+) -> Plan:
+    config, settings = context.op_config, current_settings()
     runs = runs_of(context.instance, {table.name: table.job for table in watched}, (), now)
     flying = {(table, run.day): f"run {run.run_id[:8]}" for run in runs for table in run.tables}
     facts = read_facts(client, watched, settings, now, backfill_id, in_flight=flying)
@@ -284,6 +295,7 @@ def _controlling(name: str, act: Callable[..., str], description: str) -> JobDef
         given = context.op_config
         with clickhouse.client(context.run_id) as client:
             require_schema(client)
+            tell_of_skew(client, print)
             print(act(client, given["backfill_id"], context.run_id, given["requested_by"], given["reason"]))
 
     return _job(name, controlling, description, fields.CONTROL)
@@ -309,6 +321,7 @@ def show_backfills(context: OpExecutionContext, clickhouse: ClickHouseResource) 
     given = context.op_config
     with clickhouse.client(context.run_id) as client:
         require_schema(client)
+        tell_of_skew(client, print)
         if not given["backfill_id"]:
             rows = control.listed(client, given["table"], given["status"], given["origin"], given["limit"])
             print(control.listed_text(rows))

@@ -14,7 +14,7 @@ from dagster import (
 )
 from pydantic import Field
 
-from dags import clock
+from dags.clock import tell_of_skew
 from dags.resources import ClickHouseResource
 from dags.runs import SHORT_RUN
 from dags.schedules import TEAM_SELECTION_CRON, TIME_ZONE
@@ -37,12 +37,13 @@ def web_analytics_team_selection(
     context: AssetExecutionContext, config: TeamSelectionConfig, clickhouse: ClickHouseResource
 ) -> MaterializeResult[None]:
     """The enabled teams, from the configured sources, written to ClickHouse and read back from its dictionary."""
-    settings, now = current_settings(), clock.utc_now()
+    settings = current_settings()
     with clickhouse.client(context.run.run_id) as client:
         require_schema(client)
-        by_source = team_ids_by_source(client, settings, now.date())
+        clocks = tell_of_skew(client, context.log.warning)
+        by_source = team_ids_by_source(client, settings, clocks.today)
         teams = {team for named in by_source.values() for team in named}
-        selection = write_selection(client, teams, now, allow_shrink=config.allow_shrink)
+        selection = write_selection(client, teams, allow_shrink=config.allow_shrink)
     if not selection.teams:
         context.log.warning("No team is enabled, so nothing is watched. Sources: %s", ", ".join(by_source))
     return MaterializeResult(
@@ -52,6 +53,7 @@ def web_analytics_team_selection(
             "teams_by_source": MetadataValue.json({name: len(named) for name, named in by_source.items()}),
             "sample": MetadataValue.json(sorted(selection.teams)[:20]),
             "departed": len(selection.departed),
+            "warnings": MetadataValue.json(list(clocks.warnings)),
         }
     )
 

@@ -46,7 +46,7 @@ def dictionary_mismatches(client: Client) -> tuple[int, ...]:
     return tuple(team for team, _ in Sql(_PACKAGE, client).rows("dictionary_mismatches"))
 
 
-def write_selection(client: Client, teams: Iterable[int], now: datetime, *, allow_shrink: bool = False) -> Selection:
+def write_selection(client: Client, teams: Iterable[int], *, allow_shrink: bool = False) -> Selection:
     """Make ``teams`` the list: one insert, so readers see the old list or the new one.
 
     Rows of a team that leaves are not touched; it is only no longer judged. A list that would lose half of its
@@ -65,7 +65,8 @@ def write_selection(client: Client, teams: Iterable[int], now: datetime, *, allo
             "config allow_shrink: true"
         )
     gone = (before.teams | before.departed) - after
-    rows = [[team, 1, now] for team in sorted(after)] + [[team, 0, now] for team in sorted(gone)]
+    [(at,)] = Sql(_PACKAGE, client).rows("next_instant")
+    rows = [[team, 1, at] for team in sorted(after)] + [[team, 0, at] for team in sorted(gone)]
     if rows:
         client.insert("web_pre_aggregated_teams", rows, column_names=["team_id", "is_enabled", "selected_at"])
     try:

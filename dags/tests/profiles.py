@@ -178,7 +178,7 @@ def opened(dsn: Dsn, number: int, variant: Variant) -> Iterator[Client]:
 def make_world(client: Client) -> None:
     """Nine teams without a build on one day; on the next five were built, and one of them has lost rows since."""
     apply_schema(client)
-    write_selection(client, TEAMS, NOW)
+    write_selection(client, TEAMS)
     for team in TEAMS:
         events = [
             Event(team, at(f"{day} {hour:02}:00:00"), f"{day}-{hour}") for day in (DAY, BUILT) for hour in (0, 9, 23)

@@ -7,14 +7,20 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
+from dagster._core.test_utils import freeze_time
 
 from dags import clock
 from dags.audit.store import read_backfills
 from dags.clock import clock_warning, read_clocks
 from dags.managed_backfill import execution
 from dags.stops.store import why_stopped
+from dags.team_selection.store import read_selection
+from dags.tests.fold import stored
 from dags.tests.managed_backfill import asked
 from dags.tests.world import STATS, ago
+from dags.web_preaggregated_backfill.evaluation import metadata, skip_reason
+from dags.web_preaggregated_backfill.rules import Cause
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -156,7 +162,7 @@ def test_a_clock_that_steps_in_the_middle_of_a_run_changes_nothing(world: World,
     # Its days are free, and it can be taken back.
     assert backfill(world, dry_run=True)["status"] == "dry run"
     taken = run(world, "rollback_backfill_job", backfill_id=row.backfill_id, allow_losing_later_builds=False, **WHO)
-    assert taken["days"] == [str(day) for day in reversed(DAYS)]
+    assert sorted(taken["days"]) == [str(day) for day in DAYS]
 
 
 def test_events_that_a_host_ahead_stamped_before_the_upgrade_come_before_those_of_now(world: World) -> None:
@@ -169,3 +175,85 @@ def test_events_that_a_host_ahead_stamped_before_the_upgrade_come_before_those_o
     assert run(world, "resume_backfill_job", backfill_id=report["backfill_id"], **WHO)["successful"] == 2
     [row] = read_backfills(world.client, table=STATS, origin="managed")
     assert row.status == "paused"
+
+
+def test_the_last_build_is_the_one_that_came_last_whatever_the_clocks_of_the_hosts(world: World) -> None:
+    prepared(world, 1, days=DAYS[:1])
+    with host(world, DAY):
+        world.build_fails(DAYS[0])
+    with host(world, 2 * DAY):
+        world.build(DAYS[0])
+    world.traffic([1], DAYS[:1], session="late")
+    world.build(DAYS[0])
+    last = "SELECT argMax(sessions, finished_at), max(finished_at) < now64(6), min(finished_at >= started_at) FROM {}"
+    told = world.client.query(last.format("web_pre_aggregated_builds") + f" WHERE table_name = '{STATS}'").result_rows
+    assert told == [(2, 1, 1)]
+    # What is lost now was lost, for the build that failed is not the last one.
+    world.client.command(f"TRUNCATE TABLE {STATS}")
+    with host(world, -DAY):
+        found = world.evaluate().detection
+    lost = {verdict.cause for verdict in found.wrong if verdict.unit.table == STATS and verdict.unit.day == DAYS[0]}
+    assert lost == {Cause.ROWS_LOST}
+
+
+def test_the_last_list_of_teams_and_waivers_count_from_hosts_whose_clocks_are_wrong(world: World) -> None:
+    prepared(world, 1, 2, 3)
+    with host(world, 8 * DAY):
+        world.select(1, 2, 3, 4)
+    world.client.command("INSERT INTO web_analytics_enabled_teams (team_id, is_enabled) VALUES (4, 0)")
+    world.loop.run("web_analytics_team_selection_job")
+    assert read_selection(world.client).teams == {1, 2, 3}
+    waiver = {
+        "first_day": str(DAYS[0]), "last_day": str(DAYS[-1]), "valid_until": str(ago(0)), "team_ids": [], "table": "",
+    }  # fmt: skip
+    with host(world, -2 * DAY):
+        waiver_id = run(world, "waive_job", **waiver, **WHO)
+    with host(world, DAY):
+        assert len(world.evaluate().detection.waivers) == 1
+    with host(world, -DAY):
+        world.run_as_configured("lift_waiver_job", {"waiver_id": waiver_id, "requested_by": "bob"})
+    assert not world.evaluate().detection.waivers
+
+
+def test_a_backup_is_kept_for_its_days_by_the_clock_of_the_server(world: World) -> None:
+    prepared(world, 1)
+    for skew in (-2 * DAY, 9 * DAY):
+        with host(world, skew):
+            backfill(world, end_date=str(DAYS[0]))
+            assert run(world, "sweep_backups_job") == []
+    assert run(world, "sweep_backups_job") == []
+    kept = "SELECT comment FROM system.tables WHERE startsWith(name, 'web_pre_aggregated_backup_')"
+    assert {comment for (comment,) in world.client.query(kept).result_rows} == {f"kept_until_{ago(-7):%Y%m%d}"}
+
+
+def test_a_day_that_is_not_over_by_the_server_is_neither_judged_nor_built_nor_planned(world: World) -> None:
+    days = [*DAYS, ago(0)]
+    prepared(world, 1, days=days)
+    with host(world, DAY):
+        assert {request.partition_key for request in world.tick().requests} == {str(day) for day in DAYS}
+        report = yaml.safe_load(backfill(world, end_date=str(days[-1]), dry_run=True)["plan"])
+        assert [chunk["days"] for chunk in report["chunks"]] == [[str(day)] for day in DAYS]
+        # The clock of Dagster's host is wrong as well, so that it offers the partition.
+        over = pytest.raises(Exception, match=f"{ago(0)} is not over by ClickHouse's clock")
+        with freeze_time(_true_now() + DAY), over:
+            world.run_as_configured("web_pre_aggregate_job", partition_key=str(ago(0)))
+    assert not stored(world.client, STATS, ago(0))
+
+
+def test_every_answer_carries_the_warning(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    prepared(world, 1)
+    said = "24 h ahead of ClickHouse's"
+    with host(world, DAY):
+        assert said in world.loop.missing_data()["warnings"][0]
+        evaluation = world.evaluate()
+        assert said in skip_reason(evaluation)
+        assert said in str(metadata(evaluation)["warnings"].value)
+        commands: dict[str, dict[str, Any]] = {
+            "check_missing_data_job": {}, "show_data_gaps_job": {"days_back": 7}, "why_job": {"team_id": 1},
+            "show_backfills_job": {}, "sweep_backups_job": {}, "list_waivers_job": {},
+            "stop_backfills_job": WHO, "resume_backfills_job": WHO,
+        }  # fmt: skip
+        for job, given in commands.items():
+            capsys.readouterr()
+            world.run_as_configured(job, given)
+            assert said in " ".join(capsys.readouterr().out.split()), job

@@ -51,7 +51,7 @@ def prepare(directory: str) -> None:
         apply_schema(client)
         noon = timedelta(hours=12)
         insert(client, (Event(team, at(f"{day} 00:00:00") + noon, f"s{day}") for team in TEAMS for day in DAYS))
-        write_selection(client, TEAMS, NOW)
+        write_selection(client, TEAMS)
         for day in BUILT:
             build(client, *TEAMS, day=day)
 

@@ -2,7 +2,7 @@
 
 from dagster import Field, JobDefinition, OpExecutionContext, in_process_executor, job, op
 
-from dags import clock
+from dags.clock import tell_of_skew
 from dags.errors import UserError
 from dags.resources import ClickHouseResource
 from dags.runs import ANSWER_ONLY, SHORT_RUN, answering
@@ -33,9 +33,10 @@ def waiver_jobs(watched: tuple[WatchedTable, ...]) -> list[JobDefinition]:
     @op(config_schema=_WAIVER)
     def waive(context: OpExecutionContext, clickhouse: ClickHouseResource) -> str:
         """Set a waiver and print it."""
-        waiver = validated(context.op_config, tables, f"waiver-{context.run_id[:8]}", clock.utc_now())
         with clickhouse.client(context.run_id) as client:
             require_schema(client)
+            today = tell_of_skew(client, print).today
+            waiver = validated(context.op_config, tables, f"waiver-{context.run_id[:8]}", today)
             set_waiver(client, waiver)
         print(f"SET      {waiver}")
         return waiver.waiver_id
@@ -56,7 +57,8 @@ def lift(context: OpExecutionContext, clickhouse: ClickHouseResource) -> None:
         raise UserError("requested_by is empty: say who lifts the waiver")
     with clickhouse.client(context.run_id) as client:
         require_schema(client)
-        print(f"LIFTED   {lift_waiver(client, waiver_id, who, clock.utc_now())}")
+        tell_of_skew(client, print)
+        print(f"LIFTED   {lift_waiver(client, waiver_id, who)}")
 
 
 @job(executor_def=in_process_executor, tags=SHORT_RUN, config=answering("lift", _LIFT))
@@ -68,9 +70,9 @@ def lift_waiver_job() -> None:
 @op
 def list_waivers(context: OpExecutionContext, clickhouse: ClickHouseResource) -> list[str]:
     """Print every waiver that is set, expired ones among them."""
-    today = clock.utc_now().date()
     with clickhouse.client(context.run_id) as client:
         require_schema(client)
+        today = tell_of_skew(client, print).today
         waivers = read_waivers(client)
     for waiver in waivers:
         print(f"{'HOLDS' if waiver.holds(today) else 'EXPIRED':<8} {waiver}")

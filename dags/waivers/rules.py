@@ -13,7 +13,7 @@ from dags.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
-    from datetime import date, datetime
+    from datetime import date
 
     from dags.units import Unit
 
@@ -35,7 +35,6 @@ class Waiver:
     reason: str
     requested_by: str
     valid_until: date
-    set_at: datetime
 
     def covers(self, unit: Unit) -> bool:
         return (
@@ -56,7 +55,7 @@ class Waiver:
         )
 
 
-def validated(request: Mapping[str, object], tables: Collection[str], waiver_id: str, now: datetime) -> Waiver:
+def validated(request: Mapping[str, object], tables: Collection[str], waiver_id: str, today: date) -> Waiver:
     """The waiver that a job's configuration asks for.
 
     Raises:
@@ -66,7 +65,7 @@ def validated(request: Mapping[str, object], tables: Collection[str], waiver_id:
     first, last, until = (_day(request, name, problems) for name in ("first_day", "last_day", "valid_until"))
     if first and last and last < first:
         problems.append(f"last_day is {last}: give a day that is not before first_day, {first}")
-    if until is not None and not now.date() <= until <= now.date() + MAX_WAIVED_DAYS * ONE_DAY:
+    if until is not None and not today <= until <= today + MAX_WAIVED_DAYS * ONE_DAY:
         problems.append(f"valid_until is {until}: give a day from today to {MAX_WAIVED_DAYS} days from now")
     if first and last and (last - first).days >= MAX_LOOKBACK_DAYS:
         problems.append(f"{first} … {last} are more than {MAX_LOOKBACK_DAYS:,} days: name fewer")
@@ -91,7 +90,6 @@ def validated(request: Mapping[str, object], tables: Collection[str], waiver_id:
         str(request["reason"]).strip(),
         str(request["requested_by"]).strip(),
         until,
-        now,
     )
 
 

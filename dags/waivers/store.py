@@ -11,31 +11,27 @@ from dags.sql import Sql
 from dags.waivers.rules import Waiver
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from clickhouse_connect.driver.client import Client
 
 _COLUMNS = (
     "waiver_id", "event", "table_name", "team_ids", "first_day", "last_day", "valid_until", "reason",
-    "requested_by", "at",
+    "requested_by",
 )  # fmt: skip
 
 
 def read_waivers(client: Client) -> tuple[Waiver, ...]:
     """The waivers that were set and not lifted, expired ones among them."""
     return tuple(
-        Waiver(waiver_id, DayRange(first, last + ONE_DAY), frozenset(teams), table, reason, by, until, set_at)
-        for waiver_id, first, last, teams, table, reason, by, until, set_at in Sql("dags.waivers", client).rows(
-            "waivers"
-        )
+        Waiver(waiver_id, DayRange(first, last + ONE_DAY), frozenset(teams), table, reason, by, until)
+        for waiver_id, first, last, teams, table, reason, by, until in Sql("dags.waivers", client).rows("waivers")
     )
 
 
 def set_waiver(client: Client, waiver: Waiver) -> None:
-    _append(client, waiver, "set", waiver.set_at)
+    _append(client, waiver, "set")
 
 
-def lift_waiver(client: Client, waiver_id: str, requested_by: str, now: datetime) -> Waiver:
+def lift_waiver(client: Client, waiver_id: str, requested_by: str) -> Waiver:
     """End a waiver; the one that was lifted.
 
     Raises:
@@ -45,13 +41,14 @@ def lift_waiver(client: Client, waiver_id: str, requested_by: str, now: datetime
     if waiver_id not in known:
         names = ", ".join(known) or "there is none"
         raise UserError(f"waiver_id is {waiver_id!r}: no waiver of that name is set. Those that are: {names}")
-    _append(client, replace(known[waiver_id], requested_by=requested_by), "lifted", now)
+    _append(client, replace(known[waiver_id], requested_by=requested_by), "lifted")
     return known[waiver_id]
 
 
-def _append(client: Client, waiver: Waiver, event: str, at: datetime) -> None:
+def _append(client: Client, waiver: Waiver, event: str) -> None:
+    """Append an event; ClickHouse stamps it."""
     row = [
         waiver.waiver_id, event, waiver.table, sorted(waiver.teams), waiver.days.start, waiver.days.end - ONE_DAY,
-        waiver.valid_until, waiver.reason, waiver.requested_by, at,
+        waiver.valid_until, waiver.reason, waiver.requested_by,
     ]  # fmt: skip
     client.insert("web_analytics_waivers", [row], column_names=_COLUMNS)

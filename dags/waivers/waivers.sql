@@ -9,9 +9,8 @@ SELECT
     argMax(table_name, at) AS table_name,
     argMax(reason, at) AS reason,
     argMax(requested_by, at) AS requested_by,
-    argMax(valid_until, at) AS valid_until,
-    max(at) AS set_at
+    argMax(valid_until, at) AS valid_until
 FROM web_analytics_waivers
 GROUP BY waiver_id
 HAVING countIf(event = 'lifted') = 0
-ORDER BY set_at, waiver_id
+ORDER BY max(at), waiver_id

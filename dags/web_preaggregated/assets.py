@@ -25,6 +25,7 @@ from dagster import (
 from pydantic import Field
 
 from dags.audit.store import begin_automatic, end_automatic
+from dags.clock import tell_of_skew
 from dags.days import FIRST_DAY
 from dags.resources import ClickHouseResource
 from dags.runs import BUILD_RUN, TAG_PREFIX, is_automatic
@@ -98,6 +99,13 @@ def web_pre_aggregated(
             raise Failure(f"nothing was built: backfills are {stopped}", allow_retries=False)
         selection = read_selection(client)
         day = date.fromisoformat(context.partition_key)
+        clocks = tell_of_skew(client, context.log.warning)
+        if day >= clocks.server.date():
+            raise Failure(
+                f"nothing was built: {day} is not over by ClickHouse's clock, {clocks.server:%Y-%m-%d %H:%M} UTC. "
+                "Correct the clock that is wrong, then build it",
+                allow_retries=False,
+            )
         for name in tables if by_planner else ():
             trigger, reasons = (context.run.tags.get(TAG_PREFIX + tag, "") for tag in ("trigger", "reasons"))
             begin_automatic(client, context.run.run_id, name, day, requested_by=trigger, reason=reasons)

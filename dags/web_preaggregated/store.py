@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from dags import clock
+from dags.clock import read_clocks
 from dags.errors import BuildError, LeaseError, ReadBackError
 from dags.failures import retrying
 from dags.leases.store import Leases
@@ -30,7 +30,7 @@ from dags.web_preaggregated.tables import LOGIC_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
-    from datetime import date, datetime
+    from datetime import date
 
     from clickhouse_connect.driver.client import Client
 
@@ -104,8 +104,9 @@ class DayBuild:
                 f"no team is enabled, so nothing is watched and {self.day} is not built: enable teams "
                 "(WEB_ANALYTICS_TEAM_SOURCES) and materialize web_analytics_team_selection"
             )
-        self._asked_at = self._started = clock.utc_now()
         self._again = retrying(self._told, sleep=self.sleep)
+        clocks = self._again(read_clocks, self.client)
+        self._asked_at = self._started = clocks.server
         self._problems: list[str] = []
         self._aside = Aside()
         self._fingerprints: dict[int, Fingerprint] = {}
@@ -122,7 +123,7 @@ class DayBuild:
             except LeaseError as error:
                 self._skipped_whole(str(error))
                 raise
-            self._started = clock.utc_now()
+            self._started = clocks.server_now()
             self.at(Step.LEASED)
             staged = self._compute()
             self.at(Step.STAGED)
@@ -282,7 +283,6 @@ class DayBuild:
     # --- What became of it ---------------------------------------------------------------------------------------
 
     def _records(self, built: BuiltTable) -> Iterable[BuildRecord]:
-        finished: datetime = clock.utc_now()
         for team, outcome in sorted(built.outcome_by_team.items()):
             yield BuildRecord(
                 built.table,
@@ -290,7 +290,6 @@ class DayBuild:
                 team,
                 outcome,
                 self._started,
-                finished,
                 self.run_id,
                 LOGIC_VERSION,
                 source=self._fingerprints.get(team, Fingerprint()),

@@ -257,7 +257,7 @@ def decide(
 
 
 class _Budget:
-    """What is left of both caps."""
+    """What is left of both caps. Dagster stamps the runs that it counts, so ``now`` is of the same host's clock."""
 
     def __init__(self, policy: Policy, runs_by_day: Mapping[date, Sequence[Run]], now: datetime) -> None:
         today = now.astimezone(UTC).date()

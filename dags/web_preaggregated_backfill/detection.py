@@ -33,8 +33,12 @@ class Detection:
     has changed since. ``source_rows`` says of the days with something to repair how many rows a rebuild will read,
     by table, and ``seconds_per_row`` how long past builds took for one.
 
+    ``read_at`` is by the clock of this host, for it is compared with the times of Dagster's runs, which the daemon's
+    host stamps; all other instants are ClickHouse's, and so never compared with it.
+
     ``standing`` is what keeps days from being launched; ``dead_runs`` are those that hold a lease and have been silent
-    for too long, by `dags.leases.rules.run_key`, with when they were last heard of.
+    for too long, by `dags.leases.rules.run_key`, with when they were last heard of: as many seconds before
+    ``read_at`` as ClickHouse counts.
     """
 
     read_at: datetime

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from dags import clock
 from dags.days import DayRange, merged
 from dags.ledger import BuildRecord, append_to_ledger
 from dags.sql import Sql
@@ -212,7 +211,6 @@ class Reading:
         if not self.keeps:
             return
         fine = {verdict.unit for verdict in verdicts if not verdict.is_wrong}
-        finished = clock.utc_now()
         append_to_ledger(
             self.client,
             (
@@ -222,7 +220,6 @@ class Reading:
                     s.unit.team_id,
                     Outcome.VERIFIED,
                     started,
-                    finished,
                     source=s.fingerprint,
                     measure=s.target,
                 )

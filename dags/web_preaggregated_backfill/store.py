@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from dags.audit.store import running_days
+from dags.clock import read_clocks
 from dags.days import ONE_DAY, Calendar, DayRange, calendar
 from dags.leases.rules import MANAGED_LEASE
 from dags.leases.store import read_leases
@@ -76,17 +77,19 @@ def detect(
     """Judge every enabled team's days of the window, in every watched table.
 
     ``afresh``: recall nothing, read every day. The comprehensive check does, so that whatever the memory of earlier
-    detections might miss is found within a day. ``verify_seconds``: how long suspects may be verified; a tick has
-    little time, and what it leaves over the next one goes on with. ``keeps``: leave behind what was found, for the next
-    detection to recall; without it nothing is written.
+    detections might miss is found within a day. ``now`` is this host's clock: it says what today is, unless it is not
+    so late by ClickHouse's, and is never written down. ``verify_seconds``: how long suspects may be verified; a tick
+    has little time, and what it leaves over the next one goes on with. ``keeps``: leave behind what was found, for the
+    next detection to recall; without it nothing is written.
 
     Raises:
         SchemaError: the tables are not those this code works with.
         ClickHouseError: the list of teams cannot be read; without it nothing is known of any table.
     """
     require_schema(client)
+    clocks = read_clocks(client)
     sql = Sql(_PACKAGE, client, settings={"max_execution_time": STATEMENT_SECONDS})
-    window = calendar(now, lookback_days=lookback_days, settle=settle)
+    window = calendar(clocks.earlier(now), lookback_days=lookback_days, settle=settle)
     selection = read_selection(client)
     states = states_now(sql, window, watched, selection.teams)
     sources = tuple(dict.fromkeys(table.source for table in watched))
@@ -97,18 +100,18 @@ def detect(
     reading = Reading(
         client, sql, window, watched, deadline=time.monotonic() + verify_seconds, keeps=keeps, doubts=doubts
     )
-    reading.read(days, now)
+    reading.read(days, clocks.server)
     # What is known of a day only in part is not remembered of it at all.
     if keeps and not reading.unknown:
         whole = [day for day in days if day not in reading.unverified]
-        remember(client, _as_states(reading, whole, states, watched, now))
+        remember(client, _as_states(reading, whole, states, watched, clocks.server))
     for state in known.values():
         reading.complete.update({(table, state.day): count for table, count in state.complete.items()})
         reading.outdated.update({(table, state.day): count for table, count in state.outdated.items()})
     # Of a table that is unknown nothing is acted on, not even what is recalled of it.
     recollected = (v for state in known.values() for v in state.wrong if v.unit.table not in reading.unknown)
     found = sorted([*recollected, *reading.wrong], key=by_unit)
-    verdicts, waivers = with_waivers(found, read_waivers(client), now.date())
+    verdicts, waivers = with_waivers(found, read_waivers(client), clocks.earlier(now).date())
     complete: Counter[str] = Counter()
     for (table, _), count in reading.complete.items():
         complete[table] += count
@@ -122,13 +125,13 @@ def detect(
         tables=tuple(table.name for table in watched),
         teams=len(selection.teams),
         selected_at=selection.selected_at,
-        warnings=_warnings(client, selection.selected_at, len(selection.teams), now),
+        warnings=(*clocks.warnings, *_warnings(client, selection.selected_at, len(selection.teams), clocks.server)),
         verdicts=with_interiors(verdicts, hints.spans),
         complete_by_table={table.name: complete[table.name] for table in watched if table.name not in reading.unknown},
         unknown=reading.unknown,
         unverified=frozenset(reading.unverified),
         days_read=len(days),
-        oldest_reading=min((state.read_at for state in known.values()), default=now),
+        oldest_reading=min((state.read_at for state in known.values()), default=clocks.server),
         outdated={key: count for key, count in reading.outdated.items() if count},
         waivers=waivers,
         source_rows=hints.source_rows,

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dags.clock import utc_now
 from dags.schema.apply import apply_schema
 from dags.team_selection.store import (
     Selection,
@@ -24,22 +25,24 @@ from dags.tests.schema import own_database
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from datetime import datetime
 
     from clickhouse_connect.driver.client import Client
 
 LIST, DICTIONARY = "web_pre_aggregated_teams", "web_pre_aggregated_teams_dict"
-NOW = at("2026-01-20 00:30:00.123456")
-TOMORROW = NOW + timedelta(days=1)
 
 
 def in_dictionary(client: Client) -> set[int]:
     return {team for (team,) in client.query(f"SELECT team_id FROM dictionary('{DICTIONARY}')").result_rows}
 
 
-def write_by_hand(client: Client, team: int, *, is_enabled: bool, selected_at: datetime = TOMORROW) -> None:
+def write_by_hand(client: Client, team: int, *, is_enabled: bool, after: timedelta = timedelta(0)) -> None:
     """What nobody should do: the list changes and the dictionary is not told."""
-    client.insert(LIST, [[team, int(is_enabled), selected_at]], column_names=["team_id", "is_enabled", "selected_at"])
+    rows = [[team, int(is_enabled), utc_now() + after]]
+    client.insert(LIST, rows, column_names=["team_id", "is_enabled", "selected_at"])
+
+
+def lists(selection: Selection) -> tuple[set[int], set[int]]:
+    return set(selection.teams), set(selection.departed)
 
 
 # --- Written and read back ----------------------------------------------------------------------------------
@@ -51,8 +54,11 @@ def test_before_anything_is_written_there_is_no_list(client: Client) -> None:
 
 def test_the_list_is_read_back_from_the_table_and_from_the_dictionary(client: Client) -> None:
     teams = {3, 1, 2**64 - 1}
-    written = write_selection(client, [3, 1, 3, 2**64 - 1], NOW)
-    assert written == read_selection(client) == Selection(frozenset(teams), frozenset(), NOW)
+    written = write_selection(client, [3, 1, 3, 2**64 - 1])
+    assert written == read_selection(client)
+    assert lists(written) == (teams, set())
+    assert written.selected_at is not None
+    assert abs(written.selected_at - utc_now()) < timedelta(minutes=1)
     assert in_dictionary(client) == teams
     known = client.query(f"SELECT dictHas('{DICTIONARY}', toUInt64(3)), dictHas('{DICTIONARY}', toUInt64(2))")
     assert known.result_rows == [(1, 0)]
@@ -60,12 +66,13 @@ def test_the_list_is_read_back_from_the_table_and_from_the_dictionary(client: Cl
 
 
 def test_a_team_that_leaves_is_absent_from_list_and_dictionary_until_it_comes_back(client: Client) -> None:
-    write_selection(client, [1, 2, 3], NOW)
-    without = write_selection(client, [1, 3, 4], TOMORROW)
-    assert without == read_selection(client) == Selection(frozenset({1, 3, 4}), frozenset({2}), TOMORROW)
+    write_selection(client, [1, 2, 3])
+    without = write_selection(client, [1, 3, 4])
+    assert without == read_selection(client)
+    assert lists(without) == ({1, 3, 4}, {2})
     assert in_dictionary(client) == {1, 3, 4}
-    back = write_selection(client, [1, 2, 3, 4], TOMORROW + timedelta(days=1))
-    assert back == Selection(frozenset({1, 2, 3, 4}), frozenset(), TOMORROW + timedelta(days=1))
+    back = write_selection(client, [1, 2, 3, 4])
+    assert lists(back) == ({1, 2, 3, 4}, set())
     assert in_dictionary(client) == {1, 2, 3, 4}
 
 
@@ -73,7 +80,7 @@ def test_the_rows_of_a_team_that_leaves_are_not_touched(client: Client) -> None:
     events = [Event(team, at("2026-01-10 10:00:00"), f"s{n}") for team in (1, 2, 3) for n in range(team)]
     insert(client, events)
     build(client, 1, 2, 3)
-    write_selection(client, [1, 2, 3], NOW)
+    write_selection(client, [1, 2, 3])
 
     def everything() -> dict[str, Sequence[Sequence[object]]]:
         return {
@@ -83,32 +90,33 @@ def test_the_rows_of_a_team_that_leaves_are_not_touched(client: Client) -> None:
 
     before = everything()
     assert all({team for _, team, _ in rows} == {1, 2, 3} for rows in before.values())
-    assert write_selection(client, [1, 2], TOMORROW).departed == {3}
+    assert write_selection(client, [1, 2]).departed == {3}
     assert everything() == before
 
 
 def test_writing_the_same_list_again_only_makes_it_newer(client: Client) -> None:
-    write_selection(client, [1, 2, 3], NOW)
-    assert write_selection(client, [1, 2, 3], TOMORROW) == Selection(frozenset({1, 2, 3}), frozenset(), TOMORROW)
+    first, second = write_selection(client, [1, 2, 3]), write_selection(client, [1, 2, 3])
+    assert lists(first) == lists(second) == ({1, 2, 3}, set())
+    assert first.selected_at < second.selected_at  # type: ignore[operator]
     assert client.query(f"SELECT team_id FROM {LIST} FINAL ORDER BY team_id").result_rows == [(1,), (2,), (3,)]
 
 
 def test_thousands_of_teams_are_one_list(client: Client) -> None:
     teams = frozenset(range(1, 20_001))
-    assert write_selection(client, teams, NOW).teams == teams
-    assert write_selection(client, teams - {7}, TOMORROW).departed == {7}
+    assert write_selection(client, teams).teams == teams
+    assert write_selection(client, teams - {7}).departed == {7}
     assert in_dictionary(client) == teams - {7}
 
 
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(lists=st.lists(st.frozensets(st.integers(1, 6)), min_size=1, max_size=4))
-def test_whatever_lists_came_before_the_last_one_counts(client: Client, lists: list[frozenset[int]]) -> None:
+@given(written=st.lists(st.frozensets(st.integers(1, 6)), min_size=1, max_size=4))
+def test_whatever_lists_came_before_the_last_one_counts(client: Client, written: list[frozenset[int]]) -> None:
     client.command(f"TRUNCATE TABLE {LIST} SYNC")
-    for number, teams in enumerate(lists):
-        write_selection(client, teams, NOW + timedelta(days=number), allow_shrink=True)
+    for teams in written:
+        write_selection(client, teams, allow_shrink=True)
     found = read_selection(client)
-    assert (found.teams, found.departed) == (lists[-1], frozenset().union(*lists) - lists[-1])
-    assert in_dictionary(client) == lists[-1]
+    assert (found.teams, found.departed) == (written[-1], frozenset().union(*written) - written[-1])
+    assert in_dictionary(client) == written[-1]
     assert dictionary_mismatches(client) == ()
 
 
@@ -135,12 +143,12 @@ CHANGES: dict[str, tuple[set[int], set[int], bool]] = {
 def test_a_list_that_loses_half_of_its_teams_at_once_is_held_until_a_person_allows_it(
     client: Client, before: set[int], after: set[int], *, is_taken: bool
 ) -> None:
-    write_selection(client, before, NOW)
+    write_selection(client, before)
     old = read_selection(client)
     assert old.teams == before
     if not is_taken:
         with pytest.raises(TeamSelectionError) as refused:
-            write_selection(client, after, TOMORROW)
+            write_selection(client, after)
         assert str(refused.value) == (
             f"only {len(before & after)} of the {len(before)} enabled teams would stay enabled ({len(after)} in the "
             "new list): the last list stays. If that is meant, materialize web_analytics_team_selection once with "
@@ -148,37 +156,38 @@ def test_a_list_that_loses_half_of_its_teams_at_once_is_held_until_a_person_allo
         )
         assert read_selection(client) == old
         assert in_dictionary(client) == before
-    written = write_selection(client, after, TOMORROW, allow_shrink=not is_taken)
-    assert written == Selection(frozenset(after), frozenset(before - after), TOMORROW if before | after else None)
+    written = write_selection(client, after, allow_shrink=not is_taken)
+    assert lists(written) == (after, before - after)
+    assert (written.selected_at is None) == (not before | after)
     assert in_dictionary(client) == after
 
 
 def test_after_a_list_was_emptied_on_purpose_any_other_is_taken(client: Client) -> None:
-    write_selection(client, [1, 2], NOW)
-    emptied = write_selection(client, [], TOMORROW, allow_shrink=True)
-    assert emptied == Selection(frozenset(), frozenset({1, 2}), TOMORROW)
-    assert write_selection(client, [3], TOMORROW + timedelta(days=1)).teams == {3}
+    write_selection(client, [1, 2])
+    emptied = write_selection(client, [], allow_shrink=True)
+    assert lists(emptied) == (set(), {1, 2})
+    assert write_selection(client, [3]).teams == {3}
 
 
-def test_a_list_stamped_before_the_last_one_is_not_taken_for_written(client: Client) -> None:
-    write_selection(client, [1, 2, 3], TOMORROW)
-    with pytest.raises(TeamSelectionError, match="2 teams were written but 3 are read back"):
-        write_selection(client, [1, 2], NOW)
-    assert read_selection(client).teams == {1, 2, 3}
-    assert in_dictionary(client) == {1, 2, 3}
+def test_a_list_counts_after_one_that_a_host_stamped_whose_clock_was_ahead(client: Client) -> None:
+    write_selection(client, [1, 2, 3])
+    write_by_hand(client, 4, is_enabled=True, after=timedelta(days=8))
+    write_by_hand(client, 3, is_enabled=True, after=timedelta(days=8))
+    assert lists(write_selection(client, [1, 2, 3, 5])) == ({1, 2, 3, 5}, {4})
+    assert in_dictionary(client) == {1, 2, 3, 5}
 
 
 # --- The dictionary -----------------------------------------------------------------------------------------
 
 
 def test_a_dictionary_that_was_not_reloaded_is_noticed_and_the_next_list_puts_it_right(client: Client) -> None:
-    write_selection(client, [1, 2, 3, 4], NOW)
+    write_selection(client, [1, 2, 3, 4])
     write_by_hand(client, 9, is_enabled=True)
     write_by_hand(client, 2, is_enabled=False)
     assert read_selection(client).teams == {1, 3, 4, 9}
     assert in_dictionary(client) == {1, 2, 3, 4}
     assert dictionary_mismatches(client) == (2, 9)
-    write_selection(client, [1, 3, 4, 9], TOMORROW + timedelta(days=1))
+    write_selection(client, [1, 3, 4, 9])
     assert dictionary_mismatches(client) == ()
     assert in_dictionary(client) == {1, 3, 4, 9}
 
@@ -196,7 +205,7 @@ def test_a_dictionary_that_shows_something_else_after_its_reload_is_an_error(
         )
         apply_schema(client)
         with pytest.raises(TeamSelectionError) as refused:
-            write_selection(client, [1, 2, 3], NOW)
+            write_selection(client, [1, 2, 3])
         assert str(refused.value) == (
             f"after its reload {DICTIONARY} still disagrees about 2 teams (first: (1, 3)): "
             "look at last_exception in system.dictionaries"
@@ -211,4 +220,4 @@ def test_a_dictionary_that_cannot_be_reloaded_is_an_error_that_names_it(
         apply_schema(client)
         client.command(f"DROP DICTIONARY {DICTIONARY}")
         with pytest.raises(TeamSelectionError, match=DICTIONARY):
-            write_selection(client, [1, 2, 3], NOW)
+            write_selection(client, [1, 2, 3])

@@ -31,7 +31,7 @@ TABLES = [table.name for table in WEB_TABLES]
 
 
 def waiver(**changes: object) -> Waiver:
-    return validated({**REQUEST, **changes}, TABLES, "waiver-1", NOW)
+    return validated({**REQUEST, **changes}, TABLES, "waiver-1", NOW.date())
 
 
 def missing(team: int = 1, day: date = DAY, table: str = STATS) -> Verdict:

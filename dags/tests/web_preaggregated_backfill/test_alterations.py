@@ -12,7 +12,7 @@ from dags.leases.store import Leases
 from dags.team_selection.store import write_selection
 from dags.tests.builds import TABLES, build
 from dags.tests.events import Event, at, insert
-from dags.tests.web_preaggregated_backfill.test_store import NOW, detected
+from dags.tests.web_preaggregated_backfill.test_store import detected
 from dags.web_preaggregated.tables import STATS
 from dags.web_preaggregated_backfill.alterations import Parts, is_altered
 from dags.web_preaggregated_backfill.rules import Cause, Kind
@@ -32,7 +32,7 @@ MERGES_TWO_SESSIONS = (
 @pytest.fixture
 def complete(client: Client) -> Client:
     """Two teams with two sessions on each of two days that are far apart, all built and seen once."""
-    write_selection(client, [1, 2], NOW)
+    write_selection(client, [1, 2])
     for day in (DAY, OTHER):
         insert(client, [Event(t, at(f"{day} 1{n}:00:00"), f"{t}-{n}") for t in (1, 2) for n in range(2)])
         build(client, 1, 2, day=day)

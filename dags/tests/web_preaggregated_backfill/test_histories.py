@@ -23,7 +23,7 @@ from dags.team_selection.store import write_selection
 from dags.tests.builds import TABLES, build
 from dags.tests.events import Event, at, insert
 from dags.tests.fold import fold, sessions_of, stored
-from dags.tests.web_preaggregated_backfill.test_store import NOW, detected
+from dags.tests.web_preaggregated_backfill.test_store import detected
 from dags.units import Measure
 from dags.web_preaggregated.store import DayBuild
 from dags.web_preaggregated_backfill.rules import Cause, Kind
@@ -224,7 +224,7 @@ def live(client: Client, rounds: list[list[tuple[Act, int]]]) -> Oracle:
     """Let every team live its history; a round is one step of each."""
     for table in ("events", "web_pre_aggregated_builds", "web_pre_aggregated_day_states", *TABLES):
         client.command(f"TRUNCATE TABLE {table} SYNC")
-    write_selection(client, TEAMS, NOW)
+    write_selection(client, TEAMS)
     oracle = Oracle(client)
     for steps in rounds:
         of_act: dict[Act, list[tuple[int, int]]] = {act: [] for act in Act}

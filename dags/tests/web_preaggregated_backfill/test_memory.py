@@ -36,7 +36,7 @@ WINDOW = 30
 @pytest.fixture
 def judged(client: Client) -> Client:
     """Two teams on three days, all built but one day, detected once."""
-    write_selection(client, [1, 2], NOW)
+    write_selection(client, [1, 2])
     insert(client, [Event(team, at(f"{day} 10:00:00"), f"{team}-{day}") for team in (1, 2) for day in DAYS])
     for day in DAYS[:2]:
         build(client, 1, 2, day=day)
@@ -51,7 +51,7 @@ def test_what_has_not_changed_is_not_read_again_and_is_judged_alike(judged: Clie
     assert len(recalled.wrong) == 4
     assert recalled.complete_by_table == afresh.complete_by_table == dict.fromkeys(TABLES, 4)
     assert recalled.cost.queries < afresh.cost.queries
-    assert recalled.oldest_reading == NOW
+    assert recalled.oldest_reading < afresh.oldest_reading  # type: ignore[operator]
 
 
 def loses_rows(client: Client) -> None:
@@ -69,7 +69,7 @@ def is_built(client: Client) -> None:
 def fails_to_build(client: Client) -> None:
     append_to_ledger(
         client,
-        [BuildRecord(STATS.name, DAYS[1], ALL_TEAMS, Outcome.FAILED, clock.utc_now(), clock.utc_now(), "run", 1)],
+        [BuildRecord(STATS.name, DAYS[1], ALL_TEAMS, Outcome.FAILED, clock.utc_now(), "run", 1)],
     )
 
 
@@ -95,13 +95,13 @@ def test_a_failed_build_changes_the_reason_of_a_day_whose_data_is_the_same(judge
     assert {v.cause for v in detected(judged).wrong} == {Cause.NEVER_BUILT}
     append_to_ledger(
         judged,
-        [BuildRecord(t, day, ALL_TEAMS, Outcome.FAILED, clock.utc_now(), clock.utc_now(), "run", 1) for t in TABLES],
+        [BuildRecord(t, day, ALL_TEAMS, Outcome.FAILED, clock.utc_now(), "run", 1) for t in TABLES],
     )
     assert {v.cause for v in detected(judged).wrong} == {Cause.BUILD_FAILED}
 
 
 def test_another_list_of_teams_reads_every_day_again(judged: Client) -> None:
-    write_selection(judged, [1, 2, 3], NOW)
+    write_selection(judged, [1, 2, 3])
     assert detected(judged).days_read == WINDOW
 
 
