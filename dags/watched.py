@@ -52,6 +52,9 @@ class WatchedTable:
     ``op``: the op in ``job`` whose configuration takes ``team_ids_by_table``, and that rebuilds those teams and leaves
     the others' rows alone. Empty: a rebuild is of all teams.
 
+    ``swaps_days``: its builds stage a day and swap it in as one ClickHouse partition, as `dags.web_preaggregated` does.
+    Then the table must be one for which that is right, or it is refused; of any other it is enough that it can be read.
+
     ``logic_version`` is stamped on every build. Raise it with every change of what a build computes; what an older
     version built is then reported as outdated.
     """
@@ -67,3 +70,4 @@ class WatchedTable:
     logic_version: int = 1
     op: str = ""
     agrees_with: tuple[str, ...] = ()
+    swaps_days: bool = False

@@ -17,7 +17,8 @@ from dags.demo.loop import Loop, break_it, enable, forget_demo_runs
 from dags.demo.outage import outage
 from dags.engine import open_client
 from dags.errors import UserError
-from dags.schema.apply import apply_schema, required_columns
+from dags.schema.apply import apply_schema
+from dags.schema.declared import required_columns
 from dags.settings import current_settings
 from dags.traffic.generate import Traffic, sites
 from dags.traffic.load import find_logs, load_access_logs, load_generated

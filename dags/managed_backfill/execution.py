@@ -30,6 +30,7 @@ from dags.managed_backfill.restoring import Restoring
 from dags.managed_backfill.store import later_builds, read_baseline, read_coverage
 from dags.sql import Sql, is_embedded
 from dags.stops.store import why_stopped
+from dags.targets.store import read_usability
 from dags.web_preaggregated.store import BuiltDay, DayBuild
 
 if TYPE_CHECKING:
@@ -122,6 +123,10 @@ class Execution:
 
     def _passes_before(self) -> bool:
         scope = self.plan.scope
+        unusable = read_usability(self.client, [self.table]).unusable
+        target = gates.target_columns_exist(scope.table, unusable.get(scope.table, ""))
+        if not target.is_passed:
+            return self._recorded(target)
         taken: dict[str, list[date]] = {}
         others = open_days(self.client, but_for=self.backfill_id)
         for day in self.plan.days:
@@ -131,7 +136,7 @@ class Execution:
         self._baseline = read_baseline(self.client, self.table, scope.start_date, teams)
         return self._recorded(
             gates.source_has_data(self.plan.days, self.plan.estimate.rows),
-            gates.target_columns_exist(scope.table),
+            target,
             gates.no_other_backfill(taken),
             gates.baseline_captured(self._baseline),
         )

@@ -73,9 +73,9 @@ def source_has_data(days: Sequence[date], rows: int) -> Gate:
     return Gate(SOURCE, rows > 0 and bool(days), f"{rows:,} source rows bear on {len(days)} days, {spoken(days)}")
 
 
-def target_columns_exist(table: str) -> Gate:
-    """Passed when it is reached: a table that lacks a column is refused with the request, by its name."""
-    return Gate(COLUMNS, is_passed=True, measured=f"{table} has every column that a build writes")
+def target_columns_exist(table: str, unusable: str) -> Gate:
+    """``unusable``: why no day may be swapped into the table. A request is refused for it; a resume meets it here."""
+    return Gate(COLUMNS, not unusable, unusable or f"{table} has every column that a build writes, and days to swap")
 
 
 def no_other_backfill(taken: Mapping[str, Iterable[date]]) -> Gate:

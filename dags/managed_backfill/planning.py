@@ -10,7 +10,8 @@ from dags.errors import UserError
 from dags.managed_backfill import gates
 from dags.managed_backfill.plan import Checks, Kind, Monitoring, Plan, Rollback, Scope, chunked, total
 from dags.managed_backfill.request import Facts
-from dags.managed_backfill.store import read_coverage, read_in_work, read_lacking, read_rates
+from dags.managed_backfill.store import read_coverage, read_in_work, read_rates
+from dags.targets.store import read_usability
 from dags.team_selection.store import read_selection
 from dags.web_preaggregated_backfill.store import detect
 
@@ -46,7 +47,7 @@ def read_facts(
         tables=tuple(table.name for table in allowed),
         max_range_days=settings.backfill_max_range_days,
         webhook_hosts=settings.backfill_webhook_hosts,
-        lacking=read_lacking(client, allowed),
+        unusable=read_usability(client, allowed).unusable,
         in_work={**in_flight, **read_in_work(client, but_for=backfill_id)},
     )
 

@@ -26,7 +26,7 @@ Choice = TypeVar("Choice", Kind, ChunkBy, OnGateFailure)
 class Facts:
     """What the request is held against.
 
-    ``lacking``: what the tables lack that a rebuild needs, by table, in words. ``in_work``: who works on a table's day
+    ``unusable``: why tables may not be rebuilt, by table, in words. ``in_work``: who works on a table's day
     right now or has it before them, in words; this backfill itself is not among them.
     """
 
@@ -35,7 +35,7 @@ class Facts:
     tables: tuple[str, ...]
     max_range_days: int
     webhook_hosts: Collection[str] = ()
-    lacking: Mapping[str, str] = field(default_factory=dict)
+    unusable: Mapping[str, str] = field(default_factory=dict)
     in_work: Mapping[tuple[str, date], str] = field(default_factory=dict)
 
 
@@ -181,7 +181,7 @@ def team_problems(teams: frozenset[int], facts: Facts) -> list[str]:
 
 
 def table_problems(table: str, days: Collection[date], facts: Facts) -> list[str]:
-    problems = [f"{table} {facts.lacking[table]}"] if table in facts.lacking else []
+    problems = [facts.unusable[table]] if table in facts.unusable else []
     works: dict[str, list[date]] = {}
     for day in days:
         if who := facts.in_work.get((table, day)):

@@ -14,6 +14,7 @@ from dags.managed_backfill.backup import has_backup, holds_still
 from dags.managed_backfill.plan import backup_name
 from dags.managed_backfill.store import later_builds
 from dags.sql import Sql
+from dags.targets.store import require_usable
 from dags.units import Measure
 from dags.web_preaggregated.plan import differences
 from dags.web_preaggregated.restore import DayRestore, contents, read_comparison
@@ -127,8 +128,10 @@ class Restoring:
         """How the backup is compared with the table, once the backup is known to be there.
 
         Raises:
-            UserError: it is not, or cannot be compared with the table. Nothing was touched.
+            UserError: it is not, or cannot be compared with the table, or no day may be swapped into that. Nothing was
+                touched.
         """
+        require_usable(self.client, self.table)
         state, plan = self.state, self.plan
         if not has_backup(self.client, state.backfill_id, plan.scope.table):
             raise UserError(

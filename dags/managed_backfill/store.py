@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
 from datetime import UTC
 from typing import TYPE_CHECKING
@@ -12,11 +11,10 @@ from dags.days import ONE_DAY, DayRange
 from dags.leases.store import living_leases
 from dags.managed_backfill.gates import BASELINE_DAYS, Spread
 from dags.managed_backfill.plan import Rates
-from dags.schema.apply import required_columns
 from dags.sql import Sql
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping
     from datetime import date, datetime
 
     from clickhouse_connect.driver.client import Client
@@ -99,22 +97,6 @@ def read_rates(client: Client, table: WatchedTable, today: date, usd_per_gb: flo
         usd_per_gb=usd_per_gb,
         said=said,
     )
-
-
-def read_lacking(client: Client, tables: Sequence[WatchedTable]) -> dict[str, str]:
-    """What tables lack that a rebuild needs, in words, by table."""
-    present: dict[str, set[str]] = defaultdict(set)
-    rows = client.query("SELECT table, name FROM system.columns WHERE database = currentDatabase()").result_rows
-    for name, column in rows:
-        present[name].add(column)
-    lacking = {}
-    for table in tables:
-        columns = required_columns().get(table.name, ())
-        if table.name not in present:
-            lacking[table.name] = "does not exist: run `dagster job execute -j apply_schema_job`"
-        elif absent := [column for column in columns if column not in present[table.name]]:
-            lacking[table.name] = f"lacks {', '.join(absent)}: dags/schema has their types"
-    return lacking
 
 
 def read_in_work(client: Client, but_for: str = "") -> dict[tuple[str, date], str]:

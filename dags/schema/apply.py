@@ -7,47 +7,35 @@ tables that exist already, so that a database whose version record was lost is b
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from dags.errors import SchemaError
+from dags.schema.declared import DICTIONARY, PACKAGE, declared_columns, migrations
 from dags.sql import Sql, statement
+from dags.targets.rules import (
+    NEXT_STEP,
+    is_stored_in_parts,
+    unpublishable,
+    unreadable,
+    unusable_database,
+)
+from dags.targets.store import describe, names_of, usability
+from dags.web_preaggregated.tables import WEB_TABLES
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Mapping, Sequence
 
     from clickhouse_connect.driver.client import Client
 
-_PACKAGE = "dags.schema"
-_COLUMN = re.compile(r"^    (\w+) [A-Z]", re.MULTILINE)
-_CREATED = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+)")
+    from dags.schema.declared import Migration
+    from dags.targets.rules import Facts
+    from dags.targets.store import Usability
+    from dags.watched import WatchedTable
 
-DICTIONARY = "web_pre_aggregated_teams_dict"
+_ALTERED = re.compile(r"^ALTER TABLE (\w+)", re.MULTILINE)
 
-NEXT_STEP = "run `dagster job execute -j apply_schema_job`"
-
-
-@dataclass(frozen=True)
-class Migration:
-    """One numbered file."""
-
-    version: int
-    name: str
-
-
-def migrations() -> tuple[Migration, ...]:
-    """Every numbered file, in order."""
-    names = sorted(file.name.removesuffix(".sql") for file in files(_PACKAGE).iterdir() if file.name.endswith(".sql"))
-    return tuple(Migration(int(name[:4]), name) for name in names)
-
-
-def required_columns() -> dict[str, tuple[str, ...]]:
-    """The columns of each table that this code works with, read from the DDL, which is where they are declared."""
-    texts = [statement(_PACKAGE, migration.name, {"database": "any"}) for migration in migrations()]
-    columns = {created[1]: tuple(_COLUMN.findall(text)) for text in texts if (created := _CREATED.search(text))}
-    columns["events"] += ("qualifies",)
-    return columns
+# The tables that are judged one by one: one of them that is broken keeps nobody from working on the others.
+_WATCHED = frozenset(names_of(WEB_TABLES))
 
 
 def apply_schema(client: Client) -> tuple[Migration, ...]:
@@ -60,37 +48,47 @@ def apply_schema(client: Client) -> tuple[Migration, ...]:
         SchemaError: the database is newer than this code, or a table that was there lacks columns.
     """
     database = str(client.database)
-    sql = Sql(_PACKAGE, client)
-    first, *_ = migrations()
-    sql.command(first.name)
-    version = recorded_version(client)
+    engine, has_schema = _read_database(client)
+    version = _newest_version(client) if has_schema else None
     if version is not None and version > migrations()[-1].version:
         raise SchemaError(_too_new(version, database))
     # Before anything is changed: a file that needs a column which is not there would fail half-way, in ClickHouse's
-    # own words.
-    present = _columns(client)
-    _refuse(client, _lacking(present, added_by_a_file={"qualifies"}))
-    is_whole = {*required_columns(), DICTIONARY} <= present.keys()
+    # own words, and a table that is not what we think would be taken for one that is.
+    facts = describe(client, {*declared_columns(), DICTIONARY})
+    _refuse(client, unusable_database(engine) + _present_problems(facts))
+    sql, is_whole = (
+        Sql(PACKAGE, client),
+        DICTIONARY in facts
+        and all(
+            name in facts and columns.keys() <= facts[name].columns.keys()
+            for name, columns in declared_columns().items()
+        ),
+    )
     pending = tuple(m for m in migrations() if version is None or m.version > version or not is_whole)
     for migration in pending:
-        sql.command(migration.name, database=database)
+        if not _is_for_others(migration, facts):
+            sql.command(migration.name, database=database)
         client.insert(
             "web_analytics_schema_version",
             [[migration.version, migration.name]],
             column_names=["version", "name"],
         )
-    _require_columns(client)
+    _refuse(client, list(require_schema(client, WEB_TABLES).unusable.values()))
     return pending
 
 
-def require_schema(client: Client) -> None:
-    """Refuse to work on tables that are not this code's.
+def require_schema(client: Client, watched: Sequence[WatchedTable] = ()) -> Usability:
+    """Refuse to work on tables that are not this code's; answers which of the watched ones may not be used, and why.
+
+    What is needed for everything (the ledger, the audit, the list of teams) must be there. Watched tables and their
+    sources are judged one by one, so that one that is broken keeps nobody from working on the others.
 
     Raises:
-        SchemaError: no schema yet, an older or a newer one, or a table that lacks a column.
+        SchemaError: no schema yet, an older or a newer one, or a table that is needed for everything is not usable.
     """
     database = str(client.database)
-    version, newest = recorded_version(client), migrations()[-1].version
+    engine, has_schema = _read_database(client)
+    version, newest = _newest_version(client) if has_schema else None, migrations()[-1].version
     if version is None:
         raise SchemaError(f"the database {database!r} has no schema yet: {NEXT_STEP}")
     if version < newest:
@@ -99,13 +97,20 @@ def require_schema(client: Client) -> None:
         )
     if version > newest:
         raise SchemaError(_too_new(version, database))
-    _require_columns(client)
+    needed = {name: columns for name, columns in declared_columns().items() if name not in _WATCHED}
+    facts = describe(client, {*needed, DICTIONARY} | names_of(watched))
+    problems = [problem for name, columns in needed.items() for problem in unreadable(name, facts.get(name), columns)]
+    problems += [f"the dictionary {DICTIONARY} does not exist: {NEXT_STEP}"] * (DICTIONARY not in facts)
+    _refuse(client, unusable_database(engine) + problems)
+    return usability(watched, facts)
 
 
 def recorded_version(client: Client) -> int | None:
     """The newest version recorded in the database; None when nothing was ever applied."""
-    if not int(str(client.command("EXISTS TABLE web_analytics_schema_version"))):
-        return None
+    return _newest_version(client) if _read_database(client)[1] else None
+
+
+def _newest_version(client: Client) -> int | None:
     count, version = client.query("SELECT count(), max(version) FROM web_analytics_schema_version").result_rows[0]
     return int(version) if count else None
 
@@ -117,34 +122,34 @@ def _too_new(version: int, database: str) -> str:
     )
 
 
-def _columns(client: Client) -> dict[str, set[str]]:
-    present: dict[str, set[str]] = {}
-    rows = client.query("SELECT table, name FROM system.columns WHERE database = currentDatabase()").result_rows
-    for table, column in rows:
-        present.setdefault(table, set()).add(column)
-    return present
+def _read_database(client: Client) -> tuple[str, bool]:
+    """What engine the database has, and whether a schema was ever applied."""
+    [(engine, has_schema)] = Sql("dags.targets", client).rows("database")
+    return str(engine), bool(has_schema)
 
 
-def _require_columns(client: Client) -> None:
-    present = _columns(client)
-    absent = [f"the table {name} does not exist" for name in required_columns() if name not in present]
-    absent += [f"the dictionary {DICTIONARY} does not exist"] * (DICTIONARY not in present)
-    _refuse(client, absent + _lacking(present))
-
-
-def _lacking(present: Mapping[str, set[str]], added_by_a_file: Collection[str] = ()) -> list[str]:
-    """The tables that are there without all of their columns."""
+def _present_problems(facts: Mapping[str, Facts]) -> list[str]:
+    """What is wrong with the tables that are there; those that are not will be made."""
     problems = []
-    for table, columns in required_columns().items():
-        lacking = [c for c in columns if c not in present.get(table, columns) and c not in added_by_a_file]
-        if lacking:
-            problems.append(f"the table {table} lacks {', '.join(lacking)}")
+    days = {table.name: table.day for table in WEB_TABLES}
+    for name, columns in declared_columns().items():
+        if (own := facts.get(name)) is None:
+            continue
+        if name in days:
+            problems += unpublishable(name, own, days[name], columns)
+        else:
+            added = {"qualifies"} if is_stored_in_parts(own) else set()
+            problems += unreadable(name, own, {c: type_ for c, type_ in columns.items() if c not in added})
     return problems
+
+
+def _is_for_others(migration: Migration, facts: Mapping[str, Facts]) -> bool:
+    """Whether a file alters a source that only shows what other tables hold: a column or a projection is theirs."""
+    altered = _ALTERED.search(statement(PACKAGE, migration.name, {"database": "any"}))
+    own = facts.get(altered[1]) if altered else None
+    return own is not None and not is_stored_in_parts(own)
 
 
 def _refuse(client: Client, problems: list[str]) -> None:
     if problems:
-        raise SchemaError(
-            f"the database {client.database!r} is not usable: {'; '.join(problems)}. "
-            "Add the columns (dags/schema has their types), or rename the table and have it made anew: " + NEXT_STEP
-        )
+        raise SchemaError(f"the database {client.database!r} is not usable: {'; '.join(problems)}")

@@ -4,7 +4,8 @@ from dagster import OpExecutionContext, in_process_executor, job, op
 
 from dags.resources import ClickHouseResource
 from dags.runs import ANSWER_ONLY, SHORT_RUN
-from dags.schema.apply import apply_schema, migrations
+from dags.schema.apply import apply_schema
+from dags.schema.declared import migrations
 
 
 @op

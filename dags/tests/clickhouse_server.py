@@ -539,6 +539,8 @@ def _write_configuration(
 ) -> Path:
     """Write `server.xml` and `users.xml` into `directory/config`; returns the former.
 
+    A cluster `one_shard`, the server itself, lets tests make Distributed tables.
+
     `data` and `users_file` are as the server sees them, which in a container is not where they are here. The
     directory is readable for all, for the server in a container is another user.
     """
@@ -548,6 +550,8 @@ def _write_configuration(
     users = config / "users.xml"
     users.write_text(users_xml)
     server = config / "server.xml"
+    # By its port the server knows that the one shard of the cluster is itself; nothing connects to it.
+    native_port = _free_port()
     server.write_text(
         f"""<clickhouse>
   <listen_host>{listen_host}</listen_host>
@@ -555,6 +559,10 @@ def _write_configuration(
   <http_server_default_response>{identity}</http_server_default_response>
   <path>{escape(str(data))}/</path>
   <users_config>{escape(str(users_file or users))}</users_config>
+  <tcp_port>{native_port}</tcp_port>
+  <remote_servers>
+    <one_shard><shard><replica><host>127.0.0.1</host><port>{native_port}</port></replica></shard></one_shard>
+  </remote_servers>
   <query_log>
     <database>system</database>
     <table>query_log</table>

@@ -13,7 +13,8 @@ from hypothesis import Phase, settings
 
 from dags.dsn import Dsn
 from dags.engine import open_client
-from dags.schema.apply import apply_schema, required_columns
+from dags.schema.apply import apply_schema
+from dags.schema.declared import required_columns
 from dags.tests.clickhouse_server import require_or_skip_reason, server_for_tests
 from dags.tests.world import World, new_world
 

@@ -121,9 +121,10 @@ def web_pre_aggregated(
             wait_seconds=current_settings().engine_wait_seconds,
             progress=context.log.info,
         ).run()
-        for one in built.tables if by_planner else ():
-            problem = "; ".join(words for words in built.problems if words.startswith(one.table))
-            end_automatic(client, context.run.run_id, one.table, day, rows=one.rows, problem=problem)
+        rows_by_table = {one.table: one.rows for one in built.tables}
+        for name in tables if by_planner else ():
+            problem = "; ".join(words for words in built.problems if words.startswith(name))
+            end_automatic(client, context.run.run_id, name, day, rows=rows_by_table.get(name, 0), problem=problem)
     for table in built.tables:
         if held := table.teams(Outcome.HELD):
             context.log.warning(
@@ -154,6 +155,7 @@ def build_limits(settings: Settings) -> Limits:
 def _metadata(built: BuiltDay, table: BuiltTable) -> dict[str, MetadataValue]:
     read = built.cost.rows_read
     return {
+        "published": MetadataValue.bool(table.is_published),
         "rows": MetadataValue.int(table.rows),
         "sessions": MetadataValue.int(sum(m.distinct for m in table.after.values())),
         "pageviews": MetadataValue.int(sum(m.total for m in table.after.values())),

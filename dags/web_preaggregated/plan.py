@@ -183,7 +183,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Written:
-    """How far a table's day was written: its parts, and how many ALTERs of its rows are under way.
+    """How far a table's day was written: its parts, how many ALTERs of its rows are under way, and which table it is.
 
     Whatever anybody writes gets the table's next number, and what is merged keeps those that it had. So a day whose
     numbers have not risen was not written, though its page views may be equal by chance.
@@ -191,6 +191,7 @@ class Written:
 
     parts: tuple[Part, ...] = ()
     alters: int = 0
+    uuid: str = ""
 
     @property
     def block(self) -> int:
@@ -203,6 +204,8 @@ class Written:
 
 def written_since(before: Written, now: Written) -> str:
     """What was written into a day since it was looked at, in words; empty if nothing was."""
+    if now.uuid != before.uuid:
+        return "another table was put in its place"
     if now.block > before.block:
         return "rows were inserted"
     if now.version > before.version:

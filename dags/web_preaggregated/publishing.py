@@ -217,8 +217,8 @@ class Publisher(Generic[_Amount]):
         self.confirm()
 
     def _written(self, table: str) -> Written:
-        [(parts, alters)] = self.again(self.sql.rows, "written", {"table": table, "partition": str(self._number)})
-        return Written(tuple(Part(*part) for part in parts), alters)
+        [(parts, alters, uuid)] = self.again(self.sql.rows, "written", {"table": table, "partition": str(self._number)})
+        return Written(tuple(Part(*part) for part in parts), alters, uuid)
 
     # --- The swap, and after it ----------------------------------------------------------------------------------
 

@@ -13,9 +13,11 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from dags.failures import retrying
 from dags.leases.store import Leases
 from dags.sql import Sql
+from dags.targets.store import require_usable
 from dags.web_preaggregated.publishing import Held, NewRows, Publisher
 from dags.web_preaggregated.staging import STAGING_PREFIX, Staging
 from dags.web_preaggregated.structure import Column, Comparison, Content, comparison
+from dags.web_preaggregated.tables import WEB_TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -54,6 +56,7 @@ class DayRestore:
         """Put the day back; how many rows of it readers see then.
 
         Raises:
+            BuildError: the table is not one that a day may be swapped into. Nothing was touched.
             LeaseError: another run works on the day, or took it from this one. Nothing was touched.
             BuildError: others wrote into the day meanwhile, or what was staged is not what the backup says. Readers see
                 the day as it was.
@@ -61,6 +64,7 @@ class DayRestore:
             ClickHouseError: readers see the day as it was, or wholly restored.
         """
         sql, again = Sql(_PACKAGE, self.client), retrying(self.progress, sleep=self.sleep)
+        again(require_usable, self.client, next(one for one in WEB_TABLES if one.name == self.table))
         with (
             Leases(
                 self.client, self.run_id, wait_seconds=self.wait_seconds, tell=self.progress, sleep=self.sleep

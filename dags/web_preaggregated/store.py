@@ -21,12 +21,13 @@ from dags.failures import retrying
 from dags.leases.store import Leases
 from dags.ledger import BuildRecord, append_to_ledger
 from dags.sql import Cost, Sql
+from dags.targets.store import read_usability
 from dags.units import MAX_TEAMS_BOUND, Fingerprint, Measure, Outcome
 from dags.web_preaggregated.compute import Aside, Computation, Staged, Step
 from dags.web_preaggregated.plan import Limits, Replacement, replacement
 from dags.web_preaggregated.publishing import Held, NewRows, Publisher, Swap
 from dags.web_preaggregated.staging import STAGING_PREFIX, Staging, sweep
-from dags.web_preaggregated.tables import LOGIC_VERSION
+from dags.web_preaggregated.tables import LOGIC_VERSION, WEB_TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -41,7 +42,8 @@ _PACKAGE = "dags.web_preaggregated"
 class BuiltTable:
     """What a build did to one table's day: an outcome for each team that there was something to say of.
 
-    ``words_by_team`` says of those that failed or were skipped why. ``rows`` are those of the day that readers see.
+    ``words_by_team`` says of those that failed or were skipped why. ``rows`` are those of the day that readers see, as
+    far as they were read. ``is_published``: readers see another day than before.
     """
 
     table: str
@@ -49,6 +51,21 @@ class BuiltTable:
     after: Mapping[int, Measure]
     rows: int
     words_by_team: Mapping[int, str] = field(default_factory=dict)
+    is_published: bool = False
+
+    def spoken(self) -> str:
+        """What became of it, and of how many teams nothing did."""
+        left = [
+            f"{len(teams):,} teams {outcome}"
+            for outcome in (Outcome.FAILED, Outcome.HELD, Outcome.SKIPPED)
+            if (teams := self.teams(outcome))
+        ]
+        if self.is_published:
+            is_read_back = self.rows or not self.teams(Outcome.FAILED)
+            rows = f"{self.rows:,} rows" if is_read_back else "and reads back otherwise"
+            return "; ".join([f"{self.table} published, {rows}", *left])
+        reason = ", ".join(left) or "no team has anything to build"
+        return f"{self.table}: nothing published, readers see their old rows: {reason}"
 
     def teams(self, outcome: Outcome) -> tuple[int, ...]:
         return tuple(sorted(team for team, was in self.outcome_by_team.items() if was is outcome))
@@ -95,7 +112,7 @@ class DayBuild:
         """Take the leases; then stage, validate, publish and record each table.
 
         Raises:
-            BuildError: nobody to build for.
+            BuildError: nobody to build for, or no day may be swapped into any of the tables. Nothing was touched.
             LeaseError: another run is building the day. Nothing was touched.
             ClickHouseError: the leases could not be taken. Nothing was touched.
         """
@@ -111,6 +128,7 @@ class DayBuild:
         self._aside = Aside()
         self._fingerprints: dict[int, Fingerprint] = {}
         self._sql = Sql(_PACKAGE, self.client, settings=self._settings())
+        self._leave_out_what_is_unusable()
         with (
             Leases(
                 self.client, self.run_id, wait_seconds=self.wait_seconds, tell=self.progress, sleep=self.sleep
@@ -174,6 +192,16 @@ class DayBuild:
         }
         return {name: value for name, value in chosen.items() if value is not None}
 
+    def _leave_out_what_is_unusable(self) -> None:
+        """Tables that no day may be swapped into; what is asked of the others is done."""
+        asked = [table for table in WEB_TABLES if table.name in self.teams_by_table]
+        usable = self._again(read_usability, self.client, asked)
+        if not any(teams for table, teams in self.teams_by_table.items() if table not in usable.unusable):
+            raise BuildError(f"{self.day} is not built, nothing was touched: {'; '.join(usable.unusable.values())}")
+        self._problems += [f"{table} of {self.day} is not built: {why}" for table, why in usable.unusable.items()]
+        self.teams_by_table = {t: teams for t, teams in self.teams_by_table.items() if t not in usable.unusable}
+        self._uuids = usable.uuids
+
     # --- Before anything is computed -----------------------------------------------------------------------------
 
     def _take_leases(self) -> None:
@@ -222,16 +250,18 @@ class DayBuild:
         is_published = False
         try:
             if self._open(table):
-                plan, after, rows = self._published(table, [one for one in staged if table in one.batch.tables])
+                mine = [one for one in staged if table in one.batch.tables]
+                plan, after, rows, is_published = self._published(table, mine)
         except (ClickHouseError, BuildError) as error:
-            self._aside.put((table,), self._open(table), Outcome.FAILED, str(error))
+            self._aside.put((table,), self._open(table), Outcome.FAILED, _explained(error, table))
             is_published = isinstance(error, ReadBackError)
         else:
             self.at(Step.SWAPPED)
-            self.progress(f"{self.day}: {table} published, {rows:,} rows")
         aside = self._aside.of(table)
         outcomes = {**plan.outcome_by_team, **{team: outcome for team, (outcome, _) in aside.items()}}
-        built = BuiltTable(table, outcomes, after, rows, {team: words for team, (_, words) in aside.items()})
+        words_by_team = {team: words for team, (_, words) in aside.items()}
+        built = BuiltTable(table, outcomes, after, rows, words_by_team, is_published)
+        self._told(built.spoken())
         try:
             self._again(append_to_ledger, self.client, tuple(self._records(built)))
         except ClickHouseError as error:
@@ -245,7 +275,8 @@ class DayBuild:
             )
         return built
 
-    def _published(self, table: str, staged: Iterable[Staged]) -> tuple[Replacement, dict[int, Measure], int]:
+    def _published(self, table: str, staged: Iterable[Staged]) -> tuple[Replacement, dict[int, Measure], int, bool]:
+        """What was decided, what was computed, the rows that readers see, and whether anything was swapped."""
         publisher = Publisher(
             sql=self._sql,
             day=self.day,
@@ -258,13 +289,18 @@ class DayBuild:
             at=self.at,
         )
         before = publisher.seen(table)
+        if before.written.uuid != self._uuids.get(table):
+            raise BuildError(
+                f"{table} of {self.day} was not published: another table was put in its place while it was being "
+                "built; the next build is of that one"
+            )
         after = {team: measure for one in staged for team, measure in one.measures.items()}
         plan = replacement(self._open(table), before.amounts, after, allow_shrink=self.allow_shrink)
         replaced = before.by_team.keys() - plan.kept
         if not replaced and after.keys() <= plan.held:
-            return plan, after, before.rows
+            return plan, after, before.rows, False
         new = [self._new_rows(publisher, table, one, plan.held) for one in staged]
-        return plan, after, publisher.publish(table, before, replaced, new)
+        return plan, after, publisher.publish(table, before, replaced, new), True
 
     def _new_rows(
         self, publisher: Publisher[Measure], table: str, staged: Staged, held: Collection[int]
@@ -296,6 +332,13 @@ class DayBuild:
                 measure=built.after.get(team, Measure()),
                 error=built.words_by_team.get(team, ""),
             )
+
+
+def _explained(error: Exception, table: str) -> str:
+    """What failed, in words; with what ClickHouse does not know, for parts of one table do not fit another's."""
+    if getattr(error, "name", None) == "INCOMPATIBLE_COLUMNS":
+        return f"{table} was altered while its day was being built, and the next build takes that in: {error}"
+    return str(error)
 
 
 def read_units(sql: Sql, table: str, day: date) -> dict[int, Held[Measure]]:

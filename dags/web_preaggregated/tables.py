@@ -34,6 +34,7 @@ def _declared(name: str, *, agrees_with: str) -> WatchedTable:
         logic_version=LOGIC_VERSION,
         op=OP,
         agrees_with=(agrees_with,),
+        swaps_days=True,
     )
 
 

@@ -2,6 +2,7 @@
 -- swap bring a higher block, an ALTER that changes rows a higher version, once it is through; `alters` are under way.
 -- Grain   one row
 -- Reads   system.parts and system.mutations, that table's
+-- The uuid tells the table from another that was put in its place, whose numbers tell nothing of this one's.
 SELECT
     groupArray((min_block_number, max_block_number, data_version)) AS parts,
     (
@@ -13,7 +14,8 @@ SELECT
             AND NOT is_done
             AND NOT is_killed
             AND position(command, 'MATERIALIZE') NOT IN (1, 2)
-    ) AS alters
+    ) AS alters,
+    (SELECT toString(any(uuid)) FROM system.tables WHERE database = currentDatabase() AND name = {table:String}) AS uuid
 FROM system.parts
 WHERE
     database = currentDatabase()

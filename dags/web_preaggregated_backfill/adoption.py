@@ -22,6 +22,7 @@ from dagster import (
 
 from dags import clock
 from dags.days import FIRST_DAY, spoken
+from dags.errors import UserError
 from dags.resources import ClickHouseResource
 from dags.runs import ANSWER_ONLY, SHORT_RUN
 from dags.schema.apply import require_schema
@@ -38,8 +39,10 @@ def adoption_job(watched: tuple[WatchedTable, ...]) -> JobDefinition:
         """Report each day that has rows and that Dagster does not know as materialized."""
         reported = {}
         with clickhouse.client(context.run_id) as client:
-            require_schema(client)
+            unusable = require_schema(client, watched).unusable
             for table in watched:
+                if table.name in unusable:
+                    continue
                 days = _unreported(context.instance, table, present_days(client, table))
                 for day, rows in days.items():
                     context.instance.report_runless_asset_event(
@@ -52,6 +55,8 @@ def adoption_job(watched: tuple[WatchedTable, ...]) -> JobDefinition:
                     )
                 reported[table.name] = len(days)
                 print(f"{table.name}: {len(days):,} days reported, {spoken(days)}")
+        if unusable:
+            raise UserError(f"nothing was reported of {', '.join(unusable)}: {'; '.join(unusable.values())}")
         return reported
 
     @job(executor_def=in_process_executor, tags=SHORT_RUN, config=ANSWER_ONLY)

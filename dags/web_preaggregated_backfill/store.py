@@ -86,25 +86,26 @@ def detect(
         SchemaError: the tables are not those this code works with.
         ClickHouseError: the list of teams cannot be read; without it nothing is known of any table.
     """
-    require_schema(client)
+    usable = require_schema(client, watched)
+    judged = [table for table in watched if table.name not in usable.unusable]
     clocks = read_clocks(client)
     sql = Sql(_PACKAGE, client, settings={"max_execution_time": STATEMENT_SECONDS})
     window = calendar(clocks.earlier(now), lookback_days=lookback_days, settle=settle)
     selection = read_selection(client)
-    states = states_now(sql, window, watched, selection.teams)
-    sources = tuple(dict.fromkeys(table.source for table in watched))
+    states = states_now(sql, window, judged, selection.teams)
+    sources = tuple(dict.fromkeys(table.source for table in judged))
     doubts = read_doubts(client, sql, window.window, sources, keeps=keeps)
     known = {} if afresh else recalled(sql, window.window, states)
     known = {day: state for day, state in known.items() if day not in doubts.news}
     days = [day for day in window.window if day not in known]
     reading = Reading(
-        client, sql, window, watched, deadline=time.monotonic() + verify_seconds, keeps=keeps, doubts=doubts
+        client, sql, window, judged, deadline=time.monotonic() + verify_seconds, keeps=keeps, doubts=doubts
     )
     reading.read(days, clocks.server)
     # What is known of a day only in part is not remembered of it at all.
     if keeps and not reading.unknown:
         whole = [day for day in days if day not in reading.unverified]
-        remember(client, _as_states(reading, whole, states, watched, clocks.server))
+        remember(client, _as_states(reading, whole, states, judged, clocks.server))
     for state in known.values():
         reading.complete.update({(table, state.day): count for table, count in state.complete.items()})
         reading.outdated.update({(table, state.day): count for table, count in state.outdated.items()})
@@ -117,7 +118,7 @@ def detect(
         complete[table] += count
     leases = read_leases(client)
     dead = [lease for lease in leases if lease.is_dead(is_embedded=is_embedded(client))]
-    hints = _hints(sql, window, watched, verdicts, reading.outdated)
+    hints = _hints(sql, window, judged, verdicts, reading.outdated)
     return Detection(
         read_at=now,
         window=window,
@@ -125,10 +126,14 @@ def detect(
         tables=tuple(table.name for table in watched),
         teams=len(selection.teams),
         selected_at=selection.selected_at,
-        warnings=(*clocks.warnings, *_warnings(client, selection.selected_at, len(selection.teams), clocks.server)),
+        warnings=(
+            *clocks.warnings,
+            *_warnings(client, selection.selected_at, len(selection.teams), clocks.server),
+            *usable.notes,
+        ),
         verdicts=with_interiors(verdicts, hints.spans),
-        complete_by_table={table.name: complete[table.name] for table in watched if table.name not in reading.unknown},
-        unknown=reading.unknown,
+        complete_by_table={table.name: complete[table.name] for table in judged if table.name not in reading.unknown},
+        unknown={**usable.unusable, **reading.unknown},
         unverified=frozenset(reading.unverified),
         days_read=len(days),
         oldest_reading=min((state.read_at for state in known.values()), default=clocks.server),

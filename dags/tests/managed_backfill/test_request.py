@@ -72,9 +72,10 @@ def test_dates_that_are_missing_are_asked_for() -> None:
 
 def test_a_table_that_lacks_a_column_or_is_in_work_is_refused() -> None:
     day = date(2026, 1, 6)
-    facts = replace(FACTS, lacking={STATS: "lacks host"}, in_work={(STATS, day): "run 0b5e61d2", (BOUNCES, day): "x"})
+    in_work = {(STATS, day): "run 0b5e61d2", (BOUNCES, day): "x"}
+    facts = replace(FACTS, unusable={STATS: f"the table {STATS} lacks host"}, in_work=in_work)
     assert refused(facts) == [
-        "web_pre_aggregated_stats lacks host",
+        "the table web_pre_aggregated_stats lacks host",
         f"{STATS} of 2026-01-06 is in work by run 0b5e61d2: wait for it, cancel it, or leave these days out",
     ]
 

@@ -15,18 +15,14 @@ from clickhouse_connect.driver.exceptions import DatabaseError
 from dags.dsn import Dsn
 from dags.engine import open_client
 from dags.errors import SchemaError
-from dags.schema.apply import (
-    NEXT_STEP,
-    apply_schema,
-    migrations,
-    recorded_version,
-    require_schema,
-    required_columns,
-)
+from dags.schema.apply import apply_schema, recorded_version, require_schema
+from dags.schema.declared import migrations, required_columns
 from dags.sql import Sql
+from dags.targets.rules import NEXT_STEP
 from dags.tests.conftest import ENGINES
 from dags.tests.events import Event, at, insert
 from dags.tests.schema import own_database
+from dags.web_preaggregated.tables import WEB_TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -251,8 +247,8 @@ def test_a_column_that_goes_later_is_missed_before_any_work(own: Client) -> None
     apply_schema(own)
     own.command("ALTER TABLE web_pre_aggregated_builds DROP COLUMN error")
     assert refusal(own, require_schema) == (
-        f"the database {own.database!r} is not usable: the table web_pre_aggregated_builds lacks error. "
-        f"Add the columns (dags/schema has their types), or rename the table and have it made anew: {NEXT_STEP}"
+        f"the database {own.database!r} is not usable: the table web_pre_aggregated_builds lacks error: "
+        f"add the columns (dags/schema has their types), or rename it, and have the table made anew: {NEXT_STEP}"
     )
 
 
@@ -261,7 +257,13 @@ def test_a_table_that_was_renamed_away_is_made_anew_as_the_error_says(own: Clien
     apply_schema(own)
     before = definitions(own)
     own.command(f"RENAME TABLE {table} TO old_{table}")
-    assert f"the table {table} does not exist" in refusal(own, require_schema)
+    if table == "web_pre_aggregated_builds":
+        assert f"the table {table} does not exist" in refusal(own, require_schema)
+    else:
+        # Of these others may be right: who needs them hears of it, and nobody else.
+        unusable = require_schema(own, WEB_TABLES).unusable
+        assert unusable.keys() == ({STATS} if table == STATS else {STATS, BOUNCES})
+        assert unusable[STATS] == f"the table {table} does not exist: {NEXT_STEP}"
     apply_schema(own)
     require_schema(own)
     found = definitions(own)

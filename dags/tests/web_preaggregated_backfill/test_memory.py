@@ -136,22 +136,19 @@ def test_a_clock_that_jumps_changes_no_verdict(judged: Client) -> None:
         assert detected(judged, now).days_read == 0
 
 
-def test_a_table_whose_rows_are_elsewhere_is_read_each_time_and_as_right(judged: Client) -> None:
-    """Of a table that is spread over servers this one's parts tell nothing."""
+def test_a_source_whose_rows_are_elsewhere_is_read_each_time_and_as_right(judged: Client) -> None:
+    """Of a source that is spread over servers this one's parts tell nothing."""
     before = detected(judged).wrong
-    judged.command(f"RENAME TABLE {STATS.name} TO web_pre_aggregated_staging_local")
-    judged.command(
-        f"CREATE TABLE {STATS.name} AS web_pre_aggregated_staging_local "
-        "ENGINE = Merge(currentDatabase(), '^web_pre_aggregated_staging_local$')"
-    )
+    judged.command("RENAME TABLE events TO events_local")
+    judged.command("CREATE TABLE events AS events_local ENGINE = Merge(currentDatabase(), '^events_local$')")
     try:
         for _ in range(2):
             found = detected(judged)
             assert found.days_read == WINDOW
             assert found.wrong == before != ()
     finally:
-        judged.command(f"DROP TABLE {STATS.name} SYNC")
-        judged.command(f"RENAME TABLE web_pre_aggregated_staging_local TO {STATS.name}")
+        judged.command("DROP TABLE events SYNC")
+        judged.command("RENAME TABLE events_local TO events")
 
 
 def test_a_table_that_cannot_be_read_is_not_remembered_as_fine(judged: Client, monkeypatch: pytest.MonkeyPatch) -> None:

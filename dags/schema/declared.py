@@ -1,0 +1,50 @@
+"""What the numbered files of this package declare: the tables and columns that this code works with."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from dags.sql import statement
+
+PACKAGE = "dags.schema"
+DICTIONARY = "web_pre_aggregated_teams_dict"
+
+_COLUMN = re.compile(r"^    (\w+) ([A-Z](?:[^(),]|\((?:[^()]|\([^()]*\))*\))*)", re.MULTILINE)
+_DEFAULT = re.compile(r" DEFAULT .*", re.DOTALL)
+_CREATED = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+)")
+
+
+@dataclass(frozen=True)
+class Migration:
+    """One numbered file."""
+
+    version: int
+    name: str
+
+
+@cache
+def migrations() -> tuple[Migration, ...]:
+    """Every numbered file, in order."""
+    names = sorted(file.name.removesuffix(".sql") for file in files(PACKAGE).iterdir() if file.name.endswith(".sql"))
+    return tuple(Migration(int(name[:4]), name) for name in names)
+
+
+@cache
+def declared_columns() -> dict[str, dict[str, str]]:
+    """The columns of each table with their types, read from the DDL, which is where they are declared."""
+    texts = [statement(PACKAGE, migration.name, {"database": "any"}) for migration in migrations()]
+    columns = {
+        created[1]: {name: _DEFAULT.sub("", type_).strip() for name, type_ in _COLUMN.findall(text)}
+        for text in texts
+        if (created := _CREATED.search(text))
+    }
+    columns["events"]["qualifies"] = "UInt8"
+    return columns
+
+
+def required_columns() -> dict[str, tuple[str, ...]]:
+    """The names of the columns of each table that this code works with."""
+    return {table: tuple(columns) for table, columns in declared_columns().items()}

@@ -1,0 +1,315 @@
+"""What a table must be so that this code may read it, or build it: facts in, problems out.
+
+Pure: no clock, no database, no Dagster. There are two questions. *Readable* is enough for a source, and for a watched
+table that somebody else's job builds: detection only asks it. *Publishable* is what our own builds need: they make a
+staging table like the target, attach its parts, and swap a ClickHouse partition in, which is right for a MergeTree
+that is partitioned by the day and means something else, or the loss of rows, for anything else.
+
+Each problem says what the table is, what was expected, what that means here, and what to do.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+# Replicated and Shared tables are these with a prefix. The others of the family drop or change rows when they merge.
+PUBLISHABLE = ("MergeTree", "AggregatingMergeTree")
+
+NEXT_STEP = "run `dagster job execute -j apply_schema_job`"
+
+_RENAMED = f"rename it, and have the table made anew: {NEXT_STEP}"
+
+# Databases in which a rename and an exchange of tables are atomic, which leases rest on.
+_DATABASES = ("Atomic", "Replicated", "Shared")
+
+_NO_ROWS_OF_ITS_OWN = (
+    "a staging table made like it would be the same rows again, and a build would write to its readers"
+)
+_NOT_STORED = "rows in it cannot be staged and swapped in by the day"
+
+# What each kind of table means for a build; those that are not named are not stored in parts.
+_MEANING_BY_ENGINE = {
+    "Distributed": _NO_ROWS_OF_ITS_OWN,
+    "Merge": _NO_ROWS_OF_ITS_OWN,
+    "Buffer": _NO_ROWS_OF_ITS_OWN,
+    "View": "it holds no rows: what it shows is built elsewhere, if at all",
+    "MaterializedView": "what it holds is written by its own query, and a build would be overwritten by it",
+    "ReplacingMergeTree": "merging drops rows of a day after it was published and compared with its source",
+    "CollapsingMergeTree": "merging drops rows of a day after it was published and compared with its source",
+    "VersionedCollapsingMergeTree": "merging drops rows of a day after it was published and compared with its source",
+    "SummingMergeTree": "merging adds up columns that are no sums, such as viewport_width",
+    "GraphiteMergeTree": "merging thins out rows of a day after it was published and compared with its source",
+    "Null": "it keeps nothing, so that every day would be missing for ever",
+    "Memory": "its rows are gone after a restart of the server, and cannot be staged and swapped in by the day",
+}
+
+# What cannot answer twice with the same rows; everything else that answers a SELECT may be a source.
+_UNREADABLE = {
+    "Null": "it keeps nothing, so that nothing would be expected of any day, and everything be complete",
+    "Memory": "its rows are gone after a restart of the server, and every day would have to be emptied",
+    **dict.fromkeys(
+        ("Kafka", "RabbitMQ", "NATS", "FileLog", "S3Queue", "AzureQueue"),
+        "reading it consumes it: no row would be seen twice",
+    ),
+}
+
+# Columns that ClickHouse fills by itself, or not at all.
+_NOT_WRITTEN = ("MATERIALIZED", "ALIAS", "EPHEMERAL")
+
+_UTC = ("UTC", "Etc/UTC", "Etc/UCT", "UCT", "Zulu", "Universal")
+
+# A TTL that moves or compresses rows leaves them there.
+_KEEPS_ROWS = re.compile(r"\b(?:TO (?:DISK|VOLUME)|RECOMPRESS)\b")
+_ROWS_TTL = re.compile(r"\bTTL (.*?)(?= SETTINGS |$)")
+_LITERAL = re.compile(r"'(?:[^'\\]|\\.)*'")
+_NAME = re.compile(r"`?(\w+)`? ")
+_LOW_CARDINALITY = re.compile(r"\bLowCardinality\(((?:[^()]|\([^()]*\))*)\)")
+_TIME = re.compile(r"DateTime(?:64)?(?:\((?:\d(?:, )?)?(?:'([^']*)')?\))?")
+_DAY_OF = re.compile(r"toDate\((\w+)\)")
+_REPLICA_PATH = re.compile(r"Replicated\w+\('([^']*)'")
+
+
+@dataclass(frozen=True)
+class Column:
+    """``kind``: '', DEFAULT, MATERIALIZED, ALIAS or EPHEMERAL."""
+
+    type: str
+    kind: str = ""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A table as ClickHouse describes it; ``time_zone`` is the server's, for columns that name none."""
+
+    name: str
+    engine: str
+    engine_full: str
+    definition: str
+    partition_key: str
+    sorting_key: str
+    uuid: str
+    columns: Mapping[str, Column]
+    read_by: tuple[str, ...] = ()
+    written_by: tuple[str, ...] = ()
+    time_zone: str = "UTC"
+
+
+def unusable_database(engine: str) -> list[str]:
+    """Why a database cannot hold our tables, whatever they are."""
+    if engine in _DATABASES:
+        return []
+    return [
+        (
+            f"its engine is {engine}: leases rest on RENAME and EXCHANGE of tables, which are not atomic there. "
+            "Expected Atomic, ClickHouse's default: name another database in CLICKHOUSE_DSN"
+        )
+    ]
+
+
+def is_stored_in_parts(facts: Facts) -> bool:
+    """Whether a table holds its rows itself, in parts; a Distributed or a view shows those of others."""
+    return facts.engine.endswith("MergeTree")
+
+
+def unreadable(name: str, facts: Facts | None, columns: Mapping[str, str]) -> list[str]:
+    """Why a table cannot be a source, or be judged; ``columns`` are those that are known to be needed, by name.
+
+    Types are not compared: ClickHouse itself says whether a query works. But for the time zone of a time, which
+    decides what a day is, and which no query fails for.
+    """
+    if facts is None:
+        return [f"the table {name} does not exist: {NEXT_STEP}"]
+    return [*_consumed(facts), *_lacking(facts, columns), *_other_days(facts, columns)]
+
+
+def unpublishable(name: str, facts: Facts | None, day: str, columns: Mapping[str, str]) -> list[str]:
+    """Why a table cannot be built by staging a day and swapping it in.
+
+    ``day`` is the declaration's expression of a row's day; ``columns`` the types that a build writes, by name.
+    """
+    if facts is None:
+        return [f"the table {name} does not exist: {NEXT_STEP}"]
+    family = facts.engine.removeprefix("Replicated").removeprefix("Shared")
+    if family not in PUBLISHABLE:
+        return [
+            (
+                f"the table {name} is {_spoken(facts.engine)}: {_MEANING_BY_ENGINE.get(family, _NOT_STORED)}. "
+                f"Expected {' or '.join(PUBLISHABLE)}, plain, Replicated or Shared: {_instead(name, facts.engine)}"
+            )
+        ]
+    return [
+        *_lacking(facts, columns),
+        *_wrong_types(facts, columns),
+        *_wrong_partition(facts, day),
+        *(_merged_into_one(facts, columns) if family == "AggregatingMergeTree" else ()),
+        *_vanishing_rows(facts),
+        *_vanishing_values(facts),
+        *_foreign_writers(facts),
+        *_unwritable(facts),
+        *_fixed_replica_path(facts),
+    ]
+
+
+def notes(facts: Facts) -> list[str]:
+    """What is no reason to refuse a table that is published, and what somebody should know all the same."""
+    if not facts.read_by:
+        return []
+    views = ", ".join(facts.read_by)
+    return [
+        (
+            f"the materialized views {views} read {facts.name}: a day is swapped in and not inserted, so they never "
+            "hear of a build. Have them read its source, or make them plain views"
+        )
+    ]
+
+
+def _spoken(engine: str) -> str:
+    return f"{'an' if engine[:1] in 'AEIO' else 'a'} {engine}"
+
+
+def _instead(name: str, engine: str) -> str:
+    if engine == "Distributed":
+        return f"give the name {name} to the table that holds the rows, and another to the {engine}"
+    return _RENAMED
+
+
+def _consumed(facts: Facts) -> Iterator[str]:
+    if facts.engine in _UNREADABLE:
+        yield (
+            f"the table {facts.name} is {_spoken(facts.engine)}: {_UNREADABLE[facts.engine]}. Expected one that can be "
+            f"read again and again, such as a MergeTree, a Distributed, a Merge or a view: {_RENAMED}"
+        )
+
+
+def _lacking(facts: Facts, columns: Iterable[str]) -> Iterator[str]:
+    if lacking := [column for column in columns if column not in facts.columns]:
+        yield (
+            f"the table {facts.name} lacks {', '.join(lacking)}: add the columns (dags/schema has their types), or "
+            f"{_RENAMED}"
+        )
+
+
+def _other_days(facts: Facts, columns: Mapping[str, str]) -> Iterator[str]:
+    """Times whose days are those of another time zone."""
+    for name, declared in columns.items():
+        found = facts.columns.get(name)
+        zone = _zone(found.type, facts.time_zone) if found and declared.startswith("DateTime") else None
+        if found and zone and zone not in _UTC:
+            yield (
+                f"the column {name} of {facts.name} is {found.type}, in the time zone {zone}: its days would not be "
+                f"UTC days, and rows would count on the wrong one. Expected {declared}: change the column's type"
+            )
+
+
+def _wrong_types(facts: Facts, columns: Mapping[str, str]) -> Iterator[str]:
+    wrong = [
+        f"{name} is {f'{found.kind} {found.type}'.strip()} instead of {declared}"
+        for name, declared in columns.items()
+        if (found := facts.columns.get(name))
+        and (found.kind in _NOT_WRITTEN or _compared(found.type, facts.time_zone) != _compared(declared, "UTC"))
+    ]
+    if wrong:
+        yield (
+            f"the table {facts.name} has columns that are not what a build writes: {'; '.join(wrong)}. Values would be "
+            f"refused, cut or read otherwise: change the types, or {_RENAMED}"
+        )
+
+
+def _compared(type_: str, server_zone: str) -> str:
+    """A type without what makes no difference: LowCardinality, the name of UTC, and that Bool is a UInt8."""
+    plain = _LOW_CARDINALITY.sub(r"\1", type_)
+    if zone := _zone(plain, server_zone):
+        plain = f"{plain.partition('(')[0]} in {'UTC' if zone in _UTC else zone}"
+    return "UInt8" if plain == "Bool" else plain
+
+
+def _zone(type_: str, server: str) -> str:
+    """The time zone of a type of times; empty for any other type."""
+    time = _TIME.fullmatch(type_)
+    return (time[1] or server) if time else ""
+
+
+def _wrong_partition(facts: Facts, day: str) -> Iterator[str]:
+    column = found[1] if (found := _DAY_OF.fullmatch(day)) else day
+    expected = f"toYYYYMMDD({column})"
+    if facts.partition_key.replace(" ", "") not in (expected, f"toYYYYMMDD({column},'UTC')"):
+        has = f"is partitioned by {facts.partition_key}" if facts.partition_key else "has no partition key"
+        yield (
+            f"the table {facts.name} {has}: a day is swapped in as one ClickHouse partition, and other days, or only a "
+            f"part of the day, would go with it. Expected PARTITION BY {expected}: {_RENAMED}"
+        )
+
+
+def _merged_into_one(facts: Facts, columns: Mapping[str, str]) -> Iterator[str]:
+    """Columns that rows are told apart by, and that the sorting key does not tell them apart by."""
+    key = {part.strip().strip("`") for part in _split(facts.sorting_key)}
+    outside = [name for name, type_ in columns.items() if not type_.startswith("Aggregate") and name not in key]
+    if outside:
+        yield (
+            f"the sorting key of {facts.name} lacks {', '.join(outside)}: rows that differ in nothing else are merged "
+            f"into one, and keep the value of either. Expected every dimension in it: {_RENAMED}"
+        )
+
+
+def _vanishing_rows(facts: Facts) -> Iterator[str]:
+    found = _ROWS_TTL.search(_LITERAL.sub("''", facts.engine_full))
+    if found and any(not _KEEPS_ROWS.search(rule) for rule in _split(found[1])):
+        yield (
+            f"the table {facts.name} has a TTL that deletes rows ({found[1][:100]}): detection would find them lost "
+            "and have them built again for ever, and staging inherits it. Expected none, or one that moves or "
+            f"compresses: ALTER TABLE {facts.name} REMOVE TTL, and drop the partitions that are too old by hand"
+        )
+
+
+def _vanishing_values(facts: Facts) -> Iterator[str]:
+    declared = _LITERAL.sub("''", facts.definition).partition("(")[2].partition(") ENGINE ")[0]
+    names = [name[1] for one in _split(declared) if " TTL " in one and (name := _NAME.match(one.strip()))]
+    if names:
+        yield (
+            f"the columns {', '.join(names)} of {facts.name} have a TTL: their values would be emptied after they were "
+            f"compared with their source. Expected none: ALTER TABLE {facts.name} MODIFY COLUMN {names[0]} REMOVE TTL"
+        )
+
+
+def _foreign_writers(facts: Facts) -> Iterator[str]:
+    if facts.written_by:
+        yield (
+            f"the materialized views {', '.join(facts.written_by)} write into {facts.name}: what they insert is more "
+            "than its source holds, and the next build of the day replaces it. Expected no writer but builds: let them "
+            "write into a table of their own"
+        )
+
+
+def _unwritable(facts: Facts) -> Iterator[str]:
+    if re.search(r"\btable_readonly = (?:1|true)\b", facts.engine_full):
+        yield (
+            f"the table {facts.name} has the setting table_readonly, and staging inherits it: nothing can be built. "
+            f"Expected a table that can be written: ALTER TABLE {facts.name} RESET SETTING table_readonly"
+        )
+
+
+def _fixed_replica_path(facts: Facts) -> Iterator[str]:
+    """A path in Keeper that is written out is copied to a table that is made like it."""
+    path = _REPLICA_PATH.match(facts.engine_full)
+    if path and "{uuid}" not in path[1]:
+        yield (
+            f"the table {facts.name} has its path in Keeper written out ({path[1]}): a staging table made like it "
+            "would be the same replica, which ClickHouse refuses (code 253). Expected a path with {uuid}, as the "
+            f"server's default_replica_path has: {_RENAMED}"
+        )
+
+
+def _split(text: str) -> list[str]:
+    """The parts of a list, by its commas; those within parentheses part nothing."""
+    parts, depth, start = [], 0, 0
+    for place, sign in enumerate(text):
+        depth += (sign == "(") - (sign == ")")
+        if sign == "," and not depth:
+            parts.append(text[start:place])
+            start = place + 1
+    return [*parts, text[start:]]

@@ -1,0 +1,91 @@
+"""Reads what tables are, in one statement, and says which of the watched ones may not be used, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dags.errors import BuildError
+from dags.schema.declared import declared_columns
+from dags.sql import Sql
+from dags.targets.rules import Column, Facts, notes, unpublishable, unreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from clickhouse_connect.driver.client import Client
+
+    from dags.watched import WatchedTable
+
+_PACKAGE = "dags.targets"
+
+
+def describe(client: Client, names: Iterable[str]) -> dict[str, Facts]:
+    """What ClickHouse knows of these tables, by name; those that do not exist are left out."""
+    rows = Sql(_PACKAGE, client).rows("tables", {"tables": sorted(set(names))})
+    found = (_facts(*row) for row in rows)
+    return {facts.name: facts for facts in found}
+
+
+def _facts(name: str, engine: str, engine_full: str, definition: str, partition_key: str, *more: Any) -> Facts:  # noqa: ANN401 -- a row of tables.sql
+    sorting_key, uuid, columns, read_by, written_by, time_zone = more
+    by_name = {column: Column(type_, kind) for column, type_, kind in columns}
+    return Facts(
+        name, engine, engine_full, definition, partition_key, sorting_key, uuid, by_name,
+        tuple(read_by), tuple(written_by), time_zone,
+    )  # fmt: skip
+
+
+def names_of(watched: Iterable[WatchedTable]) -> set[str]:
+    """The tables that have to be described so that `usability` can tell of these."""
+    tables = tuple(watched)
+    return {table.name for table in tables} | {table.source.table for table in tables}
+
+
+@dataclass(frozen=True)
+class Usability:
+    """Which tables may be used. ``unusable``: why some may not, in words, by table; ``notes``: what is no reason to.
+
+    ``uuids`` tell each table from any other that is put in its place later.
+    """
+
+    unusable: Mapping[str, str]
+    notes: tuple[str, ...]
+    uuids: Mapping[str, str]
+
+
+def usability(watched: Iterable[WatchedTable], facts: Mapping[str, Facts]) -> Usability:
+    """Hold watched tables against what they are.
+
+    A table that our builds swap days into must be publishable, any other readable; so must the source of either be.
+    """
+    unusable, said = {}, list[str]()
+    for table in watched:
+        columns, source = declared_columns().get(table.name, {}), table.source.table
+        own = facts.get(table.name)
+        problems = (
+            unpublishable(table.name, own, table.day, columns)
+            if table.swaps_days
+            else unreadable(table.name, own, columns)
+        )
+        problems += unreadable(source, facts.get(source), declared_columns().get(source, {}))
+        if problems:
+            unusable[table.name] = "; ".join(problems)
+        elif own is not None and table.swaps_days:
+            said += notes(own)
+    return Usability(unusable, tuple(said), {name: own.uuid for name, own in facts.items()})
+
+
+def read_usability(client: Client, watched: Sequence[WatchedTable]) -> Usability:
+    """Which of these tables may be used as they are now."""
+    return usability(watched, describe(client, names_of(watched)))
+
+
+def require_usable(client: Client, table: WatchedTable) -> None:
+    """Refuse to touch a table that a swap of days would not be right for.
+
+    Raises:
+        BuildError: why, and what to do. Nothing was touched.
+    """
+    if why := read_usability(client, [table]).unusable.get(table.name):
+        raise BuildError(f"nothing was touched: {why}")
