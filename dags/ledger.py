@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from dags.units import Fingerprint, Measure, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from datetime import date, datetime
 
     from clickhouse_connect.driver.client import Client
@@ -61,3 +61,42 @@ def append_to_ledger(client: Client, records: Iterable[BuildRecord]) -> None:
     if rows:
         data = [list(row.values()) for row in rows]
         client.insert("web_pre_aggregated_builds", data, column_names=list(rows[0]))
+
+
+@dataclass(frozen=True)
+class Verified:
+    """Units of one table and day that a detection found in order, in columns of one length.
+
+    ``events``, ``qualifying`` and ``newest``, in microseconds since 1970, are the fingerprint that was read before they
+    were counted; ``distinct`` and ``total`` what was counted.
+    """
+
+    table: str
+    day: date
+    teams: Sequence[int]
+    events: Sequence[int]
+    qualifying: Sequence[int]
+    newest: Sequence[int]
+    distinct: Sequence[int]
+    total: Sequence[int]
+
+
+def append_verified(client: Client, found: Iterable[Verified], started_at: datetime) -> None:
+    """Append what a detection verified: one insert, whatever the number of units."""
+    columns: dict[str, list[object]] = {
+        name: []
+        for name in (
+            "table_name", "day", "outcome", "started_at", "team_id", "source_events",
+            "source_qualifying", "source_newest", "sessions", "pageviews",
+        )
+    }  # fmt: skip
+    for one in found:
+        shared = (one.table, one.day, str(Outcome.VERIFIED), started_at)
+        own = (one.teams, one.events, one.qualifying, one.newest, one.distinct, one.total)
+        values = (*([value] * len(one.teams) for value in shared), *own)
+        for column, more in zip(columns.values(), values, strict=True):
+            column.extend(more)
+    if columns["team_id"]:
+        client.insert(
+            "web_pre_aggregated_builds", list(columns.values()), column_names=list(columns), column_oriented=True
+        )

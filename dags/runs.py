@@ -24,6 +24,9 @@ BACKFILL_PRIORITY = "-1"
 # The field of a building op's configuration that names the teams to rebuild, by table.
 TEAMS_FIELD = "team_ids_by_table"
 
+# The field that names the plan which asked for them, where they are too many for a configuration; see dags/requests.
+PLAN_FIELD = "plan_id"
+
 # A killed run is ended within two minutes where its process is seen to be dead (`dags.dead_runs`). For all others every
 # job says how long it may last. A build must end well before its staging tables count as leftovers (a day). A managed
 # backfill is many builds; killed, it is resumed.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from datetime import date
@@ -31,12 +31,11 @@ class Unit:
     day: date
 
 
-@dataclass(frozen=True)
-class Measure:
+class Measure(NamedTuple):
     """What a unit holds, in its table or in its source: how many distinct things, and how often they occur.
 
     For web analytics these are sessions and page views. Distinct things are counted by ``uniq`` on both sides, whose
-    merged states give the same number as their source, exactly.
+    merged states give the same number as their source, exactly. A tuple, because a detection compares millions.
     """
 
     distinct: int = 0

@@ -28,6 +28,9 @@ class Source:
     ``counts``: package and name of the statement that counts units exactly, by the rule of the build. It binds
     ``{days:Array(Date)}`` and ``{teams:Array(UInt64)}``, of equal length and a unit at each place, and answers with
     rows of day, team, distinct things and occurrences.
+
+    ``tells_rows``: it answers, of every unit with rows within reach, with how many of these it read, in a fifth column.
+    What it counts is then believed only if it has read as many as the projection knows, or more.
     """
 
     table: str
@@ -37,6 +40,7 @@ class Source:
     counts: tuple[str, str]
     team_column: str = "team_id"
     reach_days: int = 0
+    tells_rows: bool = False
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING
 
 from dags.bench.figures import Spread, paragraph, table, verdict
 from dags.bench.filling import NOW, TODAY
-from dags.units import Fingerprint, Measure, Outcome, Unit
+from dags.units import Measure
 from dags.web_preaggregated.tables import WEB_TABLES
 from dags.web_preaggregated_backfill.decision import Policy, Trigger, decide
-from dags.web_preaggregated_backfill.rules import Build, Failure, Signals, with_inconsistencies
+from dags.web_preaggregated_backfill.judging import Suspects, Table, judge_day
+from dags.web_preaggregated_backfill.rules import Failure
+from dags.web_preaggregated_backfill.verdicts import Verdicts, microseconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from datetime import date
 
 TEAMS, DAYS, ROUNDS = 1000, 100, 5
 QUICK_TEAMS, QUICK_DAYS, QUICK_ROUNDS = 10, 3, 1
@@ -40,42 +43,51 @@ FAULTS: tuple[tuple[Measure, Measure, Measure | None, bool], ...] = (
 def core(*, quick: bool, progress: Callable[[str], None]) -> Iterator[str]:
     """Yield the text of the figures."""
     teams, days, rounds = (QUICK_TEAMS, QUICK_DAYS, QUICK_ROUNDS) if quick else (TEAMS, DAYS, ROUNDS)
-    signals = _signals(teams, days)
+    tables = _tables(teams, days)
     judged: list[float] = []
     decided: list[float] = []
     for number in range(1, rounds + 1):
         gc.collect()
         started = time.perf_counter()
-        verdicts = with_inconsistencies(signals, {one.name: one.agrees_with for one in WEB_TABLES})
+        found = [judge_day(day, suspects, is_open=False).wrong for day, suspects in tables.items()]
+        verdicts = Verdicts.joined(group for one in found for group in one.groups)
         middle = time.perf_counter()
         decide(verdicts, (), POLICY, trigger=Trigger.SCHEDULE, open_days=frozenset(), read_at=NOW, now=NOW)
         judged.append(middle - started)
         decided.append(time.perf_counter() - middle)
-        if wrong := [one for one in verdicts if not one.is_wrong]:
-            raise AssertionError(f"all units are wrong, but {wrong[0]}")
+        if len(verdicts) < len(WEB_TABLES) * teams * days:
+            raise AssertionError(f"all units are wrong, but only {len(verdicts):,} are found so")
         progress(f"core, round {number} of {rounds}: {judged[-1] + decided[-1]:.2f} s")
-    yield _text(len(signals), Spread(tuple(judged)), Spread(tuple(decided)))
+    yield _text(len(verdicts), Spread(tuple(judged)), Spread(tuple(decided)))
 
 
-def _signals(teams: int, days: int) -> list[Signals]:
-    found = []
-    for number in range(len(WEB_TABLES) * teams * days):
-        place, team = divmod(number, teams)
-        which, age = divmod(place, days)
-        source, target, recorded, has_failed = FAULTS[number % len(FAULTS)]
+def _tables(teams: int, days: int) -> dict[date, dict[str, Table]]:
+    built_at = NOW - timedelta(days=1)
+    found: dict[date, dict[str, Table]] = {}
+    for age in range(days):
         day = TODAY - timedelta(days=2 + age)
-        built_at = NOW - timedelta(days=1)
-        found.append(
-            Signals(
-                Unit(WEB_TABLES[which].name, 1 + team, day),
-                source,
-                target,
-                Fingerprint(source.total, source.total, built_at),
-                is_open=False,
-                last_build=None if recorded is None else Build(Outcome.BUILT, recorded, built_at),
-                last_failure=Failure("bench", built_at, "Memory limit exceeded") if has_failed else None,
+        found[day] = {}
+        for which, one in enumerate(WEB_TABLES):
+            faults = [FAULTS[(which + age + team) % len(FAULTS)] for team in range(teams)]
+            facts = [
+                (
+                    1 + team, source.total, source.total, microseconds(built_at), target.total,
+                    *(recorded or Measure()), 0, 0 if recorded is None else microseconds(built_at),
+                )
+                for team, (source, target, recorded, _) in enumerate(faults)
+            ]  # fmt: skip
+            found[day][one.name] = Table(
+                Suspects.of(list(zip(*facts, strict=True))),
+                {1 + team: source for team, (source, *_) in enumerate(faults)},
+                {1 + team: target for team, (_, target, *_) in enumerate(faults) if target},
+                {
+                    1 + team: Failure("bench", built_at, "Memory limit exceeded")
+                    for team, (*_, has_failed) in enumerate(faults)
+                    if has_failed
+                },
+                one.agrees_with,
+                one.words,
             )
-        )
     return found
 
 

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from dags.errors import SchemaError
-from dags.schema.declared import DICTIONARY, PACKAGE, declared_columns, migrations
+from dags.schema.declared import DICTIONARY, PACKAGE, added_columns, declared_columns, migrations
 from dags.sql import Sql, statement
 from dags.targets.rules import (
     NEXT_STEP,
@@ -138,7 +138,7 @@ def _present_problems(facts: Mapping[str, Facts]) -> list[str]:
         if name in days:
             problems += unpublishable(name, own, days[name], columns)
         else:
-            added = {"qualifies"} if is_stored_in_parts(own) else set()
+            added = added_columns().get(name, {}) if is_stored_in_parts(own) else {}
             problems += unreadable(name, own, {c: type_ for c, type_ in columns.items() if c not in added})
     return problems
 

@@ -15,6 +15,8 @@ DICTIONARY = "web_pre_aggregated_teams_dict"
 _COLUMN = re.compile(r"^    (\w+) ([A-Z](?:[^(),]|\((?:[^()]|\([^()]*\))*\))*)", re.MULTILINE)
 _DEFAULT = re.compile(r" DEFAULT .*", re.DOTALL)
 _CREATED = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+)")
+_ADDED = re.compile(r"ALTER TABLE (\w+)\s+ADD COLUMN IF NOT EXISTS (\w+) (?:Nested\((.*)\)|(\w+))", re.DOTALL)
+_NESTED = re.compile(r"^        (\w+) ([\w()]+?),?$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -35,14 +37,30 @@ def migrations() -> tuple[Migration, ...]:
 @cache
 def declared_columns() -> dict[str, dict[str, str]]:
     """The columns of each table with their types, read from the DDL, which is where they are declared."""
-    texts = [statement(PACKAGE, migration.name, {"database": "any"}) for migration in migrations()]
     columns = {
         created[1]: {name: _DEFAULT.sub("", type_).strip() for name, type_ in _COLUMN.findall(text)}
-        for text in texts
+        for text in _texts()
         if (created := _CREATED.search(text))
     }
-    columns["events"]["qualifies"] = "UInt8"
+    for table, added in added_columns().items():
+        columns[table] |= added
     return columns
+
+
+@cache
+def added_columns() -> dict[str, dict[str, str]]:
+    """Those of them that a later file adds to a table which is there; a nested one is one array for each of its own."""
+    added: dict[str, dict[str, str]] = {}
+    for text in _texts():
+        if (found := _ADDED.search(text)) is not None:
+            table, column, nested, type_ = found.groups()
+            own = {f"{column}.{name}": f"Array({inner})" for name, inner in _NESTED.findall(nested or "")}
+            added[table] = {**added.get(table, {}), **(own or {column: type_})}
+    return added
+
+
+def _texts() -> list[str]:
+    return [statement(PACKAGE, migration.name, {"database": "any"}) for migration in migrations()]
 
 
 def required_columns() -> dict[str, tuple[str, ...]]:

@@ -87,8 +87,8 @@ MUTANTS = [
     Mutant(
         "a day off by one: sessions that begin the day after",
         "dags/web_preaggregated/unit_sources.sql",
-        "HAVING toDate(began) = unit_day",
-        "HAVING toDate(began) = unit_day + 1",
+        "toDate(min(newest.2)) = unit_day",
+        "toDate(min(newest.2)) = unit_day + 1",
         f"{STORE}::test_a_session_is_expected_on_the_day_of_its_first_event",
     ),
     Mutant(
@@ -164,8 +164,8 @@ MUTANTS = [
     Mutant(
         "a team that fails keeps the others of its day waiting",
         f"{BACKFILL}/attempts.py",
-        "[run for run in runs if run.covers(verdict.unit)]",
-        "list(runs)",
+        "tuple(run.covers(table, team) for run in runs)",
+        "tuple(True for run in runs)",
         f"{DECISION}::test_a_team_that_cannot_be_built_backs_off_and_the_others_of_its_day_do_not_wait_for_it",
     ),
     Mutant(

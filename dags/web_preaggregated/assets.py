@@ -1,8 +1,9 @@
 """The two pre-aggregation assets, their job and their daily schedule."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, date, timedelta
 
+from clickhouse_connect.driver.client import Client
 from dagster import (
     AssetExecutionContext,
     AssetKey,
@@ -27,6 +28,7 @@ from pydantic import Field
 from dags.audit.store import begin_automatic, end_automatic
 from dags.clock import tell_of_skew
 from dags.days import FIRST_DAY
+from dags.requests.store import frozen_teams
 from dags.resources import ClickHouseResource
 from dags.runs import BUILD_RUN, TAG_PREFIX, is_automatic
 from dags.schedules import DAILY_BUILD_CRON, TIME_ZONE
@@ -35,7 +37,7 @@ from dags.settings import Settings, current_settings
 from dags.stops.store import why_stopped
 from dags.team_selection.store import read_selection
 from dags.units import Outcome
-from dags.web_preaggregated.plan import Limits, teams_to_build
+from dags.web_preaggregated.plan import Limits, teams_of_plan, teams_to_build
 from dags.web_preaggregated.store import BuiltDay, BuiltTable, DayBuild
 from dags.web_preaggregated.tables import JOB, OP, WEB_TABLES
 
@@ -61,6 +63,11 @@ class BuildConfig(Config):
     team_ids_by_table: dict[str, list[int]] = Field(
         default={},
         description="The teams to rebuild in one table, where they differ between tables; backfills name them so.",
+    )
+    plan_id: str = Field(
+        default="",
+        description="The plan of a detection that has the teams to rebuild, where they are too many to be named here; "
+        "web_pre_aggregated_requests keeps them for 60 days.",
     )
     allow_shrink: bool = Field(
         default=False,
@@ -113,7 +120,7 @@ def web_pre_aggregated(
             client=client,
             day=day,
             teams_by_table=teams_to_build(
-                tables, selection.teams, selection.departed, config.team_ids, config.team_ids_by_table
+                tables, selection.teams, selection.departed, config.team_ids, _named(client, config, tables, day)
             ),
             run_id=context.run.run_id,
             limits=build_limits(current_settings()),
@@ -138,6 +145,14 @@ def web_pre_aggregated(
             yield MaterializeResult(asset_key=table.table, metadata=_metadata(built, table))
     if built.problems:
         raise Failure("\n".join(built.problems), allow_retries=False)
+
+
+def _named(client: Client, config: BuildConfig, tables: Sequence[str], day: date) -> Mapping[str, Collection[int]]:
+    """The teams to build by table, from the configuration or from the plan that it names."""
+    if not config.plan_id:
+        return config.team_ids_by_table
+    frozen = frozen_teams(client, {(config.plan_id, day)}).get((config.plan_id, day), {})
+    return teams_of_plan(tables, config.plan_id, day, frozen, (config.team_ids, config.team_ids_by_table))
 
 
 def build_limits(settings: Settings) -> Limits:

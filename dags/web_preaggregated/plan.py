@@ -15,6 +15,7 @@ from dags.units import MAX_TEAMS_BOUND, Measure, Outcome, shrinks
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
+    from datetime import date
 
     from dags.sql import Cost
 
@@ -66,6 +67,25 @@ def teams_to_build(
         raise BuildError("; ".join(problems))
     everyone = frozenset(enabled)
     return {table: everyone & frozenset(by_table.get(table, named or everyone)) for table in tables}
+
+
+def teams_of_plan(
+    tables: Iterable[str], plan_id: str, day: date, frozen: Mapping[str, frozenset[int]], others: Iterable[object]
+) -> Mapping[str, frozenset[int]]:
+    """Whom a plan asked to build on a day, by table; ``others`` are the teams that are named besides.
+
+    Raises:
+        BuildError: the plan is not known, or not for one of the tables; or teams are named besides.
+    """
+    if any(others):
+        raise BuildError(f"plan_id is {plan_id!r} and teams are named besides: give one of the two. Nothing was built")
+    if absent := [table for table in tables if table not in frozen]:
+        raise BuildError(
+            f"which teams of {', '.join(absent)} plan {plan_id!r} asked for on {day} is not known: "
+            "web_pre_aggregated_requests keeps that for 60 days. Nothing was built; what is still wrong the next "
+            "detection asks for again, or name the teams (team_ids), or leave both out for all of them"
+        )
+    return {table: frozen[table] for table in tables}
 
 
 def left_to_read(limits: Limits, cost: Cost, events_read: int) -> tuple[float, float]:

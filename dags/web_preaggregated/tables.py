@@ -19,6 +19,7 @@ EVENTS = Source(
     counts=("dags.web_preaggregated", "unit_sources"),
     # A session may begin a day before its page views and end a day after.
     reach_days=1,
+    tells_rows=True,
 )
 
 

@@ -1,7 +1,8 @@
 -- The truth about some units, named by two arrays of equal length, from their own events: the sessions that begin on
 -- the day and have a page view or screen, and how many of these. The same rule as sessions.sql of the build; a test
 -- holds the two together.
--- Grain   one row per unit with such a session
+-- Grain   one row per unit with an event within reach; the last column is how many of these were read, by which an
+--         answer that was cut short gives itself away
 -- Reads   those teams' events of the days and their neighbours, once
 -- Each unit is counted from its own [day - 1, day + 2), so that it does not matter which others are asked with it.
 -- Of deliveries with the same uuid the newest counts.
@@ -14,7 +15,8 @@ WITH
             argMax(
                 tuple(session_id, timestamp, qualifies),
                 tuple(inserted_at, timestamp, session_id, event)
-            ) AS newest
+            ) AS newest,
+            count() AS deliveries
         FROM events
         ARRAY JOIN [-1, 0, 1] AS shift
         WHERE
@@ -26,12 +28,21 @@ WITH
     ),
     sessions AS
     (
-        SELECT unit_day, team_id, newest.1 AS session_id, min(newest.2) AS began, countIf(newest.3) AS pageviews
+        SELECT
+            unit_day,
+            team_id,
+            newest.1 AS session_id,
+            countIf(newest.3) AS pageviews,
+            session_id != '' AND toDate(min(newest.2)) = unit_day AND pageviews > 0 AS counts,
+            sum(deliveries) AS events_read
         FROM deduplicated
-        WHERE session_id != ''
         GROUP BY unit_day, team_id, session_id
-        HAVING toDate(began) = unit_day AND pageviews > 0
     )
-SELECT unit_day, team_id, uniq(session_id) AS sessions, sum(pageviews) AS pageviews
+SELECT
+    unit_day,
+    team_id,
+    uniqIf(session_id, counts) AS sessions,
+    sumIf(pageviews, counts) AS pageviews,
+    sum(events_read) AS events_read
 FROM sessions
 GROUP BY unit_day, team_id

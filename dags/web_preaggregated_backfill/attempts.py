@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
+from itertools import compress
 from typing import TYPE_CHECKING
 
 from dags.days import ONE_DAY
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import date, datetime
 
-    from dags.units import Unit
-    from dags.web_preaggregated_backfill.rules import Verdict
+    from dags.web_preaggregated_backfill.rules import Judged
+    from dags.web_preaggregated_backfill.verdicts import Alike
 
 # After a failed attempt at a day: 6 h, 12 h, 24 h … The first is the sensor's own interval, so that the next tick
 # tries again; the last keeps a day that cannot be built from being tried more than once a week.
@@ -41,6 +42,7 @@ class Run:
     """A run, by any trigger, that covers a day of the watched tables. ``ended_at`` is None while it is in flight.
 
     ``teams_by_table`` names the teams that it was asked for; a table that is not in it is built for all of them.
+    ``plan_id``: its teams are in ClickHouse, under this plan, and not here yet.
     """
 
     run_id: str
@@ -51,15 +53,14 @@ class Run:
     ended_at: datetime | None
     is_automatic: bool
     teams_by_table: Mapping[str, frozenset[int]] = field(default_factory=dict)
+    plan_id: str = ""
 
-    def covers(self, unit: Unit) -> bool:
-        teams = self.teams_by_table.get(unit.table)
-        return unit.table in self.tables and (teams is None or unit.team_id == ALL_TEAMS or unit.team_id in teams)
+    def covers(self, table: str, team: int) -> bool:
+        teams = self.teams_by_table.get(table)
+        return table in self.tables and (teams is None or team == ALL_TEAMS or team in teams)
 
 
-def divided_by_backoff(
-    verdicts: Sequence[Verdict], runs: Sequence[Run], now: datetime
-) -> tuple[list[Verdict], str, int]:
+def divided_by_backoff(verdicts: Sequence[Alike], runs: Sequence[Run], now: datetime) -> tuple[list[Alike], str, int]:
     """Which units may be built now; of those that may not yet, in words how long; and the attempt this is.
 
     Each unit backs off by itself: a team that cannot be built waits longer each time, and the others of its day do
@@ -67,17 +68,22 @@ def divided_by_backoff(
     """
     if not runs:
         return list(verdicts), "", 0
-    due: list[Verdict] = []
+    due: list[Alike] = []
     waiting: Counter[tuple[int, datetime]] = Counter()
     attempt = 0
-    for verdict in verdicts:
-        failed = failed_attempts([run for run in runs if run.covers(verdict.unit)], verdict, now)
-        again = ended(failed[0]) + backoff(len(failed)) if failed else now
-        if now < again:
-            waiting[len(failed), again] += 1
-        else:
-            due.append(verdict)
-            attempt = max(attempt, len(failed))
+    for one in verdicts:
+
+        def covering(team: int, table: str = one.table) -> tuple[bool, ...]:
+            return tuple(run.covers(table, team) for run in runs)
+
+        for covers, units in one.split(covering).items():
+            failed = failed_attempts(list(compress(runs, covers)), one, now)
+            again = ended(failed[0]) + backoff(len(failed)) if failed else now
+            if now < again:
+                waiting[len(failed), again] += len(units)
+            else:
+                due.append(units)
+                attempt = max(attempt, len(failed))
     words = ", ".join(
         f"{failures} attempts left {units:,} units wrong, next from {again:%Y-%m-%d %H:%M} UTC"
         for (failures, again), units in sorted(waiting.items(), key=lambda item: item[0][1])
@@ -91,7 +97,7 @@ def ended(run: Run) -> datetime:
     return run.ended_at
 
 
-def failed_attempts(runs: Sequence[Run], verdict: Verdict, now: datetime) -> list[Run]:
+def failed_attempts(runs: Sequence[Run], judged: Judged, now: datetime) -> list[Run]:
     """The unbroken row of latest attempts that left a unit wrong, newest first.
 
     A run that failed or was cancelled is one, whoever launched it. A run that succeeded is one if it was launched to
@@ -103,7 +109,7 @@ def failed_attempts(runs: Sequence[Run], verdict: Verdict, now: datetime) -> lis
     for run in reversed(runs):
         if run.ended_at is None or newer - run.ended_at > LONGEST_BACKOFF + ONE_DAY:
             break
-        if run.state is RunState.SUCCEEDED and not (run.is_automatic and verdict.blames_the_build):
+        if run.state is RunState.SUCCEEDED and not (run.is_automatic and judged.blames_the_build):
             break
         failed.append(run)
         newer = run.ended_at

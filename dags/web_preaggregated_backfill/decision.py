@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING
 from dags.days import ONE_DAY, spoken, start_of
 from dags.web_preaggregated_backfill.attempts import divided_by_backoff, ended
 from dags.web_preaggregated_backfill.priority import Priority, in_order
-from dags.web_preaggregated_backfill.rules import Cause, Kind, Verdict, by_unit
+from dags.web_preaggregated_backfill.rules import Cause, Judged, Kind
+from dags.web_preaggregated_backfill.verdicts import Alike, Verdicts, repeated_unit
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import date, datetime
 
     from dags.web_preaggregated_backfill.attempts import Run
+    from dags.web_preaggregated_backfill.rules import Verdict
 
 
 class Trigger(StrEnum):
@@ -173,24 +175,29 @@ class Standing:
     run_by_lease: Mapping[tuple[str, date], str] = field(default_factory=dict)
 
 
-def acts_on(trigger: Trigger, verdict: Verdict, policy: Policy) -> bool:
+def acts_on(trigger: Trigger, judged: Judged, policy: Policy) -> bool:
     """Whether a trigger repairs this kind of fault: the sensor what is missing, the 02:00 check whatever is wrong.
 
     A source that shrank is never acted on by itself: it may be expiring, and the table is then the better copy.
     What an older logic version built is right, only not by today's rule: the 02:00 check rebuilds it if told to.
     """
-    if verdict.kind is Kind.OUTDATED:
+    if judged.kind is Kind.OUTDATED:
         return trigger is not Trigger.SENSOR and policy.rebuilds_outdated
-    if verdict.is_held or not verdict.is_wrong or _is_below_floor(verdict, policy):
+    if judged.is_held or not judged.is_wrong:
         return False
     if trigger is Trigger.SENSOR:
-        return verdict.kind is Kind.MISSING
-    return verdict.kind is not Kind.ORPHAN and (verdict.cause is not Cause.SOURCE_SHRANK or verdict.is_inconsistent)
+        return judged.kind is Kind.MISSING
+    return judged.kind is not Kind.ORPHAN and (judged.cause is not Cause.SOURCE_SHRANK or judged.is_inconsistent)
 
 
-def _is_below_floor(verdict: Verdict, policy: Policy) -> bool:
-    weight = policy.weight_by_team.get(verdict.unit.team_id, 1)
-    return weight == 0 or max(verdict.source.total, verdict.target.total) * weight < policy.min_volume
+def _above_floor(one: Alike, policy: Policy) -> Alike:
+    """Those of the units that are large enough to be rebuilt, and of teams that somebody reads."""
+    weights, floor = policy.weight_by_team, policy.min_volume
+    if one.kind is Kind.OUTDATED or not (weights or floor):
+        return one
+    totals = zip(one.teams, one.columns.source_total, one.columns.target_total, strict=True)
+    weighed = ((weights.get(team, 1), max(source, target)) for team, source, target in totals)
+    return one.where([weight != 0 and volume * weight >= floor for weight, volume in weighed])
 
 
 def decide(
@@ -217,28 +224,27 @@ def decide(
     if now.tzinfo is None or read_at.tzinfo is None:
         raise ValueError(f"now is {now!r} and read_at {read_at!r}: give aware datetimes")
     how, way = building or Building(), standing or Standing()
-    wrong = [verdict for verdict in verdicts if verdict.is_wrong or acts_on(trigger, verdict, policy)]
-    if len(set(map(by_unit, wrong))) < len(wrong):
-        repeated = [unit for unit, count in Counter(v.unit for v in wrong).items() if count > 1]
-        raise ValueError(f"{repeated[0]} is judged twice")
+    wrong = Verdicts.of(verdicts).where(lambda one: one.is_wrong or acts_on(trigger, one, policy)).groups
+    if (repeated := repeated_unit(wrong)) is not None:
+        raise ValueError(f"{repeated} is judged twice")
     runs_by_day: dict[date, list[Run]] = defaultdict(list)
     for run in runs:
         runs_by_day[run.day].append(run)
-    todo: dict[date, list[Verdict]] = defaultdict(list)
-    for verdict in wrong:
-        if acts_on(trigger, verdict, policy):
-            todo[verdict.unit.day].append(verdict)
-    partitions = {(v.unit.table, v.unit.day) for group in todo.values() for v in group}
+    todo: dict[date, list[Alike]] = defaultdict(list)
+    for one in wrong:
+        if acts_on(trigger, one, policy) and (some := _above_floor(one, policy)):
+            todo[one.day].append(some)
+    partitions = {(one.table, one.day) for group in todo.values() for one in group}
     opens = len(partitions) >= policy.min_missing_partitions
     aged = frozenset(day for day in todo if _is_aged(day, policy, now))
-    owed = (frozenset(todo) if opens else aged) | (open_days & {v.unit.day for v in wrong})
+    owed = (frozenset(todo) if opens else aged) | (open_days & {one.day for one in wrong})
     budget = _Budget(policy, runs_by_day, now)
     requests: list[Request] = []
     deferred = [Deferred(day, *_not_acted_on(group, policy)) for day, group in _left_alone(wrong, todo).items()]
     for day in in_order(todo, policy.priority, policy.weight_by_team):
-        by_job: dict[str, list[Verdict]] = defaultdict(list)
-        for verdict in todo[day]:
-            by_job[how.job(verdict.unit.table)].append(verdict)
+        by_job: dict[str, list[Alike]] = defaultdict(list)
+        for one in todo[day]:
+            by_job[how.job(one.table)].append(one)
         for job, group in sorted(by_job.items()):
             request, left = _choose(
                 day, group, runs_by_day[day], way, is_owed=day in owed, budget=budget, read_at=read_at, now=now
@@ -287,7 +293,7 @@ class _Budget:
 
 def _choose(
     day: date,
-    verdicts: Sequence[Verdict],
+    verdicts: Sequence[Alike],
     runs: Sequence[Run],
     way: Standing,
     *,
@@ -297,7 +303,7 @@ def _choose(
     now: datetime,
 ) -> tuple[Request | None, list[Deferred]]:
     """What to rebuild of a day now, and what of it waits, and why."""
-    tables = {v.unit.table for v in verdicts}
+    tables = {one.table for one in verdicts}
     relevant = [run for run in runs if run.tables & tables]
     if (blocked := _in_the_way(day, tables, relevant, way, read_at)) is not None:
         return None, [blocked]
@@ -313,13 +319,15 @@ def _choose(
     last_run = before[-1].run_id[:8] if before else "first"
     # Dagster remembers a run key for ever, whatever became of its run: the key changes with every run of the day.
     run_key = f"{day}/after-{last_run}/attempt-{attempt}"
-    reasons = tuple(f"{reason}: {count}" for reason, count in Counter(v.reason for v in due).most_common())
+    units_by_reason: Counter[str] = Counter()
     teams_by_table: dict[str, list[int]] = defaultdict(list)
-    for verdict in due:
-        if verdict.kind is not Kind.OUTDATED:
-            teams_by_table[verdict.unit.table].append(verdict.unit.team_id)
+    for one in due:
+        units_by_reason[one.reason] += len(one)
+        if one.kind is not Kind.OUTDATED:
+            teams_by_table[one.table].extend(one.teams)
+    reasons = tuple(f"{reason}: {count}" for reason, count in units_by_reason.most_common())
     frozen = {table: tuple(sorted(teams)) for table, teams in sorted(teams_by_table.items())}
-    outdated = frozenset(v.unit.table for v in due if v.kind is Kind.OUTDATED)
+    outdated = frozenset(one.table for one in due if one.kind is Kind.OUTDATED)
     return Request(day, frozen, attempt, run_key, reasons, outdated_tables=outdated), left
 
 
@@ -342,19 +350,19 @@ def _is_aged(day: date, policy: Policy, now: datetime) -> bool:
     return policy.max_gap_age is not None and now - start_of(day + ONE_DAY) > policy.max_gap_age
 
 
-def _left_alone(wrong: Iterable[Verdict], todo: Mapping[date, object]) -> dict[date, list[Verdict]]:
-    groups: dict[date, list[Verdict]] = defaultdict(list)
-    for verdict in wrong:
-        if verdict.unit.day not in todo:
-            groups[verdict.unit.day].append(verdict)
+def _left_alone(wrong: Iterable[Alike], todo: Mapping[date, object]) -> dict[date, list[Alike]]:
+    groups: dict[date, list[Alike]] = defaultdict(list)
+    for one in wrong:
+        if one.day not in todo:
+            groups[one.day].append(one)
     return groups
 
 
-def _not_acted_on(verdicts: Sequence[Verdict], policy: Policy) -> tuple[Why, str]:
-    if all(_is_below_floor(v, policy) for v in verdicts):
+def _not_acted_on(groups: Sequence[Alike], policy: Policy) -> tuple[Why, str]:
+    if not any(_above_floor(one, policy) for one in groups):
         return Why.FLOOR, f"fewer than {policy.min_volume:,}, or of weight 0"
-    held = any(v.is_held or v.cause in (Cause.SOURCE_SHRANK, Cause.NO_SOURCE) for v in verdicts)
-    return (Why.HELD if held else Why.NOT_ACTED_ON), ", ".join(sorted({v.reason for v in verdicts}))
+    held = any(one.is_held or one.cause in (Cause.SOURCE_SHRANK, Cause.NO_SOURCE) for one in groups)
+    return (Why.HELD if held else Why.NOT_ACTED_ON), ", ".join(sorted({one.reason for one in groups}))
 
 
 def _estimated(requests: Iterable[Request]) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from dags.units import ALL_TEAMS, Unit
 from dags.web_preaggregated_backfill.rules import Kind, Verdict
+from dags.web_preaggregated_backfill.verdicts import Verdicts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from dags.sql import Cost
     from dags.waivers.rules import Waiver
     from dags.web_preaggregated_backfill.decision import Standing
+    from dags.web_preaggregated_backfill.verdicts import Alike
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Detection:
     teams: int
     selected_at: datetime | None
     warnings: tuple[str, ...]
-    verdicts: tuple[Verdict, ...]
+    verdicts: Verdicts
     complete_by_table: Mapping[str, int]
     unknown: Mapping[str, str]
     cost: Cost
@@ -63,52 +65,62 @@ class Detection:
     seconds_per_row: Mapping[str, float] = field(default_factory=dict)
 
     @property
-    def wrong(self) -> tuple[Verdict, ...]:
-        return tuple(v for v in self.verdicts if v.is_wrong)
+    def wrong(self) -> Verdicts:
+        return self.verdicts.where(lambda one: one.is_wrong)
 
     @property
-    def missing(self) -> tuple[Verdict, ...]:
-        return tuple(v for v in self.verdicts if v.kind is Kind.MISSING)
+    def missing(self) -> Verdicts:
+        return self.verdicts.where(lambda one: one.kind is Kind.MISSING)
 
     @property
-    def waived(self) -> tuple[Verdict, ...]:
-        return tuple(v for v in self.verdicts if v.kind is Kind.WAIVED)
+    def waived(self) -> Verdicts:
+        return self.verdicts.where(lambda one: one.kind is Kind.WAIVED)
 
 
 def with_waivers(
     verdicts: Iterable[Verdict], waivers: Iterable[Waiver], today: date
-) -> tuple[tuple[Verdict, ...], tuple[Waiver, ...]]:
+) -> tuple[Verdicts, tuple[Waiver, ...]]:
     """The verdicts, what a waiver covers turned into *waived*; and the waivers that hold today."""
     holding = tuple(waiver for waiver in waivers if waiver.holds(today))
-    found = []
-    for verdict in verdicts:
-        waiver = next((w for w in holding if verdict.is_wrong and w.covers(verdict.unit)), None)
-        if waiver is not None:
-            detail = f"{verdict.reason}; waived until {waiver.valid_until} by {waiver.requested_by}: {waiver.reason}"
-            found.append(replace(verdict, kind=Kind.WAIVED, detail=detail))
-        else:
-            found.append(verdict)
-    return tuple(found), holding
+    found: list[Alike] = []
+    for group in Verdicts.of(verdicts).groups:
+        left: Alike | None = group
+        for waiver in holding if group.is_wrong else ():
+            if left is None or group.day not in waiver.days or waiver.table not in ("", group.table):
+                continue
+            split = left.split(waiver.teams.__contains__) if waiver.teams else {True: left}
+            if (covered := split.get(True)) is not None:
+                detail = f"{group.reason}; waived until {waiver.valid_until} by {waiver.requested_by}: {waiver.reason}"
+                found.append(replace(covered, kind=Kind.WAIVED, detail=detail))
+            left = split.get(False)
+        if left is not None:
+            found.append(left)
+    return Verdicts.joined(found), holding
 
 
-def with_interiors(
-    verdicts: Iterable[Verdict], spans: Mapping[tuple[str, int], tuple[date, date]]
-) -> tuple[Verdict, ...]:
+def with_interiors(verdicts: Iterable[Verdict], spans: Mapping[tuple[str, int], tuple[date, date]]) -> Verdicts:
     """The verdicts, those marked that are a hole between days of which the table has rows.
 
     ``spans``: table and team → the first and the last day with rows.
     """
-    marked = []
-    for verdict in verdicts:
-        first, last = spans.get((verdict.unit.table, verdict.unit.team_id), (verdict.unit.day, verdict.unit.day))
-        is_interior = verdict.kind is Kind.MISSING and first < verdict.unit.day < last
-        marked.append(replace(verdict, is_interior=True) if is_interior else verdict)
-    return tuple(marked)
+    marked: list[Alike] = []
+    for group in Verdicts.of(verdicts).groups:
+        if group.kind is not Kind.MISSING or not spans:
+            marked.append(group)
+            continue
+
+        def is_interior(team: int, table: str = group.table, day: date = group.day) -> bool:
+            first, last = spans.get((table, team), (day, day))
+            return first < day < last
+
+        split = group.split(is_interior)
+        marked += [replace(some, is_interior=True) if inside else some for inside, some in split.items()]
+    return Verdicts.joined(marked)
 
 
-def as_outdated(counts: Mapping[tuple[str, date], int], version_by_table: Mapping[str, int]) -> tuple[Verdict, ...]:
+def as_outdated(counts: Mapping[tuple[str, date], int], version_by_table: Mapping[str, int]) -> Verdicts:
     """One verdict for each day of a table that an older logic version built, for all of its teams together."""
-    return tuple(
+    return Verdicts.of(
         Verdict(
             Unit(table, ALL_TEAMS, day),
             Kind.OUTDATED,

@@ -17,7 +17,8 @@ from dagster import AssetKey, AssetMaterialization, JsonMetadataValue, MetadataV
 from dagster._core.storage.tags import PRIORITY_TAG
 
 from dags import clock
-from dags.runs import BACKFILL_PRIORITY, BACKFILL_RUN_TAG, MISSING_DATA_TAG, TAG_PREFIX, TEAMS_FIELD
+from dags.requests.store import frozen_teams
+from dags.runs import BACKFILL_PRIORITY, BACKFILL_RUN_TAG, MISSING_DATA_TAG, PLAN_FIELD, TAG_PREFIX, TEAMS_FIELD
 from dags.settings import current_settings
 from dags.web_preaggregated_backfill.decision import Building, Decision, Policy, Request, Trigger, decide
 from dags.web_preaggregated_backfill.detection import Detection, as_outdated
@@ -31,11 +32,13 @@ from dags.web_preaggregated_backfill.report import (
     missing_days,
     status_line,
 )
-from dags.web_preaggregated_backfill.runs import runs_of, without_the_dead
+from dags.web_preaggregated_backfill.runs import runs_of, with_frozen_teams, without_the_dead
 from dags.web_preaggregated_backfill.store import detect, read_outdated_teams
+from dags.web_preaggregated_backfill.verdicts import Verdicts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from collections.abc import Set as AbstractSet
     from datetime import datetime
 
     from clickhouse_connect.driver.client import Client
@@ -58,6 +61,10 @@ MARKDOWN_CHARACTERS = 950
 
 # A tick has 60 s in all; waiting for the embedded engine and opening it take most of the rest.
 TICK_VERIFY_SECONDS = 15.0
+
+# A configuration is kept with each run and goes into the environment of its process: past so many characters of team
+# ids it names the plan instead. Chosen, to stay under 10 kB in all.
+CONFIG_CHARACTERS = 8_000
 
 # Tag values are shown on one line in the UI.
 TAG_CHARACTERS = 200
@@ -106,11 +113,12 @@ def evaluate(
     detection: Detection = on_engine(work)
     job_by_table = {table.name: table.job for table in watched}
     runs = without_the_dead(runs_of(instance, job_by_table, detection.window.window, now), detection.dead_runs)
+    runs = _with_teams(runs, {one.day for one in detection.wrong.groups}, on_engine)
     outdated = as_outdated(detection.outdated, {table.name: table.logic_version for table in watched})
     open_days, policy = _open_days(instance), policy_of(settings)
     decisions = {
         asked: decide(
-            (*detection.wrong, *outdated),
+            Verdicts((*detection.wrong.groups, *outdated.groups)),
             runs,
             policy,
             trigger=asked,
@@ -168,6 +176,7 @@ def record(instance: DagsterInstance, evaluation: Evaluation) -> None:
 def run_requests(evaluation: Evaluation, plan_id: str, job: str | None = None) -> list[RunRequest]:
     """The decision as Dagster's run requests: one day each, with the assets that are wrong on it.
 
+    ``plan_id``: under which `teams_to_freeze` was written down.
     ``job``: only the requests for this one, for a schedule has one job; a sensor may have several.
     """
     decision = evaluation.decision
@@ -177,7 +186,7 @@ def run_requests(evaluation: Evaluation, plan_id: str, job: str | None = None) -
             job_name=request.job if job is None else None,
             partition_key=request.day.isoformat(),
             asset_selection=[AssetKey(table) for table in request.tables],
-            run_config=_run_config(evaluation, request),
+            run_config=_run_config(evaluation, request, plan_id),
             tags={
                 PRIORITY_TAG: BACKFILL_PRIORITY,
                 BACKFILL_RUN_TAG: "true",
@@ -194,17 +203,52 @@ def run_requests(evaluation: Evaluation, plan_id: str, job: str | None = None) -
     ]
 
 
-def _run_config(evaluation: Evaluation, request: Request) -> dict[str, Any]:
+def teams_to_freeze(evaluation: Evaluation, job: str | None = None) -> dict[tuple[str, date], tuple[int, ...]]:
+    """The teams that do not fit into their run's configuration, by table and day; see `dags.requests.store.freeze`."""
+    return {
+        (table, request.day): teams
+        for request in evaluation.decision.requests
+        if job in (None, request.job)
+        for teams_by_table in _teams_by_op(evaluation, request).values()
+        if PLAN_FIELD in _op_config(teams_by_table, evaluation.detection.teams, "plan")
+        for table, teams in teams_by_table.items()
+    }
+
+
+def _run_config(evaluation: Evaluation, request: Request, plan_id: str) -> dict[str, Any]:
     """The teams to rebuild, frozen: of each table those that are wrong, and those that an older logic built."""
-    by_op: dict[str, dict[str, list[int]]] = defaultdict(dict)
+    by_op = _teams_by_op(evaluation, request)
+    enabled = evaluation.detection.teams
+    return (
+        {"ops": {op: {"config": _op_config(teams, enabled, plan_id)} for op, teams in by_op.items()}} if by_op else {}
+    )
+
+
+def _teams_by_op(evaluation: Evaluation, request: Request) -> dict[str, dict[str, tuple[int, ...]]]:
+    by_op: dict[str, dict[str, tuple[int, ...]]] = defaultdict(dict)
     for table in evaluation.watched:
         if table.op and table.name in request.tables:
-            teams = {
-                *request.teams_by_table.get(table.name, ()),
-                *evaluation.outdated_teams.get((table.name, request.day), ()),
-            }
-            by_op[table.op][table.name] = sorted(teams)
-    return {"ops": {op: {"config": {TEAMS_FIELD: teams}} for op, teams in by_op.items()}} if by_op else {}
+            outdated = evaluation.outdated_teams.get((table.name, request.day), ())
+            teams = request.teams_by_table.get(table.name, ())
+            by_op[table.op][table.name] = tuple(sorted({*teams, *outdated})) if outdated else teams
+    return by_op
+
+
+def _op_config(teams_by_table: Mapping[str, tuple[int, ...]], enabled: int, plan_id: str) -> dict[str, Any]:
+    """What a building op is told: the teams by name while that is short, nothing of a table of which all are meant, or
+    else the plan that has them.
+    """
+    fewer = {table: teams for table, teams in teams_by_table.items() if len(teams) < enabled}
+    for named in (teams_by_table, fewer):
+        if sum(len(str(team)) + 2 for teams in named.values() for team in teams) < CONFIG_CHARACTERS:
+            return {TEAMS_FIELD: {table: list(teams) for table, teams in named.items()}} if named else {}
+    return {PLAN_FIELD: plan_id}
+
+
+def _with_teams(runs: list[Run], days: AbstractSet[date], on_engine: OnEngine) -> list[Run]:
+    """The runs, with the teams that are not in their configurations; only of ended ones that bear on what is wrong."""
+    wanted = {(run.plan_id, run.day) for run in runs if run.plan_id and run.ended_at is not None and run.day in days}
+    return with_frozen_teams(runs, on_engine(partial(frozen_teams, wanted=wanted))) if wanted else runs
 
 
 def _outdated_teams(

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import re
+from array import array
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from dags.units import Measure, Unit
-from dags.web_preaggregated_backfill.rules import Cause, Kind, Verdict
+from dags.units import Outcome
+from dags.web_preaggregated_backfill.rules import Cause, Kind
+from dags.web_preaggregated_backfill.verdicts import Alike, Columns, Verdicts
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from dags.watched import WatchedTable
 
 # Raise it with every change of how units are judged: what an older rule found is then read again.
-RULES_VERSION = 2
+RULES_VERSION = 3
 
 # Where a table's partition key ends with one of these, its partitions' ids end with the day or the month they hold.
 # Partitions of any other key may hold any day: an id of eight digits may be a team.
@@ -47,7 +49,7 @@ class DayState:
     read_at: datetime
     complete: Mapping[str, int]
     outdated: Mapping[str, int]
-    wrong: tuple[Verdict, ...]
+    wrong: Verdicts
 
 
 def states_now(sql: Sql, window: Calendar, watched: Sequence[WatchedTable], teams: Collection[int]) -> dict[date, str]:
@@ -95,6 +97,8 @@ def _by_day(
     """Table and the day, month or neither that a partition's id names → the states of those partitions."""
     found: dict[tuple[str, str], tuple[tuple[str, int], ...]] = {}
     for table, _, partition_key, partition, state in sorted(changes):
+        if not partition:  # a table without parts: its first build is news of that day, and of no other
+            continue
         key = (table, partition_period(partition_key, partition))
         found[key] = (*found.get(key, ()), (partition, state))
     return found
@@ -114,40 +118,59 @@ def recalled(sql: Sql, days: DayRange, states: Mapping[date, str]) -> dict[date,
         return {}
     rows = sql.rows("day_states", {"start": days.start, "end": days.end})
     return {
-        day: DayState(day, state, read_at, complete, outdated, tuple(_verdict(day, facts) for facts in wrong))
-        for day, state, read_at, complete, outdated, wrong in rows
+        day: DayState(
+            day,
+            state,
+            read_at,
+            complete,
+            outdated,
+            Verdicts.joined(_group(day, *group) for group in zip(*facts, strict=True)),
+        )
+        for day, state, read_at, complete, outdated, *facts in rows
         if states.get(day) == state
     }
 
 
 def remember(client: Client, found: Iterable[DayState]) -> None:
     """Keep what was found, for the next detection."""
-    rows = [
-        [s.day, s.state, s.read_at, dict(s.complete), dict(s.outdated), [_facts(verdict) for verdict in s.wrong]]
-        for s in found
-    ]
+    rows = [[s.day, s.state, s.read_at, dict(s.complete), dict(s.outdated), *_columns(s.wrong.groups)] for s in found]
     if rows:
-        columns = ("day", "state", "read_at", "complete", "outdated", "wrong")
+        columns = ("day", "state", "read_at", "complete", "outdated", *_WRONG)
         client.insert("web_pre_aggregated_day_states", rows, column_names=columns)
 
 
-def _facts(verdict: Verdict) -> tuple[object, ...]:
-    unit, source, target = verdict.unit, verdict.source, verdict.target
-    return (
-        unit.table, unit.team_id, str(verdict.kind), str(verdict.cause), verdict.detail,
-        verdict.is_held, verdict.is_inconsistent,
-        source.distinct, source.total, target.distinct, target.total,
-    )  # fmt: skip
+# A nested column of the table for each fact of a group of verdicts, and for each of its units' own.
+_SHARED = (
+    "table_name", "kind", "cause", "is_held", "is_inconsistent", "outcome", "failure", "distinct_word", "total_word",
+)  # fmt: skip
+_OWN = (
+    "teams", "source_distinct", "source_total", "target_distinct", "target_total", "built_distinct", "built_at",
+)  # fmt: skip
+_WRONG = tuple(f"alike.{name}" for name in (*_SHARED, *_OWN))
 
 
-def _verdict(day: date, facts: Mapping[str, Any]) -> Verdict:
-    return Verdict(
-        Unit(facts["table_name"], facts["team_id"], day),
-        Kind(facts["kind"]),
-        Cause(facts["cause"]),
-        facts["detail"],
-        is_held=facts["is_held"],
-        is_inconsistent=facts["is_inconsistent"],
-        source=Measure(facts["source_distinct"], facts["source_total"]),
-        target=Measure(facts["target_distinct"], facts["target_total"]),
+def _columns(groups: Sequence[Alike]) -> list[list[object]]:
+    facts = [
+        (
+            one.table, str(one.kind), str(one.cause), one.is_held, one.is_inconsistent, str(one.outcome or ""),
+            one.failure, *one.words, *one.columns.all(),
+        )
+        for one in groups
+    ]  # fmt: skip
+    return [list(column) for column in zip(*facts, strict=True)] if facts else [[] for _ in _WRONG]
+
+
+def _group(day: date, table: str, kind: str, cause: str, *facts: Any) -> Alike:  # noqa: ANN401 -- as the table has them
+    is_held, is_inconsistent, outcome, failure, distinct_word, total_word, *own = facts
+    return Alike(
+        table,
+        day,
+        Kind(kind),
+        Cause(cause),
+        is_held=is_held,
+        is_inconsistent=is_inconsistent,
+        outcome=Outcome(outcome) if outcome else None,
+        failure=failure,
+        words=(distinct_word, total_word),
+        columns=Columns(*(array(typecode, column) for typecode, column in zip("QQQQQQq", own, strict=True))),
     )

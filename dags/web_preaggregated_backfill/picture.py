@@ -9,13 +9,16 @@ import base64
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
-from dags.web_preaggregated_backfill.rules import Kind, Verdict
+from dags.web_preaggregated_backfill.rules import Kind
+from dags.web_preaggregated_backfill.verdicts import Verdicts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import date
 
     from dags.days import DayRange
+    from dags.web_preaggregated_backfill.rules import Verdict
+    from dags.web_preaggregated_backfill.verdicts import Alike
 
 # As many teams as fit a screen, those with the most wrong units; the rest is counted below.
 TEAMS = 50
@@ -39,17 +42,19 @@ def team_by_day(verdicts: Iterable[Verdict], days: DayRange) -> str:
 
     What is waived is shown beside what is wrong; a team of which nothing is wrong has no row.
     """
-    cells: dict[int, dict[date, Verdict]] = defaultdict(dict)
+    drawn = [one for one in Verdicts.of(verdicts).groups if one.kind in COLOURS and one.day in days]
     wrong_by_team: Counter[int] = Counter()
-    for verdict in verdicts:
-        if verdict.kind in COLOURS and verdict.unit.day in days:
-            unit = verdict.unit
-            wrong_by_team[unit.team_id] += verdict.is_wrong
-            known = cells[unit.team_id].get(unit.day)
-            if known is None or _gravity(verdict) < _gravity(known):
-                cells[unit.team_id][unit.day] = verdict
-    wrong_teams = [team for team, wrong in wrong_by_team.items() if wrong]
-    shown = sorted(wrong_teams, key=lambda team: (-wrong_by_team[team], team))[:TEAMS]
+    for one in drawn:
+        if one.is_wrong:
+            wrong_by_team.update(one.teams)
+    wrong_teams = len(wrong_by_team)
+    shown = sorted(wrong_by_team, key=lambda team: (-wrong_by_team[team], team))[:TEAMS]
+    cells: dict[int, dict[date, Alike]] = defaultdict(dict)
+    for one in drawn:
+        for team in set(shown).intersection(one.teams):
+            known = cells[team].get(one.day)
+            if known is None or _gravity(one) < _gravity(known):
+                cells[team][one.day] = one
     parts = [_text(LEFT + CELL * n, TOP - 8, f"{day:%d}", size=9) for n, day in enumerate(days)]
     parts.append(_text(LEFT, 16, f"{days}", size=12))
     for row, team in enumerate(shown):
@@ -61,8 +66,8 @@ def team_by_day(verdicts: Iterable[Verdict], days: DayRange) -> str:
                 f'<rect x="{LEFT + CELL * column}" y="{top}" width="{CELL - 2}" height="{CELL - 2}" fill="{colour}"/>'
             )
     bottom = TOP + CELL * len(shown) + LINE
-    if len(wrong_teams) > len(shown):
-        parts.append(_text(8, bottom, f"… and {len(wrong_teams) - len(shown):,} more teams", size=11))
+    if wrong_teams > len(shown):
+        parts.append(_text(8, bottom, f"… and {wrong_teams - len(shown):,} more teams", size=11))
         bottom += LINE
     legend = [*((colour, str(kind)) for kind, colour in COLOURS.items()), (HELD, "held"), (FINE, "fine")]
     for n, (colour, word) in enumerate(legend):
@@ -80,14 +85,14 @@ def as_markdown(svg: str) -> str:
     return f"![team by day](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})"
 
 
-def _gravity(verdict: Verdict) -> tuple[bool, bool, int]:
-    return not verdict.is_wrong, verdict.is_held, list(COLOURS).index(verdict.kind)
+def _gravity(one: Alike) -> tuple[bool, bool, int]:
+    return not one.is_wrong, one.is_held, list(COLOURS).index(one.kind)
 
 
-def _colour(verdict: Verdict | None) -> str:
-    if verdict is None:
+def _colour(one: Alike | None) -> str:
+    if one is None:
         return FINE
-    return HELD if verdict.is_held and verdict.is_wrong else COLOURS[verdict.kind]
+    return HELD if one.is_held and one.is_wrong else COLOURS[one.kind]
 
 
 def _text(x: int, y: int, words: str, *, size: int) -> str:

@@ -5,15 +5,15 @@ Pure: no clock, no database, no Dagster.
 
 from __future__ import annotations
 
-from collections import Counter
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from collections.abc import Set as AbstractSet
     from datetime import date
 
-    from dags.web_preaggregated_backfill.rules import Verdict
+    from dags.web_preaggregated_backfill.verdicts import Alike
 
 
 class Priority(StrEnum):
@@ -25,7 +25,7 @@ class Priority(StrEnum):
 
 
 def in_order(
-    todo: Mapping[date, Sequence[Verdict]], priority: Priority, weight_by_team: Mapping[int, int]
+    todo: Mapping[date, Sequence[Alike]], priority: Priority, weight_by_team: Mapping[int, int]
 ) -> tuple[date, ...]:
     """The days, the first to repair first.
 
@@ -40,22 +40,35 @@ def in_order(
     if priority is Priority.RECENT:
         return newest_first
     worth = {day: _worth(todo[day], priority, weight_by_team) for day in todo}
-    teams = {day: {verdict.unit.team_id for verdict in todo[day]} for day in todo}
-    turns: Counter[int] = Counter()
+    teams = {day: frozenset(team for one in todo[day] for team in one.teams) for day in todo}
+    # In place n those teams that have had more than n turns.
+    served: list[set[int]] = []
     order: list[date] = []
     left = list(newest_first)
     while left:
-        chosen = min(left, key=lambda day: (min(turns[team] for team in teams[day]), *(-one for one in worth[day])))
+        chosen = min(left, key=lambda day: (_fewest_turns(teams[day], served), *(-one for one in worth[day])))
         left.remove(chosen)
         order.append(chosen)
-        turns.update(teams[chosen])
+        more: AbstractSet[int] = teams[chosen]
+        for level in served:
+            before = more & level
+            level.update(more)
+            more = before
+        if more:
+            served.append(set(more))
     return tuple(order)
 
 
-def _worth(verdicts: Sequence[Verdict], priority: Priority, weight_by_team: Mapping[int, int]) -> tuple[int, int]:
-    volume = sum(
-        abs(verdict.source.total - verdict.target.total) * weight_by_team.get(verdict.unit.team_id, 1)
-        for verdict in verdicts
-    )
-    interior = sum(verdict.is_interior for verdict in verdicts)
+def _fewest_turns(teams: frozenset[int], served: Sequence[AbstractSet[int]]) -> int:
+    """How many turns the team has had that had the fewest; sets, because days may have very many teams."""
+    return next((turns for turns, level in enumerate(served) if not teams <= level), len(served))
+
+
+def _worth(groups: Sequence[Alike], priority: Priority, weight_by_team: Mapping[int, int]) -> tuple[int, int]:
+    volume = interior = 0
+    for one in groups:
+        columns = one.columns
+        for team, source, target in zip(one.teams, columns.source_total, columns.target_total, strict=True):
+            volume += abs(source - target) * weight_by_team.get(team, 1)
+        interior += len(one) * one.is_interior
     return (interior if priority is Priority.INTERIOR else 0), volume

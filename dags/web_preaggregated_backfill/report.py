@@ -14,12 +14,11 @@ from dags.text import table_text, wrapped
 from dags.web_preaggregated_backfill.rules import FAILED
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from datetime import date
 
     from dags.web_preaggregated_backfill.decision import Decision
     from dags.web_preaggregated_backfill.detection import Detection
-    from dags.web_preaggregated_backfill.rules import Verdict
+    from dags.web_preaggregated_backfill.verdicts import Alike, Verdicts
 
 # As many days as fit a line of metadata; the rest is counted.
 SAMPLE = 10
@@ -30,7 +29,7 @@ FEW = 3
 
 def missing_days(detection: Detection, table: str) -> tuple[date, ...]:
     """The days on which at least one enabled team is missing, newest first."""
-    return tuple(sorted({v.unit.day for v in detection.missing if v.unit.table == table}, reverse=True))
+    return tuple(sorted({one.day for one in detection.missing.groups if one.table == table}, reverse=True))
 
 
 def missing_data(detection: Detection, decision: Decision) -> dict[str, Any]:
@@ -74,7 +73,7 @@ def data_gaps(detection: Detection) -> dict[str, Any]:
             "date_ranges": [
                 {"first": str(r.start), "last": str(r.end - ONE_DAY), "days": len(r)} for r in merged(days)
             ],
-            "reasons": dict(Counter(v.reason for v in detection.wrong if v.unit.table == table).most_common()),
+            "reasons": dict(_by_reason(detection.wrong, table).most_common()),
         }
     return gaps
 
@@ -99,9 +98,8 @@ def table_statuses(detection: Detection) -> tuple[TableStatus, ...]:
         if table in detection.unknown:
             found.append(TableStatus(table, is_complete=False, words=f"unknown: {detection.unknown[table]}"))
             continue
-        wrong = [v for v in detection.wrong if v.unit.table == table]
-        reasons = Counter(v.reason for v in wrong).most_common()
-        words = "; ".join(f"{reason}: {count:,}" for reason, count in reasons)
+        wrong = _by_reason(detection.wrong, table)
+        words = "; ".join(f"{reason}: {count:,}" for reason, count in wrong.most_common())
         words = words or ("not verified yet" if detection.unverified else "complete")
         found.append(
             TableStatus(
@@ -109,12 +107,21 @@ def table_statuses(detection: Detection) -> tuple[TableStatus, ...]:
                 is_complete=bool(detection.teams) and not wrong and not detection.unverified,
                 words=words if detection.teams else "nothing is watched: no team is enabled",
                 complete=detection.complete_by_table[table],
-                wrong=len(wrong),
+                wrong=wrong.total(),
                 missing_days=len(missing_days(detection, table)),
-                oldest=min((v.unit.day for v in wrong), default=None),
+                oldest=min((one.day for one in detection.wrong.groups if one.table == table), default=None),
             )
         )
     return tuple(found)
+
+
+def _by_reason(verdicts: Verdicts, table: str) -> Counter[str]:
+    """How many units of a table are wrong for which reason."""
+    found: Counter[str] = Counter()
+    for one in verdicts.groups:
+        if one.table == table:
+            found[one.reason] += len(one)
+    return found
 
 
 def status_line(detection: Detection) -> str:
@@ -165,20 +172,19 @@ def _also(detection: Detection) -> list[str]:
     return lines
 
 
-def _failures(verdicts: Sequence[Verdict]) -> list[str]:
+def _failures(verdicts: Verdicts) -> list[str]:
     """What could not be built and why, the most units first; of each error one unit stands for the others."""
-    by_error: dict[str, list[Verdict]] = defaultdict(list)
-    for verdict in verdicts:
-        if verdict.last_failure:
-            by_error[verdict.last_failure.partition(FAILED)[2]].append(verdict)
-    groups = sorted(by_error.values(), key=len, reverse=True)
+    by_error: dict[str, list[Alike]] = defaultdict(list)
+    for one in verdicts.groups:
+        if one.failure:
+            by_error[one.failure.partition(FAILED)[2]].append(one)
+    counted = sorted(((sum(map(len, group)), group[0]) for group in by_error.values()), key=lambda pair: -pair[0])
     lines = []
-    for group in groups[:FEW]:
-        unit = group[0].unit
-        more = f" and {len(group) - 1:,} more" if len(group) > 1 else ""
-        lines.append(wrapped(f"FAILED   team {unit.team_id}, {unit.day}, {unit.table}{more}: {group[0].last_failure}"))
-    if len(groups) > FEW:
-        lines.append(f"FAILED   … and {len(groups) - FEW:,} more errors: why_job with a day shows each")
+    for units, first in counted[:FEW]:
+        more = f" and {units - 1:,} more" if units > 1 else ""
+        lines.append(wrapped(f"FAILED   team {first.teams[0]}, {first.day}, {first.table}{more}: {first.failure}"))
+    if len(counted) > FEW:
+        lines.append(f"FAILED   … and {len(counted) - FEW:,} more errors: why_job with a day shows each")
     return lines
 
 
@@ -236,16 +242,16 @@ def gaps_markdown(detection: Detection, characters: int) -> str:
 _GAP_COLUMNS = ("table", "days", "teams", "reason")
 
 
-def _gap_rows(verdicts: Sequence[Verdict]) -> list[tuple[str, ...]]:
+def _gap_rows(verdicts: Verdicts) -> list[tuple[str, ...]]:
     """One row per table, reason and range of days; the most units first."""
-    groups: dict[tuple[str, str], list[Verdict]] = defaultdict(list)
-    for verdict in verdicts:
-        groups[verdict.unit.table, verdict.reason].append(verdict)
+    groups: dict[tuple[str, str], list[Alike]] = defaultdict(list)
+    for one in verdicts.groups:
+        groups[one.table, one.reason].append(one)
     rows = []
     for (table, reason), members in groups.items():
-        for days in merged(v.unit.day for v in members):
-            inside = [v for v in members if v.unit.day in days]
-            teams = sorted({v.unit.team_id for v in inside})
-            named = ", ".join(map(str, teams)) if len(teams) <= FEW else f"{len(teams):,} teams"
-            rows.append((len(inside), (table, str(days), named, reason)))
+        for days in merged(one.day for one in members):
+            inside = [one for one in members if one.day in days]
+            teams = set().union(*(one.teams for one in inside))
+            named = ", ".join(map(str, sorted(teams))) if len(teams) <= FEW else f"{len(teams):,} teams"
+            rows.append((sum(map(len, inside)), (table, str(days), named, reason)))
     return [row for _, row in sorted(rows, key=lambda pair: (-pair[0], pair[1]))]

@@ -19,7 +19,7 @@ from dagster._core.storage.tags import (
 from dags.days import ONE_DAY, DayRange
 from dags.errors import UserError
 from dags.leases.rules import run_key
-from dags.runs import TEAMS_FIELD, is_automatic
+from dags.runs import PLAN_FIELD, TEAMS_FIELD, is_automatic
 from dags.text import wrapped
 from dags.web_preaggregated_backfill.attempts import LONGEST_BACKOFF, Run, RunState
 
@@ -77,6 +77,7 @@ def runs_of(
                 ended_at=ended_at,
                 is_automatic=is_automatic(run),
                 teams_by_table=_teams_by_table(run, covered),
+                plan_id=_plan_id(run),
             )
     return list(found.values())
 
@@ -93,6 +94,16 @@ def without_the_dead(runs: Iterable[Run], dead: Mapping[str, datetime]) -> list[
         else run
         for run in runs
     ]
+
+
+def with_frozen_teams(
+    runs: Iterable[Run], frozen: Mapping[tuple[str, date], Mapping[str, frozenset[int]]]
+) -> list[Run]:
+    """The runs, with the teams that their plans asked for.
+
+    A plan that is gone is taken for all teams: its run then counts as an attempt at each of them.
+    """
+    return [replace(run, teams_by_table=frozen.get((run.plan_id, run.day), {})) if run.plan_id else run for run in runs]
 
 
 def run_text(instance: DagsterInstance, run_id: str) -> str:
@@ -140,6 +151,13 @@ def _teams_by_table(run: DagsterRun, tables: Iterable[str]) -> Mapping[str, froz
         named |= {table: frozenset(given["team_ids"]) for table in tables if given.get("team_ids")}
         named |= {table: frozenset(teams) for table, teams in given.get(TEAMS_FIELD, {}).items()}
     return named
+
+
+def _plan_id(run: DagsterRun) -> str:
+    """The plan that has the run's teams, where they are not in its configuration."""
+    config: dict[str, Any] = dict(run.run_config)
+    ops = config.get("ops", {}).values()
+    return next((str(plan) for op in ops if (plan := op.get("config", {}).get(PLAN_FIELD))), "")
 
 
 def _tables(run: DagsterRun, job_by_table: Mapping[str, str]) -> frozenset[str]:

@@ -4,6 +4,7 @@ Both evaluate, leave a materialization of the detector, and launch what the deci
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 from dagster import (
     DagsterInstance,
@@ -21,13 +22,14 @@ from dagster import (
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from dags import clock
+from dags.requests.store import freeze
 from dags.resources import ClickHouseResource
 from dags.schedules import COMPREHENSIVE_CHECK_CRON, SENSOR_INTERVAL_SECONDS, TIME_ZONE
 from dags.settings import current_settings
 from dags.watched import WatchedTable
 from dags.web_preaggregated_backfill.checks import report_checks
 from dags.web_preaggregated_backfill.decision import Trigger
-from dags.web_preaggregated_backfill.evaluation import evaluate, record, run_requests, skip_reason
+from dags.web_preaggregated_backfill.evaluation import evaluate, record, run_requests, skip_reason, teams_to_freeze
 
 
 def backfill_sensor(
@@ -89,4 +91,6 @@ def _tick(
     record(instance, evaluation)
     report_checks(instance, evaluation.detection)
     plan_id = f"{trigger}-{now:%Y%m%dT%H%M%S}"
+    if frozen := teams_to_freeze(evaluation, job):
+        clickhouse.in_tick(partial(freeze, plan_id=plan_id, teams_by_unit=frozen))
     return run_requests(evaluation, plan_id, job) or SkipReason(skip_reason(evaluation))

@@ -1,8 +1,9 @@
 """Reads what is to be known of some days and judges their units: the two stages of a detection.
 
-First the engine compares projections and the ledger, and names the units that need a look. Those few are then
-verified exactly from their own rows. What a verification finds complete is recorded, so that the next detection does
-not ask again.
+First the engine compares projections and the ledger, and names the units that need a look. Those are then verified
+exactly from their own rows. What a verification finds complete is recorded, so that the next detection does not ask
+again. Days are read newest first and some at a time, so that neither side needs memory for all of them, and whatever
+ends a detection finds the newest judged and kept.
 """
 
 from __future__ import annotations
@@ -10,104 +11,152 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from dags.days import DayRange, merged
-from dags.ledger import BuildRecord, append_to_ledger
-from dags.sql import Sql
-from dags.units import ALL_TEAMS, MAX_TEAMS_BOUND, Fingerprint, Measure, Outcome, Unit
-from dags.web_preaggregated_backfill.rules import Build, Failure, Kind, Signals, Verdict, with_inconsistencies
+from dags.days import ONE_DAY, DayRange, merged
+from dags.failures import Remedy, remedy
+from dags.ledger import Verified, append_verified
+from dags.units import MAX_TEAMS_BOUND, Measure
+from dags.web_preaggregated_backfill import counting
+from dags.web_preaggregated_backfill.counting import BATCH_ROWS, ContradictionError, OutOfTimeError
+from dags.web_preaggregated_backfill.judging import Judgement, Suspects, Table, judge_day
+from dags.web_preaggregated_backfill.rules import Failure
 from dags.web_preaggregated_backfill.source_states import Doubts
+from dags.web_preaggregated_backfill.verdicts import Alike, Verdicts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
     from datetime import date, datetime
 
     from clickhouse_connect.driver.client import Client
 
     from dags.days import Calendar
+    from dags.sql import Sql
     from dags.watched import Source, WatchedTable
 
-# More scattered days than this are read as one range: the days in between cost less than a query each.
+# More scattered days than this are read as one stretch: the days in between cost less than a query each.
 MAX_RANGES = 4
 
-# Source rows that one statement verifies: it holds each event's identity in memory, about 150 bytes (measured).
-BATCH_ROWS = 5_000_000
+# Units, (table, team, day), that one statement compares. The server holds about 750 bytes of each, Python 300 of each
+# suspect until it is judged (measured).
+UNITS_AT_ONCE = 500_000
+
+# The suspects of some days, by day and table.
+Suspected = Mapping["date", Mapping[str, Suspects]]
 
 
-@dataclass(frozen=True)
-class _Suspect:
-    """A unit that needs a look, with what the projections and the ledger say of it."""
-
-    unit: Unit
-    fingerprint: Fingerprint
-    last_build: Build | None
+def _nothing(_days: Sequence[date]) -> None:
+    """Keep nothing."""
 
 
 @dataclass
 class Reading:
     """What the data says of some days. ``complete`` and ``outdated`` count units by table and day.
 
-    ``unknown`` holds the error of each table that could not be read; nothing is known of it then on any of the days.
-    ``deadline`` is the reading of ``time.monotonic()`` at which verification stops; the days that are left then, the
-    oldest, are ``unverified``, and the next detection goes on with them. ``keeps``: record what was verified.
+    ``teams`` is how many are enabled. ``unknown`` holds the error of each table that could not be read; what was judged
+    of it before is right, but not all. ``deadline`` is the reading of ``time.monotonic()`` at which no more is begun:
+    the days that are left then, the oldest, are ``unverified``, and the next detection goes on with them. However late
+    it is, the newest day is judged, or else a slow machine would never get anywhere. ``keeps``: record what was
+    verified. ``keep`` is called with days as soon as all of their units are judged, those in ``whole``.
     """
 
     client: Client
     sql: Sql
     window: Calendar
     watched: Sequence[WatchedTable]
+    teams: int
     deadline: float = math.inf
     keeps: bool = True
     doubts: Doubts = field(default_factory=Doubts)
+    keep: Callable[[Sequence[date]], None] = _nothing
     complete: Counter[tuple[str, date]] = field(default_factory=Counter)
     outdated: Counter[tuple[str, date]] = field(default_factory=Counter)
     unknown: dict[str, str] = field(default_factory=dict)
     unverified: set[date] = field(default_factory=set)
-    wrong: list[Verdict] = field(default_factory=list)
-    _suspected: dict[date, list[_Suspect]] = field(default_factory=lambda: defaultdict(list))
-    _failures: dict[Unit, Failure] = field(default_factory=dict)
+    whole: set[date] = field(default_factory=set)
+    _wrong: dict[date, list[Alike]] = field(default_factory=lambda: defaultdict(list))
+    _failures: dict[tuple[str, date], dict[int, Failure]] = field(default_factory=lambda: defaultdict(dict))
+    _has_begun: bool = False
 
     def read(self, days: Sequence[date], now: datetime) -> None:
-        """Judge these days, of every watched table; leave in the ledger what was verified."""
+        """Judge these days, of every watched table, newest first; leave in the ledger what was verified."""
+        for span, wanted in self._ranges(days):
+            if self._is_late():
+                self.unverified |= wanted
+            else:
+                self._read_range(span, wanted, now)
+
+    def wrong(self, days: Iterable[date] | None = None) -> Verdicts:
+        """What is wrong on some days, or on all, but for tables that could not be read: nothing of them is acted on."""
+        chosen = self._wrong if days is None else days
+        return Verdicts.joined(
+            one
+            for day in chosen
+            for one in self._wrong.get(day, ())
+            if days is not None or one.table not in self.unknown
+        )
+
+    def _is_late(self) -> bool:
+        return self._has_begun and time.monotonic() > self.deadline
+
+    def _ranges(self, days: Sequence[date]) -> Iterator[tuple[DayRange, set[date]]]:
+        """The days in ranges that one statement compares, the newest first, each with those of its days to judge."""
         ranges = merged(days)
         if len(ranges) > MAX_RANGES:
             ranges = (DayRange(ranges[0].start, ranges[-1].end),)
-        for group in self._by_source(self.watched).values():
-            self._suspect_together(group, ranges, frozenset(days))
-        targets = self._targets()
-        for some in self._batches():
-            if time.monotonic() > self.deadline:
-                self.unverified |= set(some)
-            else:
-                self._judge(some, targets, now)
-        self.wrong = [verdict for verdict in self.wrong if verdict.unit.table not in self.unknown]
+        most = max(UNITS_AT_ONCE // max(self.teams * len(self.watched), 1), 1) * ONE_DAY
+        for whole in reversed(ranges):
+            end = whole.end
+            while end > whole.start:
+                wanted = {day for day in days if max(end - most, whole.start) <= day < end}
+                if wanted:
+                    yield DayRange(min(wanted), max(wanted) + ONE_DAY), wanted
+                end -= most
+
+    def _read_range(self, span: DayRange, days: set[date], now: datetime) -> None:
+        suspected: dict[date, dict[str, Suspects]] = {day: {} for day in days}
+        for group in self._by_source(table for table in self.watched if table.name not in self.unknown).values():
+            self._suspect_together(group, span, suspected)
+        quiet = [day for day in days if not suspected[day]]
+        self._done(quiet)
+        batches = list(_batches(suspected))
+        for number, some in enumerate(batches):
+            try:
+                self._judge(some, suspected, now)
+                self._has_begun = True
+            except OutOfTimeError:
+                self.unverified |= {day for batch in batches[number:] for day in batch}
+                break
+            for day in some:
+                suspected[day].clear()
+        self._has_begun = True
 
     def _suspect_together(
-        self, group: Sequence[WatchedTable], ranges: Sequence[DayRange], days: frozenset[date]
+        self, group: Sequence[WatchedTable], span: DayRange, suspected: dict[date, dict[str, Suspects]]
     ) -> None:
-        """Tables of one source are compared in one statement; if that fails each alone, to tell which it is."""
+        """Tables of one source are compared in one statement; if that fails, in smaller ones."""
+        if not group:
+            return
         try:
-            found = [self._suspects(group, span) for span in ranges]
+            rows = self._suspects(group, span)
             for table in group:
-                for span in ranges:
-                    self._failed_builds(table, span)
+                self._failed_builds(table, span)
         except ClickHouseError as error:
-            if len(group) > 1:
-                for table in group:
-                    self._suspect_together([table], ranges, days)
-            else:
+            smaller = _smaller(group, span, error)
+            for some, days in smaller:
+                self._suspect_together([table for table in some if table.name not in self.unknown], days, suspected)
+            if not smaller:
                 self.unknown[group[0].name] = str(error)[:500]
             return
-        for rows in found:
-            for name, day, complete, outdated, facts in rows:
-                if day in days:
-                    self.complete[name, day] += complete
-                    self.outdated[name, day] += outdated
-                    self._suspected[day] += [_suspect(name, day, *one) for one in facts]
+        for name, day, complete, outdated, *columns in rows:
+            if day in suspected:
+                self.complete[name, day] += complete
+                self.outdated[name, day] += outdated
+                if columns[0]:
+                    suspected[day][name] = Suspects.of(columns)
 
     def _suspects(self, group: Sequence[WatchedTable], span: DayRange) -> Sequence[Any]:
         [source] = {table.source for table in group}
@@ -126,107 +175,87 @@ class Reading:
 
     def _failed_builds(self, table: WatchedTable, span: DayRange) -> None:
         rows = self.sql.rows("failures", {"table": table.name, "start": span.start, "end": span.end})
-        self._failures |= {
-            Unit(table.name, team, day): Failure(run_id, at, error) for day, team, at, run_id, error in rows
-        }
+        for day, team, at, run_id, error in rows:
+            self._failures[table.name, day][team] = Failure(run_id, at, error)
 
-    def _last_failure(self, unit: Unit) -> Failure | None:
-        """Of the unit itself, or of all teams of its day."""
-        found = (self._failures.get(unit), self._failures.get(replace(unit, team_id=ALL_TEAMS)))
-        return max((failure for failure in found if failure is not None), key=lambda f: f.failed_at, default=None)
-
-    def _batches(self) -> Iterable[list[date]]:
-        """The days with suspects, the newest first, as many at once as one statement verifies well."""
-        batch: list[date] = []
-        units = rows = 0
-        for day in sorted((day for day, suspects in self._suspected.items() if suspects), reverse=True):
-            more_units, more_rows = len(self._suspected[day]), sum(s.fingerprint.events for s in self._suspected[day])
-            if batch and (units + more_units > MAX_TEAMS_BOUND or rows + more_rows > BATCH_ROWS):
-                yield batch
-                batch, units, rows = [], 0, 0
-            batch.append(day)
-            units, rows = units + more_units, rows + more_rows
-        if batch:
-            yield batch
-
-    def _targets(self) -> dict[Unit, Measure]:
-        """What the tables hold of all suspects, exactly."""
-        held: dict[Unit, Measure] = {}
-        for table in self.watched:
-            units = {(s.unit.day, s.unit.team_id) for s in self._all_suspects() if s.unit.table == table.name}
-            identifiers = {**target_identifiers(table), "distinct": table.distinct}
+    def _judge(self, days: Sequence[date], suspected: Suspected, now: datetime) -> None:
+        """Count some days' suspects exactly, judge them, and record what is in order."""
+        tables: dict[date, dict[str, Table]] = {day: {} for day in days}
+        named = {name for day in days for name in suspected[day]} - self.unknown.keys()
+        for source, group in self._by_source(table for table in self.watched if table.name in named).items():
+            members = [
+                (day, one, suspected[day][one.name]) for day in days for one in group if one.name in suspected[day]
+            ]
             try:
-                found = _measures(self.sql, "unit_targets", units, **identifiers)
-            except ClickHouseError as error:
-                self._give_up([table], {day for day, _ in units}, str(error))
-            else:
-                held |= {Unit(table.name, team, day): measure for (day, team), measure in found.items()}
-        return held
-
-    def _all_suspects(self) -> Iterable[_Suspect]:
-        return (suspect for suspects in self._suspected.values() for suspect in suspects)
-
-    def _judge(self, days: Sequence[date], targets: Mapping[Unit, Measure], now: datetime) -> None:
-        """Count the source of some days' suspects exactly, judge them, and record what is in order."""
-        signals: list[Signals] = []
-        suspects = [s for day in days for s in self._suspected[day] if s.unit.table not in self.unknown]
-        named = {s.unit.table for s in suspects}
-        for source, group in self._by_source([table for table in self.watched if table.name in named]).items():
-            table_by_name = {table.name: table for table in group}
-            members = [s for s in suspects if s.unit.table in table_by_name]
-            try:
-                sources = self._sources(source, {(s.unit.day, s.unit.team_id) for s in members})
-            except ClickHouseError as error:
+                expected = {
+                    (day, team): events
+                    for day, _, suspects in members
+                    for team, events in zip(suspects.teams, suspects.events, strict=True)
+                }
+                sources = self._sources(source, expected)
+                targets = {table.name: self._targets(table, members) for table in group}
+            except (ClickHouseError, ContradictionError) as error:
                 self._give_up(group, days, str(error))
                 continue
-            signals += [
-                Signals(
-                    s.unit,
-                    sources.get((s.unit.day, s.unit.team_id), Measure()),
-                    targets.get(s.unit, Measure()),
-                    s.fingerprint,
-                    self.window.is_open(s.unit.day),
-                    s.last_build,
-                    self._last_failure(s.unit),
-                    table_by_name[s.unit.table].words,
+            for day, table, suspects in members:
+                tables[day][table.name] = Table(
+                    suspects,
+                    sources.get(day, {}),
+                    targets[table.name].get(day, {}),
+                    self._failures.get((table.name, day), {}),
+                    table.agrees_with,
+                    table.words,
                 )
-                for s in members
-            ]
-        verdicts = with_inconsistencies(signals, {table.name: table.agrees_with for table in self.watched})
-        self._record(signals, verdicts, now)
-        for verdict in verdicts:
-            self.complete[verdict.unit.table, verdict.unit.day] += verdict.kind is Kind.COMPLETE
-        self.wrong += [verdict for verdict in verdicts if verdict.is_wrong]
+        judgements = {day: judge_day(day, tables[day], is_open=self.window.is_open(day)) for day in days}
+        self._record(judgements, tables, now)
+        for day, judgement in judgements.items():
+            for name, count in judgement.complete.items():
+                self.complete[name, day] += count
+            self._wrong[day] += judgement.wrong.groups
+        self._done(days)
 
-    def _sources(self, source: Source, units: Iterable[tuple[date, int]]) -> dict[tuple[date, int], Measure]:
-        package, name = source.counts
-        return _measures(Sql.of(self.sql, package), name, units)
+    def _done(self, days: Sequence[date]) -> None:
+        """All that is watched is judged of these days, unless a table could not be read."""
+        if days and not self.unknown:
+            self.whole |= set(days)
+            self.keep(days)
+
+    def _sources(self, source: Source, expected: Mapping[tuple[date, int], int]) -> dict[date, dict[int, Measure]]:
+        return counting.sources(self.sql, source, expected, self._is_late)
+
+    def _targets(
+        self, table: WatchedTable, members: Iterable[tuple[date, WatchedTable, Suspects]]
+    ) -> dict[date, dict[int, Measure]]:
+        """What a table holds of its suspects; where it has no row nothing is counted to find that out."""
+        rows_by_unit = {
+            (day, team): rows
+            for day, one, suspects in members
+            if one is table
+            for team, rows in zip(suspects.teams, suspects.rows, strict=True)
+            if rows
+        }
+        identifiers = {**target_identifiers(table), "distinct": table.distinct}
+        return counting.targets(self.sql, rows_by_unit, self._is_late, identifiers)
 
     def _give_up(self, tables: Iterable[WatchedTable], days: Iterable[date], error: str) -> None:
         for table in tables:
             self.unknown.setdefault(table.name, f"{max(days, default='')}: {error[:500]}")
 
-    def _record(self, signals: Iterable[Signals], verdicts: Iterable[Verdict], started: datetime) -> None:
+    def _record(
+        self, judgements: Mapping[date, Judgement], tables: Mapping[date, Mapping[str, Table]], started: datetime
+    ) -> None:
         """Record the suspects that turned out to be in order, with the fingerprint read before they were verified."""
-        if not self.keeps:
-            return
-        fine = {verdict.unit for verdict in verdicts if not verdict.is_wrong}
-        append_to_ledger(
-            self.client,
-            (
-                BuildRecord(
-                    s.unit.table,
-                    s.unit.day,
-                    s.unit.team_id,
-                    Outcome.VERIFIED,
-                    started,
-                    source=s.fingerprint,
-                    measure=s.target,
-                )
-                for s in signals
-                if s.unit in fine and s.source == s.target
-            ),
-        )
+        if self.keeps:
+            append_verified(
+                self.client,
+                (
+                    _verified(name, day, tables[day][name], places)
+                    for day, judgement in judgements.items()
+                    for name, places in judgement.equal.items()
+                    if places
+                ),
+                started,
+            )
 
     @staticmethod
     def _by_source(tables: Iterable[WatchedTable]) -> dict[Source, list[WatchedTable]]:
@@ -237,14 +266,43 @@ class Reading:
         return groups
 
 
-def _suspect(table: str, day: date, team: int, *facts: Any) -> _Suspect:  # noqa: ANN401 -- a row of suspects.sql
-    events, qualifying, newest, is_built, distinct, total, is_verified, finished_at = facts
-    build = None
-    if is_built:
-        measure = Measure(distinct, total)
-        outcome = Outcome.VERIFIED if is_verified else Outcome.BUILT if measure else Outcome.EMPTY
-        build = Build(outcome, measure, finished_at)
-    return _Suspect(Unit(table, team, day), Fingerprint(events, qualifying, newest), build)
+def _smaller(
+    group: Sequence[WatchedTable], span: DayRange, error: ClickHouseError
+) -> list[tuple[Sequence[WatchedTable], DayRange]]:
+    """What to ask for in place of a statement that failed: half of the days, newest first, where it needed too much
+    time or memory; else each table alone, to tell which it is. Nothing, where it was one table.
+    """
+    if len(span) > 1 and remedy(error) is Remedy.SPLIT:
+        middle = span.start + len(span) // 2 * ONE_DAY
+        return [(group, DayRange(middle, span.end)), (group, DayRange(span.start, middle))]
+    return [([table], span) for table in group] if len(group) > 1 else []
+
+
+def _batches(suspected: Suspected) -> Iterator[list[date]]:
+    """The days with suspects, the newest first, as many at once as one statement verifies well."""
+    batch: list[date] = []
+    units = rows = 0
+    for day in sorted((day for day, by_table in suspected.items() if by_table), reverse=True):
+        more_units = sum(map(len, suspected[day].values()))
+        more_rows = sum(sum(suspects.events) for suspects in suspected[day].values())
+        if batch and (units + more_units > MAX_TEAMS_BOUND or rows + more_rows > BATCH_ROWS):
+            yield batch
+            batch, units, rows = [], 0, 0
+        batch.append(day)
+        units, rows = units + more_units, rows + more_rows
+    if batch:
+        yield batch
+
+
+def _verified(name: str, day: date, table: Table, places: Sequence[int]) -> Verified:
+    suspects = table.suspects
+    teams, events, qualifying, newest = (
+        [column[place] for place in places]
+        for column in (suspects.teams, suspects.events, suspects.qualifying, suspects.newest)
+    )
+    held = [table.target.get(team, Measure()) for team in teams]
+    distinct, total = ([measure[n] for measure in held] for n in (0, 1))
+    return Verified(name, day, teams, events, qualifying, newest, distinct, total)
 
 
 def target_identifiers(table: WatchedTable) -> dict[str, str]:
@@ -261,17 +319,3 @@ def source_identifiers(source: Source) -> dict[str, str]:
         "expected": source.expected,
         "newest": source.newest,
     }
-
-
-def _measures(
-    sql: Sql, name: str, units: Iterable[tuple[date, int]], **identifiers: str
-) -> dict[tuple[date, int], Measure]:
-    """What a statement counts of units, (day, team)."""
-    # Neighbours in one statement, so that it reads few days.
-    asked = sorted(units)
-    found: dict[tuple[date, int], Measure] = {}
-    for first in range(0, len(asked), MAX_TEAMS_BOUND):
-        some = asked[first : first + MAX_TEAMS_BOUND]
-        bound = {"days": [day for day, _ in some], "teams": [team for _, team in some]}
-        found |= {(day, team): Measure(*counts) for day, team, *counts in sql.rows(name, bound, **identifiers)}
-    return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -28,9 +28,10 @@ from dags.waivers.store import read_waivers
 from dags.web_preaggregated_backfill.decision import Standing
 from dags.web_preaggregated_backfill.detection import Detection, with_interiors, with_waivers
 from dags.web_preaggregated_backfill.memory import DayState, recalled, remember, states_now
-from dags.web_preaggregated_backfill.rules import Kind, by_unit
+from dags.web_preaggregated_backfill.rules import Kind
 from dags.web_preaggregated_backfill.signals import Reading, source_identifiers, target_identifiers
 from dags.web_preaggregated_backfill.source_states import read_doubts
+from dags.web_preaggregated_backfill.verdicts import Verdicts
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 
     from dags.leases.rules import Lease
     from dags.watched import Source, WatchedTable
-    from dags.web_preaggregated_backfill.rules import Verdict
 
 _PACKAGE = "dags.web_preaggregated_backfill"
 
@@ -99,19 +99,25 @@ def detect(
     known = {day: state for day, state in known.items() if day not in doubts.news}
     days = [day for day in window.window if day not in known]
     reading = Reading(
-        client, sql, window, judged, deadline=time.monotonic() + verify_seconds, keeps=keeps, doubts=doubts
+        client,
+        sql,
+        window,
+        judged,
+        teams=len(selection.teams),
+        deadline=time.monotonic() + verify_seconds,
+        keeps=keeps,
+        doubts=doubts,
     )
+    if keeps:
+        # At once, day by day: whatever ends this detection, the next goes on from there.
+        reading.keep = lambda some: remember(client, _as_states(reading, some, states, judged, clocks.server))
     reading.read(days, clocks.server)
-    # What is known of a day only in part is not remembered of it at all.
-    if keeps and not reading.unknown:
-        whole = [day for day in days if day not in reading.unverified]
-        remember(client, _as_states(reading, whole, states, judged, clocks.server))
     for state in known.values():
         reading.complete.update({(table, state.day): count for table, count in state.complete.items()})
         reading.outdated.update({(table, state.day): count for table, count in state.outdated.items()})
     # Of a table that is unknown nothing is acted on, not even what is recalled of it.
-    recollected = (v for state in known.values() for v in state.wrong if v.unit.table not in reading.unknown)
-    found = sorted([*recollected, *reading.wrong], key=by_unit)
+    recollected = (one for state in known.values() for one in state.wrong.groups if one.table not in reading.unknown)
+    found = Verdicts.joined([*recollected, *reading.wrong().groups])
     verdicts, waivers = with_waivers(found, read_waivers(client), clocks.earlier(now).date())
     complete: Counter[str] = Counter()
     for (table, _), count in reading.complete.items():
@@ -174,9 +180,6 @@ def _as_states(
     watched: Sequence[WatchedTable],
     now: datetime,
 ) -> Iterable[DayState]:
-    wrong_by_day: dict[date, list[Verdict]] = defaultdict(list)
-    for verdict in reading.wrong:
-        wrong_by_day[verdict.unit.day].append(verdict)
     for day in days:
         if day in states:
             yield DayState(
@@ -185,7 +188,7 @@ def _as_states(
                 now,
                 {table.name: reading.complete[table.name, day] for table in watched},
                 {table.name: reading.outdated[table.name, day] for table in watched},
-                tuple(wrong_by_day[day]),
+                reading.wrong([day]),
             )
 
 
@@ -193,10 +196,10 @@ def _hints(
     sql: Sql,
     window: Calendar,
     watched: Sequence[WatchedTable],
-    verdicts: Sequence[Verdict],
+    verdicts: Verdicts,
     outdated: Mapping[tuple[str, date], int],
 ) -> _Hints:
-    days = {v.unit.day for v in verdicts if v.is_wrong} | {day for (_, day), count in outdated.items() if count}
+    days = {one.day for one in verdicts.groups if one.is_wrong} | {day for (_, day), count in outdated.items() if count}
     if not days:
         return _Hints()
     try:
@@ -208,10 +211,10 @@ def _hints(
 
 
 def _spans(
-    sql: Sql, window: Calendar, watched: Sequence[WatchedTable], verdicts: Iterable[Verdict]
+    sql: Sql, window: Calendar, watched: Sequence[WatchedTable], verdicts: Verdicts
 ) -> dict[tuple[str, int], tuple[date, date]]:
     """First and last day with rows, of each team in the tables in which something is missing."""
-    missing = {verdict.unit.table for verdict in verdicts if verdict.kind is Kind.MISSING}
+    missing = {one.table for one in verdicts.groups if one.kind is Kind.MISSING}
     spans: dict[tuple[str, int], tuple[date, date]] = {}
     for table in watched:
         if table.name in missing:

@@ -1,9 +1,11 @@
 -- Compares, for the tables of one source, what is expected of every (team, day) with what exists, and names the units
 -- that need a look.
 -- Grain   one row per table and day with something to judge: how many units are complete, how many of these an older
---         logic version built, and an array of the suspect ones
+--         logic version built, and of the suspect ones an array of each fact, all in the order of their teams; instants
+--         in microseconds since 1970, 0 where nothing was ever built
 -- Reads   the coverage projections of the source (once) and of each table, and the ledger's projection `last`
--- Cost    teams × days, whatever the number of rows
+-- Cost    teams × days, whatever the number of rows; so is its memory, about 750 bytes a unit: it is asked for a range
+--         of days at a time
 -- Expected is a bound here, not the truth: a unit is a candidate if the day has rows in the source and, within reach,
 -- one that makes something expected (a session may begin on the eve of its page views). Suspects are verified
 -- exactly, one by one.
@@ -102,8 +104,15 @@ WITH
             is_complete AND built_by > 0 AND built_by < {logic_versions:Array(UInt32)}[table_number] AS is_outdated,
             NOT is_present AND (NOT is_candidate OR (is_same_source AND last.4 = 0)) AS is_nothing,
             tuple(
-                team_id, source_events, source_qualifying, source_newest,
-                is_built, last.4, last.5, last.6, last.7
+                team_id,
+                source_events,
+                source_qualifying,
+                toUnixTimestamp64Micro(greatest(source_newest, toDateTime64(0, 6, 'UTC'))),
+                rows,
+                last.4,
+                last.5,
+                last.6,
+                is_built ? toUnixTimestamp64Micro(last.7) : 0
             ) AS facts
         FROM expected
         FULL OUTER JOIN target USING (table_number, unit_day, team_id)
@@ -112,11 +121,28 @@ WITH
 SELECT
     {tables:Array(String)}[table_number] AS table_name,
     unit_day AS day,
-    countIf(is_complete) AS complete,
-    countIf(is_outdated) AS outdated,
-    groupArrayIf(facts, NOT is_complete AND NOT is_nothing) AS suspects
-FROM units
-WHERE NOT is_nothing
-GROUP BY table_number, day
+    complete,
+    outdated,
+    suspects.1 AS teams,
+    suspects.2 AS events,
+    suspects.3 AS qualifying,
+    suspects.4 AS newest,
+    suspects.5 AS rows,
+    suspects.6 AS built_distinct,
+    suspects.7 AS built_total,
+    suspects.8 AS is_verified,
+    suspects.9 AS built_at
+FROM
+(
+    SELECT
+        table_number,
+        unit_day,
+        countIf(is_complete) AS complete,
+        countIf(is_outdated) AS outdated,
+        arraySort(fact -> fact.1, groupArrayIf(facts, NOT is_complete AND NOT is_nothing)) AS suspects
+    FROM units
+    WHERE NOT is_nothing
+    GROUP BY table_number, unit_day
+)
 ORDER BY table_number, day
 SETTINGS optimize_time_filter_with_preimage = 0, join_use_nulls = 0

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from dags.web_preaggregated_backfill.attempts import Run
     from dags.web_preaggregated_backfill.decision import Decision
     from dags.web_preaggregated_backfill.detection import Detection
+    from dags.web_preaggregated_backfill.verdicts import Verdicts
 
 # As many units as are read in a terminal; the rest is counted.
 SHOWN = 20
@@ -46,8 +47,10 @@ class Question:
     team_id: int | None = None
     day: date | None = None
 
-    def concerns(self, team_id: int, day: date) -> bool:
-        return self.team_id in (None, team_id) and self.day in (None, day)
+    def of(self, verdicts: Verdicts) -> Verdicts:
+        """Those that it asks about."""
+        found = verdicts.where(lambda one: self.day in (None, one.day))
+        return found if self.team_id is None else found.of_teams([self.team_id])
 
 
 def why_text(
@@ -62,7 +65,7 @@ def why_text(
     lines += [f"TEAMS     {line}" for line in _about_teams(question, selection, detection)]
     if question.day is not None:
         lines += ["", *(f"DAY       {line}" for line in _about_day(question.day, detection))]
-    wrong = [v for v in detection.wrong if question.concerns(v.unit.team_id, v.unit.day)]
+    wrong = question.of(detection.wrong)
     lines.append("")
     if not wrong and not detection.unknown:
         lines.append("GAPS      none here")
@@ -73,7 +76,7 @@ def why_text(
         lines.append(f"          {verdict.detail}")
     if len(wrong) > SHOWN:
         lines.append(f"          … and {len(wrong) - SHOWN:,} more")
-    days = {v.unit.day for v in wrong}
+    days = {one.day for one in wrong.groups}
     for decision in decisions:
         lines += ["", *_about_decision(decision, days)]
     lines += ["", *_about_runs(runs, days if question.day is None else {question.day})]

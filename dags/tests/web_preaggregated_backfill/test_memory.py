@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError
 
 from dags import clock
+from dags.days import ONE_DAY
 from dags.ledger import BuildRecord, append_to_ledger
+from dags.sql import Sql
 from dags.team_selection.store import write_selection
 from dags.tests.builds import TABLES, build
 from dags.tests.events import Event, at, insert
@@ -23,11 +25,13 @@ from dags.web_preaggregated_backfill.signals import Reading
 from dags.web_preaggregated_backfill.store import detect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from clickhouse_connect.driver.client import Client
 
-    from dags.watched import Source
+    from dags.days import DayRange
+    from dags.watched import Source, WatchedTable
+    from dags.web_preaggregated_backfill.detection import Detection
 
 DAYS = [date(2026, 1, 5), date(2026, 1, 7), date(2026, 1, 10)]
 WINDOW = 30
@@ -179,7 +183,9 @@ def test_a_fault_on_one_day_does_not_let_the_others_be_remembered_as_fine(
     judged.command("TRUNCATE TABLE web_pre_aggregated_day_states")
     count = Reading._sources
 
-    def fail_once(self: Reading, source: Source, units: set[tuple[date, int]]) -> dict[tuple[date, int], Measure]:
+    def fail_once(
+        self: Reading, source: Source, units: Mapping[tuple[date, int], int]
+    ) -> dict[date, dict[int, Measure]]:
         if {day for day, _ in units} == {DAYS[1]}:
             raise DatabaseError("Code: 159. DB::Exception: Timeout exceeded")
         return count(self, source, units)
@@ -191,16 +197,134 @@ def test_a_fault_on_one_day_does_not_let_the_others_be_remembered_as_fine(
     assert detected(judged).wrong == expected
 
 
-def test_a_tick_without_time_to_verify_says_so_and_the_next_goes_on(judged: Client) -> None:
+@pytest.fixture
+def lost(judged: Client, monkeypatch: pytest.MonkeyPatch) -> Client:
+    """All that was built is gone and nothing is remembered; a range is six days, and a day is counted by itself."""
+    for day in DAYS[:2]:
+        for table in TABLES:
+            judged.command(f"ALTER TABLE {table} DROP PARTITION {day:%Y%m%d}")
     judged.command("TRUNCATE TABLE web_pre_aggregated_day_states")
-    hurried = detect(judged, NOW, WEB_TABLES, lookback_days=WINDOW, settle=timedelta(hours=1), verify_seconds=-1)
-    assert hurried.unverified == {DAYS[2]}
-    assert hurried.wrong == ()
-    assert status_line(hurried).startswith("NOT YET KNOWN: 1 days are not verified yet")
-    assert {status.is_complete for status in table_statuses(hurried)} == {False}
-    rest = detected(judged)
-    assert (rest.days_read, rest.unverified) == (1, frozenset())
-    assert {v.unit.day for v in rest.wrong} == {DAYS[2]}
+    monkeypatch.setattr("dags.web_preaggregated_backfill.signals.UNITS_AT_ONCE", 6 * 2 * len(TABLES))
+    monkeypatch.setattr("dags.web_preaggregated_backfill.signals.BATCH_ROWS", 0)
+    return judged
+
+
+def hurried(client: Client) -> Detection:
+    """A detection whose time is over before it begins."""
+    return detect(client, NOW, WEB_TABLES, lookback_days=WINDOW, settle=timedelta(hours=1), verify_seconds=-1)
+
+
+def test_ticks_without_any_time_come_to_the_end_newest_first_and_keep_what_they_found(lost: Client) -> None:
+    seen: list[set[date]] = []
+    left = WINDOW
+    while left:
+        found = hurried(lost)
+        seen.append({v.unit.day for v in found.wrong})
+        assert len(found.unverified) < left, "no progress"
+        left = len(found.unverified)
+        assert status_line(found).startswith("NOT YET KNOWN" if left else "NOT COMPLETE: 12 ")
+        assert {status.is_complete for status in table_statuses(found)} == {False}
+    # A range a tick, but for the one with two wrong days: of these a tick judges one.
+    assert seen == [{DAYS[2]}, {*DAYS[1:]}, *[{*DAYS}] * 4]
+    again = hurried(lost)
+    assert (again.days_read, again.wrong) == (0, detected(lost, afresh=True).wrong)
+    for day in DAYS:
+        build(lost, 1, 2, day=day)
+    ticks = [hurried(lost) for _ in DAYS]
+    assert [tick.days_read for tick in ticks] == [3, 2, 1]
+    assert ticks[-1].wrong == ()
+    assert status_line(ticks[-1]).startswith("COMPLETE: 12 ")
+
+
+def test_a_fault_in_the_middle_of_the_ranges_keeps_what_was_found_before_and_takes_nothing_for_complete(
+    lost: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suspects = Reading._suspects
+
+    def fail_before(self: Reading, group: Sequence[WatchedTable], span: DayRange) -> Sequence[Any]:
+        if span.start <= DAYS[1]:
+            raise DatabaseError("Code: 210. DB::Exception: Connection refused")
+        return suspects(self, group, span)
+
+    with monkeypatch.context() as fault:
+        fault.setattr(Reading, "_suspects", fail_before)
+        unknown = detected(lost)
+        assert unknown.unknown.keys() == set(TABLES)
+        assert unknown.wrong == ()
+        assert {status.is_complete for status in table_statuses(unknown)} == {False}
+        kept = lost.query("SELECT min(day), sum(length(alike.teams)) FROM web_pre_aggregated_day_states").result_rows
+        assert kept == [(DAYS[1] + ONE_DAY, len(TABLES))]
+    again = detected(lost)
+    assert again.days_read == (DAYS[1] - again.window.window.start).days + 1
+    assert again.wrong == detected(lost, afresh=True).wrong
+    assert len(again.wrong) == 12
+
+
+def test_a_range_that_needs_too_much_is_read_by_halves(lost: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    suspects, count = Reading._suspects, Sql.rows
+    asked: list[int] = []
+
+    def too_much() -> DatabaseError:
+        error = DatabaseError("Code: 159. DB::Exception: Timeout exceeded")
+        error.name = "TIMEOUT_EXCEEDED"
+        return error
+
+    def fail_on_more_than_two(self: Reading, group: Sequence[WatchedTable], span: DayRange) -> Sequence[Any]:
+        asked.append(len(span))
+        if len(span) > 2:
+            raise too_much()
+        return suspects(self, group, span)
+
+    def fail_on_two_units(self: Sql, name: str, parameters: Any = None, **identifiers: str) -> Sequence[Any]:
+        if name in ("unit_sources", "unit_targets") and len(parameters["teams"]) > 1:
+            raise too_much()
+        return count(self, name, parameters, **identifiers)
+
+    expected = detected(lost, afresh=True).wrong
+    with monkeypatch.context() as fault:
+        fault.setattr(Reading, "_suspects", fail_on_more_than_two)
+        fault.setattr(Sql, "rows", fail_on_two_units)
+        found = detected(lost, afresh=True)
+    assert found.unknown == {}
+    assert found.wrong == expected != ()
+    assert asked == [6, 3, 2, 1, 3, 2, 1] * 5
+
+
+def test_where_a_table_has_no_rows_nothing_is_counted_to_find_that_out(
+    lost: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    count = Sql.rows
+
+    def counted(self: Sql, name: str, parameters: Any = None, **identifiers: str) -> Sequence[Any]:
+        asked.append(name)
+        return count(self, name, parameters, **identifiers)
+
+    with monkeypatch.context() as counting:
+        counting.setattr(Sql, "rows", counted)
+        assert len(detected(lost).wrong) == 12
+    assert asked.count("unit_targets") == 0
+    assert asked.count("unit_sources") == len(DAYS)
+
+
+def test_a_count_that_read_less_than_there_is_is_no_answer_and_is_not_remembered(
+    lost: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a profile does that cuts answers short without an error: no sessions where there are page views."""
+    count = Sql.rows
+
+    def cut_short(self: Sql, name: str, parameters: Any = None, **identifiers: str) -> Sequence[Any]:
+        rows = count(self, name, parameters, **identifiers)
+        return rows[:0] if name == "unit_sources" else rows
+
+    with monkeypatch.context() as fault:
+        fault.setattr(Sql, "rows", cut_short)
+        found = detected(lost)
+    assert found.unknown.keys() == set(TABLES)
+    assert "read 0 rows of team 1 around 2026-01-10, where 1 were a moment before" in found.unknown[STATS.name]
+    verified = "SELECT count() FROM web_pre_aggregated_builds WHERE outcome = 'verified'"
+    assert lost.query(verified).result_rows == [(0,)]
+    assert len(detected(lost).wrong) == 12
 
 
 def test_people_may_ask_for_the_verdicts_in_sql(judged: Client) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from dags.units import Measure, Unit
 from dags.web_preaggregated_backfill.priority import Priority, in_order
 from dags.web_preaggregated_backfill.rules import Cause, Kind, Verdict
+from dags.web_preaggregated_backfill.verdicts import Verdicts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,7 +37,8 @@ def ordered(verdicts: Sequence[Verdict], priority: Priority, weights: Mapping[in
     todo: dict[date, list[Verdict]] = {}
     for verdict in verdicts:
         todo.setdefault(verdict.unit.day, []).append(verdict)
-    return [(one - FIRST).days for one in in_order(todo, priority, weights or {})]
+    groups = {day: Verdicts.of(some).groups for day, some in todo.items()}
+    return [(one - FIRST).days for one in in_order(groups, priority, weights or {})]
 
 
 MIXED = [missing(1, 0, 500), missing(2, 1, 20), missing(3, 2, 90), missing(4, 3, 10, interior=True)]

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from typing import Any
 
 import pytest
 
-from dags.units import Fingerprint, Measure, Outcome, Unit
-from dags.web_preaggregated_backfill.rules import (
-    Build,
-    Cause,
-    Failure,
-    Kind,
-    Signals,
-    Verdict,
-    judge,
-    with_inconsistencies,
-)
+from dags.units import ALL_TEAMS, EPOCH, Measure, Outcome, Unit
+from dags.web_preaggregated_backfill.judging import Suspects, Table, judge_day
+from dags.web_preaggregated_backfill.rules import Build, Cause, Failure, Kind, Verdict
+from dags.web_preaggregated_backfill.verdicts import microseconds
 
 UNIT = Unit("stats", 1, date(2026, 1, 10))
 BUILT_AT = datetime(2026, 1, 11, 1, tzinfo=UTC)
@@ -85,41 +79,73 @@ CASES = [
 ]  # fmt: skip
 
 
-def signals(case: Case) -> Signals:
-    return Signals(
-        UNIT, case.source, case.target, Fingerprint(), case.is_open, case.last_build, case.last_failure
-    )  # fmt: skip
+def table(
+    source: Measure,
+    target: Measure,
+    last_build: Build | None = None,
+    last_failure: Failure | None = None,
+    **declared: Any,
+) -> Table:
+    """The one suspect of a table's day, with what was counted of it."""
+    build = last_build or Build(Outcome.VERIFIED, NONE, EPOCH)
+    facts = (
+        1,
+        0,
+        0,
+        0,
+        target.total,
+        *build.measure,
+        build.outcome is Outcome.VERIFIED,
+        microseconds(build.finished_at),
+    )
+    return Table(
+        Suspects.of([[fact] for fact in facts]),
+        {1: source} if source else {},
+        {1: target} if target else {},
+        {} if last_failure is None else {ALL_TEAMS: last_failure},
+        **declared,
+    )
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.says)
 def test_a_unit_is_judged(case: Case) -> None:
-    verdict = judge(signals(case))
-    assert (verdict.kind, verdict.cause, verdict.is_held) == (case.kind, case.cause, case.is_held)
-    assert verdict.is_wrong == (case.kind not in (Kind.COMPLETE, Kind.NOTHING_EXPECTED))
+    suspect = table(case.source, case.target, case.last_build, case.last_failure)
+    found = judge_day(UNIT.day, {"stats": suspect}, is_open=case.is_open)
+    expected = {"stats": int(case.kind is Kind.COMPLETE)}
+    if case.kind in (Kind.COMPLETE, Kind.NOTHING_EXPECTED):
+        assert len(found.wrong) == 0
+        assert found.complete == expected
+    else:
+        [verdict] = found.wrong
+        assert (verdict.unit, verdict.kind, verdict.cause, verdict.is_held) == (
+            UNIT, case.kind, case.cause, case.is_held
+        )  # fmt: skip
+        assert (verdict.source, verdict.target, verdict.is_wrong) == (case.source, case.target, True)
+    assert found.equal == {"stats": [0] if case.source == case.target else []}
 
 
 def test_a_wrong_verdict_says_what_it_compared() -> None:
-    verdict = judge(Signals(UNIT, FIVE, NONE, Fingerprint(), False, built(FIVE), failed(), ("sessions", "page views")))
+    suspect = table(FIVE, NONE, built(FIVE), failed(), words=("sessions", "page views"))
+    [verdict] = judge_day(UNIT.day, {"stats": suspect}, is_open=False).wrong
     assert verdict.detail == (
         "run abcdefgh at 2026-01-11 02:00 failed: out of memory; source 5 sessions, 50 page views; "
         "table 0 sessions, 0 page views; built 2026-01-11 01:00 with 5 sessions"
     )
+    assert verdict.last_failure == "run abcdefgh at 2026-01-11 02:00 failed: out of memory"
 
 
-AGREEING = {"stats": ("bounces",), "bounces": ("stats",)}
+def plain(source: Measure, target: Measure, *, agrees_with: str = "bounces") -> Table:
+    return table(source, target, agrees_with=(agrees_with,))
 
 
-def plain(source: Measure, target: Measure) -> Signals:
-    return Signals(UNIT, source, target, Fingerprint(), is_open=False)
-
-
-def inconsistent(*given: Signals) -> dict[str, bool]:
-    return {v.unit.table: v.is_inconsistent for v in with_inconsistencies(given, AGREEING)}
+def inconsistent(stats: Table, bounces: Table | None = None) -> dict[str, bool]:
+    suspects = {"stats": stats} if bounces is None else {"stats": stats, "bounces": bounces}
+    found = judge_day(UNIT.day, suspects, is_open=False).wrong
+    return {v.unit.table: v.is_inconsistent for v in found}
 
 
 def test_the_table_that_differs_from_its_source_is_the_wrong_one_of_two() -> None:
-    wrong, right = plain(FIVE, FOUR), replace(plain(FIVE, FIVE), unit=replace(UNIT, table="bounces"))
-    assert inconsistent(wrong, right) == {"stats": True, "bounces": False}
+    assert inconsistent(plain(FIVE, FOUR), plain(FIVE, FIVE, agrees_with="stats")) == {"stats": True}
 
 
 def test_a_table_that_is_no_suspect_holds_its_source_so_the_suspect_disagrees_with_it() -> None:
@@ -127,7 +153,7 @@ def test_a_table_that_is_no_suspect_holds_its_source_so_the_suspect_disagrees_wi
 
 
 def test_tables_that_are_wrong_alike_do_not_disagree() -> None:
-    both = [plain(FIVE, FOUR), replace(plain(FIVE, FOUR), unit=replace(UNIT, table="bounces"))]
+    both = plain(FIVE, FOUR), plain(FIVE, FOUR, agrees_with="stats")
     assert inconsistent(*both) == {"stats": False, "bounces": False}
 
 

@@ -201,12 +201,20 @@ def test_the_rule_that_verifies_a_unit_is_the_rule_that_builds_it(client: Client
     units = list(product((DAY - ONE_DAY, DAY, DAY + ONE_DAY), (1, 2)))
     bound = {"days": [day for day, _ in units], "teams": [team for _, team in units]}
     rows = Sql("dags.web_preaggregated", client).rows("unit_sources", bound)
-    counted = {(day, team): Measure(*counts) for day, team, *counts in rows}
+    counted = {(day, team): Measure(*counts) for day, team, *counts, _ in rows if any(counts)}
+    assert {(day, team): read for day, team, *_, read in rows} == {
+        (day, team): read for day, team in units if (read := within_reach(events, day, team))
+    }
     assert counted == {
         (day, team): expected_measures(events, day)[team]
         for day, team in units
         if team in expected_measures(events, day)
     }
+
+
+def within_reach(events: Sequence[Event], day: date, team: int) -> int:
+    near = (day - ONE_DAY, day, day + ONE_DAY)
+    return sum(event.team_id == team and event.timestamp.date() in near for event in events)
 
 
 def expected_measures(events: Sequence[Event], day: date) -> dict[int, Measure]:
