@@ -155,6 +155,13 @@ def end_automatic(client: Client, backfill_id: str, table: str, day: date, *, ro
         Log(client, _automatic(backfill_id, table), backfill_id).append(entry)
 
 
+def end_dead_automatic(client: Client, run_ids: Collection[str], why: str) -> None:
+    """Say of runs that the planner launched, and that died at work, what they cannot say themselves."""
+    for row in read_backfills(client, origin=AUTOMATIC, status=Status.RUNNING):
+        if row.run_id in run_ids:
+            end_automatic(client, row.run_id, row.table, row.start, rows=0, problem=why)
+
+
 def _automatic(run_id: str, table: str) -> str:
     return f"auto-{run_id[:8]}-{table.rpartition('_')[2]}"
 

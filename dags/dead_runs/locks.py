@@ -75,9 +75,9 @@ def death(directory: Path, run_id: str) -> str | None:
 
 
 def names(directory: Path) -> frozenset[str]:
-    """The runs that have a file, ended ones among them."""
+    """The runs that have a file, ended ones among them; a file that is yet to get its name is not looked at."""
     with suppress(FileNotFoundError):
-        return frozenset(path.name for path in directory.iterdir())
+        return frozenset(path.name for path in directory.iterdir() if not path.name.startswith("."))
     return frozenset()
 
 

@@ -5,10 +5,11 @@ the queue, in the pool and under the limit of its tag until `dagster/max_runtime
 sensor and what it takes for dead.
 """
 
-from __future__ import annotations
+import logging
+from collections.abc import Callable
+from functools import partial
 
-from typing import TYPE_CHECKING
-
+from clickhouse_connect.driver.exceptions import ClickHouseError
 from dagster import (
     DagsterInstance,
     DagsterRun,
@@ -20,12 +21,12 @@ from dagster import (
     sensor,
 )
 
+from dags.audit.store import end_dead_automatic
 from dags.dead_runs.locks import death, forget, names
-from dags.runs import lock_directory
+from dags.errors import UserError
+from dags.resources import ClickHouseResource
+from dags.runs import is_automatic, lock_directory
 from dags.schedules import DEAD_RUNS_INTERVAL_SECONDS
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 IN_PROGRESS = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
 
@@ -35,7 +36,7 @@ IN_PROGRESS = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunSt
     description="Every half minute: ends the runs whose process is dead, so that they hold no place in the queue.",
     default_status=DefaultSensorStatus.RUNNING,
 )
-def web_analytics_dead_runs_sensor(context: SensorEvaluationContext) -> SkipReason:
+def web_analytics_dead_runs_sensor(context: SensorEvaluationContext, clickhouse: ClickHouseResource) -> SkipReason:
     """End the runs of this location whose process is dead; one that lives, or may live, is left alone."""
     repository, location = context.repository_def, context.code_location_origin
     # Elsewhere than in one process a step's lock is freed when the step ends, and the run goes on.
@@ -48,30 +49,49 @@ def web_analytics_dead_runs_sensor(context: SensorEvaluationContext) -> SkipReas
         is_here = origin is None or location is None or origin.location_name == location.location_name
         return is_here and run.job_name in jobs
 
-    ended = end_dead_runs(context.instance, is_ours)
-    return SkipReason(f"ended {', '.join(ended)}: their processes are dead" if ended else "no run's process is dead")
+    ended = end_dead_runs(context.instance, is_ours, context.log)
+    if automatic := [run.run_id for run in ended if is_automatic(run)]:
+        try:
+            clickhouse.in_tick(partial(end_dead_automatic, run_ids=automatic, why="the run's process died"))
+        except (UserError, ClickHouseError) as error:
+            context.log.warning("the audit keeps %s as running: %s", ", ".join(automatic), error)
+    words = ", ".join(run.run_id for run in ended)
+    return SkipReason(f"ended {words}: their processes are dead" if ended else "no run's process is dead")
 
 
-def end_dead_runs(instance: DagsterInstance, is_ours: Callable[[DagsterRun], bool]) -> list[str]:
-    """End the runs whose process is dead; their ids. Ticks may overlap: what has ended meanwhile is left as it is."""
+def end_dead_runs(
+    instance: DagsterInstance, is_ours: Callable[[DagsterRun], bool], log: logging.Logger
+) -> list[DagsterRun]:
+    """End the runs whose process is dead; which these were. One that cannot be ended keeps no other from it."""
     directory = lock_directory(instance)
     # Before the runs are asked for: a file that comes later is that of a run which is not among them.
     files = names(directory)
-    ended, running = [], {run.run_id: run for run in instance.get_runs(RunsFilter(statuses=IN_PROGRESS))}
-    for run_id in filter(lambda one: is_ours(running[one]), running):
-        who = death(directory, run_id)
-        run = instance.get_run_by_id(run_id) if who else None
-        if run is None or run.is_finished:
+    running = instance.get_runs(RunsFilter(statuses=IN_PROGRESS))
+    ended = []
+    for run in filter(is_ours, running):
+        if not (who := death(directory, run.run_id)):
             continue
-        words = (
-            f"The {who} that carried this run out is dead: killed, out of memory, or gone with its container or "
-            "machine. Readers see whole days, old or new. The days that are wrong are asked for again; a managed "
-            "backfill goes on with resume_backfill_job."
-        )
-        if run.status is DagsterRunStatus.CANCELING:
-            instance.report_run_canceled(run, words)
-        else:
-            instance.report_run_failed(run, words)
-        ended.append(run_id)
-    forget(directory, files - running.keys())
+        try:
+            if _ended(instance, run.run_id, who):
+                ended.append(run)
+        except Exception:
+            log.exception("run %s, whose process is dead, could not be ended; the next tick tries again", run.run_id)
+    forget(directory, files - {run.run_id for run in running})
     return ended
+
+
+def _ended(instance: DagsterInstance, run_id: str, who: str) -> bool:
+    """Whether the run was still in progress, and is over now. The dead say nothing more, so what it is now it stays."""
+    run = instance.get_run_by_id(run_id)
+    if run is None or run.is_finished:
+        return False
+    words = (
+        f"The {who} that carried this run out is dead: killed, out of memory, or gone with its container or machine. "
+        "Readers see whole days, old or new. The days that are wrong are asked for again; a managed backfill goes on "
+        "with resume_backfill_job."
+    )
+    if run.status is DagsterRunStatus.CANCELING:
+        instance.report_run_canceled(run, words)
+    else:
+        instance.report_run_failed(run, words)
+    return True

@@ -7,16 +7,21 @@ import subprocess
 import sys
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
+from unittest import mock
 
 from dagster import DagsterInstance, DagsterRunStatus, build_sensor_context, in_process_executor, job
 from dagster._core.events import DagsterEvent, DagsterEventType
 
+from dags.audit.store import begin_automatic, end_automatic, end_dead_automatic
 from dags.definitions import defs
 from dags.runs import lock_directory
+from dags.tests.world import STATS, World, ago
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    import pytest
 
 # A run of a real job with the real resource; its engine answers when it is told to go on.
 RUN = """
@@ -57,7 +62,9 @@ def a_run(home: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
 
 def ticked(instance: DagsterInstance) -> str:
     sensor = defs.resolve_sensor_def("web_analytics_dead_runs_sensor")
-    with build_sensor_context(instance=instance, definitions=defs, sensor_name=sensor.name) as context:
+    with build_sensor_context(
+        instance=instance, definitions=defs, sensor_name=sensor.name, resources=defs.resources or {}
+    ) as context:
         return sensor.evaluate_tick(context).skip_message or ""
 
 
@@ -67,7 +74,7 @@ def status(instance: DagsterInstance, run_id: str) -> DagsterRunStatus:
     return run.status
 
 
-def test_runs_whose_process_is_dead_are_ended_and_no_others(tmp_path: Path) -> None:
+def test_runs_whose_process_is_dead_are_ended_and_no_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     @job(executor_def=in_process_executor)
     def of_somebody_else() -> None: ...
 
@@ -91,8 +98,10 @@ def test_runs_whose_process_is_dead_are_ended_and_no_others(tmp_path: Path) -> N
             process.kill()
             process.wait()
         lock_directory(instance).joinpath(foreign).write_text(lock_directory(instance).joinpath(killed).read_text())
-        said = ticked(instance)
-        assert {killed, canceled} == {run_id for run_id in (killed, canceled, stopped, never_held) if run_id in said}
+        with monkeypatch.context() as fault:
+            fault.setattr(DagsterInstance, "report_run_failed", mock.Mock(side_effect=OSError("database is locked")))
+            assert ticked(instance) == f"ended {canceled}: their processes are dead"
+        assert ticked(instance) == f"ended {killed}: their processes are dead"
         assert status(instance, killed) is DagsterRunStatus.FAILURE
         assert status(instance, canceled) is DagsterRunStatus.CANCELED
         assert {status(instance, run_id) for run_id in (stopped, never_held, foreign)} == {DagsterRunStatus.STARTED}
@@ -107,3 +116,16 @@ def test_runs_whose_process_is_dead_are_ended_and_no_others(tmp_path: Path) -> N
         assert status(instance, stopped) is DagsterRunStatus.SUCCESS, error
         ticked(instance)
         assert {path.name for path in lock_directory(instance).iterdir()} == {foreign}
+
+
+def test_the_audit_says_of_a_dead_run_of_the_planner_what_that_could_not(world: World) -> None:
+    day = ago(1)
+    for run_id in ("dead-1", "dead-2", "alive"):
+        begin_automatic(world.client, run_id, STATS, day, requested_by="sensor", reason="never built")
+    # It had said how it ended before it died.
+    end_automatic(world.client, "dead-2", STATS, day, rows=7, problem="")
+    end_dead_automatic(world.client, ["dead-1", "dead-2"], "the run's process died")
+    told = world.client.query("SELECT backfill_id, status, rows_affected FROM backfill_log").result_rows
+    assert {tuple(row) for row in told} == {
+        ("auto-dead-1-stats", "failed", 0), ("auto-dead-2-stats", "completed", 7), ("auto-alive-stats", "running", 0),
+    }  # fmt: skip
