@@ -26,7 +26,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from clickhouse_connect.driver.httpclient import HttpClient
 from filelock import FileLock, Timeout
 
-from dags.errors import EngineError
+from dags.errors import EngineError, UnreadableError
 from dags.pinned import FIRST, Setting, pinned, reset
 from dags.sql import Sql
 
@@ -220,14 +220,10 @@ def _connect(dsn: Dsn, answer_seconds: float) -> Client:
     try:
         client = _embedded(dsn) if dsn.is_embedded else _server(dsn, answer_seconds)
         _pin(client, dsn)
-    except ClickHouseError as error:
+    except (ClickHouseError, EngineError) as error:
         if client is not None:
             client.close()
-        raise EngineError(_why_not(dsn, error)) from None
-    except EngineError:
-        if client is not None:
-            client.close()
-        raise
+        raise _refusal(dsn, error) if isinstance(error, ClickHouseError) else error from None
     return client
 
 
@@ -263,7 +259,7 @@ def _pin(client: Client, dsn: Dsn) -> None:
 
 def _set(client: Client, dsn: Dsn, chosen: Mapping[str, str], problems: Sequence[str]) -> None:
     if problems:
-        raise EngineError(
+        raise UnreadableError(
             f"settings of {dsn.user or 'the user'} at {dsn} may change or cut short what is read, so nothing is known "
             "from there. Take them out of the user's profile, or let the user change them:\n" + "\n".join(problems)
         )
@@ -271,22 +267,26 @@ def _set(client: Client, dsn: Dsn, chosen: Mapping[str, str], problems: Sequence
         client.set_client_setting(name, value)
 
 
-def _why_not(dsn: Dsn, error: ClickHouseError) -> str:
+def _refusal(dsn: Dsn, error: ClickHouseError) -> EngineError:
+    """Why there is no client, in words. That nothing answers is said only when nothing did."""
     reason = str(error).replace(dsn.password, "[hidden]") if dsn.password else str(error)
-    name = getattr(error, "name", None)
+    name = getattr(error, "name", None) or error_code(error)
     if error_code(error) in (AUTHENTICATION_FAILED, REQUIRED_PASSWORD, ACCESS_DENIED):
-        return f"ClickHouse at {dsn} refused the user {dsn.user!r} or its password: correct CLICKHOUSE_DSN"
+        return EngineError(f"ClickHouse at {dsn} refused the user {dsn.user!r} or its password: correct CLICKHOUSE_DSN")
     if name in ("READONLY", "SETTING_CONSTRAINT_VIOLATION"):
-        return (
+        return UnreadableError(
             f"ClickHouse at {dsn} does not let {dsn.user or 'the user'} set what every statement must carry to be "
-            "answered in full; nothing is known from there. Let the user's profile allow it (readonly 0 or 2, no "
+            "answered in full, so nothing is known from there. Let the user's profile allow it (readonly 0 or 2, no "
             f"constraint on that setting). It says: {reason[:500]}"
         )
     if dsn.is_embedded:
-        return f"the embedded engine cannot open {dsn}: {reason[:500]}"
-    if name is not None or error_code(error) is not None:
-        return f"ClickHouse at {dsn} answered with an error, {name or error_code(error)}. What it says: {reason[:500]}"
-    return (
+        return EngineError(f"the embedded engine cannot open {dsn}: {reason[:500]}")
+    if name is not None:
+        return UnreadableError(
+            f"ClickHouse at {dsn} answered with an error, {name}, so nothing is known from there. Where it speaks of a "
+            f"limit, raise it in the user's profile. It says: {reason[:500]}"
+        )
+    return EngineError(
         f"no ClickHouse answers at {dsn}: check the host and port in CLICKHOUSE_DSN (the HTTP port, 8123 by "
         f"default) and that the server runs. The driver says: {reason[:300]}"
     )

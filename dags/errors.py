@@ -19,6 +19,10 @@ class EngineError(UserError):
     """ClickHouse cannot be reached, or refused what was asked."""
 
 
+class UnreadableError(EngineError):
+    """ClickHouse answers, but refuses, or under settings by which its answers cannot be relied on: all is unknown."""
+
+
 class SchemaError(UserError):
     """The database's tables are not those that this code works with."""
 

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from clickhouse_connect.driver.exceptions import ClickHouseError
+from dagster import DagsterInstance
 
 from dags.dsn import Dsn
 from dags.engine import open_client
 from dags.schema.apply import apply_schema
+from dags.settings import read_settings
 from dags.tests.builds import build
 from dags.tests.clickhouse_server import require_or_skip_reason, running_server
 from dags.tests.events import Event, at, insert
-from dags.tests.profiles import Answer, Variant, answer, answer_under, make_world, opened, users_xml
+from dags.tests.profiles import NOW, Answer, Variant, answer, answer_under, make_world, opened, users_xml
 from dags.tests.web_preaggregated.test_repair import staging_of
 from dags.web_preaggregated.staging import sweep
+from dags.web_preaggregated.tables import WEB_TABLES
+from dags.web_preaggregated_backfill.decision import Trigger
+from dags.web_preaggregated_backfill.evaluation import evaluate, run_requests, skip_reason
+from dags.web_preaggregated_backfill.report import status_line, table_statuses
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+
+    from clickhouse_connect.driver.client import Client
 
 # One of each kind of danger. The values are chosen so that part of an answer gets through, where that can be.
 DANGEROUS = tuple(
@@ -82,7 +90,10 @@ def others(truth: Answer, asked: Sequence[Variant], seen: Sequence[Answer | str]
 SMALL_DROPS = (("max_partition_size_to_drop", "1"), ("max_table_size_to_drop", "1"))
 DROPS, FIXED_DROPS = Variant(SMALL_DROPS), Variant(SMALL_DROPS, "const")
 
-ALL = (*DANGEROUS, FIXED_HARM, FIXED_FIRST, FIXED_UNKNOWN, FIXED_COST, READ_ONLY, DROPS, FIXED_DROPS)
+# A limit that even the questions of a tick are beyond.
+LIMITED = Variant((("max_rows_to_read", "2"), ("read_overflow_mode", "break"), ("max_block_size", "1")))
+
+ALL = (*DANGEROUS, FIXED_HARM, FIXED_FIRST, FIXED_UNKNOWN, FIXED_COST, READ_ONLY, DROPS, FIXED_DROPS, LIMITED)
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +120,30 @@ def test_no_profile_of_a_server_changes_an_answer(served: Dsn) -> None:
     assert f"does not let u{ALL.index(FIXED_FIRST)} set what every statement must carry" in str(said[FIXED_FIRST])
     assert "Setting limit should not be changed" in str(said[FIXED_FIRST])
     assert said[FIXED_COST] == truth
+
+
+@pytest.mark.parametrize(
+    ("profile", "cause"), [(FIXED_HARM, "apply_deleted_mask is '0'"), (LIMITED, "TOO_MANY_ROWS")], ids=str
+)
+def test_what_cannot_be_relied_on_is_unknown_to_the_sensor_the_checks_and_the_reports(
+    served: Dsn, profile: Variant, cause: str
+) -> None:
+    def on_engine(work: Callable[[Client], Any]) -> Any:
+        with opened(served, ALL.index(profile), profile) as client:
+            return work(client)
+
+    with open_client(served, wait_seconds=60, create_database=True) as client:
+        apply_schema(client)
+    with DagsterInstance.ephemeral() as instance:
+        found = evaluate(instance, read_settings({}), WEB_TABLES, Trigger.SENSOR, on_engine, now=NOW)
+    assert found.is_unknown
+    assert status_line(found.detection).startswith("UNKNOWN: web_pre_aggregated_stats, web_pre_aggregated_bounces")
+    assert cause in skip_reason(found)
+    assert [(status.is_complete, cause in status.words) for status in table_statuses(found.detection)] == [
+        (False, True),
+        (False, True),
+    ]
+    assert run_requests(found, "plan") == []
 
 
 def test_a_limit_on_drops_is_set_aside_and_where_that_is_forbidden_what_stays_is_told(served: Dsn) -> None:

@@ -8,7 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from dags.sql import Cost
 from dags.units import ALL_TEAMS, Unit
+from dags.web_preaggregated_backfill.decision import Standing
 from dags.web_preaggregated_backfill.rules import Kind, Verdict
 from dags.web_preaggregated_backfill.verdicts import Verdicts
 
@@ -17,9 +19,7 @@ if TYPE_CHECKING:
     from datetime import date, datetime
 
     from dags.days import Calendar
-    from dags.sql import Cost
     from dags.waivers.rules import Waiver
-    from dags.web_preaggregated_backfill.decision import Standing
     from dags.web_preaggregated_backfill.verdicts import Alike
 
 
@@ -75,6 +75,26 @@ class Detection:
     @property
     def waived(self) -> Verdicts:
         return self.verdicts.where(lambda one: one.kind is Kind.WAIVED)
+
+
+def unreadable(
+    reason: str, tables: tuple[str, ...], window: Calendar, lookback_days: int, read_at: datetime
+) -> Detection:
+    """Of a database from which nothing can be known: every table is unknown, none complete, and nothing is launched."""
+    return Detection(
+        read_at=read_at,
+        window=window,
+        lookback_days=lookback_days,
+        tables=tables,
+        teams=0,
+        selected_at=None,
+        warnings=(),
+        verdicts=Verdicts(),
+        complete_by_table={},
+        unknown=dict.fromkeys(tables, reason[:1000]),
+        cost=Cost(),
+        standing=Standing(),
+    )
 
 
 def with_waivers(

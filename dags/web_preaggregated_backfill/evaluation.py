@@ -8,20 +8,23 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from clickhouse_connect.driver.exceptions import ClickHouseError
 from dagster import AssetKey, AssetMaterialization, JsonMetadataValue, MetadataValue, RunRequest
 from dagster._core.storage.tags import PRIORITY_TAG
 
 from dags import clock
+from dags.days import calendar
+from dags.errors import UnreadableError
 from dags.requests.store import frozen_teams
 from dags.runs import BACKFILL_PRIORITY, BACKFILL_RUN_TAG, MISSING_DATA_TAG, PLAN_FIELD, TAG_PREFIX, TEAMS_FIELD
 from dags.settings import current_settings
 from dags.web_preaggregated_backfill.decision import Building, Decision, Policy, Request, Trigger, decide
-from dags.web_preaggregated_backfill.detection import Detection, as_outdated
+from dags.web_preaggregated_backfill.detection import Detection, as_outdated, unreadable
 from dags.web_preaggregated_backfill.picture import as_markdown, team_by_day
 from dags.web_preaggregated_backfill.priority import Priority
 from dags.web_preaggregated_backfill.report import (
@@ -99,18 +102,24 @@ def evaluate(
 ) -> Evaluation:
     """Detect, then decide.
 
-    Runs are read after the data: a run that ended in between has changed what was read, and is left alone.
+    Runs are read after the data: a run that ended in between has changed what was read, and is left alone. Where
+    ClickHouse answers and what it says cannot be relied on, or is an error, every table is unknown.
     """
+    days = settings.backfill_lookback_days if lookback_days is None else lookback_days
     work: partial[Detection] = partial(
         detect,
         now=now,
         watched=watched,
-        lookback_days=settings.backfill_lookback_days if lookback_days is None else lookback_days,
+        lookback_days=days,
         settle=settings.settle,
         afresh=trigger is Trigger.SCHEDULE,
         verify_seconds=math.inf if trigger is Trigger.MANUAL else TICK_VERIFY_SECONDS,
     )
-    detection: Detection = on_engine(work)
+    try:
+        detection: Detection = on_engine(work)
+    except (UnreadableError, ClickHouseError) as error:
+        window = calendar(now, lookback_days=days, settle=settings.settle)
+        detection = unreadable(str(error), tuple(table.name for table in watched), window, days, now)
     job_by_table = {table.name: table.job for table in watched}
     runs = without_the_dead(runs_of(instance, job_by_table, detection.window.window, now), detection.dead_runs)
     runs = _with_teams(runs, {one.day for one in detection.wrong.groups}, on_engine)
@@ -130,6 +139,8 @@ def evaluate(
         )
         for asked in (Trigger.SENSOR, Trigger.SCHEDULE)
     }
+    if detection.unknown:  # what an opened backfill owes of it is owed still
+        decisions = {asked: replace(one, open_days=one.open_days | open_days) for asked, one in decisions.items()}
     chosen = Trigger.SCHEDULE if trigger is Trigger.SCHEDULE else Trigger.SENSOR
     teams_by_day = _outdated_teams(decisions[chosen], watched, on_engine)
     return Evaluation(trigger, detection, decisions[chosen], decisions, tuple(runs), watched, teams_by_day)
@@ -156,16 +167,20 @@ def evaluate_in_run(
     lookback_days: int | None = None,
 ) -> Evaluation:
     """What a person's run finds now: the detector, a check and the diagnostics ask alike, and launch nothing."""
-    with clickhouse.client(run_id) as client:
-        return evaluate(
-            instance,
-            current_settings(),
-            watched,
-            Trigger.MANUAL,
-            lambda work: work(client),
-            now=clock.utc_now(),
-            lookback_days=lookback_days,
-        )
+
+    def on_engine(work: Callable[[Client], Any]) -> Any:  # noqa: ANN401 -- whatever the work answers
+        with clickhouse.client(run_id) as client:
+            return work(client)
+
+    return evaluate(
+        instance,
+        current_settings(),
+        watched,
+        Trigger.MANUAL,
+        on_engine,
+        now=clock.utc_now(),
+        lookback_days=lookback_days,
+    )
 
 
 def record(instance: DagsterInstance, evaluation: Evaluation) -> None:
