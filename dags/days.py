@@ -65,6 +65,11 @@ class Calendar:
     def is_open(self, day: date) -> bool:
         return day >= self.closed_before
 
+    def within(self, days: DayRange) -> Calendar:
+        """The same calendar, of these days alone."""
+        start, end = max(self.window.start, days.start), min(self.window.end, days.end)
+        return Calendar(DayRange(start, max(start, end)), self.closed_before)
+
 
 def calendar(now: datetime, *, lookback_days: int, settle: timedelta) -> Calendar:
     """The days of ``[today - lookback_days, today)`` that are settled, never before the partitions' start.

@@ -17,7 +17,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from dags.audit.log import Entry, Event, State, Status
 from dags.audit.store import Log, open_days
-from dags.days import ONE_DAY, DayRange
+from dags.days import ONE_DAY, DayRange, spoken
 from dags.errors import BuildError, HoldLostError, UserError
 from dags.failures import retrying
 from dags.managed_backfill import gates
@@ -27,6 +27,7 @@ from dags.managed_backfill.holding import hold
 from dags.managed_backfill.plan import OnGateFailure
 from dags.managed_backfill.progress import ChunkState, Progress, chunk_states, progress, report, seconds_at_work
 from dags.managed_backfill.restoring import Restoring
+from dags.managed_backfill.shrunk import held_by_build, held_in_words, read_held_by_builds
 from dags.managed_backfill.store import later_builds, read_baseline, read_coverage
 from dags.sql import Sql, is_embedded
 from dags.stops.store import why_stopped
@@ -34,7 +35,7 @@ from dags.targets.store import read_usability
 from dags.web_preaggregated.store import BuiltDay, DayBuild
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from contextlib import AbstractContextManager
     from datetime import date
 
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
     from dags.managed_backfill.gates import Gate, Spread
     from dags.managed_backfill.plan import Chunk, Plan
+    from dags.units import Measure
     from dags.watched import WatchedTable
     from dags.web_preaggregated.plan import Limits
     from dags.web_preaggregated.publishing import Swap
@@ -151,7 +153,10 @@ class Execution:
         others = {day for (day, _), (at, _) in later.items() if day in state.done and at > state.done[day].at}
         teams_by_day = self.plan.teams_by_day
         spreads = {day: coverage.spread(day, teams_by_day[day]) for day in state.done}
-        whole = sum(spreads.values(), gates.Spread())
+        # What was held is unlike its source, and is no sign of a build that counts otherwise.
+        kept = read_held_by_builds(self.client, scope.table, days, state.run_ids)
+        rebuilt = (coverage.spread(day, teams_by_day[day] - kept.get(day, set())) for day in state.done)
+        whole = sum(rebuilt, gates.Spread())
         passed = self._recorded(
             gates.every_chunk_succeeded(failed, len(self.plan.chunks)),
             gates.row_counts(
@@ -162,7 +167,9 @@ class Execution:
             gates.distribution(whole, self._baseline.values()),
         )
         if passed:
-            return self._ended(Status.COMPLETED, "")
+            held = sorted({*kept, *scope.held})
+            words = f"{spoken(held)}: held teams keep their rows, a backfill with allow_shrink: true rebuilds them"
+            return self._ended(Status.COMPLETED, words if held else "")
         if self.plan.strategy.on_gate_failure is OnGateFailure.KEEP:
             return self._ended(Status.FAILED, "a gate failed in the end; the plan says to keep what was published")
         self.listeners.tell("a gate failed in the end: every chunk is put back as it was")
@@ -259,14 +266,23 @@ class Execution:
         began, scope, again = time.monotonic(), self.plan.scope, retrying(self.listeners.tell)
         passed: list[Gate] = []
         spread: Spread | None = None
+        kept: dict[int, str] = {}
+        kept_total = 0
+
+        def holds(has: Mapping[int, Measure], staged: Mapping[int, Measure]) -> Collection[int]:
+            nonlocal kept_total
+            kept.update(again(held_by_build, client, self.table, day, has, staged))
+            kept_total = sum(has[team].total for team in kept)
+            return kept.keys()
 
         def judge(swap: Swap) -> None:
             nonlocal spread
             spread = gates.Spread()
             if swap.staging is not None:
-                spread = again(self._spread, client, swap.staging, chunk, day)
+                rebuilt = frozenset(self.plan.teams(chunk, day)) - kept.keys()
+                spread = again(self._spread, client, swap.staging, day, rebuilt)
                 [hollow] = again(Sql(_PACKAGE, client).rows, "hollow_rows", staging=swap.staging)
-                passed.append(gates.staged_rows(spread.rows, len(self.plan.teams(chunk, day))))
+                passed.append(gates.staged_rows(spread.rows, len(rebuilt)))
                 passed.append(gates.no_nulls(*hollow))
                 passed.append(gates.distribution(spread, self._baseline.values()))
             if failed := [gate for gate in passed if not gate.is_passed]:
@@ -288,6 +304,7 @@ class Execution:
                 allow_shrink=self.plan.strategy.allow_shrink,
                 wait_seconds=self.wait_seconds,
                 progress=self.listeners.tell,
+                holds=holds,
                 before_swap=judge,
                 confirm=self._held.confirm,
             ).run()
@@ -301,10 +318,14 @@ class Execution:
                 entry,
                 event=Event.DAY_FAILED if built.problems else Event.DAY_DONE,
                 rows=table.rows,
-                total=spread.total if spread is not None else self._spread(client, scope.table, chunk, day).total,
+                total=spread.total + kept_total
+                if spread is not None
+                else self._spread(client, scope.table, day, self.plan.teams(chunk, day)).total,
                 source_rows=built.source_events,
-                detail="; ".join(built.problems)[:1000],
+                detail="; ".join([*built.problems, *([held_in_words(kept)] if kept else [])])[:1000],
             )
+            if kept:
+                self.listeners.tell(f"{day}: held, {held_in_words(kept)}")
             if entry.event is Event.DAY_DONE:
                 with self._one_at_a_time:
                     self.listeners.day_done(built)
@@ -313,10 +334,10 @@ class Execution:
         again(log.append, *(self._gate_entry(gate, chunk.id, day) for gate in passed), entry)
         return entry
 
-    def _spread(self, client: Client, table: str, chunk: Chunk, day: date) -> Spread:
-        """What a table, or the staging of one, holds of the teams that a day is rebuilt for."""
+    def _spread(self, client: Client, table: str, day: date, teams: Collection[int]) -> Spread:
+        """What a table, or the staging of one, holds of some teams' day."""
         like = replace(self.table, name=table)
-        return read_coverage(client, like, DayRange(day, day + ONE_DAY)).spread(day, self.plan.teams(chunk, day))
+        return read_coverage(client, like, DayRange(day, day + ONE_DAY)).spread(day, teams)
 
     def _chunk_is_over(self, chunk: Chunk, entries: list[Entry]) -> None:
         failed = [entry for entry in entries if entry.event is Event.DAY_FAILED]

@@ -37,6 +37,7 @@ from dags.managed_backfill.plan_files import read_plan, save_plan
 from dags.managed_backfill.planning import make_plan, read_facts
 from dags.managed_backfill.progress import ChunkState, Progress, chunks_text, plan_text, report, report_text
 from dags.managed_backfill.request import refuse_plan, validated
+from dags.managed_backfill.shrunk import held_units, read_wrong, refuse_held
 from dags.managed_backfill.webhook import Webhook
 from dags.resources import ClickHouseResource
 from dags.runs import ANSWER_ONLY, LONG_RUN, SHORT_RUN, TAG_PREFIX, answering
@@ -208,6 +209,10 @@ def _planned(
         raise UserError(f"{', '.join(beside)} were given beside a plan: write them into the plan, which says it all")
     plan = from_yaml(text)
     refuse_plan(plan, facts)
+    if not plan.strategy.allow_shrink:
+        scope, teams = plan.scope, frozenset(plan.scope.team_ids)
+        wrong = read_wrong(client, watched, scope.table, scope.days, teams=teams, settings=settings, now=now)
+        refuse_held(plan, held_units(wrong))
     return plan
 
 

@@ -107,8 +107,18 @@ class Estimate(_Part):
 NOTHING = Estimate(rows=0, bytes=0, seconds=0.0, usd=0.0)
 
 
+class Held(_Part):
+    """Teams of a day that keep their rows, for their source has less; ``words``: some of them with their figures."""
+
+    team_ids: TeamIds
+    words: str = ""
+
+
 class Scope(_Part):
-    """What the plan is about. Both ends of the range are included."""
+    """What the plan is about. Both ends of the range are included.
+
+    ``left_out`` says of days of the range why they are in no chunk, ``held`` of which teams no chunk is, by day.
+    """
 
     table: str
     start_date: Day
@@ -116,6 +126,7 @@ class Scope(_Part):
     team_ids: TeamIds
     max_range_days: Annotated[int, Field(ge=1, le=3650)]
     left_out: dict[str, str] = {}
+    held: dict[Day, Held] = {}
     estimate: Estimate = NOTHING
     estimated_from: str = ""
     memory_at_most_bytes: Amount = 0

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 from dags.days import ONE_DAY, DayRange
 from dags.errors import UserError
 from dags.managed_backfill import gates
-from dags.managed_backfill.plan import Checks, Kind, Monitoring, Plan, Rollback, Scope, chunked, total
+from dags.managed_backfill.plan import Checks, Held, Kind, Monitoring, Plan, Rollback, Scope, chunked, total
 from dags.managed_backfill.request import Facts
+from dags.managed_backfill.shrunk import held_in_words, held_units, read_wrong
 from dags.managed_backfill.store import read_coverage, read_in_work, read_rates
 from dags.targets.store import read_usability
 from dags.team_selection.store import read_selection
-from dags.web_preaggregated_backfill.store import detect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import date, datetime
 
     from clickhouse_connect.driver.client import Client
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from dags.managed_backfill.store import Coverage
     from dags.settings import Settings
     from dags.watched import WatchedTable
+    from dags.web_preaggregated_backfill.rules import Verdict
 
 # Of a day's teams: None stands for all of the plan's.
 TeamsByDay = dict["date", "tuple[int, ...] | None"]
@@ -63,13 +64,21 @@ def make_plan(
     table = next(one for one in watched if one.name == request.table)
     days = DayRange(request.start, request.end + ONE_DAY)
     coverage = read_coverage(client, table, days)
-    teams_by_day = _teams_by_day(request, coverage, lambda: _wrong_units(client, watched, request, settings, now))
+    allows = request.strategy.allow_shrink
+    wrong: Iterable[Verdict] = ()
+    if request.strategy.kind is Kind.GAP_FILLING or not allows:
+        teams = request.team_ids
+        wrong = read_wrong(client, watched, request.table, days, teams=teams, settings=settings, now=now)
+    asked = frozenset(request.days)
+    held = {} if allows else {day: teams for day, teams in held_units(wrong).items() if day in asked}
+    teams_by_day = _without(_teams_by_day(request, coverage, wrong), held, request)
     if request.strategy.preserve_existing:
         teams_by_day = _only_absent(teams_by_day, request, coverage)
     if not teams_by_day:
+        told = "".join(f"\n{day}: {held_in_words(teams)}; allow_shrink: true rebuilds" for day, teams in held.items())
         raise UserError(
             f"nothing to do: {request.strategy.kind} of {request.table}, {days}, finds no unit to rebuild. "
-            "`dagster job execute -j show_data_gaps_job` shows what is wrong"
+            f"`dagster job execute -j show_data_gaps_job` shows what is wrong{told}"
         )
     everyone = tuple(sorted(request.team_ids))
     reach = table.source.reach_days
@@ -89,6 +98,7 @@ def make_plan(
             team_ids=everyone,
             max_range_days=request.max_range_days,
             left_out=dict(request.left_out),
+            held={day: Held(team_ids=tuple(sorted(teams)), words=held_in_words(teams)) for day, teams in held.items()},
             estimate=total(chunk.estimate for chunk in chunks),
             estimated_from=rates.said,
             memory_at_most_bytes=settings.build_max_memory_bytes * request.strategy.parallelism,
@@ -104,34 +114,26 @@ def make_plan(
     )
 
 
-def _teams_by_day(request: Request, coverage: Coverage, wrong: Callable[[], TeamsByDay]) -> TeamsByDay:
+def _teams_by_day(request: Request, coverage: Coverage, wrong: Iterable[Verdict]) -> TeamsByDay:
     if request.strategy.kind is Kind.FULL_RELOAD:
         return {day: None for day in request.days if coverage.has_source(day, request.team_ids)}
     if request.strategy.kind is Kind.GAP_FILLING:
-        return {day: teams for day, teams in sorted(wrong().items()) if day in set(request.days)}
+        teams: dict[date, set[int]] = defaultdict(set)
+        for verdict in wrong:
+            teams[verdict.unit.day].add(verdict.unit.team_id)
+        return {day: tuple(sorted(teams[day])) for day in sorted(teams.keys() & set(request.days))}
     return dict.fromkeys(request.days)
 
 
-def _wrong_units(
-    client: Client, watched: Sequence[WatchedTable], request: Request, settings: Settings, now: datetime
-) -> TeamsByDay:
-    """The units that a detection finds wrong, by day; those that wait for a person are left to that person."""
-    found = detect(
-        client,
-        now,
-        watched,
-        lookback_days=max((now.date() - request.start).days, 1),
-        settle=settings.settle,
-        keeps=False,
-    )
-    if request.table in found.unknown:
-        raise UserError(f"which units of {request.table} are wrong is unknown: {found.unknown[request.table]}")
-    teams: dict[date, set[int]] = defaultdict(set)
-    for verdict in found.wrong:
-        unit = verdict.unit
-        if unit.table == request.table and unit.team_id in request.team_ids and not verdict.is_held:
-            teams[unit.day].add(unit.team_id)
-    return {day: tuple(sorted(ids)) for day, ids in teams.items()}
+def _without(teams_by_day: TeamsByDay, held: Mapping[date, Mapping[int, str]], request: Request) -> TeamsByDay:
+    """Less the units that are held; a day of which nothing is left is in no chunk."""
+    left: TeamsByDay = {}
+    for day, teams in teams_by_day.items():
+        asked = request.team_ids if teams is None else frozenset(teams)
+        rest = asked - held.get(day, {}).keys()
+        if rest:
+            left[day] = teams if rest == asked else tuple(sorted(rest))
+    return left
 
 
 def _only_absent(teams_by_day: TeamsByDay, request: Request, coverage: Coverage) -> TeamsByDay:

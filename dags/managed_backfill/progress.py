@@ -5,6 +5,7 @@ Pure: no clock, no database, no Dagster. Tables for people fit 100 columns.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from dags.managed_backfill.plan import Plan
 
 BAR = 20
+
+# So many days are shown of which teams are held; more are counted.
+SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -146,6 +150,7 @@ def plan_text(plan: Plan) -> str:
             f"{len(scope.team_ids):,} teams"
         ),
         *(f"         {day} is left out: {why}" for day, why in scope.left_out.items()),
+        *_held_text({day: held.words for day, held in scope.held.items()}),
         (
             f"HOW      {strategy.kind}, {len(plan.chunks)} chunks, {strategy.parallelism} at once, "
             f"{'newest' if strategy.newest_first else 'oldest'} first; on a failed gate: {strategy.on_gate_failure}"
@@ -162,6 +167,24 @@ def plan_text(plan: Plan) -> str:
     ]
     shown = table_text(rows, ("chunk", "days", "source rows", "estimate"))
     return "\n".join([*(wrapped(line) for line in lines), shown])
+
+
+def held_by_day(plan: Plan, state: State) -> dict[date, str]:
+    """Why teams of some days keep their rows, in words: those that the plan left out, and those that a build held."""
+    told: dict[date, list[str]] = defaultdict(list)
+    for day, held in plan.scope.held.items():
+        told[day].append(held.words)
+    for day, entry in state.done.items():
+        if entry.detail:
+            told[day].append(entry.detail)
+    return {day: "; ".join(words) for day, words in sorted(told.items())}
+
+
+def _held_text(words_by_day: Mapping[date, str]) -> list[str]:
+    shown = [f"HELD     {day}: {words}" for day, words in list(words_by_day.items())[:SHOWN]]
+    if len(words_by_day) > SHOWN:
+        shown.append(f"HELD     … and {len(words_by_day) - SHOWN:,} more days")
+    return [*shown, *["         they await a person: allow_shrink: true rebuilds them"] * bool(shown)]
 
 
 def chunks_text(states: Iterable[ChunkState]) -> str:
@@ -199,6 +222,7 @@ def report(plan: Plan, state: State) -> dict[str, Any]:
         "estimated_seconds": estimate.seconds,
         "source_rows": sum(one.source_rows for one in states),
         "estimated_source_rows": estimate.rows,
+        "held": {str(day): words for day, words in held_by_day(plan, state).items()},
         "chunks": [one.as_dict() for one in states],
         "gates": [
             {"name": gate.name, "chunk": gate.chunk, "passed": gate.is_passed, "measured": gate.detail}
@@ -224,6 +248,7 @@ def report_text(plan: Plan, state: State) -> str:
     ]
     gates = state.gates()
     failed = [gate for gate in gates if not gate.is_passed]
+    lines += [wrapped(line) for line in _held_text(held_by_day(plan, state))]
     lines += [f"BACKUP   {backup_name(state.backfill_id, plan.scope.table)}"] if state.backed_up else []
     lines += [f"GATES    {len(gates) - len(failed)} passed, {len(failed)} failed"] if gates else []
     lines += [wrapped(f"FAILED   {gate.name}{_where(gate)}: {gate.detail}") for gate in failed]

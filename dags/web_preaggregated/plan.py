@@ -164,21 +164,24 @@ def replacement(
     after: Mapping[int, Measure],
     *,
     allow_shrink: bool,
+    held: Collection[int] = (),
 ) -> Replacement:
     """Decide for each team from what its table holds and what was staged.
 
     ``teams`` are those that were computed. All others keep their rows whatever happens: they are not enabled, not
-    asked for, or could not be built. Among ``teams`` only those with something to say get an outcome; a team that was
-    and is empty has none.
+    asked for, or could not be built; so do those that are ``held`` already. Among ``teams`` only those with something
+    to say get an outcome; a team that was and is empty has none.
     """
     asked = frozenset(teams)
     empty = Measure()
-    held = frozenset(
-        team for team in asked if not allow_shrink and shrinks(before.get(team, empty), after.get(team, empty))
+    kept_back = frozenset(
+        team
+        for team in asked
+        if team in held or (not allow_shrink and shrinks(before.get(team, empty), after.get(team, empty)))
     )
     outcomes = {team: Outcome.BUILT if after.get(team) else Outcome.EMPTY for team in asked & {*before, *after}}
-    outcomes |= dict.fromkeys(held, Outcome.HELD)
-    return Replacement(frozenset(before) - asked | held, held, outcomes)
+    outcomes |= dict.fromkeys(kept_back, Outcome.HELD)
+    return Replacement(frozenset(before) - asked | kept_back, kept_back, outcomes)
 
 
 def differences(

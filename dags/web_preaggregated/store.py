@@ -90,6 +90,9 @@ class DayBuild:
     the bytes they are. ``wait_seconds`` is how long to wait for another run that builds the day. ``progress`` is told
     in words what has been done, for the run's log; ``at`` at which step the build is, for tests of faults.
 
+    ``holds`` names, from what a table has of the teams asked for and what was staged, those that keep their rows beside
+    the ones that would lose half; it is not asked where ``allow_shrink`` is set.
+
     ``before_swap`` is told of each swap that is about to happen; what it raises keeps readers on the old day.
     ``confirm`` raises where something else than the day's lease must hold, and does not any more: as a managed
     backfill's own lease. It is called after each staging table is made, and just before the swap.
@@ -104,6 +107,7 @@ class DayBuild:
     wait_seconds: float = 0.0
     progress: Callable[[str], None] = field(default=logging.getLogger(__name__).info)
     at: Callable[[Step], None] = field(default=lambda _: None)
+    holds: Callable[[Mapping[int, Measure], Mapping[int, Measure]], Collection[int]] = field(default=lambda *_: ())
     before_swap: Callable[[Swap], None] = field(default=lambda _: None)
     confirm: Callable[[], None] = field(default=lambda: None)
     sleep: Callable[[float], None] = field(default=time.sleep)
@@ -295,7 +299,9 @@ class DayBuild:
                 "built; the next build is of that one"
             )
         after = {team: measure for one in staged for team, measure in one.measures.items()}
-        plan = replacement(self._open(table), before.amounts, after, allow_shrink=self.allow_shrink)
+        asked, has = self._open(table), before.amounts
+        held = () if self.allow_shrink else self.holds({team: has[team] for team in asked & has.keys()}, after)
+        plan = replacement(asked, has, after, allow_shrink=self.allow_shrink, held=held)
         replaced = before.by_team.keys() - plan.kept
         if not replaced and after.keys() <= plan.held:
             return plan, after, before.rows, False

@@ -178,16 +178,14 @@ class Standing:
 def acts_on(trigger: Trigger, judged: Judged, policy: Policy) -> bool:
     """Whether a trigger repairs this kind of fault: the sensor what is missing, the 02:00 check whatever is wrong.
 
-    A source that shrank is never acted on by itself: it may be expiring, and the table is then the better copy.
+    What awaits a person's permission is never acted on.
     What an older logic version built is right, only not by today's rule: the 02:00 check rebuilds it if told to.
     """
     if judged.kind is Kind.OUTDATED:
         return trigger is not Trigger.SENSOR and policy.rebuilds_outdated
-    if judged.is_held or not judged.is_wrong:
+    if judged.awaits_permission or not judged.is_wrong:
         return False
-    if trigger is Trigger.SENSOR:
-        return judged.kind is Kind.MISSING
-    return judged.kind is not Kind.ORPHAN and (judged.cause is not Cause.SOURCE_SHRANK or judged.is_inconsistent)
+    return trigger is not Trigger.SENSOR or judged.kind is Kind.MISSING
 
 
 def _above_floor(one: Alike, policy: Policy) -> Alike:

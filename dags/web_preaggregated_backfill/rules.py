@@ -89,6 +89,15 @@ class Judged:
         return self.kind not in _NOT_WRONG
 
     @property
+    def awaits_permission(self) -> bool:
+        """Whether a rebuild would lose what the source has no longer: it may be expiring, the table is then the better
+        copy. Nothing rebuilds such a unit until a person allows it, neither a trigger nor a managed backfill. Where the
+        tables disagree about it, one of them follows the source already, and the other one is to.
+        """
+        has_shrunk = self.cause is Cause.SOURCE_SHRANK and not self.is_inconsistent
+        return self.is_held or self.kind is Kind.ORPHAN or has_shrunk
+
+    @property
     def blames_the_build(self) -> bool:
         """Whether a run that built this and succeeded has failed all the same."""
         return self.is_wrong and self.cause not in _SOURCE_MOVED

@@ -73,6 +73,7 @@ def detect(
     afresh: bool = False,
     verify_seconds: float = math.inf,
     keeps: bool = True,
+    only: DayRange | None = None,
 ) -> Detection:
     """Judge every enabled team's days of the window, in every watched table.
 
@@ -80,7 +81,7 @@ def detect(
     detections might miss is found within a day. ``now`` is this host's clock: it says what today is, unless it is not
     so late by ClickHouse's, and is never written down. ``verify_seconds``: how long suspects may be verified; a tick
     has little time, and what it leaves over the next one goes on with. ``keeps``: leave behind what was found, for the
-    next detection to recall; without it nothing is written.
+    next detection to recall; without it nothing is written. ``only``: judge no other day of the window.
 
     Raises:
         SchemaError: the tables are not those this code works with.
@@ -91,6 +92,8 @@ def detect(
     clocks = read_clocks(client)
     sql = Sql(_PACKAGE, client, settings={"max_execution_time": STATEMENT_SECONDS})
     window = calendar(clocks.earlier(now), lookback_days=lookback_days, settle=settle)
+    if only is not None:
+        window = window.within(only)
     selection = read_selection(client)
     states = states_now(sql, window, judged, selection.teams)
     sources = tuple(dict.fromkeys(table.source for table in judged))
