@@ -22,6 +22,7 @@ from dags.managed_backfill.holding import hold
 from dags.managed_backfill.plan import BACKUP_PREFIX, backup_name
 from dags.managed_backfill.store import target_of
 from dags.sql import Sql
+from dags.web_preaggregated.staging import make_like
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,7 +56,7 @@ def make_backup(client: Client, backfill_id: str, table: str, kept_until: date) 
     """The backup table of a backfill, made when it is not there yet."""
     name = backup_name(backfill_id, table)
     sql = Sql(_PACKAGE, client)
-    sql.command("create_backup", backup=name, target=table, kept_until=f"kept_until_{kept_until:%Y%m%d}")
+    make_like(sql, "create_backup", backup=name, target=table, kept_until=f"kept_until_{kept_until:%Y%m%d}")
     return name
 
 

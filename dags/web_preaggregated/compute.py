@@ -60,8 +60,12 @@ class Aside:
         self.outcome_by_unit |= dict.fromkeys(units, outcome)
         self.words_by_unit |= dict.fromkeys(units, words)
 
-    def failed(self) -> set[int]:
-        return {team for (_, team), outcome in self.outcome_by_unit.items() if outcome is Outcome.FAILED}
+    def failed(self, tables: Collection[str]) -> set[int]:
+        return {
+            team
+            for (table, team), outcome in self.outcome_by_unit.items()
+            if outcome is Outcome.FAILED and table in tables
+        }
 
     def of(self, table: str) -> dict[int, tuple[Outcome, str]]:
         return {
@@ -99,6 +103,8 @@ class Computation:
     staged: list[Staged] = field(default_factory=list)
     ceilings: int = 0
     _events_read: int = 0
+    # The one in work; empty while what all tables share is computed.
+    _table: str = ""
 
     def run(self, teams_by_table: Mapping[str, Collection[int]], fingerprints: Mapping[int, Fingerprint]) -> None:
         """Compute the teams that have events; those that cannot be are set aside."""
@@ -120,19 +126,29 @@ class Computation:
         except ClickHouseError as error:
             if getattr(error, "name", None) in _CEILING_REACHED:
                 self._stop_at_ceiling(batch)
-            elif len(batch.teams) == 1 or self._is_hopeless(error):
+            elif self._is_of_one_table(batch, error):
+                self.tell(f"{self._table} failed, the other tables go on without it: {str(error)[:200]}")
+                for part in batch.without(self._table):
+                    self._stage(part)
+            elif len(batch.teams) == 1 or self._is_hopeless(batch, error):
                 self.aside.put(batch.tables, batch.teams, Outcome.FAILED, str(error))
             else:
                 self.tell(f"{len(batch.teams):,} teams failed together, trying halves: {str(error)[:200]}")
                 for half in batch.halves():
                     self._stage(half)
 
-    def _is_hopeless(self, error: ClickHouseError) -> bool:
+    def _is_of_one_table(self, batch: Batch, error: ClickHouseError) -> bool:
+        """Whether what failed is not the sessions, which all tables share, but what one of them makes of them."""
+        return len(batch.tables) > 1 and self._table != "" and remedy(error) in (Remedy.ISOLATE, Remedy.STOP)
+
+    def _is_hopeless(self, batch: Batch, error: ClickHouseError) -> bool:
         """Whether fewer teams would fail all the same.
 
         What has been tried again in vain is over; but for memory, where this batch may be what fills the server.
         """
-        is_systemic = not self.staged and len(self.aside.failed()) >= MAX_CULPRITS
+        tables = set(batch.tables)
+        none_succeeded = not any(tables & set(one.batch.tables) for one in self.staged)
+        is_systemic = none_succeeded and len(self.aside.failed(tables)) >= MAX_CULPRITS
         is_over = remedy(error) is Remedy.RETRY and getattr(error, "name", None) != "MEMORY_LIMIT_EXCEEDED"
         return is_systemic or is_over or remedy(error) is Remedy.STOP
 
@@ -153,13 +169,17 @@ class Computation:
         with ExitStack() as scratch, ExitStack() as results:
             duplicates = self.staging.name(scratch, "duplicates")
             sessions = self.staging.name(scratch, "sessions")
+            self._table = ""
             sql.command("duplicates", bound, duplicates=duplicates)
             sql.command("sessions", bound, duplicates=duplicates, sessions=sessions)
-            staging = {table: self.staging.like(results, "batch", table) for table in batch.tables}
-            for table, name in staging.items():
+            staging: dict[str, str] = {}
+            for table in batch.tables:
+                self._table = table
+                name = staging[table] = self.staging.like(results, "batch", table)
                 needed = {parameter: bound[parameter] for parameter in sql.parameters(table)}
                 sql.command(table, needed, staging=name, sessions=sessions, duplicates=duplicates)
                 self.at(Step.HALF_STAGED)
+            self._table = ""
             measured = {team: Measure(*counts) for team, *counts in sql.rows("session_units", sessions=sessions)}
             self.until_end.enter_context(results.pop_all())
         return Staged(batch, staging, measured)

@@ -107,6 +107,11 @@ class Batch:
     tables: tuple[str, ...]
     teams: tuple[int, ...]
 
+    def without(self, table: str) -> tuple[Batch, Batch]:
+        """The same teams in all other tables, and in this one alone."""
+        others = tuple(one for one in self.tables if one != table)
+        return Batch(others, self.teams), Batch((table,), self.teams)
+
     def halves(self) -> tuple[Batch, Batch]:
         middle = len(self.teams) // 2
         return Batch(self.tables, self.teams[:middle]), Batch(self.tables, self.teams[middle:])

@@ -28,6 +28,9 @@ _PACKAGE = "dags.web_preaggregated"
 # Every staging table's name begins so; nothing else's may.
 STAGING_PREFIX = "web_pre_aggregated_staging_"
 
+# Named by the error of a ClickHouse that makes no table with columns which are no part of its key, unless it is set.
+_BESIDE_KEY = "allow_dimensions_outside_sorting_key"
+
 # Stands in a name for what is staged for no table in particular.
 SCRATCH = "scratch"
 
@@ -66,7 +69,7 @@ class Staging:
     def like(self, stack: ExitStack, kind: str, table: str) -> str:
         """An empty table like ``table``."""
         name = self.name(stack, kind, table)
-        self._sql.command("create_staging", staging=name, target=table)
+        make_like(self._sql, "create_staging", staging=name, target=table)
         return name
 
     def fence(self, table: str) -> None:
@@ -89,6 +92,19 @@ def fence_runs(client: Client, runs: Iterable[str]) -> None:
     for (name,) in sql.rows("leftovers", {"prefixes": [STAGING_PREFIX]}) if marks else ():
         if any(mark in name for mark in marks):
             drop(client, sql, name)
+
+
+def make_like(sql: Sql, name: str, **identifiers: str) -> None:
+    """Run ``name.sql``, which makes a table like another; or its variant, where that one has columns beside its key.
+
+    Not the variant at once, for ClickHouse before 26 does not know its setting.
+    """
+    try:
+        sql.command(name, None, **identifiers)
+    except ClickHouseError as error:
+        if _BESIDE_KEY not in str(error):
+            raise
+        sql.command(f"{name}_beside_key", None, **identifiers)
 
 
 def drop(client: Client, sql: Sql, name: str, *, may_be_written: bool = True) -> None:

@@ -43,7 +43,7 @@ class BuiltTable:
     """What a build did to one table's day: an outcome for each team that there was something to say of.
 
     ``words_by_team`` says of those that failed or were skipped why. ``rows`` are those of the day that readers see, as
-    far as they were read. ``is_published``: readers see another day than before.
+    far as they were read. ``is_published``: a day was swapped in; ``is_as_staged``: it read back as it was staged.
     """
 
     table: str
@@ -52,6 +52,7 @@ class BuiltTable:
     rows: int
     words_by_team: Mapping[int, str] = field(default_factory=dict)
     is_published: bool = False
+    is_as_staged: bool = True
 
     def spoken(self) -> str:
         """What became of it, and of how many teams nothing did."""
@@ -61,8 +62,7 @@ class BuiltTable:
             if (teams := self.teams(outcome))
         ]
         if self.is_published:
-            is_read_back = self.rows or not self.teams(Outcome.FAILED)
-            rows = f"{self.rows:,} rows" if is_read_back else "and reads back otherwise"
+            rows = f"{self.rows:,} rows" if self.is_as_staged else "and reads back otherwise"
             return "; ".join([f"{self.table} published, {rows}", *left])
         reason = ", ".join(left) or "no team has anything to build"
         return f"{self.table}: nothing published, readers see their old rows: {reason}"
@@ -251,20 +251,21 @@ class DayBuild:
     def _built(self, table: str, staged: Iterable[Staged]) -> BuiltTable:
         """Publish a table's day and record it; a failure leaves readers of this table on the old data."""
         plan, after, rows = Replacement(frozenset(), frozenset(), {}), dict[int, Measure](), 0
-        is_published = False
+        is_published, is_as_staged = False, True
         try:
             if self._open(table):
                 mine = [one for one in staged if table in one.batch.tables]
                 plan, after, rows, is_published = self._published(table, mine)
         except (ClickHouseError, BuildError) as error:
             self._aside.put((table,), self._open(table), Outcome.FAILED, _explained(error, table))
-            is_published = isinstance(error, ReadBackError)
+            is_as_staged = not isinstance(error, ReadBackError)
+            is_published = not is_as_staged
         else:
             self.at(Step.SWAPPED)
         aside = self._aside.of(table)
         outcomes = {**plan.outcome_by_team, **{team: outcome for team, (outcome, _) in aside.items()}}
         words_by_team = {team: words for team, (_, words) in aside.items()}
-        built = BuiltTable(table, outcomes, after, rows, words_by_team, is_published)
+        built = BuiltTable(table, outcomes, after, rows, words_by_team, is_published, is_as_staged)
         self._told(built.spoken())
         try:
             self._again(append_to_ledger, self.client, tuple(self._records(built)))
@@ -272,7 +273,7 @@ class DayBuild:
             self._problems.append(f"{table} of {self.day} is not recorded in the ledger: {str(error)[:500]}")
         self.at(Step.RECORDED)
         if failed := built.teams(Outcome.FAILED):
-            became = "read back otherwise" if is_published else "could not be built, readers see their old rows"
+            became = "could not be built, readers see their old rows" if is_as_staged else "read back otherwise"
             self._problems.append(
                 f"{table} of {self.day}: {len(failed):,} of {len(outcomes):,} teams {became}. "
                 f"Team {failed[0]}: {built.words_by_team[failed[0]][:500]}"
