@@ -20,7 +20,7 @@ from dagster import (
     op,
 )
 
-from dags import clock
+from dags.clock import read_clocks
 from dags.days import FIRST_DAY, spoken
 from dags.errors import UserError
 from dags.resources import ClickHouseResource
@@ -69,7 +69,7 @@ def adoption_job(watched: tuple[WatchedTable, ...]) -> JobDefinition:
 
 def present_days(client: Client, table: WatchedTable) -> dict[date, int]:
     """The days of which a table has rows, and how many; those before the partitions' start are nobody's."""
-    bound = {"start": FIRST_DAY, "end": clock.utc_now().date()}
+    bound = {"start": FIRST_DAY, "end": read_clocks(client).today}
     sql = Sql("dags.web_preaggregated_backfill", client)
     return dict(sql.rows("present_days", bound, **target_identifiers(table)))
 

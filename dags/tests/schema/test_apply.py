@@ -6,7 +6,7 @@ import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
 NEWEST = migrations()[-1].version
+NEWEST_OF_0_4_0 = 30
 DICTIONARY = "web_pre_aggregated_teams_dict"
 STATS, BOUNCES = "web_pre_aggregated_stats", "web_pre_aggregated_bounces"
 
@@ -108,6 +109,30 @@ def test_a_database_of_an_older_version_says_so_and_gets_what_it_lacks(own: Clie
     )
     assert apply_schema(own) == migrations()[-2:]
     require_schema(own)
+
+
+def test_rows_of_0_4_0_are_kept_and_what_comes_after_them_is_stamped_by_the_server(own: Client) -> None:
+    sql = Sql("dags.schema", own)
+    for migration in migrations():
+        if migration.version <= NEWEST_OF_0_4_0:
+            sql.command(migration.name, database=str(own.database))
+    stamped = {
+        "web_analytics_backfill_events": ("backfill_id", ["at"]),
+        "web_analytics_backfill_stops": ("reason", ["at"]),
+        "web_analytics_waivers": ("waiver_id", ["at"]),
+        "web_pre_aggregated_builds": ("run_id", ["started_at", "finished_at"]),
+    }
+    ahead = datetime.now(UTC) + timedelta(days=1)
+    for table, (name, columns) in stamped.items():
+        own.insert(table, [["old", *[ahead] * len(columns)]], column_names=[name, *columns])
+    apply_schema(own)
+    for table, (name, columns) in stamped.items():
+        own.insert(table, [["new"]], column_names=[name])
+        rows = own.query(f"SELECT {name}, {', '.join(columns)} FROM {table} ORDER BY {name}").result_rows
+        [(new, *now), old] = rows
+        assert old == ("old", *[ahead] * len(columns))
+        assert new == "new"
+        assert all(abs(at - datetime.now(UTC)) < timedelta(minutes=1) for at in now)
 
 
 def test_a_database_newer_than_the_code_is_refused_and_left_as_it_is(own: Client) -> None:
