@@ -50,6 +50,15 @@ EDGES = {
 }
 
 
+def test_a_calendar_of_some_days_judges_no_other_and_closes_alike() -> None:
+    whole = of(at("2026-03-11 01:00:00"))
+    assert whole.within(days_of("2026-03-01", "2026-03-03")) == Calendar(
+        days_of("2026-03-01", "2026-03-03"), whole.closed_before
+    )
+    assert whole.within(days_of("2026-03-08", "2026-04-01")).window == days_of("2026-03-08", "2026-03-11")
+    assert len(whole.within(days_of("2025-01-01", "2025-01-03")).window) == 0
+
+
 @pytest.mark.parametrize(("now", "settle_hours", "last_judged", "first_open"), EDGES.values(), ids=EDGES.keys())
 def test_a_day_is_judged_and_closed_at_its_instant_and_not_a_millisecond_before(
     now: str, settle_hours: int, last_judged: str, first_open: str
