@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING
 
 from dags.bench.cli import cli
+from dags.bench.coldstart import coldstart
 from dags.bench.core import core
 from dags.bench.detection import detection
 from dags.bench.figures import paragraph
@@ -31,10 +32,11 @@ BENCHMARKS = {
     "managed": managed,
     "tick": tick,
     "detection": detection,
+    "coldstart": coldstart,
     "core": core,
     "cli": cli,
 }
-NEEDS_A_SERVER = ("preaggregation", "repair", "managed", "tick", "detection")
+NEEDS_A_SERVER = ("preaggregation", "repair", "managed", "tick", "detection", "coldstart")
 
 NOTE = """Each figure is taken in turns with its peer, A B A B: the median, and the smallest and the largest. Ratios
 are those of neighbours, for what else the machine does falls on both."""

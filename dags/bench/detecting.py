@@ -16,7 +16,7 @@ from dags.settings import current_settings
 from dags.sql import Cost, Sql
 from dags.web_preaggregated.tables import EVENTS, WEB_TABLES
 from dags.web_preaggregated_backfill.decision import Policy, Trigger, decide
-from dags.web_preaggregated_backfill.signals import source_identifiers, target_identifiers
+from dags.web_preaggregated_backfill.signals import Reading, source_identifiers, target_identifiers
 from dags.web_preaggregated_backfill.store import detect
 
 if TYPE_CHECKING:
@@ -50,10 +50,22 @@ def signals_cost(client: Client, days: int) -> dict[str, Cost]:
     return {"suspects": suspects.cost, "failures": failures.cost}
 
 
+def suspects_by_ranges(client: Client, days: int, teams: int) -> int:
+    """How many units of a window are suspected, when it is compared range by range as a detection does."""
+    seen = calendar(NOW, lookback_days=days, settle=SETTLE)
+    sql = Sql("dags.web_preaggregated_backfill", client)
+    reading = Reading(client, sql, seen, WEB_TABLES, teams=teams)
+    return sum(
+        len(columns[0])
+        for span, _ in reading.ranges(list(seen.window))
+        for _, _, _, _, *columns in reading.suspects(WEB_TABLES, span)
+    )
+
+
 def measure(*, days: int) -> dict[str, Any]:
     """A detection with its decision, and the same detection again; in a process of its own, for its memory."""
     with open_client(current_settings().clickhouse_dsn, wait_seconds=60, who="bench") as client:
-        before = _peak_bytes()
+        before = peak_bytes()
         started = time.perf_counter()
         found = detection(client, days)
         detected = time.perf_counter()
@@ -61,7 +73,7 @@ def measure(*, days: int) -> dict[str, Any]:
             found.wrong, (), POLICY, trigger=Trigger.SENSOR, open_days=frozenset(), read_at=found.read_at, now=NOW
         )
         decided = time.perf_counter()
-        peak = _peak_bytes()
+        peak = peak_bytes()
         again = detection(client, days)
         ended = time.perf_counter()
     if found.unknown or again.unknown or found.verdicts != again.verdicts:
@@ -81,7 +93,7 @@ def measure(*, days: int) -> dict[str, Any]:
     }
 
 
-def _peak_bytes() -> int:
+def peak_bytes() -> int:
     """The most memory that this process has held so far.
 
     Linux's own figure where there is one: a child's ``ru_maxrss`` begins with what its parent held, exec or not.

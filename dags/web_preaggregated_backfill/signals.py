@@ -83,7 +83,7 @@ class Reading:
 
     def read(self, days: Sequence[date], now: datetime) -> None:
         """Judge these days, of every watched table, newest first; leave in the ledger what was verified."""
-        for span, wanted in self._ranges(days):
+        for span, wanted in self.ranges(days):
             if self._is_late():
                 self.unverified |= wanted
             else:
@@ -102,7 +102,7 @@ class Reading:
     def _is_late(self) -> bool:
         return self._has_begun and time.monotonic() > self.deadline
 
-    def _ranges(self, days: Sequence[date]) -> Iterator[tuple[DayRange, set[date]]]:
+    def ranges(self, days: Sequence[date]) -> Iterator[tuple[DayRange, set[date]]]:
         """The days in ranges that one statement compares, the newest first, each with those of its days to judge."""
         ranges = merged(days)
         if len(ranges) > MAX_RANGES:
@@ -141,7 +141,7 @@ class Reading:
         if not group:
             return
         try:
-            rows = self._suspects(group, span)
+            rows = self.suspects(group, span)
             for table in group:
                 self._failed_builds(table, span)
         except ClickHouseError as error:
@@ -158,7 +158,7 @@ class Reading:
                 if columns[0]:
                     suspected[day][name] = Suspects.of(columns)
 
-    def _suspects(self, group: Sequence[WatchedTable], span: DayRange) -> Sequence[Any]:
+    def suspects(self, group: Sequence[WatchedTable], span: DayRange) -> Sequence[Any]:
         [source] = {table.source for table in group}
         bound = {
             "start": span.start,

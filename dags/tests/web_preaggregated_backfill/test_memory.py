@@ -239,7 +239,7 @@ def test_ticks_without_any_time_come_to_the_end_newest_first_and_keep_what_they_
 def test_a_fault_in_the_middle_of_the_ranges_keeps_what_was_found_before_and_takes_nothing_for_complete(
     lost: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    suspects = Reading._suspects
+    suspects = Reading.suspects
 
     def fail_before(self: Reading, group: Sequence[WatchedTable], span: DayRange) -> Sequence[Any]:
         if span.start <= DAYS[1]:
@@ -247,7 +247,7 @@ def test_a_fault_in_the_middle_of_the_ranges_keeps_what_was_found_before_and_tak
         return suspects(self, group, span)
 
     with monkeypatch.context() as fault:
-        fault.setattr(Reading, "_suspects", fail_before)
+        fault.setattr(Reading, "suspects", fail_before)
         unknown = detected(lost)
         assert unknown.unknown.keys() == set(TABLES)
         assert unknown.wrong == ()
@@ -261,7 +261,7 @@ def test_a_fault_in_the_middle_of_the_ranges_keeps_what_was_found_before_and_tak
 
 
 def test_a_range_that_needs_too_much_is_read_by_halves(lost: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    suspects, count = Reading._suspects, Sql.rows
+    suspects, count = Reading.suspects, Sql.rows
     asked: list[int] = []
 
     def too_much() -> DatabaseError:
@@ -282,7 +282,7 @@ def test_a_range_that_needs_too_much_is_read_by_halves(lost: Client, monkeypatch
 
     expected = detected(lost, afresh=True).wrong
     with monkeypatch.context() as fault:
-        fault.setattr(Reading, "_suspects", fail_on_more_than_two)
+        fault.setattr(Reading, "suspects", fail_on_more_than_two)
         fault.setattr(Sql, "rows", fail_on_two_units)
         found = detected(lost, afresh=True)
     assert found.unknown == {}

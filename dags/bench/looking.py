@@ -1,0 +1,65 @@
+"""The measured side of `dags.bench.coldstart`: a first look at tables that have nothing. Runs in a child."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from dagster import DagsterInstance
+
+from dags.bench.detecting import peak_bytes
+from dags.bench.filling import NOW
+from dags.engine import open_client
+from dags.requests.store import freeze
+from dags.settings import current_settings
+from dags.web_preaggregated.tables import WEB_TABLES
+from dags.web_preaggregated_backfill.decision import Trigger
+from dags.web_preaggregated_backfill.evaluation import evaluate, metadata, run_requests, teams_to_freeze
+
+if TYPE_CHECKING:
+    from dags.web_preaggregated_backfill.verdicts import Verdicts
+
+
+def measure(*, ticks: int) -> dict[str, Any]:
+    """Ticks of the sensor, one after the other and none of whose runs is made; the first is what is timed."""
+    settings = current_settings()
+    with (
+        open_client(settings.clickhouse_dsn, wait_seconds=60, who="bench") as client,
+        DagsterInstance.ephemeral() as instance,
+    ):
+        before = peak_bytes()
+        seconds: list[float] = []
+        unverified: list[int] = []
+        for _ in range(ticks):
+            started = time.perf_counter()
+            found = evaluate(instance, settings, WEB_TABLES, Trigger.SENSOR, lambda work: work(client), now=NOW)
+            metadata(found)
+            requests = run_requests(found, "plan")
+            freeze(client, "plan", teams_to_freeze(found))
+            seconds.append(time.perf_counter() - started)
+            unverified.append(len(found.detection.unverified))
+            if found.is_unknown:
+                raise AssertionError(f"unknown: {found.detection.unknown}")
+            if not unverified[-1]:
+                break
+    wrong = found.detection.wrong
+    return {
+        "seconds": seconds,
+        "unverified": unverified,
+        "wrong": len(wrong),
+        "requests": len(requests),
+        "config_bytes": max((len(json.dumps(one.run_config)) for one in requests), default=0),
+        "bytes_held": _bytes_held(wrong),
+        "peak_bytes": peak_bytes(),
+        "bytes_before": before,
+    }
+
+
+def _bytes_held(verdicts: Verdicts) -> int:
+    """What the verdicts cost, whatever was needed on the way to them."""
+    return sum(
+        sys.getsizeof(one) + sys.getsizeof(one.__dict__) + sum(map(sys.getsizeof, one.columns.all()))
+        for one in verdicts.groups
+    )
