@@ -31,9 +31,9 @@ class Detection:
     them) or have nothing to expect. ``unknown`` holds the error of each table that could not be read; ``unverified``
     the days for whose suspects a tick had no time, so that nothing is known of them yet.
 
-    ``days_read`` were read just now; the others are as they were at ``oldest_reading``, for nothing in their tables
-    has changed since. ``source_rows`` says of the days with something to repair how many rows a rebuild will read,
-    by table, and ``seconds_per_row`` how long past builds took for one.
+    ``days_read`` were read just now; the others, but for those that are unverified, are as they were at
+    ``oldest_reading``, for nothing in their tables has changed since. ``source_rows`` says of the days with something
+    to repair how many rows a rebuild will read, by table, and ``seconds_per_row`` how long past builds took for one.
 
     ``read_at`` is by the clock of this host, for it is compared with the times of Dagster's runs, which the daemon's
     host stamps; all other instants are ClickHouse's, and so never compared with it.

@@ -147,13 +147,14 @@ def status_line(detection: Detection) -> str:
 
 def freshness(detection: Detection) -> str:
     """How old the facts are: which days were read now, and since when nothing of the others has changed."""
-    judged, read = len(detection.window.window), detection.days_read
-    if read >= judged or detection.oldest_reading is None:
-        return f"all {judged} days read now"
+    judged, read, left = len(detection.window.window), detection.days_read, len(detection.unverified)
+    more = f"; {left} not verified yet" if left else ""
+    if read + left >= judged or detection.oldest_reading is None:
+        return f"{read} of {judged} days read now{more}" if left else f"all {judged} days read now"
     since = f"{detection.oldest_reading:%Y-%m-%d %H:%M} UTC"
     if not read:
-        return f"no day read now: nothing has changed since {since}"
-    return f"{read} of {judged} days read now; nothing has changed of the others since {since}"
+        return f"no day read now: nothing has changed since {since}{more}"
+    return f"{read} of {judged} days read now; nothing has changed of the others since {since}{more}"
 
 
 def _also(detection: Detection) -> list[str]:

@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 # More scattered days than this are read as one stretch: the days in between cost less than a query each.
 MAX_RANGES = 4
 
-# Units, (table, team, day), that one statement compares. The server holds about 750 bytes of each, Python 300 of each
-# suspect until it is judged (measured).
+# Units, (table, team, day), that one statement compares. The server holds about 300 bytes of each (160 MiB, when all
+# are missing), and Python as many of each suspect until it is judged (measured).
 UNITS_AT_ONCE = 500_000
 
 # The suspects of some days, by day and table.

@@ -77,11 +77,12 @@ def detect(
 ) -> Detection:
     """Judge every enabled team's days of the window, in every watched table.
 
-    ``afresh``: recall nothing, read every day. The comprehensive check does, so that whatever the memory of earlier
-    detections might miss is found within a day. ``now`` is this host's clock: it says what today is, unless it is not
-    so late by ClickHouse's, and is never written down. ``verify_seconds``: how long suspects may be verified; a tick
-    has little time, and what it leaves over the next one goes on with. ``keeps``: leave behind what was found, for the
-    next detection to recall; without it nothing is written. ``only``: judge no other day of the window.
+    ``afresh``: read every day, and recall only those for which there was no time. The comprehensive check does, so that
+    whatever the memory of earlier detections might miss is found within a day. ``now`` is this host's clock: it says
+    what today is, unless it is not so late by ClickHouse's, and is never written down. ``verify_seconds``: how long
+    days may be read; a tick has little time, and what it leaves over the next one goes on with. ``keeps``: leave behind
+    what was found, for the next detection to recall; without it nothing is written. ``only``: judge no other day of the
+    window.
 
     Raises:
         SchemaError: the tables are not those this code works with.
@@ -98,8 +99,8 @@ def detect(
     states = states_now(sql, window, judged, selection.teams)
     sources = tuple(dict.fromkeys(table.source for table in judged))
     doubts = read_doubts(client, sql, window.window, sources, keeps=keeps)
-    known = {} if afresh else recalled(sql, window.window, states)
-    known = {day: state for day, state in known.items() if day not in doubts.news}
+    remembered = {day: state for day, state in recalled(sql, window.window, states).items() if day not in doubts.news}
+    known = {} if afresh else dict(remembered)
     days = [day for day in window.window if day not in known]
     reading = Reading(
         client,
@@ -115,9 +116,12 @@ def detect(
         # At once, day by day: whatever ends this detection, the next goes on from there.
         reading.keep = lambda some: remember(client, _as_states(reading, some, states, judged, clocks.server))
     reading.read(days, clocks.server)
+    # Reading everything anew, and without time for all of it, the rest is as it was: nothing of it has changed.
+    known |= {day: remembered[day] for day in reading.unverified if day in remembered}
+    reading.unverified -= known.keys()
     for state in known.values():
-        reading.complete.update({(table, state.day): count for table, count in state.complete.items()})
-        reading.outdated.update({(table, state.day): count for table, count in state.outdated.items()})
+        reading.complete |= Counter({(table, state.day): count for table, count in state.complete.items()})
+        reading.outdated |= Counter({(table, state.day): count for table, count in state.outdated.items()})
     # Of a table that is unknown nothing is acted on, not even what is recalled of it.
     recollected = (one for state in known.values() for one in state.wrong.groups if one.table not in reading.unknown)
     found = Verdicts.joined([*recollected, *reading.wrong().groups])
@@ -144,7 +148,7 @@ def detect(
         complete_by_table={table.name: complete[table.name] for table in judged if table.name not in reading.unknown},
         unknown={**usable.unusable, **reading.unknown},
         unverified=frozenset(reading.unverified),
-        days_read=len(days),
+        days_read=len(window.window) - len(known) - len(reading.unverified),
         oldest_reading=min((state.read_at for state in known.values()), default=clocks.server),
         outdated={key: count for key, count in reading.outdated.items() if count},
         waivers=waivers,

@@ -4,7 +4,7 @@
 --         logic version built, and of the suspect ones an array of each fact, all in the order of their teams; instants
 --         in microseconds since 1970, 0 where nothing was ever built
 -- Reads   the coverage projections of the source (once) and of each table, and the ledger's projection `last`
--- Cost    teams × days, whatever the number of rows; so is its memory, about 750 bytes a unit: it is asked for a range
+-- Cost    teams × days, whatever the number of rows; so is its memory, about 300 bytes a unit: it is asked for a range
 --         of days at a time
 -- Expected is a bound here, not the truth: a unit is a candidate if the day has rows in the source and, within reach,
 -- one that makes something expected (a session may begin on the eve of its page views). Suspects are verified

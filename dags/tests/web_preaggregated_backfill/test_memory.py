@@ -209,9 +209,10 @@ def lost(judged: Client, monkeypatch: pytest.MonkeyPatch) -> Client:
     return judged
 
 
-def hurried(client: Client) -> Detection:
+def hurried(client: Client, *, afresh: bool = False) -> Detection:
     """A detection whose time is over before it begins."""
-    return detect(client, NOW, WEB_TABLES, lookback_days=WINDOW, settle=timedelta(hours=1), verify_seconds=-1)
+    settle = timedelta(hours=1)
+    return detect(client, NOW, WEB_TABLES, lookback_days=WINDOW, settle=settle, verify_seconds=-1, afresh=afresh)
 
 
 def test_ticks_without_any_time_come_to_the_end_newest_first_and_keep_what_they_found(lost: Client) -> None:
@@ -228,10 +229,14 @@ def test_ticks_without_any_time_come_to_the_end_newest_first_and_keep_what_they_
     assert seen == [{DAYS[2]}, {*DAYS[1:]}, *[{*DAYS}] * 4]
     again = hurried(lost)
     assert (again.days_read, again.wrong) == (0, detected(lost, afresh=True).wrong)
+    # A check that reads all anew, and has no time, reads the newest; of the others it knows.
+    anew = hurried(lost, afresh=True)
+    assert (anew.wrong, anew.complete_by_table, anew.unverified) == (again.wrong, again.complete_by_table, frozenset())
+    assert 0 < anew.days_read < WINDOW
     for day in DAYS:
         build(lost, 1, 2, day=day)
     ticks = [hurried(lost) for _ in DAYS]
-    assert [tick.days_read for tick in ticks] == [3, 2, 1]
+    assert [(tick.days_read, len(tick.unverified)) for tick in ticks] == [(1, 2), (1, 1), (1, 0)]
     assert ticks[-1].wrong == ()
     assert status_line(ticks[-1]).startswith("COMPLETE: 12 ")
 
