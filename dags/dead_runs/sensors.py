@@ -6,11 +6,13 @@ sensor and what it takes for dead.
 """
 
 import logging
+import time
 from collections.abc import Callable
 from functools import partial
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from dagster import (
+    DagsterEventType,
     DagsterInstance,
     DagsterRun,
     DagsterRunStatus,
@@ -20,13 +22,18 @@ from dagster import (
     SkipReason,
     sensor,
 )
+from dagster._core.storage.tags import GRPC_INFO_TAG
 
 from dags.audit.store import end_dead_automatic
 from dags.dead_runs.locks import death, forget, names
+from dags.dead_runs.processes import is_gone, is_local
 from dags.errors import UserError
 from dags.resources import ClickHouseResource
 from dags.runs import is_automatic, lock_directory
 from dags.schedules import DEAD_RUNS_INTERVAL_SECONDS
+
+# A run takes its lock within a second of its start, or several on a busy machine.
+LOCK_SECONDS = 45.0
 
 IN_PROGRESS = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
 
@@ -69,7 +76,8 @@ def end_dead_runs(
     running = instance.get_runs(RunsFilter(statuses=IN_PROGRESS))
     ended = []
     for run in filter(is_ours, running):
-        if not (who := death(directory, run.run_id)):
+        who = death(directory, run.run_id) if run.run_id in files else _death_before_the_lock(instance, run)
+        if not who:
             continue
         try:
             if _ended(instance, run.run_id, who):
@@ -78,6 +86,19 @@ def end_dead_runs(
             log.exception("run %s, whose process is dead, could not be ended; the next tick tries again", run.run_id)
     forget(directory, files - {run.run_id for run in running})
     return ended
+
+
+def _death_before_the_lock(instance: DagsterInstance, run: DagsterRun) -> str | None:
+    """Which process was to carry the run out, in words, if that is gone and was on this machine."""
+    if not is_local(run.tags.get(GRPC_INFO_TAG, "")):
+        return None
+    for entry in instance.all_logs(run.run_id, of_type=DagsterEventType.ENGINE_EVENT):
+        event = entry.dagster_event
+        pid = event.engine_event_data.metadata.get("pid") if event is not None else None
+        if pid is not None and entry.message.startswith("Started process for run") and str(pid.value).isdecimal():
+            is_young = time.time() - entry.timestamp < LOCK_SECONDS
+            return f"process {pid.value}" if not is_young and is_gone(int(str(pid.value)), entry.timestamp) else None
+    return None
 
 
 def _ended(instance: DagsterInstance, run_id: str, who: str) -> bool:

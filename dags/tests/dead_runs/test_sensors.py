@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import os
 import signal
 import subprocess
 import sys
+import time
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 from unittest import mock
 
 from dagster import DagsterInstance, DagsterRunStatus, build_sensor_context, in_process_executor, job
-from dagster._core.events import DagsterEvent, DagsterEventType
+from dagster._core.events import DagsterEvent, DagsterEventType, EngineEventData
+from dagster._core.storage.tags import GRPC_INFO_TAG
 
 from dags.audit.store import begin_automatic, end_automatic, end_dead_automatic
+from dags.dead_runs import sensors
+from dags.dead_runs.processes import is_gone
 from dags.definitions import defs
 from dags.runs import lock_directory
 from dags.tests.world import STATS, World, ago
@@ -29,6 +35,8 @@ import sys
 from contextlib import contextmanager
 from dagster import DagsterInstance
 from dags import resources
+from dags.dead_runs import sensors
+from dags.dead_runs.processes import is_gone
 from dags.definitions import defs
 from dags.schema import jobs
 
@@ -116,6 +124,45 @@ def test_runs_whose_process_is_dead_are_ended_and_no_others(tmp_path: Path, monk
         assert status(instance, stopped) is DagsterRunStatus.SUCCESS, error
         ticked(instance)
         assert {path.name for path in lock_directory(instance).iterdir()} == {foreign}
+
+
+def test_a_run_that_died_before_it_took_its_lock_is_known_by_the_id_of_its_process_on_this_machine_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    here: dict[str, object] = {"host": "localhost", "socket": "/tmp/x"}  # noqa: S108
+    elsewhere: dict[str, object] = {"host": "code-location", "port": 4000}
+    with DagsterInstance.local_temp(str(tmp_path)) as instance:
+
+        def started(pid: int, where: dict[str, object]) -> str:
+            tags = {GRPC_INFO_TAG: json.dumps(where)}
+            run = instance.create_run_for_job(defs.resolve_job_def("apply_schema_job"), tags=tags)
+            instance.report_dagster_event(DagsterEvent(DagsterEventType.RUN_START.value, "any"), run.run_id)
+            instance.report_engine_event(f"Started process for run (pid: {pid}).", run, EngineEventData.in_process(pid))
+            return run.run_id
+
+        dead = started(gone.pid, here)
+        for pid, where in ((os.getpid(), here), (gone.pid, elsewhere)):
+            started(pid, where)
+        assert ticked(instance) == "no run's process is dead"  # it may be about to take its lock
+        monkeypatch.setattr(sensors, "LOCK_SECONDS", 0.0)
+        assert ticked(instance) == f"ended {dead}: their processes are dead"
+
+
+def test_a_process_is_gone_when_its_id_is_nobodys_a_zombies_or_a_younger_processs() -> None:
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    try:
+        assert not is_gone(child.pid, time.time())
+        assert is_gone(child.pid, time.time() - 3600)  # whoever had the id an hour ago
+        child.kill()
+        while not is_gone(child.pid, time.time()):
+            time.sleep(0.01)
+    finally:
+        child.wait()
+    assert is_gone(child.pid, time.time())
+    assert not is_gone(0, 0)
+    assert not is_gone(1, time.time())
 
 
 def test_the_audit_says_of_a_dead_run_of_the_planner_what_that_could_not(world: World) -> None:

@@ -1,7 +1,7 @@
 """The same with whole Dagster runs: a run that the real sensor asked for is killed, and the sensor has it done later.
 
-A killed run stays STARTED; its day is not asked for a second time meanwhile. Once Dagster has marked it failed, and
-its back-off is over, the next tick asks again, under a new key, and the day becomes whole.
+A killed run stays STARTED; its day is not asked for a second time meanwhile. Once the sensor of dead runs has ended it,
+and its back-off is over, the next tick asks again, under a new key, and the day becomes whole.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from unittest import mock
 from dagster import AssetKey, DagsterInstance, DagsterRunStatus, RunsFilter
 
 from dags import clock
+from dags.definitions import defs
+from dags.demo.loop import tick
 from dags.dsn import Dsn
 from dags.engine import open_client
 from dags.settings import current_settings
@@ -81,8 +83,8 @@ def _trial(world: World, home: str, step: Step) -> str:
     [run] = instance.get_runs(RunsFilter(statuses=[DagsterRunStatus.STARTED]))
     _must(first.partition_key not in _asked(world.tick()), f"{killed} is asked for while its run counts as running")
     world.loop.carry_out(others, lambda _: None)
-    # What Dagster's run monitoring does with a run whose process is gone.
-    instance.report_run_failed(run)
+    dead = tick(defs.resolve_sensor_def("web_analytics_dead_runs_sensor"), instance).skip_message
+    _must(run.run_id in dead, f"the dead run is not ended: {dead}")
     _must(first.partition_key not in _asked(world.tick()), f"{killed} is asked for before its back-off is over")
     seven_hours_later = clock.utc_now() + timedelta(hours=7)
     with mock.patch.object(clock, "utc_now", return_value=seven_hours_later):
@@ -130,7 +132,6 @@ def _must(holds: bool, words: str) -> None:  # noqa: FBT001 -- an assertion
 
 def _run_and_be_killed(home: str, facts: dict[str, Any]) -> None:
     """The child: make the run that was asked for, and die at the step."""
-    from dags.definitions import defs  # noqa: PLC0415 -- the parent need not load it twice
     from dags.web_preaggregated import assets  # noqa: PLC0415
     from dags.web_preaggregated.store import DayBuild  # noqa: PLC0415
 
