@@ -250,7 +250,12 @@ def _carried_out(
 
     def day_done(built: BuiltDay) -> None:
         [one] = built.tables
-        metadata: dict[str, Any] = {"rows": one.rows, "source_events": built.source_events, "backfill": backfill_id}
+        metadata: dict[str, Any] = {
+            "published": one.is_published,
+            "rows": one.rows,
+            "source_events": built.source_events,
+            "backfill": backfill_id,
+        }
         context.log_event(AssetMaterialization(table.name, partition=built.day.isoformat(), metadata=metadata))
 
     def chunk_done(far: Progress, words: str, chunks: tuple[ChunkState, ...]) -> None:

@@ -4,8 +4,9 @@ from dagster import OpExecutionContext, in_process_executor, job, op
 
 from dags.resources import ClickHouseResource
 from dags.runs import ANSWER_ONLY, SHORT_RUN
-from dags.schema.apply import apply_schema
+from dags.schema.apply import apply_schema, require_schema
 from dags.schema.declared import migrations
+from dags.web_preaggregated.tables import WEB_TABLES
 
 
 @op
@@ -15,6 +16,8 @@ def apply_schema_op(context: OpExecutionContext, clickhouse: ClickHouseResource)
         applied = [migration.name for migration in apply_schema(client)]
         print(f"{client.database} has schema version {migrations()[-1].version}")
         print(f"applied: {', '.join(applied) or 'nothing, it was there'}")
+        for note in require_schema(client, WEB_TABLES).notes:
+            print(f"WARNING  {note}")
     return applied
 
 

@@ -10,6 +10,7 @@ from dags.clock import utc_now
 from dags.definitions import location
 from dags.demo.loop import Loop
 from dags.sql import Expression, Sql
+from dags.targets.rules import NEXT_STEP
 from dags.tests.orders import ORDERS_BY_DAY, defs
 from dags.tests.world import BOUNCES, STATS, World, ago, noon, tables_asked
 from dags.web_preaggregated.assets import web_pre_aggregate_job, web_pre_aggregated
@@ -103,6 +104,24 @@ def test_late_orders_are_stale_and_left_to_the_comprehensive_check(world: World)
     world.set(backfill_min_missing_partitions=1)
     [request] = evaluated(world, Trigger.SCHEDULE).decision.requests
     assert (request.job, request.day, request.tables) == ("orders_job", DAYS[2], ("orders_by_day",))
+
+
+@pytest.mark.usefixtures("shop")
+def test_a_table_that_others_build_may_be_of_any_kind_that_can_be_read(world: World) -> None:
+    world.client.command("RENAME TABLE orders_by_day TO local_orders")
+    try:
+        world.client.command(
+            "CREATE TABLE orders_by_day AS local_orders ENGINE = Merge(currentDatabase(), '^local_ord')"
+        )
+        found = evaluated(world).detection
+        assert (found.unknown, list(found.wrong)) == ({}, [])
+        world.client.command("DROP TABLE orders_by_day SYNC")
+        found = evaluated(world).detection
+        assert found.unknown == {"orders_by_day": f"the table orders_by_day does not exist: {NEXT_STEP}"}
+        assert list(found.wrong) == []
+    finally:
+        world.client.command("DROP TABLE IF EXISTS orders_by_day SYNC")
+        world.client.command("RENAME TABLE local_orders TO orders_by_day")
 
 
 def test_it_has_its_standing_check_and_its_schedule() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from dagster import Failure
+from dagster import AssetKey, Failure
 
 from dags.clock import utc_now
 from dags.errors import BuildError, SchemaError, UserError
@@ -25,6 +25,7 @@ from dags.web_preaggregated.publishing import Swap
 from dags.web_preaggregated.restore import DayRestore, read_comparison
 from dags.web_preaggregated.store import DayBuild
 from dags.web_preaggregated.tables import WEB_TABLES
+from dags.web_preaggregated_backfill.report import table_statuses
 from dags.web_preaggregated_backfill.store import detect
 
 if TYPE_CHECKING:
@@ -250,7 +251,7 @@ def test_nothing_touches_what_is_no_target_and_the_other_table_is_built(shop: Sh
         found = shop.detected()
         assert wrong.said in found.unknown[STATS]
         assert found.unknown.keys() == {STATS}
-        assert (found.complete_by_table, found.wrong) == ({BOUNCES: len(TEAMS) * len(DAYS)}, ())
+        assert (found.complete_by_table, list(found.wrong)) == ({BOUNCES: len(TEAMS) * len(DAYS)}, [])
         built = shop.build()
         assert [(one.table, one.is_published) for one in built.tables] == [(BOUNCES, True)]
         assert [wrong.said in problem for problem in built.problems] == [True]
@@ -342,7 +343,7 @@ def test_a_source_may_be_spread_over_other_tables(shop: Shop, engine: str) -> No
         shop.client.command(f"CREATE TABLE events AS local_events ENGINE = {engine}")
         assert apply_schema(shop.client) == ()
         found = shop.detected()
-        assert (found.unknown, found.wrong) == ({}, ())
+        assert (found.unknown, list(found.wrong)) == ({}, [])
         shop.client.command(f"ALTER TABLE {STATS} DROP PARTITION {DAYS[0]:%Y%m%d}")
         assert {(v.unit.table, v.unit.day) for v in shop.detected().wrong} == {(STATS, DAYS[0])}
         assert shop.build().problems == ()
@@ -377,7 +378,7 @@ def test_a_view_that_copies_what_is_inserted_is_told_of_and_keeps_nobody_from_bu
             f"CREATE MATERIALIZED VIEW copies ENGINE = MergeTree ORDER BY team_id AS SELECT team_id FROM {STATS}"
         )
         found = shop.detected()
-        assert (found.unknown, found.wrong) == ({}, ())
+        assert (found.unknown, list(found.wrong)) == ({}, [])
         assert [f"copies read {STATS}" in warning for warning in found.warnings] == [True]
         assert shop.build().problems == ()
         assert shop.client.query("SELECT count() FROM copies").result_rows == [(0,)]
@@ -398,3 +399,20 @@ def test_what_fails_in_one_table_fails_no_team_of_the_other(shop: Shop) -> None:
     finally:
         shop.client.command(f"ALTER TABLE {STATS} DROP CONSTRAINT only_the_first")
     assert shop.holds_its_source(STATS)
+
+
+def test_a_run_a_check_and_an_adoption_name_the_table_and_do_the_rest(shop: Shop) -> None:
+    world = shop.world
+    with shop.placed(WRONG["a view"]):
+        day = DAYS[2].isoformat()
+        run = world.loop.run("web_pre_aggregate_job", partition_key=day, raise_on_error=False)
+        assert not run.success
+        assert [event.asset_key for event in run.get_asset_materialization_events()] == [AssetKey(BOUNCES)]
+        statuses = {one.table: one for one in table_statuses(shop.detected())}
+        assert (statuses[STATS].is_complete, statuses[BOUNCES].is_complete) == (False, True)
+        assert statuses[STATS].words.startswith(f"unknown: the table {STATS} is a View: it holds no rows")
+        words = refusal(lambda: world.run_as_configured("report_existing_days_job"), UserError, Failure)
+        assert f"nothing was reported of {STATS}: the table {STATS} is a View" in words
+        known = world.instance.get_materialized_partitions(AssetKey(BOUNCES))
+        assert known >= {one.isoformat() for one in DAYS}
+    assert shop.holds_its_source(BOUNCES)

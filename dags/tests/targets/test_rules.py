@@ -1,0 +1,123 @@
+"""What a table must be: facts in, problems out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from dags.schema.declared import declared_columns
+from dags.targets.rules import Column, Facts, notes, unpublishable, unreadable, unusable_database
+from dags.tests.world import STATS
+
+DECLARED = declared_columns()[STATS]
+KEY = ", ".join(name for name, type_ in DECLARED.items() if not type_.startswith("Aggregate"))
+ENGINE = f"AggregatingMergeTree PARTITION BY toYYYYMMDD(period_bucket) ORDER BY ({KEY})"
+FACTS = Facts(
+    STATS,
+    "AggregatingMergeTree",
+    ENGINE,
+    f"CREATE TABLE web.{STATS} (`period_bucket` DateTime('UTC'), `team_id` UInt64) ENGINE = {ENGINE}",
+    "toYYYYMMDD(period_bucket)",
+    KEY,
+    "uuid",
+    {name: Column(type_) for name, type_ in DECLARED.items()},
+)
+
+
+def problems(facts: Facts) -> list[str]:
+    return unpublishable(STATS, facts, "toDate(period_bucket)", DECLARED)
+
+
+def with_columns(**types: str) -> Facts:
+    return replace(FACTS, columns={**FACTS.columns, **{name: Column(type_) for name, type_ in types.items()}})
+
+
+def with_ttl(ttl: str) -> Facts:
+    return replace(FACTS, engine_full=f"{ENGINE} TTL {ttl} SETTINGS index_granularity = 8192")
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        FACTS,
+        replace(FACTS, engine="MergeTree", sorting_key="team_id"),
+        replace(FACTS, engine="SharedAggregatingMergeTree"),
+        replace(
+            FACTS,
+            engine="ReplicatedAggregatingMergeTree",
+            engine_full="ReplicatedAggregatingMergeTree('/clickhouse/tables/{uuid}/{shard}', '{replica}') ORDER BY a",
+        ),
+        replace(FACTS, partition_key="toYYYYMMDD(period_bucket, 'UTC')"),
+        with_columns(host="String", pathname="LowCardinality(String)", has_gclid="UInt8", mine="Array(String)"),
+        with_columns(period_bucket="DateTime"),
+        with_columns(period_bucket="DateTime('Etc/UTC')"),
+        with_ttl("period_bucket + toIntervalDay(9) TO VOLUME 'cold', period_bucket RECOMPRESS CODEC(ZSTD(3))"),
+        replace(FACTS, engine_full=f"{ENGINE} COMMENT ' TTL now'"),
+    ],
+    ids=[
+        "as made", "MergeTree", "Shared", "Replicated", "UTC said", "same values", "UTC by the server", "UTC's name",
+        "moved and compressed", "a comment",
+    ],
+)  # fmt: skip
+def test_what_serves_as_well_is_accepted(facts: Facts) -> None:
+    assert problems(facts) == []
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        (with_columns(period_bucket="DateTime('Europe/Berlin')"), "period_bucket is DateTime('Europe/Berlin') instead"),
+        (replace(with_columns(period_bucket="DateTime"), time_zone="Asia/Tokyo"), "period_bucket is DateTime instead"),
+        (with_columns(host="Nullable(String)"), "host is Nullable(String) instead of LowCardinality(String)"),
+        (with_columns(viewport_width="Int16"), "viewport_width is Int16 instead of Int64"),
+        (
+            replace(FACTS, columns={**FACTS.columns, "host": Column("LowCardinality(String)", "ALIAS")}),
+            "host is ALIAS LowCardinality(String) instead",
+        ),
+        (with_ttl("period_bucket + toIntervalYear(9)"), "a TTL that deletes rows"),
+        (with_ttl("period_bucket TO DISK 'a', period_bucket + toIntervalDay(3) WHERE f(1, 2)"), "a TTL that deletes"),
+        (
+            replace(
+                FACTS,
+                engine="ReplicatedMergeTree",
+                engine_full="ReplicatedMergeTree('/clickhouse/tables/1/web/stats', 'a') ORDER BY team_id",
+            ),
+            "path in Keeper written out (/clickhouse/tables/1/web/stats)",
+        ),
+        (replace(FACTS, written_by=("web.a", "web.b")), "web.a, web.b write into"),
+    ],
+)
+def test_what_would_be_wrong_in_silence_is_refused_with_what_was_expected(facts: Facts, said: str) -> None:
+    [problem] = problems(facts)
+    assert said in problem
+    assert STATS in problem
+
+
+def test_every_problem_is_told_at_once() -> None:
+    told = problems(replace(with_ttl("period_bucket"), partition_key="", written_by=("web.a",)))
+    assert ["has no partition key" in told[0], "a TTL" in told[1], "web.a write" in told[2]] == [True] * 3
+
+
+def test_a_table_that_is_only_read_may_be_of_any_kind_that_answers_twice() -> None:
+    for engine in ("Distributed", "Merge", "View", "ReplacingMergeTree", "Log"):
+        assert unreadable("orders", replace(FACTS, name="orders", engine=engine), {"team_id": "UInt64"}) == []
+    for engine in ("Null", "Memory", "Kafka"):
+        assert len(unreadable("orders", replace(FACTS, name="orders", engine=engine), {})) == 1
+    assert unreadable("orders", None, {}) == [
+        "the table orders does not exist: run `dagster job execute -j apply_schema_job`"
+    ]
+
+
+def test_a_view_that_reads_it_is_a_note_and_no_problem() -> None:
+    assert problems(replace(FACTS, read_by=("web.copies",))) == []
+    assert [
+        note.startswith(f"the materialized views web.copies read {STATS}")
+        for note in notes(replace(FACTS, read_by=("web.copies",)))
+    ] == [True]
+    assert notes(FACTS) == []
+
+
+def test_a_database_without_atomic_renames_is_none() -> None:
+    assert [unusable_database(engine) for engine in ("Atomic", "Replicated", "Shared")] == [[], [], []]
+    assert all("Expected Atomic" in unusable_database(engine)[0] for engine in ("Ordinary", "Lazy", "Memory"))
