@@ -46,6 +46,7 @@ FIRST: Mapping[str, str] = {
     "extremes": "0",
     "limit": "0",
     "offset": "0",
+    "output_format_native_encode_types_in_binary_format": "0",
     "use_query_cache": "0",
 }
 
@@ -88,7 +89,6 @@ PINS: Mapping[str, tuple[str, ...]] = {
     "date_time_overflow_behavior": ("ignore",),
     "decimal_check_overflow": ("1",),
     "http_write_exception_in_output_format": ("0",),
-    "output_format_native_encode_types_in_binary_format": ("0",),
     "session_timezone": ("",),
     # Acknowledged only once it is done: ledger, audit and signs of life are inserts, staging is emptied by a delete.
     "alter_sync": ("1", "2", "3"),
@@ -115,6 +115,7 @@ _FREE = re.compile(
     r"|join_algorithm|lock_acquire_\w+|priority|os_thread_priority|workload|use_concurrency_control|use_uncompressed_cache"
     r"|(compile|grace_hash_join|group_by_two_level|prefer_external_sort|preferred_block_size|temporary_files)\w*"
     # Stricter than we need: it waits, or refuses.
+    r"|force_(data_skipping|index_by|optimize_projection|primary)\w*"
     r"|select_sequential_consistency|readonly|allow_ddl|allow_introspection_functions"
     # What is logged and measured.
     r"|(log|metrics|opentelemetry|query_metric_log|query_profiler|trace|send_logs|send_profile)_\w+"

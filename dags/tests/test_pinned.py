@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import contextmanager
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +13,26 @@ from dagster import DagsterInstance
 
 from dags.dsn import Dsn
 from dags.engine import open_client
+from dags.errors import UserError
 from dags.schema.apply import apply_schema
 from dags.settings import read_settings
-from dags.tests.builds import build
+from dags.tests.builds import TABLES, build
 from dags.tests.clickhouse_server import require_or_skip_reason, running_server
 from dags.tests.events import Event, at, insert
-from dags.tests.profiles import NOW, Answer, Variant, answer, answer_under, make_world, opened, users_xml
+from dags.tests.fold import stored
+from dags.tests.profiles import (
+    DAY,
+    NOW,
+    TEAMS,
+    Answer,
+    Variant,
+    answer,
+    answer_under,
+    make_world,
+    opened,
+    users_xml,
+    variants,
+)
 from dags.tests.web_preaggregated.test_repair import staging_of
 from dags.web_preaggregated.staging import sweep
 from dags.web_preaggregated.tables import WEB_TABLES
@@ -26,8 +42,12 @@ from dags.web_preaggregated_backfill.report import status_line, table_statuses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from clickhouse_connect.driver.client import Client
+
+    # An engine, and the profiles that its users have by number.
+    Walk = tuple[Dsn, list[Variant]]
 
 # One of each kind of danger. The values are chosen so that part of an answer gets through, where that can be.
 DANGEROUS = tuple(
@@ -178,3 +198,82 @@ def test_nothing_that_a_session_has_set_changes_an_answer_of_the_embedded_engine
     assert others(truth, some, seen) == {}
     said = dict(zip(some, seen, strict=True))
     assert {str(variant) for variant in set(some) & LIMITLESS if said[variant] != truth} == set()
+
+
+# --- Every setting that an engine has -----------------------------------------------------------------------------
+
+
+@contextmanager
+def walked(engine: str, engine_dsn: Callable[[str], str], directory: Path, only: str) -> Iterator[Walk]:
+    """An engine of which every user has one of the profiles worth a try; of those whose settings match ``only``."""
+
+    def chosen(client: Client) -> list[Variant]:
+        return [one for one in variants(client) if re.match(only, one.settings[0][0])]
+
+    if engine == "embedded":
+        dsn = Dsn.parse(engine_dsn(engine))
+        with open_client(dsn, wait_seconds=60, create_database=True) as client:
+            asked = chosen(client)
+        yield dsn, asked
+        return
+    if reason := require_or_skip_reason():
+        pytest.skip(reason)
+    with (
+        running_server(directory / "plain") as address,
+        open_client(Dsn.parse(address.dsn("default")), wait_seconds=60) as client,
+    ):
+        asked = chosen(client)
+    with running_server(directory / "profiles", users_xml(asked)) as address:
+        yield Dsn.parse(address.dsn("world")), asked
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["embedded", "server"])
+def test_no_setting_of_an_engine_changes_an_answer(
+    engine: str, engine_dsn: Callable[[str], str], tmp_path: Path
+) -> None:
+    with walked(engine, engine_dsn, tmp_path, "") as (dsn, asked):
+        truth, seen = walk(dsn, asked)
+    same, errors = seen.count(truth), sum(isinstance(one, str) for one in seen)
+    print(f"{len(asked)} profiles, {engine}: {same} same, {errors} errors, {len(asked) - same - errors} other")
+    assert others(truth, asked, seen) == {}
+    assert same > len(asked) * 0.9
+
+
+# What a build does with rows; all else a build has in common with a detection.
+BUILDING = (
+    r"alter|apply|async_insert$|cast|data_type|date_time|decimal|deduplicate|default_|distinct_o|empty_result|enable_pos"
+    r"|final|flatten|group_by|input_format_(native|null|def|skip)|insert|join_(use|def|any|over)|lightweight|materialized_v"
+    r"|mutations|optimize_(on_insert|use_proj|aggr|uniq|fuse|throw)|prefer_col|session_time|set_over|throw|transform|wait"
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["embedded", "server"])
+def test_no_setting_of_an_engine_changes_what_a_build_publishes(
+    engine: str, engine_dsn: Callable[[str], str], tmp_path: Path
+) -> None:
+    other: dict[str, object] = {}
+    errors = 0
+    with (
+        walked(engine, engine_dsn, tmp_path, BUILDING) as (dsn, asked),
+        open_client(dsn, wait_seconds=60, create_database=True) as plain,
+    ):
+        make_world(plain)
+        build(plain, *TEAMS, day=DAY)
+        truth = [stored(plain, table, DAY) for table in TABLES]
+        assert all(truth)
+        for number, variant in enumerate(asked):
+            for table in TABLES:
+                plain.command(f"ALTER TABLE {table} DROP PARTITION {DAY:%Y%m%d}")
+            try:
+                with opened(dsn, number, variant) as client:
+                    problems = build(client, *TEAMS, day=DAY, wait_seconds=90).problems
+            except (UserError, ClickHouseError) as error:
+                problems = (str(error),)
+            errors += bool(problems)
+            found = [stored(plain, table, DAY) for table in TABLES]
+            if any(one != whole and (one or not problems) for one, whole in zip(found, truth, strict=True)):
+                other[str(variant)] = problems
+    print(f"{len(asked)} profiles, {engine}: {len(asked) - errors} built, {errors} errors, {len(other)} other")
+    assert other == {}
