@@ -84,7 +84,7 @@ def clock_warning(host: datetime, server: datetime) -> str:
 def read_clocks(client: Client) -> Clocks:
     """Both clocks; the host's between sending and answer, so that a slow answer is no skew."""
     before, began = utc_now(), time.monotonic()
-    [(server,)] = Sql("dags", client).rows("clock")
+    (server,) = Sql("dags", client).row("clock")
     read_at = time.monotonic()
     return Clocks(before + timedelta(seconds=(read_at - began) / 2), server, read_at)
 

@@ -16,6 +16,8 @@ from importlib.resources import files
 from string import Template
 from typing import TYPE_CHECKING, Any, Self
 
+from dags.errors import UnreadableError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -112,6 +114,20 @@ class Sql:
         """The rows of a query, as tuples."""
         result: QueryResult = self._run(self._client.query, name, parameters, identifiers)
         return result.result_rows
+
+    def row(self, name: str, /, parameters: Mapping[str, Any] | None = None, **identifiers: str) -> Any:  # noqa: ANN401 -- a tuple of what the statement selects
+        """The row of a query that answers one, always.
+
+        Raises:
+            UnreadableError: it answered another number of them, so what stands between cannot be relied on.
+        """
+        rows = self.rows(name, parameters, **identifiers)
+        if len(rows) != 1:
+            raise UnreadableError(
+                f"{self._package}/{name}.sql answers one row, and {len(rows)} came: something between here and "
+                "ClickHouse cuts or adds to answers. Look at its proxies and at the user's profile"
+            )
+        return rows[0]
 
     def command(self, name: str, /, parameters: Mapping[str, Any] | None = None, **identifiers: str) -> None:
         """Run a statement that answers nothing."""

@@ -71,7 +71,7 @@ class Log:
         """
         if not entries:
             return
-        [(at,)] = Sql(_PACKAGE, self._client).rows("next_instant", {"backfill_id": self.backfill_id})
+        (at,) = Sql(_PACKAGE, self._client).row("next_instant", {"backfill_id": self.backfill_id})
         rows = [
             (
                 self.backfill_id, str(e.event), e.status, e.origin, e.table, e.start, e.end, e.chunk, e.day, e.name,

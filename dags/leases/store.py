@@ -37,7 +37,7 @@ def read_leases(client: Client, *, but_of: str | None = None) -> tuple[Lease, ..
     All are read in one statement, however many there are: a thousand took ten seconds one by one.
     """
     sql = Sql(_PACKAGE, client)
-    if not sql.rows("held", {"prefix": LEASE_PREFIX})[0][0]:
+    if not sql.row("held", {"prefix": LEASE_PREFIX})[0]:
         return ()
     try:
         rows = sql.rows("leases", prefix=LEASE_PREFIX)
@@ -203,7 +203,7 @@ class Leases:
 def _read(sql: Sql, name: str, token: str, seconds: float) -> Lease | None:
     """A lease with its holder's silence; one that vanishes while it is read is no lease."""
     try:
-        [(beats, silent)] = sql.rows("silence", {"token": token}, lease=name)
+        beats, silent = sql.row("silence", {"token": token}, lease=name)
     except ClickHouseError as error:
         if getattr(error, "name", None) == "UNKNOWN_TABLE":
             return None

@@ -84,9 +84,9 @@ def read_baseline(client: Client, table: WatchedTable, start: date, teams: Colle
 
 def read_rates(client: Client, table: WatchedTable, today: date, usd_per_gb: float) -> Rates:
     """What a source row costs: as past builds of the table took, or an assumption that says it is one."""
-    [(width,)] = Sql(_PACKAGE, client).rows("source_width", {"table": table.source.table})
+    (width,) = Sql(_PACKAGE, client).row("source_width", {"table": table.source.table})
     bound = {"table": table.name, "start": today - RATE_DAYS * ONE_DAY, "end": today}
-    [(seconds, rows)] = Sql("dags.web_preaggregated_backfill", client).rows("build_rate", bound)
+    seconds, rows = Sql("dags.web_preaggregated_backfill", client).row("build_rate", bound)
     said = (
         f"builds of the last {RATE_DAYS} days, {rows:,} rows in {seconds:,.1f} s" if rows else "no past build: assumed"
     )

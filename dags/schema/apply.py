@@ -124,7 +124,7 @@ def _too_new(version: int, database: str) -> str:
 
 def _read_database(client: Client) -> tuple[str, bool]:
     """What engine the database has, and whether a schema was ever applied."""
-    [(engine, has_schema)] = Sql("dags.targets", client).rows("database")
+    engine, has_schema = Sql("dags.targets", client).row("database")
     return str(engine), bool(has_schema)
 
 

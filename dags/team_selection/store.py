@@ -65,7 +65,7 @@ def write_selection(client: Client, teams: Iterable[int], *, allow_shrink: bool 
             "config allow_shrink: true"
         )
     gone = (before.teams | before.departed) - after
-    [(at,)] = Sql(_PACKAGE, client).rows("next_instant")
+    (at,) = Sql(_PACKAGE, client).row("next_instant")
     rows = [[team, 1, at] for team in sorted(after)] + [[team, 0, at] for team in sorted(gone)]
     if rows:
         client.insert("web_pre_aggregated_teams", rows, column_names=["team_id", "is_enabled", "selected_at"])

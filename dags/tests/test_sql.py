@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import dags
+from dags.errors import UnreadableError
 from dags.sql import Cost, Sql, statement
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ STATEMENTS = {
     "create": "-- Answers nothing.\nCREATE TABLE $table (n UInt64) ENGINE = MergeTree ORDER BY n\n",
     "fill": "-- Writes rows.\nINSERT INTO $table SELECT number FROM numbers({number:UInt64})\n",
     "read": "-- Reads rows.\nSELECT sum(n) FROM $table\n",
+    "read_all": "-- Reads all rows.\nSELECT n FROM $table\n",
     "broken": "-- No such table.\nSELECT * FROM a_table_that_nobody_made\n",
 }
 
@@ -165,6 +167,13 @@ def test_settings_go_with_every_statement(client: Client, package: str) -> None:
     Sql(package, client).command("fill", {"number": 50}, table="many")
     with pytest.raises(Exception, match="TOO_MANY_ROWS"):
         limited.rows("read", table="many")
+
+
+def test_a_statement_that_must_answer_one_row_and_does_not_is_an_error_that_names_it(sql: Sql) -> None:
+    sql.command("create", table="many")
+    assert sql.row("read", table="many") == (0,)
+    with pytest.raises(UnreadableError, match=r"read_all.sql answers one row, and 0 came"):
+        sql.row("read_all", table="many")
 
 
 def test_an_error_of_the_engine_reaches_the_caller(sql: Sql) -> None:

@@ -217,7 +217,7 @@ class Publisher(Generic[_Amount]):
         self.confirm()
 
     def _written(self, table: str) -> Written:
-        [(parts, alters, uuid)] = self.again(self.sql.rows, "written", {"table": table, "partition": str(self._number)})
+        parts, alters, uuid = self.again(self.sql.row, "written", {"table": table, "partition": str(self._number)})
         return Written(tuple(Part(*part) for part in parts), alters, uuid)
 
     # --- The swap, and after it ----------------------------------------------------------------------------------
@@ -257,7 +257,7 @@ class Publisher(Generic[_Amount]):
             "block": before.block,
             "version": before.version,
         }
-        [(parts, rows)] = self.again(self.sql.rows, "went_along", bound)
+        parts, rows = self.again(self.sql.row, "went_along", bound)
         if parts:
             raise ReadBackError(
                 f"{table} of {self.day} was published, but something else wrote {rows:,} rows into it in the instant "
