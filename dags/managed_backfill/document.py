@@ -96,7 +96,7 @@ def violations(error: ValidationError, parts: Mapping[str, type[BaseModel]]) -> 
         elif not any(other["loc"][: len(at)] == at != other["loc"] for other in every):
             problems.append(f"{place(at)} is empty: give at least one")
     for location, times in unknown.items():
-        part = parts[next((one for one in reversed(location) if isinstance(one, str)), "")]
+        part = parts[next((one for one in reversed(location) if isinstance(one, str) and one in parts), "")]
         problems.append(
             f"{place(location)}: {times} unknown {'field' if times == 1 else 'fields'}; there may be "
             f"{', '.join(part.model_fields)}"

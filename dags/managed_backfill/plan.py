@@ -228,8 +228,8 @@ class Plan(_Part):
 
 # The document's parts by the field that holds them.
 _PARTS: dict[str, type[BaseModel]] = {
-    "": Plan, "scope": Scope, "estimate": Estimate, "strategy": Strategy, "ceilings": Ceilings, "chunks": Chunk,
-    "checks": Checks, "rollback": Rollback, "monitoring": Monitoring,
+    "": Plan, "scope": Scope, "held": Held, "estimate": Estimate, "strategy": Strategy, "ceilings": Ceilings,
+    "chunks": Chunk, "checks": Checks, "rollback": Rollback, "monitoring": Monitoring,
 }  # fmt: skip
 
 

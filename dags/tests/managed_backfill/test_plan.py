@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from dags.errors import UserError
+from dags.managed_backfill import plan as plan_module
 from dags.managed_backfill.gates import AFTER, BEFORE, OF_CHUNKS
 from dags.managed_backfill.plan import (
     Checks,
@@ -99,6 +100,7 @@ def test_a_document_is_refused_with_every_violation_by_its_place_and_shows_nothi
     document["scope"] |= {"start_date": "hunter2", "end_date": "9999-12-31", "team_ids": []}
     document["strategy"] |= {"hunter2": 3, "paralellism": 3, "chunk_by": "hunter2"}
     document["chunks"] = []
+    document["scope"]["held"] = {"2026-01-05": {"team_ids": [1], "hunter2": 1}}
     document["hunter2"] = "hunter2"
     del document["reason"]
     with pytest.raises(UserError) as refused:
@@ -107,11 +109,15 @@ def test_a_document_is_refused_with_every_violation_by_its_place_and_shows_nothi
     assert first == "the plan cannot be read, nothing was touched:"
     assert [problem.split(":")[0] for problem in problems] == [
         "reason is missing", "scope.start_date", "scope.end_date", "scope.team_ids is empty", "strategy.chunk_by",
-        "chunks is empty", "strategy", "the plan",
+        "chunks is empty", "scope.held.2026-01-05", "strategy", "the plan",
     ]  # fmt: skip
     assert "strategy: 2 unknown fields; there may be kind, chunk_by, " in str(refused.value)
     assert "should be less than or equal to 2148-12-31" in problems[2]
     assert "hunter2" not in str(refused.value)
+
+
+def test_every_part_of_the_document_is_known_by_the_field_that_holds_it() -> None:
+    assert set(plan_module._PARTS.values()) == set(plan_module._Part.__subclasses__()) - {Rates}
 
 
 def test_what_is_wrong_in_a_chunk_is_said_by_its_number_and_lists_of_ids_at_once() -> None:
