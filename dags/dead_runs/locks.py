@@ -3,7 +3,7 @@
 A lock and not a process id: an id is given to others later, and means nothing in another container. The lock of a
 process that is stopped (SIGSTOP), or waits for hours, is held as before; that of one which was killed, or went down
 with its container or its machine, is free. The file lies beside the instance's own files, so whoever shares these,
-from another container too, sees the same lock. A run without a file may live or not: nothing is known of it.
+from another container too, sees the same lock. Of a run without a file nothing is known here.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ def hold(directory: Path, run_id: str) -> None:
         OSError: the directory cannot be written.
     """
     path = directory / run_id
-    if path in _held and path not in _over:
+    if path in _held:
+        _over.discard(path)
         return
     _close_what_is_over()
     directory.mkdir(parents=True, exist_ok=True)
@@ -48,6 +49,7 @@ def hold(directory: Path, run_id: str) -> None:
     handle = os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     os.write(handle, json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "boot": _boot()}).encode())
+    os.fsync(handle)  # a machine that loses its power loses its runs too
     hidden.replace(path)
     _held[path] = handle
 

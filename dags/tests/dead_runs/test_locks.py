@@ -85,6 +85,13 @@ def test_a_lock_is_held_until_the_process_carries_out_another_run(tmp_path: Path
     hold(tmp_path, "first")
     let_go(tmp_path, "first")
     assert death(tmp_path, "first") is None
+    of_the_first = (tmp_path / "first").stat().st_ino
+    hold(tmp_path, "first")  # its resources are set up once more: at no instant is it free
+    assert (tmp_path / "first").stat().st_ino == of_the_first
+    hold(tmp_path, "within the first")
+    assert death(tmp_path, "first") is None
+    for run_id in ("within the first", "first"):
+        let_go(tmp_path, run_id)
     hold(tmp_path, "second")
     assert death(tmp_path, "first") is not None
     assert death(tmp_path, "second") is None
