@@ -29,27 +29,23 @@ if TYPE_CHECKING:
 
     import pytest
 
-# A run of a real job with the real resource; its engine answers when it is told to go on.
+# A run with the real resource, under the name of a job of ours, whose op lasts until it is told to go on.
 RUN = """
 import sys
-from contextlib import contextmanager
-from dagster import DagsterInstance
-from dags import resources
-from dags.dead_runs import sensors
-from dags.dead_runs.processes import is_gone
-from dags.definitions import defs
-from dags.schema import jobs
+from dagster import DagsterInstance, in_process_executor, job, op
+from dags.resources import ClickHouseResource
 
-@contextmanager
-def opened(*_, who, **__):
-    print(who, flush=True)
+@op
+def wait(context, clickhouse: ClickHouseResource):
+    print(context.run_id, flush=True)
     sys.stdin.readline()
-    yield type("Client", (), {"database": "none"})
 
-resources.open_client = opened
-jobs.apply_schema = lambda _: []
+@job(executor_def=in_process_executor, resource_defs={"clickhouse": ClickHouseResource()})
+def apply_schema_job():
+    wait()
+
 with DagsterInstance.local_temp(sys.argv[1]) as instance:
-    defs.resolve_job_def("apply_schema_job").execute_in_process(instance=instance)
+    apply_schema_job.execute_in_process(instance=instance)
 """
 
 
