@@ -155,6 +155,20 @@ MUTANTS = [
         f"{MEMORY}::test_a_day_that_something_happened_to_is_read_again_and_no_other",
     ),
     Mutant(
+        "a tick without time judges nothing, and so does the next",
+        f"{BACKFILL}/signals.py",
+        "return self._has_begun and time.monotonic()",
+        "return time.monotonic()",
+        f"{MEMORY}::test_ticks_without_any_time_come_to_the_end_newest_first_and_keep_what_they_found",
+    ),
+    Mutant(
+        "an answer that was cut short is believed",
+        f"{BACKFILL}/counting.py",
+        "if read.get(unit, 0) < expected[unit]",
+        "if read.get(unit, 0) > expected[unit]",
+        f"{MEMORY}::test_a_count_that_read_less_than_there_is_is_no_answer_and_is_not_remembered",
+    ),
+    Mutant(
         "what is in flight is asked for again",
         f"{BACKFILL}/decision.py",
         "if building := [*by_lease, *(run.run_id for run in in_flight)]:",
