@@ -214,12 +214,14 @@ class Written:
     """How far a table's day was written: its parts, how many ALTERs of its rows are under way, and which table it is.
 
     Whatever anybody writes gets the table's next number, and what is merged keeps those that it had. So a day whose
-    numbers have not risen was not written, though its page views may be equal by chance.
+    numbers have not risen was not written, though its page views may be equal by chance. ``ever``: the highest block
+    and version of all parts that are remembered, also of those that are gone.
     """
 
     parts: tuple[Part, ...] = ()
     alters: int = 0
     uuid: str = ""
+    ever: tuple[int, int] = (0, 0)
 
     @property
     def block(self) -> int:

@@ -217,8 +217,9 @@ class Publisher(Generic[_Amount]):
         self.confirm()
 
     def _written(self, table: str) -> Written:
-        parts, alters, uuid = self.again(self.sql.row, "written", {"table": table, "partition": str(self._number)})
-        return Written(tuple(Part(*part) for part in parts), alters, uuid)
+        bound = {"table": table, "partition": str(self._number)}
+        parts, alters, ever, uuid = self.again(self.sql.row, "written", bound)
+        return Written(tuple(Part(*part) for part in parts), alters, uuid, tuple(ever))
 
     # --- The swap, and after it ----------------------------------------------------------------------------------
 
@@ -250,12 +251,13 @@ class Publisher(Generic[_Amount]):
         """Between the last look and the swap lie milliseconds, and the rows of whoever writes in them go with the old
         day. ClickHouse remembers their parts for a while, so that it can be said.
         """
+        block, version = before.ever
         bound = {
             "table": table,
             "partition": str(self._number),
             "staging": staging,
-            "block": before.block,
-            "version": before.version,
+            "block": block,
+            "version": version,
         }
         parts, rows = self.again(self.sql.row, "went_along", bound)
         if parts:

@@ -306,3 +306,13 @@ def test_days_are_utc_days_whatever_the_hosts_time_zone(tmp_path: Path) -> None:
         check=False,
     )
     assert ran.stdout == "equal\n", ran.stderr
+
+
+def test_a_day_that_was_emptied_can_be_built_again_at_once(client: Client) -> None:
+    """The parts that it had are remembered by ClickHouse for minutes, and are nobody's new rows."""
+    for session in ("first", "second"):
+        insert(client, [Event(team, at("2026-01-10 10:00:00"), session, pathname=session) for team in (1, 2)])
+        assert build(client, 1, 2).problems == ()
+        client.command("TRUNCATE TABLE events SYNC")
+        assert build(client, 1, 2, allow_shrink=True).problems == ()
+        assert [stored(client, table, DAY) for table in TABLES] == [{}, {}]
