@@ -71,7 +71,6 @@ _NAME = re.compile(r"`?(\w+)`? ")
 _LOW_CARDINALITY = re.compile(r"\bLowCardinality\(((?:[^()]|\([^()]*\))*)\)")
 _TIME = re.compile(r"DateTime(?:64)?(?:\((?:\d(?:, )?)?(?:'([^']*)')?\))?")
 _DAY_OF = re.compile(r"toDate\((\w+)\)")
-_REPLICA_PATH = re.compile(r"Replicated\w+\('([^']*)'")
 
 
 @dataclass(frozen=True)
@@ -151,7 +150,6 @@ def unpublishable(name: str, facts: Facts | None, day: str, columns: Mapping[str
         *_vanishing_values(facts),
         *_foreign_writers(facts),
         *_unwritable(facts),
-        *_fixed_replica_path(facts),
     ]
 
 
@@ -290,17 +288,6 @@ def _unwritable(facts: Facts) -> Iterator[str]:
         yield (
             f"the table {facts.name} has the setting table_readonly, and staging inherits it: nothing can be built. "
             f"Expected a table that can be written: ALTER TABLE {facts.name} RESET SETTING table_readonly"
-        )
-
-
-def _fixed_replica_path(facts: Facts) -> Iterator[str]:
-    """A path in Keeper that is written out is copied to a table that is made like it."""
-    path = _REPLICA_PATH.match(facts.engine_full)
-    if path and "{uuid}" not in path[1]:
-        yield (
-            f"the table {facts.name} has its path in Keeper written out ({path[1]}): a staging table made like it "
-            "would be the same replica, which ClickHouse refuses (code 253). Expected a path with {uuid}, as the "
-            f"server's default_replica_path has: {_RENAMED}"
         )
 
 

@@ -31,6 +31,9 @@ STAGING_PREFIX = "web_pre_aggregated_staging_"
 # Named by the error of a ClickHouse that makes no table with columns which are no part of its key, unless it is set.
 _BESIDE_KEY = "allow_dimensions_outside_sorting_key"
 
+# Said where a table that is made like a replicated one would have its path in Keeper, or one with a {uuid} not its own.
+_SAME_REPLICA = ("REPLICA_ALREADY_EXISTS", "Macro 'uuid' in engine arguments")
+
 # Stands in a name for what is staged for no table in particular.
 SCRATCH = "scratch"
 
@@ -95,16 +98,22 @@ def fence_runs(client: Client, runs: Iterable[str]) -> None:
 
 
 def make_like(sql: Sql, name: str, **identifiers: str) -> None:
-    """Run ``name.sql``, which makes a table like another; or its variant, where that one has columns beside its key.
+    """Run ``name.sql``, which makes a table like ``target``; or its variant, where ClickHouse makes none like that.
 
-    Not the variant at once, for ClickHouse before 26 does not know its setting.
+    That is so of a replicated one, whose path in Keeper would be copied, and of one with columns beside its key. Not
+    the variants at once: they do without settings of the target's, and older servers do not know theirs.
     """
     try:
         sql.command(name, None, **identifiers)
     except ClickHouseError as error:
-        if _BESIDE_KEY not in str(error):
+        if _BESIDE_KEY in str(error):
+            sql.command(f"{name}_beside_key", None, **identifiers)
+        elif any(words in str(error) for words in _SAME_REPLICA):
+            [(engine,)] = Sql.of(sql, _PACKAGE).rows("engine", {"table": identifiers["target"]})
+            family = str(engine).removeprefix("Replicated")
+            sql.command(f"{name}_of_replicated", None, engine=family, **identifiers)
+        else:
             raise
-        sql.command(f"{name}_beside_key", None, **identifiers)
 
 
 def drop(client: Client, sql: Sql, name: str, *, may_be_written: bool = True) -> None:

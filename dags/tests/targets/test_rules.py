@@ -77,14 +77,6 @@ def test_what_serves_as_well_is_accepted(facts: Facts) -> None:
         ),
         (with_ttl("period_bucket + toIntervalYear(9)"), "a TTL that deletes rows"),
         (with_ttl("period_bucket TO DISK 'a', period_bucket + toIntervalDay(3) WHERE f(1, 2)"), "a TTL that deletes"),
-        (
-            replace(
-                FACTS,
-                engine="ReplicatedMergeTree",
-                engine_full="ReplicatedMergeTree('/clickhouse/tables/1/web/stats', 'a') ORDER BY team_id",
-            ),
-            "path in Keeper written out (/clickhouse/tables/1/web/stats)",
-        ),
         (replace(FACTS, written_by=("web.a", "web.b")), "web.a, web.b write into"),
     ],
 )

@@ -1,0 +1,3 @@
+-- Which kind of table one is.
+-- Grain   one row
+SELECT engine FROM system.tables WHERE database = currentDatabase() AND name = {table:String}
