@@ -31,6 +31,10 @@ class BuildError(UserError):
     """A build was refused, or what it staged is not what its source says; readers still see the old data."""
 
 
+class ChangedError(BuildError):
+    """Somebody else wrote a day just before it was to be published; an attempt from the start may succeed."""
+
+
 class ReadBackError(BuildError):
     """A day was published, and what readers see of it is not what was staged: somebody wrote at the same moment."""
 

@@ -158,7 +158,7 @@ def sweep_backups(client: Client, now: datetime, run_id: str, tell: Callable[[st
             dropped.append(name)
             continue
         if row.status not in FINISHED:
-            tell(f"{name} is kept beyond its time: {row.backfill_id} is {row.status}, resume or cancel it")
+            tell(f"{name} is kept beyond its time, until {row.backfill_id} is over: it is {row.status}")
             continue
         try:
             with hold(client, row.backfill_id, row.start, run_id, tell) as held:

@@ -173,9 +173,8 @@ class Execution:
         if self.plan.strategy.on_gate_failure is OnGateFailure.KEEP:
             return self._ended(Status.FAILED, "a gate failed in the end; the plan says to keep what was published")
         self.listeners.tell("a gate failed in the end: every chunk is put back as it was")
-        restoring = Restoring(
-            self.client, self.table, self.plan, state, self._log, self._held, self.wait_seconds, self.listeners.tell
-        )
+        tell = self.listeners.tell
+        restoring = Restoring(self.client, self.table, self.plan, state, self._log, self._held, self.wait_seconds, tell)
         restored = restoring.run(restoring.comparable())
         words = f"a gate failed in the end: {len(restored.days)} days were put back as they were, read back"
         if restored.left:
@@ -278,6 +277,7 @@ class Execution:
         def judge(swap: Swap) -> None:
             nonlocal spread
             spread = gates.Spread()
+            passed.clear()
             if swap.staging is not None:
                 rebuilt = frozenset(self.plan.teams(chunk, day)) - kept.keys()
                 spread = again(self._spread, client, swap.staging, day, rebuilt)

@@ -14,7 +14,7 @@ from dags.failures import retrying
 from dags.leases.store import Leases
 from dags.sql import Sql
 from dags.targets.store import require_usable
-from dags.web_preaggregated.publishing import Held, NewRows, Publisher
+from dags.web_preaggregated.publishing import Held, NewRows, Publisher, tried_again
 from dags.web_preaggregated.staging import STAGING_PREFIX, Staging
 from dags.web_preaggregated.structure import Column, Comparison, Content, comparison
 from dags.web_preaggregated.tables import WEB_TABLES
@@ -84,14 +84,18 @@ class DayRestore:
                 held=lambda table: contents(sql, table, self.day, self.compare),
                 confirm=self.confirm,
             )
-            before = publisher.seen(self.table)
-            then = {} if self.backup is None else again(contents, sql, self.backup, self.day, self.compare)
-            ours = {team: held.amount for team, held in then.items() if team in self.teams}
-            replaced = before.by_team.keys() & set(self.teams)
-            if ours == {team: before.by_team[team].amount for team in replaced}:
-                return before.rows
-            new = [NewRows(again(self._kept, stack, sql, publisher, then.keys() - ours.keys()), ours)] if ours else []
-            return publisher.publish(self.table, before, replaced, new)
+            return tried_again(lambda: self._restored(stack, publisher), self.progress)
+
+    def _restored(self, stack: ExitStack, publisher: Publisher[Content]) -> int:
+        sql, again = publisher.sql, publisher.again
+        before = publisher.seen(self.table)
+        then = {} if self.backup is None else again(contents, sql, self.backup, self.day, self.compare)
+        ours = {team: held.amount for team, held in then.items() if team in self.teams}
+        replaced = before.by_team.keys() & set(self.teams)
+        if ours == {team: before.by_team[team].amount for team in replaced}:
+            return before.rows
+        new = [NewRows(again(self._kept, stack, sql, publisher, then.keys() - ours.keys()), ours)] if ours else []
+        return publisher.publish(self.table, before, replaced, new)
 
     def _kept(self, stack: ExitStack, sql: Sql, publisher: Publisher[Content], others: Collection[int]) -> str:
         """A staging table with the backup's rows of the day, less those of other teams."""

@@ -25,7 +25,7 @@ from dags.targets.store import read_usability
 from dags.units import MAX_TEAMS_BOUND, Fingerprint, Measure, Outcome
 from dags.web_preaggregated.compute import Aside, Computation, Staged, Step
 from dags.web_preaggregated.plan import Limits, Replacement, replacement
-from dags.web_preaggregated.publishing import Held, NewRows, Publisher, Swap
+from dags.web_preaggregated.publishing import Held, NewRows, Publisher, Swap, tried_again
 from dags.web_preaggregated.staging import STAGING_PREFIX, Staging, sweep
 from dags.web_preaggregated.tables import LOGIC_VERSION, WEB_TABLES
 
@@ -255,7 +255,7 @@ class DayBuild:
         try:
             if self._open(table):
                 mine = [one for one in staged if table in one.batch.tables]
-                plan, after, rows, is_published = self._published(table, mine)
+                plan, after, rows, is_published = tried_again(lambda: self._published(table, mine), self._told)
         except (ClickHouseError, BuildError) as error:
             self._aside.put((table,), self._open(table), Outcome.FAILED, _explained(error, table))
             is_as_staged = not isinstance(error, ReadBackError)

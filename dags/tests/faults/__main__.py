@@ -13,6 +13,7 @@ from pathlib import Path
 from queue import Queue
 from typing import TYPE_CHECKING
 
+from dags.tests.faults.backfills import backfill_tally, backfill_trials
 from dags.tests.faults.dagster_runs import run_trials
 from dags.tests.faults.races import rounds
 from dags.tests.faults.server import Server
@@ -82,6 +83,7 @@ def tally(done: list[tuple[Trial, str]]) -> str:
 def main() -> int:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--trials", type=int, default=200)
+    options.add_argument("--backfills", type=int, default=100)
     options.add_argument("--runs", type=int, default=12)
     options.add_argument("--rounds", type=int, default=50)
     options.add_argument("--swaps", type=int, default=100)
@@ -100,6 +102,8 @@ def main() -> int:
             servers.append(server)
         done = trials(servers, given.trials, given.seed, say)
         print(tally(done))
+        backfills = backfill_trials(servers, given.backfills, given.seed, say)
+        print(backfill_tally(backfills))
         try:
             runs = [_told(say, words) for words in run_trials(servers[0], given.runs)]
             print(f"{len(runs)} whole runs killed: the next tick that was due made every day whole.")
@@ -110,7 +114,7 @@ def main() -> int:
         except BrokenPromiseError as error:
             print(f"BROKEN: {error}")
             return 1
-    return int(any(words for _, words in done))
+    return int(any(words for _, words in (*done, *backfills)))
 
 
 def _told(say: Callable[[str], None], words: str) -> str:

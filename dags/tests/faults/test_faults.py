@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dags.tests.clickhouse_server import require_or_skip_reason
+from dags.tests.faults import backfills
 from dags.tests.faults.dagster_runs import run_trials
 from dags.tests.faults.races import rounds
 from dags.tests.faults.server import Server
@@ -18,6 +19,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytestmark = pytest.mark.slow
+
+# Of the trials of backfills those that found faults first, with seeds that strike.
+SHORT_FORM = {
+    backfills.Fault.STALLED_RUN: 14,
+    backfills.Fault.STALLED_RUN_ROLLED_BACK: 15,
+    backfills.Fault.STALLED_ROLLBACK: 2,
+    backfills.Fault.FOREIGN_ROWS: 6,
+    backfills.Fault.ALTERED: 7,
+    backfills.Fault.DELETED: 9,
+    backfills.Fault.TWO_ROLLBACKS: 12,
+}
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +47,16 @@ def test_readers_neighbours_and_the_next_repair_do_not_suffer_when(server: Serve
     trial = Trial(server, seed=list(Fault).index(fault), fault=fault)
     trial.run()
     assert trial.looks > 0
+
+
+@pytest.mark.parametrize("fault", SHORT_FORM)
+def test_a_backfill_can_be_finished_and_taken_back_and_what_is_said_of_its_days_is_so_when(
+    server: Server, fault: backfills.Fault
+) -> None:
+    trial = backfills.BackfillTrial(server, seed=SHORT_FORM[fault], fault=fault)
+    trial.run()
+    assert trial.looks > 0
+    assert trial.step != "-" or fault in (backfills.Fault.FOREIGN_ROWS, backfills.Fault.ALTERED)
 
 
 def test_a_run_that_was_killed_is_made_good_by_the_tick_that_is_due(server: Server) -> None:

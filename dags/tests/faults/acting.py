@@ -1,0 +1,142 @@
+"""The processes that act on a managed backfill, and to which the faults happen: carry out, take back, delete, sweep.
+
+Each says before every statement which one is next, and waits for leave: so a stall, a kill or a second process falls
+between any two statements, and on the same two whenever the seed is the same.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+from unittest import mock
+
+from dags import clock
+from dags.audit.store import Log, require_state
+from dags.dsn import Dsn
+from dags.engine import open_client
+from dags.errors import HoldLostError, UserError
+from dags.managed_backfill import control
+from dags.managed_backfill.backup import sweep_backups
+from dags.managed_backfill.execution import Execution, Listeners
+from dags.managed_backfill.plan import from_yaml
+from dags.sql import Sql
+from dags.tests.builds import LIMITS
+from dags.tests.faults.worker import hurried
+from dags.web_preaggregated.store import DayBuild
+from dags.web_preaggregated.tables import WEB_TABLES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from multiprocessing.connection import Connection
+
+    from clickhouse_connect.driver.client import Client
+
+# Whoever waits for another's lease gives up after so long.
+WAIT_SECONDS = 10.0
+
+# Beyond the time of every backup.
+LATER = timedelta(days=8)
+
+
+def act(asked: Connection, dsn_text: str, role: str, backfill_id: str, run_id: str) -> None:
+    """Do what the role says; ends with what became of it, as ``(outcome, words)``."""
+    try:
+        with (
+            hurried(),
+            _announced(asked),
+            open_client(Dsn.parse(dsn_text), wait_seconds=5, answer_seconds=20) as client,
+        ):
+            asked.send(("done", _ROLES[role](client, dsn_text, backfill_id, run_id)))
+    except HoldLostError as error:
+        asked.send(("robbed", str(error)))
+    except UserError as error:
+        asked.send(("refused", str(error)))
+    except Exception as error:  # noqa: BLE001 -- whatever it is, the trial is told
+        asked.send(("broke", f"{type(error).__name__}: {error}"))
+
+
+@contextmanager
+def _announced(asked: Connection) -> Iterator[None]:
+    run, append = Sql._run, Log.append
+
+    def announced(itself: Sql, statement: Callable[..., Any], name: str, *rest: Any) -> Any:
+        if name != "beat":  # signs of life come from a thread of their own
+            asked.send(name)
+            asked.recv()
+        return run(itself, statement, name, *rest)
+
+    def appended(itself: Log, *entries: Any) -> None:
+        asked.send("append " + "+".join(sorted({str(entry.event) for entry in entries})))
+        asked.recv()
+        append(itself, *entries)
+
+    with mock.patch.object(Sql, "_run", announced), mock.patch.object(Log, "append", appended):
+        yield
+
+
+def _carry_out(client: Client, dsn_text: str, backfill_id: str, run_id: str) -> str:
+    plan = from_yaml(require_state(client, backfill_id).accepted.detail)
+    state = Execution(
+        client=client,
+        open_client=lambda: open_client(Dsn.parse(dsn_text), wait_seconds=5, answer_seconds=20),
+        table=next(table for table in WEB_TABLES if table.name == plan.scope.table),
+        backfill_id=backfill_id,
+        plan=plan,
+        run_id=run_id,
+        limits=LIMITS,
+        wait_seconds=WAIT_SECONDS,
+        listeners=Listeners(lambda _: None, lambda _: None, lambda *_: None, lambda _: None),
+    ).run()
+    return str(state.status)
+
+
+def _roll_back(client: Client, _: str, backfill_id: str, run_id: str, *, even_built_since: bool = False) -> str:
+    told = control.roll_back(
+        client,
+        WEB_TABLES,
+        backfill_id,
+        run_id=run_id,
+        requested_by="trial",
+        reason="trial",
+        even_built_since=even_built_since,
+        wait_seconds=WAIT_SECONDS,
+        tell=lambda _: None,
+    )
+    return str(told["status"])
+
+
+def _roll_back_anyway(client: Client, dsn_text: str, backfill_id: str, run_id: str) -> str:
+    return _roll_back(client, dsn_text, backfill_id, run_id, even_built_since=True)
+
+
+def _delete(client: Client, _: str, backfill_id: str, run_id: str) -> str:
+    return control.delete(client, backfill_id, run_id, "trial", "trial")
+
+
+def _cancel(client: Client, _: str, backfill_id: str, run_id: str) -> str:
+    return control.cancel(client, backfill_id, run_id, "trial", "trial")
+
+
+def _sweep(client: Client, _: str, __: str, run_id: str) -> str:
+    said: list[str] = []
+    dropped = sweep_backups(client, clock.utc_now() + LATER, run_id, said.append)
+    return f"{len(dropped)} dropped; {'; '.join(said)}"
+
+
+def _build(client: Client, _: str, backfill_id: str, run_id: str) -> str:
+    scope = from_yaml(require_state(client, backfill_id).accepted.detail).scope
+    asked = {scope.table: scope.team_ids}
+    built = DayBuild(client, scope.start_date, asked, run_id, LIMITS, wait_seconds=WAIT_SECONDS).run()
+    return "; ".join(built.problems) or "built"
+
+
+_ROLES: dict[str, Callable[[Client, str, str, str], str]] = {
+    "run": _carry_out,
+    "rollback": _roll_back,
+    "rollback anyway": _roll_back_anyway,
+    "delete": _delete,
+    "cancel": _cancel,
+    "sweep": _sweep,
+    "build": _build,
+}
