@@ -20,6 +20,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from dags.days import ONE_DAY, DayRange, merged
 from dags.failures import Remedy, remedy
 from dags.ledger import Verified, append_verified
+from dags.sql import Sql
 from dags.units import MAX_TEAMS_BOUND, Measure
 from dags.web_preaggregated_backfill import counting
 from dags.web_preaggregated_backfill.counting import BATCH_ROWS, ContradictionError, OutOfTimeError
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
     from dags.days import Calendar
-    from dags.sql import Sql
     from dags.watched import Source, WatchedTable
 
 # More scattered days than this are read as one stretch: the days in between cost less than a query each.
@@ -43,6 +43,9 @@ MAX_RANGES = 4
 # Units, (table, team, day), that one statement compares. The server holds about 300 bytes of each (160 MiB, when all
 # are missing), and Python as many of each suspect until it is judged (measured).
 UNITS_AT_ONCE = 500_000
+
+# In a tick, a comparison of more than one day that takes longer is done by halves: what it takes is the tick's.
+RANGE_SECONDS = 10
 
 # The suspects of some days, by day and table.
 Suspected = Mapping["date", Mapping[str, Suspects]]
@@ -159,6 +162,7 @@ class Reading:
                     suspected[day][name] = Suspects.of(columns)
 
     def suspects(self, group: Sequence[WatchedTable], span: DayRange) -> Sequence[Any]:
+        """The rows of ``suspects.sql`` for some tables of one source."""
         [source] = {table.source for table in group}
         bound = {
             "start": span.start,
@@ -170,8 +174,11 @@ class Reading:
         }
         doubted = self.doubts.of(source, span)
         bound |= {"doubted": list(doubted), "doubted_since": list(doubted.values())}
-        present = self.sql.union("present", (target_identifiers(table) for table in group))
-        return self.sql.rows("suspects", bound, present=present, **source_identifiers(source))
+        is_hurried = len(span) > 1 and self.deadline < math.inf
+        limit = {"max_execution_time": RANGE_SECONDS} if is_hurried else {}
+        sql = Sql.of(self.sql, "dags.web_preaggregated_backfill", limit)
+        present = sql.union("present", (target_identifiers(table) for table in group))
+        return sql.rows("suspects", bound, present=present, **source_identifiers(source))
 
     def _failed_builds(self, table: WatchedTable, span: DayRange) -> None:
         rows = self.sql.rows("failures", {"table": table.name, "start": span.start, "end": span.end})
