@@ -1,7 +1,7 @@
 """Every half minute: ends the runs whose process is dead.
 
 Dagster's default launcher cannot tell; a run that was killed together with its code server would hold its place in
-the queue, in the pool and under the limit of its tag until `dagster/max_runtime`. Decision 15 says why this is a
+the queue, in the pool and under the limit of its tag until `dagster/max_runtime`. Decision 19 says why this is a
 sensor and what it takes for dead.
 """
 
