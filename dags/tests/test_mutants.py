@@ -110,7 +110,7 @@ MUTANTS = [
         f"{BACKFILL}/signals.py",
         "self.unknown[group[0].name] = str(error)[:500]",
         "pass",
-        f"{STORY}::test_a_table_that_cannot_be_read_is_unknown_and_never_complete",
+        f"{STORY}::test_a_source_that_cannot_be_read_makes_all_its_tables_unknown_and_launches_nothing",
     ),
     Mutant(
         "unknown is taken for complete: the check is green over a table that was not read",
