@@ -206,8 +206,8 @@ MUTANTS = [
     Mutant(
         "a retry makes its plan anew",
         "dags/managed_backfill/jobs.py",
-        "from_yaml(known.accepted.detail) if known else",
-        "from_yaml(known.accepted.detail) if known and not known.entries else",
+        "                if known\n",
+        "                if known and not known.entries\n",
         f"{MANAGED}::test_a_retry_of_a_run_goes_on_with_the_plan_that_was_accepted",
     ),
     Mutant(
@@ -239,7 +239,8 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the package to put faults into."""
     root = tmp_path_factory.mktemp("copy")
     shutil.copytree(ROOT / "dags", root / "dags", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "pyproject.toml", root)
+    for read_by_tests in ("pyproject.toml", "README.md"):
+        shutil.copy(ROOT / read_by_tests, root)
     return root
 
 
