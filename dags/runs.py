@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,9 @@ TEAMS_FIELD = "team_ids_by_table"
 
 # The field that names the plan which asked for them, where they are too many for a configuration; see dags/requests.
 PLAN_FIELD = "plan_id"
+
+# What a plan is called; anything else names none, and is never asked for.
+PLAN_ID = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
 
 # A killed run is ended within two minutes where its process is seen to be dead (`dags.dead_runs`). For all others every
 # job says how long it may last. A build must end well before its staging tables count as leftovers (a day). A managed

@@ -22,6 +22,7 @@ PURE = (
     "document.py",
     "rules.py",
     "alterations.py",
+    "asked.py",
     "decision.py",
     "tables.py",
     "outage.py",

@@ -23,14 +23,14 @@ from dagster import (
     multi_asset,
     schedule,
 )
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from dags.audit.store import begin_automatic, end_automatic
 from dags.clock import tell_of_skew
 from dags.days import FIRST_DAY
 from dags.requests.store import frozen_teams
 from dags.resources import ClickHouseResource
-from dags.runs import BUILD_RUN, TAG_PREFIX, is_automatic
+from dags.runs import BUILD_RUN, PLAN_ID, TAG_PREFIX, is_automatic
 from dags.schedules import DAILY_BUILD_CRON, TIME_ZONE
 from dags.schema.apply import require_schema
 from dags.settings import Settings, current_settings
@@ -69,6 +69,17 @@ class BuildConfig(Config):
         description="The plan of a detection that has the teams to rebuild, where they are too many to be named here; "
         "web_pre_aggregated_requests keeps them for 60 days.",
     )
+
+    @field_validator("plan_id")
+    @classmethod
+    def _is_a_plans(cls, given: str) -> str:
+        if given and not PLAN_ID.fullmatch(given):
+            raise ValueError(
+                f"plan_id has {len(given):,} characters, or some that no plan's has: give one as a run's tag "
+                f"{TAG_PREFIX}plan shows it, or leave it out and name the teams. Nothing was touched"
+            )
+        return given
+
     allow_shrink: bool = Field(
         default=False,
         description="Publish also where a team would lose half of its sessions or more, as when its source expired.",

@@ -9,7 +9,6 @@ import math
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import date
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +22,7 @@ from dags.errors import UnreadableError
 from dags.requests.store import frozen_teams
 from dags.runs import BACKFILL_PRIORITY, BACKFILL_RUN_TAG, MISSING_DATA_TAG, PLAN_FIELD, TAG_PREFIX, TEAMS_FIELD
 from dags.settings import current_settings
+from dags.web_preaggregated_backfill.asked import days_listed
 from dags.web_preaggregated_backfill.decision import Building, Decision, Policy, Request, Trigger, decide
 from dags.web_preaggregated_backfill.detection import Detection, as_outdated, unreadable
 from dags.web_preaggregated_backfill.picture import as_markdown, team_by_day
@@ -42,7 +42,7 @@ from dags.web_preaggregated_backfill.verdicts import Verdicts
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from collections.abc import Set as AbstractSet
-    from datetime import datetime
+    from datetime import date, datetime
 
     from clickhouse_connect.driver.client import Client
     from dagster import DagsterInstance
@@ -103,7 +103,8 @@ def evaluate(
     """Detect, then decide.
 
     Runs are read after the data: a run that ended in between has changed what was read, and is left alone. Where
-    ClickHouse answers and what it says cannot be relied on, or is an error, every table is unknown.
+    ClickHouse answers and what it says cannot be relied on, or is an error, every table is unknown, whichever of the
+    questions it was.
     """
     days = settings.backfill_lookback_days if lookback_days is None else lookback_days
     work: partial[Detection] = partial(
@@ -115,11 +116,25 @@ def evaluate(
         afresh=trigger is Trigger.SCHEDULE,
         verify_seconds=math.inf if trigger is Trigger.MANUAL else TICK_VERIFY_SECONDS,
     )
+    judged = partial(_decided, instance, settings, watched, trigger=trigger, on_engine=on_engine, now=now)
     try:
-        detection: Detection = on_engine(work)
+        return judged(on_engine(work))
     except (UnreadableError, ClickHouseError) as error:
         window = calendar(now, lookback_days=days, settle=settings.settle)
-        detection = unreadable(str(error), tuple(table.name for table in watched), window, days, now)
+        return judged(unreadable(str(error), tuple(table.name for table in watched), window, days, now))
+
+
+def _decided(
+    instance: DagsterInstance,
+    settings: Settings,
+    watched: tuple[WatchedTable, ...],
+    detection: Detection,
+    *,
+    trigger: Trigger,
+    on_engine: OnEngine,
+    now: datetime,
+) -> Evaluation:
+    """The decision on what was found. Of a detection to which all is unknown it asks ClickHouse nothing more."""
     job_by_table = {table.name: table.job for table in watched}
     runs = without_the_dead(runs_of(instance, job_by_table, detection.window.window, now), detection.dead_runs)
     runs = _with_teams(runs, {one.day for one in detection.wrong.groups}, on_engine)
@@ -329,12 +344,12 @@ def metadata(evaluation: Evaluation) -> dict[str, MetadataValue]:
 def _open_days(instance: DagsterInstance) -> frozenset[date]:
     """What the last evaluation said an opened backfill still owes.
 
-    Kept with the detector's materializations. Losing it costs no more than the minimum being asked for again.
+    Kept with the detector's materializations, which anybody may report. Losing it costs no more than the minimum
+    being asked for again.
     """
     event = instance.get_latest_materialization_event(DETECTOR)
     materialization = event.asset_materialization if event is not None else None
     if materialization is None:
         return frozenset()
     value: Any = materialization.metadata.get(_OPEN_DAYS)
-    days = value.data if isinstance(value, JsonMetadataValue) else []
-    return frozenset(date.fromisoformat(str(day)) for day in days or [])
+    return days_listed(value.data) if isinstance(value, JsonMetadataValue) else frozenset()

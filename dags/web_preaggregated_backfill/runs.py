@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dagster import DagsterEventType, DagsterRun, DagsterRunStatus, RunsFilter
 from dagster._core.storage.tags import (
@@ -16,11 +16,11 @@ from dagster._core.storage.tags import (
     PARTITION_NAME_TAG,
 )
 
-from dags.days import ONE_DAY, DayRange
 from dags.errors import UserError
 from dags.leases.rules import run_key
-from dags.runs import PLAN_FIELD, TEAMS_FIELD, is_automatic
+from dags.runs import is_automatic
 from dags.text import wrapped
+from dags.web_preaggregated_backfill.asked import asked_days, asked_plan, asked_teams
 from dags.web_preaggregated_backfill.attempts import LONGEST_BACKOFF, Run, RunState
 
 if TYPE_CHECKING:
@@ -76,8 +76,8 @@ def runs_of(
                 created_at=record.create_timestamp.astimezone(UTC),
                 ended_at=ended_at,
                 is_automatic=is_automatic(run),
-                teams_by_table=_teams_by_table(run, covered),
-                plan_id=_plan_id(run),
+                teams_by_table=asked_teams(run.run_config, covered),
+                plan_id=asked_plan(run.run_config),
             )
     return list(found.values())
 
@@ -142,24 +142,6 @@ def run_text(instance: DagsterInstance, run_id: str) -> str:
     return "\n".join(wrapped(line, indent=10) for line in lines)
 
 
-def _teams_by_table(run: DagsterRun, tables: Iterable[str]) -> Mapping[str, frozenset[int]]:
-    """The teams that a run was asked for, by table; a table that is not named is built for all of them."""
-    named: dict[str, frozenset[int]] = {}
-    config: dict[str, Any] = dict(run.run_config)
-    for op in config.get("ops", {}).values():
-        given = op.get("config", {})
-        named |= {table: frozenset(given["team_ids"]) for table in tables if given.get("team_ids")}
-        named |= {table: frozenset(teams) for table, teams in given.get(TEAMS_FIELD, {}).items()}
-    return named
-
-
-def _plan_id(run: DagsterRun) -> str:
-    """The plan that has the run's teams, where they are not in its configuration."""
-    config: dict[str, Any] = dict(run.run_config)
-    ops = config.get("ops", {}).values()
-    return next((str(plan) for op in ops if (plan := op.get("config", {}).get(PLAN_FIELD))), "")
-
-
 def _tables(run: DagsterRun, job_by_table: Mapping[str, str]) -> frozenset[str]:
     if run.asset_selection:  # an in-process run of a whole job has an empty one
         return frozenset(key.to_user_string() for key in run.asset_selection) & job_by_table.keys()
@@ -169,12 +151,9 @@ def _tables(run: DagsterRun, job_by_table: Mapping[str, str]) -> frozenset[str]:
 def _days(run: DagsterRun) -> Iterable[date]:
     """The days of a run: its partition, or the range that a single-run backfill covers; none for other keys."""
     tags = run.tags
-    first = tags.get(PARTITION_NAME_TAG) or tags.get(ASSET_PARTITION_RANGE_START_TAG)
-    last = tags.get(PARTITION_NAME_TAG) or tags.get(ASSET_PARTITION_RANGE_END_TAG)
-    try:
-        return DayRange(date.fromisoformat(first or ""), date.fromisoformat(last or "") + ONE_DAY)
-    except ValueError:
-        return ()
+    first = tags.get(PARTITION_NAME_TAG) or tags.get(ASSET_PARTITION_RANGE_START_TAG) or ""
+    last = tags.get(PARTITION_NAME_TAG) or tags.get(ASSET_PARTITION_RANGE_END_TAG) or ""
+    return asked_days(first, last)
 
 
 def _state(run: DagsterRun) -> RunState:
