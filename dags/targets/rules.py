@@ -70,6 +70,9 @@ _LITERAL = re.compile(r"'(?:[^'\\]|\\.)*'")
 _NAME = re.compile(r"`?(\w+)`? ")
 _LOW_CARDINALITY = re.compile(r"\bLowCardinality\(((?:[^()]|\([^()]*\))*)\)")
 _TIME = re.compile(r"DateTime(?:64)?(?:\((?:\d(?:, )?)?(?:'([^']*)')?\))?")
+# The words by which plans name what a row policy adds: to a MergeTree's own reading, or as a step above other tables.
+_ROW_POLICY = re.compile(r"\brow.level (?:security )?filter", re.IGNORECASE)
+_ANY_FILTER = re.compile(r"^\W*(?:(?:prewhere|row.level) )?filter\b", re.IGNORECASE)
 _DAY_OF = re.compile(r"toDate\((\w+)\)")
 
 
@@ -83,7 +86,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Facts:
-    """A table as ClickHouse describes it; ``time_zone`` is the server's, for columns that name none."""
+    """A table as ClickHouse describes it; ``time_zone`` is the server's, for columns that name none.
+
+    ``hides``: why rows of it may be hidden from the user of the connection, in words; see `hidden_by`.
+    """
 
     name: str
     engine: str
@@ -96,6 +102,7 @@ class Facts:
     read_by: tuple[str, ...] = ()
     written_by: tuple[str, ...] = ()
     time_zone: str = "UTC"
+    hides: str = ""
 
 
 def unusable_database(engine: str) -> list[str]:
@@ -123,7 +130,7 @@ def unreadable(name: str, facts: Facts | None, columns: Mapping[str, str]) -> li
     """
     if facts is None:
         return [f"the table {name} does not exist: {NEXT_STEP}"]
-    return [*_consumed(facts), *_lacking(facts, columns), *_other_days(facts, columns)]
+    return [*_hidden(facts), *_consumed(facts), *_lacking(facts, columns), *_other_days(facts, columns)]
 
 
 def unpublishable(name: str, facts: Facts | None, day: str, columns: Mapping[str, str]) -> list[str]:
@@ -142,6 +149,7 @@ def unpublishable(name: str, facts: Facts | None, day: str, columns: Mapping[str
             )
         ]
     return [
+        *_hidden(facts),
         *_lacking(facts, columns),
         *_wrong_types(facts, columns),
         *_wrong_partition(facts, day),
@@ -164,6 +172,25 @@ def notes(facts: Facts) -> list[str]:
             "hear of a build. Have them read its source, or make them plain views"
         )
     ]
+
+
+def hidden_by(engine: str, plan: Iterable[str]) -> str:
+    """What hides rows from who counts a table without any condition, in words, by the plan of that; empty: nothing.
+
+    A view may have a condition of its own. In the plan of any other table a filter is a row policy, though not each
+    is named so: that of a table below a Merge is not.
+    """
+    sought = _ROW_POLICY if engine.endswith("View") else _ANY_FILTER
+    return "a row policy hides rows of it from this user" if any(map(sought.search, plan)) else ""
+
+
+def _hidden(facts: Facts) -> Iterator[str]:
+    if facts.hides:
+        yield (
+            f"the table {facts.name} is not wholly seen: {facts.hides}. What is hidden would count as absent, be built "
+            "without, and be lost to its readers. Expected a user who sees every row: give it none, or one that lets "
+            "all through (CREATE ROW POLICY … USING 1 TO user), or name another user in CLICKHOUSE_DSN"
+        )
 
 
 def _spoken(engine: str) -> str:

@@ -1,14 +1,16 @@
-"""Reads what tables are, in one statement, and says which of the watched ones may not be used, and why."""
+"""Reads what tables are, and whether all of their rows are seen; says which of the watched may not be used, and why."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+
+from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from dags.errors import BuildError
 from dags.schema.declared import declared_columns
 from dags.sql import Sql
-from dags.targets.rules import Column, Facts, notes, unpublishable, unreadable
+from dags.targets.rules import Column, Facts, hidden_by, notes, unpublishable, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -22,9 +24,35 @@ _PACKAGE = "dags.targets"
 
 def describe(client: Client, names: Iterable[str]) -> dict[str, Facts]:
     """What ClickHouse knows of these tables, by name; those that do not exist are left out."""
-    rows = Sql(_PACKAGE, client).rows("tables", {"tables": sorted(set(names))})
-    found = (_facts(*row) for row in rows)
-    return {facts.name: facts for facts in found}
+    sql = Sql(_PACKAGE, client)
+    found = [_facts(*row) for row in sql.rows("tables", {"tables": sorted(set(names))})]
+    hides = _hidden_rows(sql, {facts.name: facts.engine for facts in found if facts.engine != "Dictionary"})
+    return {facts.name: replace(facts, hides=hides.get(facts.name, "")) for facts in found}
+
+
+def _hidden_rows(sql: Sql, engines: Mapping[str, str]) -> dict[str, str]:
+    """Why rows of some of these tables may be hidden from this user, by table.
+
+    Asked of all tables at once; each by itself only where something speaks of a filter, or cannot be planned.
+    """
+    try:
+        if not hidden_by("", _plan(sql, *engines)):
+            return {}
+    except ClickHouseError:
+        pass
+    hides = {}
+    for name, engine in engines.items():
+        try:
+            hides[name] = hidden_by(engine, _plan(sql, name))
+        except ClickHouseError as error:
+            hides[name] = f"ClickHouse does not say how it would be read: {str(error)[:300]}"
+    return hides
+
+
+def _plan(sql: Sql, *tables: str) -> list[str]:
+    """The lines of the plan of counting some tables; none for no tables."""
+    counts = sql.union("rows", [{"table": table} for table in tables])
+    return [line for (line,) in sql.rows("row_filters", counts=counts)] if tables else []
 
 
 def _facts(name: str, engine: str, engine_full: str, definition: str, partition_key: str, *more: Any) -> Facts:  # noqa: ANN401 -- a row of tables.sql
