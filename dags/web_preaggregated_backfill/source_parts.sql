@@ -11,8 +11,7 @@ SELECT
     min(min_block_number) AS first_block,
     max(max_block_number) AS last_block,
     sum(rows) AS row_count,
-    any(tables.partition_key) AS partition_key,
-    now64(6, 'UTC') AS read_at
+    any(tables.partition_key) AS partition_key
 FROM system.parts AS parts
 INNER JOIN system.tables AS tables ON tables.database = parts.database AND tables.name = parts.table
 WHERE active AND database = currentDatabase() AND table = {source:String}

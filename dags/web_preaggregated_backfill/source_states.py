@@ -8,14 +8,15 @@ without time for all of them goes on at the next.
 from __future__ import annotations
 
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import astuple, dataclass, field
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from dags.clock import read_clocks
 from dags.days import ONE_DAY, DayRange
-from dags.leases.store import read_leases
 from dags.units import EPOCH
 from dags.web_preaggregated_backfill.alterations import Parts, is_altered
 from dags.web_preaggregated_backfill.memory import partition_period
@@ -36,10 +37,14 @@ _COLUMNS = ("source", "day", "partitions", "doubted_since")
 
 @dataclass(frozen=True)
 class Doubts:
-    """Since when what was built of a day is in doubt, by source and day; and the days of which that is news."""
+    """Since when what was built of a day is in doubt, by source and day; and the days of which that is news.
+
+    ``read_at`` is ClickHouse's clock after the parts were read: what is counted from then on knows of every alteration.
+    """
 
     since: Mapping[tuple[str, date], datetime] = field(default_factory=dict)
     news: frozenset[date] = frozenset()
+    read_at: datetime = EPOCH
 
     def of(self, source: Source, days: Iterable[date]) -> dict[date, datetime]:
         return {day: self.since[source.table, day] for day in days if (source.table, day) in self.since}
@@ -48,19 +53,20 @@ class Doubts:
 def read_doubts(client: Client, sql: Sql, days: DayRange, sources: Iterable[Source], *, keeps: bool) -> Doubts:
     """Compare the sources with how they were last seen, and keep how they are now unless ``keeps`` is false.
 
-    Of days that somebody builds right now no alteration is kept: a build that began before it may end after it was
-    noticed, and would seem to know of it. The next detection notices it again. Where ClickHouse may not be asked for
-    parts there are no doubts, as for any source whose parts are elsewhere.
+    What began to be built or verified before an alteration was noticed may end after that, and knows nothing of it: so
+    it counts when it began. Where ClickHouse may not be asked for parts there are no doubts, as for any source whose
+    parts are elsewhere.
     """
+    seen_by_source = {}
+    for source in sources:
+        with suppress(ClickHouseError):
+            seen_by_source[source] = _last_seen(sql, source, days), _parts_by_period(sql, source)
+    # Not before: whoever begins between the clock and the parts would seem to know of what the parts say.
+    read_at = read_clocks(client).server
     since: dict[tuple[str, date], datetime] = {}
     news: set[date] = set()
     kept: list[tuple[str, date, list[tuple[object, ...]], datetime]] = []
-    for source in sources:
-        try:
-            before = _last_seen(sql, source, days)
-            parts_by_period, read_at = _parts_by_period(sql, source)
-        except ClickHouseError:
-            continue
+    for source, (before, parts_by_period) in seen_by_source.items():
         for day in days:
             now = _within_reach(parts_by_period, day, source.reach_days)
             seen, doubted = before.get(day, (now, EPOCH))
@@ -73,9 +79,8 @@ def read_doubts(client: Client, sql: Sql, days: DayRange, sources: Iterable[Sour
                 rows = [(partition, *astuple(one)) for partition, one in sorted(now.items())]
                 kept.append((source.table, day, rows, doubted))
     if kept and keeps:
-        in_work = {lease.day for lease in read_leases(client)} if news else set()
-        client.insert(_TABLE, [row for row in kept if row[1] not in news & in_work], column_names=_COLUMNS)
-    return Doubts(since, frozenset(news))
+        client.insert(_TABLE, kept, column_names=_COLUMNS)
+    return Doubts(since, frozenset(news), read_at)
 
 
 def _last_seen(sql: Sql, source: Source, days: DayRange) -> dict[date, tuple[dict[str, Parts], datetime]]:
@@ -87,13 +92,12 @@ def _last_seen(sql: Sql, source: Source, days: DayRange) -> dict[date, tuple[dic
     return found
 
 
-def _parts_by_period(sql: Sql, source: Source) -> tuple[dict[str, dict[str, Parts]], datetime]:
-    """The partitions of a source by the day, month or neither that they hold; and the server's time of reading."""
+def _parts_by_period(sql: Sql, source: Source) -> dict[str, dict[str, Parts]]:
+    """The partitions of a source by the day, month or neither that they hold."""
     found: dict[str, dict[str, Parts]] = defaultdict(dict)
-    read_at = EPOCH
-    for partition, *facts, partition_key, read_at in sql.rows("source_parts", {"source": source.table}):  # noqa: B007
+    for partition, *facts, partition_key in sql.rows("source_parts", {"source": source.table}):
         found[partition_period(partition_key, partition)][partition] = Parts(*facts)
-    return found, read_at
+    return found
 
 
 def _within_reach(parts_by_period: Mapping[str, Partitions], day: date, reach: int) -> dict[str, Parts]:

@@ -115,7 +115,7 @@ def detect(
     if keeps:
         # At once, day by day: whatever ends this detection, the next goes on from there.
         reading.keep = lambda some: remember(client, _as_states(reading, some, states, judged, clocks.server))
-    reading.read(days, clocks.server)
+    reading.read(days, doubts.read_at)
     # Reading everything anew, and without time for all of it, the rest is as it was: nothing of it has changed.
     known |= {day: remembered[day] for day in reading.unverified if day in remembered}
     reading.unverified -= known.keys()
