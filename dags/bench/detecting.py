@@ -41,7 +41,7 @@ def signals_cost(client: Client, days: int) -> dict[str, Cost]:
     suspects, failures = (Sql("dags.web_preaggregated_backfill", client) for _ in range(2))
     tables = [table.name for table in WEB_TABLES]
     compared = {**bound, "closed_before": seen.closed_before, "tables": tables, "reach": EVENTS.reach_days}
-    compared |= {"doubted": [], "doubted_since": []}
+    compared |= {"doubted_tables": [], "doubted": [], "doubted_since": []}
     compared["logic_versions"] = [table.logic_version for table in WEB_TABLES]
     present = suspects.union("present", (target_identifiers(table) for table in WEB_TABLES))
     suspects.rows("suspects", compared, present=present, **source_identifiers(EVENTS))

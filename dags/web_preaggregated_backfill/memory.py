@@ -8,7 +8,6 @@ code. It is taken before the data is read; what changes in between makes the nex
 from __future__ import annotations
 
 import hashlib
-import re
 from array import array
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from dags.units import Outcome
+from dags.web_preaggregated_backfill.alterations import partition_period
 from dags.web_preaggregated_backfill.rules import Cause, Kind
 from dags.web_preaggregated_backfill.verdicts import Alike, Columns, Verdicts
 
@@ -31,13 +31,7 @@ if TYPE_CHECKING:
     from dags.watched import WatchedTable
 
 # Raise it with every change of how units are judged: what an older rule found is then read again.
-RULES_VERSION = 3
-
-# Where a table's partition key ends with one of these, its partitions' ids end with the day or the month they hold.
-# Partitions of any other key may hold any day: an id of eight digits may be a team.
-_BY_DAY = re.compile(r"(?:toYYYYMMDD|toDate)\([^()]*\)\)?$")
-_BY_MONTH = re.compile(r"toYYYYMM\([^()]*\)\)?$")
-_DAY, _MONTH = re.compile(r"(?:^|-)(\d{8})$"), re.compile(r"(?:^|-)(\d{6})$")
+RULES_VERSION = 4
 
 
 @dataclass(frozen=True)
@@ -63,7 +57,8 @@ def states_now(sql: Sql, window: Calendar, watched: Sequence[WatchedTable], team
         return {}
     if {name for name, is_told, *_ in changes if is_told} != set(names):
         return {}
-    parts = _by_day(changes)
+    days_of = {table.source.table: table.source.day for table in watched} | {table.name: table.day for table in watched}
+    parts = _by_day(changes, days_of)
     common = hashlib.sha256(repr((RULES_VERSION, tuple(watched), sorted(teams))).encode()).hexdigest()
     return {
         day: hashlib.sha256(
@@ -92,24 +87,16 @@ def _partitions(
 
 
 def _by_day(
-    changes: Iterable[tuple[str, bool, str, str, int]],
+    changes: Iterable[tuple[str, bool, str, str, int]], days_of: Mapping[str, str]
 ) -> dict[tuple[str, str], tuple[tuple[str, int], ...]]:
     """Table and the day, month or neither that a partition's id names → the states of those partitions."""
     found: dict[tuple[str, str], tuple[tuple[str, int], ...]] = {}
     for table, _, partition_key, partition, state in sorted(changes):
         if not partition:  # a table without parts: its first build is news of that day, and of no other
             continue
-        key = (table, partition_period(partition_key, partition))
+        key = (table, partition_period(partition_key, partition, days_of[table]))
         found[key] = (*found.get(key, ()), (partition, state))
     return found
-
-
-def partition_period(partition_key: str, partition: str) -> str:
-    """The day, ``20260110``, or the month, ``202601``, whose rows alone a partition holds; empty if it may be any."""
-    for key, name in ((_BY_DAY, _DAY), (_BY_MONTH, _MONTH)):
-        if key.search(partition_key) and (named := name.search(partition)):
-            return named[1]
-    return ""
 
 
 def recalled(sql: Sql, days: DayRange, states: Mapping[date, str]) -> dict[date, DayState]:

@@ -25,8 +25,8 @@ from dags.units import MAX_TEAMS_BOUND, Measure
 from dags.web_preaggregated_backfill import counting
 from dags.web_preaggregated_backfill.counting import BATCH_ROWS, ContradictionError, OutOfTimeError
 from dags.web_preaggregated_backfill.judging import Judgement, Suspects, Table, judge_day
+from dags.web_preaggregated_backfill.part_states import Doubts
 from dags.web_preaggregated_backfill.rules import Failure
-from dags.web_preaggregated_backfill.source_states import Doubts
 from dags.web_preaggregated_backfill.verdicts import Alike, Verdicts
 
 if TYPE_CHECKING:
@@ -172,8 +172,12 @@ class Reading:
             "logic_versions": [table.logic_version for table in group],
             "reach": source.reach_days,
         }
-        doubted = self.doubts.of(source, span)
-        bound |= {"doubted": list(doubted), "doubted_since": list(doubted.values())}
+        doubted = self.doubts.of(group, span)
+        bound |= {
+            "doubted_tables": [place for place, _, _ in doubted],
+            "doubted": [day for _, day, _ in doubted],
+            "doubted_since": [since for _, _, since in doubted],
+        }
         is_hurried = len(span) > 1 and self.deadline < math.inf
         limit = {"max_execution_time": RANGE_SECONDS} if is_hurried else {}
         sql = Sql.of(self.sql, "dags.web_preaggregated_backfill", limit)

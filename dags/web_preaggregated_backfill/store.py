@@ -28,9 +28,9 @@ from dags.waivers.store import read_waivers
 from dags.web_preaggregated_backfill.decision import Standing
 from dags.web_preaggregated_backfill.detection import Detection, with_interiors, with_waivers
 from dags.web_preaggregated_backfill.memory import DayState, recalled, remember, states_now
+from dags.web_preaggregated_backfill.part_states import read_doubts
 from dags.web_preaggregated_backfill.rules import Kind
 from dags.web_preaggregated_backfill.signals import Reading, source_identifiers, target_identifiers
-from dags.web_preaggregated_backfill.source_states import read_doubts
 from dags.web_preaggregated_backfill.verdicts import Verdicts
 
 if TYPE_CHECKING:
@@ -97,8 +97,7 @@ def detect(
         window = window.within(only)
     selection = read_selection(client)
     states = states_now(sql, window, judged, selection.teams)
-    sources = tuple(dict.fromkeys(table.source for table in judged))
-    doubts = read_doubts(client, sql, window.window, sources, keeps=keeps)
+    doubts = read_doubts(client, sql, window.window, judged, keeps=keeps)
     remembered = {day: state for day, state in recalled(sql, window.window, states).items() if day not in doubts.news}
     known = {} if afresh else dict(remembered)
     days = [day for day in window.window if day not in known]

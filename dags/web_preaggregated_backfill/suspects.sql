@@ -4,7 +4,7 @@
 --         logic version built, and of the suspect ones an array of each fact, all in the order of their teams; instants
 --         in microseconds since 1970, 0 where nothing was ever built
 -- Reads   the coverage projections of the source (once) and of each table, and the ledger's projection `last`; of days
---         whose source was altered in place the ledger's rows too
+--         that were altered in place the ledger's rows too
 -- Cost    teams × days, whatever the number of rows; so is its memory, about 300 bytes a unit: it is asked for a range
 --         of days at a time
 -- Expected is a bound here, not the truth: a unit is a candidate if the day has rows in the source and, within reach,
@@ -12,7 +12,7 @@
 -- exactly, one by one.
 -- Tables go by their place in {tables:Array(String)}: joining by names takes half as long again (measured, 1.8 M units).
 -- A unit is quietly complete when its table holds what its last build or verification recorded and, once the day is
--- closed, nothing has arrived in its source since; of a day whose source was altered in place, when that build or
+-- closed, nothing has arrived in its source since; of a day that was altered in place, when that build or
 -- verification began after it was noticed.
 WITH
     enabled AS
@@ -84,11 +84,11 @@ WITH
             built_by
         FROM last_builds
     ),
-    -- Of days whose source was altered in place: the units whose last build or verification began after that was noticed.
+    -- Of days that were altered in place: the units whose last build or verification began after that was noticed.
     -- One that began before may have ended after, and knows nothing of it.
     settled AS
     (
-        SELECT toUInt8(indexOf({tables:Array(String)}, table_name)), day, team_id
+        SELECT toUInt8(indexOf({tables:Array(String)}, table_name)) AS number, day, team_id
         FROM web_pre_aggregated_builds
         WHERE
             table_name IN {tables:Array(String)}
@@ -97,7 +97,9 @@ WITH
         GROUP BY table_name, day, team_id
         HAVING
             argMax(started_at, finished_at)
-            >= {doubted_since:Array(DateTime64(6, 'UTC'))}[indexOf({doubted:Array(Date)}, day)]
+            >= {doubted_since:Array(DateTime64(6, 'UTC'))}[
+                indexOf(arrayZip({doubted_tables:Array(UInt8)}, {doubted:Array(Date)}), (number, day))
+            ]
     ),
     -- Where a side has no row, its numbers are 0 here (join_use_nulls is 0): no rows, no events, never built.
     units AS
@@ -113,7 +115,10 @@ WITH
                 AND last.1 = source_events
                 AND last.2 = source_qualifying
                 AND last.3 = greatest(source_newest, toDateTime64(0, 6, 'UTC'))
-                AND (NOT has({doubted:Array(Date)}, unit_day) OR (table_number, unit_day, team_id) IN settled)
+                AND (
+                    NOT has(arrayZip({doubted_tables:Array(UInt8)}, {doubted:Array(Date)}), (table_number, unit_day))
+                    OR (table_number, unit_day, team_id) IN settled
+                )
                 AS is_same_source,
             is_present AND is_built AND last.5 = target_total AS is_as_built,
             is_present AND (is_open ? (is_as_built OR NOT is_built) : (is_same_source AND is_as_built)) AS is_complete,

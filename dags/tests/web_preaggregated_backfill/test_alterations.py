@@ -12,7 +12,7 @@ from dags.team_selection.store import write_selection
 from dags.tests.builds import TABLES, build
 from dags.tests.events import Event, at, insert
 from dags.tests.web_preaggregated_backfill.test_store import detected
-from dags.web_preaggregated_backfill.alterations import Parts, is_altered
+from dags.web_preaggregated_backfill.alterations import Parts, is_altered, is_mutated, partition_period
 from dags.web_preaggregated_backfill.rules import Cause, Kind
 
 if TYPE_CHECKING:
@@ -86,11 +86,44 @@ def test_another_table_in_the_place_of_the_source_is_no_source_that_was_seen(com
     assert {v.unit.team_id for v in detected(complete).wrong} == {1}
 
 
+def test_a_built_table_whose_sessions_are_altered_and_whose_page_views_are_not_is_found(complete: Client) -> None:
+    """Page views are all that is compared cheaply."""
+    for table in TABLES:
+        complete.command(
+            f"ALTER TABLE {table} UPDATE sessions_uniq_state = initializeAggregation('uniqState', 'x') "
+            "WHERE team_id = 2 AND toDate(period_bucket) = '2026-01-05'"
+        )
+    for afresh in (False, True):
+        found = detected(complete, afresh=afresh)
+        assert {(v.unit.table, v.unit.team_id, v.unit.day) for v in found.wrong} == {(t, 2, DAY) for t in TABLES}
+    build(complete, 2, day=DAY)
+    assert not detected(complete).wrong
+
+
+@pytest.mark.parametrize("key", ["toYYYYMMDD(inserted_at)", "toYYYYMM(inserted_at)", "cityHash64(team_id) % 4"])
+def test_a_source_that_is_partitioned_by_anything_else_is_watched_as_well(client: Client, key: str) -> None:
+    [(ddl,)] = client.query("SHOW CREATE TABLE events").result_rows
+    client.command("DROP TABLE events SYNC")
+    try:
+        client.command(ddl.replace("toYYYYMMDD(timestamp)", key))
+        write_selection(client, [1])
+        insert(client, [Event(1, at(f"{DAY} 1{n}:00:00"), f"{n}") for n in range(2)])
+        build(client, 1, day=DAY)
+        assert not detected(client).wrong
+        client.command(MERGES_TWO_SESSIONS)
+        assert {v.unit.day for v in detected(client).wrong} == {DAY}
+        insert(client, [Event(1, at(f"{OTHER} 10:00:00"), "late", inserted_at=at("2026-02-01 00:00:00"))])
+        assert {v.unit.day for v in detected(client).wrong} == {DAY, OTHER}
+    finally:
+        client.command("DROP TABLE IF EXISTS events SYNC")
+        client.command(ddl)
+
+
 def test_a_planning_detection_sees_an_alteration_and_keeps_nothing(complete: Client) -> None:
     complete.command(MERGES_TWO_SESSIONS)
-    states = complete.query("SELECT count() FROM web_pre_aggregated_source_states").result_rows
+    states = complete.query("SELECT count() FROM web_pre_aggregated_part_states").result_rows
     assert len(detected(complete, keeps=False).wrong) == len(TABLES)
-    assert complete.query("SELECT count() FROM web_pre_aggregated_source_states").result_rows == states
+    assert complete.query("SELECT count() FROM web_pre_aggregated_part_states").result_rows == states
     assert len(detected(complete).wrong) == len(TABLES)
 
 
@@ -129,3 +162,48 @@ def test_a_patch_alters_and_a_new_day_does_not() -> None:
     assert is_altered({}, {"patch-0a-20260105": SEEN})
     assert is_altered({"patch-0a-20260105": SEEN}, {})
     assert not is_altered({}, {"20260105": SEEN})
+    assert not is_mutated({}, {"20260105": SEEN})
+    assert is_mutated({}, {"patch-0a-20260105": SEEN})
+
+
+@pytest.mark.parametrize(
+    ("now", "mutated"),
+    [
+        (replace(SEEN, contents=2), False),
+        (replace(SEEN, contents=2, last_block=5, rows=11), False),
+        (replace(SEEN, contents=2, first_block=5, last_block=6, mutation=9), False),
+        (replace(SEEN, mutation=9), False),
+        (replace(SEEN, contents=2, mutation=9), True),
+    ],
+    ids=["merged", "written into", "built", "untouched by a mutation", "mutated"],
+)
+def test_a_build_is_no_alteration_of_a_table_that_is_built(now: Parts, mutated: bool) -> None:  # noqa: FBT001
+    assert is_mutated({"20260105": SEEN}, {"20260105": now}) is mutated
+
+
+@pytest.mark.parametrize(
+    ("partition_key", "partition", "day", "named"),
+    [
+        ("toYYYYMMDD(period_bucket)", "20260110", "toDate(period_bucket)", "20260110"),
+        ("toYYYYMMDD(day)", "20260110", "day", "20260110"),
+        ("toDate(ordered_at)", "20260110", "toDate(ordered_at)", "20260110"),
+        ("toYYYYMM(ordered_at)", "202601", "toDate(ordered_at)", "202601"),
+        ("(team_id, toYYYYMMDD(ts))", "7-20260110", "toDate(ts)", "20260110"),
+        ("toYYYYMMDD(ts)", "patch-0cc175b9c0f1b6a831c399e269772661-20260110", "toDate(ts)", "20260110"),
+        ("toYYYYMMDD(inserted_at)", "20260110", "toDate(ts)", ""),
+        ("toYYYYMM(inserted_at)", "202601", "toDate(ts)", ""),
+        ("toYYYYMMDD(ts, 'Asia/Tokyo')", "20260110", "toDate(ts)", ""),
+        ("toYYYYMMDD(ts)", "20260110", "toDate(ts + 1)", ""),
+        ("(toYYYYMMDD(ts), team_id)", "20260110-20260111", "toDate(ts)", ""),
+        ("team_id", "20260110", "toDate(ts)", ""),
+        ("intDiv(team_id, 10)", "202601", "toDate(ts)", ""),
+        ("cityHash64(host)", "12345678", "toDate(ts)", ""),
+        ("", "all", "toDate(ts)", ""),
+        ("toYYYYMMDD(ts)", "", "toDate(ts)", ""),
+    ],
+)
+def test_a_partition_names_its_day_or_month_only_where_its_key_does(
+    partition_key: str, partition: str, day: str, named: str
+) -> None:
+    """An id of eight digits may be a team: its rows may be of any day, and none must be overlooked."""
+    assert partition_period(partition_key, partition, day) == named

@@ -337,26 +337,3 @@ def test_people_may_ask_for_the_verdicts_in_sql(judged: Client) -> None:
         "SELECT table_name, team_id, day, kind, cause FROM web_pre_aggregated_verdicts ORDER BY table_name, team_id"
     ).result_rows
     assert rows == [(table, team, DAYS[2], "missing", "never built") for table in sorted(TABLES) for team in (1, 2)]
-
-
-@pytest.mark.parametrize(
-    ("partition_key", "partition", "named"),
-    [
-        ("toYYYYMMDD(period_bucket)", "20260110", "20260110"),
-        ("toDate(ordered_at)", "20260110", "20260110"),
-        ("toYYYYMM(ordered_at)", "202601", "202601"),
-        ("(team_id, toYYYYMMDD(ts))", "7-20260110", "20260110"),
-        ("toYYYYMMDD(ts)", "patch-0cc175b9c0f1b6a831c399e269772661-20260110", "20260110"),
-        ("(toYYYYMMDD(ts), team_id)", "20260110-20260111", ""),
-        ("team_id", "20260110", ""),
-        ("intDiv(team_id, 10)", "202601", ""),
-        ("cityHash64(host)", "12345678", ""),
-        ("", "all", ""),
-        ("toYYYYMMDD(ts)", "", ""),
-    ],
-)
-def test_a_partition_names_its_day_or_month_only_where_its_key_does(
-    partition_key: str, partition: str, named: str
-) -> None:
-    """An id of eight digits may be a team: its rows may be of any day, and none must be overlooked."""
-    assert memory.partition_period(partition_key, partition) == named
