@@ -70,6 +70,7 @@ _WHO = {
     "reason": Field(str, description="Why; the audit keeps it."),
 }
 
+TEXTS_OF_CONTROL = (*_ID, *_WHO)
 CONTROL: dict[str, Field] = {**_ID, **_WHO}
 ROLLBACK: dict[str, Field] = {
     **CONTROL,

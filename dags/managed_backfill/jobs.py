@@ -41,6 +41,7 @@ from dags.managed_backfill.shrunk import held_units, read_wrong, refuse_held
 from dags.managed_backfill.webhook import Webhook
 from dags.resources import ClickHouseResource
 from dags.runs import ANSWER_ONLY, LONG_RUN, SHORT_RUN, TAG_PREFIX, answering
+from dags.said import require_texts
 from dags.schedules import SWEEP_BACKUPS_CRON, TIME_ZONE
 from dags.schema.apply import require_schema
 from dags.settings import current_settings
@@ -101,10 +102,11 @@ def managed_backfill_jobs(watched: tuple[WatchedTable, ...]) -> list[JobDefiniti
     @op(config_schema=fields.CONTROL, pool=OP)
     def resume_backfill(context: OpExecutionContext, clickhouse: ClickHouseResource) -> dict[str, Any]:
         """Carry out what is left of a backfill's plan, and only that."""
+        given = _controlled(context)
         with clickhouse.client(context.run_id) as client:
             require_schema(client)
             tell_of_skew(client, print)
-            state = require_state(client, context.op_config["backfill_id"])
+            state = require_state(client, given["backfill_id"])
             control.refuse_resume(state)
             plan = from_yaml(state.accepted.detail)
             print(f"RESUMED  {state.backfill_id}: {plan.name}; {len(state.done)} of {len(plan.days)} days were done")
@@ -123,7 +125,7 @@ def managed_backfill_jobs(watched: tuple[WatchedTable, ...]) -> list[JobDefiniti
     @op(config_schema=fields.ROLLBACK, pool=OP)
     def rollback_backfill(context: OpExecutionContext, clickhouse: ClickHouseResource) -> dict[str, Any]:
         """Put the days of a backfill back as they were before it."""
-        given = context.op_config
+        given = _controlled(context)
         with clickhouse.client(context.run_id) as client:
             require_schema(client)
             tell_of_skew(client, print)
@@ -299,10 +301,17 @@ def _carried_out(
     return report(plan, state)
 
 
+def _controlled(context: OpExecutionContext) -> dict[str, Any]:
+    """The configuration of a job that acts on a backfill, its texts accepted."""
+    given: dict[str, Any] = context.op_config
+    require_texts({name: given[name] for name in fields.TEXTS_OF_CONTROL}, required=fields.TEXTS_OF_CONTROL)
+    return given
+
+
 def _controlling(name: str, act: Callable[..., str], description: str) -> JobDefinition:
     @op(name=name, config_schema=fields.CONTROL)
     def controlling(context: OpExecutionContext, clickhouse: ClickHouseResource) -> None:
-        given = context.op_config
+        given = _controlled(context)
         with clickhouse.client(context.run_id) as client:
             require_schema(client)
             tell_of_skew(client, print)
@@ -329,6 +338,7 @@ def _job(name: str, what: OpDefinition, description: str, schema: dict[str, Fiel
 def show_backfills(context: OpExecutionContext, clickhouse: ClickHouseResource) -> dict[str, Any]:
     """Print and return the audit, or one backfill of it."""
     given = context.op_config
+    require_texts({name: given[name] for name in ("backfill_id", "table", "status", "origin")})
     with clickhouse.client(context.run_id) as client:
         require_schema(client)
         tell_of_skew(client, print)

@@ -161,7 +161,8 @@ class Strategy(_Part):
 class Chunk(_Part):
     """Days that are reported, paused and counted as one. ``team_ids_by_day``: where not all teams of the plan."""
 
-    id: Annotated[int, Field(ge=1)]
+    # The audit keeps it in 32 bits.
+    id: Annotated[int, Field(ge=1, lt=2**32)]
     days: Days
     team_ids_by_day: dict[Day, TeamIds] = {}
     estimate: Estimate = NOTHING

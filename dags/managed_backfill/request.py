@@ -11,13 +11,18 @@ from urllib.parse import urlsplit
 
 from dags.days import ONE_DAY, DayRange, spoken, validated_day
 from dags.errors import UserError
+from dags.managed_backfill import gates
 from dags.managed_backfill.plan import Ceilings, ChunkBy, Kind, OnGateFailure, Strategy
+from dags.said import text_problems
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from datetime import date
 
     from dags.managed_backfill.plan import Plan
+
+WHO = ("reason", "requested_by")
+TEXTS = ("name", "description", *WHO)
 
 Choice = TypeVar("Choice", Kind, ChunkBy, OnGateFailure)
 
@@ -87,11 +92,7 @@ def validated(given: Mapping[str, object], facts: Facts) -> Request:
         )
     problems += table_problems(table, days, facts)
     problems += webhook_problems(str(given["webhook"]), facts.webhook_hosts)
-    problems += [
-        f"{name} is empty: the audit keeps who asked and why"
-        for name in ("reason", "requested_by")
-        if not str(given[name]).strip()
-    ]
+    problems += text_problems({name: given[name] for name in TEXTS}, required=WHO)
     chunk_by = _one_of(given, "chunk_by", ChunkBy, problems)
     on_failure = _one_of(given, "on_gate_failure", OnGateFailure, problems)
     numbers = {
@@ -143,17 +144,35 @@ def refuse_plan(plan: Plan, facts: Facts) -> None:
     Raises:
         UserError: every violation, each on a line of its own.
     """
-    scope, problems = plan.scope, list[str]()
+    scope, problems = plan.scope, text_problems({name: getattr(plan, name) for name in TEXTS}, required=WHO)
     if scope.table not in facts.tables:
         problems.append(f"scope.table is no table that can be rebuilt: give one of {', '.join(facts.tables)}")
     problems += range_problems(scope.start_date, scope.end_date, scope.max_range_days, facts.today)
     problems += team_problems(frozenset(scope.team_ids), facts)
     problems += table_problems(scope.table, plan.days, facts)
     problems += webhook_problems(plan.monitoring.webhook, facts.webhook_hosts)
+    problems += _edited_away(plan)
     if late := [day for day in plan.days if day >= facts.today]:
         problems.append(f"chunks hold {spoken(late)}: a day is rebuilt when it is over")
     if problems:
         raise UserError("the plan was refused, nothing was touched:\n" + "\n".join(problems))
+
+
+def _edited_away(plan: Plan) -> list[str]:
+    """What a plan says of itself, and what would not be done so."""
+    checks = {"before": gates.BEFORE, "chunk": gates.OF_CHUNKS, "after": gates.AFTER}
+    problems = [
+        f"checks.{moment} are not the gates that are asked, which no plan chooses: give {', '.join(asked)}"
+        for moment, asked in checks.items()
+        if getattr(plan.checks, moment) != asked
+    ]
+    rebuilt = plan.teams_by_day
+    problems += [
+        f"scope.held has teams {sorted(both)[:5]} of {day}, which chunks rebuild: take them out of one of the two"
+        for day, held in plan.scope.held.items()
+        if (both := rebuilt.get(day, frozenset()) & frozenset(held.team_ids))
+    ]
+    return problems
 
 
 def range_problems(start: date, end: date, max_range_days: int, today: date) -> list[str]:

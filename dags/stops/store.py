@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dags.errors import UserError
+from dags.said import require_texts
 from dags.settings import current_settings
 from dags.sql import Sql
 
@@ -26,12 +26,9 @@ def turn(client: Client, *, is_stopped: bool, reason: str, requested_by: str) ->
     """Stop backfills, or let them go on; the last turn counts, as ClickHouse orders them.
 
     Raises:
-        UserError: nobody, or no reason, is named.
+        UserError: nobody, or no reason, is named, or either is no plain text.
     """
-    lacking = [name for name, value in (("reason", reason), ("requested_by", requested_by)) if not value.strip()]
-    if lacking:
-        raise UserError(
-            f"{' and '.join(lacking)} may not be empty: the skip reasons show who stopped backfills and why"
-        )
+    who = {"reason": reason, "requested_by": requested_by}
+    require_texts(who, required=who)
     bound = {"is_stopped": is_stopped, "reason": reason.strip(), "requested_by": requested_by.strip()}
     Sql("dags.stops", client).command("turn", bound)

@@ -36,6 +36,7 @@ PURE = (
     "log.py",
     "progress.py",
     "text.py",
+    "said.py",
 )
 PURE_BUT_FOR_TYPES = ("report.py", "why.py")
 README = (ROOT / "README.md").read_text(encoding="utf-8")

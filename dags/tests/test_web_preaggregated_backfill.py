@@ -706,7 +706,7 @@ def test_a_run_of_which_nothing_was_built_materializes_nothing(world: World) -> 
 
 
 def test_the_switch_needs_a_name_and_a_reason(world: World) -> None:
-    with pytest.raises(UserError, match="reason and requested_by may not be empty"):
+    with pytest.raises(UserError, match=r"reason is empty: .*\nrequested_by is empty"):
         world.run_as_configured("stop_backfills_job", {"reason": " ", "requested_by": ""})
 
 

@@ -3,9 +3,9 @@
 from dagster import Field, JobDefinition, OpExecutionContext, in_process_executor, job, op
 
 from dags.clock import tell_of_skew
-from dags.errors import UserError
 from dags.resources import ClickHouseResource
 from dags.runs import ANSWER_ONLY, SHORT_RUN, answering
+from dags.said import require_texts
 from dags.schema.apply import require_schema
 from dags.waivers.rules import validated
 from dags.waivers.store import lift_waiver, read_waivers, set_waiver
@@ -53,8 +53,7 @@ def waiver_jobs(watched: tuple[WatchedTable, ...]) -> list[JobDefinition]:
 def lift(context: OpExecutionContext, clickhouse: ClickHouseResource) -> None:
     """Lift a waiver and print it."""
     waiver_id, who = str(context.op_config["waiver_id"]), str(context.op_config["requested_by"]).strip()
-    if not who:
-        raise UserError("requested_by is empty: say who lifts the waiver")
+    require_texts({"waiver_id": waiver_id, "requested_by": who}, required=("waiver_id", "requested_by"))
     with clickhouse.client(context.run_id) as client:
         require_schema(client)
         tell_of_skew(client, print)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from dags.days import MAX_LOOKBACK_DAYS, ONE_DAY, DayRange, validated_day
 from dags.errors import UserError
+from dags.said import text_problems
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -72,11 +73,8 @@ def validated(request: Mapping[str, object], tables: Collection[str], waiver_id:
     table = str(request["table"])
     if table and table not in tables:
         problems.append(f"table is {table!r}: give one of {', '.join(sorted(tables))}, or leave it out for all")
-    problems += [
-        f"{name} is empty: whoever meets the waiver in a year will ask"
-        for name in ("reason", "requested_by")
-        if not str(request[name]).strip()
-    ]
+    who = ("reason", "requested_by")
+    problems += text_problems({name: request[name] for name in who}, required=who)
     teams = [int(str(team)) for team in request["team_ids"]]  # type: ignore[attr-defined]
     if bad := [team for team in teams if not 0 < team < 2**64]:
         problems.append(f"team_ids has {bad}: give whole numbers above 0")

@@ -23,6 +23,7 @@ from dags.days import MAX_LOOKBACK_DAYS, validated_day
 from dags.errors import UserError
 from dags.resources import ClickHouseResource
 from dags.runs import ANSWER_ONLY, SHORT_RUN, answering
+from dags.said import require_texts
 from dags.team_selection.store import read_selection
 from dags.watched import WatchedTable
 from dags.web_preaggregated_backfill.evaluation import Evaluation, evaluate_in_run
@@ -90,6 +91,7 @@ def diagnostics(watched: tuple[WatchedTable, ...]) -> list[JobDefinition]:
     @op
     def why(context: OpExecutionContext, config: WhyConfig, clickhouse: ClickHouseResource) -> str:
         """Print and return why a gap is there, why nothing was launched, or what a run did."""
+        require_texts({"run_id": config.run_id, "day": config.day})
         if config.run_id:
             text = run_text(context.instance, config.run_id)
         else:

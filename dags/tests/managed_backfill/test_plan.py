@@ -15,6 +15,7 @@ from dags.managed_backfill.plan import (
     Checks,
     ChunkBy,
     Estimate,
+    Held,
     Kind,
     Plan,
     Rates,
@@ -26,6 +27,7 @@ from dags.managed_backfill.plan import (
     from_yaml,
     time_left,
 )
+from dags.managed_backfill.request import Facts, refuse_plan
 
 MONDAY = date(2026, 1, 5)
 RATES = Rates(seconds_per_row=0.01, seconds_per_day=1, bytes_per_row=100, usd_per_gb=0.25, said="a test")
@@ -185,6 +187,35 @@ def test_an_edited_plan_may_not_contradict_itself() -> None:
         "chunks: 2026-02-01 lie outside scope, 2026-01-05 … 2026-01-09",
         "chunk 1: team_ids_by_day names 2026-01-08, not among its days",
         "chunk 1: teams [3] are not in scope.team_ids",
+    ]
+
+
+def test_a_chunks_number_fits_the_audit() -> None:
+    document = yaml.safe_load(as_yaml(a_plan()))
+    document["chunks"][0]["id"] = 2**32
+    with pytest.raises(UserError, match=r"chunks\.0\.id: Input should be less than 4294967296"):
+        from_yaml(yaml.safe_dump(document))
+    document["chunks"][0]["id"] = 2**32 - 1
+    assert from_yaml(yaml.safe_dump(document)).chunks[0].id == 2**32 - 1
+
+
+def test_a_plan_that_says_what_would_not_be_done_is_refused() -> None:
+    facts = Facts(today=date(2026, 2, 1), enabled=frozenset({1, 2}), tables=("t",), max_range_days=30)
+    refuse_plan(a_plan(), facts)
+    kept = {MONDAY: Held(team_ids=(2,)), date(2026, 1, 10): Held(team_ids=(1,))}
+    edited = a_plan(
+        checks=Checks(before=(), chunk=("rm",), after=AFTER),
+        scope=a_plan().scope.model_copy(update={"held": kept}),
+        reason="\x1b[2J",
+    )
+    with pytest.raises(UserError) as refused:
+        refuse_plan(edited, facts)
+    said = str(refused.value).splitlines()[1:]
+    assert [line.partition(":")[0] for line in said] == [
+        "reason holds what is not shown as it is (U+001B)",
+        "checks.before are not the gates that are asked, which no plan chooses",
+        "checks.chunk are not the gates that are asked, which no plan chooses",
+        "scope.held has teams [2] of 2026-01-05, which chunks rebuild",
     ]
 
 
