@@ -313,7 +313,7 @@ def test_a_table_that_cannot_be_read_is_unknown_and_never_complete(world: World)
             assert asked.requests == ()
             assert f"unknown: {BOUNCES} could not be read" in asked.skip_message
             assert "rename it, and have the table made anew" in asked.skip_message
-        for job in ("check_missing_data_job", "show_data_gaps_job"):
+        for job in ("check_missing_data_job", "show_data_gaps_job", "why_job"):
             with pytest.raises(Failure, match="unknown, not complete"):
                 world.run_as_configured(job)
         with pytest.raises(Failure, match="unknown, not complete"):

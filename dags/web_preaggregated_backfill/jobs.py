@@ -94,13 +94,15 @@ def diagnostics(watched: tuple[WatchedTable, ...]) -> list[JobDefinition]:
         require_texts({"run_id": config.run_id, "day": config.day})
         if config.run_id:
             text = run_text(context.instance, config.run_id)
-        else:
-            question = Question(config.team_id, _day(config.day))
-            found = evaluate_in_run(context.instance, clickhouse, watched, context.run_id)
-            with clickhouse.client(context.run_id) as client:
-                selection = read_selection(client)
-            text = why_text(question, found.detection, found.decisions.values(), found.runs, selection)
+            print(text)
+            return text
+        question = Question(config.team_id, _day(config.day))
+        found = evaluate_in_run(context.instance, clickhouse, watched, context.run_id)
+        with clickhouse.client(context.run_id) as client:
+            selection = read_selection(client)
+        text = why_text(question, found.detection, found.decisions.values(), found.runs, selection)
         print(text)
+        _refuse_unknown(found)
         return text
 
     @job(executor_def=in_process_executor, tags=SHORT_RUN, config=ANSWER_ONLY)
