@@ -67,6 +67,16 @@ _UTC = ("UTC", "Etc/UTC", "Etc/UCT", "UCT", "Zulu", "Universal")
 _KEEPS_ROWS = re.compile(r"\b(?:TO (?:DISK|VOLUME)|RECOMPRESS)\b")
 _ROWS_TTL = re.compile(r"\bTTL (.*?)(?= SETTINGS |$)")
 _LITERAL = re.compile(r"'(?:[^'\\]|\\.)*'")
+_QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`")
+_IDENTIFIER = r"(?:`(?:[^`\\]|\\.)*`|[^\s`.(]+)"
+_VIEWS_TARGET = re.compile(
+    rf"CREATE MATERIALIZED VIEW {_IDENTIFIER}\.{_IDENTIFIER} (?:REFRESH [^(]*?)?TO ({_IDENTIFIER})\.({_IDENTIFIER})"
+)
+_TARGET_OF_KIND = {
+    "MaterializedView": _VIEWS_TARGET,
+    "Buffer": re.compile(r"Buffer\('?([^',]*)'?, '?([^',)]*)'?"),
+    "Distributed": re.compile(r"Distributed\('?[^',]*'?, '?([^',]*)'?, '?([^',)]*)'?"),
+}
 _NAME = re.compile(r"`?(\w+)`? ")
 _LOW_CARDINALITY = re.compile(r"\bLowCardinality\(((?:[^()]|\([^()]*\))*)\)")
 _TIME = re.compile(r"DateTime(?:64)?(?:\((?:\d(?:, )?)?(?:'([^']*)')?\))?")
@@ -172,6 +182,44 @@ def notes(facts: Facts) -> list[str]:
             "hear of a build. Have them read its source, or make them plain views"
         )
     ]
+
+
+@dataclass(frozen=True)
+class PassingOn:
+    """A table that passes rows on; ``words``: of a view its definition, of another kind its engine with arguments."""
+
+    database: str
+    name: str
+    engine: str
+    words: str
+
+    @property
+    def full_name(self) -> str:
+        return f"{self.database}.{self.name}"
+
+    @property
+    def target(self) -> str:
+        """Where to, as ``database.table``; empty where the words name none."""
+        found = _TARGET_OF_KIND[self.engine].match(self.words)
+        return f"{found[1].strip('`') or self.database}.{found[2].strip('`')}" if found else ""
+
+
+def writers(name: str, tables: Iterable[PassingOn]) -> tuple[str, ...]:
+    """Who writes into ``database.table`` without being asked, also through a Distributed or a Buffer before it.
+
+    A Distributed only passes on what somebody inserts; a Buffer counts by itself, for it inserts when it likes.
+    """
+    by_target: dict[str, list[PassingOn]] = {}
+    for table in tables:
+        by_target.setdefault(table.target, []).append(table)
+    found, seen, ahead = list[str](), {name}, [name]
+    while ahead:
+        for table in by_target.get(ahead.pop(), ()):
+            if table.full_name not in seen:
+                seen.add(table.full_name)
+                ahead += [table.full_name] * (table.engine != "MaterializedView")
+                found += [table.full_name] * (table.engine != "Distributed")
+    return tuple(found)
 
 
 def hidden_by(engine: str, plan: Iterable[str]) -> str:
@@ -282,7 +330,8 @@ def _merged_into_one(facts: Facts, columns: Mapping[str, str]) -> Iterator[str]:
 
 
 def _vanishing_rows(facts: Facts) -> Iterator[str]:
-    found = _ROWS_TTL.search(_LITERAL.sub("''", facts.engine_full))
+    # Also names are taken out: a column may be called TO DISK.
+    found = _ROWS_TTL.search(_QUOTED.sub("''", facts.engine_full))
     if found and any(not _KEEPS_ROWS.search(rule) for rule in _split(found[1])):
         yield (
             f"the table {facts.name} has a TTL that deletes rows ({found[1][:100]}): detection would find them lost "
@@ -304,9 +353,9 @@ def _vanishing_values(facts: Facts) -> Iterator[str]:
 def _foreign_writers(facts: Facts) -> Iterator[str]:
     if facts.written_by:
         yield (
-            f"the materialized views {', '.join(facts.written_by)} write into {facts.name}: what they insert is more "
-            "than its source holds, and the next build of the day replaces it. Expected no writer but builds: let them "
-            "write into a table of their own"
+            f"the tables {', '.join(facts.written_by)} write into {facts.name}, as materialized views and Buffers do: "
+            "what they insert is more than its source holds, and the next build of the day replaces it. Expected no "
+            "writer but builds: let them write into a table of their own"
         )
 
 

@@ -10,7 +10,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from dags.errors import BuildError
 from dags.schema.declared import declared_columns
 from dags.sql import Sql
-from dags.targets.rules import Column, Facts, hidden_by, notes, unpublishable, unreadable
+from dags.targets.rules import Column, Facts, PassingOn, hidden_by, notes, unpublishable, unreadable, writers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -25,7 +25,11 @@ _PACKAGE = "dags.targets"
 def describe(client: Client, names: Iterable[str]) -> dict[str, Facts]:
     """What ClickHouse knows of these tables, by name; those that do not exist are left out."""
     sql = Sql(_PACKAGE, client)
-    found = [_facts(*row) for row in sql.rows("tables", {"tables": sorted(set(names))})]
+    passing_on = [PassingOn(*row) for row in sql.rows("passed_on")]
+    found = [
+        _facts(row, writers(f"{client.database}.{row[0]}", passing_on))
+        for row in sql.rows("tables", {"tables": sorted(set(names))})
+    ]
     hides = _hidden_rows(sql, {facts.name: facts.engine for facts in found if facts.engine != "Dictionary"})
     return {facts.name: replace(facts, hides=hides.get(facts.name, "")) for facts in found}
 
@@ -55,12 +59,13 @@ def _plan(sql: Sql, *tables: str) -> list[str]:
     return [line for (line,) in sql.rows("row_filters", counts=counts)] if tables else []
 
 
-def _facts(name: str, engine: str, engine_full: str, definition: str, partition_key: str, *more: Any) -> Facts:  # noqa: ANN401 -- a row of tables.sql
-    sorting_key, uuid, columns, read_by, written_by, time_zone = more
+def _facts(row: Sequence[Any], written_by: tuple[str, ...]) -> Facts:
+    """A row of tables.sql, with the tables that write into it."""
+    name, engine, engine_full, definition, partition_key, sorting_key, uuid, columns, read_by, time_zone = row
     by_name = {column: Column(type_, kind) for column, type_, kind in columns}
     return Facts(
         name, engine, engine_full, definition, partition_key, sorting_key, uuid, by_name,
-        tuple(read_by), tuple(written_by), time_zone,
+        tuple(read_by), written_by, time_zone,
     )  # fmt: skip
 
 

@@ -1,7 +1,6 @@
--- What ClickHouse knows of some tables: kind, keys, columns, the materialized views on either side.
+-- What ClickHouse knows of some tables: kind, keys, columns, the materialized views that read them.
 -- Grain   one row per table that exists
 -- Reads   system tables alone; one statement, however many tables
--- A view writes into the table that its definition names after TO; older servers have no column for it.
 SELECT
     tables.name AS name,
     tables.engine AS engine,
@@ -12,7 +11,6 @@ SELECT
     toString(tables.uuid) AS uuid,
     columns.described AS columns,
     arrayMap((database, view) -> concat(database, '.', view), dependencies_database, dependencies_table) AS read_by,
-    writers.views AS written_by,
     serverTimeZone() AS time_zone
 FROM system.tables AS tables
 LEFT JOIN
@@ -26,16 +24,5 @@ LEFT JOIN
     )
     GROUP BY table
 ) AS columns ON columns.table = tables.name
-LEFT JOIN
-(
-    SELECT
-        replaceAll(
-            extract(create_table_query, '^CREATE MATERIALIZED VIEW \\S+ (?:REFRESH [^(]*?)?TO (\\S+)'), '`', ''
-        ) AS target,
-        groupArray(concat(database, '.', name)) AS views
-    FROM system.tables
-    WHERE engine = 'MaterializedView'
-    GROUP BY target
-) AS writers ON writers.target = concat(tables.database, '.', tables.name)
 WHERE tables.database = currentDatabase() AND tables.name IN {tables:Array(String)}
 SETTINGS join_use_nulls = 0

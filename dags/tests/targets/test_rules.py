@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from dags.schema.declared import declared_columns
-from dags.targets.rules import Column, Facts, notes, unpublishable, unreadable, unusable_database
+from dags.targets.rules import Column, Facts, PassingOn, notes, unpublishable, unreadable, unusable_database, writers
 from dags.tests.world import STATS
 
 DECLARED = declared_columns()[STATS]
@@ -77,6 +77,7 @@ def test_what_serves_as_well_is_accepted(facts: Facts) -> None:
         ),
         (with_ttl("period_bucket + toIntervalYear(9)"), "a TTL that deletes rows"),
         (with_ttl("period_bucket TO DISK 'a', period_bucket + toIntervalDay(3) WHERE f(1, 2)"), "a TTL that deletes"),
+        (with_ttl("period_bucket + toIntervalDay(1) WHERE `TO DISK` = 0"), "a TTL that deletes rows"),
         (replace(FACTS, written_by=("web.a", "web.b")), "web.a, web.b write into"),
     ],
 )
@@ -99,6 +100,26 @@ def test_a_table_that_is_only_read_may_be_of_any_kind_that_answers_twice() -> No
     assert unreadable("orders", None, {}) == [
         "the table orders does not exist: run `dagster job execute -j apply_schema_job`"
     ]
+
+
+def test_who_writes_into_a_table_is_found_whatever_it_is_called_and_whatever_stands_between() -> None:
+    view = "CREATE MATERIALIZED VIEW {} TO {} (`a` UInt8) AS SELECT 1 TO web.stats"
+    refreshed = "CREATE MATERIALIZED VIEW web.fresh REFRESH EVERY 1 HOUR SETTINGS refresh_retries = 3"
+    passing_on = [
+        PassingOn("web", "plain", "MaterializedView", view.format("web.plain", "web.stats")),
+        PassingOn("o db", "my `TO x", "MaterializedView", view.format(r"`o db`.`my \`TO x`", "web.stats")),
+        PassingOn("web", "fresh", "MaterializedView", f"{refreshed} APPEND TO web.stats (`a` UInt8) AS SELECT 1"),
+        PassingOn("web", "other", "MaterializedView", view.format("web.other", "web.statistics")),
+        PassingOn("web", "inner", "MaterializedView", "CREATE MATERIALIZED VIEW web.inner (`a` UInt8) AS SELECT 1"),
+        PassingOn("web", "buffer", "Buffer", "Buffer('web', 'stats', 1, 1, 1, 1, 1, 1, 1)"),
+        PassingOn("web", "fed", "MaterializedView", view.format("web.fed", "web.buffer")),
+        PassingOn("o db", "spread", "Distributed", "Distributed('all', 'web', 'stats', rand())"),
+        PassingOn("web", "far", "MaterializedView", view.format("web.far", "`o db`.spread")),
+        PassingOn("web", "round", "Distributed", "Distributed('all', '', 'round')"),
+    ]  # fmt: skip
+    expected = {"web.plain", "o db.my `TO x", "web.fresh", "web.buffer", "web.fed", "web.far"}
+    assert set(writers("web.stats", passing_on)) == expected
+    assert writers("web.round", passing_on) == writers("web.nothing", passing_on) == ()
 
 
 def test_a_view_that_reads_it_is_a_note_and_no_problem() -> None:

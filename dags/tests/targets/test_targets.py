@@ -124,6 +124,13 @@ WRONG = {
         ),
         "foreign_writer write into",
     ),
+    "written by a Buffer": Wrong(
+        (
+            *_in_its_place(f"CREATE TABLE {STATS} AS {KEPT}"),
+            f"CREATE TABLE foreign_writer AS {KEPT} ENGINE = Buffer(currentDatabase(), {STATS}, 1, 1, 1, 1, 1, 1, 1)",
+        ),
+        "foreign_writer write into",
+    ),
     "dropped": Wrong((f"RENAME TABLE {STATS} TO {KEPT}",), "does not exist"),
 }
 
