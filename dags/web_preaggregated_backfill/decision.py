@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from dags.web_preaggregated_backfill.rules import Verdict
 
 
+# The reason of a decision about nothing.
+NOTHING_TO_REPAIR = "nothing to repair"
+
+
 class Trigger(StrEnum):
     """Who asks."""
 
@@ -376,7 +380,7 @@ def _with_reasons(decision: Decision, policy: Policy, way: Standing, *, opens: b
     count, minimum = decision.missing_partitions, policy.min_missing_partitions
     reasons = [f"backfills are {way.stopped}"] if way.stopped else []
     if count == 0:
-        reasons.append("nothing to repair")
+        reasons.append(NOTHING_TO_REPAIR)
     elif opens:
         reasons.append(f"{count} partitions to repair, at least {minimum} open a backfill")
     elif decision.requests:

@@ -33,6 +33,7 @@ from dags.web_preaggregated_backfill.report import (
     gaps_markdown,
     missing_data,
     missing_days,
+    reasons,
     status_line,
 )
 from dags.web_preaggregated_backfill.runs import runs_of, with_frozen_teams, without_the_dead
@@ -298,7 +299,9 @@ def skip_reason(evaluation: Evaluation) -> str:
     """Why nothing is launched, in words a person reads in the tick's row."""
     detection = evaluation.detection
     unknown = [f"unknown: {table} could not be read: {error}" for table, error in detection.unknown.items()]
-    return ". ".join([status_line(detection), evaluation.decision.words, *unknown, *detection.warnings])
+    return ". ".join(
+        [status_line(detection), "; ".join(reasons(detection, evaluation.decision)), *unknown, *detection.warnings]
+    )
 
 
 def metadata(evaluation: Evaluation) -> dict[str, MetadataValue]:
@@ -313,7 +316,7 @@ def metadata(evaluation: Evaluation) -> dict[str, MetadataValue]:
         "tables_affected": MetadataValue.json(report["tables_with_missing_data"]),
         "lookback_days": MetadataValue.int(detection.lookback_days),
         "trigger": MetadataValue.text(str(evaluation.trigger)),
-        "reasons": MetadataValue.md("\n".join(f"- {reason}" for reason in decision.reasons)),
+        "reasons": MetadataValue.md("\n".join(f"- {reason}" for reason in reasons(detection, decision))),
         "gaps": MetadataValue.md(gaps_markdown(detection, MARKDOWN_CHARACTERS)),
         "wrong_units": MetadataValue.int(len(detection.wrong)),
         "teams": MetadataValue.int(detection.teams),

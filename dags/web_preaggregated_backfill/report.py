@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from dags.days import ONE_DAY, merged, spoken
 from dags.text import table_text, wrapped
+from dags.web_preaggregated_backfill.decision import NOTHING_TO_REPAIR
 from dags.web_preaggregated_backfill.rules import FAILED
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def missing_data(detection: Detection, decision: Decision) -> dict[str, Any]:
         "should_run_backfill": decision.should_backfill,
         "lookback_days": detection.lookback_days,
         "details": details,
-        "reasons": list(decision.reasons),
+        "reasons": reasons(detection, decision),
         "unknown": dict(detection.unknown),
         "warnings": list(detection.warnings),
         "wrong_units": len(detection.wrong),
@@ -57,6 +58,14 @@ def missing_data(detection: Detection, decision: Decision) -> dict[str, Any]:
         "waived": [str(waiver) for waiver in detection.waivers],
         "outdated_units": sum(detection.outdated.values()),
     }
+
+
+def reasons(detection: Detection, decision: Decision) -> list[str]:
+    """The decision's reasons; of what could not be read nothing is decided."""
+    if not detection.unknown:
+        return list(decision.reasons)
+    known = [reason for reason in decision.reasons if reason != NOTHING_TO_REPAIR]
+    return [f"nothing is decided of {', '.join(detection.unknown)}: unknown", *known]
 
 
 def data_gaps(detection: Detection) -> dict[str, Any]:
@@ -148,6 +157,8 @@ def status_line(detection: Detection) -> str:
 def freshness(detection: Detection) -> str:
     """How old the facts are: which days were read now, and since when nothing of the others has changed."""
     judged, read, left = len(detection.window.window), detection.days_read, len(detection.unverified)
+    if detection.unknown.keys() >= set(detection.tables):
+        return "no table could be read"
     more = f"; {left} not verified yet" if left else ""
     if read + left >= judged or detection.oldest_reading is None:
         return f"{read} of {judged} days read now{more}" if left else f"all {judged} days read now"
@@ -211,7 +222,7 @@ def summary_text(detection: Detection, decision: Decision) -> str:
         *(wrapped(f"WARNING  {warning}") for warning in detection.warnings),
     ]
     parts += [wrapped(f"UNKNOWN  {table}: {error}") for table, error in detection.unknown.items()]
-    parts += [wrapped(f"DECISION {reason}") for reason in decision.reasons]
+    parts += [wrapped(f"DECISION {reason}") for reason in reasons(detection, decision)]
     parts += [wrapped(f"FACTS    {freshness(detection)}"), f"COST     {detection.cost}"]
     return "\n".join(parts)
 
@@ -219,12 +230,16 @@ def summary_text(detection: Detection, decision: Decision) -> str:
 def gaps_text(detection: Detection) -> str:
     """What ``show_data_gaps_job`` prints: every gap, the largest first."""
     parts = [status_line(detection), ""]
-    parts.append(table_text(_gap_rows(detection.wrong), _GAP_COLUMNS) if detection.wrong else "No gaps.")
+    parts.append(table_text(_gap_rows(detection.wrong), _GAP_COLUMNS) if detection.wrong else _no_gaps(detection))
     parts += ["", *_failures(detection.wrong), *_also(detection)]
     parts += [wrapped(f"UNKNOWN  {table}: {error}") for table, error in detection.unknown.items()]
     parts += [wrapped(f"WARNING  {warning}") for warning in detection.warnings]
     parts += [wrapped(f"FACTS    {freshness(detection)}")]
     return "\n".join(parts)
+
+
+def _no_gaps(detection: Detection) -> str:
+    return "No gap is known of; what is unknown may have some." if detection.unknown else "No gaps."
 
 
 def gaps_markdown(detection: Detection, characters: int) -> str:

@@ -192,6 +192,8 @@ class Reading:
     def _judge(self, days: Sequence[date], suspected: Suspected, now: datetime) -> None:
         """Count some days' suspects exactly, judge them, and record what is in order."""
         tables: dict[date, dict[str, Table]] = {day: {} for day in days}
+        # With a table of which nothing is known none disagrees.
+        readable = {table.name for table in self.watched} - self.unknown.keys()
         named = {name for day in days for name in suspected[day]} - self.unknown.keys()
         for source, group in self._by_source(table for table in self.watched if table.name in named).items():
             members = [
@@ -214,7 +216,7 @@ class Reading:
                     sources.get(day, {}),
                     targets[table.name].get(day, {}),
                     self._failures.get((table.name, day), {}),
-                    table.agrees_with,
+                    tuple(name for name in table.agrees_with if name in readable),
                     table.words,
                 )
         judgements = {day: judge_day(day, tables[day], is_open=self.window.is_open(day)) for day in days}
