@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +16,7 @@ from dags.engine import open_client
 from dags.errors import UserError
 from dags.schema.apply import apply_schema
 from dags.settings import read_settings
+from dags.team_selection.store import write_selection
 from dags.tests.builds import TABLES, build
 from dags.tests.clickhouse_server import require_or_skip_reason, running_server
 from dags.tests.events import Event, at, insert
@@ -154,6 +155,9 @@ def test_what_cannot_be_relied_on_is_unknown_to_the_sensor_the_checks_and_the_re
 
     with open_client(served, wait_seconds=60, create_database=True) as client:
         apply_schema(client)
+        # More rows than the limit lets through, whichever test came before.
+        write_selection(client, range(1, 10))
+        insert(client, [Event(team, NOW - timedelta(days=3), str(team)) for team in range(1, 10)])
     with DagsterInstance.ephemeral() as instance:
         found = evaluate(instance, read_settings({}), WEB_TABLES, Trigger.SENSOR, on_engine, now=NOW)
     assert found.is_unknown
