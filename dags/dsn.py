@@ -62,9 +62,9 @@ class Dsn:
         elif parts.scheme in ("clickhouse", "clickhouses"):
             dsn = cls._server(parts)
         else:
-            raise SettingsError(f"the scheme is {parts.scheme!r}; {EXPECTED}")
+            raise SettingsError(f"the scheme is none of those that are known; {EXPECTED}")
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", dsn.database):
-            raise SettingsError(f"the database is {dsn.database!r}: letters, digits and _ only; {EXPECTED}")
+            raise SettingsError(f"the database is missing or no plain name (letters, digits and _ only); {EXPECTED}")
         return dsn
 
     @classmethod

@@ -14,6 +14,7 @@ import contextlib
 import json
 import os
 import pickle
+import re
 import subprocess
 import sys
 import threading
@@ -269,14 +270,15 @@ def _set(client: Client, dsn: Dsn, chosen: Mapping[str, str], problems: Sequence
 
 def _refusal(dsn: Dsn, error: ClickHouseError) -> EngineError:
     """Why there is no client, in words. That nothing answers is said only when nothing did."""
-    reason = str(error).replace(dsn.password, "[hidden]") if dsn.password else str(error)
+    # As a word: within others a password of one letter would show itself by where it is missing.
+    reason = re.sub(rf"(?<!\w){re.escape(dsn.password)}(?!\w)", "[hidden]", str(error)) if dsn.password else str(error)
     name = getattr(error, "name", None) or error_code(error)
     if error_code(error) in (AUTHENTICATION_FAILED, REQUIRED_PASSWORD, ACCESS_DENIED):
         return EngineError(f"ClickHouse at {dsn} refused the user {dsn.user!r} or its password: correct CLICKHOUSE_DSN")
     if name in ("READONLY", "SETTING_CONSTRAINT_VIOLATION"):
         return UnreadableError(
             f"ClickHouse at {dsn} does not let {dsn.user or 'the user'} set what every statement must carry to be "
-            "answered in full, so nothing is known from there. Let the user's profile allow it (readonly 0 or 2, no "
+            "answered in full, so nothing is known from there. Let the user's profile allow it (readonly 0, no "
             f"constraint on that setting). It says: {reason[:500]}"
         )
     if dsn.is_embedded:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dagster import Field, Noneable
 
+from dags.audit.log import AUTOMATIC, MANAGED, Status
+from dags.errors import UserError
 from dags.managed_backfill.plan import ChunkBy, Kind, OnGateFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 def _text(description: str) -> Field:
@@ -64,7 +69,7 @@ REQUEST: dict[str, Field] = {
     "save_plan_to": _text("Keep the plan under this name in the directory of plans, to read, edit and hand back."),
 }
 
-_ID = {"backfill_id": Field(str, description="As show_backfills_job lists it; its first characters are enough.")}
+_ID = {"backfill_id": Field(str, description="As show_backfills_job lists it; its first characters do, but to delete.")}
 _WHO = {
     "requested_by": Field(str, description="Who says so."),
     "reason": Field(str, description="Why; the audit keeps it."),
@@ -84,6 +89,35 @@ SHOW: dict[str, Field] = {
     "limit": Field(int, default_value=20, description="How many, newest first."),
     "save_plan_to": _text("With backfill_id: keep its plan under this name in the directory of plans."),
 }
+
+
+def require_whole_id(given: str, found: str) -> None:
+    """Raises: UserError: what cannot be undone was asked for by the first characters of an id."""
+    if given != found:
+        raise UserError(f"backfill_id is {given!r}: a deletion cannot be undone, so give the whole id, {found}")
+
+
+def refuse_unknown_words(given: Mapping[str, Any]) -> None:
+    """Refuse to list what cannot be there: a word that was mistyped would be answered with nothing.
+
+    Raises:
+        UserError: status or origin is none that there is.
+    """
+    known = {"status": tuple(Status), "origin": (MANAGED, AUTOMATIC)}
+    problems = [
+        f"{name} is {given[name]!r}: give one of {', '.join(words)}, or leave it out"
+        for name, words in known.items()
+        if given[name] and given[name] not in words
+    ]
+    if problems:
+        raise UserError("\n".join(problems))
+
+
+def none_found(given: Mapping[str, Any]) -> str:
+    """That nothing was found, and of what; deleted ones are listed only when they are asked for."""
+    asked = ", ".join(f"{name} {given[name]}" for name in ("table", "status", "origin") if given[name])
+    hidden = "" if given["status"] else "; those that were deleted are shown with status: deleted"
+    return f"No backfill{f' of {asked}' if asked else ''}{hidden}."
 
 
 def given_beside_a_plan(config: dict[str, Any]) -> list[str]:

@@ -159,7 +159,12 @@ def managed_backfill_jobs(watched: tuple[WatchedTable, ...]) -> list[JobDefiniti
         _controlling(
             "cancel_backfill", control.cancel, "Cancel a backfill: the chunk in work finishes, no other starts."
         ),
-        _controlling("delete_backfill", control.delete, "Drop a finished backfill's backup and leave it out of lists."),
+        _controlling(
+            "delete_backfill",
+            control.delete,
+            "Drop a finished backfill's backup and leave it out of lists.",
+            takes_first_characters=False,
+        ),
         show_backfills_job,
         sweep_backups_job,
     ]
@@ -308,13 +313,17 @@ def _controlled(context: OpExecutionContext) -> dict[str, Any]:
     return given
 
 
-def _controlling(name: str, act: Callable[..., str], description: str) -> JobDefinition:
+def _controlling(
+    name: str, act: Callable[..., str], description: str, *, takes_first_characters: bool = True
+) -> JobDefinition:
     @op(name=name, config_schema=fields.CONTROL)
     def controlling(context: OpExecutionContext, clickhouse: ClickHouseResource) -> None:
         given = _controlled(context)
         with clickhouse.client(context.run_id) as client:
             require_schema(client)
             tell_of_skew(client, print)
+            if not takes_first_characters:
+                fields.require_whole_id(given["backfill_id"], require_state(client, given["backfill_id"]).backfill_id)
             print(act(client, given["backfill_id"], context.run_id, given["requested_by"], given["reason"]))
 
     return _job(name, controlling, description, fields.CONTROL)
@@ -339,12 +348,13 @@ def show_backfills(context: OpExecutionContext, clickhouse: ClickHouseResource) 
     """Print and return the audit, or one backfill of it."""
     given = context.op_config
     require_texts({name: given[name] for name in ("backfill_id", "table", "status", "origin")})
+    fields.refuse_unknown_words(given)
     with clickhouse.client(context.run_id) as client:
         require_schema(client)
         tell_of_skew(client, print)
         if not given["backfill_id"]:
             rows = control.listed(client, given["table"], given["status"], given["origin"], given["limit"])
-            print(control.listed_text(rows))
+            print(control.listed_text(rows) if rows else fields.none_found(given))
             return {"backfills": [control.as_dict(row) for row in rows]}
         state = require_state(client, given["backfill_id"])
     if state.accepted.origin != MANAGED:

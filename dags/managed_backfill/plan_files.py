@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import secrets
 import stat
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -57,15 +58,18 @@ def save_plan(directory: Path, name: str, text: str) -> Path:
     path = directory / file
     with _words("save_plan_to", file, directory, "written"):
         directory.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
+        # Whole or not at all: half a plan would hold the name, also that of who was killed while writing.
+        part = directory / f".{secrets.token_hex(8)}.part"
+        handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as opened:
                 opened.write(text)
-        except OSError:
-            # Half a plan would hold the name.
+                opened.flush()
+                os.fsync(opened.fileno())
+            os.link(part, path, follow_symlinks=False)  # which writes over nothing
+        finally:
             with suppress(OSError):
-                path.unlink()
-            raise
+                part.unlink()
     return path
 
 

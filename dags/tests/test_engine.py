@@ -27,6 +27,7 @@ import pytest
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
 from filelock import FileLock
 
+from dags import engine
 from dags.dsn import Dsn
 from dags.engine import call, error_code, open_client
 from dags.errors import EngineError, SchemaError
@@ -490,3 +491,9 @@ def test_an_error_of_the_engine_carries_its_code(client: Client) -> None:
 def test_each_query_on_a_server_says_for_whom_it_is(server: Dsn) -> None:
     with open_client(server, wait_seconds=1, create_database=True, who="run 1f2e3d") as client:
         assert client.command("SELECT getSetting('log_comment')") == "run 1f2e3d"
+
+
+def test_a_password_is_hidden_as_a_word_and_not_by_holes_in_others() -> None:
+    said = ClickHouseError("HTTPConnectionPool refused e")
+    refused = engine._refusal(Dsn.parse("clickhouse://ada:e@db.example/a"), said)
+    assert "HTTPConnectionPool refused [hidden]" in str(refused)

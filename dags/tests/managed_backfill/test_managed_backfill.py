@@ -251,6 +251,7 @@ def test_a_pause_and_a_cancel_let_the_chunk_finish_and_resume_does_what_is_left(
     assert "is cancelled: only one that is not over can be resumed" in fails(
         world, "resume_backfill_job", **who(report["backfill_id"])
     )
+    assert "give the whole id" in fails(world, "delete_backfill_job", **who(report["backfill_id"][:10]))
     run(world, "delete_backfill_job", **who(report["backfill_id"]))
     assert run(world, "show_backfills_job") == {"backfills": []}
     [told] = read_backfills(world.client)

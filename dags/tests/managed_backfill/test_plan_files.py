@@ -70,6 +70,19 @@ def test_what_is_no_plans_file_is_refused_at_once_and_not_shown(tmp_path: Path) 
         assert "hunter2" not in str(refused.value)
 
 
+def test_a_plan_is_there_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(_: int) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as fault:
+        fault.setattr("os.fsync", killed)
+        with pytest.raises(KeyboardInterrupt):
+            save_plan(tmp_path, "mine", "half")
+    assert list(tmp_path.iterdir()) == []
+    save_plan(tmp_path, "mine", "whole")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("mine.yaml", "whole")]
+
+
 def test_a_directory_that_cannot_be_is_said_to_be_so(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"save_plan_to is 'a.yaml', which cannot be written in .*: Not a directory"):
