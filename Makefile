@@ -31,10 +31,13 @@ dev: setup ## the Dagster UI and daemon on the same data: http://localhost:3000
 	@$(RUN) env -u DAGSTER_MODULE_NAME dagster dev $(if $(PORT),--port $(PORT))
 
 test: setup ## the tests, on the embedded engine and on a real server
-	@$(RUN) python -m pytest -n 2 --dist loadgroup -m 'not slow'
+	@$(RUN) python -m pytest -n 2 --dist loadgroup -m 'not slow and not walk'
 
 soak: setup ## the tests that take minutes
 	@$(RUN) python -m pytest -n 2 -m slow
+
+walk: setup ## every setting of both engines, each with the values worth a try: do answers stay the same? An hour
+	@$(RUN) python -m pytest -n 0 -s -m walk
 
 faults: setup ## builds killed at every step on a real server, races, readers: a quarter of an hour
 	@$(RUN) python -m dags.tests.faults
@@ -45,4 +48,4 @@ check: setup ## lint and types
 bench: setup ## the figures of the README
 	@$(RUN) python -m dags.bench
 
-.PHONY: help setup demo dev test soak faults check bench
+.PHONY: help setup demo dev test soak walk faults check bench

@@ -231,7 +231,7 @@ def walked(engine: str, engine_dsn: Callable[[str], str], directory: Path, only:
         yield Dsn.parse(address.dsn("world")), asked
 
 
-@pytest.mark.slow
+@pytest.mark.walk
 @pytest.mark.parametrize("engine", ["embedded", "server"])
 def test_no_setting_of_an_engine_changes_an_answer(
     engine: str, engine_dsn: Callable[[str], str], tmp_path: Path
@@ -252,7 +252,7 @@ BUILDING = (
 )
 
 
-@pytest.mark.slow
+@pytest.mark.walk
 @pytest.mark.parametrize("engine", ["embedded", "server"])
 def test_no_setting_of_an_engine_changes_what_a_build_publishes(
     engine: str, engine_dsn: Callable[[str], str], tmp_path: Path
