@@ -14,13 +14,13 @@ import os
 import socket
 import time
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from dags.dead_runs.processes import boot_id
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-
-_BOOT = Path("/proc/sys/kernel/random/boot_id")
+    from pathlib import Path
 
 # No run lasts so long: the longest that a job of ours may take is two days.
 OLD_SECONDS = 7 * 86_400
@@ -48,7 +48,7 @@ def hold(directory: Path, run_id: str) -> None:
     hidden = directory / f".{run_id}.{os.getpid()}"
     handle = os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    os.write(handle, json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "boot": _boot()}).encode())
+    os.write(handle, json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "boot": boot_id()}).encode())
     os.fsync(handle)  # a machine that loses its power loses its runs too
     hidden.replace(path)
     _held[path] = handle
@@ -69,7 +69,7 @@ def death(directory: Path, run_id: str) -> str | None:
         with os.fdopen(handle) as opened:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises when it is held
             who = json.load(opened)
-            is_here = who["host"] == socket.gethostname() or (who["boot"] and who["boot"] == _boot())
+            is_here = who["host"] == socket.gethostname() or (who["boot"] and who["boot"] == boot_id())
             # Another process may have put its own file there since, as a run that is resumed does.
             is_same = os.fstat(handle).st_ino == (directory / run_id).stat().st_ino
             return f"process {who['pid']} on {who['host']}" if is_here and is_same else None
@@ -90,13 +90,6 @@ def forget(directory: Path, run_ids: Collection[str]) -> None:
             (directory / run_id).unlink()
 
 
-def _boot() -> str:
-    """Which start of the machine this is; empty where the system has no name for it."""
-    with suppress(OSError):
-        return _BOOT.read_text().strip()
-    return ""
-
-
 def _close_what_is_over() -> None:
     for path in _over & _held.keys():
         os.close(_held.pop(path))
@@ -104,9 +97,18 @@ def _close_what_is_over() -> None:
 
 
 def _remove_old_files(directory: Path) -> None:
-    """Where no daemon runs, nobody else does."""
+    """Where no daemon runs, nobody else does. Of a lock that is held it is the holder that counts, not the clock."""
     now = time.time()
     for path in directory.iterdir():
         with suppress(OSError):
             if now - path.stat().st_mtime > OLD_SECONDS:
-                path.unlink()
+                _remove_unless_held(path)
+
+
+def _remove_unless_held(path: Path) -> None:
+    """Raises: OSError: it is held, or gone."""
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    with os.fdopen(handle):
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(handle).st_ino == path.stat().st_ino:
+            path.unlink()

@@ -26,7 +26,7 @@ from dagster._core.storage.tags import GRPC_INFO_TAG
 
 from dags.audit.store import end_dead_automatic
 from dags.dead_runs.locks import death, forget, names
-from dags.dead_runs.processes import is_gone, is_local
+from dags.dead_runs.processes import clock_is_steady, is_gone, is_local
 from dags.errors import UserError
 from dags.resources import ClickHouseResource
 from dags.runs import is_automatic, lock_directory
@@ -74,9 +74,14 @@ def end_dead_runs(
     # Before the runs are asked for: a file that comes later is that of a run which is not among them.
     files = names(directory)
     running = instance.get_runs(RunsFilter(statuses=IN_PROGRESS))
+    is_steady = clock_is_steady(directory)
     ended = []
     for run in filter(is_ours, running):
-        who = death(directory, run.run_id) if run.run_id in files else _death_before_the_lock(instance, run)
+        who = (
+            death(directory, run.run_id)
+            if run.run_id in files
+            else _death_before_the_lock(instance, run, is_steady=is_steady)
+        )
         if not who:
             continue
         try:
@@ -88,7 +93,7 @@ def end_dead_runs(
     return ended
 
 
-def _death_before_the_lock(instance: DagsterInstance, run: DagsterRun) -> str | None:
+def _death_before_the_lock(instance: DagsterInstance, run: DagsterRun, *, is_steady: bool) -> str | None:
     """Which process was to carry the run out, in words, if that is gone and was on this machine."""
     if not is_local(run.tags.get(GRPC_INFO_TAG, "")):
         return None
@@ -97,7 +102,8 @@ def _death_before_the_lock(instance: DagsterInstance, run: DagsterRun) -> str | 
         pid = event.engine_event_data.metadata.get("pid") if event is not None else None
         if pid is not None and entry.message.startswith("Started process for run") and str(pid.value).isdecimal():
             is_young = time.time() - entry.timestamp < LOCK_SECONDS
-            return f"process {pid.value}" if not is_young and is_gone(int(str(pid.value)), entry.timestamp) else None
+            is_dead = not is_young and is_gone(int(str(pid.value)), entry.timestamp, is_steady=is_steady)
+            return f"process {pid.value}" if is_dead else None
     return None
 
 

@@ -110,6 +110,17 @@ def test_files_that_nobody_removes_are_removed_after_a_week(tmp_path: Path) -> N
     assert names(tmp_path) == {"new"}
 
 
+def test_a_lock_that_is_held_keeps_its_file_however_old_that_seems(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time
+    with a_process(tmp_path, "living"):
+        monkeypatch.setattr(time, "time", lambda: now() + 8 * 86_400)
+        hold(tmp_path, "next")
+        let_go(tmp_path, "next")
+        assert names(tmp_path) == {"living", "next"}
+
+
 def test_a_directory_that_cannot_be_written_is_an_error_that_the_run_survives(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="Not a directory"):

@@ -18,7 +18,8 @@ from dagster._core.storage.tags import GRPC_INFO_TAG
 
 from dags.audit.store import begin_automatic, end_automatic, end_dead_automatic
 from dags.dead_runs import sensors
-from dags.dead_runs.processes import is_gone
+from dags.dead_runs.locks import names
+from dags.dead_runs.processes import clock_is_steady, is_gone
 from dags.definitions import defs
 from dags.runs import lock_directory
 from dags.tests.world import STATS, World, ago
@@ -119,7 +120,7 @@ def test_runs_whose_process_is_dead_are_ended_and_no_others(tmp_path: Path, monk
         _, error = stopped_process.communicate("go on\n", timeout=60)
         assert status(instance, stopped) is DagsterRunStatus.SUCCESS, error
         ticked(instance)
-        assert {path.name for path in lock_directory(instance).iterdir()} == {foreign}
+        assert names(lock_directory(instance)) == {foreign}
 
 
 def test_a_run_that_died_before_it_took_its_lock_is_known_by_the_id_of_its_process_on_this_machine_alone(
@@ -149,16 +150,40 @@ def test_a_run_that_died_before_it_took_its_lock_is_known_by_the_id_of_its_proce
 def test_a_process_is_gone_when_its_id_is_nobodys_a_zombies_or_a_younger_processs() -> None:
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     try:
-        assert not is_gone(child.pid, time.time())
-        assert is_gone(child.pid, time.time() - 3600)  # whoever had the id an hour ago
+        assert not is_gone(child.pid, time.time(), is_steady=True)
+        assert is_gone(child.pid, time.time() - 3600, is_steady=True)  # whoever had the id an hour ago
         child.kill()
-        while not is_gone(child.pid, time.time()):
+        while not is_gone(child.pid, time.time(), is_steady=True):
             time.sleep(0.01)
     finally:
         child.wait()
-    assert is_gone(child.pid, time.time())
-    assert not is_gone(0, 0)
-    assert not is_gone(1, time.time())
+    assert is_gone(child.pid, time.time(), is_steady=True)
+    assert not is_gone(0, 0, is_steady=True)
+    assert not is_gone(1, time.time(), is_steady=True)
+
+
+def test_a_process_that_lives_is_not_gone_when_the_clock_of_its_host_was_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen from a clock that is eight days ahead, every process looks younger than the run that it carries out."""
+    child, since, real = (
+        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]),
+        time.time(),
+        time.time,
+    )
+    try:
+        assert clock_is_steady(tmp_path)
+        monkeypatch.setattr(time, "time", lambda: real() + 8 * 86_400)
+        assert not clock_is_steady(tmp_path)
+        assert not is_gone(child.pid, since, is_steady=clock_is_steady(tmp_path))
+        monkeypatch.setattr(time, "time", real)
+        assert not clock_is_steady(tmp_path)  # set back, it was set all the same
+        child.kill()
+        while not is_gone(child.pid, since, is_steady=False):
+            time.sleep(0.01)
+    finally:
+        child.wait()
+    assert not clock_is_steady(tmp_path / ".no" / "\0")
 
 
 def test_the_audit_says_of_a_dead_run_of_the_planner_what_that_could_not(world: World) -> None:
