@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import re
+import sys
+import time
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dagster import MAX_RUNTIME_SECONDS_TAG, ConfigMapping
-from dagster._core.storage.tags import PARENT_RUN_ID_TAG, RETRY_NUMBER_TAG
+from dagster._core.storage.tags import PARENT_RUN_ID_TAG, RETRY_NUMBER_TAG, ROOT_RUN_ID_TAG
+
+from dags.dead_runs.processes import age_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from dagster import DagsterInstance, DagsterRun, Field
+
+    from dags.clock import Clocks
 
 # One prefix for everything the planner says of a run it launches.
 TAG_PREFIX = "web_analytics_backfill/"
@@ -56,6 +64,20 @@ def is_automatic(run: DagsterRun) -> bool:
     if run.tags.get(BACKFILL_RUN_TAG) != "true":
         return False
     return PARENT_RUN_ID_TAG not in run.tags or RETRY_NUMBER_TAG in run.tags
+
+
+def ordered_at(instance: DagsterInstance, run: DagsterRun, clocks: Clocks) -> datetime:
+    """When a run was launched, by ClickHouse's clock: that clock now, less the seconds since by this host's.
+
+    A retry by Dagster itself is no new order. `dagster job execute` makes its run when its process has loaded the code,
+    seconds after a person gave the order.
+    """
+    ids = [run.tags[ROOT_RUN_ID_TAG]] if {ROOT_RUN_ID_TAG, RETRY_NUMBER_TAG} <= run.tags.keys() else []
+    firsts = [one for run_id in [*ids, run.run_id] for one in instance.get_records_for_run(run_id, limit=1).records]
+    ages = [0.0, *(time.time() - first.event_log_entry.timestamp for first in firsts)]
+    if sys.argv[1:3] == ["job", "execute"]:
+        ages.append(age_seconds("self") or 0.0)
+    return clocks.server_now() - timedelta(seconds=max(ages))
 
 
 def answering(op_name: str, fields: Mapping[str, Field]) -> ConfigMapping:

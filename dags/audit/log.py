@@ -65,7 +65,8 @@ FINISHED = {
 class Entry:
     """One event. ``status`` is what the backfill is from then on; empty where it stays what it was.
 
-    ``at`` is ClickHouse's stamp, so an event that is not in the log yet has none.
+    ``at`` is ClickHouse's stamp and orders the events of a log, ``server_at`` its clock then, which ``at`` may be ahead
+    of; an event that is not in the log yet has neither.
     """
 
     event: Event
@@ -87,6 +88,7 @@ class Entry:
     run_id: str = ""
     detail: str = ""
     at: datetime = EPOCH
+    server_at: datetime = EPOCH
 
 
 @dataclass(frozen=True)
@@ -108,8 +110,53 @@ class State:
     run_ids: tuple[str, ...] = ()
     read_at: datetime = EPOCH
 
+    @property
+    def run_id(self) -> str:
+        """The run that carried it out last, or accepted it."""
+        return [entry.run_id for entry in self.entries if entry.event in (Event.ACCEPTED, Event.STARTED)][-1]
+
     def gates(self) -> tuple[Entry, ...]:
         return tuple(entry for entry in self.entries if entry.event is Event.GATE)
+
+
+def standing(status: str, unheard: str, *, is_at_work: bool) -> str:
+    """What a backfill is, for a run that died could not say so: what was asked of it last, or else interrupted."""
+    if is_at_work or status not in RESUMABLE:
+        return status
+    if unheard == Status.CANCELLED or (unheard and status == Status.RUNNING):
+        return unheard
+    return Status.INTERRUPTED if status == Status.RUNNING else status
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A pause or a cancel that a person asked for; the stamps as in `Entry`, ``read_at`` is the server's clock now."""
+
+    status: Status
+    requested_by: str
+    reason: str
+    run_id: str
+    at: datetime
+    server_at: datetime
+    read_at: datetime = field(compare=False)
+
+
+def overruled(asks: Iterable[Ask], ordered_at: datetime) -> frozenset[Ask]:
+    """The pauses that an order to go on, given at ``ordered_at`` by the server's clock, overrules: those before it.
+
+    A stamp from the future says nothing of when it was: the clock that made it was wrong, and the log has it already.
+    Nothing overrules a cancel.
+    """
+    return frozenset(
+        one for one in asks if one.status is not Status.CANCELLED and not ordered_at < one.server_at <= one.read_at
+    )
+
+
+def outranking(asks: Iterable[Ask]) -> Ask | None:
+    """The one that counts of all that are to be heard: a cancel, or else the last pause."""
+    found = tuple(asks)
+    cancels = [one for one in found if one.status is Status.CANCELLED]
+    return next(iter(cancels), found[-1] if found else None)
 
 
 def state_of(backfill_id: str, entries: Iterable[Entry], read_at: datetime = EPOCH) -> State | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from dags.audit.log import AUTOMATIC, Entry, Event, State, Status, state_of
+from dags.audit.log import AUTOMATIC, Ask, Entry, Event, State, Status, state_of
 from dags.days import ONE_DAY, DayRange
 from dags.errors import UserError
 from dags.leases.rules import run_key
@@ -25,6 +25,7 @@ _PACKAGE = "dags.audit"
 _COLUMNS = (
     "backfill_id", "event", "status", "origin", "table_name", "start_date", "end_date", "chunk", "day", "name",
     "is_passed", "rows", "total", "source_rows", "seconds", "requested_by", "reason", "run_id", "detail", "at",
+    "server_at",
 )  # fmt: skip
 
 
@@ -58,25 +59,23 @@ class Log:
         """Everything that happened, and what it amounts to; None if the backfill is not known."""
         return read_state(self._client, self.backfill_id)
 
-    def controls(self) -> list[tuple[str, str, str]]:
-        """What was asked of it while it was at work, by whom and why, in order: to be ``paused`` or ``cancelled``.
-
-        Events are only ever added, so who knows how many there were hears each new one, whatever any clock says.
-        """
-        return list(Sql(_PACKAGE, self._client).rows("controls", {"backfill_id": self.backfill_id}))
+    def asks(self) -> tuple[Ask, ...]:
+        """What people ever asked of it, in order: to be ``paused`` or ``cancelled``."""
+        rows = Sql(_PACKAGE, self._client).rows("asks", {"backfill_id": self.backfill_id})
+        return tuple(Ask(Status(status), *facts) for status, *facts in rows)
 
     def append(self, *entries: Entry) -> None:
-        """Append events, all in one insert, stamped by ClickHouse and after all that the log has; `Entry.at` is not
-        looked at.
+        """Append events, all in one insert, stamped by ClickHouse and after all that the log has; the stamps of
+        an `Entry` are not looked at.
         """
         if not entries:
             return
-        (at,) = Sql(_PACKAGE, self._client).row("next_instant", {"backfill_id": self.backfill_id})
+        at, server_at = Sql(_PACKAGE, self._client).row("next_instant", {"backfill_id": self.backfill_id})
         rows = [
             (
                 self.backfill_id, str(e.event), e.status, e.origin, e.table, e.start, e.end, e.chunk, e.day, e.name,
                 e.is_passed, e.rows, e.total, e.source_rows, e.seconds, e.requested_by, e.reason,
-                e.run_id or self.run_id, e.detail, at + timedelta(microseconds=number),
+                e.run_id or self.run_id, e.detail, at + timedelta(microseconds=number), server_at,
             )
             for number, e in enumerate(entries)
         ]  # fmt: skip
@@ -113,6 +112,11 @@ def read_backfills(
     """The audit's rows, newest first."""
     bound: dict[str, Any] = {"table": table, "status": status, "origin": origin, "limit": limit}
     return tuple(Row(*row) for row in Sql(_PACKAGE, client).rows("backfills", bound))
+
+
+def read_unheard(client: Client, backfill_id: str = "") -> dict[str, str]:
+    """What was asked of backfills, or of one, and was not carried out yet: to be ``paused`` or ``cancelled``."""
+    return dict(Sql(_PACKAGE, client).rows("unheard", {"backfill_id": backfill_id}))
 
 
 def open_days(client: Client, but_for: str = "") -> dict[tuple[str, date], str]:
@@ -168,8 +172,8 @@ def _automatic(run_id: str, table: str) -> str:
 
 def _entry(row: Sequence[Any]) -> Entry:
     event, status, origin, table, start, end, chunk, day, name, passed, rows, total, source_rows, *rest = row
-    seconds, requested_by, reason, run_id, detail, at, _ = rest
+    seconds, requested_by, reason, run_id, detail, at, server_at, _ = rest
     return Entry(
         Event(event), status, origin, table, start, end, chunk, day, name, bool(passed), rows, total, source_rows,
-        seconds, requested_by, reason, run_id, detail, at,
+        seconds, requested_by, reason, run_id, detail, at, server_at,
     )  # fmt: skip

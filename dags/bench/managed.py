@@ -19,6 +19,7 @@ from dags.audit.log import MANAGED, Entry, Event, Status
 from dags.audit.store import Log
 from dags.bench.figures import Spread, paragraph, table, verdict
 from dags.bench.filling import NOW, TODAY, World, fill_events
+from dags.clock import read_clocks
 from dags.dsn import Dsn
 from dags.engine import open_client
 from dags.managed_backfill.execution import Execution, Listeners
@@ -103,6 +104,7 @@ def _managed(client: Client, days: list[date]) -> list[float]:
         backfill_id=backfill_id,
         plan=plan,
         run_id=uuid4().hex,
+        ordered_at=read_clocks(client).server,
         limits=build_limits(settings),
         wait_seconds=0,
         listeners=Listeners(

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from dags.audit.log import FINISHED, MANAGED, RESUMABLE, Entry, Event, State, Status
-from dags.audit.store import Log, Row, read_backfills, require_state
+from dags.audit.log import FINISHED, MANAGED, RESUMABLE, Entry, Event, State, Status, standing
+from dags.audit.store import Log, Row, read_backfills, read_unheard, require_state
 from dags.days import ONE_DAY, DayRange, spoken
 from dags.errors import LeaseError, UserError
 from dags.leases.rules import run_key
 from dags.leases.store import living_leases
 from dags.managed_backfill.backup import drop_backup
-from dags.managed_backfill.holding import hold
+from dags.managed_backfill.holding import hold, lease_table
 from dags.managed_backfill.plan import from_yaml
 from dags.managed_backfill.restoring import Restoring, built_since
 from dags.text import table_text, wrapped
@@ -46,23 +46,38 @@ def cancel(client: Client, backfill_id: str, run_id: str, requested_by: str, rea
 
 def _ask(client: Client, backfill_id: str, run_id: str, status: Status, *, requested_by: str, reason: str) -> str:
     _require_who(requested_by, reason)
-    state = require_state(client, backfill_id)
-    _refuse_automatic(state)
+    known = require_state(client, backfill_id)
+    _refuse_automatic(known)
+    _refuse_ask(known, status)
+    asked = {"requested_by": requested_by, "reason": reason}
+    log = Log(client, known.backfill_id, run_id)
+    try:
+        with hold(client, known.backfill_id, known.accepted.start, run_id, lambda _: None) as held:
+            state = require_state(client, known.backfill_id)
+            _refuse_ask(state, status)
+            # A cancel that was asked of a run which died is carried out now, and outranks a pause.
+            is_late = as_it_is(client, state, is_held=True).status == Status.CANCELLED != status
+            held.confirm()
+            ends = Status.CANCELLED if is_late else status
+            log.append(_entry(state, Event.ENDED, status=ends, detail=reason, **asked))
+            if is_late:
+                raise UserError(f"{state.backfill_id} is {ends}, as was asked before: it cannot be {status}")
+    except LeaseError:
+        log.append(_entry(known, Event.CONTROL, name=str(status), **asked))
+        _refuse_ask(require_state(client, known.backfill_id), status)  # it may have ended just now
+        outranks = read_unheard(client, known.backfill_id).get(known.backfill_id, status)
+        return f"ASKED    {known.backfill_id} ends its chunk, then it is {outranks}"
+    return f"{status.upper():<8} {known.backfill_id}: no run carries it out, nothing more happens"
+
+
+def _refuse_ask(state: State, status: Status) -> None:
+    """Raises: UserError: it is over, or is taken back, so that there is nothing to pause or to cancel."""
     if state.status in FINISHED:
         raise UserError(f"{state.backfill_id} is {state.status}: it cannot be {status}")
     if state.status == Status.ROLLING_BACK:
         raise UserError(
             f"{state.backfill_id} is {state.status}: it cannot be {status}. rollback_backfill_job takes it to its end"
         )
-    log = Log(client, state.backfill_id, run_id)
-    try:
-        with hold(client, state.backfill_id, state.accepted.start, run_id, lambda _: None):
-            ended = _entry(state, Event.ENDED, status=status, requested_by=requested_by, reason=reason, detail=reason)
-            log.append(ended)
-    except LeaseError:
-        log.append(_entry(state, Event.CONTROL, name=str(status), requested_by=requested_by, reason=reason))
-        return f"ASKED    {state.backfill_id} ends its chunk, then it is {status}"
-    return f"{status.upper():<8} {state.backfill_id}: no run carries it out, nothing more happens"
 
 
 def delete(client: Client, backfill_id: str, run_id: str, requested_by: str, reason: str) -> str:
@@ -76,7 +91,7 @@ def delete(client: Client, backfill_id: str, run_id: str, requested_by: str, rea
     known = require_state(client, backfill_id)
     _refuse_automatic(known)
     with hold(client, known.backfill_id, known.accepted.start, run_id, lambda _: None) as held:
-        state = require_state(client, known.backfill_id)
+        state = as_it_is(client, require_state(client, known.backfill_id), is_held=True)
         if state.status not in FINISHED:
             raise UserError(
                 f"{state.backfill_id} is {state.status}: "
@@ -130,16 +145,19 @@ def roll_back(
         log = Log(client, state.backfill_id, run_id)
         restoring = Restoring(client, table, plan, state, log, held, wait_seconds, tell, even_built_since)
         comparable = restoring.comparable()
+        held.confirm()
         log.append(_entry(state, Event.STARTED, status=Status.ROLLING_BACK, requested_by=requested_by, reason=reason))
         restored = restoring.run(comparable)
         if restored.left or restored.failed:
             words = restored.spoken()
+            held.confirm()
             log.append(_entry(state, Event.ENDED, status=Status.ROLLING_BACK, detail=words[:1000]))
             raise UserError(
                 f"{state.backfill_id} is not wholly rolled back:\n{words}\nRun rollback_backfill_job again; where "
                 "others have written days since, allow_losing_later_builds: true takes these back too"
             )
         entry = _entry(state, Event.ENDED, status=Status.ROLLED_BACK, requested_by=requested_by, reason=reason)
+        held.confirm()
         log.append(entry)
     days = restored.days
     tell(
@@ -161,16 +179,30 @@ def listed(client: Client, table: str, status: str, origin: str, limit: int) -> 
     """The audit's rows, newest first; deleted ones only when they are asked for."""
     if limit < 1:
         raise UserError(f"limit is {limit}: give a whole number above 0")
-    living = {lease.run for lease in living_leases(client)}
-    rows = [_as_it_is(row, living) for row in read_backfills(client, table=table, origin=origin)]
+    living, unheard = _living(client), read_unheard(client)
+    rows = [
+        replace(row, status=standing(row.status, unheard.get(row.backfill_id, ""), is_at_work=_is_of(row, living)))
+        for row in read_backfills(client, table=table, origin=origin)
+    ]
     wanted = [row for row in rows if (row.status == status if status else row.status != Status.DELETED)]
     return wanted[:limit]
 
 
-def _as_it_is(row: Row, living: Collection[str]) -> Row:
-    """A run that died could not say so."""
-    is_lost = row.status == Status.RUNNING and run_key(row.run_id) not in living
-    return replace(row, status=Status.INTERRUPTED) if is_lost else row
+def as_it_is(client: Client, state: State, *, is_held: bool = False) -> State:
+    """One backfill with the status that the list has for it; ``is_held``: by who asks, so no other is at work."""
+    unheard = read_unheard(client, state.backfill_id).get(state.backfill_id, "")
+    is_at_work = not is_held and _is_of(state, _living(client))
+    return replace(state, status=standing(state.status, unheard, is_at_work=is_at_work))
+
+
+def _living(client: Client) -> frozenset[str]:
+    """The living runs that hold a lease, and the backfills that one of them holds, as the names of leases have them."""
+    return frozenset(name for lease in living_leases(client) for name in (lease.run, lease.table))
+
+
+def _is_of(known: Row | State, living: Collection[str]) -> bool:
+    """Whether a living run is at work on it; one that the planner launched holds no lease but those of its days."""
+    return run_key(known.run_id) in living or lease_table(known.backfill_id) in living
 
 
 def listed_text(rows: Sequence[Row]) -> str:

@@ -24,6 +24,7 @@ from dags.managed_backfill import gates
 from dags.managed_backfill.backup import back_up_once, has_backup, kept_until, make_backup
 from dags.managed_backfill.control import refuse_resume
 from dags.managed_backfill.holding import hold
+from dags.managed_backfill.orders import Orders, ceiling_reached
 from dags.managed_backfill.plan import OnGateFailure
 from dags.managed_backfill.progress import ChunkState, Progress, chunk_states, progress, report, seconds_at_work
 from dags.managed_backfill.restoring import Restoring
@@ -37,7 +38,7 @@ from dags.web_preaggregated.store import BuiltDay, DayBuild
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from contextlib import AbstractContextManager
-    from datetime import date
+    from datetime import date, datetime
 
     from clickhouse_connect.driver.client import Client
 
@@ -71,6 +72,7 @@ class Execution:
     backfill_id: str
     plan: Plan
     run_id: str
+    ordered_at: datetime
     limits: Limits
     wait_seconds: float
     listeners: Listeners
@@ -88,10 +90,13 @@ class Execution:
         """
         self._log = Log(self.client, self.backfill_id, self.run_id)
         # Before the lease: whoever sees this run at work and asks for a pause is heard, the first moment included.
-        self._asked_before = len(self._log.controls())
+        self._orders = Orders(self._log, self.ordered_at)
         start = self.plan.scope.start_date
         with hold(self.client, self.backfill_id, start, self.run_id, self.listeners.tell) as self._held:
             refuse_resume(self._state())
+            self._held.confirm()
+            if asked := self._orders.heard():
+                return self._ended(*asked)
             self._append(Event.STARTED, status=Status.RUNNING)
             self._began = time.monotonic()
             try:
@@ -100,7 +105,8 @@ class Execution:
                 raise  # what it is now, the other run says
             except BaseException as error:
                 # Whatever ends it, a kill by the UI too: what is left can be resumed, and the log says so if it can.
-                with suppress(ClickHouseError):
+                with suppress(ClickHouseError, HoldLostError):
+                    self._held.confirm()
                     self._append(
                         Event.ENDED, status=Status.INTERRUPTED, detail=f"{type(error).__name__}: {error}"[:1000]
                     )
@@ -117,7 +123,8 @@ class Execution:
             )
         until = kept_until(state.read_at, self.plan.rollback.kept_days)
         self._backup = make_backup(self.client, self.backfill_id, table, until)
-        if stopped := self._chunks_carried_out():
+        # What is asked during the last chunk was answered with "then it is": so it is, and no gate judges it.
+        if stopped := self._chunks_carried_out() or self._orders.heard():
             return self._ended(*stopped)
         return self._judged()
 
@@ -150,7 +157,7 @@ class Execution:
         days = DayRange(min(self.plan.days), max(self.plan.days) + ONE_DAY)
         coverage = read_coverage(self.client, self.table, days)
         later = later_builds(self.client, scope.table, days, state.run_ids)
-        others = {day for (day, _), (at, _) in later.items() if day in state.done and at > state.done[day].at}
+        others = {day for (day, _), one in later.items() if day in state.done and one.is_after(state.done[day])}
         teams_by_day = self.plan.teams_by_day
         spreads = {day: coverage.spread(day, teams_by_day[day]) for day in state.done}
         # What was held is unlike its source, and is no sign of a build that counts otherwise.
@@ -230,20 +237,13 @@ class Execution:
 
     def _why_stop(self) -> tuple[Status, str] | None:
         """What was asked of it between two chunks, by a person, by the switch, or by the plan's ceilings."""
-        if asked := self._log.controls()[self._asked_before :]:
-            status, who, why = asked[-1]
-            return Status(status), f"asked by {who}: {why}"
+        if asked := self._orders.heard():
+            return asked
         if stopped := why_stopped(self.client):
             return Status.PAUSED, f"backfills are {stopped}"
-        ceilings, seconds = self.plan.strategy.ceilings, time.monotonic() - self._began
-        if ceilings.source_rows is not None:
-            read = sum(e.source_rows for e in self._state().done.values() if e.run_id == self.run_id)
-            if read >= ceilings.source_rows:
-                words = f"{read:,} source rows were read, the plan's ceiling is {ceilings.source_rows:,}: resume it"
-                return Status.PAUSED, words
-        if ceilings.seconds is not None and seconds >= ceilings.seconds:
-            return Status.PAUSED, f"{seconds:.0f} s have passed, the ceiling is {ceilings.seconds} s: resume it"
-        return None
+        read = sum(e.source_rows for e in self._state().done.values() if e.run_id == self.run_id)
+        reached = ceiling_reached(self.plan.strategy.ceilings, read, time.monotonic() - self._began)
+        return (Status.PAUSED, reached) if reached else None
 
     def _chunk_of_its_own(self, chunk: Chunk) -> list[Entry]:
         with self.open_client() as client:

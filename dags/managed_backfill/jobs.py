@@ -40,7 +40,7 @@ from dags.managed_backfill.request import refuse_plan, validated
 from dags.managed_backfill.shrunk import held_units, read_wrong, refuse_held
 from dags.managed_backfill.webhook import Webhook
 from dags.resources import ClickHouseResource
-from dags.runs import ANSWER_ONLY, LONG_RUN, SHORT_RUN, TAG_PREFIX, answering
+from dags.runs import ANSWER_ONLY, LONG_RUN, SHORT_RUN, TAG_PREFIX, answering, ordered_at
 from dags.said import require_texts
 from dags.schedules import SWEEP_BACKUPS_CRON, TIME_ZONE
 from dags.schema.apply import require_schema
@@ -68,6 +68,7 @@ def managed_backfill_jobs(watched: tuple[WatchedTable, ...]) -> list[JobDefiniti
         with clickhouse.client(context.run_id) as client:
             require_schema(client)
             clocks = tell_of_skew(client, print)
+            ordered = ordered_at(context.instance, context.run, clocks)
             known = read_state(client, backfill_id)
             # A retry of a run goes on with the plan that was accepted then: its window never moves.
             plan = (
@@ -87,7 +88,9 @@ def managed_backfill_jobs(watched: tuple[WatchedTable, ...]) -> list[JobDefiniti
                 control.refuse_resume(known)
             else:
                 _accept(client, backfill_id, plan, context.run_id, planned_in=time.monotonic() - began)
-            return _carried_out(context, clickhouse, client, watched, backfill_id=backfill_id, plan=plan)
+            return _carried_out(
+                context, clickhouse, client, watched, backfill_id=backfill_id, plan=plan, ordered=ordered
+            )
 
     @job(
         name="managed_backfill_job",
@@ -105,12 +108,15 @@ def managed_backfill_jobs(watched: tuple[WatchedTable, ...]) -> list[JobDefiniti
         given = _controlled(context)
         with clickhouse.client(context.run_id) as client:
             require_schema(client)
-            tell_of_skew(client, print)
+            clocks = tell_of_skew(client, print)
+            ordered = ordered_at(context.instance, context.run, clocks)
             state = require_state(client, given["backfill_id"])
             control.refuse_resume(state)
             plan = from_yaml(state.accepted.detail)
             print(f"RESUMED  {state.backfill_id}: {plan.name}; {len(state.done)} of {len(plan.days)} days were done")
-            return _carried_out(context, clickhouse, client, watched, backfill_id=state.backfill_id, plan=plan)
+            return _carried_out(
+                context, clickhouse, client, watched, backfill_id=state.backfill_id, plan=plan, ordered=ordered
+            )
 
     @job(
         name="resume_backfill_job",
@@ -246,6 +252,7 @@ def _carried_out(
     *,
     backfill_id: str,
     plan: Plan,
+    ordered: datetime,
 ) -> dict[str, Any]:
     settings = current_settings()
     table = next(table for table in watched if table.name == plan.scope.table)
@@ -291,6 +298,7 @@ def _carried_out(
         backfill_id=backfill_id,
         plan=plan,
         run_id=context.run_id,
+        ordered_at=ordered,
         limits=build_limits(settings),
         wait_seconds=settings.engine_wait_seconds,
         listeners=Listeners(context.log.info, day_done, chunk_done, webhook.notify),
@@ -356,7 +364,7 @@ def show_backfills(context: OpExecutionContext, clickhouse: ClickHouseResource) 
             rows = control.listed(client, given["table"], given["status"], given["origin"], given["limit"])
             print(control.listed_text(rows) if rows else fields.none_found(given))
             return {"backfills": [control.as_dict(row) for row in rows]}
-        state = require_state(client, given["backfill_id"])
+        state = control.as_it_is(client, require_state(client, given["backfill_id"]))
     if state.accepted.origin != MANAGED:
         print(control.automatic_text(state))
         return {"backfill_id": state.backfill_id, "status": state.status}

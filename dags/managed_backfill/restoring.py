@@ -65,9 +65,9 @@ def built_since(client: Client, plan: Plan, state: State, days: Collection[date]
     teams = plan.teams_by_day
     found: dict[date, str] = {}
     span = DayRange(asked[0], asked[-1] + ONE_DAY)
-    for (day, team), (at, run_id) in later_builds(client, plan.scope.table, span, state.run_ids).items():
-        if day in asked and at > state.backed_up[day].at and team in teams.get(day, ()):
-            found[day] = f"run {run_id[:8]}"
+    for (day, team), later in later_builds(client, plan.scope.table, span, state.run_ids).items():
+        if day in asked and later.is_after(state.backed_up[day]) and team in teams.get(day, ()):
+            found[day] = f"run {later.run_id[:8]}"
     return found
 
 

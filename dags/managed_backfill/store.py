@@ -12,6 +12,7 @@ from dags.leases.store import living_leases
 from dags.managed_backfill.gates import BASELINE_DAYS, Spread
 from dags.managed_backfill.plan import Rates
 from dags.sql import Sql
+from dags.units import EPOCH
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from clickhouse_connect.driver.client import Client
 
+    from dags.audit.log import Entry
     from dags.watched import WatchedTable
 
 _PACKAGE = "dags.managed_backfill"
@@ -105,10 +107,26 @@ def read_in_work(client: Client, but_for: str = "") -> dict[tuple[str, date], st
     return taken | open_days(client, but_for)
 
 
-def later_builds(
-    client: Client, table: str, days: DayRange, run_ids: Collection[str]
-) -> dict[tuple[date, int], tuple[datetime, str]]:
+@dataclass(frozen=True)
+class Later:
+    """The last build of a unit by others, in which run, and the last by one's own runs, 1970 if there is none."""
+
+    at: datetime
+    run_id: str
+    own_at: datetime
+
+    def is_after(self, event: Entry) -> bool:
+        """Whether others built it after an event of one's own: by the server's clock, which the ledger has as well, or
+        after one's own last build, as the ledger orders them. The stamps that order a log are not compared with it.
+        """
+        return self.at > event.server_at or EPOCH < self.own_at < self.at
+
+
+def later_builds(client: Client, table: str, days: DayRange, run_ids: Collection[str]) -> dict[tuple[date, int], Later]:
     """When others built units of some days last, and in which run."""
     bound = {"table": table, "start": days.start, "end": days.end, "run_ids": list(run_ids)}
     rows = Sql(_PACKAGE, client).rows("later_builds", bound)
-    return {(day, team): (finished_at.replace(tzinfo=UTC), run_id) for day, team, finished_at, run_id in rows}
+    return {
+        (day, team): Later(at.replace(tzinfo=UTC), run_id, own_at.replace(tzinfo=UTC))
+        for day, team, at, run_id, own_at in rows
+    }

@@ -15,7 +15,9 @@ DICTIONARY = "web_pre_aggregated_teams_dict"
 _COLUMN = re.compile(r"^    (\w+) ([A-Z](?:[^(),]|\((?:[^()]|\([^()]*\))*\))*)", re.MULTILINE)
 _DEFAULT = re.compile(r" DEFAULT .*", re.DOTALL)
 _CREATED = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+)")
-_ADDED = re.compile(r"ALTER TABLE (\w+)\s+ADD COLUMN IF NOT EXISTS (\w+) (?:Nested\((.*)\)|(\w+))", re.DOTALL)
+_ADDED = re.compile(
+    r"ALTER TABLE (\w+)\s+ADD COLUMN IF NOT EXISTS (\w+) (?:Nested\((.*)\)|(\w+(?:\([^)]*\))?))", re.DOTALL
+)
 _NESTED = re.compile(r"^        (\w+) ([\w()]+?),?$", re.MULTILINE)
 
 

@@ -13,6 +13,7 @@ from unittest import mock
 
 from dags import clock
 from dags.audit.store import Log, require_state
+from dags.clock import read_clocks
 from dags.dsn import Dsn
 from dags.engine import open_client
 from dags.errors import HoldLostError, UserError
@@ -84,6 +85,7 @@ def _carry_out(client: Client, dsn_text: str, backfill_id: str, run_id: str) -> 
         backfill_id=backfill_id,
         plan=plan,
         run_id=run_id,
+        ordered_at=read_clocks(client).server,
         limits=LIMITS,
         wait_seconds=WAIT_SECONDS,
         listeners=Listeners(lambda _: None, lambda _: None, lambda *_: None, lambda _: None),

@@ -1,0 +1,45 @@
+"""What ends a run between two chunks: what people ask of it, the switch, and the ceilings of its plan.
+
+A run obeys every pause that came after its own order to go on, which is when its Dagster run was launched: it may wait
+in the queue for hours, or for its process to begin, and whoever asks for a pause meanwhile finds nobody at work. And it
+obeys every cancel, whenever that was asked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from dags.audit.log import Ask, Status, outranking, overruled
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from dags.audit.store import Log
+    from dags.managed_backfill.plan import Ceilings
+
+
+@dataclass(frozen=True)
+class Orders:
+    """What people ask of one run, whose own order was given at ``ordered_at`` by ClickHouse's clock."""
+
+    log: Log
+    ordered_at: datetime
+    _overruled: frozenset[Ask] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_overruled", overruled(self.log.asks(), self.ordered_at))
+
+    def heard(self) -> tuple[Status, str] | None:
+        """What it has to become, and who asks for it; events are only added, so each new one is heard at once."""
+        ask = outranking(one for one in self.log.asks() if one not in self._overruled)
+        return (ask.status, f"asked by {ask.requested_by}: {ask.reason}") if ask is not None else None
+
+
+def ceiling_reached(ceilings: Ceilings, source_rows: int, seconds: float) -> str:
+    """Which ceiling of the plan a run has come to, in words; empty if none."""
+    if ceilings.source_rows is not None and source_rows >= ceilings.source_rows:
+        return f"{source_rows:,} source rows were read, the plan's ceiling is {ceilings.source_rows:,}: resume it"
+    if ceilings.seconds is not None and seconds >= ceilings.seconds:
+        return f"{seconds:.0f} s have passed, the ceiling is {ceilings.seconds} s: resume it"
+    return ""
