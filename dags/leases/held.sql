@@ -1,6 +1,20 @@
--- How many leases are held.
--- Grain   one row
--- Reads   the names in system.tables
-SELECT count()
-FROM system.tables
-WHERE database = currentDatabase() AND startsWith(name, {prefix:String})
+-- Which leases are held, and which tables and views only have such a name: somebody else made them.
+-- Grain   one row: the names of both
+-- Reads   system.tables and the columns of those that have the prefix
+SELECT groupArrayIf(name, is_lease), groupArrayIf(name, NOT is_lease)
+FROM
+(
+    SELECT
+        name,
+        engine = 'Memory' AND match(name, {pattern:String}) AND name IN
+        (
+            SELECT table
+            FROM system.columns
+            WHERE database = currentDatabase() AND startsWith(table, {prefix:String})
+                AND (name, type) IN (('token', 'String'), ('at', 'DateTime64(3, \'UTC\')'))
+            GROUP BY table
+            HAVING count() = 2
+        ) AS is_lease
+    FROM system.tables
+    WHERE database = currentDatabase() AND startsWith(name, {prefix:String})
+)

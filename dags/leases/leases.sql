@@ -18,9 +18,9 @@ LEFT JOIN
         token,
         count() AS beats,
         dateDiff('millisecond', max(at), now64(3)) / 1000 AS silent
-    FROM merge(currentDatabase(), '^$prefix')
+    FROM merge(currentDatabase(), {pattern:String})
     GROUP BY lease, token
 ) AS signs
     ON signs.lease = leases.name AND signs.token = leases.comment
-WHERE leases.database = currentDatabase() AND startsWith(leases.name, '$prefix')
+WHERE leases.database = currentDatabase() AND match(leases.name, {pattern:String})
 SETTINGS join_use_nulls = 0

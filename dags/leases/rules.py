@@ -15,6 +15,9 @@ from datetime import date, datetime
 LEASE_PREFIX = "web_analytics_lease_"
 BID_PREFIX = "web_analytics_bid_"
 
+# What a lease is named like, for ClickHouse.
+LEASE_PATTERN = f"^{LEASE_PREFIX}[0-9]{{8}}_[A-Za-z0-9_]+$"
+
 # In the place of a table, the lease of a managed backfill has this and its id: one run at a time carries it out.
 MANAGED_LEASE = "managed_"
 

@@ -8,6 +8,7 @@ robbed finds out; a swap from a staging table that is gone fails.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from contextlib import ExitStack, contextmanager, suppress
@@ -16,7 +17,16 @@ from typing import TYPE_CHECKING, Self
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from dags.errors import LeaseError
-from dags.leases.rules import BEAT_SECONDS, BID_PREFIX, LEASE_PREFIX, Lease, lease_name, new_token, run_of
+from dags.leases.rules import (
+    BEAT_SECONDS,
+    BID_PREFIX,
+    LEASE_PATTERN,
+    LEASE_PREFIX,
+    Lease,
+    lease_name,
+    new_token,
+    run_of,
+)
 from dags.sql import Sql, is_embedded
 
 if TYPE_CHECKING:
@@ -27,6 +37,8 @@ if TYPE_CHECKING:
 
 _PACKAGE = "dags.leases"
 
+_log = logging.getLogger(__name__)
+
 # How often whoever waits for a lease asks again.
 POLL_SECONDS = 1.0
 
@@ -34,13 +46,18 @@ POLL_SECONDS = 1.0
 def read_leases(client: Client, *, but_of: str | None = None) -> tuple[Lease, ...]:
     """Every lease that is held, by the living and by the dead; those of the token ``but_of`` left out.
 
-    All are read in one statement, however many there are: a thousand took ten seconds one by one.
+    All are read in one statement, however many there are: a thousand took ten seconds one by one. A table or a view
+    that somebody else gave such a name is passed over, and the log says so.
     """
     sql = Sql(_PACKAGE, client)
-    if not sql.row("held", {"prefix": LEASE_PREFIX})[0]:
+    held, strange = sql.row("held", {"prefix": LEASE_PREFIX, "pattern": LEASE_PATTERN})
+    if strange:
+        _log.warning("no leases, though they are named like ones: %s. Rename or drop them", ", ".join(sorted(strange)))
+    if not held:
         return ()
+    pattern = f"^({'|'.join(held)})$" if strange else LEASE_PATTERN
     try:
-        rows = sql.rows("leases", prefix=LEASE_PREFIX)
+        rows = sql.rows("leases", {"pattern": pattern})
     except ClickHouseError as error:
         if getattr(error, "name", None) == "CANNOT_EXTRACT_TABLE_STRUCTURE":  # the last one was given back
             return ()
@@ -151,7 +168,7 @@ class Leases:
         self._confirm(lease_name(table, day))
 
     def _confirm(self, name: str) -> None:
-        token = next((token for _, token, _ in self._sql.rows("holder", {"lease": name})), None)
+        token = next((token for _, token, *_ in self._sql.rows("holder", {"lease": name})), None)
         if token != self.token:
             by = f"run {run_of(token)[:8]}" if token is not None else "nobody"
             raise LeaseError(
@@ -200,8 +217,17 @@ class Leases:
                     sql.command("beat", {"token": self.token}, lease=name)
 
 
-def _read(sql: Sql, name: str, token: str, seconds: float) -> Lease | None:
-    """A lease with its holder's silence; one that vanishes while it is read is no lease."""
+def _read(sql: Sql, name: str, token: str, seconds: float, is_lease: bool) -> Lease | None:  # noqa: FBT001 -- a row
+    """A lease with its holder's silence; one that vanishes while it is read is no lease.
+
+    Raises:
+        LeaseError: somebody else made a table or a view of this name, which is theirs.
+    """
+    if not is_lease:
+        raise LeaseError(
+            f"{name} is no lease, though it has a lease's name: somebody made it by hand. Rename or drop it; nothing "
+            "was touched"
+        )
     try:
         beats, silent = sql.row("silence", {"token": token}, lease=name)
     except ClickHouseError as error:

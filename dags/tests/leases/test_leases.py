@@ -109,6 +109,33 @@ def test_all_leases_are_read_in_as_many_statements_as_one_and_none_that_is_given
         assert read_leases(client) == ()
 
 
+@pytest.mark.parametrize(
+    "made",
+    [
+        "CREATE TABLE {} (a Int8) ENGINE = Memory",
+        "CREATE VIEW {} AS SELECT 1 AS token, now64(3) AS at",
+        "CREATE TABLE {} (token String, at DateTime64(3, 'UTC')) ENGINE = MergeTree ORDER BY at",
+    ],
+    ids=["a table", "a view", "a stored table"],
+)
+def test_what_others_named_like_a_lease_is_passed_over_said_and_never_taken(
+    client: Client, caplog: pytest.LogCaptureFixture, made: str
+) -> None:
+    names = ["web_analytics_lease_notes", lease_name(TABLE, DAY)]
+    for name in names:
+        client.command(made.format(name))
+    assert read_leases(client) == ()
+    with leases(client, "ours") as ours:
+        ours.take(TABLE, DAY + timedelta(days=1))
+        assert [lease.day for lease in read_leases(client)] == [DAY + timedelta(days=1)]
+        with pytest.raises(LeaseError, match=f"{names[1]} is no lease"):
+            ours.take(TABLE, DAY)
+    assert ", ".join(sorted(names)) in caplog.text
+    assert [client.query(f"EXISTS {name}").result_rows[0][0] for name in names] == [1, 1]
+    for name in names:
+        client.command(f"DROP TABLE {name} SYNC")
+
+
 def test_who_waits_gets_the_lease_when_it_is_given_back_and_learns_that_it_waited(client: Client) -> None:
     first, told = leases(client, "first-run"), list[str]()
     first.take(TABLE, DAY)
