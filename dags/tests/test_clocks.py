@@ -13,6 +13,7 @@ from dagster._core.test_utils import freeze_time
 from dags import clock
 from dags.audit.store import read_backfills
 from dags.clock import clock_warning, read_clocks
+from dags.errors import UserError
 from dags.managed_backfill import execution
 from dags.stops.store import why_stopped
 from dags.team_selection.store import read_selection
@@ -175,6 +176,33 @@ def test_events_that_a_host_ahead_stamped_before_the_upgrade_come_before_those_o
     assert run(world, "resume_backfill_job", backfill_id=report["backfill_id"], **WHO)["successful"] == 2
     [row] = read_backfills(world.client, table=STATS, origin="managed")
     assert row.status == "paused"
+
+
+def test_a_build_since_the_backup_is_seen_when_the_log_runs_ahead_of_the_servers_clock(world: World) -> None:
+    """A server's clock that stepped back leaves a log whose stamps go on from the future; the ledger's do not."""
+    prepared(world, 1)
+    backfill_id = backfill(world, max_source_rows=1, end_date=str(DAYS[1]))["backfill_id"]
+    world.client.command(
+        "INSERT INTO web_analytics_backfill_events SELECT * REPLACE (at + INTERVAL 10 MINUTE AS at) "
+        f"FROM web_analytics_backfill_events WHERE backfill_id = '{backfill_id}' AND event = 'gate' LIMIT 1"
+    )
+    report = run(world, "resume_backfill_job", backfill_id=backfill_id, **WHO)
+    assert (report["status"], report["successful"]) == ("completed", 2)
+    world.traffic([1], [DAYS[1]], session="late")
+    world.build(DAYS[1])
+    with pytest.raises(UserError, match=f"{DAYS[1]} of {STATS} were built since, by run by-hand"):
+        run(world, "rollback_backfill_job", backfill_id=backfill_id, allow_losing_later_builds=False, **WHO)
+
+
+def test_of_two_turns_of_the_switch_with_one_stamp_the_stop_counts(world: World) -> None:
+    for day, first in (("2026-01-02", "true"), ("2026-01-03", "false")):
+        last = "false" if first == "true" else "true"
+        for turn in (first, last):
+            world.client.command(
+                "INSERT INTO web_analytics_backfill_stops (is_stopped, reason, requested_by, at) "
+                f"VALUES ({turn}, 'why', 'bob', '{day} 12:00:00')"
+            )
+        assert "stopped by bob" in why_stopped(world.client)
 
 
 def test_the_last_build_is_the_one_that_came_last_whatever_the_clocks_of_the_hosts(world: World) -> None:
