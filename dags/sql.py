@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 _PARAMETER = re.compile(r"\{(\w+):[^{}]+\}")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
-# What an expression over columns needs; nothing that ends a statement, begins a comment or binds a value.
-_EXPRESSION = re.compile(r"[A-Za-z0-9_ ,.()'=!<>+*/%]+")
+# What an expression over columns needs; nothing that ends a statement, begins a comment or binds a value. A
+# minus stands in an arrow alone.
+_EXPRESSION = re.compile(r"(?:[A-Za-z0-9_ ,.()'=!<>+*/%]|->)+")
 
 
 class Expression(str):

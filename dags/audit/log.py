@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 NO_DAY = EPOCH.date()
 
+# The name of a `day_failed` whose readers see the old day for certain.
+UNTOUCHED = "untouched"
+
 MANAGED, AUTOMATIC = "managed", "automatic"
 
 
@@ -27,6 +30,7 @@ class Event(StrEnum):
     STARTED = "started"
     GATE = "gate"
     DAY_BACKED_UP = "day_backed_up"
+    DAY_SWAPPING = "day_swapping"
     DAY_DONE = "day_done"
     DAY_FAILED = "day_failed"
     DAY_RESTORED = "day_restored"
@@ -96,8 +100,9 @@ class State:
     """What the events of one backfill amount to.
 
     ``done`` are the days that are published and not restored since, with their last event; ``failed`` those whose last
-    attempt failed. ``backed_up`` says since when the backup holds a day. ``read_at`` is ClickHouse's clock, as all
-    stamps are, when the log was read.
+    attempt failed. ``backed_up`` says since when the backup holds a day: the last record before the first swap.
+    ``swapping`` are the swaps of a day that were begun since it was last as before, and may have happened. ``read_at``
+    is ClickHouse's clock, as all stamps are, when the log was read.
     """
 
     backfill_id: str
@@ -107,6 +112,7 @@ class State:
     done: Mapping[date, Entry] = field(default_factory=dict)
     failed: Mapping[date, Entry] = field(default_factory=dict)
     backed_up: Mapping[date, Entry] = field(default_factory=dict)
+    swapping: Mapping[date, tuple[Entry, ...]] = field(default_factory=dict)
     run_ids: tuple[str, ...] = ()
     read_at: datetime = EPOCH
 
@@ -168,17 +174,29 @@ def state_of(backfill_id: str, entries: Iterable[Entry], read_at: datetime = EPO
     done: dict[date, Entry] = {}
     failed: dict[date, Entry] = {}
     backed_up: dict[date, Entry] = {}
+    swapping: dict[date, tuple[Entry, ...]] = {}
     status = ""
     for entry in told:
         status = entry.status or status
         if entry.event is Event.DAY_BACKED_UP:
-            backed_up.setdefault(entry.day, entry)
+            if entry.day not in backed_up or (entry.detail and not _of_others(swapping, entry)):
+                backed_up[entry.day] = entry
+        elif entry.event is Event.DAY_SWAPPING:
+            swapping[entry.day] = (*swapping.get(entry.day, ()), entry)
         elif entry.event is Event.DAY_DONE:
             done[entry.day] = entry
             failed.pop(entry.day, None)
         elif entry.event is Event.DAY_FAILED:
             failed[entry.day] = entry
+            if entry.name == UNTOUCHED:
+                swapping[entry.day] = _of_others(swapping, entry)
         elif entry.event is Event.DAY_RESTORED:
             done.pop(entry.day, None)
+            swapping.pop(entry.day, None)
     runs = dict.fromkeys(entry.run_id for entry in told if entry.run_id)
-    return State(backfill_id, told, accepted, status, done, failed, backed_up, tuple(runs), read_at)
+    return State(backfill_id, told, accepted, status, done, failed, backed_up, swapping, tuple(runs), read_at)
+
+
+def _of_others(swapping: Mapping[date, tuple[Entry, ...]], entry: Entry) -> tuple[Entry, ...]:
+    """The swaps of an event's day that other runs have begun; a run builds a day once."""
+    return tuple(one for one in swapping.get(entry.day, ()) if one.run_id != entry.run_id)

@@ -1,7 +1,8 @@
 """The backup of the days that a backfill replaces: their parts, attached to a table of the backfill's own.
 
-It costs no copy and no space until the originals are merged away. A day is backed up once, before its first swap; once
-that is recorded the backup of the day is never touched again, however often the day is built.
+It costs no copy and no space until the originals are merged away. A day is backed up before its first swap; from that
+swap on its backup is never touched again, however often the day is built. Until then it is taken anew where others have
+written the day since.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from typing import TYPE_CHECKING
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from dags.audit.log import FINISHED
+from dags.audit.log import FINISHED, Event
 from dags.audit.store import read_backfills, read_state
 from dags.days import ONE_DAY, DayRange
 from dags.errors import BuildError, LeaseError
+from dags.managed_backfill.digests import Digest, read_digest
 from dags.managed_backfill.gates import Gate, backup_taken
 from dags.managed_backfill.holding import hold
 from dags.managed_backfill.plan import BACKUP_PREFIX, backup_name
@@ -25,11 +27,11 @@ from dags.sql import Sql
 from dags.web_preaggregated.staging import make_like
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Iterable
 
     from clickhouse_connect.driver.client import Client
 
-    from dags.audit.log import Entry
+    from dags.audit.log import Entry, State
     from dags.audit.store import Log
     from dags.managed_backfill.holding import Hold
     from dags.watched import WatchedTable
@@ -53,10 +55,18 @@ class Held:
 
 
 def make_backup(client: Client, backfill_id: str, table: str, kept_until: date) -> str:
-    """The backup table of a backfill, made when it is not there yet."""
+    """The backup table of a backfill, made when it is not there yet, and kept that long at least.
+
+    The backfill's lease is held, so that no sweep drops it meanwhile.
+    """
     name = backup_name(backfill_id, table)
     sql = Sql(_PACKAGE, client)
-    make_like(sql, "create_backup", backup=name, target=table, kept_until=f"kept_until_{kept_until:%Y%m%d}")
+    comment = f"kept_until_{kept_until:%Y%m%d}"
+    make_like(sql, "create_backup", backup=name, target=table, kept_until=comment)
+    found = dict(sql.rows("backups", {"prefix": BACKUP_PREFIX}))[name]
+    # Days that a late run replaces are kept as long as those of the first; what a person wrote there stays.
+    if _KEPT_UNTIL.fullmatch(found) and found < comment:
+        sql.command("keep_backup", backup=name, kept_until=comment)
     return name
 
 
@@ -66,30 +76,93 @@ def has_backup(client: Client, backfill_id: str, table: str) -> bool:
 
 
 def back_up_once(
-    client: Client, log: Log, held: Hold, swap: Swap, *, backup: str, table: WatchedTable, entry: Entry
-) -> Gate | None:
-    """Back a day up, unless that was done; the gate if it was done now.
+    client: Client, log: Log, held: Hold, swap: Swap, *, backup: str, table: WatchedTable, teams: Collection[int],
+    entry: Entry,
+) -> Gate | None:  # fmt: skip
+    """Back a day up, unless the backup has it as it was before the first swap; the gate if it was done now.
 
-    ``entry`` names the day; it is recorded with what the day holds. Under the day's lease, so that what the log says of
-    it is the last word. The record comes before the swap, and a backup that is recorded is never touched again: so
-    whatever happens in between, the backup is of before.
+    ``entry`` names the day; it is recorded with what the day holds, and a digest of what ``teams`` have. Under the
+    day's lease, so that what the log says of it is the last word, and after the day's numbers were read, so that what
+    others write from now on keeps this attempt from swapping. The record comes before the swap.
 
     Raises:
-        BuildError: the backup is not what was recorded, or does not fit; the gate failed.
+        BuildError: the backup is not what was recorded, does not fit, or may be of a state that was not before; the
+            gate failed.
         HoldLostError: another run acts on the backfill now.
     """
     state = log.read()
-    recorded = state.backed_up.get(entry.day) if state is not None else None
-    if recorded is not None:
-        if not holds_still(client, table, backup, entry.day, recorded):
-            raise BuildError(f"not published: the backup of {entry.day}, which was recorded, is not what it was")
+    if state is not None and _is_of_before(
+        client, state, log.run_id, swap, backup=backup, table=table, teams=teams, day=entry.day
+    ):
         return None
     found, gate = _take_backup(client, swap, backup, table, entry.day)
     if not gate.is_passed:
         raise BuildError(f"not published, readers see the old day: {gate}")
+    digest = read_digest(client, backup, entry.day, teams, is_absent=not swap.rows)
     held.confirm()
-    log.append(replace(entry, rows=found.rows, total=found.total))
+    log.append(replace(entry, rows=found.rows, total=found.total, detail=digest.text() if digest is not None else ""))
     return gate
+
+
+def _is_of_before(
+    client: Client,
+    state: State,
+    run_id: str,
+    swap: Swap,
+    *,
+    backup: str,
+    table: WatchedTable,
+    teams: Collection[int],
+    day: date,
+) -> bool:
+    """Whether the backup has the day as it was before the first swap of it; if not, none has happened.
+
+    Raises:
+        BuildError: it has not, or may not have, and a swap may have happened, so that no other can be taken.
+    """
+    recorded = state.backed_up.get(day)
+    if recorded is None:
+        return False
+    # A run builds a day once, so what it has begun before is of an attempt that ended before the swap.
+    swaps = [one for one in state.swapping.get(day, ()) if one.run_id != run_id]
+    then = Digest.of(recorded.detail)
+    is_unswapped = then is not None and not swaps
+    if not holds_still(client, table, backup, day, recorded=recorded, teams=teams):
+        if is_unswapped:
+            return False
+        raise BuildError(f"not published: the backup of {day}, which was recorded, is not what it was")
+    then = then or read_digest(client, backup, day, teams, is_absent=not recorded.rows)
+    if then is not None and read_digest(client, swap.table, day, teams, then) == then:
+        return True
+    if is_unswapped:
+        return False
+    if is_as_swapped(client, swap.table, day, teams, swaps):
+        return True
+    raise BuildError(
+        f"not published, readers see the day as it is: {day} was backed up, then perhaps replaced by this backfill, "
+        "and holds neither what was backed up nor what this backfill wrote: others have written it, and no backup has "
+        "that. Roll this backfill back, or ask for a new one for the day"
+    )
+
+
+def record_swap(client: Client, log: Log, held: Hold, swap: Swap, *, teams: Collection[int], entry: Entry) -> None:
+    """Record what the teams will have once a swap has happened, before it happens: so a restore knows what is ours."""
+    source = swap.staging or swap.table
+    digest = read_digest(client, source, entry.day, teams, is_absent=swap.staging is None)
+    held.confirm()
+    log.append(replace(entry, event=Event.DAY_SWAPPING, detail=digest.text() if digest is not None else ""))
+
+
+def is_as_swapped(client: Client, table: str, day: date, teams: Collection[int], swaps: Iterable[Entry]) -> bool | None:
+    """Whether teams have what one of these swaps brought; None if that cannot be compared any more."""
+    found: bool | None = False
+    for one in swaps:
+        ours = Digest.of(one.detail)
+        now = read_digest(client, table, day, teams, ours) if ours is not None else None
+        if now is not None and now == ours:
+            return True
+        found = None if now is None else found
+    return found
 
 
 def _take_backup(client: Client, swap: Swap, backup: str, table: WatchedTable, day: date) -> tuple[Held, Gate]:
@@ -119,10 +192,19 @@ def _take_backup(client: Client, swap: Swap, backup: str, table: WatchedTable, d
     )
 
 
-def holds_still(client: Client, table: WatchedTable, backup: str, day: date, recorded: Entry) -> bool:
-    """Whether a backup has a day as it was recorded; a record of before 0.5.0 has the rows alone."""
+def holds_still(
+    client: Client, table: WatchedTable, backup: str, day: date, *, recorded: Entry, teams: Collection[int]
+) -> bool:
+    """Whether a backup has a day of some teams as it was recorded.
+
+    A record of before 0.5.0 has the rows alone; a backup whose columns were dropped by hand is held against its total.
+    """
     if not recorded.rows:
         return True
+    then = Digest.of(recorded.detail)
+    now = read_digest(client, backup, day, teams, then) if then is not None else None
+    if now is not None:
+        return now == then
     found = held_of_day(client, table, backup, day)
     return found.total == recorded.total if recorded.total else found.rows == recorded.rows
 

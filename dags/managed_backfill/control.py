@@ -161,7 +161,8 @@ def roll_back(
         log.append(entry)
     days = restored.days
     tell(
-        f"ROLLED BACK  {state.backfill_id}: {len(days)} days are as they were before, read back against the backup. "
+        f"ROLLED BACK  {state.backfill_id}: {len(days)} days are as they were before, read back against the backup"
+        f"{f' ({restored.uncompared})' if restored.uncompared else ''}. "
         "What differs from its source is wrong for detection and will be repaired: waive these days if they are to "
         "stay so"
     )

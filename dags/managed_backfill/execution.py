@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from dags.audit.log import Entry, Event, State, Status
+from dags.audit.log import UNTOUCHED, Entry, Event, State, Status
 from dags.audit.store import Log, open_days
 from dags.days import ONE_DAY, DayRange, spoken
 from dags.errors import BuildError, HoldLostError, UserError
 from dags.failures import retrying
 from dags.managed_backfill import gates
-from dags.managed_backfill.backup import back_up_once, has_backup, kept_until, make_backup
+from dags.managed_backfill.backup import back_up_once, has_backup, kept_until, make_backup, record_swap
 from dags.managed_backfill.control import refuse_resume
 from dags.managed_backfill.holding import hold
 from dags.managed_backfill.orders import Orders, ceiling_reached
@@ -183,13 +183,8 @@ class Execution:
         tell = self.listeners.tell
         restoring = Restoring(self.client, self.table, self.plan, state, self._log, self._held, self.wait_seconds, tell)
         restored = restoring.run(restoring.comparable())
-        words = f"a gate failed in the end: {len(restored.days)} days were put back as they were, read back"
-        if restored.left:
-            words += f"; others have written {', '.join(map(str, restored.left))} since, these stay"
-        if restored.failed:
-            words += f"; roll it back to put back the others:\n{restored.spoken()}"
-            return self._ended(Status.FAILED, words)
-        return self._ended(Status.RESTORED, words)
+        status = Status.FAILED if restored.failed else Status.RESTORED
+        return self._ended(status, f"a gate failed in the end: {restored.after_gate()}")
 
     def _recorded(self, *found: Gate) -> bool:
         self._log.append(*(self._gate_entry(gate) for gate in found))
@@ -270,6 +265,7 @@ class Execution:
 
         def holds(has: Mapping[int, Measure], staged: Mapping[int, Measure]) -> Collection[int]:
             nonlocal kept_total
+            kept.clear()  # what an attempt before this one found may be gone
             kept.update(again(held_by_build, client, self.table, day, has, staged))
             kept_total = sum(has[team].total for team in kept)
             return kept.keys()
@@ -288,10 +284,10 @@ class Execution:
             if failed := [gate for gate in passed if not gate.is_passed]:
                 raise BuildError(f"not published, readers see the old day: {'; '.join(map(str, failed))}")
             entry = self._entry(Event.DAY_BACKED_UP, chunk=chunk.id, day=day, name=swap.table)
-            taken = again(
-                back_up_once, client, log, self._held, swap, backup=self._backup, table=self.table, entry=entry
-            )
+            given = {"teams": self.plan.teams_by_day[day], "entry": entry}
+            taken = again(back_up_once, client, log, self._held, swap, backup=self._backup, table=self.table, **given)
             passed.extend([taken] if taken is not None else [])
+            again(record_swap, client, log, self._held, swap, **given)
 
         entry = self._entry(Event.DAY_FAILED, chunk=chunk.id, day=day)
         try:
@@ -317,6 +313,7 @@ class Execution:
             entry = replace(
                 entry,
                 event=Event.DAY_FAILED if built.problems else Event.DAY_DONE,
+                name=UNTOUCHED if table.is_untouched else "",
                 rows=table.rows,
                 total=spread.total + kept_total
                 if spread is not None

@@ -10,7 +10,8 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from dags.audit.log import Entry, Event
 from dags.days import ONE_DAY, DayRange, spoken
 from dags.errors import BuiltSinceError, HoldLostError, UserError
-from dags.managed_backfill.backup import has_backup, holds_still
+from dags.managed_backfill.backup import has_backup, holds_still, is_as_swapped
+from dags.managed_backfill.digests import Digest
 from dags.managed_backfill.plan import backup_name
 from dags.managed_backfill.store import later_builds
 from dags.sql import Sql
@@ -40,19 +41,30 @@ _PACKAGE = "dags.web_preaggregated"
 class Restored:
     """What became of each day: ``days`` are as they were, read back; the others are not, and why.
 
-    ``left`` are those that others have written since, and that were left to them.
+    ``left`` are those that others have written since, and that were left to them. ``uncompared``: what of the days was
+    put back and not compared, in words.
     """
 
     days: tuple[date, ...]
     left: Mapping[date, str]
     failed: Mapping[date, str]
+    uncompared: str = ""
 
     def spoken(self) -> str:
         """In words: which days are as they were and which are not."""
-        told = [f"{spoken(self.days) if self.days else 'no day'}: as before, read back"]
+        but = f"; {self.uncompared}" if self.uncompared else ""
+        told = [f"{spoken(self.days) if self.days else 'no day'}: as before, read back{but}"]
         told += [f"{day}: NOT as before, left to what others wrote: {words}" for day, words in self.left.items()]
         told += [f"{day}: NOT as before: {words}" for day, words in self.failed.items()]
         return "\n".join(told)
+
+    def after_gate(self) -> str:
+        """In words, where nobody asked for it: a gate did."""
+        words = f"{len(self.days)} days were put back as they were, read back"
+        words += f" ({self.uncompared})" if self.uncompared else ""
+        if self.left:
+            words += f"; others have written {', '.join(map(str, self.left))} since, these stay"
+        return f"{words}; roll it back to put back the others:\n{self.spoken()}" if self.failed else words
 
 
 def built_since(client: Client, plan: Plan, state: State, days: Collection[date] = ()) -> dict[date, str]:
@@ -118,7 +130,7 @@ class Restoring:
                 failed[day] = f"it was restored, and {unlike}: others wrote it since"
         self.held.confirm()
         as_before = self.state.backed_up.keys() - left.keys() - failed.keys()
-        return Restored(tuple(sorted(as_before)), left, failed)
+        return Restored(tuple(sorted(as_before)), left, failed, by.spoken())
 
     @property
     def _backup(self) -> str:
@@ -141,7 +153,7 @@ class Restoring:
         if lost := [
             day
             for day, entry in state.backed_up.items()
-            if not holds_still(self.client, self.table, self._backup, day, entry)
+            if not holds_still(self.client, self.table, self._backup, day, recorded=entry, teams=self._teams(day))
         ]:
             raise UserError(
                 f"the backup of {state.backfill_id} does not hold {spoken(lost)} as it was recorded: somebody wrote "
@@ -169,18 +181,24 @@ class Restoring:
             wait_seconds=self.wait_seconds,
             progress=self.tell,
             confirm=self.held.confirm,
-            under_lease=lambda: None if self.even_built_since else self._refuse_what_others_wrote(day),
+            may_replace=lambda: None if self.even_built_since else self._refuse_what_others_wrote(day),
         ).run()
 
     def _refuse_what_others_wrote(self, day: date) -> None:
-        """Under the day's lease, so that nobody builds it between this and the restore.
+        """Under the day's lease, and in each attempt after the numbers of its parts were read.
+
+        What a team may lose is what this backfill wrote. That is recorded before each swap, so a run that died right
+        after one leaves it known. Where columns were dropped since, sessions and page views are compared.
 
         Raises:
-            BuiltSinceError: the ledger has a later build, or a team holds neither what this backfill published nor what
-                the backup has.
+            BuiltSinceError: the ledger has a later build, or the teams hold what this backfill did not write.
         """
         if since := built_since(self.client, self.plan, self.state, [day]):
             raise BuiltSinceError(f"built by {since[day]}")
+        swaps = self.state.swapping.get(day, ())
+        is_ours = is_as_swapped(self.client, self.table.name, day, self._teams(day), swaps)
+        if is_ours:
+            return
         sql = Sql(_PACKAGE, self.client)
         now = read_units(sql, self.table.name, day)
         source = self._source(day)
@@ -194,7 +212,6 @@ class Restoring:
             team: held.amount
             for team, held in now.items()
             if team in self._teams(day)
-            and (team in published or day in self.state.done)
             and held.amount != published.get(team)
             and (team not in then or held.amount != then[team].amount)
         }
@@ -203,6 +220,11 @@ class Restoring:
             raise BuiltSinceError(
                 f"{len(strange)} teams hold what this backfill did not write, as team {team} "
                 f"{amount.spoken(self.table.words)}"
+            )
+        if is_ours is False and Digest.of(self.state.backed_up[day].detail) is not None:
+            raise BuiltSinceError(
+                "its teams hold what this backfill did not write, or lack what it wrote, with sessions and page views "
+                "that are equal or gone"
             )
 
     def _unlike(self, day: date, by: Comparison) -> str:

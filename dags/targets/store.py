@@ -114,11 +114,13 @@ def read_usability(client: Client, watched: Sequence[WatchedTable]) -> Usability
     return usability(watched, describe(client, names_of(watched)))
 
 
-def require_usable(client: Client, table: WatchedTable) -> None:
-    """Refuse to touch a table that a swap of days would not be right for.
+def require_usable(client: Client, table: WatchedTable) -> str:
+    """Refuse to touch a table that a swap of days would not be right for; its uuid if it is.
 
     Raises:
         BuildError: why, and what to do. Nothing was touched.
     """
-    if why := read_usability(client, [table]).unusable.get(table.name):
+    found = read_usability(client, [table])
+    if why := found.unusable.get(table.name):
         raise BuildError(f"nothing was touched: {why}")
+    return found.uuids[table.name]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from dags.errors import BuildError
 from dags.failures import retrying
 from dags.leases.store import Leases
 from dags.sql import Sql
@@ -35,8 +36,9 @@ _DO_NOT_FIT = ("INCOMPATIBLE_COLUMNS", "BAD_ARGUMENTS")
 class DayRestore:
     """One restore of one table's day, for ``teams``, from ``backup``, None if the day was absent then.
 
-    ``confirm`` raises where something else than the day's lease must hold, and does not any more; ``under_lease`` is
-    called once the day is nobody else's, and what it raises leaves the day as it is.
+    ``confirm`` raises where something else than the day's lease must hold, and does not any more. ``may_replace`` is
+    called by each attempt that would change the day, after the numbers of its parts were read: what is written from
+    then on is noticed before the swap, and what it raises leaves the day as it is.
     """
 
     client: Client
@@ -49,7 +51,7 @@ class DayRestore:
     wait_seconds: float = 0.0
     progress: Callable[[str], None] = field(default=logging.getLogger(__name__).info)
     confirm: Callable[[], None] = field(default=lambda: None)
-    under_lease: Callable[[], None] = field(default=lambda: None)
+    may_replace: Callable[[], None] = field(default=lambda: None)
     sleep: Callable[[float], None] = field(default=time.sleep)
 
     def run(self) -> int:
@@ -64,7 +66,7 @@ class DayRestore:
             ClickHouseError: readers see the day as it was, or wholly restored.
         """
         sql, again = Sql(_PACKAGE, self.client), retrying(self.progress, sleep=self.sleep)
-        again(require_usable, self.client, next(one for one in WEB_TABLES if one.name == self.table))
+        uuid = again(require_usable, self.client, next(one for one in WEB_TABLES if one.name == self.table))
         with (
             Leases(
                 self.client, self.run_id, wait_seconds=self.wait_seconds, tell=self.progress, sleep=self.sleep
@@ -74,7 +76,6 @@ class DayRestore:
             staging = Staging(self.client, sql, self.day, leases.token, self.progress)
             again(leases.take, self.table, self.day)
             again(staging.fence, self.table)
-            self.under_lease()
             publisher = Publisher(
                 sql=sql,
                 day=self.day,
@@ -84,16 +85,22 @@ class DayRestore:
                 held=lambda table: contents(sql, table, self.day, self.compare),
                 confirm=self.confirm,
             )
-            return tried_again(lambda: self._restored(stack, publisher), self.progress)
+            return tried_again(lambda: self._restored(stack, publisher, uuid), self.progress)
 
-    def _restored(self, stack: ExitStack, publisher: Publisher[Content]) -> int:
+    def _restored(self, stack: ExitStack, publisher: Publisher[Content], uuid: str) -> int:
         sql, again = publisher.sql, publisher.again
         before = publisher.seen(self.table)
+        if before.written.uuid != uuid:
+            raise BuildError(
+                f"{self.table} of {self.day} was not restored: another table was put in its place meanwhile. Do it "
+                "again if the day is to be restored in that one"
+            )
         then = {} if self.backup is None else again(contents, sql, self.backup, self.day, self.compare)
         ours = {team: held.amount for team, held in then.items() if team in self.teams}
         replaced = before.by_team.keys() & set(self.teams)
-        if ours == {team: before.by_team[team].amount for team in replaced}:
+        if self.compare.is_whole and ours == {team: before.by_team[team].amount for team in replaced}:
             return before.rows
+        self.may_replace()
         new = [NewRows(again(self._kept, stack, sql, publisher, then.keys() - ours.keys()), ours)] if ours else []
         return publisher.publish(self.table, before, replaced, new)
 
@@ -125,9 +132,9 @@ def read_comparison(client: Client, table: str, backup: str) -> Comparison:
     Raises:
         BuildError: as `comparison`.
     """
-    sql = Sql(_PACKAGE, client)
-    now, then = (
-        [Column(name, kind, bool(is_key)) for name, kind, is_key in sql.rows("columns", {"table": name})]
-        for name in (table, backup)
-    )
-    return comparison(table, now, backup, then)
+    return comparison(table, read_columns(client, table), backup, read_columns(client, backup))
+
+
+def read_columns(client: Client, table: str) -> list[Column]:
+    rows = Sql(_PACKAGE, client).rows("columns", {"table": table})
+    return [Column(name, kind, bool(is_key)) for name, kind, is_key in rows]

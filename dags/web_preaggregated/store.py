@@ -43,7 +43,8 @@ class BuiltTable:
     """What a build did to one table's day: an outcome for each team that there was something to say of.
 
     ``words_by_team`` says of those that failed or were skipped why. ``rows`` are those of the day that readers see, as
-    far as they were read. ``is_published``: a day was swapped in; ``is_as_staged``: it read back as it was staged.
+    far as they were read. ``is_published``: a day was swapped in; ``is_as_staged``: it read back as it was staged;
+    ``is_untouched``: for certain nothing was swapped in, where neither says whether a swap that failed happened.
     """
 
     table: str
@@ -53,6 +54,7 @@ class BuiltTable:
     words_by_team: Mapping[int, str] = field(default_factory=dict)
     is_published: bool = False
     is_as_staged: bool = True
+    is_untouched: bool = False
 
     def spoken(self) -> str:
         """What became of it, and of how many teams nothing did."""
@@ -251,7 +253,7 @@ class DayBuild:
     def _built(self, table: str, staged: Iterable[Staged]) -> BuiltTable:
         """Publish a table's day and record it; a failure leaves readers of this table on the old data."""
         plan, after, rows = Replacement(frozenset(), frozenset(), {}), dict[int, Measure](), 0
-        is_published, is_as_staged = False, True
+        is_published, is_as_staged, is_untouched = False, True, False
         try:
             if self._open(table):
                 mine = [one for one in staged if table in one.batch.tables]
@@ -260,12 +262,14 @@ class DayBuild:
             self._aside.put((table,), self._open(table), Outcome.FAILED, _explained(error, table))
             is_as_staged = not isinstance(error, ReadBackError)
             is_published = not is_as_staged
+            is_untouched = isinstance(error, BuildError) and is_as_staged
         else:
+            is_untouched = not is_published
             self.at(Step.SWAPPED)
         aside = self._aside.of(table)
         outcomes = {**plan.outcome_by_team, **{team: outcome for team, (outcome, _) in aside.items()}}
         words_by_team = {team: words for team, (_, words) in aside.items()}
-        built = BuiltTable(table, outcomes, after, rows, words_by_team, is_published, is_as_staged)
+        built = BuiltTable(table, outcomes, after, rows, words_by_team, is_published, is_as_staged, is_untouched)
         self._told(built.spoken())
         try:
             self._again(append_to_ledger, self.client, tuple(self._records(built)))

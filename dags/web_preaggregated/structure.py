@@ -18,14 +18,34 @@ if TYPE_CHECKING:
 _STATE = re.compile(r"(?:Simple)?AggregateFunction\((?P<function>\w+)(?P<parameters>\([^)]*\))?[,)]")
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
+# The states of these are the same bytes whatever was merged in which order; that of `uniq` is once its elements are
+# sorted. Any other's is compared by its value alone, and it is said.
+_SAME_BYTES = ("sum", "count", "min", "max")
+
+# A state of `uniq`: a byte, how many elements follow (1 to 3 bytes), and these, of 4 bytes, in an order that depends on
+# what came first. So: the byte, and the elements sorted.
+_SORTED = (
+    "substring({state}, 1, 1), "
+    "arraySort(arrayMap(i -> substring({state}, 2 + modulo(length({state}) + 3, 4) + 4 * i, 4), "
+    "range(intDiv(length({state}), 4))))"
+)
+
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table, as ``system.columns`` has it; those that nobody can insert into are left out."""
+    """A column of a table, as ``system.columns`` has it; those that nobody can insert into are left out.
+
+    ``is_key``: it tells rows apart, as one of the sorting key, or any where rows are never merged.
+    """
 
     name: str
     type: str
     is_key: bool
+
+    @property
+    def spelled(self) -> str:
+        """The name; of a state with its type, for states of two types cannot be compared."""
+        return f"{self.name} {self.type}" if _STATE.match(self.type) else self.name
 
 
 @dataclass(frozen=True)
@@ -40,13 +60,27 @@ class Content:
 class Comparison:
     """What is compared of a backup and its table, and what is copied where parts cannot be attached any more.
 
-    ``key`` are the columns of the sorting key that both have; ``compared`` are these and the states, finalized. A
-    column that is neither has no value of its own, for a merge keeps any: it is copied and not compared.
+    ``key`` are the columns that tell rows apart in both; ``compared`` are these and the states. ``left_out`` are those
+    that are copied and not compared, for a merge keeps any value of theirs; ``by_value`` the states that are compared
+    by their values alone.
     """
 
     key: Expression
     compared: Expression
     copied: Expression
+    left_out: tuple[str, ...] = ()
+    by_value: tuple[str, ...] = ()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether what is compared equal is equal."""
+        return not self.left_out and not self.by_value
+
+    def spoken(self) -> str:
+        """What is not compared, in words; empty if there is nothing."""
+        words = [f"not compared: columns {', '.join(self.left_out)}"] if self.left_out else []
+        words += [f"compared by their values alone: columns {', '.join(self.by_value)}"] if self.by_value else []
+        return "; ".join(words)
 
 
 def comparison(table: str, now: Iterable[Column], backup: str, then: Iterable[Column]) -> Comparison:
@@ -70,15 +104,40 @@ def comparison(table: str, now: Iterable[Column], backup: str, then: Iterable[Co
             f"{table} has the columns {strange}, whose names are not letters, digits and _: nothing was touched. "
             f"Rename them there and in {backup}, then do it again"
         )
-    keys = [name for name in both if ours[name].is_key and theirs[name].is_key]
-    merged = [
-        f"{state['function']}{'Merge' if column.type.startswith('Agg') else ''}{state['parameters'] or ''}({name})"
-        for name in both
-        if (column := ours[name]) and (state := _STATE.match(column.type)) and theirs[name].type == column.type
-    ]
-    # The same value in another type may have another hash.
-    told = [name if ours[name].type == theirs[name].type else f"toString({name})" for name in keys]
-    return Comparison(Expression(", ".join(keys)), Expression(", ".join([*told, *merged])), Expression(", ".join(both)))
+    states = {name: state for name in both if (state := _state(ours[name])) and theirs[name].type == ours[name].type}
+    keys = [name for name in both if name not in states and ours[name].is_key and theirs[name].is_key]
+    merged = {name: _merged(name, ours[name], state) for name, state in states.items()}
+    return Comparison(
+        Expression(", ".join(keys)),
+        Expression(", ".join([*(_plain(name, (ours[name], theirs[name])) for name in keys), *merged.values()])),
+        Expression(", ".join(both)),
+        tuple(name for name in both if name not in keys and name not in states),
+        tuple(name for name, state in states.items() if not _is_exact(ours[name], state)),
+    )
+
+
+def _state(column: Column) -> re.Match[str] | None:
+    return _STATE.match(column.type)
+
+
+def _is_exact(column: Column, state: re.Match[str]) -> bool:
+    return column.type.startswith("Simple") or state["function"] in (*_SAME_BYTES, "uniq")
+
+
+def _plain(name: str, types: Iterable[Column]) -> str:
+    """A column's value, as text: the same value in another type may have another hash, and NULL has none."""
+    is_nullable = any("Nullable" in column.type for column in types)
+    return f"isNull({name}), ifNull(toString({name}), '')" if is_nullable else f"toString({name})"
+
+
+def _merged(name: str, column: Column, state: re.Match[str]) -> str:
+    """What rows with one key have in a column of states, so that it tells one content from another."""
+    function, parameters = state["function"], state["parameters"] or ""
+    if column.type.startswith("Simple"):
+        return f"{function}{parameters}({name})"
+    if function == "uniq":
+        return _SORTED.format(state=f"toString(uniqMergeState({name}))")
+    return f"{function}Merge{parameters}({name})"
 
 
 def _by_name(columns: Iterable[Column]) -> Mapping[str, Column]:
