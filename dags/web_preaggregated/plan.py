@@ -215,13 +215,16 @@ class Written:
 
     Whatever anybody writes gets the table's next number, and what is merged keeps those that it had. So a day whose
     numbers have not risen was not written, though its page views may be equal by chance. ``ever``: the highest block
-    and version of all parts that are remembered, also of those that are gone.
+    and version of all parts that are remembered, also of those that are gone. ``names`` are these parts, ``active`` the
+    ones that readers have.
     """
 
     parts: tuple[Part, ...] = ()
     alters: int = 0
     uuid: str = ""
     ever: tuple[int, int] = (0, 0)
+    names: tuple[str, ...] = ()
+    active: tuple[str, ...] = ()
 
     @property
     def block(self) -> int:

@@ -19,6 +19,7 @@ from dags.failures import ATTEMPTS
 from dags.units import MAX_TEAMS_BOUND
 from dags.web_preaggregated.compute import Step
 from dags.web_preaggregated.plan import Part, Written, differences, has_lost_parts, written_since
+from dags.web_preaggregated.staging import EMPTIED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -137,11 +138,11 @@ class Publisher(Generic[_Amount]):
             if expected:
                 staging = self.again(self._assembled, stack, table, before, replaced, new)
                 self.again(self._compare, staging, table, expected)
-                self._last_look(table, staging, before)
+                looked = self._last_look(table, staging, before)
                 self._swap(table, staging)
-                self._nothing_went_along(table, staging, before.written)
+                self._nothing_went_along(table, staging, looked)
             elif before.by_team:
-                taken = self.again(self.like, stack, "emptied", table)
+                taken = self.again(self.like, stack, EMPTIED, table)
                 self._last_look(table, None, before)
                 self._empty(table, taken, before)
             ours = {*replaced, *(team for rows in new for team in rows.amounts)}
@@ -202,7 +203,7 @@ class Publisher(Generic[_Amount]):
 
     # --- Just before ---------------------------------------------------------------------------------------------
 
-    def _last_look(self, table: str, staging: str | None, before: Seen[_Amount]) -> None:
+    def _last_look(self, table: str, staging: str | None, before: Seen[_Amount]) -> Written:
         self.before_swap(Swap(table, staging, before.rows, lambda into: self.again(self._keep, table, into)))
         self.again(self.confirm)
         now = self._written(table)
@@ -216,6 +217,7 @@ class Publisher(Generic[_Amount]):
                 f"been lost ({changed}); the next attempt takes it in"
             )
         self.at(Step.VALIDATED)
+        return now
 
     def _keep(self, table: str, into: str) -> None:
         with ExitStack() as stack:
@@ -232,8 +234,10 @@ class Publisher(Generic[_Amount]):
 
     def _written(self, table: str) -> Written:
         bound = {"table": table, "partition": str(self._number)}
-        parts, alters, ever, uuid = self.again(self.sql.row, "written", bound)
-        return Written(tuple(Part(*part) for part in parts), alters, uuid, tuple(ever))
+        parts, alters, (block, version, names, active), uuid = self.again(self.sql.row, "written", bound)
+        return Written(
+            tuple(Part(*part) for part in parts), alters, uuid, (block, version), tuple(names), tuple(active)
+        )
 
     # --- The swap, and after it ----------------------------------------------------------------------------------
 
@@ -247,7 +251,8 @@ class Publisher(Generic[_Amount]):
     def _empty(self, table: str, taken: str, before: Seen[_Amount]) -> None:
         """Move the day out of the table; what came in the same instant goes back.
 
-        Moved and not dropped, for a run that was robbed of the lease has no table any more to move it to.
+        Moved and not dropped, for a run that was robbed of the lease has no table any more to move it to. Until what
+        was moved is known to be the old day and no more, whoever drops that table puts it back: see `staging.drop`.
         """
         try:
             self.again(self.sql.command, "empty_day", self._partition, target=table, staging=taken)
@@ -255,29 +260,48 @@ class Publisher(Generic[_Amount]):
             self._confirm(table)
             raise
         if self._amounts(taken) != before.amounts:
-            self.again(self._attach, table, taken)
+            self.again(self.sql.command, "empty_day", self._partition, target=taken, staging=table)
             raise ChangedError(
                 f"{table} of {self.day} was not emptied: something else wrote that day at the same moment, and its "
                 "rows were put back; the next attempt takes it in"
             )
+        self.again(self.sql.command, "truncate_table", staging=taken)
 
-    def _nothing_went_along(self, table: str, staging: str, before: Written) -> None:
+    def _nothing_went_along(self, table: str, staging: str, looked: Written) -> None:
         """Between the last look and the swap lie milliseconds, and the rows of whoever writes in them go with the old
         day. ClickHouse remembers their parts for a while, so that it can be said.
         """
-        block, version = before.ever
+        block, version = looked.ever
         bound = {
             "table": table,
             "partition": str(self._number),
             "staging": staging,
             "block": block,
             "version": version,
+            "names": list(looked.names),
+            "active": list(looked.active),
         }
-        parts, rows = self.again(self.sql.row, "went_along", bound)
-        if parts:
+        parts, rows, forgotten, uuid = self.again(self.sql.row, "went_along", bound)
+        if uuid != looked.uuid:
             raise ReadBackError(
-                f"{table} of {self.day} was published, but something else wrote {rows:,} rows into it in the instant "
-                "of the swap, and they went with the old day: let their writer write them again"
+                f"{table} of {self.day} was published into another table, which was put in its place in the instant "
+                "of the swap: what that one had of the day is gone. Let its writers write the day again, and build it "
+                "again in the table that readers are to have"
+            )
+        if parts:
+            said = (
+                f"wrote {rows:,} rows into it in the instant of the swap, and they went with the old day: let their "
+                "writer write them again"
+                if rows
+                else "removed rows of it in the instant of the swap, and they are back: let it remove them again"
+            )
+            raise ReadBackError(f"{table} of {self.day} was published, but something else {said}")
+        if forgotten:
+            raise ReadBackError(
+                f"{table} of {self.day} was published, but ClickHouse has forgotten {forgotten} parts of the old day: "
+                "something else removed it in the instant of the swap, and it is back; or old_parts_lifetime passed "
+                "while this run stalled, and whether rows that others wrote in that instant went with it is unknown. "
+                "Compare the day with what its writers wrote, and build it again"
             )
 
     def _read_back(self, table: str, expected: Mapping[int, _Amount], ours: Collection[int]) -> int:

@@ -6,6 +6,7 @@ lease finds what others staged of that table and day, and a sweep finds what no 
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING
@@ -33,6 +34,11 @@ _BESIDE_KEY = "allow_dimensions_outside_sorting_key"
 
 # Said where a table that is made like a replicated one would have its path in Keeper, or one with a {uuid} not its own.
 _SAME_REPLICA = ("REPLICA_ALREADY_EXISTS", "Macro 'uuid' in engine arguments")
+
+# What a day that is emptied is moved to.
+EMPTIED = "emptied"
+
+_EMPTIED_OF = re.compile(rf"{STAGING_PREFIX}(?P<day>\d{{8}})_\w+_{EMPTIED}\d+__(?P<table>\w+)")
 
 # Stands in a name for what is staged for no table in particular.
 SCRATCH = "scratch"
@@ -117,10 +123,22 @@ def make_like(sql: Sql, name: str, **identifiers: str) -> None:
 
 
 def drop(client: Client, sql: Sql, name: str, *, may_be_written: bool = True) -> None:
-    """Drop a staging table; if something may still be writing into it, stop that first."""
+    """Drop a staging table; if something may still be writing into it, stop that first.
+
+    A day that was moved out of its table, by a build that ended before it knew whether rows of others went along, goes
+    back first: nobody else has these rows.
+
+    Raises:
+        ClickHouseError: it could not be dropped, or what it has could not be put back, and then it is not dropped.
+    """
     if may_be_written and not is_embedded(client):
         with suppress(ClickHouseError):
             sql.command("kill", {"table": name})
+    if moved := _EMPTIED_OF.fullmatch(name):
+        ours = Sql.of(sql, _PACKAGE)
+        (rows,) = ours.row("staged_rows", {"table": name})
+        if rows:
+            ours.command("empty_day", {"partition": int(moved["day"])}, target=name, staging=moved["table"])
     sql.command("drop_table", table=name)
 
 

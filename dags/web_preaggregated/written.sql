@@ -2,7 +2,8 @@
 -- swap bring a higher block, an ALTER that changes rows a higher version, once it is through; `alters` are under way.
 -- Grain   one row
 -- Reads   system.parts and system.mutations, that table's
--- `ever` is the same of all parts that ClickHouse remembers, those of a day that was swapped or moved away among them.
+-- `ever` is the same of all parts that ClickHouse remembers, those of a day that was swapped or moved away among them;
+-- `names` are these parts, and `active` those that readers have.
 -- The uuid tells the table from another that was put in its place, whose numbers tell nothing of this one's.
 SELECT
     groupArray((min_block_number, max_block_number, data_version)) AS parts,
@@ -17,7 +18,7 @@ SELECT
             AND position(command, 'MATERIALIZE') NOT IN (1, 2)
     ) AS alters,
     (
-        SELECT (max(max_block_number), max(data_version))
+        SELECT (max(max_block_number), max(data_version), groupArray(name), groupArrayIf(name, active AND rows > 0))
         FROM system.parts
         WHERE database = currentDatabase() AND table = {table:String} AND partition_id = {partition:String}
     ) AS ever,

@@ -69,7 +69,8 @@ LOOK_EVERY_SECONDS = 0.01
 # Where a fault may fall: before these statements, drawn by lot, with the occurrence.
 OF_RUNS = (
     "create_bid", "holder", "append started", "create_backup", "create_staging", "attach_day", "publish_day", "written",
-    "went_along", "events_of", "units_by_day", "append day_backed_up", "append day_done+gate", "drop_table",
+    "went_along", "events_of", "units_by_day", "append day_backed_up", "append day_swapping",
+    "append day_done+gate", "drop_table",
     "append ended",
 )  # fmt: skip
 OF_ROLLBACKS = (

@@ -237,7 +237,7 @@ def test_a_backup_with_equal_totals_and_other_rows_is_refused(world: World) -> N
 def test_a_backup_is_kept_longer_when_more_days_come_into_it(world: World) -> None:
     prepared(world, 1)
     sql = "SELECT comment FROM system.tables WHERE database = currentDatabase() AND name = {name:String}"
-    found = []
+    found: list[Any] = []
     for until in (DAYS[0], DAYS[2], DAYS[1]):
         name = make_backup(world.client, "backfill-x", STATS, until)
         found += world.client.query(sql, {"name": name}).result_rows

@@ -1,0 +1,106 @@
+"""What happens between the last look of a publish and its swap is said, and nobody's rows go in silence."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dags.tests.world import STATS, ago
+from dags.web_preaggregated.assets import build_limits
+from dags.web_preaggregated.compute import Step
+from dags.web_preaggregated.publishing import Publisher
+from dags.web_preaggregated.store import DayBuild
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dags.tests.world import World
+    from dags.web_preaggregated.store import BuiltDay
+
+DAY = ago(1)
+PARTITION = f"{DAY:%Y%m%d}"
+WRITTEN = (
+    f"INSERT INTO {STATS} (period_bucket, team_id, sessions_uniq_state, pageviews_count_state) "
+    f"SELECT '{DAY} 12:00:00', 2, uniqState('z'), sumState(toUInt64(5))"
+)
+
+
+def built(world: World, at: Callable[[Step], None], *, allow_shrink: bool = False) -> BuiltDay:
+    return DayBuild(
+        client=world.client,
+        day=DAY,
+        teams_by_table={STATS: {1}},
+        run_id="r",
+        limits=build_limits(world.settings),
+        allow_shrink=allow_shrink,
+        at=at,
+    ).run()
+
+
+def teams(world: World) -> list[int]:
+    return [team for (team,) in world.client.query(f"SELECT DISTINCT team_id FROM {STATS} ORDER BY 1").result_rows]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (f"ALTER TABLE {STATS} DROP PARTITION {PARTITION}", "removed"),
+        (f"ALTER TABLE {STATS} DELETE WHERE team_id = 2 SETTINGS mutations_sync = 2", "removed"),
+        (f"EXCHANGE TABLES {STATS} AND other", "published into another table"),
+    ],
+)
+def test_a_removal_or_an_exchange_in_the_instant_of_a_swap_is_said(world: World, change: str, said: str) -> None:
+    world.traffic([1], [DAY])
+    world.select(1, 2)
+    world.build(DAY)
+    world.client.command(WRITTEN)
+    world.client.command(f"CREATE TABLE other AS {STATS}")
+    try:
+        found = built(world, lambda step: world.client.command(change) if step is Step.VALIDATED else None)
+        assert said in "".join(found.problems)
+    finally:
+        world.client.command("DROP TABLE other SYNC")
+
+
+def test_rows_that_were_moved_out_with_an_emptied_day_come_back_when_the_run_ends(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.traffic([1], [DAY])
+    world.select(1, 2)
+    world.build(DAY)
+    world.client.command("TRUNCATE TABLE events")
+    amounts = Publisher._amounts
+
+    def ended(itself: Publisher[object], name: str) -> dict[int, object]:
+        if "emptied" in name:
+            raise SystemExit
+        return amounts(itself, name)
+
+    with monkeypatch.context() as ending:
+        ending.setattr(Publisher, "_amounts", ended)
+        with pytest.raises(SystemExit):
+            built(
+                world,
+                lambda step: world.client.command(WRITTEN) if step is Step.VALIDATED else None,
+                allow_shrink=True,
+            )
+    assert teams(world) == [1, 2]
+    assert not built(world, lambda _: None, allow_shrink=True).problems
+    assert teams(world) == [2]
+
+
+def test_parts_that_were_forgotten_before_they_could_be_asked_for_are_unknown(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.traffic([1], [DAY])
+    world.select(1)
+    world.build(DAY)
+    looked = Publisher._last_look
+
+    def stalled(itself: Publisher[object], *given: object) -> object:
+        return replace(looked(itself, *given), active=("gone_1_1_0",))  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Publisher, "_last_look", stalled)
+    assert "has forgotten 1 parts of the old day" in "".join(built(world, lambda _: None).problems)
