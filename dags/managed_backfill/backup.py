@@ -147,6 +147,7 @@ def _is_of_before(
 
 def record_swap(client: Client, log: Log, held: Hold, swap: Swap, *, teams: Collection[int], entry: Entry) -> None:
     """Record what the teams will have once a swap has happened, before it happens: so a restore knows what is ours."""
+    held.confirm()  # or the staging may be gone
     source = swap.staging or swap.table
     digest = read_digest(client, source, entry.day, teams, is_absent=swap.staging is None)
     held.confirm()

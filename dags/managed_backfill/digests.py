@@ -11,6 +11,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dags.errors import BuildError
 from dags.sql import Sql
 from dags.web_preaggregated.restore import contents, read_columns
 from dags.web_preaggregated.structure import comparison
@@ -60,8 +61,15 @@ def read_digest(
     """What teams have of a day in a table, a backup or a staging; ``is_absent``: nothing, whatever the table holds.
 
     None if the table has no longer what ``like`` is of: then the two cannot be compared.
+
+    Raises:
+        BuildError: there is no such table.
     """
     columns = {column.spelled: column for column in read_columns(client, table)}
+    if not columns:
+        raise BuildError(
+            f"{table} is not there any more: another run dropped it and works on {day}, nothing was swapped"
+        )
     wanted = tuple(columns) if like is None else like.columns
     if not columns.keys() >= set(wanted):
         return None

@@ -27,7 +27,10 @@ WRITTEN = (
 )
 
 
-def built(world: World, at: Callable[[Step], None], *, allow_shrink: bool = False) -> BuiltDay:
+def built(world: World, act: Callable[[Step], object], *, allow_shrink: bool = False) -> BuiltDay:
+    def at(step: Step) -> None:
+        act(step)
+
     return DayBuild(
         client=world.client,
         day=DAY,
