@@ -16,7 +16,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from dags.dead_runs.processes import boot_id
+from dags.dead_runs.processes import boot_id, clock_file
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -99,7 +99,7 @@ def _close_what_is_over() -> None:
 def _remove_old_files(directory: Path) -> None:
     """Where no daemon runs, nobody else does. Of a lock that is held it is the holder that counts, not the clock."""
     now = time.time()
-    for path in directory.iterdir():
+    for path in set(directory.iterdir()) - {clock_file(directory)}:  # old by a clock that was set, which it tells
         with suppress(OSError):
             if now - path.stat().st_mtime > OLD_SECONDS:
                 _remove_unless_held(path)

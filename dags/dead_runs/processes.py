@@ -77,7 +77,7 @@ def clock_is_steady(directory: Path) -> bool:
     for whoever asks may be started anew; where it cannot be written, nothing is known.
     """
     try:
-        known = directory / f".clock.{boot_id()}"
+        known = clock_file(directory)
         offset = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
         seen = [float(one) for one in known.read_text().split()] if known.exists() else []
         least, most = min([offset, *seen]), max([offset, *seen])
@@ -88,6 +88,11 @@ def clock_is_steady(directory: Path) -> bool:
     except (OSError, ValueError, AttributeError):
         return False
     return most - least <= CLOCK_SECONDS
+
+
+def clock_file(directory: Path) -> Path:
+    """Where `clock_is_steady` keeps what it knows of this start of the machine."""
+    return directory / f".clock.{boot_id()}"
 
 
 def boot_id() -> str:

@@ -15,6 +15,7 @@ import pytest
 
 from dags.dead_runs import locks
 from dags.dead_runs.locks import death, forget, hold, let_go, names
+from dags.dead_runs.processes import clock_is_steady
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,10 +116,12 @@ def test_a_lock_that_is_held_keeps_its_file_however_old_that_seems(
 ) -> None:
     now = time.time
     with a_process(tmp_path, "living"):
+        assert clock_is_steady(tmp_path)
         monkeypatch.setattr(time, "time", lambda: now() + 8 * 86_400)
         hold(tmp_path, "next")
         let_go(tmp_path, "next")
         assert names(tmp_path) == {"living", "next"}
+        assert not clock_is_steady(tmp_path)  # what tells that the clock was set is not removed by it either
 
 
 def test_a_directory_that_cannot_be_written_is_an_error_that_the_run_survives(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -203,6 +204,9 @@ def test_a_run_that_died_is_shown_alike_in_the_list_and_by_its_id(world: World) 
     started = Entry(Event.STARTED, Status.RUNNING, table=STATS, start=DAYS[0], end=DAYS[-1])
     Log(world.client, backfill_id, "dead").append(started)
     assert shown(world, backfill_id) == ["interrupted", "interrupted"]
+    Log(world.client, backfill_id, "dead").append(replace(started, status=Status.ROLLING_BACK))
+    [row] = read_backfills(world.client)
+    assert (row.status, row.completed_at) == ("rolling back", None)
     assert standing("running", "paused", is_at_work=True) == "running"
     assert standing("rolling back", "cancelled", is_at_work=False) == "rolling back"
 
