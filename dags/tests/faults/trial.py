@@ -116,7 +116,7 @@ class Trial:
         client, dice = self._client, self._dice
         for table in ("events", "web_pre_aggregated_builds", "web_pre_aggregated_day_states", *TABLES):
             client.command(f"TRUNCATE TABLE {table} SYNC")
-        write_selection(client, TEAMS)
+        write_selection(client, TEAMS, allow_shrink=True)
         before = [event for team in TEAMS for event in self._traffic(team, "old")]
         insert(client, before)
         DayBuild(client, DAY, dict.fromkeys(TABLES, TEAMS), "before", LIMITS).run()

@@ -62,6 +62,10 @@ def loses_rows(client: Client) -> None:
     client.command(f"DELETE FROM {STATS.name} IN PARTITION 20260107 WHERE team_id = 1")
 
 
+def loses_its_day(client: Client) -> None:
+    client.command(f"ALTER TABLE {STATS.name} DROP PARTITION 20260107")
+
+
 def gets_an_event(client: Client) -> None:
     insert(client, [Event(1, at(f"{DAYS[1]} 11:00:00"), "late")])
 
@@ -82,7 +86,7 @@ NEIGHBOURS = [DAYS[1] - timedelta(days=1), DAYS[1], DAYS[1] + timedelta(days=1)]
 
 @pytest.mark.parametrize(
     ("change", "read_again"),
-    [(loses_rows, 1), (gets_an_event, len(NEIGHBOURS)), (is_built, 1), (fails_to_build, 1)],
+    [(loses_rows, 1), (loses_its_day, 1), (gets_an_event, len(NEIGHBOURS)), (is_built, 1), (fails_to_build, 1)],
     ids=lambda one: getattr(one, "__name__", str(one)),
 )
 def test_a_day_that_something_happened_to_is_read_again_and_no_other(
