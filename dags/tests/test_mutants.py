@@ -199,8 +199,8 @@ MUTANTS = [
     Mutant(
         "a day that is built once more is backed up once more, with what the backfill itself has published",
         "dags/managed_backfill/backup.py",
-        "    if recorded is not None:\n",
-        "    if recorded is not None and not recorded.day:\n",
+        "    if recorded is None:\n",
+        "    if recorded is None or recorded.day:\n",
         f"{MANAGED}::test_a_day_that_was_published_and_not_recorded_is_built_again_and_its_backup_is_that_of_before",
     ),
     Mutant(
@@ -220,8 +220,8 @@ MUTANTS = [
     Mutant(
         "a rollback loses later builds without a word",
         "dags/managed_backfill/restoring.py",
-        "at > state.backed_up[day].at and",
-        "at < state.backed_up[day].at and",
+        "later.is_after(state.backed_up[day]) and",
+        "not later.is_after(state.backed_up[day]) and",
         f"{MANAGED}::test_a_rollback_keeps_the_rows_of_other_teams_and_refuses_to_lose_later_builds",
     ),
     Mutant(
