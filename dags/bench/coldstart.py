@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import tempfile
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -16,9 +15,7 @@ from typing import TYPE_CHECKING, Any
 from dags.bench.child import environment, in_child
 from dags.bench.detecting import suspects_by_ranges
 from dags.bench.figures import MEBIBYTE, Spread, paragraph, table, verdict
-from dags.bench.filling import TODAY, World, fill_events
-from dags.dsn import Dsn
-from dags.engine import open_client
+from dags.bench.filling import TODAY, World, fill_events, new_database
 from dags.leases.store import Leases, read_leases
 from dags.sql import Sql
 from dags.tests.clickhouse_server import running_server
@@ -66,19 +63,11 @@ def coldstart(*, quick: bool, progress: Callable[[str], None]) -> Iterator[str]:
         yield _leases_text(size.leases, _leases(server, size.leases, progress))
 
 
-@contextmanager
-def _database(server: ServerAddress, name: str) -> Iterator[Client]:
-    dsn = Dsn.parse(server.dsn(name))
-    with open_client(dsn, wait_seconds=60, create_database=True) as client:
-        yield client
-        client.command(f"DROP DATABASE {dsn.database} SYNC")
-
-
 def _looked(
     server: ServerAddress, directory: Path, world: World, ticks: int, progress: Callable[[str], None]
 ) -> dict[str, Any]:
     name = f"cold_{world.teams}_{world.days}"
-    with _database(server, name) as client:
+    with new_database(server, name) as client:
         fill_events(client, world, progress)
         variables = environment(directory / "home", server.dsn(name))
         variables["WEB_ANALYTICS_BACKFILL_LOOKBACK_DAYS"] = str(world.days)
@@ -96,7 +85,7 @@ def _suspects_memory(client: Client) -> tuple[int, int]:
 
 def _compared(server: ServerAddress, world: World, progress: Callable[[str], None]) -> tuple[float, int, int]:
     """Seconds, server memory and number of the statements that compare a whole window."""
-    with _database(server, "cold_compared") as client:
+    with new_database(server, "cold_compared") as client:
         fill_events(client, world, progress)
         progress(f"comparing {world.units:,} units")
         started = time.perf_counter()
@@ -110,7 +99,7 @@ def _compared(server: ServerAddress, world: World, progress: Callable[[str], Non
 def _leases(server: ServerAddress, count: int, progress: Callable[[str], None]) -> Spread:
     progress(f"{count:,} leases")
     with (
-        _database(server, "cold_leases") as client,
+        new_database(server, "cold_leases") as client,
         Leases(client, "bench", wait_seconds=0, tell=lambda _: None) as leases,
     ):
         for number in range(count):

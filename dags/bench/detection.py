@@ -7,23 +7,18 @@ server, for the embedded engine tells no rows read.
 from __future__ import annotations
 
 import tempfile
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dags.bench.child import environment, in_child
 from dags.bench.figures import MEBIBYTE, Spread, paragraph, table, verdict
-from dags.bench.filling import World, fill_source, fill_stats
+from dags.bench.filling import World, fill_source, fill_stats, new_database
 from dags.bench.presence import presence_and_signals
-from dags.dsn import Dsn
-from dags.engine import open_client
 from dags.tests.clickhouse_server import running_server
 from dags.web_preaggregated.tables import WEB_TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-
-    from clickhouse_connect.driver.client import Client
 
     from dags.tests.clickhouse_server import ServerAddress
 
@@ -39,7 +34,7 @@ TARGET_AGAIN = 0.2
 def detection(*, quick: bool, progress: Callable[[str], None]) -> Iterator[str]:
     """Yield the text of the figures, part by part."""
     with tempfile.TemporaryDirectory() as name, running_server(Path(name) / "server") as server:
-        with _database(server, "rows") as client:
+        with new_database(server, "rows") as client:
             yield from presence_and_signals(client, quick=quick, progress=progress)
         world, rounds = (QUICK_UNITS, QUICK_ROUNDS) if quick else (UNITS, ROUNDS)
         yield _whole_text(
@@ -47,21 +42,12 @@ def detection(*, quick: bool, progress: Callable[[str], None]) -> Iterator[str]:
         )
 
 
-@contextmanager
-def _database(server: ServerAddress, name: str) -> Iterator[Client]:
-    """A client of a new database, which is dropped in the end: the sizes would add up on the disk."""
-    dsn = Dsn.parse(server.dsn(name))
-    with open_client(dsn, wait_seconds=60, create_database=True) as client:
-        yield client
-        client.command(f"DROP DATABASE {dsn.database} SYNC")
-
-
 def _whole(
     server: ServerAddress, directory: Path, world: World, number: int, progress: Callable[[str], None]
 ) -> dict[str, Any]:
     """One round on a new database: what a first detection leaves there must not help the next round's first."""
     name = f"units_{number}"
-    with _database(server, name) as client:
+    with new_database(server, name) as client:
         fill_source(client, world, progress)
         fill_stats(client, world, 1, progress)
         variables = environment(directory / "home", server.dsn(name))

@@ -6,20 +6,25 @@ ledger agrees with everything else, so that a detection has nothing else to look
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 from dags.days import DayRange
+from dags.dsn import Dsn
+from dags.engine import open_client
 from dags.schema.apply import apply_schema
 from dags.sql import Sql
 from dags.team_selection.store import write_selection
 from dags.web_preaggregated.tables import BOUNCES, STATS, WEB_TABLES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from clickhouse_connect.driver.client import Client
+
+    from dags.tests.clickhouse_server import ServerAddress
 
 # The data ends here whatever the day is on which it is measured, so that the same units are missing each time.
 TODAY = date(2026, 3, 1)
@@ -46,6 +51,15 @@ class World:
     @property
     def units(self) -> int:
         return self.units_per_table * len(WEB_TABLES)
+
+
+@contextmanager
+def new_database(server: ServerAddress, name: str) -> Iterator[Client]:
+    """A client of a new database, which is dropped in the end: the sizes would add up on the disk."""
+    dsn = Dsn.parse(server.dsn(name))
+    with open_client(dsn, wait_seconds=60, create_database=True) as client:
+        yield client
+        client.command(f"DROP DATABASE {dsn.database} SYNC")
 
 
 def fill_events(client: Client, world: World, progress: Callable[[str], None]) -> None:
