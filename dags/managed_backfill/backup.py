@@ -18,7 +18,7 @@ from dags.audit.log import FINISHED, Event
 from dags.audit.store import read_backfills, read_state
 from dags.days import ONE_DAY, DayRange
 from dags.errors import BuildError, LeaseError
-from dags.managed_backfill.digests import Digest, read_digest
+from dags.managed_backfill.digests import Digest, Kept, digest_of_nothing, digest_of_staged, holds, read_digest
 from dags.managed_backfill.gates import Gate, backup_taken
 from dags.managed_backfill.holding import hold
 from dags.managed_backfill.plan import BACKUP_PREFIX, backup_name
@@ -98,9 +98,9 @@ def back_up_once(
     found, gate = _take_backup(client, swap, backup, table, entry.day)
     if not gate.is_passed:
         raise BuildError(f"not published, readers see the old day: {gate}")
-    digest = read_digest(client, backup, entry.day, teams, is_absent=not swap.rows)
+    kept = Kept.now(client, backup, entry.day)
     held.confirm()
-    log.append(replace(entry, rows=found.rows, total=found.total, detail=digest.text() if digest is not None else ""))
+    log.append(replace(entry, rows=found.rows, total=found.total, detail=kept.text()))
     return gate
 
 
@@ -125,14 +125,13 @@ def _is_of_before(
         return False
     # A run builds a day once, so what it has begun before is of an attempt that ended before the swap.
     swaps = [one for one in state.swapping.get(day, ()) if one.run_id != run_id]
-    then = Digest.of(recorded.detail)
-    is_unswapped = then is not None and not swaps
+    is_unswapped = knows_swaps(recorded) and not swaps
     if not holds_still(client, table, backup, day, recorded=recorded, teams=teams):
         if is_unswapped:
             return False
         raise BuildError(f"not published: the backup of {day}, which was recorded, is not what it was")
-    then = then or read_digest(client, backup, day, teams, is_absent=not recorded.rows)
-    if then is not None and read_digest(client, swap.table, day, teams, then) == then:
+    then = read_digest(client, backup, day, teams) if recorded.rows else digest_of_nothing(client, backup, day)
+    if holds(client, swap.table, day, teams, then):
         return True
     if is_unswapped:
         return False
@@ -148,10 +147,14 @@ def _is_of_before(
 def record_swap(client: Client, log: Log, held: Hold, swap: Swap, *, teams: Collection[int], entry: Entry) -> None:
     """Record what the teams will have once a swap has happened, before it happens: so a restore knows what is ours."""
     held.confirm()  # or the staging may be gone
-    source = swap.staging or swap.table
-    digest = read_digest(client, source, entry.day, teams, is_absent=swap.staging is None)
+    if swap.staging is None:
+        digest = digest_of_nothing(client, swap.table, entry.day)
+    elif swap.stay.isdisjoint(teams):
+        digest = digest_of_staged(client, swap.staging, entry.day, teams)
+    else:  # of rows that were there, two may have one key, and be merged later
+        digest = read_digest(client, swap.staging, entry.day, teams)
     held.confirm()
-    log.append(replace(entry, event=Event.DAY_SWAPPING, detail=digest.text() if digest is not None else ""))
+    log.append(replace(entry, event=Event.DAY_SWAPPING, detail=digest.text()))
 
 
 def is_as_swapped(client: Client, table: str, day: date, teams: Collection[int], swaps: Iterable[Entry]) -> bool | None:
@@ -159,11 +162,16 @@ def is_as_swapped(client: Client, table: str, day: date, teams: Collection[int],
     found: bool | None = False
     for one in swaps:
         ours = Digest.of(one.detail)
-        now = read_digest(client, table, day, teams, ours) if ours is not None else None
-        if now is not None and now == ours:
+        is_ours = holds(client, table, day, teams, ours) if ours is not None else None
+        if is_ours:
             return True
-        found = None if now is None else found
+        found = None if is_ours is None else found
     return found
+
+
+def knows_swaps(recorded: Entry) -> bool:
+    """Whether the version that recorded a backup recorded each swap before it happened too; 0.4.0 did not."""
+    return Kept.of(recorded.detail) is not None or Digest.of(recorded.detail) is not None
 
 
 def _take_backup(client: Client, swap: Swap, backup: str, table: WatchedTable, day: date) -> tuple[Held, Gate]:
@@ -198,14 +206,18 @@ def holds_still(
 ) -> bool:
     """Whether a backup has a day of some teams as it was recorded.
 
-    A record of before 0.5.0 has the rows alone; a backup whose columns were dropped by hand is held against its total.
+    A record of 0.5.0 has a digest, one of before has the rows alone; a backup whose columns were altered by hand is
+    held against its total.
     """
     if not recorded.rows:
         return True
-    then = Digest.of(recorded.detail)
-    now = read_digest(client, backup, day, teams, then) if then is not None else None
-    if now is not None:
-        return now == then
+    if (kept := Kept.of(recorded.detail)) is not None:
+        is_still = kept.is_still(client, backup, day)
+    else:
+        then = Digest.of(recorded.detail)
+        is_still = holds(client, backup, day, teams, then) if then is not None else None
+    if is_still is not None:
+        return is_still
     found = held_of_day(client, table, backup, day)
     return found.total == recorded.total if recorded.total else found.rows == recorded.rows
 

@@ -1,7 +1,9 @@
-"""What some teams have in a day, as a digest: recorded with a backup and before each swap, and compared later.
+"""What is recorded of a day before it is swapped, to be compared later: of its backup, and of what comes in its place.
 
-A digest is of keys and states, so no merge changes it, and of nothing but them: rows of others with equal sums are not
-taken for the same. It names the columns that it is of, for a table may have others by the time it is compared.
+A backup is a table of ours that nobody writes, so the numbers of its parts tell whether anybody did. The day itself
+goes on being written and merged, so what some teams have there is recorded as a digest: of keys and states, so no merge
+changes it, and of nothing but them: rows of others with equal sums are not taken for the same. Both name the columns
+that they are of, for a table may have others by the time it is compared.
 """
 
 from __future__ import annotations
@@ -13,14 +15,18 @@ from typing import TYPE_CHECKING
 
 from dags.errors import BuildError
 from dags.sql import Sql
-from dags.web_preaggregated.restore import contents, read_columns
+from dags.web_preaggregated.plan import Part, Written, has_lost_parts, written_since
+from dags.web_preaggregated.publishing import read_written
+from dags.web_preaggregated.restore import contents, contents_of_rows, read_columns
 from dags.web_preaggregated.structure import comparison
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable, Mapping
     from datetime import date
 
     from clickhouse_connect.driver.client import Client
+
+    from dags.web_preaggregated.structure import Column, Comparison, Content
 
 _PACKAGE = "dags.web_preaggregated"
 
@@ -41,7 +47,7 @@ class Digest:
 
     @classmethod
     def of(cls, text: str) -> Digest | None:
-        """The digest that an event keeps; None if it was written by a version that kept none."""
+        """The digest that an event keeps; None if it keeps none."""
         try:
             kept = json.loads(text)
             return cls(kept["digest"], tuple(kept["columns"]))
@@ -49,32 +55,127 @@ class Digest:
             return None
 
 
-def read_digest(
-    client: Client,
-    table: str,
-    day: date,
-    teams: Collection[int],
-    like: Digest | None = None,
-    *,
-    is_absent: bool = False,
-) -> Digest | None:
-    """What teams have of a day in a table, a backup or a staging; ``is_absent``: nothing, whatever the table holds.
+@dataclass(frozen=True)
+class Kept:
+    """How far a backup's day was written when it was recorded: by its numbers, nobody wrote there since, or somebody.
 
-    None if the table has no longer what ``like`` is of: then the two cannot be compared.
+    A merge leaves it as it is. ``columns`` are those that it had, those of states with their types.
+    """
+
+    uuid: str
+    parts: tuple[Part, ...]
+    columns: tuple[str, ...]
+
+    @classmethod
+    def now(cls, client: Client, backup: str, day: date) -> Kept:
+        """As a backup's day is now.
+
+        Raises:
+            BuildError: there is no such table.
+        """
+        columns = tuple(_columns(client, backup, day))
+        written = read_written(_sql(client), backup, day)
+        return cls(written.uuid, written.parts, columns)
+
+    def is_still(self, client: Client, backup: str, day: date) -> bool | None:
+        """Whether it is so still; None if the backup was altered to other columns, so that its numbers rose.
+
+        Raises:
+            BuildError: there is no such table.
+        """
+        now = Kept.now(client, backup, day)
+        then, written = Written(self.parts, uuid=self.uuid), Written(now.parts, uuid=now.uuid)
+        if not written_since(then, written) and not has_lost_parts(then, written):
+            return True
+        return None if now.columns != self.columns else False
+
+    def text(self) -> str:
+        """As an event keeps it."""
+        parts = [(part.first, part.last, part.version) for part in self.parts]
+        return json.dumps({"uuid": self.uuid, "parts": parts, "columns": self.columns})
+
+    @classmethod
+    def of(cls, text: str) -> Kept | None:
+        """What an event keeps; None if it keeps nothing of the kind."""
+        try:
+            kept = json.loads(text)
+            return cls(kept["uuid"], tuple(Part(*part) for part in kept["parts"]), tuple(kept["columns"]))
+        except (ValueError, KeyError, TypeError):
+            return None
+
+
+def read_digest(client: Client, table: str, day: date, teams: Collection[int]) -> Digest:
+    """What teams have of a day in a table, by key, however many rows a key has.
 
     Raises:
         BuildError: there is no such table.
     """
+    wanted, by = _all_columns(client, table, day)
+    return Digest(_hashed(_by_key(client, table, day, by), teams), wanted)
+
+
+def digest_of_staged(client: Client, staging: str, day: date, teams: Collection[int]) -> Digest:
+    """What teams have in a staging table of which each key of theirs has one row, as what a build just made has.
+
+    A tenth of a build's work, where `read_digest` is half of it. Where a key has two rows, `holds` knows it again as
+    long as nothing merges them.
+
+    Raises:
+        BuildError: there is no such table.
+    """
+    wanted, by = _all_columns(client, staging, day)
+    return Digest(_hashed(contents_of_rows(_sql(client), staging, day, by), teams), wanted)
+
+
+def digest_of_nothing(client: Client, table: str, day: date) -> Digest:
+    """That teams have no row of a day.
+
+    Raises:
+        BuildError: there is no such table.
+    """
+    return Digest(_hashed({}, ()), _all_columns(client, table, day)[0])
+
+
+def holds(client: Client, table: str, day: date, teams: Collection[int], then: Digest) -> bool | None:
+    """Whether teams have in a table what a digest is of; None if the table has no longer the columns to tell.
+
+    Raises:
+        BuildError: there is no such table.
+    """
+    columns = _columns(client, table, day)
+    if not columns.keys() >= set(then.columns):
+        return None
+    of = [columns[one] for one in then.columns]
+    by = comparison(table, of, table, of)
+    if _hashed(contents_of_rows(_sql(client), table, day, by), teams) == then.hash:
+        return True
+    return _hashed(_by_key(client, table, day, by), teams) == then.hash
+
+
+def _by_key(client: Client, table: str, day: date, by: Comparison) -> Mapping[int, Content]:
+    return {team: one.amount for team, one in contents(_sql(client), table, day, by).items()}
+
+
+def _all_columns(client: Client, table: str, day: date) -> tuple[tuple[str, ...], Comparison]:
+    columns = _columns(client, table, day)
+    return tuple(columns), comparison(table, columns.values(), table, columns.values())
+
+
+def _columns(client: Client, table: str, day: date) -> dict[str, Column]:
     columns = {column.spelled: column for column in read_columns(client, table)}
     if not columns:
         raise BuildError(
             f"{table} is not there any more: another run dropped it and works on {day}, nothing was swapped"
         )
-    wanted = tuple(columns) if like is None else like.columns
-    if not columns.keys() >= set(wanted):
-        return None
-    of = [columns[one] for one in wanted]
-    sql = Sql(_PACKAGE, client, settings={"max_bytes_before_external_group_by": _SPILLS_AT})
-    held = {} if is_absent else contents(sql, table, day, comparison(table, of, table, of))
-    lines = sorted((team, one.amount.keys, one.amount.hash) for team, one in held.items() if team in teams)
-    return Digest(hashlib.sha256(repr(lines).encode()).hexdigest()[:32], wanted)
+    return columns
+
+
+def _hashed(contents_by_team: Mapping[int, Content], teams: Collection[int]) -> str:
+    lines: Iterable[tuple[int, int, int]] = (
+        (team, one.keys, one.hash) for team, one in contents_by_team.items() if team in teams
+    )
+    return hashlib.sha256(repr(sorted(lines)).encode()).hexdigest()[:32]
+
+
+def _sql(client: Client) -> Sql:
+    return Sql(_PACKAGE, client, settings={"max_bytes_before_external_group_by": _SPILLS_AT})

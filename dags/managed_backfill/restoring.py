@@ -10,8 +10,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from dags.audit.log import Entry, Event
 from dags.days import ONE_DAY, DayRange, spoken
 from dags.errors import BuiltSinceError, HoldLostError, UserError
-from dags.managed_backfill.backup import has_backup, holds_still, is_as_swapped
-from dags.managed_backfill.digests import Digest
+from dags.managed_backfill.backup import has_backup, holds_still, is_as_swapped, knows_swaps
 from dags.managed_backfill.plan import backup_name
 from dags.managed_backfill.store import later_builds
 from dags.sql import Sql
@@ -221,7 +220,7 @@ class Restoring:
                 f"{len(strange)} teams hold what this backfill did not write, as team {team} "
                 f"{amount.spoken(self.table.words)}"
             )
-        if is_ours is False and Digest.of(self.state.backed_up[day].detail) is not None:
+        if is_ours is False and knows_swaps(self.state.backed_up[day]):
             raise BuiltSinceError(
                 "its teams hold what this backfill did not write, or lack what it wrote, with sessions and page views "
                 "that are equal or gone"

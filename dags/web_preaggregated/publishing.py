@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from dags.errors import BuildError, ChangedError, ReadBackError
 from dags.failures import ATTEMPTS
+from dags.sql import Sql
 from dags.units import MAX_TEAMS_BOUND
 from dags.web_preaggregated.compute import Step
 from dags.web_preaggregated.plan import Part, Written, differences, has_lost_parts, written_since
@@ -28,8 +30,9 @@ if TYPE_CHECKING:
     from tenacity import Retrying
 
     from dags.leases.store import Leases
-    from dags.sql import Sql
     from dags.web_preaggregated.staging import Staging
+
+_PACKAGE = "dags.web_preaggregated"
 
 _Amount = TypeVar("_Amount")
 Published = TypeVar("Published")
@@ -72,14 +75,15 @@ class NewRows(Generic[_Amount]):
 class Swap:
     """A swap that is about to happen: valid, under the lease, and while readers see the old day.
 
-    ``staging`` is what becomes the day; None for a day that is about to be emptied. ``rows`` are those of the old day.
-    ``keep`` puts the old day's parts into another table in place of what that has of the day, as hard links; who was
-    robbed of the lease cannot do it any more.
+    ``staging`` is what becomes the day; None for a day that is about to be emptied. ``rows`` are those of the old day,
+    ``stay`` the teams of whom no row is new. ``keep`` puts the old day's parts into another table in place of what that
+    has of the day, as hard links; who was robbed of the lease cannot do it any more.
     """
 
     table: str
     staging: str | None
     rows: int
+    stay: frozenset[int]
     keep: Callable[[str], None]
 
 
@@ -91,6 +95,13 @@ def tried_again(publish: Callable[[], Published], tell: Callable[[str], None]) -
         except ChangedError as error:
             tell(f"attempt {attempt} of {ATTEMPTS}: {error}")
     return publish()
+
+
+def read_written(sql: Sql, table: str, day: date) -> Written:
+    """How far a table's day was written until now, by anybody; ``sql`` is of any package."""
+    bound = {"table": table, "partition": f"{day:%Y%m%d}"}
+    parts, alters, (block, version, names, active), uuid = Sql.of(sql, _PACKAGE).row("written", bound)
+    return Written(tuple(Part(*part) for part in parts), alters, uuid, (block, version), tuple(names), tuple(active))
 
 
 @dataclass(frozen=True)
@@ -138,12 +149,12 @@ class Publisher(Generic[_Amount]):
             if expected:
                 staging = self.again(self._assembled, stack, table, before, replaced, new)
                 self.again(self._compare, staging, table, expected)
-                looked = self._last_look(table, staging, before)
+                looked = self._last_look(table, staging, before, kept)
                 self._swap(table, staging)
                 self._nothing_went_along(table, staging, looked)
             elif before.by_team:
                 taken = self.again(self.like, stack, EMPTIED, table)
-                self._last_look(table, None, before)
+                self._last_look(table, None, before, kept)
                 self._empty(table, taken, before)
             ours = {*replaced, *(team for rows in new for team in rows.amounts)}
             return self.again(self._read_back, table, {team: expected[team] for team in ours if team in expected}, ours)
@@ -203,8 +214,9 @@ class Publisher(Generic[_Amount]):
 
     # --- Just before ---------------------------------------------------------------------------------------------
 
-    def _last_look(self, table: str, staging: str | None, before: Seen[_Amount]) -> Written:
-        self.before_swap(Swap(table, staging, before.rows, lambda into: self.again(self._keep, table, into)))
+    def _last_look(self, table: str, staging: str | None, before: Seen[_Amount], stay: Collection[int]) -> Written:
+        keep = partial(self.again, self._keep, table)
+        self.before_swap(Swap(table, staging, before.rows, frozenset(stay), keep))
         self.again(self.confirm)
         now = self._written(table)
         changed = written_since(before.written, now)
@@ -233,11 +245,7 @@ class Publisher(Generic[_Amount]):
         self.confirm()
 
     def _written(self, table: str) -> Written:
-        bound = {"table": table, "partition": str(self._number)}
-        parts, alters, (block, version, names, active), uuid = self.again(self.sql.row, "written", bound)
-        return Written(
-            tuple(Part(*part) for part in parts), alters, uuid, (block, version), tuple(names), tuple(active)
-        )
+        return self.again(read_written, self.sql, table, self.day)
 
     # --- The swap, and after it ----------------------------------------------------------------------------------
 

@@ -121,9 +121,18 @@ class DayRestore:
 
 def contents(sql: Sql, table: str, day: date, by: Comparison) -> Mapping[int, Held[Content]]:
     """What a table, a backup or a staging holds of a day, by team."""
-    bound = {"day": day, "day_only": int(not table.startswith(STAGING_PREFIX))}
-    rows = sql.rows("contents", bound, target=table, key=by.key, compared=by.compared)
+    rows = sql.rows("contents", _of_day(table, day), target=table, key=by.key, compared=by.compared)
     return {team: Held(Content(keys, found), rows, strays) for team, rows, keys, found, strays in rows}
+
+
+def contents_of_rows(sql: Sql, table: str, day: date, by: Comparison) -> dict[int, Content]:
+    """The same, a fifth of the work, by row and not by key: equal to it where each key has one row, and only there."""
+    rows = sql.rows("contents_of_rows", _of_day(table, day), target=table, compared=by.of_row)
+    return {team: Content(keys, found) for team, keys, found in rows}
+
+
+def _of_day(table: str, day: date) -> dict[str, object]:
+    return {"day": day, "day_only": int(not table.startswith(STAGING_PREFIX))}
 
 
 def read_comparison(client: Client, table: str, backup: str) -> Comparison:

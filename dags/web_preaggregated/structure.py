@@ -60,13 +60,14 @@ class Content:
 class Comparison:
     """What is compared of a backup and its table, and what is copied where parts cannot be attached any more.
 
-    ``key`` are the columns that tell rows apart in both; ``compared`` are these and the states. ``left_out`` are those
-    that are copied and not compared, for a merge keeps any value of theirs; ``by_value`` the states that are compared
-    by their values alone.
+    ``key`` are the columns that tell rows apart in both; ``compared`` are these and the states, of all rows with one
+    key; ``of_row`` is equal to that where each key has one row. ``left_out`` are those that are copied and not
+    compared, for a merge keeps any value of theirs; ``by_value`` the states that are compared by their values alone.
     """
 
     key: Expression
     compared: Expression
+    of_row: Expression
     copied: Expression
     left_out: tuple[str, ...] = ()
     by_value: tuple[str, ...] = ()
@@ -106,10 +107,11 @@ def comparison(table: str, now: Iterable[Column], backup: str, then: Iterable[Co
         )
     states = {name: state for name in both if (state := _state(ours[name])) and theirs[name].type == ours[name].type}
     keys = [name for name in both if name not in states and ours[name].is_key and theirs[name].is_key]
-    merged = {name: _merged(name, ours[name], state) for name, state in states.items()}
+    plain = [_plain(name, (ours[name], theirs[name])) for name in keys]
     return Comparison(
         Expression(", ".join(keys)),
-        Expression(", ".join([*(_plain(name, (ours[name], theirs[name])) for name in keys), *merged.values()])),
+        Expression(", ".join([*plain, *(_merged(name, ours[name], state) for name, state in states.items())])),
+        Expression(", ".join([*plain, *(_of_row(name, ours[name], state) for name, state in states.items())])),
         Expression(", ".join(both)),
         tuple(name for name in both if name not in keys and name not in states),
         tuple(name for name, state in states.items() if not _is_exact(ours[name], state)),
@@ -138,6 +140,15 @@ def _merged(name: str, column: Column, state: re.Match[str]) -> str:
     if function == "uniq":
         return _SORTED.format(state=f"toString(uniqMergeState({name}))")
     return f"{function}Merge{parameters}({name})"
+
+
+def _of_row(name: str, column: Column, state: re.Match[str]) -> str:
+    """What `_merged` is of a single row."""
+    if column.type.startswith("Simple"):
+        return name
+    if state["function"] == "uniq":
+        return _SORTED.format(state=f"toString({name})")
+    return f"finalizeAggregation({name})"
 
 
 def _by_name(columns: Iterable[Column]) -> Mapping[str, Column]:

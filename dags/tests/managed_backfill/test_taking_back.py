@@ -45,11 +45,11 @@ def just_before_swaps(
     """Do something in the moment before the last look of a publish, so many times on each of the first days."""
     last_look, seen = Publisher._last_look, Counter[str]()
 
-    def then(itself: Any, table: str, staging: Any, before: Any) -> Any:
+    def then(itself: Any, *given: Any) -> Any:
         seen[str(itself.day)] += 1
         if seen[str(itself.day)] <= times and len(seen) <= days:
             act(str(itself.day))
-        return last_look(itself, table, staging, before)
+        return last_look(itself, *given)
 
     monkeypatch.setattr(Publisher, "_last_look", then)
 

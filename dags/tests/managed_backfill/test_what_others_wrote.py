@@ -10,6 +10,7 @@ import pytest
 from dags.audit.store import read_backfills, read_state
 from dags.managed_backfill import execution
 from dags.managed_backfill.backup import make_backup
+from dags.managed_backfill.digests import digest_of_staged, holds, read_digest
 from dags.tests.events import Event, insert, person
 from dags.tests.managed_backfill.test_managed_backfill import DAYS, fails, prepared, run, who
 from dags.tests.managed_backfill.test_taking_back import others_write, rollback, states
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from dags.tests.world import World
 
 DAY = DAYS[-1]
+EVENTS = "web_analytics_backfill_events"
 
 
 def one_day(world: World, **given: Any) -> Any:
@@ -221,9 +223,43 @@ def test_a_rollback_leaves_a_day_that_a_person_has_changed_by_hand(world: World,
         world.client.command("DROP TABLE IF EXISTS tmp SYNC")
 
 
-def test_a_backup_with_equal_totals_and_other_rows_is_refused(world: World) -> None:
-    backfill_id = replaced(world)
+def backup_of(world: World) -> str:
     [(backup,)] = world.client.query("SHOW TABLES LIKE 'web_pre_aggregated_backup_%'").result_rows
+    return str(backup)
+
+
+def as_recorded_by_0_5_0(world: World) -> None:
+    digest = read_digest(world.client, backup_of(world), DAY, [1]).text()
+    world.client.command(
+        f"ALTER TABLE {EVENTS} UPDATE detail = {{detail:String}} WHERE event = 'day_backed_up'",
+        parameters={"detail": digest},
+        settings={"mutations_sync": 2},
+    )
+
+
+def as_recorded(_: World) -> None:
+    pass
+
+
+@pytest.mark.parametrize("recorded", [as_recorded, as_recorded_by_0_5_0])
+def test_a_backup_that_was_merged_since_is_restored(world: World, recorded: Callable[[World], None]) -> None:
+    prepared(world, 1)
+    world.build(DAY)
+    others_write(world, DAY, team=1)
+    before = states(world)[DAY]
+    world.traffic([1], [DAY], session="late")
+    report = one_day(world)
+    recorded(world)
+    world.client.command(f"OPTIMIZE TABLE {backup_of(world)} FINAL")
+    rollback(world, report["backfill_id"])
+    assert states(world)[DAY] == before
+
+
+@pytest.mark.parametrize("recorded", [as_recorded, as_recorded_by_0_5_0])
+def test_a_backup_with_equal_totals_and_other_rows_is_refused(world: World, recorded: Callable[[World], None]) -> None:
+    backfill_id = replaced(world)
+    recorded(world)
+    backup = backup_of(world)
     world.client.command(f"CREATE TABLE tmp AS {backup}")
     try:
         world.client.command(f"INSERT INTO tmp SELECT * REPLACE('x' AS pathname) FROM {backup}")
@@ -259,3 +295,21 @@ def test_a_held_team_whose_rows_go_during_a_build_keeps_no_other_from_it(
     monkeypatch.setattr(execution.Execution, "_built_day", built)
     once_recorded(monkeypatch, "back_up_once", lambda: world.client.command(f"DELETE FROM {STATS} WHERE team_id = 2"))
     assert one_day(world)["status"] == "completed"
+
+
+def test_what_was_just_built_is_known_again_by_a_digest_of_its_rows_however_it_is_merged(world: World) -> None:
+    prepared(world, 1, 2)
+    world.build(DAY)
+    staged = digest_of_staged(world.client, STATS, DAY, [1])
+    assert staged == read_digest(world.client, STATS, DAY, [1])
+    assert holds(world.client, STATS, DAY, [1], staged)
+    # One key in two rows, before and after they are merged: the digest of rows is of what readers see no more.
+    others_write(world, DAY, team=2)
+    assert holds(world.client, STATS, DAY, [1], staged)
+    for _ in range(2):
+        others_write(world, DAY, team=1)
+    assert holds(world.client, STATS, DAY, [1], staged) is False
+    two = read_digest(world.client, STATS, DAY, [1])
+    world.client.command(f"OPTIMIZE TABLE {STATS} FINAL")
+    assert holds(world.client, STATS, DAY, [1], two)
+    assert two == read_digest(world.client, STATS, DAY, [1])
