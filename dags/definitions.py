@@ -1,6 +1,6 @@
 """Everything that is served, by name. Loading it reads the settings, and opens no connection.
 
-To have another table watched, declare it (`dags.watched.WatchedTable`), append the declaration to `WATCHED`, and
+To have another table watched, declare it (`dags.domain.watched.WatchedTable`), append the declaration to `WATCHED`, and
 serve the asset that builds it and its job beside ours.
 """
 
@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from dagster import AssetsDefinition, Definitions, in_process_executor
 
+from dags.clickhouse.schema.jobs import apply_schema_job
+from dags.dagster_runs.resource import ClickHouseResource
 from dags.dead_runs.sensors import web_analytics_dead_runs_sensor
 from dags.managed_backfill.jobs import managed_backfill_jobs, web_analytics_sweep_backups_schedule
-from dags.resources import ClickHouseResource
-from dags.schema.jobs import apply_schema_job
 from dags.settings import current_settings
 from dags.stops.jobs import resume_backfills_job, stop_backfills_job
 from dags.team_selection.assets import (
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-    from dags.watched import WatchedTable
+    from dags.domain.watched import WatchedTable
 
 # What is watched: each table is declared once, and found here.
 WATCHED = WEB_TABLES

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from dags.units import Fingerprint, Measure, Outcome
+from dags.domain.units import Fingerprint, Measure, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

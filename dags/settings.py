@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, SecretStr, ValidationError
 from pydantic_core import PydanticCustomError
 
-from dags.days import MAX_LOOKBACK_DAYS
-from dags.dsn import Dsn
-from dags.errors import SettingsError, UserError
+from dags.clickhouse.dsn import Dsn
+from dags.domain.days import MAX_LOOKBACK_DAYS
+from dags.domain.errors import SettingsError, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

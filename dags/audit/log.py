@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from dags.units import EPOCH
+from dags.domain.units import EPOCH
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from dags.audit.log import AUTOMATIC, Ask, Entry, Event, State, Status, state_of
-from dags.days import ONE_DAY, DayRange
-from dags.errors import UserError
-from dags.leases.rules import run_key
-from dags.sql import Sql
+from dags.clickhouse.leases.rules import run_key
+from dags.clickhouse.sql import Sql
+from dags.domain.days import ONE_DAY, DayRange
+from dags.domain.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

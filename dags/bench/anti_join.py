@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dags.sql import Sql
+from dags.clickhouse.sql import Sql
 from dags.web_preaggregated.tables import WEB_TABLES
 
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from clickhouse_connect.driver.client import Client
 
-    from dags.sql import Cost
+    from dags.clickhouse.sql import Cost
 
 
 def anti_join(client: Client, *, start: date, end: date) -> tuple[int, Cost]:

@@ -16,8 +16,8 @@ from dags.bench.child import environment, in_child
 from dags.bench.detecting import suspects_by_ranges
 from dags.bench.figures import MEBIBYTE, Spread, paragraph, table, verdict
 from dags.bench.filling import TODAY, World, fill_events, new_database
-from dags.leases.store import Leases, read_leases
-from dags.sql import Sql
+from dags.clickhouse.leases.store import Leases, read_leases
+from dags.clickhouse.sql import Sql
 from dags.tests.clickhouse_server import running_server
 from dags.web_preaggregated.tables import STATS, WEB_TABLES
 

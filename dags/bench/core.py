@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from dags.bench.figures import Spread, paragraph, table, verdict
 from dags.bench.filling import NOW, TODAY
-from dags.units import Measure
+from dags.domain.units import Measure
 from dags.web_preaggregated.tables import WEB_TABLES
 from dags.web_preaggregated_backfill.decision import Policy, Trigger, decide
 from dags.web_preaggregated_backfill.judging import Suspects, Table, judge_day

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dags.bench.filling import NOW
-from dags.days import calendar
-from dags.engine import open_client
+from dags.clickhouse.engine import open_client
+from dags.clickhouse.sql import Cost, Sql
+from dags.domain.days import calendar
 from dags.settings import current_settings
-from dags.sql import Cost, Sql
 from dags.web_preaggregated.tables import EVENTS, WEB_TABLES
 from dags.web_preaggregated_backfill.decision import Policy, Trigger, decide
 from dags.web_preaggregated_backfill.signals import Reading, source_identifiers, target_identifiers

@@ -6,7 +6,7 @@ What a command costs before it does anything, and before it does anything of our
 from dagster import Definitions, OpExecutionContext, in_process_executor, job, op
 
 from dags import definitions
-from dags.resources import ClickHouseResource
+from dags.dagster_runs.resource import ClickHouseResource
 
 
 @op

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
-from dags.days import DayRange
-from dags.dsn import Dsn
-from dags.engine import open_client
-from dags.schema.apply import apply_schema
-from dags.sql import Sql
+from dags.clickhouse.dsn import Dsn
+from dags.clickhouse.engine import open_client
+from dags.clickhouse.schema.apply import apply_schema
+from dags.clickhouse.sql import Sql
+from dags.domain.days import DayRange
 from dags.team_selection.store import write_selection
 from dags.web_preaggregated.tables import BOUNCES, STATS, WEB_TABLES
 

@@ -11,7 +11,7 @@ from dagster import DagsterInstance
 
 from dags.bench.detecting import peak_bytes
 from dags.bench.filling import NOW
-from dags.engine import open_client
+from dags.clickhouse.engine import open_client
 from dags.requests.store import freeze
 from dags.settings import current_settings
 from dags.web_preaggregated.tables import WEB_TABLES

@@ -19,9 +19,9 @@ from dags.audit.log import MANAGED, Entry, Event, Status
 from dags.audit.store import Log
 from dags.bench.figures import Spread, paragraph, table, verdict
 from dags.bench.filling import NOW, TODAY, World, fill_events
-from dags.clock import read_clocks
-from dags.dsn import Dsn
-from dags.engine import open_client
+from dags.clickhouse.clocks import read_clocks
+from dags.clickhouse.dsn import Dsn
+from dags.clickhouse.engine import open_client
 from dags.managed_backfill.execution import Execution, Listeners
 from dags.managed_backfill.fields import REQUEST
 from dags.managed_backfill.plan import as_yaml

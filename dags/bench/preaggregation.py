@@ -14,11 +14,11 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from dags.bench.figures import MEBIBYTE, Spread, paragraph, table, verdict
 from dags.bench.traffic import load_day
-from dags.dsn import Dsn
-from dags.engine import error_code, open_client
-from dags.schema.apply import apply_schema
+from dags.clickhouse.dsn import Dsn
+from dags.clickhouse.engine import error_code, open_client
+from dags.clickhouse.schema.apply import apply_schema
+from dags.clickhouse.sql import Sql
 from dags.settings import read_settings
-from dags.sql import Sql
 from dags.tests.clickhouse_server import running_server
 from dags.web_preaggregated.assets import build_limits
 from dags.web_preaggregated.store import DayBuild

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from dags.bench.detecting import detection, signals_cost
 from dags.bench.figures import Spread, paragraph, table, verdict
 from dags.bench.filling import World, fill_source, fill_stats
-from dags.sql import Sql
+from dags.clickhouse.sql import Sql
 from dags.web_preaggregated.tables import STATS
 
 if TYPE_CHECKING:

@@ -15,10 +15,10 @@ from uuid import uuid4
 
 from dags.bench.figures import Spread, paragraph, table, verdict
 from dags.bench.filling import TODAY, World, fill_events
-from dags.dsn import Dsn
-from dags.engine import open_client
+from dags.clickhouse.dsn import Dsn
+from dags.clickhouse.engine import open_client
+from dags.clickhouse.sql import Sql
 from dags.settings import read_settings
-from dags.sql import Sql
 from dags.tests.clickhouse_server import running_server
 from dags.web_preaggregated.assets import build_limits
 from dags.web_preaggregated.store import DayBuild

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from dagster import DagsterInstance
 
 from dags.bench.anti_join import anti_join
-from dags.clock import utc_now
+from dags.dagster_runs.resource import ClickHouseResource
 from dags.demo.loop import Loop
-from dags.resources import ClickHouseResource
+from dags.domain.clock import utc_now
 from dags.settings import current_settings
 from dags.web_preaggregated.tables import WEB_TABLES
 from dags.web_preaggregated_backfill.store import detect
@@ -19,7 +19,7 @@ from dags.web_preaggregated_backfill.store import detect
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dags.sql import Cost
+    from dags.clickhouse.sql import Cost
 
 
 def measure(*, rounds: int) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from dags.sql import Sql
+from dags.clickhouse.sql import Sql
 from dags.traffic.generate import Traffic, generate, sites
 from dags.traffic.load import INSERT_SETTINGS
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from uuid import uuid4
 
-from dags.clock import utc_now
-from dags.engine import open_client
-from dags.schema.apply import apply_schema
+from dags.clickhouse.engine import open_client
+from dags.clickhouse.schema.apply import apply_schema
+from dags.clickhouse.sql import Sql
+from dags.domain.clock import utc_now
 from dags.settings import current_settings
-from dags.sql import Sql
 from dags.team_selection.store import write_selection
 from dags.traffic.generate import EVENTS_PER_SESSION, Site, Traffic
 from dags.traffic.load import load_generated

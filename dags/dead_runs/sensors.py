@@ -25,11 +25,11 @@ from dagster import (
 from dagster._core.storage.tags import GRPC_INFO_TAG
 
 from dags.audit.store import end_dead_automatic
-from dags.dead_runs.locks import death, forget, names
-from dags.dead_runs.processes import clock_is_steady, is_gone, is_local
-from dags.errors import UserError
-from dags.resources import ClickHouseResource
-from dags.runs import is_automatic, lock_directory
+from dags.dagster_runs.locks import death, forget, names
+from dags.dagster_runs.processes import clock_is_steady, is_gone, is_local
+from dags.dagster_runs.resource import ClickHouseResource
+from dags.dagster_runs.tags import is_automatic, lock_directory
+from dags.domain.errors import UserError
 from dags.schedules import DEAD_RUNS_INTERVAL_SECONDS
 
 # A run takes its lock within a second of its start, or several on a busy machine.

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 from dagster import DagsterInstance
 
-from dags import clock
-from dags.days import calendar, spoken
+from dags.clickhouse.engine import open_client
+from dags.clickhouse.schema.apply import apply_schema
+from dags.clickhouse.schema.declared import required_columns
 from dags.demo.loop import Loop, break_it, enable, forget_demo_runs
 from dags.demo.outage import outage
-from dags.engine import open_client
-from dags.errors import UserError
-from dags.schema.apply import apply_schema
-from dags.schema.declared import required_columns
+from dags.domain import clock
+from dags.domain.days import calendar, spoken
+from dags.domain.errors import UserError
 from dags.settings import current_settings
 from dags.traffic.generate import Traffic, sites
 from dags.traffic.load import find_logs, load_access_logs, load_generated

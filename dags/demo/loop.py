@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from dagster import AssetKey, DagsterInstance, Definitions, RunsFilter, SensorDefinition, build_sensor_context
 
+from dags.clickhouse.sql import Sql
+from dags.dagster_runs.tags import ANSWER_ONLY, TAG_PREFIX
 from dags.definitions import defs
-from dags.runs import ANSWER_ONLY, TAG_PREFIX
-from dags.sql import Sql
 from dags.web_preaggregated.tables import JOB as BUILD_JOB
 from dags.web_preaggregated.tables import STATS, WEB_TABLES
 

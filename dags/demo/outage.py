@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dags.days import spoken
+from dags.domain.days import spoken
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

@@ -16,14 +16,14 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from dags.audit.log import FINISHED, Event
 from dags.audit.store import read_backfills, read_state
-from dags.days import ONE_DAY, DayRange
-from dags.errors import BuildError, LeaseError
+from dags.clickhouse.sql import Sql
+from dags.domain.days import ONE_DAY, DayRange
+from dags.domain.errors import BuildError, LeaseError
 from dags.managed_backfill.digests import Digest, Kept, digest_of_nothing, digest_of_staged, holds, read_digest
 from dags.managed_backfill.gates import Gate, backup_taken
 from dags.managed_backfill.holding import hold
 from dags.managed_backfill.plan import BACKUP_PREFIX, backup_name
 from dags.managed_backfill.store import target_of
-from dags.sql import Sql
 from dags.web_preaggregated.staging import make_like
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
     from dags.audit.log import Entry, State
     from dags.audit.store import Log
+    from dags.domain.watched import WatchedTable
     from dags.managed_backfill.holding import Hold
-    from dags.watched import WatchedTable
     from dags.web_preaggregated.publishing import Swap
 
 _PACKAGE = "dags.managed_backfill"

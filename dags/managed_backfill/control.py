@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 from dags.audit.log import FINISHED, MANAGED, RESUMABLE, Entry, Event, State, Status, standing
 from dags.audit.store import Log, Row, read_backfills, read_unheard, require_state
-from dags.days import ONE_DAY, DayRange, spoken
-from dags.errors import LeaseError, UserError
-from dags.leases.rules import run_key
-from dags.leases.store import living_leases
+from dags.clickhouse.leases.rules import run_key
+from dags.clickhouse.leases.store import living_leases
+from dags.domain.days import ONE_DAY, DayRange, spoken
+from dags.domain.errors import LeaseError, UserError
+from dags.domain.text import table_text, wrapped
 from dags.managed_backfill.backup import drop_backup
 from dags.managed_backfill.holding import hold, lease_table
 from dags.managed_backfill.plan import from_yaml
 from dags.managed_backfill.restoring import Restoring, built_since
-from dags.text import table_text, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from clickhouse_connect.driver.client import Client
 
-    from dags.watched import WatchedTable
+    from dags.domain.watched import WatchedTable
 
 
 def refuse_resume(state: State) -> None:

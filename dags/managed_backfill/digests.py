@@ -13,8 +13,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dags.errors import BuildError
-from dags.sql import Sql
+from dags.clickhouse.sql import Sql
+from dags.domain.errors import BuildError
 from dags.web_preaggregated.plan import Part, Written, has_lost_parts, written_since
 from dags.web_preaggregated.publishing import read_written
 from dags.web_preaggregated.restore import contents, contents_of_rows, read_columns

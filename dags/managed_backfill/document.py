@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from dags.errors import UserError
+from dags.domain.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -17,9 +17,11 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from dags.audit.log import UNTOUCHED, Entry, Event, State, Status
 from dags.audit.store import Log, open_days
-from dags.days import ONE_DAY, DayRange, spoken
-from dags.errors import BuildError, HoldLostError, UserError
-from dags.failures import retrying
+from dags.clickhouse.failures import retrying
+from dags.clickhouse.sql import Sql, is_embedded
+from dags.clickhouse.targets.store import read_usability
+from dags.domain.days import ONE_DAY, DayRange, spoken
+from dags.domain.errors import BuildError, HoldLostError, UserError
 from dags.managed_backfill import gates
 from dags.managed_backfill.backup import back_up_once, has_backup, kept_until, make_backup, record_swap
 from dags.managed_backfill.control import refuse_resume
@@ -30,9 +32,7 @@ from dags.managed_backfill.progress import ChunkState, Progress, chunk_states, p
 from dags.managed_backfill.restoring import Restoring
 from dags.managed_backfill.shrunk import held_by_build, held_in_words, read_held_by_builds
 from dags.managed_backfill.store import later_builds, read_baseline, read_coverage
-from dags.sql import Sql, is_embedded
 from dags.stops.store import why_stopped
-from dags.targets.store import read_usability
 from dags.web_preaggregated.store import BuiltDay, DayBuild
 
 if TYPE_CHECKING:
@@ -42,10 +42,10 @@ if TYPE_CHECKING:
 
     from clickhouse_connect.driver.client import Client
 
+    from dags.domain.units import Measure
+    from dags.domain.watched import WatchedTable
     from dags.managed_backfill.gates import Gate, Spread
     from dags.managed_backfill.plan import Chunk, Plan
-    from dags.units import Measure
-    from dags.watched import WatchedTable
     from dags.web_preaggregated.plan import Limits
     from dags.web_preaggregated.publishing import Swap
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from dagster import Field, Noneable
 
 from dags.audit.log import AUTOMATIC, MANAGED, Status
-from dags.errors import UserError
+from dags.domain.errors import UserError
 from dags.managed_backfill.plan import ChunkBy, Kind, OnGateFailure
 
 if TYPE_CHECKING:

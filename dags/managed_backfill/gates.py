@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
-from dags.days import spoken
+from dags.domain.days import spoken
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

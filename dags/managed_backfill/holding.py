@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dags.audit.store import read_state
-from dags.errors import HoldLostError, LeaseError
-from dags.leases.rules import MANAGED_LEASE, run_key
-from dags.leases.store import Leases, living_leases
+from dags.clickhouse.leases.rules import MANAGED_LEASE, run_key
+from dags.clickhouse.leases.store import Leases, living_leases
+from dags.domain.errors import HoldLostError, LeaseError
 from dags.web_preaggregated.staging import fence_runs
 
 if TYPE_CHECKING:

@@ -26,8 +26,13 @@ from dagster._core.storage.tags import ROOT_RUN_ID_TAG
 
 from dags.audit.log import MANAGED, Entry, Event, Status
 from dags.audit.store import Log, read_state, require_state
-from dags.clock import tell_of_skew
-from dags.errors import UserError
+from dags.clickhouse.clocks import tell_of_skew
+from dags.clickhouse.schema.apply import require_schema
+from dags.dagster_runs.resource import ClickHouseResource
+from dags.dagster_runs.tags import ANSWER_ONLY, LONG_RUN, SHORT_RUN, TAG_PREFIX, answering, ordered_at
+from dags.domain.errors import UserError
+from dags.domain.given_text import require_texts
+from dags.domain.watched import WatchedTable
 from dags.managed_backfill import control, fields
 from dags.managed_backfill.backup import sweep_backups as sweep_expired
 from dags.managed_backfill.document import require_size
@@ -39,13 +44,8 @@ from dags.managed_backfill.progress import ChunkState, Progress, chunks_text, pl
 from dags.managed_backfill.request import refuse_plan, validated
 from dags.managed_backfill.shrunk import held_units, read_wrong, refuse_held
 from dags.managed_backfill.webhook import Webhook
-from dags.resources import ClickHouseResource
-from dags.runs import ANSWER_ONLY, LONG_RUN, SHORT_RUN, TAG_PREFIX, answering, ordered_at
-from dags.said import require_texts
 from dags.schedules import SWEEP_BACKUPS_CRON, TIME_ZONE
-from dags.schema.apply import require_schema
 from dags.settings import current_settings
-from dags.watched import WatchedTable
 from dags.web_preaggregated.assets import build_limits
 from dags.web_preaggregated.store import BuiltDay
 from dags.web_preaggregated.tables import OP

@@ -16,9 +16,9 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
-from dags.days import FIRST_DAY, LAST_DAY, MAX_LOOKBACK_DAYS, ONE_DAY, DayRange, spoken
-from dags.errors import UserError
-from dags.leases.rules import run_key
+from dags.clickhouse.leases.rules import run_key
+from dags.domain.days import FIRST_DAY, LAST_DAY, MAX_LOOKBACK_DAYS, ONE_DAY, DayRange, spoken
+from dags.domain.errors import UserError
 from dags.managed_backfill.document import parsed, violations
 
 if TYPE_CHECKING:

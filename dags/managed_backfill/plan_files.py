@@ -14,7 +14,7 @@ import stat
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from dags.errors import UserError
+from dags.domain.errors import UserError
 from dags.managed_backfill.document import MAX_BYTES, require_size
 
 if TYPE_CHECKING:

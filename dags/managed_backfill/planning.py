@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from dags.days import ONE_DAY, DayRange
-from dags.errors import UserError
+from dags.clickhouse.targets.store import read_usability
+from dags.domain.days import ONE_DAY, DayRange
+from dags.domain.errors import UserError
 from dags.managed_backfill import gates
 from dags.managed_backfill.plan import Checks, Held, Kind, Monitoring, Plan, Rollback, Scope, chunked, total
 from dags.managed_backfill.request import Facts
 from dags.managed_backfill.shrunk import held_in_words, held_units, read_wrong
 from dags.managed_backfill.store import read_coverage, read_in_work, read_rates
-from dags.targets.store import read_usability
 from dags.team_selection.store import read_selection
 
 if TYPE_CHECKING:
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
     from clickhouse_connect.driver.client import Client
 
+    from dags.domain.watched import WatchedTable
     from dags.managed_backfill.request import Request
     from dags.managed_backfill.store import Coverage
     from dags.settings import Settings
-    from dags.watched import WatchedTable
     from dags.web_preaggregated_backfill.rules import Verdict
 
 # Of a day's teams: None stands for all of the plan's.

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dags.audit.log import Event, Status
+from dags.domain.text import table_text, wrapped
 from dags.managed_backfill.plan import Chunk, backup_name, spoken_seconds, time_left, total
-from dags.text import table_text, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

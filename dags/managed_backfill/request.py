@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
-from dags.days import ONE_DAY, DayRange, spoken, validated_day
-from dags.errors import UserError
+from dags.domain.days import ONE_DAY, DayRange, spoken, validated_day
+from dags.domain.errors import UserError
+from dags.domain.given_text import text_problems
 from dags.managed_backfill import gates
 from dags.managed_backfill.plan import Ceilings, ChunkBy, Kind, OnGateFailure, Strategy
-from dags.said import text_problems
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from dags.audit.log import Entry, Event
-from dags.days import ONE_DAY, DayRange, spoken
-from dags.errors import BuiltSinceError, HoldLostError, UserError
+from dags.clickhouse.sql import Sql
+from dags.clickhouse.targets.store import require_usable
+from dags.domain.days import ONE_DAY, DayRange, spoken
+from dags.domain.errors import BuiltSinceError, HoldLostError, UserError
+from dags.domain.units import Measure
 from dags.managed_backfill.backup import has_backup, holds_still, is_as_swapped, knows_swaps
 from dags.managed_backfill.plan import backup_name
 from dags.managed_backfill.store import later_builds
-from dags.sql import Sql
-from dags.targets.store import require_usable
-from dags.units import Measure
 from dags.web_preaggregated.plan import differences
 from dags.web_preaggregated.restore import DayRestore, contents, read_comparison
 from dags.web_preaggregated.store import read_units
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
     from dags.audit.log import State
     from dags.audit.store import Log
+    from dags.domain.watched import WatchedTable
     from dags.managed_backfill.holding import Hold
     from dags.managed_backfill.plan import Plan
-    from dags.watched import WatchedTable
     from dags.web_preaggregated.structure import Comparison
 
 _PACKAGE = "dags.web_preaggregated"

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from dags.days import spoken
-from dags.errors import UserError
-from dags.sql import Sql
-from dags.units import Measure, Outcome, Unit, shrinks
+from dags.clickhouse.sql import Sql
+from dags.domain.days import spoken
+from dags.domain.errors import UserError
+from dags.domain.units import Measure, Outcome, Unit, shrinks
 from dags.web_preaggregated_backfill.rules import Build, Verdict, detail_of, judge
 from dags.web_preaggregated_backfill.store import detect
 from dags.web_preaggregated_backfill.verdicts import Verdicts
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
     from clickhouse_connect.driver.client import Client
 
-    from dags.days import DayRange
+    from dags.domain.days import DayRange
+    from dags.domain.watched import WatchedTable
     from dags.managed_backfill.plan import Plan
     from dags.settings import Settings
-    from dags.watched import WatchedTable
 
 _PACKAGE = "dags.managed_backfill"
 

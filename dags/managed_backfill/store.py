@@ -7,12 +7,12 @@ from datetime import UTC
 from typing import TYPE_CHECKING
 
 from dags.audit.store import open_days
-from dags.days import ONE_DAY, DayRange
-from dags.leases.store import living_leases
+from dags.clickhouse.leases.store import living_leases
+from dags.clickhouse.sql import Sql
+from dags.domain.days import ONE_DAY, DayRange
+from dags.domain.units import EPOCH
 from dags.managed_backfill.gates import BASELINE_DAYS, Spread
 from dags.managed_backfill.plan import Rates
-from dags.sql import Sql
-from dags.units import EPOCH
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
     from dags.audit.log import Entry
-    from dags.watched import WatchedTable
+    from dags.domain.watched import WatchedTable
 
 _PACKAGE = "dags.managed_backfill"
 

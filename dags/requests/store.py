@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from dags.sql import Sql
+from dags.clickhouse.sql import Sql
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

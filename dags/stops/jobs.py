@@ -4,10 +4,10 @@ from typing import Any
 
 from dagster import Field, JobDefinition, OpExecutionContext, in_process_executor, job, op
 
-from dags.clock import tell_of_skew
-from dags.resources import ClickHouseResource
-from dags.runs import SHORT_RUN, answering
-from dags.schema.apply import require_schema
+from dags.clickhouse.clocks import tell_of_skew
+from dags.clickhouse.schema.apply import require_schema
+from dags.dagster_runs.resource import ClickHouseResource
+from dags.dagster_runs.tags import SHORT_RUN, answering
 from dags.stops.store import turn
 
 _WHO: dict[str, Any] = {

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dags.said import require_texts
+from dags.clickhouse.sql import Sql
+from dags.domain.given_text import require_texts
 from dags.settings import current_settings
-from dags.sql import Sql
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client

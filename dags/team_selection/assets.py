@@ -14,11 +14,11 @@ from dagster import (
 )
 from pydantic import Field
 
-from dags.clock import tell_of_skew
-from dags.resources import ClickHouseResource
-from dags.runs import SHORT_RUN
+from dags.clickhouse.clocks import tell_of_skew
+from dags.clickhouse.schema.apply import require_schema
+from dags.dagster_runs.resource import ClickHouseResource
+from dags.dagster_runs.tags import SHORT_RUN
 from dags.schedules import TEAM_SELECTION_CRON, TIME_ZONE
-from dags.schema.apply import require_schema
 from dags.settings import current_settings
 from dags.team_selection.sources import team_ids_by_source
 from dags.team_selection.store import write_selection

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from dags.errors import UserError
-from dags.sql import Sql
+from dags.clickhouse.sql import Sql
+from dags.domain.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import Phase, settings
 
-from dags.dsn import Dsn
-from dags.engine import open_client
-from dags.schema.apply import apply_schema
-from dags.schema.declared import required_columns
+from dags.clickhouse.dsn import Dsn
+from dags.clickhouse.engine import open_client
+from dags.clickhouse.schema.apply import apply_schema
+from dags.clickhouse.schema.declared import required_columns
 from dags.tests.clickhouse_server import require_or_skip_reason, server_for_tests
 from dags.tests.world import World, new_world
 

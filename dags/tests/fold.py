@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, timedelta
 from typing import TYPE_CHECKING, Any
 
-from dags.days import MAX_SESSION, start_of
+from dags.domain.days import MAX_SESSION, start_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

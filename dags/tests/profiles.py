@@ -16,11 +16,11 @@ from xml.sax.saxutils import escape
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from dags import engine
-from dags.engine import open_client
-from dags.errors import UserError
-from dags.schema.apply import apply_schema
-from dags.sql import is_embedded
+from dags.clickhouse import engine
+from dags.clickhouse.engine import open_client
+from dags.clickhouse.schema.apply import apply_schema
+from dags.clickhouse.sql import is_embedded
+from dags.domain.errors import UserError
 from dags.team_selection.store import write_selection
 from dags.tests.builds import TABLES, build
 from dags.tests.events import Event, at, insert
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from clickhouse_connect.driver.client import Client
 
-    from dags.dsn import Dsn
+    from dags.clickhouse.dsn import Dsn
 
 DAY, BUILT = date(2026, 1, 10), date(2026, 1, 11)
 NOW = at("2026-01-14 06:00:00")

@@ -10,10 +10,11 @@ import pytest
 import yaml
 from dagster._core.test_utils import freeze_time
 
-from dags import clock
 from dags.audit.store import read_backfills
-from dags.clock import clock_warning, read_clocks
-from dags.errors import UserError
+from dags.clickhouse.clocks import read_clocks
+from dags.domain import clock
+from dags.domain.clock import clock_warning
+from dags.domain.errors import UserError
 from dags.managed_backfill import execution
 from dags.stops.store import why_stopped
 from dags.team_selection.store import read_selection

@@ -71,7 +71,7 @@ def named(path: Path) -> str:
 def test_a_pure_module_knows_no_dagster_no_client_and_no_clock(path: Path) -> None:
     known = imports(path, at_run_time_only=path.name in PURE_BUT_FOR_TYPES)
     assert not {name for name in known if name.split(".")[0] in ("dagster", "clickhouse_connect", "chdb")}
-    assert not {name for name in known if name.startswith("dags.clock")}
+    assert not {name for name in known if name.startswith("dags.domain.clock")}
     assert "now(" not in path.read_text(encoding="utf-8").replace("utc_now(", "now(")
 
 

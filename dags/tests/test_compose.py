@@ -16,7 +16,7 @@ import pytest
 import yaml
 from dagster import Definitions
 
-from dags.dsn import Dsn
+from dags.clickhouse.dsn import Dsn
 from dags.settings import Settings, variable
 from dags.tests.clickhouse_server import DOCKER_IMAGE
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dags.days import FIRST_DAY, MAX_LOOKBACK_DAYS, Calendar, DayRange, calendar, merged, spoken, start_of
+from dags.domain.days import FIRST_DAY, MAX_LOOKBACK_DAYS, Calendar, DayRange, calendar, merged, spoken, start_of
 from dags.tests.events import at
 
 D = date(2026, 3, 10)

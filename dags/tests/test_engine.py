@@ -27,10 +27,10 @@ import pytest
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
 from filelock import FileLock
 
-from dags import engine
-from dags.dsn import Dsn
-from dags.engine import call, error_code, open_client
-from dags.errors import EngineError, SchemaError
+from dags.clickhouse import engine
+from dags.clickhouse.dsn import Dsn
+from dags.clickhouse.engine import call, error_code, open_client
+from dags.domain.errors import EngineError, SchemaError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -194,8 +194,8 @@ def test_a_database_that_the_directory_does_not_have_is_named_with_the_job_that_
 
 HOLD = """
 import sys
-from dags.dsn import Dsn
-from dags.engine import open_client
+from dags.clickhouse.dsn import Dsn
+from dags.clickhouse.engine import open_client
 
 with open_client(Dsn.parse(sys.argv[1]), wait_seconds=60, create_database=True, who=sys.argv[2]) as client:
     client.command("CREATE TABLE IF NOT EXISTS t (n UInt64) ENGINE = MergeTree ORDER BY n")
@@ -291,9 +291,9 @@ def run(script: str, *arguments: str) -> str:
 
 TWO_DIRECTORIES = """
 import sys
-from dags.dsn import Dsn
-from dags.engine import call, open_client
-from dags.errors import EngineError
+from dags.clickhouse.dsn import Dsn
+from dags.clickhouse.engine import call, open_client
+from dags.domain.errors import EngineError
 from dags.tests.test_engine import first_database
 
 first, second = (Dsn.parse(f"chdb://{path}") for path in sys.argv[1:])
@@ -320,8 +320,8 @@ def test_a_second_directory_in_one_process_is_refused_and_stays_free_for_others(
 OPEN_OFTEN = """
 import sys
 import psutil
-from dags.dsn import Dsn
-from dags.engine import open_client
+from dags.clickhouse.dsn import Dsn
+from dags.clickhouse.engine import open_client
 
 def cost():
     return psutil.Process().num_fds(), psutil.Process().num_threads()
@@ -445,7 +445,7 @@ def test_work_that_takes_too_long_is_stopped_and_the_engine_is_free_afterwards(w
         call(written, never_end, wait_seconds=1, limit_seconds=3)
     assert 3 <= time.monotonic() - started < 20
     assert f"the work on {written} took longer than 3 s and was stopped" in str(stopped.value)
-    assert [child for child in psutil.Process().children() if "dags.engine" in child.cmdline()] == []
+    assert [child for child in psutil.Process().children() if "dags.clickhouse.engine" in child.cmdline()] == []
     assert call(written, count_rows, wait_seconds=1, limit_seconds=LONG) == 3
 
 

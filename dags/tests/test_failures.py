@@ -7,8 +7,16 @@ from clickhouse_connect.driver.exceptions import DatabaseError, InterfaceError, 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dags.errors import LeaseError
-from dags.failures import ATTEMPTS, FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS, Remedy, remedy, retrying, wait_seconds
+from dags.clickhouse.failures import (
+    ATTEMPTS,
+    FIRST_WAIT_SECONDS,
+    LONGEST_WAIT_SECONDS,
+    Remedy,
+    remedy,
+    retrying,
+    wait_seconds,
+)
+from dags.domain.errors import LeaseError
 
 
 def named(name: str, words: str = "it failed") -> DatabaseError:

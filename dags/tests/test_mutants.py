@@ -100,7 +100,7 @@ MUTANTS = [
     ),
     Mutant(
         "an open day is closed too early",
-        "dags/days.py",
+        "dags/domain/days.py",
         "(now - settle - MAX_SESSION)",
         "(now - settle)",
         f"{DAYS}::test_a_day_is_judged_and_closed_at_its_instant_and_not_a_millisecond_before",
@@ -135,7 +135,7 @@ MUTANTS = [
     ),
     Mutant(
         "half of a source erases the history",
-        "dags/units.py",
+        "dags/domain/units.py",
         "after.distinct * 2 <= before.distinct",
         "after.distinct * 2 < before.distinct",
         f"{RULES}::test_a_unit_is_judged",

@@ -11,10 +11,10 @@ import pytest
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from dagster import DagsterInstance
 
-from dags.dsn import Dsn
-from dags.engine import open_client
-from dags.errors import UserError
-from dags.schema.apply import apply_schema
+from dags.clickhouse.dsn import Dsn
+from dags.clickhouse.engine import open_client
+from dags.clickhouse.schema.apply import apply_schema
+from dags.domain.errors import UserError
 from dags.settings import read_settings
 from dags.team_selection.store import write_selection
 from dags.tests.builds import TABLES, build

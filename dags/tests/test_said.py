@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dags.errors import UserError
-from dags.said import MAX_CHARACTERS, require_texts, text_problems
+from dags.domain.errors import UserError
+from dags.domain.given_text import MAX_CHARACTERS, require_texts, text_problems
 from dags.tests.world import World, ago
 
 WHO = {"reason": "r", "requested_by": "ada"}

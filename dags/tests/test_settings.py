@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from dags.dsn import EXPECTED, Dsn
-from dags.errors import SettingsError
+from dags.clickhouse.dsn import EXPECTED, Dsn
+from dags.domain.errors import SettingsError
 from dags.settings import Settings, read_settings, variable
 
 SECRET = "hunter2"

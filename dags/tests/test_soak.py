@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
-from dags.dsn import Dsn
-from dags.engine import call, open_client
-from dags.schema.apply import apply_schema
+from dags.clickhouse.dsn import Dsn
+from dags.clickhouse.engine import call, open_client
+from dags.clickhouse.schema.apply import apply_schema
 from dags.team_selection.store import write_selection
 from dags.tests.builds import build
 from dags.tests.events import Event, at, insert

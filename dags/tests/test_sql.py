@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 import dags
-from dags.errors import UnreadableError
-from dags.sql import Cost, Sql, statement
+from dags.clickhouse.sql import Cost, Sql, statement
+from dags.domain.errors import UnreadableError
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dags.clock import utc_now
+from dags.clickhouse.sql import Sql
+from dags.clickhouse.targets.rules import NEXT_STEP
 from dags.definitions import location
 from dags.demo.loop import Loop
-from dags.sql import Expression, Sql
-from dags.targets.rules import NEXT_STEP
+from dags.domain.clock import utc_now
+from dags.domain.expression import Expression
 from dags.tests.orders import ORDERS_BY_DAY, defs
 from dags.tests.world import BOUNCES, STATS, World, ago, noon, tables_asked
 from dags.web_preaggregated.assets import web_pre_aggregate_job, web_pre_aggregated

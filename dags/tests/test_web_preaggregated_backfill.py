@@ -15,13 +15,13 @@ from dagster import AssetCheckKey, AssetKey, DagsterRunStatus, Failure
 from dagster._core.storage.tags import PARENT_RUN_ID_TAG, RETRY_NUMBER_TAG, ROOT_RUN_ID_TAG
 
 from dags.audit.store import read_backfills
-from dags.clock import utc_now
+from dags.clickhouse.leases.rules import Lease
+from dags.clickhouse.leases.store import Leases, read_leases
+from dags.dagster_runs.tags import TAG_PREFIX
 from dags.definitions import defs
 from dags.demo.loop import Tick
-from dags.errors import BuildError, UserError
-from dags.leases.rules import Lease
-from dags.leases.store import Leases, read_leases
-from dags.runs import TAG_PREFIX
+from dags.domain.clock import utc_now
+from dags.domain.errors import BuildError, UserError
 from dags.tests.builds import build
 from dags.tests.events import Event, insert
 from dags.tests.faulty import break_team, mended

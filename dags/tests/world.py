@@ -25,11 +25,11 @@ from dagster._core.code_pointer import ModuleCodePointer
 from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
 from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 
-from dags.clock import utc_now
+from dags.clickhouse.dsn import Dsn
+from dags.clickhouse.engine import open_client
 from dags.definitions import WATCHED, defs
 from dags.demo.loop import Loop, Tick, enable
-from dags.dsn import Dsn
-from dags.engine import open_client
+from dags.domain.clock import utc_now
 from dags.settings import Settings, current_settings
 from dags.team_selection.store import read_selection
 from dags.tests.events import Event, insert

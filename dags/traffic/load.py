@@ -15,7 +15,7 @@ from pathlib import Path
 
 from clickhouse_connect.driver.client import Client
 
-from dags.errors import UserError
+from dags.domain.errors import UserError
 from dags.traffic.access_log import open_log, read_log
 from dags.traffic.generate import Traffic, generate
 from dags.traffic.page_views import read_site

@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID, uuid5
 
-from dags.days import MAX_SESSION
+from dags.domain.days import MAX_SESSION
 from dags.traffic.page_views import PageView
 from dags.traffic.user_agent import classify
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
-from dags.days import ONE_DAY
+from dags.domain.days import ONE_DAY
 from dags.traffic.page_views import PageView
 
 # A trace that still has a hit at this hour or later went on to the end of its last day. Chosen: of a site

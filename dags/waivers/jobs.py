@@ -2,14 +2,14 @@
 
 from dagster import Field, JobDefinition, OpExecutionContext, in_process_executor, job, op
 
-from dags.clock import tell_of_skew
-from dags.resources import ClickHouseResource
-from dags.runs import ANSWER_ONLY, SHORT_RUN, answering
-from dags.said import require_texts
-from dags.schema.apply import require_schema
+from dags.clickhouse.clocks import tell_of_skew
+from dags.clickhouse.schema.apply import require_schema
+from dags.dagster_runs.resource import ClickHouseResource
+from dags.dagster_runs.tags import ANSWER_ONLY, SHORT_RUN, answering
+from dags.domain.given_text import require_texts
+from dags.domain.watched import WatchedTable
 from dags.waivers.rules import validated
 from dags.waivers.store import lift_waiver, read_waivers, set_waiver
-from dags.watched import WatchedTable
 
 _WAIVER = {
     "first_day": Field(str, description="First day that is waived, YYYY-MM-DD."),

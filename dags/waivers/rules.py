@@ -8,15 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dags.days import MAX_LOOKBACK_DAYS, ONE_DAY, DayRange, validated_day
-from dags.errors import UserError
-from dags.said import text_problems
+from dags.domain.days import MAX_LOOKBACK_DAYS, ONE_DAY, DayRange, validated_day
+from dags.domain.errors import UserError
+from dags.domain.given_text import text_problems
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from datetime import date
 
-    from dags.units import Unit
+    from dags.domain.units import Unit
 
 # Whoever waives for longer than a year has forgotten it by then; it can be set again.
 MAX_WAIVED_DAYS = 366

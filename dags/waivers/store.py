@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from dags.days import ONE_DAY, DayRange
-from dags.errors import UserError
-from dags.sql import Sql
+from dags.clickhouse.sql import Sql
+from dags.domain.days import ONE_DAY, DayRange
+from dags.domain.errors import UserError
 from dags.waivers.rules import Waiver
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from dags.failures import Remedy, remedy
-from dags.sql import Sql
-from dags.units import Measure, Outcome
+from dags.clickhouse.failures import Remedy, remedy
+from dags.clickhouse.sql import Sql
+from dags.domain.units import Measure, Outcome
 from dags.web_preaggregated.plan import Batch, Limits, batches, left_to_read
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from tenacity import Retrying
 
-    from dags.units import Fingerprint
+    from dags.domain.units import Fingerprint
     from dags.web_preaggregated.staging import Staging
 
 _PACKAGE = "dags.web_preaggregated"

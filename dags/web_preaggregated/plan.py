@@ -10,14 +10,14 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from dags.errors import BuildError
-from dags.units import MAX_TEAMS_BOUND, Measure, Outcome, shrinks
+from dags.domain.errors import BuildError
+from dags.domain.units import MAX_TEAMS_BOUND, Measure, Outcome, shrinks
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import date
 
-    from dags.sql import Cost
+    from dags.clickhouse.sql import Cost
 
 _Amount = TypeVar("_Amount")
 

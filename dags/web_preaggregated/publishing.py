@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from dags.errors import BuildError, ChangedError, ReadBackError
-from dags.failures import ATTEMPTS
-from dags.sql import Sql
-from dags.units import MAX_TEAMS_BOUND
+from dags.clickhouse.failures import ATTEMPTS
+from dags.clickhouse.sql import Sql
+from dags.domain.errors import BuildError, ChangedError, ReadBackError
+from dags.domain.units import MAX_TEAMS_BOUND
 from dags.web_preaggregated.compute import Step
 from dags.web_preaggregated.plan import Part, Written, differences, has_lost_parts, written_since
 from dags.web_preaggregated.staging import EMPTIED
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from tenacity import Retrying
 
-    from dags.leases.store import Leases
+    from dags.clickhouse.leases.store import Leases
     from dags.web_preaggregated.staging import Staging
 
 _PACKAGE = "dags.web_preaggregated"

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from dags.errors import BuildError
-from dags.failures import retrying
-from dags.leases.store import Leases
-from dags.sql import Sql
-from dags.targets.store import require_usable
+from dags.clickhouse.failures import retrying
+from dags.clickhouse.leases.store import Leases
+from dags.clickhouse.sql import Sql
+from dags.clickhouse.targets.store import require_usable
+from dags.domain.errors import BuildError
 from dags.web_preaggregated.publishing import Held, NewRows, Publisher, tried_again
 from dags.web_preaggregated.staging import STAGING_PREFIX, Staging
 from dags.web_preaggregated.structure import Column, Comparison, Content, comparison

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from dags.leases.rules import BID_PREFIX, run_key
-from dags.leases.store import read_leases
-from dags.sql import Sql, is_embedded
+from dags.clickhouse.leases.rules import BID_PREFIX, run_key
+from dags.clickhouse.leases.store import read_leases
+from dags.clickhouse.sql import Sql, is_embedded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from dags.clock import read_clocks
-from dags.errors import BuildError, LeaseError, ReadBackError
-from dags.failures import retrying
-from dags.leases.store import Leases
+from dags.clickhouse.clocks import read_clocks
+from dags.clickhouse.failures import retrying
+from dags.clickhouse.leases.store import Leases
+from dags.clickhouse.sql import Cost, Sql
+from dags.clickhouse.targets.store import read_usability
+from dags.domain.errors import BuildError, LeaseError, ReadBackError
+from dags.domain.units import MAX_TEAMS_BOUND, Fingerprint, Measure, Outcome
 from dags.ledger import BuildRecord, append_to_ledger
-from dags.sql import Cost, Sql
-from dags.targets.store import read_usability
-from dags.units import MAX_TEAMS_BOUND, Fingerprint, Measure, Outcome
 from dags.web_preaggregated.compute import Aside, Computation, Staged, Step
 from dags.web_preaggregated.plan import Limits, Replacement, replacement
 from dags.web_preaggregated.publishing import Held, NewRows, Publisher, Swap, tried_again

@@ -9,8 +9,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dags.errors import BuildError
-from dags.sql import Expression
+from dags.domain.errors import BuildError
+from dags.domain.expression import Expression
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dags.sql import Expression
-from dags.watched import Source, WatchedTable
+from dags.domain.expression import Expression
+from dags.domain.watched import Source, WatchedTable
 
 JOB = "web_pre_aggregate_job"
 OP = "web_pre_aggregated"

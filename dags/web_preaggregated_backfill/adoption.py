@@ -20,14 +20,14 @@ from dagster import (
     op,
 )
 
-from dags.clock import read_clocks
-from dags.days import FIRST_DAY, spoken
-from dags.errors import UserError
-from dags.resources import ClickHouseResource
-from dags.runs import ANSWER_ONLY, SHORT_RUN
-from dags.schema.apply import require_schema
-from dags.sql import Sql
-from dags.watched import WatchedTable
+from dags.clickhouse.clocks import read_clocks
+from dags.clickhouse.schema.apply import require_schema
+from dags.clickhouse.sql import Sql
+from dags.dagster_runs.resource import ClickHouseResource
+from dags.dagster_runs.tags import ANSWER_ONLY, SHORT_RUN
+from dags.domain.days import FIRST_DAY, spoken
+from dags.domain.errors import UserError
+from dags.domain.watched import WatchedTable
 from dags.web_preaggregated_backfill.signals import target_identifiers
 
 

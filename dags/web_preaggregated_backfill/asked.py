@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Any
 
-from dags.days import FIRST_DAY, LAST_DAY, ONE_DAY, DayRange
-from dags.runs import PLAN_FIELD, PLAN_ID, TEAMS_FIELD
+from dags.dagster_runs.tags import PLAN_FIELD, PLAN_ID, TEAMS_FIELD
+from dags.domain.days import FIRST_DAY, LAST_DAY, ONE_DAY, DayRange
 
 _NO_DAYS = DayRange(FIRST_DAY, FIRST_DAY)
 

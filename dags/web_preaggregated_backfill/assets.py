@@ -2,9 +2,9 @@
 
 from dagster import AssetExecutionContext, AssetsDefinition, Failure, MaterializeResult, asset
 
-from dags.resources import ClickHouseResource
-from dags.runs import SHORT_RUN
-from dags.watched import WatchedTable
+from dags.dagster_runs.resource import ClickHouseResource
+from dags.dagster_runs.tags import SHORT_RUN
+from dags.domain.watched import WatchedTable
 from dags.web_preaggregated_backfill.checks import report_checks
 from dags.web_preaggregated_backfill.evaluation import DETECTOR, evaluate_in_run, metadata
 from dags.web_preaggregated_backfill.report import summary_text

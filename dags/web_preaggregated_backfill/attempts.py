@@ -13,8 +13,8 @@ from enum import StrEnum
 from itertools import compress
 from typing import TYPE_CHECKING
 
-from dags.days import ONE_DAY
-from dags.units import ALL_TEAMS
+from dags.domain.days import ONE_DAY
+from dags.domain.units import ALL_TEAMS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

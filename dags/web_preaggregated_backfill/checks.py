@@ -17,9 +17,9 @@ from dagster import (
     multi_asset_check,
 )
 
-from dags.resources import ClickHouseResource
-from dags.runs import SHORT_RUN
-from dags.watched import WatchedTable
+from dags.dagster_runs.resource import ClickHouseResource
+from dags.dagster_runs.tags import SHORT_RUN
+from dags.domain.watched import WatchedTable
 from dags.web_preaggregated_backfill.detection import Detection
 from dags.web_preaggregated_backfill.evaluation import evaluate_in_run
 from dags.web_preaggregated_backfill.report import TableStatus, table_statuses

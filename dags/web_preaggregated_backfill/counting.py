@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from dags.failures import Remedy, remedy
-from dags.sql import Sql
-from dags.units import MAX_TEAMS_BOUND, Measure
+from dags.clickhouse.failures import Remedy, remedy
+from dags.clickhouse.sql import Sql
+from dags.domain.units import MAX_TEAMS_BOUND, Measure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import date
 
-    from dags.watched import Source
+    from dags.domain.watched import Source
 
 # Source rows that one statement verifies: it holds each event's identity in memory, about 150 bytes (measured).
 BATCH_ROWS = 5_000_000

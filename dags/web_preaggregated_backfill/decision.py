@@ -12,7 +12,7 @@ from datetime import UTC, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from dags.days import ONE_DAY, spoken, start_of
+from dags.domain.days import ONE_DAY, spoken, start_of
 from dags.web_preaggregated_backfill.attempts import divided_by_backoff, ended
 from dags.web_preaggregated_backfill.priority import Priority, in_order
 from dags.web_preaggregated_backfill.rules import Cause, Judged, Kind

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from dags.sql import Cost
-from dags.units import ALL_TEAMS, Unit
+from dags.clickhouse.sql import Cost
+from dags.domain.units import ALL_TEAMS, Unit
 from dags.web_preaggregated_backfill.decision import Standing
 from dags.web_preaggregated_backfill.rules import Kind, Verdict
 from dags.web_preaggregated_backfill.verdicts import Verdicts
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import date, datetime
 
-    from dags.days import Calendar
+    from dags.domain.days import Calendar
     from dags.waivers.rules import Waiver
     from dags.web_preaggregated_backfill.verdicts import Alike
 
@@ -39,7 +39,7 @@ class Detection:
     host stamps; all other instants are ClickHouse's, and so never compared with it.
 
     ``standing`` is what keeps days from being launched; ``dead_runs`` are those that hold a lease and have been silent
-    for too long, by `dags.leases.rules.run_key`, with when they were last heard of: as many seconds before
+    for too long, by `dags.clickhouse.leases.rules.run_key`, with when they were last heard of: as many seconds before
     ``read_at`` as ClickHouse counts.
     """
 

@@ -16,11 +16,18 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from dagster import AssetKey, AssetMaterialization, JsonMetadataValue, MetadataValue, RunRequest
 from dagster._core.storage.tags import PRIORITY_TAG
 
-from dags import clock
-from dags.days import calendar
-from dags.errors import UnreadableError
+from dags.dagster_runs.tags import (
+    BACKFILL_PRIORITY,
+    BACKFILL_RUN_TAG,
+    MISSING_DATA_TAG,
+    PLAN_FIELD,
+    TAG_PREFIX,
+    TEAMS_FIELD,
+)
+from dags.domain import clock
+from dags.domain.days import calendar
+from dags.domain.errors import UnreadableError
 from dags.requests.store import frozen_teams
-from dags.runs import BACKFILL_PRIORITY, BACKFILL_RUN_TAG, MISSING_DATA_TAG, PLAN_FIELD, TAG_PREFIX, TEAMS_FIELD
 from dags.settings import current_settings
 from dags.web_preaggregated_backfill.asked import days_listed
 from dags.web_preaggregated_backfill.decision import Building, Decision, Policy, Request, Trigger, decide
@@ -48,9 +55,9 @@ if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
     from dagster import DagsterInstance
 
-    from dags.resources import ClickHouseResource
+    from dags.dagster_runs.resource import ClickHouseResource
+    from dags.domain.watched import WatchedTable
     from dags.settings import Settings
-    from dags.watched import WatchedTable
     from dags.web_preaggregated_backfill.attempts import Run
 
 # Calls what it is given with a client, in this process or in a child.

@@ -19,13 +19,13 @@ from dagster import (
     op,
 )
 
-from dags.days import MAX_LOOKBACK_DAYS, validated_day
-from dags.errors import UserError
-from dags.resources import ClickHouseResource
-from dags.runs import ANSWER_ONLY, SHORT_RUN, answering
-from dags.said import require_texts
+from dags.dagster_runs.resource import ClickHouseResource
+from dags.dagster_runs.tags import ANSWER_ONLY, SHORT_RUN, answering
+from dags.domain.days import MAX_LOOKBACK_DAYS, validated_day
+from dags.domain.errors import UserError
+from dags.domain.given_text import require_texts
+from dags.domain.watched import WatchedTable
 from dags.team_selection.store import read_selection
-from dags.watched import WatchedTable
 from dags.web_preaggregated_backfill.evaluation import Evaluation, evaluate_in_run
 from dags.web_preaggregated_backfill.report import data_gaps, gaps_text, missing_data, summary_text
 from dags.web_preaggregated_backfill.runs import run_text

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from dags.units import ALL_TEAMS, Measure, Outcome, shrinks
+from dags.domain.units import ALL_TEAMS, Measure, Outcome, shrinks
 from dags.web_preaggregated_backfill.rules import Failure, Kind, failed_since, is_fine, judge
 from dags.web_preaggregated_backfill.verdicts import Kept, Verdicts, instant
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from dags.units import Outcome
+from dags.domain.units import Outcome
 from dags.web_preaggregated_backfill.alterations import partition_period
 from dags.web_preaggregated_backfill.rules import Cause, Kind
 from dags.web_preaggregated_backfill.verdicts import Alike, Columns, Verdicts
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     from clickhouse_connect.driver.client import Client
 
-    from dags.days import Calendar, DayRange
-    from dags.sql import Sql
-    from dags.watched import WatchedTable
+    from dags.clickhouse.sql import Sql
+    from dags.domain.days import Calendar, DayRange
+    from dags.domain.watched import WatchedTable
 
 # Raise it with every change of how units are judged: what an older rule found is then read again.
 RULES_VERSION = 4

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from dags.clock import read_clocks
-from dags.days import ONE_DAY, DayRange
-from dags.units import EPOCH
+from dags.clickhouse.clocks import read_clocks
+from dags.domain.days import ONE_DAY, DayRange
+from dags.domain.units import EPOCH
 from dags.web_preaggregated_backfill.alterations import Parts, is_altered, is_mutated, partition_period
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from clickhouse_connect.driver.client import Client
 
-    from dags.sql import Sql
-    from dags.watched import WatchedTable
+    from dags.clickhouse.sql import Sql
+    from dags.domain.watched import WatchedTable
 
     Partitions = Mapping[str, Parts]
 

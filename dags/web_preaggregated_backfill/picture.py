@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import date
 
-    from dags.days import DayRange
+    from dags.domain.days import DayRange
     from dags.web_preaggregated_backfill.rules import Verdict
     from dags.web_preaggregated_backfill.verdicts import Alike
 

@@ -9,8 +9,8 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dags.days import ONE_DAY, merged, spoken
-from dags.text import table_text, wrapped
+from dags.domain.days import ONE_DAY, merged, spoken
+from dags.domain.text import table_text, wrapped
 from dags.web_preaggregated_backfill.decision import NOTHING_TO_REPAIR
 from dags.web_preaggregated_backfill.rules import FAILED
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from dags.units import Measure, Outcome, Unit
+from dags.domain.units import Measure, Outcome, Unit
 
 if TYPE_CHECKING:
     from datetime import datetime

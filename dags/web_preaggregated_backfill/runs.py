@@ -16,10 +16,10 @@ from dagster._core.storage.tags import (
     PARTITION_NAME_TAG,
 )
 
-from dags.errors import UserError
-from dags.leases.rules import run_key
-from dags.runs import is_automatic
-from dags.text import wrapped
+from dags.clickhouse.leases.rules import run_key
+from dags.dagster_runs.tags import is_automatic
+from dags.domain.errors import UserError
+from dags.domain.text import wrapped
 from dags.web_preaggregated_backfill.asked import asked_days, asked_plan, asked_teams
 from dags.web_preaggregated_backfill.attempts import LONGEST_BACKOFF, Run, RunState
 
@@ -86,7 +86,7 @@ def without_the_dead(runs: Iterable[Run], dead: Mapping[str, datetime]) -> list[
     """The runs, those failed that Dagster takes for running and whose lease has been silent for too long.
 
     A run that was killed stays STARTED until something ends it; its days need not wait for that. ``dead``: by
-    `dags.leases.rules.run_key`, when each was last heard of.
+    `dags.clickhouse.leases.rules.run_key`, when each was last heard of.
     """
     return [
         replace(run, state=RunState.FAILED, ended_at=max(dead[run_key(run.run_id)], run.created_at))

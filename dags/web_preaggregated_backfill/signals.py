@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from dags.days import ONE_DAY, DayRange, merged
-from dags.failures import Remedy, remedy
+from dags.clickhouse.failures import Remedy, remedy
+from dags.clickhouse.sql import Sql
+from dags.domain.days import ONE_DAY, DayRange, merged
+from dags.domain.units import MAX_TEAMS_BOUND, Measure
 from dags.ledger import Verified, append_verified
-from dags.sql import Sql
-from dags.units import MAX_TEAMS_BOUND, Measure
 from dags.web_preaggregated_backfill import counting
 from dags.web_preaggregated_backfill.counting import BATCH_ROWS, ContradictionError, OutOfTimeError
 from dags.web_preaggregated_backfill.judging import Judgement, Suspects, Table, judge_day
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
     from clickhouse_connect.driver.client import Client
 
-    from dags.days import Calendar
-    from dags.watched import Source, WatchedTable
+    from dags.domain.days import Calendar
+    from dags.domain.watched import Source, WatchedTable
 
 # More scattered days than this are read as one stretch: the days in between cost less than a query each.
 MAX_RANGES = 4

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from dags.audit.store import running_days
-from dags.clock import read_clocks
-from dags.days import ONE_DAY, Calendar, DayRange, calendar
-from dags.leases.rules import MANAGED_LEASE
-from dags.leases.store import read_leases
-from dags.schema.apply import require_schema
-from dags.sql import Sql, is_embedded
+from dags.clickhouse.clocks import read_clocks
+from dags.clickhouse.leases.rules import MANAGED_LEASE
+from dags.clickhouse.leases.store import read_leases
+from dags.clickhouse.schema.apply import require_schema
+from dags.clickhouse.sql import Sql, is_embedded
+from dags.domain.days import ONE_DAY, Calendar, DayRange, calendar
 from dags.stops.store import why_stopped
 from dags.team_selection.store import dictionary_mismatches, read_selection
 from dags.waivers.store import read_waivers
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 
     from clickhouse_connect.driver.client import Client
 
-    from dags.leases.rules import Lease
-    from dags.watched import Source, WatchedTable
+    from dags.clickhouse.leases.rules import Lease
+    from dags.domain.watched import Source, WatchedTable
 
 _PACKAGE = "dags.web_preaggregated_backfill"
 

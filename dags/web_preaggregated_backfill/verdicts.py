@@ -16,7 +16,7 @@ from datetime import timedelta
 from itertools import compress
 from typing import TYPE_CHECKING, Any, Self, overload
 
-from dags.units import EPOCH, Measure, Outcome, Unit
+from dags.domain.units import EPOCH, Measure, Outcome, Unit
 from dags.web_preaggregated_backfill.rules import Build, Cause, Judged, Kind, Verdict, detail_of
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dags.text import wrapped
+from dags.domain.text import wrapped
 from dags.web_preaggregated_backfill.decision import Why
 from dags.web_preaggregated_backfill.report import freshness, status_line
 

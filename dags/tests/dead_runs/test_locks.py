@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dags.dead_runs import locks
-from dags.dead_runs.locks import death, forget, hold, let_go, names
-from dags.dead_runs.processes import clock_is_steady
+from dags.dagster_runs import locks
+from dags.dagster_runs.locks import death, forget, hold, let_go, names
+from dags.dagster_runs.processes import clock_is_steady
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 HOLDER = """
 import sys, time
 from pathlib import Path
-from dags.dead_runs.locks import hold
+from dags.dagster_runs.locks import hold
 hold(Path(sys.argv[1]), sys.argv[2])
 print("held", flush=True)
 time.sleep(600)

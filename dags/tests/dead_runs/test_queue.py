@@ -19,10 +19,10 @@ import psutil
 import pytest
 from dagster import DagsterInstance
 
-from dags.dsn import Dsn
-from dags.engine import open_client
-from dags.leases.store import Leases
-from dags.runs import BACKFILL_RUN_TAG
+from dags.clickhouse.dsn import Dsn
+from dags.clickhouse.engine import open_client
+from dags.clickhouse.leases.store import Leases
+from dags.dagster_runs.tags import BACKFILL_RUN_TAG
 from dags.team_selection.store import read_selection
 from dags.tests.events import Event, insert
 from dags.tests.fold import fold, stored

@@ -17,11 +17,11 @@ from dagster._core.events import DagsterEvent, DagsterEventType, EngineEventData
 from dagster._core.storage.tags import GRPC_INFO_TAG
 
 from dags.audit.store import begin_automatic, end_automatic, end_dead_automatic
+from dags.dagster_runs.locks import names
+from dags.dagster_runs.processes import clock_is_steady, is_gone
+from dags.dagster_runs.tags import lock_directory
 from dags.dead_runs import sensors
-from dags.dead_runs.locks import names
-from dags.dead_runs.processes import clock_is_steady, is_gone
 from dags.definitions import defs
-from dags.runs import lock_directory
 from dags.tests.world import STATS, World, ago
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 RUN = """
 import sys
 from dagster import DagsterInstance, in_process_executor, job, op
-from dags.resources import ClickHouseResource
+from dags.dagster_runs.resource import ClickHouseResource
 
 @op
 def wait(context, clickhouse: ClickHouseResource):

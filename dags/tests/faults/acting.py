@@ -11,17 +11,17 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
-from dags import clock
 from dags.audit.store import Log, require_state
-from dags.clock import read_clocks
-from dags.dsn import Dsn
-from dags.engine import open_client
-from dags.errors import HoldLostError, UserError
+from dags.clickhouse.clocks import read_clocks
+from dags.clickhouse.dsn import Dsn
+from dags.clickhouse.engine import open_client
+from dags.clickhouse.sql import Sql
+from dags.domain import clock
+from dags.domain.errors import HoldLostError, UserError
 from dags.managed_backfill import control
 from dags.managed_backfill.backup import sweep_backups
 from dags.managed_backfill.execution import Execution, Listeners
 from dags.managed_backfill.plan import from_yaml
-from dags.sql import Sql
 from dags.tests.builds import LIMITS
 from dags.tests.faults.worker import hurried
 from dags.web_preaggregated.store import DayBuild

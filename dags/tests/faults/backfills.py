@@ -28,10 +28,10 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from dags.audit.log import FINISHED, MANAGED, Entry, Event, Status
 from dags.audit.store import Log, read_state
-from dags.dsn import Dsn
-from dags.engine import open_client
-from dags.errors import EngineError
-from dags.leases.store import read_leases
+from dags.clickhouse.dsn import Dsn
+from dags.clickhouse.engine import open_client
+from dags.clickhouse.leases.store import read_leases
+from dags.domain.errors import EngineError
 from dags.managed_backfill import control
 from dags.managed_backfill.plan import as_yaml
 from dags.managed_backfill.planning import make_plan, read_facts

@@ -20,11 +20,11 @@ from unittest import mock
 
 from dagster import AssetKey, DagsterInstance, DagsterRunStatus, RunsFilter
 
-from dags import clock
+from dags.clickhouse.dsn import Dsn
+from dags.clickhouse.engine import open_client
 from dags.definitions import defs
 from dags.demo.loop import tick
-from dags.dsn import Dsn
-from dags.engine import open_client
+from dags.domain import clock
 from dags.settings import current_settings
 from dags.tests.builds import TABLES
 from dags.tests.faults.trial import BrokenPromiseError

@@ -17,8 +17,8 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 from unittest import mock
 
-from dags.dsn import Dsn
-from dags.engine import open_client
+from dags.clickhouse.dsn import Dsn
+from dags.clickhouse.engine import open_client
 from dags.tests.builds import TABLES
 from dags.tests.events import Event, insert
 from dags.tests.faults.trial import BrokenPromiseError

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from dags.dsn import Dsn
-from dags.engine import open_client
-from dags.schema.apply import apply_schema
+from dags.clickhouse.dsn import Dsn
+from dags.clickhouse.engine import open_client
+from dags.clickhouse.schema.apply import apply_schema
 from dags.tests.clickhouse_server import ServerError, running_server
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from dags.dsn import Dsn
-from dags.engine import open_client
+from dags.clickhouse.dsn import Dsn
+from dags.clickhouse.engine import open_client
 from dags.tests.builds import LIMITS, TABLES
 from dags.tests.events import Event, at, insert
 from dags.tests.faults.trial import DAY, Readers, measured

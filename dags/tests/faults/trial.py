@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from dags.dsn import Dsn
-from dags.engine import open_client
-from dags.errors import EngineError
-from dags.leases.store import read_leases
+from dags.clickhouse.dsn import Dsn
+from dags.clickhouse.engine import open_client
+from dags.clickhouse.leases.store import read_leases
+from dags.domain.errors import EngineError
 from dags.team_selection.store import write_selection
 from dags.tests.builds import LIMITS, TABLES
 from dags.tests.events import Event, at, insert

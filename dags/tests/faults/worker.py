@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from unittest import mock
 
-from dags import clock, failures
-from dags.dsn import Dsn
-from dags.engine import open_client
-from dags.leases import rules, store
+from dags.clickhouse import failures
+from dags.clickhouse.dsn import Dsn
+from dags.clickhouse.engine import open_client
+from dags.clickhouse.leases import rules, store
+from dags.domain import clock
 from dags.tests.builds import LIMITS
 from dags.web_preaggregated.store import DayBuild
 

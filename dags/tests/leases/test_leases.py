@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dags.dsn import Dsn
-from dags.engine import open_client
-from dags.errors import LeaseError
-from dags.leases import rules, store
-from dags.leases.rules import DEAD_AFTER_SECONDS, Lease, lease_name, new_token, run_key
-from dags.leases.store import Leases, read_leases
+from dags.clickhouse.dsn import Dsn
+from dags.clickhouse.engine import open_client
+from dags.clickhouse.leases import rules, store
+from dags.clickhouse.leases.rules import DEAD_AFTER_SECONDS, Lease, lease_name, new_token, run_key
+from dags.clickhouse.leases.store import Leases, read_leases
+from dags.domain.errors import LeaseError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -216,10 +216,10 @@ def test_a_lease_is_named_by_its_day_and_table_and_tells_them(client: Client) ->
 RACER = """
 import sys
 from datetime import date, timedelta
-from dags.dsn import Dsn
-from dags.engine import open_client
-from dags.errors import LeaseError
-from dags.leases.store import Leases
+from dags.clickhouse.dsn import Dsn
+from dags.clickhouse.engine import open_client
+from dags.domain.errors import LeaseError
+from dags.clickhouse.leases.store import Leases
 
 with open_client(Dsn.parse(sys.argv[1]), wait_seconds=60) as client:
     for line in sys.stdin:

@@ -18,9 +18,9 @@ import psutil
 import pytest
 
 from dags.audit.store import read_backfills
-from dags.dsn import Dsn
-from dags.engine import open_client
-from dags.runs import TAG_PREFIX
+from dags.clickhouse.dsn import Dsn
+from dags.clickhouse.engine import open_client
+from dags.dagster_runs.tags import TAG_PREFIX
 from dags.tests.builds import build
 from dags.tests.events import Event, insert
 from dags.tests.fold import fold, stored

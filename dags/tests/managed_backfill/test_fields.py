@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dags.errors import UserError
+from dags.domain.errors import UserError
 from dags.managed_backfill.fields import none_found, refuse_unknown_words, require_whole_id
 
 NOTHING: dict[str, Any] = {"table": "", "status": "", "origin": ""}

@@ -19,8 +19,8 @@ from dagster._core.storage.tags import ROOT_RUN_ID_TAG
 from dags.audit.log import Entry
 from dags.audit.log import Event as LogEvent
 from dags.audit.store import Log, read_backfills
-from dags.clock import utc_now
-from dags.errors import UserError
+from dags.domain.clock import utc_now
+from dags.domain.errors import UserError
 from dags.managed_backfill import execution
 from dags.managed_backfill.backup import sweep_backups
 from dags.tests.events import Event, insert

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dags import runs
 from dags.audit.log import Ask, Entry, Event, Status, outranking, overruled, standing
 from dags.audit.store import Log, open_days, read_backfills
-from dags.clock import read_clocks
-from dags.errors import UserError
+from dags.clickhouse.clocks import read_clocks
+from dags.dagster_runs import tags as runs
+from dags.domain.errors import UserError
 from dags.managed_backfill import control, execution
 from dags.managed_backfill.holding import hold, lease_table
 from dags.tests.managed_backfill import asked

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 import yaml
 
-from dags.errors import UserError
+from dags.domain.errors import UserError
 from dags.managed_backfill import plan as plan_module
 from dags.managed_backfill.gates import AFTER, BEFORE, OF_CHUNKS
 from dags.managed_backfill.plan import (

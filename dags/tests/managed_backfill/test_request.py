@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dags.errors import UserError
+from dags.domain.errors import UserError
 from dags.managed_backfill.plan import Kind
 from dags.managed_backfill.request import Facts, Request, validated
 from dags.tests.managed_backfill import asked

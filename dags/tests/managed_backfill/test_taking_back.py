@@ -10,9 +10,9 @@ import pytest
 from dags.audit.log import Entry
 from dags.audit.log import Event as LogEvent
 from dags.audit.store import Log, read_state
-from dags.errors import HoldLostError, LeaseError
-from dags.leases.rules import Lease
-from dags.leases.store import read_leases
+from dags.clickhouse.leases.rules import Lease
+from dags.clickhouse.leases.store import read_leases
+from dags.domain.errors import HoldLostError, LeaseError
 from dags.managed_backfill.holding import hold
 from dags.tests.fold import fold, stored
 from dags.tests.managed_backfill.test_managed_backfill import DAYS, fails, prepared, run, swept, who

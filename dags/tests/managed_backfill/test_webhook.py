@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dags.errors import SettingsError
+from dags.domain.errors import SettingsError
 from dags.managed_backfill.webhook import FAILURES, Webhook
 from dags.settings import read_settings
 

@@ -13,12 +13,13 @@ from dagster import (
     in_process_executor,
 )
 
+from dags.clickhouse.leases.store import Leases
+from dags.clickhouse.sql import Sql
+from dags.dagster_runs.resource import ClickHouseResource
+from dags.dagster_runs.tags import BUILD_RUN
 from dags.definitions import WATCHED, location
-from dags.leases.store import Leases
-from dags.resources import ClickHouseResource
-from dags.runs import BUILD_RUN
-from dags.sql import Expression, Sql
-from dags.watched import Source, WatchedTable
+from dags.domain.expression import Expression
+from dags.domain.watched import Source, WatchedTable
 from dags.web_preaggregated.assets import web_pre_aggregate_job, web_pre_aggregated
 
 ORDERS_BY_DAY = WatchedTable(

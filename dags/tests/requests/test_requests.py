@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from dagster import DagsterRunStatus
 
-from dags.errors import BuildError
+from dags.domain.errors import BuildError
 from dags.requests.store import freeze, frozen_teams
 from dags.tests.fold import stored
 from dags.tests.world import BOUNCES, STATS, ago

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from dags.dsn import Dsn
-from dags.engine import open_client
+from dags.clickhouse.dsn import Dsn
+from dags.clickhouse.engine import open_client
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

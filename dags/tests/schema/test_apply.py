@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError
 
-from dags.dsn import Dsn
-from dags.engine import open_client
-from dags.errors import SchemaError
-from dags.schema.apply import apply_schema, recorded_version, require_schema
-from dags.schema.declared import migrations, required_columns
-from dags.sql import Sql
-from dags.targets.rules import NEXT_STEP
+from dags.clickhouse.dsn import Dsn
+from dags.clickhouse.engine import open_client
+from dags.clickhouse.schema.apply import apply_schema, recorded_version, require_schema
+from dags.clickhouse.schema.declared import migrations, required_columns
+from dags.clickhouse.sql import Sql
+from dags.clickhouse.targets.rules import NEXT_STEP
+from dags.domain.errors import SchemaError
 from dags.tests.conftest import ENGINES
 from dags.tests.events import Event, at, insert
 from dags.tests.schema import own_database
@@ -112,7 +112,7 @@ def test_a_database_of_an_older_version_says_so_and_gets_what_it_lacks(own: Clie
 
 
 def test_rows_of_0_4_0_are_kept_and_what_comes_after_them_is_stamped_by_the_server(own: Client) -> None:
-    sql = Sql("dags.schema", own)
+    sql = Sql("dags.clickhouse.schema", own)
     for migration in migrations():
         if migration.version <= NEWEST_OF_0_4_0:
             sql.command(migration.name, database=str(own.database))
@@ -273,7 +273,8 @@ def test_a_column_that_goes_later_is_missed_before_any_work(own: Client) -> None
     own.command("ALTER TABLE web_pre_aggregated_builds DROP COLUMN error")
     assert refusal(own, require_schema) == (
         f"the database {own.database!r} is not usable: the table web_pre_aggregated_builds lacks error: "
-        f"add the columns (dags/schema has their types), or rename it, and have the table made anew: {NEXT_STEP}"
+        "add the columns (dags/clickhouse/schema has their types), or rename it, and have the table made anew: "
+        f"{NEXT_STEP}"
     )
 
 

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dags.dsn import Dsn
-from dags.engine import open_client
-from dags.errors import BuildError, SchemaError
-from dags.schema.apply import apply_schema
-from dags.targets.rules import hidden_by
-from dags.targets.store import describe
+from dags.clickhouse.dsn import Dsn
+from dags.clickhouse.engine import open_client
+from dags.clickhouse.schema.apply import apply_schema
+from dags.clickhouse.targets.rules import hidden_by
+from dags.clickhouse.targets.store import describe
+from dags.domain.errors import BuildError, SchemaError
 from dags.team_selection.store import write_selection
 from dags.tests.builds import TABLES, build
 from dags.tests.clickhouse_server import require_or_skip_reason, running_server

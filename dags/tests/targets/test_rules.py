@@ -6,8 +6,17 @@ from dataclasses import replace
 
 import pytest
 
-from dags.schema.declared import declared_columns
-from dags.targets.rules import Column, Facts, PassingOn, notes, unpublishable, unreadable, unusable_database, writers
+from dags.clickhouse.schema.declared import declared_columns
+from dags.clickhouse.targets.rules import (
+    Column,
+    Facts,
+    PassingOn,
+    notes,
+    unpublishable,
+    unreadable,
+    unusable_database,
+    writers,
+)
 from dags.tests.world import STATS
 
 DECLARED = declared_columns()[STATS]

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from dagster import AssetKey, Failure
 
-from dags.clock import utc_now
-from dags.errors import BuildError, SchemaError, UserError
-from dags.schema.apply import apply_schema
-from dags.sql import is_embedded
-from dags.targets.store import read_usability
+from dags.clickhouse.schema.apply import apply_schema
+from dags.clickhouse.sql import is_embedded
+from dags.clickhouse.targets.store import read_usability
+from dags.domain.clock import utc_now
+from dags.domain.errors import BuildError, SchemaError, UserError
 from dags.tests.conftest import ENGINES
 from dags.tests.fold import fold, stored
 from dags.tests.managed_backfill import asked

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import pytest
 from dagster import materialize
 
-from dags.days import start_of
-from dags.dsn import Dsn
-from dags.engine import open_client
-from dags.resources import ClickHouseResource
-from dags.schema.apply import apply_schema
+from dags.clickhouse.dsn import Dsn
+from dags.clickhouse.engine import open_client
+from dags.clickhouse.schema.apply import apply_schema
+from dags.clickhouse.sql import Sql
+from dags.dagster_runs.resource import ClickHouseResource
+from dags.domain.days import start_of
 from dags.settings import TEAM_SOURCES, Settings, current_settings, read_settings
-from dags.sql import Sql
 from dags.team_selection.assets import web_analytics_team_selection
 from dags.team_selection.sources import SOURCES, TeamSourceError, get_team_ids_from_sources, team_ids_by_source
 from dags.team_selection.store import read_selection, write_selection

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dags.clock import utc_now
-from dags.schema.apply import apply_schema
+from dags.clickhouse.schema.apply import apply_schema
+from dags.domain.clock import utc_now
 from dags.team_selection.store import (
     Selection,
     TeamSelectionError,

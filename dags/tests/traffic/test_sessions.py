@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dags.days import MAX_SESSION
+from dags.domain.days import MAX_SESSION
 from dags.traffic.page_views import NO_CAMPAIGN, Campaign, PageView
 from dags.traffic.sessions import SESSION_GAP, Event, events
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from dags.days import DayRange
-from dags.errors import UserError
+from dags.domain.days import DayRange
+from dags.domain.errors import UserError
+from dags.domain.units import Unit
 from dags.tests.world import BOUNCES, STATS, World, ago, tables_asked
-from dags.units import Unit
 from dags.waivers.rules import Waiver, validated
 from dags.web_preaggregated.tables import WEB_TABLES
 from dags.web_preaggregated_backfill.detection import with_waivers

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, OperationalError
 
-from dags.errors import LeaseError
-from dags.leases.rules import Lease, lease_name
-from dags.leases.store import Leases
-from dags.sql import Sql
+from dags.clickhouse.leases.rules import Lease, lease_name
+from dags.clickhouse.leases.store import Leases
+from dags.clickhouse.sql import Sql
+from dags.domain.errors import LeaseError
+from dags.domain.units import Outcome
 from dags.tests.builds import DAY, TABLES, build
 from dags.tests.events import Event, at, insert
 from dags.tests.faulty import break_team, mended
 from dags.tests.fold import fold, stored
-from dags.units import Outcome
 from dags.web_preaggregated.compute import Step
 from dags.web_preaggregated.staging import STAGING_PREFIX, Staging, drop, sweep
 
@@ -436,8 +436,8 @@ def test_a_sweep_drops_what_the_dead_left_and_nothing_of_the_living(client: Clie
 def test_an_insert_that_a_dead_client_left_running_is_stopped_with_its_staging(client: Client, dsn_text: str) -> None:
     if dsn_text.startswith("chdb:"):
         pytest.skip("the embedded engine ends with its process, and all of its statements with it")
-    from dags.dsn import Dsn  # noqa: PLC0415
-    from dags.engine import open_client  # noqa: PLC0415
+    from dags.clickhouse.dsn import Dsn  # noqa: PLC0415
+    from dags.clickhouse.engine import open_client  # noqa: PLC0415
 
     insert(client, events_of([1]))
     build(client, 1)

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dags.days import start_of
-from dags.errors import BuildError
+from dags.domain.days import start_of
+from dags.domain.errors import BuildError
+from dags.domain.units import Outcome
 from dags.tests.builds import DAY, TABLES, build
 from dags.tests.events import Event, at, insert, person
 from dags.tests.fold import fold, stored
-from dags.units import Outcome
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -273,9 +273,9 @@ def test_without_an_enabled_team_nothing_is_built_and_the_error_says_so(client: 
 
 IN_ANOTHER_TIME_ZONE = """
 import sys
-from dags.dsn import Dsn
-from dags.engine import open_client
-from dags.schema.apply import apply_schema
+from dags.clickhouse.dsn import Dsn
+from dags.clickhouse.engine import open_client
+from dags.clickhouse.schema.apply import apply_schema
 from dags.tests.events import insert
 from dags.tests.fold import fold, stored
 from dags.tests.builds import DAY, TABLES, build

@@ -9,7 +9,7 @@ import pytest
 from clickhouse_connect.driver.exceptions import OperationalError
 from dagster import AssetMaterialization, DagsterRun, DagsterRunStatus, MetadataValue
 
-from dags.days import FIRST_DAY, LAST_DAY, ONE_DAY, DayRange
+from dags.domain.days import FIRST_DAY, LAST_DAY, ONE_DAY, DayRange
 from dags.tests.world import STATS, ago
 from dags.web_preaggregated.assets import BuildConfig
 from dags.web_preaggregated_backfill import evaluation

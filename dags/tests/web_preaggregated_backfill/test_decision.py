@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dags.days import ONE_DAY
-from dags.units import Unit
+from dags.domain.days import ONE_DAY
+from dags.domain.units import Unit
 from dags.web_preaggregated_backfill.attempts import FIRST_BACKOFF, LONGEST_BACKOFF, Run, RunState, backoff
 from dags.web_preaggregated_backfill.decision import Decision, Policy, Standing, Trigger, Why, acts_on, decide
 from dags.web_preaggregated_backfill.rules import Cause, Kind, Verdict

@@ -18,13 +18,13 @@ from clickhouse_connect.driver.exceptions import DatabaseError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dags.days import start_of
+from dags.domain.days import start_of
+from dags.domain.units import Measure
 from dags.team_selection.store import write_selection
 from dags.tests.builds import TABLES, build
 from dags.tests.events import Event, at, insert
 from dags.tests.fold import fold, sessions_of, stored
 from dags.tests.web_preaggregated_backfill.test_store import detected
-from dags.units import Measure
 from dags.web_preaggregated.store import DayBuild
 from dags.web_preaggregated_backfill.rules import Cause, Kind
 

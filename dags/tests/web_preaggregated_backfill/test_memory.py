@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError
 
-from dags import clock
-from dags.days import ONE_DAY
+from dags.clickhouse.sql import Sql
+from dags.domain import clock
+from dags.domain.days import ONE_DAY
+from dags.domain.units import ALL_TEAMS, Measure, Outcome
 from dags.ledger import BuildRecord, append_to_ledger
-from dags.sql import Sql
 from dags.team_selection.store import write_selection
 from dags.tests.builds import TABLES, build
 from dags.tests.events import Event, at, insert
 from dags.tests.web_preaggregated_backfill.test_store import NOW, detected
-from dags.units import ALL_TEAMS, Measure, Outcome
 from dags.web_preaggregated.tables import STATS, WEB_TABLES
 from dags.web_preaggregated_backfill import memory
 from dags.web_preaggregated_backfill.report import status_line, table_statuses
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from clickhouse_connect.driver.client import Client
 
-    from dags.days import DayRange
-    from dags.watched import Source, WatchedTable
+    from dags.domain.days import DayRange
+    from dags.domain.watched import Source, WatchedTable
     from dags.web_preaggregated_backfill.detection import Detection
 
 DAYS = [date(2026, 1, 5), date(2026, 1, 7), date(2026, 1, 10)]

@@ -6,8 +6,8 @@ import base64
 from datetime import date
 from xml.etree import ElementTree as ET
 
-from dags.days import DayRange
-from dags.units import Unit
+from dags.domain.days import DayRange
+from dags.domain.units import Unit
 from dags.web_preaggregated_backfill.picture import COLOURS, FINE, HELD, TEAMS, as_markdown, team_by_day
 from dags.web_preaggregated_backfill.rules import Kind, Verdict
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dags.units import Measure, Unit
+from dags.domain.units import Measure, Unit
 from dags.web_preaggregated_backfill.priority import Priority, in_order
 from dags.web_preaggregated_backfill.rules import Cause, Kind, Verdict
 from dags.web_preaggregated_backfill.verdicts import Verdicts

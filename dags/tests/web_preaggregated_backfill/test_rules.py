@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dags.units import ALL_TEAMS, EPOCH, Measure, Outcome, Unit
+from dags.domain.units import ALL_TEAMS, EPOCH, Measure, Outcome, Unit
 from dags.web_preaggregated_backfill.judging import Suspects, Table, judge_day
 from dags.web_preaggregated_backfill.rules import Build, Cause, Failure, Kind, Verdict
 from dags.web_preaggregated_backfill.verdicts import microseconds

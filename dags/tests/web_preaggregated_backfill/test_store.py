@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from dags.days import ONE_DAY, start_of
-from dags.errors import SchemaError
-from dags.sql import Sql, statement
+from dags.clickhouse.sql import Sql, statement
+from dags.domain.days import ONE_DAY, start_of
+from dags.domain.errors import SchemaError
+from dags.domain.units import Measure
 from dags.team_selection.store import write_selection
 from dags.tests.builds import TABLES, build
 from dags.tests.events import Event, at, insert
 from dags.tests.fold import sessions_of, stored
 from dags.tests.web_preaggregated.test_store import _events
-from dags.units import Measure
 from dags.web_preaggregated.tables import STATS, WEB_TABLES
 from dags.web_preaggregated_backfill.rules import Cause, Kind
 from dags.web_preaggregated_backfill.signals import source_identifiers, target_identifiers
@@ -188,8 +188,8 @@ def test_without_the_projections_detection_is_as_right(client: Client) -> None:
         assert found(client) == expected == missing(2, DAY)
     finally:
         for migration in ("0004_events_coverage", "0011_web_pre_aggregated_stats_coverage"):
-            Sql("dags.schema", client).command(migration)
-        Sql("dags.schema", client).command("0015_web_pre_aggregated_bounces_coverage")
+            Sql("dags.clickhouse.schema", client).command(migration)
+        Sql("dags.clickhouse.schema", client).command("0015_web_pre_aggregated_bounces_coverage")
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

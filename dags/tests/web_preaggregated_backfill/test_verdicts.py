@@ -9,10 +9,10 @@ import tracemalloc
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
-from dags.days import DayRange
-from dags.sql import Sql
+from dags.clickhouse.sql import Sql
+from dags.domain.days import DayRange
+from dags.domain.units import Measure, Outcome, Unit
 from dags.tests.events import at
-from dags.units import Measure, Outcome, Unit
 from dags.web_preaggregated_backfill.judging import Suspects, Table, judge_day
 from dags.web_preaggregated_backfill.memory import DayState, recalled, remember
 from dags.web_preaggregated_backfill.rules import Cause, Failure, Kind, Verdict

@@ -1,6 +1,7 @@
 """The clocks: this host's, which says what "today" is, and ClickHouse's, which stamps and orders what happened.
 
-Everything below the shell takes ``now`` as a value; the assets, jobs, sensors and schedules ask here, once each. Hosts
+Everything below the shell takes ``now`` as a value; the assets, jobs, sensors and schedules ask here, once each, and
+`dags.clickhouse.clocks` asks the server. Hosts
 disagree: what one of them stamps, another takes for long ago or for not yet so. Therefore no host's clock is written
 down or compared with what another wrote. What Dagster stamps, the times of its runs, is compared with this host's
 clock, which is that of the daemon; see `dags.web_preaggregated_backfill.detection.Detection.read_at`.
@@ -13,14 +14,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from dags.sql import Sql
-from dags.text import wrapped
-
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from datetime import date
-
-    from clickhouse_connect.driver.client import Client
 
 # Hosts that keep time agree within a second; a minute is a clock that nobody keeps.
 MAX_SKEW = timedelta(minutes=1)
@@ -79,19 +74,3 @@ def clock_warning(host: datetime, server: datetime) -> str:
         f"{'ahead of' if skew > timedelta(0) else 'behind'} ClickHouse's, {server:%Y-%m-%d %H:%M:%S}: what happened is "
         "stamped and ordered by ClickHouse's, a day is over when it is over by both. Correct the one that is wrong"
     )
-
-
-def read_clocks(client: Client) -> Clocks:
-    """Both clocks; the host's between sending and answer, so that a slow answer is no skew."""
-    before, began = utc_now(), time.monotonic()
-    (server,) = Sql("dags", client).row("clock")
-    read_at = time.monotonic()
-    return Clocks(before + timedelta(seconds=(read_at - began) / 2), server, read_at)
-
-
-def tell_of_skew(client: Client, tell: Callable[[str], None]) -> Clocks:
-    """Read both clocks, and say so in a warning if they disagree: every command's first lines."""
-    clocks = read_clocks(client)
-    for warning in clocks.warnings:
-        tell(wrapped(f"WARNING  {warning}"))
-    return clocks

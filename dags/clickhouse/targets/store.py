@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from dags.errors import BuildError
-from dags.schema.declared import declared_columns
-from dags.sql import Sql
-from dags.targets.rules import Column, Facts, PassingOn, hidden_by, notes, unpublishable, unreadable, writers
+from dags.clickhouse.schema.declared import declared_columns
+from dags.clickhouse.sql import Sql
+from dags.clickhouse.targets.rules import Column, Facts, PassingOn, hidden_by, notes, unpublishable, unreadable, writers
+from dags.domain.errors import BuildError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from clickhouse_connect.driver.client import Client
 
-    from dags.watched import WatchedTable
+    from dags.domain.watched import WatchedTable
 
-_PACKAGE = "dags.targets"
+_PACKAGE = "dags.clickhouse.targets"
 
 
 def describe(client: Client, names: Iterable[str]) -> dict[str, Facts]:

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Self
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from dags.errors import LeaseError
-from dags.leases.rules import (
+from dags.clickhouse.leases.rules import (
     BEAT_SECONDS,
     BID_PREFIX,
     LEASE_PATTERN,
@@ -27,7 +26,8 @@ from dags.leases.rules import (
     new_token,
     run_of,
 )
-from dags.sql import Sql, is_embedded
+from dags.clickhouse.sql import Sql, is_embedded
+from dags.domain.errors import LeaseError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from clickhouse_connect.driver.client import Client
 
-_PACKAGE = "dags.leases"
+_PACKAGE = "dags.clickhouse.leases"
 
 _log = logging.getLogger(__name__)
 

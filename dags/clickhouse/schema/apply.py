@@ -9,17 +9,17 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from dags.errors import SchemaError
-from dags.schema.declared import DICTIONARY, PACKAGE, added_columns, declared_columns, migrations
-from dags.sql import Sql, statement
-from dags.targets.rules import (
+from dags.clickhouse.schema.declared import DICTIONARY, PACKAGE, added_columns, declared_columns, migrations
+from dags.clickhouse.sql import Sql, statement
+from dags.clickhouse.targets.rules import (
     NEXT_STEP,
     is_stored_in_parts,
     unpublishable,
     unreadable,
     unusable_database,
 )
-from dags.targets.store import describe, names_of, usability
+from dags.clickhouse.targets.store import describe, names_of, usability
+from dags.domain.errors import SchemaError
 from dags.web_preaggregated.tables import WEB_TABLES
 
 if TYPE_CHECKING:
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
     from clickhouse_connect.driver.client import Client
 
-    from dags.schema.declared import Migration
-    from dags.targets.rules import Facts
-    from dags.targets.store import Usability
-    from dags.watched import WatchedTable
+    from dags.clickhouse.schema.declared import Migration
+    from dags.clickhouse.targets.rules import Facts
+    from dags.clickhouse.targets.store import Usability
+    from dags.domain.watched import WatchedTable
 
 _ALTERED = re.compile(r"^ALTER TABLE (\w+)", re.MULTILINE)
 
@@ -124,7 +124,7 @@ def _too_new(version: int, database: str) -> str:
 
 def _read_database(client: Client) -> tuple[str, bool]:
     """What engine the database has, and whether a schema was ever applied."""
-    engine, has_schema = Sql("dags.targets", client).row("database")
+    engine, has_schema = Sql("dags.clickhouse.targets", client).row("database")
     return str(engine), bool(has_schema)
 
 

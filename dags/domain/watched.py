@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dags.sql import Expression
+    from dags.domain.expression import Expression
 
 
 @dataclass(frozen=True)

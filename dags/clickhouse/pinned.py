@@ -8,7 +8,7 @@ None of it is an error, so none of it is seen. Hence three kinds:
 - What `is_free` knows costs time or memory, or refuses with an error; that is the administrator's to choose.
 - Anything else that differs from ClickHouse's own default is set back to it, also what a later version brings.
 
-Pure: no client. `dags.engine` asks and sets; decision 0017 has the reasons.
+Pure: no client. `dags.clickhouse.engine` asks and sets; decision 0017 has the reasons.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from dagster import MAX_RUNTIME_SECONDS_TAG, ConfigMapping
 from dagster._core.storage.tags import PARENT_RUN_ID_TAG, RETRY_NUMBER_TAG, ROOT_RUN_ID_TAG
 
-from dags.dead_runs.processes import age_seconds
+from dags.dagster_runs.processes import age_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from dagster import DagsterInstance, DagsterRun, Field
 
-    from dags.clock import Clocks
+    from dags.domain.clock import Clocks
 
 # One prefix for everything the planner says of a run it launches.
 TAG_PREFIX = "web_analytics_backfill/"
@@ -51,7 +51,7 @@ ANSWER_ONLY = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
 
 
 def lock_directory(instance: DagsterInstance) -> Path:
-    """Where runs hold the lock by which it is seen that their process lives, see `dags.dead_runs.locks`."""
+    """Where runs hold the lock by which it is seen that their process lives, see `dags.dagster_runs.locks`."""
     return Path(instance.root_directory) / "web_analytics_runs"
 
 

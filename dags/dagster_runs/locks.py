@@ -16,7 +16,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from dags.dead_runs.processes import boot_id, clock_file
+from dags.dagster_runs.processes import boot_id, clock_file
 
 if TYPE_CHECKING:
     from collections.abc import Collection

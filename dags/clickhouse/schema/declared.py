@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from dags.sql import statement
+from dags.clickhouse.sql import statement
 
-PACKAGE = "dags.schema"
+PACKAGE = "dags.clickhouse.schema"
 DICTIONARY = "web_pre_aggregated_teams_dict"
 
 _COLUMN = re.compile(r"^    (\w+) ([A-Z](?:[^(),]|\((?:[^()]|\([^()]*\))*\))*)", re.MULTILINE)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from dagster import ConfigurableResource, InitResourceContext
 
-from dags.dead_runs.locks import hold, let_go
-from dags.engine import call, open_client
-from dags.runs import lock_directory
+from dags.clickhouse.engine import call, open_client
+from dags.dagster_runs.locks import hold, let_go
+from dags.dagster_runs.tags import lock_directory
 from dags.settings import current_settings
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class ClickHouseResource(ConfigurableResource):  # type: ignore[type-arg]
             yield opened
 
     def in_tick(self, work: Callable[[Client], Answer]) -> Answer:
-        """``work(client)`` within the time that a tick has; see `dags.engine.call`.
+        """``work(client)`` within the time that a tick has; see `dags.clickhouse.engine.call`.
 
         Raises:
             EngineError: as `client`, or it took too long.

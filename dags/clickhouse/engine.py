@@ -27,9 +27,9 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from clickhouse_connect.driver.httpclient import HttpClient
 from filelock import FileLock, Timeout
 
-from dags.errors import EngineError, UnreadableError
-from dags.pinned import FIRST, Setting, pinned, reset
-from dags.sql import Sql
+from dags.clickhouse.pinned import FIRST, Setting, pinned, reset
+from dags.clickhouse.sql import Sql
+from dags.domain.errors import EngineError, UnreadableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
     from clickhouse_connect.driver.query import TzSource
 
-    from dags.dsn import Dsn
+    from dags.clickhouse.dsn import Dsn
 
 Answer = TypeVar("Answer")
 
@@ -111,7 +111,7 @@ def call(dsn: Dsn, work: Callable[[Client], Answer], *, wait_seconds: float, lim
             return work(client)
     try:
         child = subprocess.run(
-            [sys.executable, "-m", "dags.engine"],
+            [sys.executable, "-m", "dags.clickhouse.engine"],
             input=pickle.dumps((dsn, wait_seconds, work)),
             capture_output=True,
             timeout=limit_seconds,
@@ -216,7 +216,7 @@ class _HttpClient(HttpClient):
 
 
 def _connect(dsn: Dsn, answer_seconds: float) -> Client:
-    """A client whose every statement carries our pins; see `dags.pinned`."""
+    """A client whose every statement carries our pins; see `dags.clickhouse.pinned`."""
     client = None
     try:
         client = _embedded(dsn) if dsn.is_embedded else _server(dsn, answer_seconds)
@@ -254,7 +254,7 @@ def _pin(client: Client, dsn: Dsn) -> None:
     """Set what decides an answer: first our pins, then, under these, what else differs from ClickHouse's defaults."""
     known = (Setting(s.name, s.value, bool(s.readonly)) for s in client.server_settings.values())
     _set(client, dsn, *pinned(known))
-    differing = Sql("dags", client).rows("settings_unlike_defaults")
+    differing = Sql("dags.clickhouse", client).rows("settings_unlike_defaults")
     _set(client, dsn, *reset(Setting(name, value, bool(fixed), default) for name, value, fixed, default in differing))
 
 
@@ -309,6 +309,6 @@ def _use_database(client: Client, dsn: Dsn) -> None:
 
 if __name__ == "__main__":
     # Under its real name, so that what is pickled here is what the parent knows.
-    from dags.engine import _serve as serve
+    from dags.clickhouse.engine import _serve as serve
 
     serve()

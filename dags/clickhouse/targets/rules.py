@@ -262,8 +262,8 @@ def _consumed(facts: Facts) -> Iterator[str]:
 def _lacking(facts: Facts, columns: Iterable[str]) -> Iterator[str]:
     if lacking := [column for column in columns if column not in facts.columns]:
         yield (
-            f"the table {facts.name} lacks {', '.join(lacking)}: add the columns (dags/schema has their types), or "
-            f"{_RENAMED}"
+            f"the table {facts.name} lacks {', '.join(lacking)}: add the columns (dags/clickhouse/schema has their "
+            f"types), or {_RENAMED}"
         )
 
 

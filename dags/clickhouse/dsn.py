@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from dags.errors import SettingsError
+from dags.domain.errors import SettingsError
 
 DEFAULT_DATABASE = "web_analytics"
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import unicodedata
 from typing import TYPE_CHECKING
 
-from dags.errors import UserError
+from dags.domain.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from string import Template
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
-from dags.errors import UnreadableError
+from dags.domain.errors import UnreadableError
+from dags.domain.expression import Expression
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -26,28 +27,6 @@ if TYPE_CHECKING:
 
 _PARAMETER = re.compile(r"\{(\w+):[^{}]+\}")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-
-# What an expression over columns needs; nothing that ends a statement, begins a comment or binds a value. A
-# minus stands in an arrow alone.
-_EXPRESSION = re.compile(r"(?:[A-Za-z0-9_ ,.()'=!<>+*/%]|->)+")
-
-
-class Expression(str):
-    """A piece of SQL that a declaration in code brings along, such as ``toDate(timestamp)``.
-
-    Raises:
-        ValueError: it holds more than an expression over columns needs.
-    """
-
-    __slots__ = ()
-
-    def __new__(cls, text: str) -> Self:
-        """Refuse what is no plain expression."""
-        if not _EXPRESSION.fullmatch(text) or "/*" in text or text.count("(") != text.count(")"):
-            raise ValueError(
-                f"{text!r} is no plain expression: give function calls, columns, numbers, operators and quoted words"
-            )
-        return super().__new__(cls, text)
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,10 @@
 
 from dagster import OpExecutionContext, in_process_executor, job, op
 
-from dags.resources import ClickHouseResource
-from dags.runs import ANSWER_ONLY, SHORT_RUN
-from dags.schema.apply import apply_schema, require_schema
-from dags.schema.declared import migrations
+from dags.clickhouse.schema.apply import apply_schema, require_schema
+from dags.clickhouse.schema.declared import migrations
+from dags.dagster_runs.resource import ClickHouseResource
+from dags.dagster_runs.tags import ANSWER_ONLY, SHORT_RUN
 from dags.web_preaggregated.tables import WEB_TABLES
 
 
