@@ -10,29 +10,29 @@ from typing import TYPE_CHECKING
 
 from dagster import AssetsDefinition, Definitions, in_process_executor
 
-from dags.clickhouse.schema.jobs import apply_schema_job
 from dags.dagster_runs.resource import ClickHouseResource
-from dags.dead_runs.sensors import web_analytics_dead_runs_sensor
+from dags.detection.waivers.jobs import waiver_jobs
 from dags.managed_backfill.jobs import managed_backfill_jobs, web_analytics_sweep_backups_schedule
+from dags.repair.stops.jobs import resume_backfills_job, stop_backfills_job
 from dags.settings import current_settings
-from dags.stops.jobs import resume_backfills_job, stop_backfills_job
 from dags.team_selection.assets import (
     web_analytics_team_selection,
     web_analytics_team_selection_job,
     web_analytics_team_selection_schedule,
 )
-from dags.waivers.jobs import waiver_jobs
 from dags.web_preaggregated.assets import (
     web_pre_aggregate_daily_schedule,
     web_pre_aggregate_job,
     web_pre_aggregated,
 )
+from dags.web_preaggregated.schema_jobs import apply_schema_job
 from dags.web_preaggregated.tables import WEB_TABLES
 from dags.web_preaggregated_backfill.adoption import adoption_job
 from dags.web_preaggregated_backfill.assets import detector
 from dags.web_preaggregated_backfill.checks import standing_checks
 from dags.web_preaggregated_backfill.jobs import diagnostics
 from dags.web_preaggregated_backfill.sensors import backfill_schedules, backfill_sensor
+from dags.work.dead_runs.sensors import web_analytics_dead_runs_sensor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from dags.bench.figures import Spread, paragraph, table, verdict
 from dags.bench.filling import NOW, TODAY
+from dags.detection.judging import Suspects, Table, judge_day
+from dags.detection.rules import Failure
+from dags.detection.verdicts import Verdicts, microseconds
 from dags.domain.units import Measure
+from dags.repair.decision import Policy, Trigger, decide
 from dags.web_preaggregated.tables import WEB_TABLES
-from dags.web_preaggregated_backfill.decision import Policy, Trigger, decide
-from dags.web_preaggregated_backfill.judging import Suspects, Table, judge_day
-from dags.web_preaggregated_backfill.rules import Failure
-from dags.web_preaggregated_backfill.verdicts import Verdicts, microseconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 from dags.bench.filling import NOW
 from dags.clickhouse.engine import open_client
 from dags.clickhouse.sql import Cost, Sql
+from dags.detection.signals import Reading, source_identifiers, target_identifiers
+from dags.detection.store import detect
 from dags.domain.days import calendar
+from dags.repair.decision import Policy, Trigger, decide
 from dags.settings import current_settings
 from dags.web_preaggregated.tables import EVENTS, WEB_TABLES
-from dags.web_preaggregated_backfill.decision import Policy, Trigger, decide
-from dags.web_preaggregated_backfill.signals import Reading, source_identifiers, target_identifiers
-from dags.web_preaggregated_backfill.store import detect
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
-    from dags.web_preaggregated_backfill.detection import Detection
+    from dags.detection.detection import Detection
 
 SETTLE = timedelta(hours=1)
 
@@ -38,7 +38,7 @@ def signals_cost(client: Client, days: int) -> dict[str, Cost]:
     """What the two statements that compare the projections and the ledger cost, for all tables together."""
     seen = calendar(NOW, lookback_days=days, settle=SETTLE)
     bound = {"start": seen.window.start, "end": seen.window.end}
-    suspects, failures = (Sql("dags.web_preaggregated_backfill", client) for _ in range(2))
+    suspects, failures = (Sql("dags.detection", client) for _ in range(2))
     tables = [table.name for table in WEB_TABLES]
     compared = {**bound, "closed_before": seen.closed_before, "tables": tables, "reach": EVENTS.reach_days}
     compared |= {"doubted_tables": [], "doubted": [], "doubted_since": []}
@@ -53,7 +53,7 @@ def signals_cost(client: Client, days: int) -> dict[str, Cost]:
 def suspects_by_ranges(client: Client, days: int, teams: int) -> int:
     """How many units of a window are suspected, when it is compared range by range as a detection does."""
     seen = calendar(NOW, lookback_days=days, settle=SETTLE)
-    sql = Sql("dags.web_preaggregated_backfill", client)
+    sql = Sql("dags.detection", client)
     reading = Reading(client, sql, seen, WEB_TABLES, teams=teams)
     return sum(
         len(columns[0])

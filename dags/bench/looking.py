@@ -12,14 +12,14 @@ from dagster import DagsterInstance
 from dags.bench.detecting import peak_bytes
 from dags.bench.filling import NOW
 from dags.clickhouse.engine import open_client
-from dags.requests.store import freeze
+from dags.repair.decision import Trigger
+from dags.repair.requests.store import freeze
 from dags.settings import current_settings
 from dags.web_preaggregated.tables import WEB_TABLES
-from dags.web_preaggregated_backfill.decision import Trigger
 from dags.web_preaggregated_backfill.evaluation import evaluate, metadata, run_requests, teams_to_freeze
 
 if TYPE_CHECKING:
-    from dags.web_preaggregated_backfill.verdicts import Verdicts
+    from dags.detection.verdicts import Verdicts
 
 
 def measure(*, ticks: int) -> dict[str, Any]:

@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from dags.audit.log import MANAGED, Entry, Event, Status
-from dags.audit.store import Log
 from dags.bench.figures import Spread, paragraph, table, verdict
 from dags.bench.filling import NOW, TODAY, World, fill_events
 from dags.clickhouse.clocks import read_clocks
@@ -32,6 +30,8 @@ from dags.tests.clickhouse_server import running_server
 from dags.web_preaggregated.assets import build_limits
 from dags.web_preaggregated.store import DayBuild
 from dags.web_preaggregated.tables import STATS, WEB_TABLES
+from dags.work.audit.log import MANAGED, Entry, Event, Status
+from dags.work.audit.store import Log
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,10 +11,10 @@ from dagster import DagsterInstance
 from dags.bench.anti_join import anti_join
 from dags.dagster_runs.resource import ClickHouseResource
 from dags.demo.loop import Loop
+from dags.detection.store import detect
 from dags.domain.clock import utc_now
 from dags.settings import current_settings
 from dags.web_preaggregated.tables import WEB_TABLES
-from dags.web_preaggregated_backfill.store import detect
 
 if TYPE_CHECKING:
     from collections.abc import Callable

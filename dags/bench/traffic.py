@@ -10,8 +10,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from dags.clickhouse.sql import Sql
-from dags.traffic.generate import Traffic, generate, sites
-from dags.traffic.load import INSERT_SETTINGS
+from dags.demo.traffic.generate import Traffic, generate, sites
+from dags.demo.traffic.load import INSERT_SETTINGS
 
 if TYPE_CHECKING:
     from datetime import date

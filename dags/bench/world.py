@@ -8,11 +8,11 @@ from uuid import uuid4
 from dags.clickhouse.engine import open_client
 from dags.clickhouse.schema.apply import apply_schema
 from dags.clickhouse.sql import Sql
+from dags.demo.traffic.generate import EVENTS_PER_SESSION, Site, Traffic
+from dags.demo.traffic.load import load_generated
 from dags.domain.clock import utc_now
 from dags.settings import current_settings
 from dags.team_selection.store import write_selection
-from dags.traffic.generate import EVENTS_PER_SESSION, Site, Traffic
-from dags.traffic.load import load_generated
 from dags.web_preaggregated.assets import build_limits
 from dags.web_preaggregated.store import DayBuild
 from dags.web_preaggregated.tables import WEB_TABLES

@@ -1,4 +1,7 @@
-"""Which ClickHouse: one text that names an embedded engine or a server, parsed without ever showing a password."""
+"""Which ClickHouse: one text that names an embedded engine or a server, parsed without ever showing a password.
+
+Pure: no clock, no database, no Dagster.
+"""
 
 from __future__ import annotations
 

@@ -9,6 +9,8 @@ None of it is an error, so none of it is seen. Hence three kinds:
 - Anything else that differs from ClickHouse's own default is set back to it, also what a later version brings.
 
 Pure: no client. `dags.clickhouse.engine` asks and sets; decision 0017 has the reasons.
+
+Pure: no clock, no database, no Dagster.
 """
 
 from __future__ import annotations

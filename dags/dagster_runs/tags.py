@@ -33,15 +33,16 @@ BACKFILL_PRIORITY = "-1"
 # The field of a building op's configuration that names the teams to rebuild, by table.
 TEAMS_FIELD = "team_ids_by_table"
 
-# The field that names the plan which asked for them, where they are too many for a configuration; see dags/requests.
+# The field that names the plan which asked for them, where they are too many for a configuration; see
+# `dags.repair.requests`.
 PLAN_FIELD = "plan_id"
 
 # What a plan is called; anything else names none, and is never asked for.
 PLAN_ID = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
 
-# A killed run is ended within two minutes where its process is seen to be dead (`dags.dead_runs`). For all others every
-# job says how long it may last. A build must end well before its staging tables count as leftovers (a day). A managed
-# backfill is many builds; killed, it is resumed.
+# A killed run is ended within two minutes where its process is seen to be dead (`dags.work.dead_runs`). For all others
+# every job says how long it may last. A build must end well before its staging tables count as leftovers (a day). A
+# managed backfill is many builds; killed, it is resumed.
 BUILD_RUN = {MAX_RUNTIME_SECONDS_TAG: str(6 * 3600)}
 LONG_RUN = {MAX_RUNTIME_SECONDS_TAG: str(48 * 3600)}
 SHORT_RUN = {MAX_RUNTIME_SECONDS_TAG: str(1800)}

@@ -16,19 +16,19 @@ from dags.clickhouse.schema.apply import apply_schema
 from dags.clickhouse.schema.declared import required_columns
 from dags.demo.loop import Loop, break_it, enable, forget_demo_runs
 from dags.demo.outage import outage
+from dags.demo.traffic.generate import Traffic, sites
+from dags.demo.traffic.load import find_logs, load_access_logs, load_generated
 from dags.domain import clock
 from dags.domain.days import calendar, spoken
 from dags.domain.errors import UserError
 from dags.settings import current_settings
-from dags.traffic.generate import Traffic, sites
-from dags.traffic.load import find_logs, load_access_logs, load_generated
 from dags.web_preaggregated.tables import STATS
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
+    from dags.demo.traffic.report import LoadReport
     from dags.settings import Settings
-    from dags.traffic.report import LoadReport
 
 SEED = 20240101
 TEAMS, EVENTS_PER_DAY, DAYS = 12, 15_000, 15

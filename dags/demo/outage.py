@@ -1,4 +1,7 @@
-"""What goes wrong in the demo, the way it does in earnest. Pure: days and teams in, what to break out."""
+"""What goes wrong in the demo, the way it does in earnest: days and teams in, what to break out.
+
+Pure: no clock, no database, no Dagster.
+"""
 
 from __future__ import annotations
 

@@ -1,10 +1,9 @@
 """The clocks: this host's, which says what "today" is, and ClickHouse's, which stamps and orders what happened.
 
 Everything below the shell takes ``now`` as a value; the assets, jobs, sensors and schedules ask here, once each, and
-`dags.clickhouse.clocks` asks the server. Hosts
-disagree: what one of them stamps, another takes for long ago or for not yet so. Therefore no host's clock is written
-down or compared with what another wrote. What Dagster stamps, the times of its runs, is compared with this host's
-clock, which is that of the daemon; see `dags.web_preaggregated_backfill.detection.Detection.read_at`.
+`dags.clickhouse.clocks` asks the server. Hosts disagree: what one of them stamps, another takes for long ago or for not
+yet so. Therefore no host's clock is written down or compared with what another wrote. What Dagster stamps, the times of
+its runs, is compared with this host's clock, which is that of the daemon; see `dags.detection.detection.Detection.read_at`.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 Each message names the thing, its value, what was expected and the next step, so that the terminal and the UI need
 no traceback to be understood.
+
+Pure: no clock, no database, no Dagster.
 """
 
 from __future__ import annotations

@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from dags.audit.log import FINISHED, Event
-from dags.audit.store import read_backfills, read_state
 from dags.clickhouse.sql import Sql
 from dags.domain.days import ONE_DAY, DayRange
 from dags.domain.errors import BuildError, LeaseError
@@ -25,17 +23,19 @@ from dags.managed_backfill.holding import hold
 from dags.managed_backfill.plan import BACKUP_PREFIX, backup_name
 from dags.managed_backfill.store import target_of
 from dags.web_preaggregated.staging import make_like
+from dags.work.audit.log import FINISHED, Event
+from dags.work.audit.store import read_backfills, read_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
     from clickhouse_connect.driver.client import Client
 
-    from dags.audit.log import Entry, State
-    from dags.audit.store import Log
     from dags.domain.watched import WatchedTable
     from dags.managed_backfill.holding import Hold
     from dags.web_preaggregated.publishing import Swap
+    from dags.work.audit.log import Entry, State
+    from dags.work.audit.store import Log
 
 _PACKAGE = "dags.managed_backfill"
 

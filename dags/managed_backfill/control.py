@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from dags.audit.log import FINISHED, MANAGED, RESUMABLE, Entry, Event, State, Status, standing
-from dags.audit.store import Log, Row, read_backfills, read_unheard, require_state
 from dags.clickhouse.leases.rules import run_key
 from dags.clickhouse.leases.store import living_leases
 from dags.domain.days import ONE_DAY, DayRange, spoken
@@ -16,6 +14,8 @@ from dags.managed_backfill.backup import drop_backup
 from dags.managed_backfill.holding import hold, lease_table
 from dags.managed_backfill.plan import from_yaml
 from dags.managed_backfill.restoring import Restoring, built_since
+from dags.work.audit.log import FINISHED, MANAGED, RESUMABLE, Entry, Event, State, Status, standing
+from dags.work.audit.store import Log, Row, read_backfills, read_unheard, require_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence

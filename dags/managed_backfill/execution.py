@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from dags.audit.log import UNTOUCHED, Entry, Event, State, Status
-from dags.audit.store import Log, open_days
 from dags.clickhouse.failures import retrying
 from dags.clickhouse.sql import Sql, is_embedded
 from dags.clickhouse.targets.store import read_usability
@@ -32,8 +30,10 @@ from dags.managed_backfill.progress import ChunkState, Progress, chunk_states, p
 from dags.managed_backfill.restoring import Restoring
 from dags.managed_backfill.shrunk import held_by_build, held_in_words, read_held_by_builds
 from dags.managed_backfill.store import later_builds, read_baseline, read_coverage
-from dags.stops.store import why_stopped
+from dags.repair.stops.store import why_stopped
 from dags.web_preaggregated.store import BuiltDay, DayBuild
+from dags.work.audit.log import UNTOUCHED, Entry, Event, State, Status
+from dags.work.audit.store import Log, open_days
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from dagster import Field, Noneable
 
-from dags.audit.log import AUTOMATIC, MANAGED, Status
 from dags.domain.errors import UserError
 from dags.managed_backfill.plan import ChunkBy, Kind, OnGateFailure
+from dags.work.audit.log import AUTOMATIC, MANAGED, Status
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

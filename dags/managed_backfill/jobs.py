@@ -24,8 +24,6 @@ from dagster import (
 )
 from dagster._core.storage.tags import ROOT_RUN_ID_TAG
 
-from dags.audit.log import MANAGED, Entry, Event, Status
-from dags.audit.store import Log, read_state, require_state
 from dags.clickhouse.clocks import tell_of_skew
 from dags.clickhouse.schema.apply import require_schema
 from dags.dagster_runs.resource import ClickHouseResource
@@ -35,15 +33,13 @@ from dags.domain.given_text import require_texts
 from dags.domain.watched import WatchedTable
 from dags.managed_backfill import control, fields
 from dags.managed_backfill.backup import sweep_backups as sweep_expired
-from dags.managed_backfill.document import require_size
 from dags.managed_backfill.execution import Execution, Listeners
 from dags.managed_backfill.plan import Plan, as_yaml, from_yaml
-from dags.managed_backfill.plan_files import read_plan, save_plan
 from dags.managed_backfill.planning import make_plan, read_facts
 from dags.managed_backfill.progress import ChunkState, Progress, chunks_text, plan_text, report, report_text
 from dags.managed_backfill.request import refuse_plan, validated
 from dags.managed_backfill.shrunk import held_units, read_wrong, refuse_held
-from dags.managed_backfill.webhook import Webhook
+from dags.repair.runs import runs_of
 from dags.schedules import SWEEP_BACKUPS_CRON, TIME_ZONE
 from dags.settings import current_settings
 from dags.web_preaggregated.assets import build_limits
@@ -51,7 +47,11 @@ from dags.web_preaggregated.store import BuiltDay
 from dags.web_preaggregated.tables import OP
 from dags.web_preaggregated_backfill.checks import report_checks
 from dags.web_preaggregated_backfill.evaluation import evaluate_in_run
-from dags.web_preaggregated_backfill.runs import runs_of
+from dags.work.audit.log import MANAGED, Entry, Event, Status
+from dags.work.audit.store import Log, read_state, require_state
+from dags.work.document import require_size
+from dags.work.plan_files import read_plan, save_plan
+from dags.work.webhook import Webhook
 
 # Run statuses after which a run that carried a backfill out is not a success.
 _FAILED = {Status.FAILED, Status.RESTORED}

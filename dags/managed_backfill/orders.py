@@ -10,13 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from dags.audit.log import Ask, Status, outranking, overruled
+from dags.work.audit.log import Ask, Status, outranking, overruled
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from dags.audit.store import Log
     from dags.managed_backfill.plan import Ceilings
+    from dags.work.audit.store import Log
 
 
 @dataclass(frozen=True)

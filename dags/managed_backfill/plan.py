@@ -19,7 +19,7 @@ from pydantic_core import PydanticCustomError
 from dags.clickhouse.leases.rules import run_key
 from dags.domain.days import FIRST_DAY, LAST_DAY, MAX_LOOKBACK_DAYS, ONE_DAY, DayRange, spoken
 from dags.domain.errors import UserError
-from dags.managed_backfill.document import parsed, violations
+from dags.work.document import parsed, violations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
     from clickhouse_connect.driver.client import Client
 
+    from dags.detection.rules import Verdict
     from dags.domain.watched import WatchedTable
     from dags.managed_backfill.request import Request
     from dags.managed_backfill.store import Coverage
     from dags.settings import Settings
-    from dags.web_preaggregated_backfill.rules import Verdict
 
 # Of a day's teams: None stands for all of the plan's.
 TeamsByDay = dict["date", "tuple[int, ...] | None"]

@@ -9,16 +9,16 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dags.audit.log import Event, Status
 from dags.domain.text import table_text, wrapped
 from dags.managed_backfill.plan import Chunk, backup_name, spoken_seconds, time_left, total
+from dags.work.audit.log import Event, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import date
 
-    from dags.audit.log import Entry, State
     from dags.managed_backfill.plan import Plan
+    from dags.work.audit.log import Entry, State
 
 BAR = 20
 

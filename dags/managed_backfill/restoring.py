@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from dags.audit.log import Entry, Event
 from dags.clickhouse.sql import Sql
 from dags.clickhouse.targets.store import require_usable
 from dags.domain.days import ONE_DAY, DayRange, spoken
@@ -19,6 +18,7 @@ from dags.managed_backfill.store import later_builds
 from dags.web_preaggregated.plan import differences
 from dags.web_preaggregated.restore import DayRestore, contents, read_comparison
 from dags.web_preaggregated.store import read_units
+from dags.work.audit.log import Entry, Event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
     from clickhouse_connect.driver.client import Client
 
-    from dags.audit.log import State
-    from dags.audit.store import Log
     from dags.domain.watched import WatchedTable
     from dags.managed_backfill.holding import Hold
     from dags.managed_backfill.plan import Plan
     from dags.web_preaggregated.structure import Comparison
+    from dags.work.audit.log import State
+    from dags.work.audit.store import Log
 
 _PACKAGE = "dags.web_preaggregated"
 

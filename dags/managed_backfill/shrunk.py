@@ -10,12 +10,12 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from dags.clickhouse.sql import Sql
+from dags.detection.rules import Build, Verdict, detail_of, judge
+from dags.detection.store import detect
+from dags.detection.verdicts import Verdicts
 from dags.domain.days import spoken
 from dags.domain.errors import UserError
 from dags.domain.units import Measure, Outcome, Unit, shrinks
-from dags.web_preaggregated_backfill.rules import Build, Verdict, detail_of, judge
-from dags.web_preaggregated_backfill.store import detect
-from dags.web_preaggregated_backfill.verdicts import Verdicts
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence

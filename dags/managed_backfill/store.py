@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from datetime import UTC
 from typing import TYPE_CHECKING
 
-from dags.audit.store import open_days
 from dags.clickhouse.leases.store import living_leases
 from dags.clickhouse.sql import Sql
 from dags.domain.days import ONE_DAY, DayRange
 from dags.domain.units import EPOCH
 from dags.managed_backfill.gates import BASELINE_DAYS, Spread
 from dags.managed_backfill.plan import Rates
+from dags.work.audit.store import open_days
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from clickhouse_connect.driver.client import Client
 
-    from dags.audit.log import Entry
     from dags.domain.watched import WatchedTable
+    from dags.work.audit.log import Entry
 
 _PACKAGE = "dags.managed_backfill"
 
@@ -88,7 +88,7 @@ def read_rates(client: Client, table: WatchedTable, today: date, usd_per_gb: flo
     """What a source row costs: as past builds of the table took, or an assumption that says it is one."""
     (width,) = Sql(_PACKAGE, client).row("source_width", {"table": table.source.table})
     bound = {"table": table.name, "start": today - RATE_DAYS * ONE_DAY, "end": today}
-    seconds, rows = Sql("dags.web_preaggregated_backfill", client).row("build_rate", bound)
+    seconds, rows = Sql("dags.detection", client).row("build_rate", bound)
     said = (
         f"builds of the last {RATE_DAYS} days, {rows:,} rows in {seconds:,.1f} s" if rows else "no past build: assumed"
     )

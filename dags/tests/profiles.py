@@ -20,12 +20,12 @@ from dags.clickhouse import engine
 from dags.clickhouse.engine import open_client
 from dags.clickhouse.schema.apply import apply_schema
 from dags.clickhouse.sql import is_embedded
+from dags.detection.store import detect
 from dags.domain.errors import UserError
 from dags.team_selection.store import write_selection
 from dags.tests.builds import TABLES, build
 from dags.tests.events import Event, at, insert
 from dags.web_preaggregated.tables import WEB_TABLES
-from dags.web_preaggregated_backfill.store import detect
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

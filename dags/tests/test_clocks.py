@@ -10,19 +10,19 @@ import pytest
 import yaml
 from dagster._core.test_utils import freeze_time
 
-from dags.audit.store import read_backfills
 from dags.clickhouse.clocks import read_clocks
+from dags.detection.rules import Cause
 from dags.domain import clock
 from dags.domain.clock import clock_warning
 from dags.domain.errors import UserError
 from dags.managed_backfill import execution
-from dags.stops.store import why_stopped
+from dags.repair.stops.store import why_stopped
 from dags.team_selection.store import read_selection
 from dags.tests.fold import stored
 from dags.tests.managed_backfill import asked
 from dags.tests.world import STATS, ago
 from dags.web_preaggregated_backfill.evaluation import metadata, skip_reason
-from dags.web_preaggregated_backfill.rules import Cause
+from dags.work.audit.store import read_backfills
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -12,32 +12,30 @@ from dags.settings import Settings, read_settings, variable
 
 ROOT = Path(__file__).resolve().parents[2]
 CODE = sorted(path for path in (ROOT / "dags").rglob("*.py") if "tests" not in path.parts)
-PURE = (
-    "days.py",
-    "dsn.py",
-    "errors.py",
-    "pinned.py",
-    "settings.py",
-    "plan.py",
-    "document.py",
-    "rules.py",
-    "alterations.py",
-    "asked.py",
-    "decision.py",
-    "tables.py",
-    "outage.py",
-    "picture.py",
-    "priority.py",
-    "detection.py",
-    "units.py",
-    "watched.py",
-    "request.py",
-    "gates.py",
-    "log.py",
-    "progress.py",
-    "text.py",
-    "said.py",
-)
+
+# The rooms of `dags/`, each with what it is for; one imports only from those above it.
+ROOMS = {
+    "domain": "the words that all rooms share; pure",
+    "clickhouse": "how ClickHouse is reached and asked: engine, statements, failures, leases, schema, targets",
+    "settings": "what the environment says",
+    "schedules": "the timetable",
+    "dagster_runs": "what Dagster's runs of this location share: tags, client, lock",
+    "team_selection": "which teams are enabled",
+    "detection": "what is wrong, and why; any watched table",
+    "repair": "what to do about it; any watched table",
+    "work": "work that a person asks for: its events, documents, notices; runs that died",
+    "web_preaggregated": "the two tables: declaration, build, assets",
+    "web_preaggregated_backfill": "what is served: detector, sensor, checks, diagnostics, report, picture",
+    "managed_backfill": "plans, gates, backups and their jobs",
+    "definitions": "everything that is served, by name",
+    "demo": "the main job on the embedded engine, with its traffic",
+    "tests": "",
+    "bench": "figures",
+}
+# Upward on purpose: the schema makes the tables that are declared there, and refuses those that are unlike.
+UPWARD = {("clickhouse/schema/apply.py", "web_preaggregated")}
+SAYS_PURE = "Pure: no clock, no database, no Dagster."
+# Imports for types alone name clients there.
 PURE_BUT_FOR_TYPES = ("report.py", "why.py")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -65,9 +63,32 @@ def named(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-@pytest.mark.parametrize(
-    "path", [p for p in CODE if p.name in PURE + PURE_BUT_FOR_TYPES and "bench" not in p.parts], ids=named
-)
+def room(path: Path) -> str:
+    return path.relative_to(ROOT / "dags").parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", [p for p in CODE if p.parent != ROOT / "dags" or p.name != "__init__.py"], ids=named)
+def test_imports_run_down_the_rooms_and_never_back(path: Path) -> None:
+    order = list(ROOMS)
+    allowed = order[: order.index(room(path)) + 1]
+    known = {name.split(".")[1] for name in imports(path, at_run_time_only=False) if name.startswith("dags.")}
+    upward = {one for one in known if one not in allowed}
+    assert not {(str(path.relative_to(ROOT / "dags")), one) for one in upward} - UPWARD
+
+
+def test_every_room_is_there_and_says_what_it_is_for() -> None:
+    rooms = {path.name.removesuffix(".py") for path in (ROOT / "dags").iterdir() if not path.name.startswith("_")}
+    assert rooms - {"decisions"} == set(ROOMS)
+
+
+PURE = [p for p in CODE if SAYS_PURE in p.read_text(encoding="utf-8") or p.name in PURE_BUT_FOR_TYPES]
+
+
+def test_most_of_what_decides_is_pure() -> None:
+    assert len(PURE) > 30
+
+
+@pytest.mark.parametrize("path", PURE, ids=named)
 def test_a_pure_module_knows_no_dagster_no_client_and_no_clock(path: Path) -> None:
     known = imports(path, at_run_time_only=path.name in PURE_BUT_FOR_TYPES)
     assert not {name for name in known if name.split(".")[0] in ("dagster", "clickhouse_connect", "chdb")}
@@ -82,7 +103,9 @@ SHELL = (
     "fields.py",
     "sensors.py",
     "runs.py",
-    "resources.py",
+    "resource.py",
+    "tags.py",
+    "schema_jobs.py",
     "evaluation.py",
     "adoption.py",
     "definitions.py",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
 ROOT = Path(__file__).resolve().parents[2]
-BACKFILL = "dags/web_preaggregated_backfill"
+BACKFILL = "dags.detection"
 
 STORY = "dags/tests/test_web_preaggregated_backfill.py"
 STORE = "dags/tests/web_preaggregated_backfill/test_store.py"

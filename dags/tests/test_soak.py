@@ -21,11 +21,11 @@ import pytest
 from dags.clickhouse.dsn import Dsn
 from dags.clickhouse.engine import call, open_client
 from dags.clickhouse.schema.apply import apply_schema
+from dags.detection.store import detect
 from dags.team_selection.store import write_selection
 from dags.tests.builds import build
 from dags.tests.events import Event, at, insert
 from dags.web_preaggregated.tables import WEB_TABLES
-from dags.web_preaggregated_backfill.store import detect
 
 if TYPE_CHECKING:
     from pathlib import Path

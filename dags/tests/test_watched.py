@@ -12,18 +12,18 @@ from dags.definitions import location
 from dags.demo.loop import Loop
 from dags.domain.clock import utc_now
 from dags.domain.expression import Expression
+from dags.repair.decision import Trigger
 from dags.tests.orders import ORDERS_BY_DAY, defs
 from dags.tests.world import BOUNCES, STATS, World, ago, noon, tables_asked
 from dags.web_preaggregated.assets import web_pre_aggregate_job, web_pre_aggregated
 from dags.web_preaggregated.tables import WEB_TABLES
-from dags.web_preaggregated_backfill.decision import Trigger
 from dags.web_preaggregated_backfill.evaluation import Evaluation, evaluate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import date
 
-    from dags.web_preaggregated_backfill.rules import Verdict
+    from dags.detection.rules import Verdict
 
 DAYS = [ago(n) for n in (9, 8, 7)]
 

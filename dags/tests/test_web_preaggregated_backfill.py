@@ -14,26 +14,26 @@ import pytest
 from dagster import AssetCheckKey, AssetKey, DagsterRunStatus, Failure
 from dagster._core.storage.tags import PARENT_RUN_ID_TAG, RETRY_NUMBER_TAG, ROOT_RUN_ID_TAG
 
-from dags.audit.store import read_backfills
 from dags.clickhouse.leases.rules import Lease
 from dags.clickhouse.leases.store import Leases, read_leases
 from dags.dagster_runs.tags import TAG_PREFIX
 from dags.definitions import defs
 from dags.demo.loop import Tick
+from dags.detection.rules import Cause, Kind
 from dags.domain.clock import utc_now
 from dags.domain.errors import BuildError, UserError
+from dags.repair.attempts import RunState
+from dags.repair.decision import Trigger, Why
+from dags.repair.runs import runs_of
 from dags.tests.builds import build
 from dags.tests.events import Event, insert
 from dags.tests.faulty import break_team, mended
 from dags.tests.fold import fold, stored
 from dags.tests.world import BOUNCES, STATS, World, ago, noon, tables_asked
 from dags.web_preaggregated.tables import WEB_TABLES
-from dags.web_preaggregated_backfill.attempts import RunState
-from dags.web_preaggregated_backfill.decision import Trigger, Why
 from dags.web_preaggregated_backfill.evaluation import Evaluation, evaluate, run_requests
 from dags.web_preaggregated_backfill.report import summary_text
-from dags.web_preaggregated_backfill.rules import Cause, Kind
-from dags.web_preaggregated_backfill.runs import runs_of
+from dags.work.audit.store import read_backfills
 
 if TYPE_CHECKING:
     from datetime import date
@@ -749,5 +749,5 @@ def test_a_run_that_died_is_a_failed_attempt_though_dagster_takes_it_for_running
         assert f"{WEEK[-1]}: backing off" in world.evaluate().decision.words
         [held] = read_leases(world.client)
         silent = replace(held, silent_seconds=timedelta(hours=7).total_seconds())
-        monkeypatch.setattr("dags.web_preaggregated_backfill.store.read_leases", lambda _: (silent,))
+        monkeypatch.setattr("dags.detection.store.read_leases", lambda _: (silent,))
         assert WEEK[-1] in {r.day for r in world.evaluate(after=timedelta(hours=7)).decision.requests}

@@ -30,12 +30,12 @@ from dags.clickhouse.engine import open_client
 from dags.definitions import WATCHED, defs
 from dags.demo.loop import Loop, Tick, enable
 from dags.domain.clock import utc_now
+from dags.repair.decision import Trigger
 from dags.settings import Settings, current_settings
 from dags.team_selection.store import read_selection
 from dags.tests.events import Event, insert
 from dags.web_preaggregated.assets import build_limits
 from dags.web_preaggregated.store import DayBuild
-from dags.web_preaggregated_backfill.decision import Trigger
 from dags.web_preaggregated_backfill.evaluation import Evaluation, evaluate
 
 if TYPE_CHECKING:

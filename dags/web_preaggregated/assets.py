@@ -25,21 +25,21 @@ from dagster import (
 )
 from pydantic import Field, field_validator
 
-from dags.audit.store import begin_automatic, end_automatic
 from dags.clickhouse.clocks import tell_of_skew
 from dags.clickhouse.schema.apply import require_schema
 from dags.dagster_runs.resource import ClickHouseResource
 from dags.dagster_runs.tags import BUILD_RUN, PLAN_ID, TAG_PREFIX, is_automatic
 from dags.domain.days import FIRST_DAY
 from dags.domain.units import Outcome
-from dags.requests.store import frozen_teams
+from dags.repair.requests.store import frozen_teams
+from dags.repair.stops.store import why_stopped
 from dags.schedules import DAILY_BUILD_CRON, TIME_ZONE
 from dags.settings import Settings, current_settings
-from dags.stops.store import why_stopped
 from dags.team_selection.store import read_selection
 from dags.web_preaggregated.plan import Limits, teams_of_plan, teams_to_build
 from dags.web_preaggregated.store import BuiltDay, BuiltTable, DayBuild
 from dags.web_preaggregated.tables import JOB, OP, WEB_TABLES
+from dags.work.audit.store import begin_automatic, end_automatic
 
 PARTITIONS = DailyPartitionsDefinition(start_date=FIRST_DAY.isoformat(), timezone=TIME_ZONE)
 

@@ -20,9 +20,9 @@ from dags.clickhouse.failures import retrying
 from dags.clickhouse.leases.store import Leases
 from dags.clickhouse.sql import Cost, Sql
 from dags.clickhouse.targets.store import read_usability
+from dags.detection.ledger import BuildRecord, append_to_ledger
 from dags.domain.errors import BuildError, LeaseError, ReadBackError
 from dags.domain.units import MAX_TEAMS_BOUND, Fingerprint, Measure, Outcome
-from dags.ledger import BuildRecord, append_to_ledger
 from dags.web_preaggregated.compute import Aside, Computation, Staged, Step
 from dags.web_preaggregated.plan import Limits, Replacement, replacement
 from dags.web_preaggregated.publishing import Held, NewRows, Publisher, Swap, tried_again

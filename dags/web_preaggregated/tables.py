@@ -1,4 +1,7 @@
-"""The two pre-aggregated tables, declared for everything that watches, builds or reports on them."""
+"""The two pre-aggregated tables, declared for everything that watches, builds or reports on them.
+
+Pure: no clock, no database, no Dagster.
+"""
 
 from __future__ import annotations
 

@@ -25,10 +25,10 @@ from dags.clickhouse.schema.apply import require_schema
 from dags.clickhouse.sql import Sql
 from dags.dagster_runs.resource import ClickHouseResource
 from dags.dagster_runs.tags import ANSWER_ONLY, SHORT_RUN
+from dags.detection.signals import target_identifiers
 from dags.domain.days import FIRST_DAY, spoken
 from dags.domain.errors import UserError
 from dags.domain.watched import WatchedTable
-from dags.web_preaggregated_backfill.signals import target_identifiers
 
 
 def adoption_job(watched: tuple[WatchedTable, ...]) -> JobDefinition:
@@ -70,7 +70,7 @@ def adoption_job(watched: tuple[WatchedTable, ...]) -> JobDefinition:
 def present_days(client: Client, table: WatchedTable) -> dict[date, int]:
     """The days of which a table has rows, and how many; those before the partitions' start are nobody's."""
     bound = {"start": FIRST_DAY, "end": read_clocks(client).today}
-    sql = Sql("dags.web_preaggregated_backfill", client)
+    sql = Sql("dags.detection", client)
     return dict(sql.rows("present_days", bound, **target_identifiers(table)))
 
 

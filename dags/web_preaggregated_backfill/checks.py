@@ -19,8 +19,8 @@ from dagster import (
 
 from dags.dagster_runs.resource import ClickHouseResource
 from dags.dagster_runs.tags import SHORT_RUN
+from dags.detection.detection import Detection
 from dags.domain.watched import WatchedTable
-from dags.web_preaggregated_backfill.detection import Detection
 from dags.web_preaggregated_backfill.evaluation import evaluate_in_run
 from dags.web_preaggregated_backfill.report import TableStatus, table_statuses
 

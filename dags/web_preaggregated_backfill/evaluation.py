@@ -24,16 +24,19 @@ from dags.dagster_runs.tags import (
     TAG_PREFIX,
     TEAMS_FIELD,
 )
+from dags.detection.detection import Detection, as_outdated, unreadable
+from dags.detection.store import read_outdated_teams
+from dags.detection.verdicts import Verdicts
 from dags.domain import clock
 from dags.domain.days import calendar
 from dags.domain.errors import UnreadableError
-from dags.requests.store import frozen_teams
+from dags.repair.asked import days_listed
+from dags.repair.decision import Building, Decision, Policy, Request, Trigger, decide
+from dags.repair.priority import Priority
+from dags.repair.requests.store import frozen_teams
+from dags.repair.runs import runs_of, with_frozen_teams, without_the_dead
 from dags.settings import current_settings
-from dags.web_preaggregated_backfill.asked import days_listed
-from dags.web_preaggregated_backfill.decision import Building, Decision, Policy, Request, Trigger, decide
-from dags.web_preaggregated_backfill.detection import Detection, as_outdated, unreadable
 from dags.web_preaggregated_backfill.picture import as_markdown, team_by_day
-from dags.web_preaggregated_backfill.priority import Priority
 from dags.web_preaggregated_backfill.report import (
     SAMPLE,
     freshness,
@@ -43,9 +46,7 @@ from dags.web_preaggregated_backfill.report import (
     reasons,
     status_line,
 )
-from dags.web_preaggregated_backfill.runs import runs_of, with_frozen_teams, without_the_dead
-from dags.web_preaggregated_backfill.store import detect, read_outdated_teams
-from dags.web_preaggregated_backfill.verdicts import Verdicts
+from dags.web_preaggregated_backfill.store import observe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,8 +58,8 @@ if TYPE_CHECKING:
 
     from dags.dagster_runs.resource import ClickHouseResource
     from dags.domain.watched import WatchedTable
+    from dags.repair.attempts import Run
     from dags.settings import Settings
-    from dags.web_preaggregated_backfill.attempts import Run
 
 # Calls what it is given with a client, in this process or in a child.
 OnEngine = Callable[[Callable[["Client"], Any]], Any]
@@ -116,7 +117,7 @@ def evaluate(
     """
     days = settings.backfill_lookback_days if lookback_days is None else lookback_days
     work: partial[Detection] = partial(
-        detect,
+        observe,
         now=now,
         watched=watched,
         lookback_days=days,
@@ -242,7 +243,7 @@ def run_requests(evaluation: Evaluation, plan_id: str, job: str | None = None) -
 
 
 def teams_to_freeze(evaluation: Evaluation, job: str | None = None) -> dict[tuple[str, date], tuple[int, ...]]:
-    """The teams that do not fit into their run's configuration, by table and day; see `dags.requests.store.freeze`."""
+    """The teams that do not fit into their run's configuration, by table and day; see `dags.repair.requests.store`."""
     return {
         (table, request.day): teams
         for request in evaluation.decision.requests

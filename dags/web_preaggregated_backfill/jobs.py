@@ -25,10 +25,10 @@ from dags.domain.days import MAX_LOOKBACK_DAYS, validated_day
 from dags.domain.errors import UserError
 from dags.domain.given_text import require_texts
 from dags.domain.watched import WatchedTable
+from dags.repair.runs import run_text
 from dags.team_selection.store import read_selection
 from dags.web_preaggregated_backfill.evaluation import Evaluation, evaluate_in_run
 from dags.web_preaggregated_backfill.report import data_gaps, gaps_text, missing_data, summary_text
-from dags.web_preaggregated_backfill.runs import run_text
 from dags.web_preaggregated_backfill.why import Question, why_text
 
 DEFAULT_DAYS_BACK = 7

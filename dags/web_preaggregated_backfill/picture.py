@@ -1,6 +1,8 @@
 """A picture of what is wrong, team by day, where a table would be too long to read.
 
-Pure: verdicts in, SVG out. It draws its own background, because the UI shows it on a light and on a dark page alike.
+Verdicts in, SVG out. It draws its own background, because the UI shows it on a light and on a dark page alike.
+
+Pure: no clock, no database, no Dagster.
 """
 
 from __future__ import annotations
@@ -9,16 +11,16 @@ import base64
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
-from dags.web_preaggregated_backfill.rules import Kind
-from dags.web_preaggregated_backfill.verdicts import Verdicts
+from dags.detection.rules import Kind
+from dags.detection.verdicts import Verdicts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import date
 
+    from dags.detection.rules import Verdict
+    from dags.detection.verdicts import Alike
     from dags.domain.days import DayRange
-    from dags.web_preaggregated_backfill.rules import Verdict
-    from dags.web_preaggregated_backfill.verdicts import Alike
 
 # As many teams as fit a screen, those with the most wrong units; the rest is counted below.
 TEAMS = 50

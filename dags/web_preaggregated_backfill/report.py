@@ -9,17 +9,17 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from dags.detection.rules import FAILED
 from dags.domain.days import ONE_DAY, merged, spoken
 from dags.domain.text import table_text, wrapped
-from dags.web_preaggregated_backfill.decision import NOTHING_TO_REPAIR
-from dags.web_preaggregated_backfill.rules import FAILED
+from dags.repair.decision import NOTHING_TO_REPAIR
 
 if TYPE_CHECKING:
     from datetime import date
 
-    from dags.web_preaggregated_backfill.decision import Decision
-    from dags.web_preaggregated_backfill.detection import Detection
-    from dags.web_preaggregated_backfill.verdicts import Alike, Verdicts
+    from dags.detection.detection import Detection
+    from dags.detection.verdicts import Alike, Verdicts
+    from dags.repair.decision import Decision
 
 # As many days as fit a line of metadata; the rest is counted.
 SAMPLE = 10

@@ -24,11 +24,11 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 from dags.dagster_runs.resource import ClickHouseResource
 from dags.domain import clock
 from dags.domain.watched import WatchedTable
-from dags.requests.store import freeze
+from dags.repair.decision import Trigger
+from dags.repair.requests.store import freeze
 from dags.schedules import COMPREHENSIVE_CHECK_CRON, SENSOR_INTERVAL_SECONDS, TIME_ZONE
 from dags.settings import current_settings
 from dags.web_preaggregated_backfill.checks import report_checks
-from dags.web_preaggregated_backfill.decision import Trigger
 from dags.web_preaggregated_backfill.evaluation import evaluate, record, run_requests, skip_reason, teams_to_freeze
 
 

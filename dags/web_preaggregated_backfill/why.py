@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dags.domain.text import wrapped
-from dags.web_preaggregated_backfill.decision import Why
+from dags.repair.decision import Why
 from dags.web_preaggregated_backfill.report import freshness, status_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import date
 
+    from dags.detection.detection import Detection
+    from dags.detection.verdicts import Verdicts
+    from dags.repair.attempts import Run
+    from dags.repair.decision import Decision
     from dags.team_selection.store import Selection
-    from dags.web_preaggregated_backfill.attempts import Run
-    from dags.web_preaggregated_backfill.decision import Decision
-    from dags.web_preaggregated_backfill.detection import Detection
-    from dags.web_preaggregated_backfill.verdicts import Verdicts
 
 # As many units as are read in a terminal; the rest is counted.
 SHOWN = 20

@@ -16,13 +16,13 @@ from dagster import DagsterInstance, DagsterRunStatus, build_sensor_context, in_
 from dagster._core.events import DagsterEvent, DagsterEventType, EngineEventData
 from dagster._core.storage.tags import GRPC_INFO_TAG
 
-from dags.audit.store import begin_automatic, end_automatic, end_dead_automatic
 from dags.dagster_runs.locks import names
 from dags.dagster_runs.processes import clock_is_steady, is_gone
 from dags.dagster_runs.tags import lock_directory
-from dags.dead_runs import sensors
 from dags.definitions import defs
 from dags.tests.world import STATS, World, ago
+from dags.work.audit.store import begin_automatic, end_automatic, end_dead_automatic
+from dags.work.dead_runs import sensors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

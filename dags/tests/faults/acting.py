@@ -11,7 +11,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
-from dags.audit.store import Log, require_state
 from dags.clickhouse.clocks import read_clocks
 from dags.clickhouse.dsn import Dsn
 from dags.clickhouse.engine import open_client
@@ -26,6 +25,7 @@ from dags.tests.builds import LIMITS
 from dags.tests.faults.worker import hurried
 from dags.web_preaggregated.store import DayBuild
 from dags.web_preaggregated.tables import WEB_TABLES
+from dags.work.audit.store import Log, require_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

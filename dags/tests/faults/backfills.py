@@ -26,8 +26,6 @@ from typing import TYPE_CHECKING, Any
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from dags.audit.log import FINISHED, MANAGED, Entry, Event, Status
-from dags.audit.store import Log, read_state
 from dags.clickhouse.dsn import Dsn
 from dags.clickhouse.engine import open_client
 from dags.clickhouse.leases.store import read_leases
@@ -49,6 +47,8 @@ from dags.tests.managed_backfill import asked
 from dags.web_preaggregated.staging import sweep
 from dags.web_preaggregated.store import DayBuild
 from dags.web_preaggregated.tables import WEB_TABLES
+from dags.work.audit.log import FINISHED, MANAGED, Entry, Event, Status
+from dags.work.audit.store import Log, read_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable

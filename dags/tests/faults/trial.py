@@ -22,6 +22,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from dags.clickhouse.dsn import Dsn
 from dags.clickhouse.engine import open_client
 from dags.clickhouse.leases.store import read_leases
+from dags.detection.store import detect
 from dags.domain.errors import EngineError
 from dags.team_selection.store import write_selection
 from dags.tests.builds import LIMITS, TABLES
@@ -33,7 +34,6 @@ from dags.web_preaggregated.compute import Step
 from dags.web_preaggregated.staging import sweep
 from dags.web_preaggregated.store import DayBuild
 from dags.web_preaggregated.tables import WEB_TABLES
-from dags.web_preaggregated_backfill.store import detect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -17,7 +17,6 @@ from urllib.request import Request, urlopen
 import psutil
 import pytest
 
-from dags.audit.store import read_backfills
 from dags.clickhouse.dsn import Dsn
 from dags.clickhouse.engine import open_client
 from dags.dagster_runs.tags import TAG_PREFIX
@@ -26,6 +25,7 @@ from dags.tests.events import Event, insert
 from dags.tests.fold import fold, stored
 from dags.tests.test_dev import free_port
 from dags.tests.world import STATS, ago, noon
+from dags.work.audit.store import read_backfills
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

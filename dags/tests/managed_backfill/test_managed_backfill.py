@@ -16,9 +16,6 @@ from dagster import AssetCheckKey, AssetKey
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.tags import ROOT_RUN_ID_TAG
 
-from dags.audit.log import Entry
-from dags.audit.log import Event as LogEvent
-from dags.audit.store import Log, read_backfills
 from dags.domain.clock import utc_now
 from dags.domain.errors import UserError
 from dags.managed_backfill import execution
@@ -28,6 +25,9 @@ from dags.tests.faulty import break_team, mended
 from dags.tests.fold import fold, stored
 from dags.tests.managed_backfill import asked
 from dags.tests.world import BOUNCES, STATS, ago, noon, tables_asked
+from dags.work.audit.log import Entry
+from dags.work.audit.log import Event as LogEvent
+from dags.work.audit.store import Log, read_backfills
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

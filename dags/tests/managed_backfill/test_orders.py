@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dags.audit.log import Ask, Entry, Event, Status, outranking, overruled, standing
-from dags.audit.store import Log, open_days, read_backfills
 from dags.clickhouse.clocks import read_clocks
 from dags.dagster_runs import tags as runs
 from dags.domain.errors import UserError
@@ -19,6 +17,8 @@ from dags.managed_backfill.holding import hold, lease_table
 from dags.tests.managed_backfill import asked
 from dags.tests.world import STATS, ago
 from dags.web_preaggregated.tables import WEB_TABLES
+from dags.work.audit.log import Ask, Entry, Event, Status, outranking, overruled, standing
+from dags.work.audit.store import Log, open_days, read_backfills
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dags.domain.errors import SettingsError, UserError
-from dags.managed_backfill.document import MAX_BYTES
-from dags.managed_backfill.plan_files import read_plan, save_plan
 from dags.settings import read_settings
+from dags.work.document import MAX_BYTES
+from dags.work.plan_files import read_plan, save_plan
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,11 +8,11 @@ import pytest
 import yaml
 
 from dags.managed_backfill import execution
+from dags.repair.decision import Trigger
 from dags.tests.events import Event, insert
 from dags.tests.fold import fold, stored
 from dags.tests.managed_backfill import asked
 from dags.tests.world import BOUNCES, STATS, ago, noon
-from dags.web_preaggregated_backfill.decision import Trigger
 
 if TYPE_CHECKING:
     from datetime import date

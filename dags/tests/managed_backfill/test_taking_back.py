@@ -7,9 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dags.audit.log import Entry
-from dags.audit.log import Event as LogEvent
-from dags.audit.store import Log, read_state
 from dags.clickhouse.leases.rules import Lease
 from dags.clickhouse.leases.store import read_leases
 from dags.domain.errors import HoldLostError, LeaseError
@@ -19,6 +16,9 @@ from dags.tests.managed_backfill.test_managed_backfill import DAYS, fails, prepa
 from dags.tests.web_preaggregated.test_repair import bytes_of
 from dags.tests.world import STATS
 from dags.web_preaggregated.publishing import Publisher
+from dags.work.audit.log import Entry
+from dags.work.audit.log import Event as LogEvent
+from dags.work.audit.store import Log, read_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable

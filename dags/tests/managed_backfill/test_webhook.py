@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dags.domain.errors import SettingsError
-from dags.managed_backfill.webhook import FAILURES, Webhook
 from dags.settings import read_settings
+from dags.work.webhook import FAILURES, Webhook
 
 if TYPE_CHECKING:
     import socket

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dags.audit.store import read_backfills, read_state
 from dags.managed_backfill import execution
 from dags.managed_backfill.backup import make_backup
 from dags.managed_backfill.digests import digest_of_staged, holds, read_digest
@@ -16,6 +15,7 @@ from dags.tests.managed_backfill.test_managed_backfill import DAYS, fails, prepa
 from dags.tests.managed_backfill.test_taking_back import others_write, rollback, states
 from dags.tests.world import STATS, ago, noon
 from dags.web_preaggregated.publishing import Publisher
+from dags.work.audit.store import read_backfills, read_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,12 +9,12 @@ import pytest
 from dagster import DagsterRunStatus
 
 from dags.domain.errors import BuildError
-from dags.requests.store import freeze, frozen_teams
+from dags.repair.decision import Why
+from dags.repair.requests.store import freeze, frozen_teams
 from dags.tests.fold import stored
 from dags.tests.world import BOUNCES, STATS, ago
 from dags.web_preaggregated.plan import teams_of_plan
 from dags.web_preaggregated_backfill import evaluation
-from dags.web_preaggregated_backfill.decision import Why
 
 if TYPE_CHECKING:
     from dags.tests.world import World

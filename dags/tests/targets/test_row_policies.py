@@ -16,6 +16,7 @@ from dags.clickhouse.engine import open_client
 from dags.clickhouse.schema.apply import apply_schema
 from dags.clickhouse.targets.rules import hidden_by
 from dags.clickhouse.targets.store import describe
+from dags.detection.store import detect
 from dags.domain.errors import BuildError, SchemaError
 from dags.team_selection.store import write_selection
 from dags.tests.builds import TABLES, build
@@ -24,12 +25,11 @@ from dags.tests.events import Event, at, insert
 from dags.tests.fold import stored
 from dags.tests.profiles import DAY, NOW
 from dags.web_preaggregated.tables import WEB_TABLES
-from dags.web_preaggregated_backfill.store import detect
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from dags.web_preaggregated_backfill.detection import Detection
+    from dags.detection.detection import Detection
 
 # By user, what each of the tables lets through.
 POLICIES = {

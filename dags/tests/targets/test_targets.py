@@ -12,6 +12,7 @@ from dagster import AssetKey, Failure
 from dags.clickhouse.schema.apply import apply_schema
 from dags.clickhouse.sql import is_embedded
 from dags.clickhouse.targets.store import read_usability
+from dags.detection.store import detect
 from dags.domain.clock import utc_now
 from dags.domain.errors import BuildError, SchemaError, UserError
 from dags.tests.conftest import ENGINES
@@ -26,7 +27,6 @@ from dags.web_preaggregated.restore import DayRestore, read_comparison
 from dags.web_preaggregated.store import DayBuild
 from dags.web_preaggregated.tables import WEB_TABLES
 from dags.web_preaggregated_backfill.report import table_statuses
-from dags.web_preaggregated_backfill.store import detect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

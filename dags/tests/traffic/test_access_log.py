@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dags.traffic.access_log import (
+from dags.demo.traffic.access_log import (
     GZIP_MAGIC,
     MAX_LINE_BYTES,
     SAMPLE_WIDTH,

@@ -6,7 +6,7 @@ from uuid import UUID
 import pandas as pd
 import pytest
 
-from dags.traffic.generate import EVENTS_PER_SESSION, Site, Traffic, generate, sites
+from dags.demo.traffic.generate import EVENTS_PER_SESSION, Site, Traffic, generate, sites
 
 COLUMNS = """
     team_id uuid event timestamp distinct_id person_id session_id host pathname referring_domain

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dags.traffic.access_log import Hit, Rubbish, RubbishKind
-from dags.traffic.page_views import (
+from dags.demo.traffic.access_log import Hit, Rubbish, RubbishKind
+from dags.demo.traffic.page_views import (
     NO_CAMPAIGN,
     SAMPLES_PER_KIND,
     Campaign,

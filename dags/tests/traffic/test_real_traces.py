@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from dags.traffic.access_log import RubbishKind, read_log
-from dags.traffic.page_views import SiteLog, Skip, read_site
-from dags.traffic.sessions import events
-from dags.traffic.shift import apply_shift, plan_shift
+from dags.demo.traffic.access_log import RubbishKind, read_log
+from dags.demo.traffic.page_views import SiteLog, Skip, read_site
+from dags.demo.traffic.sessions import events
+from dags.demo.traffic.shift import apply_shift, plan_shift
 
 DATA = Path(__file__).parents[3].parent / "shared" / "data"
 TODAY = date(2026, 3, 10)

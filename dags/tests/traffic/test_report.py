@@ -2,9 +2,9 @@
 
 from datetime import date
 
-from dags.traffic.access_log import Rubbish, RubbishKind
-from dags.traffic.report import WIDTH, LoadReport
-from dags.traffic.shift import Shift
+from dags.demo.traffic.access_log import Rubbish, RubbishKind
+from dags.demo.traffic.report import WIDTH, LoadReport
+from dags.demo.traffic.shift import Shift
 
 
 def test_a_report_of_a_log_accounts_for_every_line() -> None:

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dags.demo.traffic.page_views import NO_CAMPAIGN, Campaign, PageView
+from dags.demo.traffic.sessions import SESSION_GAP, Event, events
 from dags.domain.days import MAX_SESSION
-from dags.traffic.page_views import NO_CAMPAIGN, Campaign, PageView
-from dags.traffic.sessions import SESSION_GAP, Event, events
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)

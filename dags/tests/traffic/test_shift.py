@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dags.traffic.page_views import NO_CAMPAIGN, PageView
-from dags.traffic.shift import Shift, apply_shift, plan_shift
+from dags.demo.traffic.page_views import NO_CAMPAIGN, PageView
+from dags.demo.traffic.shift import Shift, apply_shift, plan_shift
 
 TODAY = date(2026, 3, 10)
 YESTERDAY = TODAY - timedelta(days=1)

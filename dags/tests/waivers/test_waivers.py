@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
+from dags.detection.detection import with_waivers
+from dags.detection.rules import Cause, Kind, Verdict
+from dags.detection.waivers.rules import Waiver, validated
 from dags.domain.days import DayRange
 from dags.domain.errors import UserError
 from dags.domain.units import Unit
 from dags.tests.world import BOUNCES, STATS, World, ago, tables_asked
-from dags.waivers.rules import Waiver, validated
 from dags.web_preaggregated.tables import WEB_TABLES
-from dags.web_preaggregated_backfill.detection import with_waivers
-from dags.web_preaggregated_backfill.rules import Cause, Kind, Verdict
 
 NOW = datetime(2026, 1, 14, 6, tzinfo=UTC)
 DAY = date(2026, 1, 10)

@@ -10,10 +10,10 @@ from clickhouse_connect.driver.exceptions import OperationalError
 from dagster import AssetMaterialization, DagsterRun, DagsterRunStatus, MetadataValue
 
 from dags.domain.days import FIRST_DAY, LAST_DAY, ONE_DAY, DayRange
+from dags.repair.asked import asked_days, asked_plan, asked_teams, days_listed
 from dags.tests.world import STATS, ago
 from dags.web_preaggregated.assets import BuildConfig
 from dags.web_preaggregated_backfill import evaluation
-from dags.web_preaggregated_backfill.asked import asked_days, asked_plan, asked_teams, days_listed
 
 if TYPE_CHECKING:
     from dags.tests.world import World

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dags.detection.detection import Standing
+from dags.detection.rules import Cause, Kind, Verdict
 from dags.domain.days import ONE_DAY
 from dags.domain.units import Unit
-from dags.web_preaggregated_backfill.attempts import FIRST_BACKOFF, LONGEST_BACKOFF, Run, RunState, backoff
-from dags.web_preaggregated_backfill.decision import Decision, Policy, Standing, Trigger, Why, acts_on, decide
-from dags.web_preaggregated_backfill.rules import Cause, Kind, Verdict
+from dags.repair.attempts import FIRST_BACKOFF, LONGEST_BACKOFF, Run, RunState, backoff
+from dags.repair.decision import Decision, Policy, Trigger, Why, acts_on, decide
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

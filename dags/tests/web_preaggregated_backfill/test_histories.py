@@ -18,6 +18,7 @@ from clickhouse_connect.driver.exceptions import DatabaseError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dags.detection.rules import Cause, Kind
 from dags.domain.days import start_of
 from dags.domain.units import Measure
 from dags.team_selection.store import write_selection
@@ -26,14 +27,13 @@ from dags.tests.events import Event, at, insert
 from dags.tests.fold import fold, sessions_of, stored
 from dags.tests.web_preaggregated_backfill.test_store import detected
 from dags.web_preaggregated.store import DayBuild
-from dags.web_preaggregated_backfill.rules import Cause, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from clickhouse_connect.driver.client import Client
 
-    from dags.web_preaggregated_backfill.detection import Detection
+    from dags.detection.detection import Detection
 
 # The day before yesterday of NOW has closed, yesterday is open.
 CLOSED, OPEN = date(2026, 1, 12), date(2026, 1, 13)

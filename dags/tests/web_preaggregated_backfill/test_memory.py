@@ -9,29 +9,29 @@ import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError
 
 from dags.clickhouse.sql import Sql
+from dags.detection import memory
+from dags.detection.ledger import BuildRecord, append_to_ledger
+from dags.detection.rules import Cause, Kind
+from dags.detection.signals import Reading
+from dags.detection.store import detect
 from dags.domain import clock
 from dags.domain.days import ONE_DAY
 from dags.domain.units import ALL_TEAMS, Measure, Outcome
-from dags.ledger import BuildRecord, append_to_ledger
 from dags.team_selection.store import write_selection
 from dags.tests.builds import TABLES, build
 from dags.tests.events import Event, at, insert
 from dags.tests.web_preaggregated_backfill.test_store import NOW, detected
 from dags.web_preaggregated.tables import STATS, WEB_TABLES
-from dags.web_preaggregated_backfill import memory
 from dags.web_preaggregated_backfill.report import status_line, table_statuses
-from dags.web_preaggregated_backfill.rules import Cause, Kind
-from dags.web_preaggregated_backfill.signals import Reading
-from dags.web_preaggregated_backfill.store import detect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from clickhouse_connect.driver.client import Client
 
+    from dags.detection.detection import Detection
     from dags.domain.days import DayRange
     from dags.domain.watched import Source, WatchedTable
-    from dags.web_preaggregated_backfill.detection import Detection
 
 DAYS = [date(2026, 1, 5), date(2026, 1, 7), date(2026, 1, 10)]
 WINDOW = 30
@@ -195,7 +195,7 @@ def test_a_fault_on_one_day_does_not_let_the_others_be_remembered_as_fine(
         return count(self, source, units)
 
     with monkeypatch.context() as fault:
-        fault.setattr("dags.web_preaggregated_backfill.signals.BATCH_ROWS", 0)
+        fault.setattr("dags.detection.signals.BATCH_ROWS", 0)
         fault.setattr(Reading, "_sources", fail_once)
         assert detected(judged).unknown.keys() == {STATS.name}
     assert detected(judged).wrong == expected
@@ -208,8 +208,8 @@ def lost(judged: Client, monkeypatch: pytest.MonkeyPatch) -> Client:
         for table in TABLES:
             judged.command(f"ALTER TABLE {table} DROP PARTITION {day:%Y%m%d}")
     judged.command("TRUNCATE TABLE web_pre_aggregated_day_states")
-    monkeypatch.setattr("dags.web_preaggregated_backfill.signals.UNITS_AT_ONCE", 6 * 2 * len(TABLES))
-    monkeypatch.setattr("dags.web_preaggregated_backfill.signals.BATCH_ROWS", 0)
+    monkeypatch.setattr("dags.detection.signals.UNITS_AT_ONCE", 6 * 2 * len(TABLES))
+    monkeypatch.setattr("dags.detection.signals.BATCH_ROWS", 0)
     return judged
 
 

@@ -6,10 +6,10 @@ import base64
 from datetime import date
 from xml.etree import ElementTree as ET
 
+from dags.detection.rules import Kind, Verdict
 from dags.domain.days import DayRange
 from dags.domain.units import Unit
 from dags.web_preaggregated_backfill.picture import COLOURS, FINE, HELD, TEAMS, as_markdown, team_by_day
-from dags.web_preaggregated_backfill.rules import Kind, Verdict
 
 DAYS = DayRange(date(2026, 1, 1), date(2026, 1, 4))
 SVG = "{http://www.w3.org/2000/svg}"

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dags.detection.rules import Cause, Kind, Verdict
+from dags.detection.verdicts import Verdicts
 from dags.domain.units import Measure, Unit
-from dags.web_preaggregated_backfill.priority import Priority, in_order
-from dags.web_preaggregated_backfill.rules import Cause, Kind, Verdict
-from dags.web_preaggregated_backfill.verdicts import Verdicts
+from dags.repair.priority import Priority, in_order
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from dags.detection.judging import Suspects, Table, judge_day
+from dags.detection.rules import Build, Cause, Failure, Kind, Verdict
+from dags.detection.verdicts import microseconds
 from dags.domain.units import ALL_TEAMS, EPOCH, Measure, Outcome, Unit
-from dags.web_preaggregated_backfill.judging import Suspects, Table, judge_day
-from dags.web_preaggregated_backfill.rules import Build, Cause, Failure, Kind, Verdict
-from dags.web_preaggregated_backfill.verdicts import microseconds
 
 UNIT = Unit("stats", 1, date(2026, 1, 10))
 BUILT_AT = datetime(2026, 1, 11, 1, tzinfo=UTC)

@@ -10,6 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from dags.clickhouse.sql import Sql, statement
+from dags.detection.rules import Cause, Kind
+from dags.detection.signals import source_identifiers, target_identifiers
+from dags.detection.store import detect
 from dags.domain.days import ONE_DAY, start_of
 from dags.domain.errors import SchemaError
 from dags.domain.units import Measure
@@ -19,16 +22,13 @@ from dags.tests.events import Event, at, insert
 from dags.tests.fold import sessions_of, stored
 from dags.tests.web_preaggregated.test_store import _events
 from dags.web_preaggregated.tables import STATS, WEB_TABLES
-from dags.web_preaggregated_backfill.rules import Cause, Kind
-from dags.web_preaggregated_backfill.signals import source_identifiers, target_identifiers
-from dags.web_preaggregated_backfill.store import detect
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from clickhouse_connect.driver.client import Client
 
-    from dags.web_preaggregated_backfill.detection import Detection
+    from dags.detection.detection import Detection
 
 DAY = date(2026, 1, 10)
 NOW = at("2026-01-14 06:00:00")
@@ -156,10 +156,10 @@ def test_suspects_are_found_by_projections_alone(client: Client) -> None:
         "doubted_tables": [], "doubted": [], "doubted_since": [],
         "tables": list(TABLES), "logic_versions": [1, 1],
     }  # fmt: skip
-    sql = Sql("dags.web_preaggregated_backfill", client)
+    sql = Sql("dags.detection", client)
     present = sql.union("present", [target_identifiers(table) for table in WEB_TABLES])
     identifiers = {"present": present, **source_identifiers(STATS.source)}
-    text = statement("dags.web_preaggregated_backfill", "suspects", identifiers)
+    text = statement("dags.detection", "suspects", identifiers)
     plan = "\n".join(row[0] for row in client.query(f"EXPLAIN projections = 1 {text}", parameters=bound).result_rows)
     # The source is read once, each table once, the ledger once, and nothing else.
     assert plan.count("ReadFromMergeTree (coverage)") == 3, plan
@@ -170,7 +170,7 @@ def test_suspects_are_found_by_projections_alone(client: Client) -> None:
     assert "Parts: " not in ledger.replace("Parts: 0 ", ""), plan
     sql.rows("suspects", bound, **identifiers)
     assert (sql.cost.rows_read or 0) < 20
-    text = statement("dags.web_preaggregated_backfill", "recorded_builds", {})
+    text = statement("dags.detection", "recorded_builds", {})
     span = {"start": date(2026, 1, 1), "end": date(2026, 1, 13)}
     plan = "\n".join(row[0] for row in client.query(f"EXPLAIN projections = 1 {text}", parameters=span).result_rows)
     assert plan.count("ReadFromMergeTree (recorded)") == 1, plan

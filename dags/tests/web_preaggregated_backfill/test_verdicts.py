@@ -10,13 +10,13 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from dags.clickhouse.sql import Sql
+from dags.detection.judging import Suspects, Table, judge_day
+from dags.detection.memory import DayState, recalled, remember
+from dags.detection.rules import Cause, Failure, Kind, Verdict
+from dags.detection.verdicts import Verdicts, microseconds, repeated_unit
 from dags.domain.days import DayRange
 from dags.domain.units import Measure, Outcome, Unit
 from dags.tests.events import at
-from dags.web_preaggregated_backfill.judging import Suspects, Table, judge_day
-from dags.web_preaggregated_backfill.memory import DayState, recalled, remember
-from dags.web_preaggregated_backfill.rules import Cause, Failure, Kind, Verdict
-from dags.web_preaggregated_backfill.verdicts import Verdicts, microseconds, repeated_unit
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -89,7 +89,7 @@ def test_what_is_remembered_is_recalled_to_the_letter_and_told_in_sql(client: Cl
     days = DayRange(DAY, DAY + timedelta(days=1))
     state = DayState(DAY, "as it is", BUILT_AT, {"stats": 3}, {"stats": 1}, found)
     remember(client, [state])
-    sql = Sql("dags.web_preaggregated_backfill", client)
+    sql = Sql("dags.detection", client)
     again = recalled(sql, days, {DAY: "as it is"})[DAY]
     assert again.wrong == found
     assert (again.complete, again.outdated, again.read_at) == ({"stats": 3}, {"stats": 1}, BUILT_AT)

@@ -1,0 +1,1 @@
+"""What is wrong with the units of any watched table, and why: signals, verdicts, memory, waivers."""

@@ -1,0 +1,164 @@
+"""What one detection found: the facts that decision, reports, checks and the UI share.
+
+Pure: no clock, no database, no Dagster.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from dags.clickhouse.sql import Cost
+from dags.detection.rules import Kind, Verdict
+from dags.detection.verdicts import Verdicts
+from dags.domain.units import ALL_TEAMS, Unit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import date, datetime
+
+    from dags.clickhouse.leases.rules import Lease
+    from dags.detection.verdicts import Alike
+    from dags.detection.waivers.rules import Waiver
+    from dags.domain.days import Calendar
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What stands in the way of launching anything, or a day: who stopped backfills, and what is being built now.
+
+    ``run_by_lease``: table and day → the run that holds its lease in ClickHouse, also one that Dagster here does not
+    know of. ``stopped`` is empty while backfills may run.
+    """
+
+    stopped: str = ""
+    run_by_lease: Mapping[tuple[str, date], str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Detection:
+    """What was found in the data at one moment.
+
+    ``verdicts`` are those of the units that needed a look; all others are complete (``complete_by_table`` counts
+    them) or have nothing to expect. ``unknown`` holds the error of each table that could not be read; ``unverified``
+    the days for whose suspects a tick had no time, so that nothing is known of them yet.
+
+    ``days_read`` were read just now; the others, but for those that are unverified, are as they were at
+    ``oldest_reading``, for nothing in their tables has changed since. ``source_rows`` says of the days with something
+    to repair how many rows a rebuild will read, by table, and ``seconds_per_row`` how long past builds took for one.
+
+    ``read_at`` is by the clock of this host, for it is compared with the times of Dagster's runs, which the daemon's
+    host stamps; all other instants are ClickHouse's, and so never compared with it.
+
+    ``living`` are the leases that are held; ``standing`` is what keeps days from being launched, once somebody has
+    read that too; ``dead_runs`` are those that hold a lease and have been silent
+    for too long, by `dags.clickhouse.leases.rules.run_key`, with when they were last heard of: as many seconds before
+    ``read_at`` as ClickHouse counts.
+    """
+
+    read_at: datetime
+    window: Calendar
+    lookback_days: int
+    tables: tuple[str, ...]
+    teams: int
+    selected_at: datetime | None
+    warnings: tuple[str, ...]
+    verdicts: Verdicts
+    complete_by_table: Mapping[str, int]
+    unknown: Mapping[str, str]
+    cost: Cost
+    living: tuple[Lease, ...] = ()
+    standing: Standing = field(default_factory=Standing)
+    dead_runs: Mapping[str, datetime] = field(default_factory=dict)
+    unverified: frozenset[date] = frozenset()
+    days_read: int = 0
+    oldest_reading: datetime | None = None
+    outdated: Mapping[tuple[str, date], int] = field(default_factory=dict)
+    waivers: tuple[Waiver, ...] = ()
+    source_rows: Mapping[tuple[str, date], int] = field(default_factory=dict)
+    seconds_per_row: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def wrong(self) -> Verdicts:
+        return self.verdicts.where(lambda one: one.is_wrong)
+
+    @property
+    def missing(self) -> Verdicts:
+        return self.verdicts.where(lambda one: one.kind is Kind.MISSING)
+
+    @property
+    def waived(self) -> Verdicts:
+        return self.verdicts.where(lambda one: one.kind is Kind.WAIVED)
+
+
+def unreadable(
+    reason: str, tables: tuple[str, ...], window: Calendar, lookback_days: int, read_at: datetime
+) -> Detection:
+    """Of a database from which nothing can be known: every table is unknown, none complete, and nothing is launched."""
+    return Detection(
+        read_at=read_at,
+        window=window,
+        lookback_days=lookback_days,
+        tables=tables,
+        teams=0,
+        selected_at=None,
+        warnings=(),
+        verdicts=Verdicts(),
+        complete_by_table={},
+        unknown=dict.fromkeys(tables, reason[:1000]),
+        cost=Cost(),
+    )
+
+
+def with_waivers(
+    verdicts: Iterable[Verdict], waivers: Iterable[Waiver], today: date
+) -> tuple[Verdicts, tuple[Waiver, ...]]:
+    """The verdicts, what a waiver covers turned into *waived*; and the waivers that hold today."""
+    holding = tuple(waiver for waiver in waivers if waiver.holds(today))
+    found: list[Alike] = []
+    for group in Verdicts.of(verdicts).groups:
+        left: Alike | None = group
+        for waiver in holding if group.is_wrong else ():
+            if left is None or group.day not in waiver.days or waiver.table not in ("", group.table):
+                continue
+            split = left.split(waiver.teams.__contains__) if waiver.teams else {True: left}
+            if (covered := split.get(True)) is not None:
+                detail = f"{group.reason}; waived until {waiver.valid_until} by {waiver.requested_by}: {waiver.reason}"
+                found.append(replace(covered, kind=Kind.WAIVED, detail=detail))
+            left = split.get(False)
+        if left is not None:
+            found.append(left)
+    return Verdicts.joined(found), holding
+
+
+def with_interiors(verdicts: Iterable[Verdict], spans: Mapping[tuple[str, int], tuple[date, date]]) -> Verdicts:
+    """The verdicts, those marked that are a hole between days of which the table has rows.
+
+    ``spans``: table and team → the first and the last day with rows.
+    """
+    marked: list[Alike] = []
+    for group in Verdicts.of(verdicts).groups:
+        if group.kind is not Kind.MISSING or not spans:
+            marked.append(group)
+            continue
+
+        def is_interior(team: int, table: str = group.table, day: date = group.day) -> bool:
+            first, last = spans.get((table, team), (day, day))
+            return first < day < last
+
+        split = group.split(is_interior)
+        marked += [replace(some, is_interior=True) if inside else some for inside, some in split.items()]
+    return Verdicts.joined(marked)
+
+
+def as_outdated(counts: Mapping[tuple[str, date], int], version_by_table: Mapping[str, int]) -> Verdicts:
+    """One verdict for each day of a table that an older logic version built, for all of its teams together."""
+    return Verdicts.of(
+        Verdict(
+            Unit(table, ALL_TEAMS, day),
+            Kind.OUTDATED,
+            detail=f"{count:,} teams built by an older logic version than {version_by_table[table]}",
+        )
+        for (table, day), count in sorted(counts.items())
+        if count
+    )

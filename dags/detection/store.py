@@ -1,0 +1,268 @@
+"""Reads the signals of every watched table from ClickHouse and judges them: one detection.
+
+Days of which nothing has changed since they were last read are recalled; the others are read and judged anew. A table
+that cannot be read is *unknown*, never complete.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from dags.clickhouse.clocks import read_clocks
+from dags.clickhouse.leases.store import read_leases
+from dags.clickhouse.schema.apply import require_schema
+from dags.clickhouse.sql import Sql, is_embedded
+from dags.detection.detection import Detection, with_interiors, with_waivers
+from dags.detection.memory import DayState, recalled, remember, states_now
+from dags.detection.part_states import read_doubts
+from dags.detection.rules import Kind
+from dags.detection.signals import Reading, source_identifiers, target_identifiers
+from dags.detection.verdicts import Verdicts
+from dags.detection.waivers.store import read_waivers
+from dags.domain.days import ONE_DAY, Calendar, DayRange, calendar
+from dags.team_selection.store import dictionary_mismatches, read_selection
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from datetime import date, datetime
+
+    from clickhouse_connect.driver.client import Client
+
+    from dags.domain.watched import Source, WatchedTable
+
+_PACKAGE = "dags.detection"
+
+# Longest that one statement of a detection may run; past it the table is unknown, and nothing is launched for it.
+STATEMENT_SECONDS = 40
+
+# The list is written daily; older than this, its schedule does not run.
+SELECTION_MAX_AGE = timedelta(hours=25)
+
+# Builds of so many days tell how long the next one will take.
+RATE_DAYS = 7
+
+
+@dataclass(frozen=True)
+class _Hints:
+    """What helps to order and to estimate repairs. Nothing is judged by it, so it may be lacking."""
+
+    spans: Mapping[tuple[str, int], tuple[date, date]] = field(default_factory=dict)
+    source_rows: Mapping[tuple[str, date], int] = field(default_factory=dict)
+    seconds_per_row: Mapping[str, float] = field(default_factory=dict)
+
+
+def detect(
+    client: Client,
+    now: datetime,
+    watched: Sequence[WatchedTable],
+    *,
+    lookback_days: int,
+    settle: timedelta,
+    afresh: bool = False,
+    verify_seconds: float = math.inf,
+    keeps: bool = True,
+    only: DayRange | None = None,
+) -> Detection:
+    """Judge every enabled team's days of the window, in every watched table.
+
+    ``afresh``: read every day, and recall only those for which there was no time. The comprehensive check does, so that
+    whatever the memory of earlier detections might miss is found within a day. ``now`` is this host's clock: it says
+    what today is, unless it is not so late by ClickHouse's, and is never written down. ``verify_seconds``: how long
+    days may be read; a tick has little time, and what it leaves over the next one goes on with. ``keeps``: leave behind
+    what was found, for the next detection to recall; without it nothing is written. ``only``: judge no other day of the
+    window.
+
+    Raises:
+        SchemaError: the tables are not those this code works with.
+        ClickHouseError: the list of teams cannot be read; without it nothing is known of any table.
+    """
+    usable = require_schema(client, watched)
+    judged = [table for table in watched if table.name not in usable.unusable]
+    clocks = read_clocks(client)
+    sql = Sql(_PACKAGE, client, settings={"max_execution_time": STATEMENT_SECONDS})
+    window = calendar(clocks.earlier(now), lookback_days=lookback_days, settle=settle)
+    if only is not None:
+        window = window.within(only)
+    selection = read_selection(client)
+    states = states_now(sql, window, judged, selection.teams)
+    doubts = read_doubts(client, sql, window.window, judged, keeps=keeps)
+    remembered = {day: state for day, state in recalled(sql, window.window, states).items() if day not in doubts.news}
+    known = {} if afresh else dict(remembered)
+    days = [day for day in window.window if day not in known]
+    reading = Reading(
+        client,
+        sql,
+        window,
+        judged,
+        teams=len(selection.teams),
+        deadline=time.monotonic() + verify_seconds,
+        keeps=keeps,
+        doubts=doubts,
+    )
+    if keeps:
+        # At once, day by day: whatever ends this detection, the next goes on from there.
+        reading.keep = lambda some: remember(client, _as_states(reading, some, states, judged, clocks.server))
+    reading.read(days, doubts.read_at)
+    # Reading everything anew, and without time for all of it, the rest is as it was: nothing of it has changed.
+    known |= {day: remembered[day] for day in reading.unverified if day in remembered}
+    reading.unverified -= known.keys()
+    for state in known.values():
+        reading.complete |= Counter({(table, state.day): count for table, count in state.complete.items()})
+        reading.outdated |= Counter({(table, state.day): count for table, count in state.outdated.items()})
+    # Of a table that is unknown nothing is acted on, not even what is recalled of it.
+    recollected = (one for state in known.values() for one in state.wrong.groups if one.table not in reading.unknown)
+    found = Verdicts.joined([*recollected, *reading.wrong().groups])
+    verdicts, waivers = with_waivers(found, read_waivers(client), clocks.earlier(now).date())
+    complete: Counter[str] = Counter()
+    for (table, _), count in reading.complete.items():
+        complete[table] += count
+    leases = read_leases(client)
+    dead = [lease for lease in leases if lease.is_dead(is_embedded=is_embedded(client))]
+    hints = _hints(sql, window, judged, verdicts, reading.outdated)
+    return Detection(
+        read_at=now,
+        window=window,
+        lookback_days=lookback_days,
+        tables=tuple(table.name for table in watched),
+        teams=len(selection.teams),
+        selected_at=selection.selected_at,
+        warnings=(
+            *clocks.warnings,
+            *_warnings(client, selection.selected_at, len(selection.teams), clocks.server),
+            *usable.notes,
+        ),
+        verdicts=with_interiors(verdicts, hints.spans),
+        complete_by_table={table.name: complete[table.name] for table in judged if table.name not in reading.unknown},
+        unknown={**usable.unusable, **reading.unknown},
+        unverified=frozenset(reading.unverified),
+        days_read=len(window.window) - len(known) - len(reading.unverified),
+        oldest_reading=min((state.read_at for state in known.values()), default=clocks.server),
+        outdated={key: count for key, count in reading.outdated.items() if count},
+        waivers=waivers,
+        source_rows=hints.source_rows,
+        seconds_per_row=hints.seconds_per_row,
+        cost=sql.cost,
+        living=tuple(lease for lease in leases if lease not in dead),
+        dead_runs={lease.run: now - timedelta(seconds=lease.silent_seconds) for lease in dead},
+    )
+
+
+def read_outdated_teams(
+    client: Client, wanted: Mapping[tuple[str, date], int]
+) -> dict[tuple[str, date], tuple[int, ...]]:
+    """The enabled teams that an older logic version built; ``wanted``: table and day → the version of now."""
+    sql, enabled = Sql(_PACKAGE, client), read_selection(client).teams
+    found = {}
+    for (table, day), version in wanted.items():
+        rows = sql.rows("outdated_teams", {"table": table, "day": day, "logic_version": version})
+        found[table, day] = tuple(team for (team,) in rows if team in enabled)
+    return found
+
+
+def _as_states(
+    reading: Reading,
+    days: Iterable[date],
+    states: Mapping[date, str],
+    watched: Sequence[WatchedTable],
+    now: datetime,
+) -> Iterable[DayState]:
+    for day in days:
+        if day in states:
+            yield DayState(
+                day,
+                states[day],
+                now,
+                {table.name: reading.complete[table.name, day] for table in watched},
+                {table.name: reading.outdated[table.name, day] for table in watched},
+                reading.wrong([day]),
+            )
+
+
+def _hints(
+    sql: Sql,
+    window: Calendar,
+    watched: Sequence[WatchedTable],
+    verdicts: Verdicts,
+    outdated: Mapping[tuple[str, date], int],
+) -> _Hints:
+    days = {one.day for one in verdicts.groups if one.is_wrong} | {day for (_, day), count in outdated.items() if count}
+    if not days:
+        return _Hints()
+    try:
+        return _Hints(
+            _spans(sql, window, watched, verdicts), _source_rows(sql, watched, days), _rates(sql, watched, window)
+        )
+    except ClickHouseError:
+        return _Hints()
+
+
+def _spans(
+    sql: Sql, window: Calendar, watched: Sequence[WatchedTable], verdicts: Verdicts
+) -> dict[tuple[str, int], tuple[date, date]]:
+    """First and last day with rows, of each team in the tables in which something is missing."""
+    missing = {one.table for one in verdicts.groups if one.kind is Kind.MISSING}
+    spans: dict[tuple[str, int], tuple[date, date]] = {}
+    for table in watched:
+        if table.name in missing:
+            bound = {"start": window.window.start, "end": window.window.end}
+            rows = sql.rows("spans", bound, **target_identifiers(table))
+            spans |= {(table.name, team): (first, last) for team, first, last in rows}
+    return spans
+
+
+def _source_rows(sql: Sql, watched: Sequence[WatchedTable], days: Collection[date]) -> dict[tuple[str, date], int]:
+    """How many rows of its source a rebuild of each of the days reads, by table."""
+    rows_by_day: dict[Source, dict[date, int]] = {}
+    found: dict[tuple[str, date], int] = {}
+    for table in watched:
+        reach = table.source.reach_days * ONE_DAY
+        if table.source not in rows_by_day:
+            bound = {"start": min(days) - reach, "end": max(days) + reach + ONE_DAY}
+            rows_by_day[table.source] = dict(sql.rows("source_sizes", bound, **source_identifiers(table.source)))
+        sizes = rows_by_day[table.source]
+        for day in days:
+            found[table.name, day] = sum(sizes.get(near, 0) for near in DayRange(day - reach, day + reach + ONE_DAY))
+    return found
+
+
+def _rates(sql: Sql, watched: Sequence[WatchedTable], window: Calendar) -> dict[str, float]:
+    """Seconds that past builds took for a row of their source, by table."""
+    days = window.window
+    rates = {}
+    for table in watched:
+        bound = {"table": table.name, "start": days.end - RATE_DAYS * ONE_DAY, "end": days.end}
+        [(seconds, rows)] = sql.rows("build_rate", bound) or [(0.0, 0)]
+        if rows:
+            rates[table.name] = seconds / rows
+    return rates
+
+
+def _warnings(client: Client, selected_at: datetime | None, teams: int, now: datetime) -> tuple[str, ...]:
+    """What a reader should know about the list of teams before believing the rest."""
+    if selected_at is None:
+        return (
+            "no team was ever enabled: see WEB_ANALYTICS_TEAM_SOURCES, then materialize web_analytics_team_selection",
+        )
+    found = []
+    if not teams:
+        found.append("no team is enabled, so nothing is watched: see WEB_ANALYTICS_TEAM_SOURCES")
+    if now - selected_at > SELECTION_MAX_AGE:
+        found.append(
+            f"the list of teams is from {selected_at:%Y-%m-%d %H:%M}: is web_analytics_team_selection_schedule running?"
+        )
+    try:
+        if wrong := dictionary_mismatches(client):
+            found.append(
+                f"web_pre_aggregated_teams_dict disagrees with the list about {len(wrong)} teams: "
+                "materialize web_analytics_team_selection to reload it"
+            )
+    except ClickHouseError as error:
+        found.append(f"web_pre_aggregated_teams_dict cannot be read: {str(error)[:300]}")
+    return tuple(found)

@@ -1,0 +1,124 @@
+"""Every half minute: ends the runs whose process is dead.
+
+Dagster's default launcher cannot tell; a run that was killed together with its code server would hold its place in
+the queue, in the pool and under the limit of its tag until `dagster/max_runtime`. Decision 19 says why this is a
+sensor and what it takes for dead.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from functools import partial
+
+from clickhouse_connect.driver.exceptions import ClickHouseError
+from dagster import (
+    DagsterEventType,
+    DagsterInstance,
+    DagsterRun,
+    DagsterRunStatus,
+    DefaultSensorStatus,
+    RunsFilter,
+    SensorEvaluationContext,
+    SkipReason,
+    sensor,
+)
+from dagster._core.storage.tags import GRPC_INFO_TAG
+
+from dags.dagster_runs.locks import death, forget, names
+from dags.dagster_runs.processes import clock_is_steady, is_gone, is_local
+from dags.dagster_runs.resource import ClickHouseResource
+from dags.dagster_runs.tags import is_automatic, lock_directory
+from dags.domain.errors import UserError
+from dags.schedules import DEAD_RUNS_INTERVAL_SECONDS
+from dags.work.audit.store import end_dead_automatic
+
+# A run takes its lock within a second of its start, or several on a busy machine.
+LOCK_SECONDS = 45.0
+
+IN_PROGRESS = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
+
+
+@sensor(
+    minimum_interval_seconds=DEAD_RUNS_INTERVAL_SECONDS,
+    description="Every half minute: ends the runs whose process is dead, so that they hold no place in the queue.",
+    default_status=DefaultSensorStatus.RUNNING,
+)
+def web_analytics_dead_runs_sensor(context: SensorEvaluationContext, clickhouse: ClickHouseResource) -> SkipReason:
+    """End the runs of this location whose process is dead; one that lives, or may live, is left alone."""
+    repository, location = context.repository_def, context.code_location_origin
+    # Elsewhere than in one process a step's lock is freed when the step ends, and the run goes on.
+    jobs = (
+        {job.name for job in repository.get_all_jobs() if job.executor_def.name == "in_process"} if repository else ()
+    )
+
+    def is_ours(run: DagsterRun) -> bool:
+        origin = run.remote_job_origin
+        is_here = origin is None or location is None or origin.location_name == location.location_name
+        return is_here and run.job_name in jobs
+
+    ended = end_dead_runs(context.instance, is_ours, context.log)
+    if automatic := [run.run_id for run in ended if is_automatic(run)]:
+        try:
+            clickhouse.in_tick(partial(end_dead_automatic, run_ids=automatic, why="the run's process died"))
+        except (UserError, ClickHouseError) as error:
+            context.log.warning("the audit keeps %s as running: %s", ", ".join(automatic), error)
+    words = ", ".join(run.run_id for run in ended)
+    return SkipReason(f"ended {words}: their processes are dead" if ended else "no run's process is dead")
+
+
+def end_dead_runs(
+    instance: DagsterInstance, is_ours: Callable[[DagsterRun], bool], log: logging.Logger
+) -> list[DagsterRun]:
+    """End the runs whose process is dead; which these were. One that cannot be ended keeps no other from it."""
+    directory = lock_directory(instance)
+    # Before the runs are asked for: a file that comes later is that of a run which is not among them.
+    files = names(directory)
+    running = instance.get_runs(RunsFilter(statuses=IN_PROGRESS))
+    is_steady = clock_is_steady(directory)
+    ended = []
+    for run in filter(is_ours, running):
+        who = (
+            death(directory, run.run_id)
+            if run.run_id in files
+            else _death_before_the_lock(instance, run, is_steady=is_steady)
+        )
+        if not who:
+            continue
+        try:
+            if _ended(instance, run.run_id, who):
+                ended.append(run)
+        except Exception:
+            log.exception("run %s, whose process is dead, could not be ended; the next tick tries again", run.run_id)
+    forget(directory, files - {run.run_id for run in running})
+    return ended
+
+
+def _death_before_the_lock(instance: DagsterInstance, run: DagsterRun, *, is_steady: bool) -> str | None:
+    """Which process was to carry the run out, in words, if that is gone and was on this machine."""
+    if not is_local(run.tags.get(GRPC_INFO_TAG, "")):
+        return None
+    for entry in instance.all_logs(run.run_id, of_type=DagsterEventType.ENGINE_EVENT):
+        event = entry.dagster_event
+        pid = event.engine_event_data.metadata.get("pid") if event is not None else None
+        if pid is not None and entry.message.startswith("Started process for run") and str(pid.value).isdecimal():
+            is_young = time.time() - entry.timestamp < LOCK_SECONDS
+            is_dead = not is_young and is_gone(int(str(pid.value)), entry.timestamp, is_steady=is_steady)
+            return f"process {pid.value}" if is_dead else None
+    return None
+
+
+def _ended(instance: DagsterInstance, run_id: str, who: str) -> bool:
+    """Whether the run was still in progress, and is over now. The dead say nothing more, so what it is now it stays."""
+    run = instance.get_run_by_id(run_id)
+    if run is None or run.is_finished:
+        return False
+    words = (
+        f"The {who} that carried this run out is dead: killed, out of memory, or gone with its container or machine. "
+        "Readers see whole days, old or new. The days that are wrong are asked for again; a managed backfill goes on "
+        "with resume_backfill_job."
+    )
+    if run.status is DagsterRunStatus.CANCELING:
+        instance.report_run_canceled(run, words)
+    else:
+        instance.report_run_failed(run, words)
+    return True
