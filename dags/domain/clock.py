@@ -3,7 +3,7 @@
 Everything below the shell takes ``now`` as a value; the assets, jobs, sensors and schedules ask here, once each, and
 `dags.clickhouse.clocks` asks the server. Hosts disagree: what one of them stamps, another takes for long ago or for not
 yet so. Therefore no host's clock is written down or compared with what another wrote. What Dagster stamps, the times of
-its runs, is compared with this host's clock, which is that of the daemon; see `dags.detection.detection.Detection.read_at`.
+its runs, is compared with this host's clock, which is that of the daemon: `Detection.read_at`.
 """
 
 from __future__ import annotations

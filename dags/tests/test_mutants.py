@@ -22,17 +22,17 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
 ROOT = Path(__file__).resolve().parents[2]
-BACKFILL = "dags.detection"
+BACKFILL = "dags/web_preaggregated_backfill"
 
 STORY = "dags/tests/test_web_preaggregated_backfill.py"
-STORE = "dags/tests/web_preaggregated_backfill/test_store.py"
-MEMORY = "dags/tests/web_preaggregated_backfill/test_memory.py"
-HISTORIES = "dags/tests/web_preaggregated_backfill/test_histories.py"
+STORE = "dags/tests/detection/test_store.py"
+MEMORY = "dags/tests/detection/test_memory.py"
+HISTORIES = "dags/tests/detection/test_histories.py"
 BUILDS = "dags/tests/web_preaggregated/test_store.py"
-RULES = "dags/tests/web_preaggregated_backfill/test_rules.py"
+RULES = "dags/tests/detection/test_rules.py"
 REPAIRS = "dags/tests/web_preaggregated/test_repair.py"
-DECISION = "dags/tests/web_preaggregated_backfill/test_decision.py"
-DAYS = "dags/tests/test_days.py"
+DECISION = "dags/tests/repair/test_decision.py"
+DAYS = "dags/tests/domain/test_days.py"
 MANAGED = "dags/tests/managed_backfill/test_managed_backfill.py"
 GATES = "dags/tests/managed_backfill/test_gates.py"
 
@@ -51,21 +51,21 @@ class Mutant:
 MUTANTS = [
     Mutant(
         "a lost join condition: the ledger of any team is every team's",
-        f"{BACKFILL}/suspects.sql",
+        "dags/detection/suspects.sql",
         "LEFT JOIN built USING (table_number, unit_day, team_id)",
         "LEFT ANY JOIN (SELECT * EXCEPT team_id FROM built) AS built USING (table_number, unit_day)",
         f"{STORE}::test_detection_changes_no_table_but_the_ledger",
     ),
     Mutant(
         "a join on the wrong table: the rows of one are taken for the other's",
-        f"{BACKFILL}/suspects.sql",
+        "dags/detection/suspects.sql",
         "FULL OUTER JOIN target USING",
         "FULL OUTER JOIN (SELECT * REPLACE (3 - table_number AS table_number) FROM target) AS target USING",
         f"{STORY}::test_tables_that_disagree_are_told_apart_and_only_the_wrong_one_is_rebuilt",
     ),
     Mutant(
         "the join that reports no gap for ever",
-        f"{BACKFILL}/suspects.sql",
+        "dags/detection/suspects.sql",
         "FULL OUTER JOIN target",
         "INNER JOIN target",
         f"{HISTORIES}::test_no_gap_is_missed_none_is_invented_and_every_reason_is_right",
@@ -79,7 +79,7 @@ MUTANTS = [
     ),
     Mutant(
         "a day off by one: nothing is expected of the last day",
-        f"{BACKFILL}/suspects.sql",
+        "dags/detection/suspects.sql",
         "unit_day < {end:Date}",
         "unit_day < {end:Date} - 1",
         f"{STORE}::test_a_day_is_judged_once_it_is_settled_and_today_never",
@@ -107,7 +107,7 @@ MUTANTS = [
     ),
     Mutant(
         "unknown is taken for complete: the error of a table is dropped",
-        f"{BACKFILL}/signals.py",
+        "dags/detection/signals.py",
         "self.unknown[group[0].name] = str(error)[:500]",
         "pass",
         f"{STORY}::test_a_source_that_cannot_be_read_makes_all_its_tables_unknown_and_launches_nothing",
@@ -128,7 +128,7 @@ MUTANTS = [
     ),
     Mutant(
         "a table without rows is called stale",
-        f"{BACKFILL}/rules.py",
+        "dags/detection/rules.py",
         "    if not target:\n",
         "    if not target and build is None:\n",
         f"{RULES}::test_a_unit_is_judged",
@@ -142,42 +142,42 @@ MUTANTS = [
     ),
     Mutant(
         "a failed build is not remembered against a day that has not changed",
-        f"{BACKFILL}/memory.py",
+        "dags/detection/memory.py",
         "recorded.get(day, 0)",
         "0",
         f"{MEMORY}::test_a_failed_build_changes_the_reason_of_a_day_whose_data_is_the_same",
     ),
     Mutant(
         "lost rows are not noticed on a day that was fine",
-        f"{BACKFILL}/memory.py",
+        "dags/detection/memory.py",
         "found.append(_partitions(parts, table.name, day))",
         "found.append(())",
         f"{MEMORY}::test_a_day_that_something_happened_to_is_read_again_and_no_other",
     ),
     Mutant(
         "a tick without time judges nothing, and so does the next",
-        f"{BACKFILL}/signals.py",
+        "dags/detection/signals.py",
         "return self._has_begun and time.monotonic()",
         "return time.monotonic()",
         f"{MEMORY}::test_ticks_without_any_time_come_to_the_end_newest_first_and_keep_what_they_found",
     ),
     Mutant(
         "an answer that was cut short is believed",
-        f"{BACKFILL}/counting.py",
+        "dags/detection/counting.py",
         "if read.get(unit, 0) < expected[unit]",
         "if read.get(unit, 0) > expected[unit]",
         f"{MEMORY}::test_a_count_that_read_less_than_there_is_is_no_answer_and_is_not_remembered",
     ),
     Mutant(
         "what is in flight is asked for again",
-        f"{BACKFILL}/decision.py",
+        "dags/repair/decision.py",
         "if building := [*by_lease, *(run.run_id for run in in_flight)]:",
         "if building := list[str]():",
         f"{DECISION}::test_a_day_in_flight_is_deferred_and_named_whoever_launched_it",
     ),
     Mutant(
         "a team that fails keeps the others of its day waiting",
-        f"{BACKFILL}/attempts.py",
+        "dags/repair/attempts.py",
         "tuple(run.covers(table, team) for run in runs)",
         "tuple(True for run in runs)",
         f"{DECISION}::test_a_team_that_cannot_be_built_backs_off_and_the_others_of_its_day_do_not_wait_for_it",

@@ -20,9 +20,9 @@ from dags.settings import TEAM_SOURCES, Settings, current_settings, read_setting
 from dags.team_selection.assets import web_analytics_team_selection
 from dags.team_selection.sources import SOURCES, TeamSourceError, get_team_ids_from_sources, team_ids_by_source
 from dags.team_selection.store import read_selection, write_selection
+from dags.tests.clickhouse.schema import own_database
 from dags.tests.conftest import ENGINES
 from dags.tests.events import Event, at, insert
-from dags.tests.schema import own_database
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

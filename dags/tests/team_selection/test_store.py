@@ -19,9 +19,9 @@ from dags.team_selection.store import (
     write_selection,
 )
 from dags.tests.builds import TABLES, build
+from dags.tests.clickhouse.schema import own_database
 from dags.tests.conftest import ENGINES
 from dags.tests.events import Event, at, insert
-from dags.tests.schema import own_database
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -11,7 +11,7 @@ from dags.demo.traffic.page_views import SiteLog, Skip, read_site
 from dags.demo.traffic.sessions import events
 from dags.demo.traffic.shift import apply_shift, plan_shift
 
-DATA = Path(__file__).parents[3].parent / "shared" / "data"
+DATA = Path(__file__).parents[4].parent / "shared" / "data"
 TODAY = date(2026, 3, 10)
 
 # On one worker, so that each trace is read once.

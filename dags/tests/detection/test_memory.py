@@ -19,8 +19,8 @@ from dags.domain.days import ONE_DAY
 from dags.domain.units import ALL_TEAMS, Measure, Outcome
 from dags.team_selection.store import write_selection
 from dags.tests.builds import TABLES, build
+from dags.tests.detection.test_store import NOW, detected
 from dags.tests.events import Event, at, insert
-from dags.tests.web_preaggregated_backfill.test_store import NOW, detected
 from dags.web_preaggregated.tables import STATS, WEB_TABLES
 from dags.web_preaggregated_backfill.report import status_line, table_statuses
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 LAUNCH = """mutation Launch($job: String!, $tags: [ExecutionTag!]!) { launchRun(executionParams: {
   selector: { repositoryLocationName: "dags.definitions", repositoryName: "__repository__", jobName: $job }
   executionMetadata: { tags: $tags } }) {

@@ -15,10 +15,10 @@ from dags.clickhouse.targets.store import read_usability
 from dags.detection.store import detect
 from dags.domain.clock import utc_now
 from dags.domain.errors import BuildError, SchemaError, UserError
+from dags.tests.clickhouse.schema import own_database
 from dags.tests.conftest import ENGINES
 from dags.tests.fold import fold, stored
 from dags.tests.managed_backfill import asked
-from dags.tests.schema import own_database
 from dags.tests.world import BOUNCES, STATS, World, ago, new_world
 from dags.web_preaggregated.assets import build_limits
 from dags.web_preaggregated.compute import Step

@@ -23,9 +23,9 @@ from dags.domain.days import start_of
 from dags.domain.units import Measure
 from dags.team_selection.store import write_selection
 from dags.tests.builds import TABLES, build
+from dags.tests.detection.test_store import detected
 from dags.tests.events import Event, at, insert
 from dags.tests.fold import fold, sessions_of, stored
-from dags.tests.web_preaggregated_backfill.test_store import detected
 from dags.web_preaggregated.store import DayBuild
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from dags.detection.alterations import Parts, is_altered, is_mutated, partition_
 from dags.detection.rules import Cause, Kind
 from dags.team_selection.store import write_selection
 from dags.tests.builds import TABLES, build
+from dags.tests.detection.test_store import detected
 from dags.tests.events import Event, at, insert
-from dags.tests.web_preaggregated_backfill.test_store import detected
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client

@@ -294,7 +294,7 @@ import sys
 from dags.clickhouse.dsn import Dsn
 from dags.clickhouse.engine import call, open_client
 from dags.domain.errors import EngineError
-from dags.tests.test_engine import first_database
+from dags.tests.clickhouse.test_engine import first_database
 
 first, second = (Dsn.parse(f"chdb://{path}") for path in sys.argv[1:])
 with open_client(first, wait_seconds=1, create_database=True) as client:

@@ -19,9 +19,9 @@ from dags.clickhouse.schema.declared import migrations, required_columns
 from dags.clickhouse.sql import Sql
 from dags.clickhouse.targets.rules import NEXT_STEP
 from dags.domain.errors import SchemaError
+from dags.tests.clickhouse.schema import own_database
 from dags.tests.conftest import ENGINES
 from dags.tests.events import Event, at, insert
-from dags.tests.schema import own_database
 from dags.web_preaggregated.tables import WEB_TABLES
 
 if TYPE_CHECKING:
