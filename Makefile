@@ -42,10 +42,13 @@ walk: setup ## every setting of both engines, each with the values worth a try: 
 faults: setup ## builds killed at every step on a real server, races, readers: a quarter of an hour
 	@$(RUN) python -m dags.tests.faults
 
-check: setup ## lint and types
-	@$(RUN) ruff check . && ruff format --check . && mypy
+check: setup ## lint, types, spelling
+	@$(RUN) ruff check . && ruff format --check . && mypy && typos
+
+hooks: setup ## have git run the checks of .pre-commit-config.yaml before each commit
+	@$(RUN) pre-commit install
 
 bench: setup ## the figures of the README
 	@$(RUN) python -m dags.bench
 
-.PHONY: help setup demo dev test soak walk faults check bench
+.PHONY: help setup demo dev test soak walk faults check hooks bench
