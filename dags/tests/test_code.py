@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
 
 from dags.definitions import defs
 from dags.settings import Settings, read_settings, variable
+from dags.tests import test_dagster
 
 ROOT = Path(__file__).resolve().parents[2]
 CODE = sorted(path for path in (ROOT / "dags").rglob("*.py") if "tests" not in path.parts)
@@ -94,6 +96,24 @@ def test_a_pure_module_knows_no_dagster_no_client_and_no_clock(path: Path) -> No
     assert not {name for name in known if name.split(".")[0] in ("dagster", "clickhouse_connect", "chdb")}
     assert not {name for name in known if name.startswith("dags.domain.clock")}
     assert "now(" not in path.read_text(encoding="utf-8").replace("utc_now(", "now(")
+
+
+def private_names(path: Path) -> set[str]:
+    """What a file imports from modules that Dagster keeps for itself, under `TYPE_CHECKING` too."""
+    known = {name for name in imports(path, at_run_time_only=False) if re.match(r"dagster\w*\.(\w+\.)*_", name)}
+    # `from a._b import c` is known as `a._b` and as `a._b.c`: the longer one says what is leaned on.
+    return {name for name in known if not any(other.startswith(f"{name}.") for other in known)}
+
+
+def test_no_private_name_of_dagster_is_imported_but_those_that_are_pinned_with_who_leans_on_them() -> None:
+    leaning: dict[str, set[str]] = {}
+    for path in sorted((ROOT / "dags").rglob("*.py")):
+        if path.name != "test_dagster.py":
+            for name in private_names(path):
+                leaning.setdefault(name, set()).add(room(path))
+    # What tests use of what is pinned for the code needs no reason of its own.
+    in_code = {name: rooms - {"tests"} or rooms for name, rooms in leaning.items()}
+    assert in_code == {name: set(reasons) for name, reasons in test_dagster.PRIVATE.items()}
 
 
 SHELL = (

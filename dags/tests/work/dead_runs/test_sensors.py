@@ -12,8 +12,16 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 from unittest import mock
 
-from dagster import DagsterInstance, DagsterRunStatus, build_sensor_context, in_process_executor, job
-from dagster._core.events import DagsterEvent, DagsterEventType, EngineEventData
+from dagster import (
+    DagsterEvent,
+    DagsterEventType,
+    DagsterInstance,
+    DagsterRunStatus,
+    build_sensor_context,
+    in_process_executor,
+    job,
+)
+from dagster._core.events import EngineEventData
 from dagster._core.storage.tags import GRPC_INFO_TAG
 
 from dags.dagster_runs.locks import names

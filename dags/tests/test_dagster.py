@@ -1,0 +1,255 @@
+"""What we lean on of Dagster that it does not promise: names of its private modules, their values and what they do.
+
+A release of Dagster may change them without a word. Then it is here that it shows, and `PRIVATE` says who leans on it.
+A name that is not here may not be imported, see `test_code.py`; where Dagster exports it, it is imported from there.
+"""
+
+import inspect
+import os
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+from dagster import (
+    AssetExecutionContext,
+    BackfillPolicy,
+    DagsterEvent,
+    DagsterEventType,
+    DagsterInstance,
+    DagsterRun,
+    DagsterRunStatus,
+    DailyPartitionsDefinition,
+    Definitions,
+    asset,
+    define_asset_job,
+)
+from dagster._core.code_pointer import ModuleCodePointer
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+from dagster._core.events import EngineEventData
+from dagster._core.execution.plan.resume_retry import ReexecutionStrategy
+from dagster._core.launcher.default_run_launcher import DefaultRunLauncher
+from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
+from dagster._core.remote_origin import (
+    GrpcServerCodeLocationOrigin,
+    InProcessCodeLocationOrigin,
+    RemoteJobOrigin,
+    RemoteRepositoryOrigin,
+)
+from dagster._core.remote_representation.code_location import InProcessCodeLocation
+from dagster._core.storage import tags
+from dagster._core.test_utils import freeze_time
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
+from dagster._grpc import impl
+from dagster._grpc.types import StartRunResult
+from dagster._serdes import serialize_value
+
+from dags.dagster_runs.processes import is_local
+from dags.dagster_runs.tags import BACKFILL_RUN_TAG, is_automatic
+from dags.repair.runs import runs_of
+
+_TAGS = "dagster._core.storage.tags"
+
+# Who leans on what, and why: the room in `dags/`, and what it takes the name for.
+PRIVATE: dict[str, dict[str, str]] = {
+    f"{_TAGS}.PARENT_RUN_ID_TAG": {"dagster_runs": "tells what a person executed again from what the planner launched"},
+    f"{_TAGS}.RETRY_NUMBER_TAG": {"dagster_runs": "tells Dagster's own retry from what a person executed again"},
+    f"{_TAGS}.ROOT_RUN_ID_TAG": {
+        "dagster_runs": "when an order was given, where this run is a retry of it",
+        "managed_backfill": "a retry carries on the backfill of the first run",
+    },
+    f"{_TAGS}.PRIORITY_TAG": {"web_preaggregated_backfill": "repairs wait behind the daily build in the queue"},
+    f"{_TAGS}.PARTITION_NAME_TAG": {"repair": "which day a run covers"},
+    f"{_TAGS}.ASSET_PARTITION_RANGE_START_TAG": {"repair": "which days a run of several covers"},
+    f"{_TAGS}.ASSET_PARTITION_RANGE_END_TAG": {"repair": "which days a run of several covers"},
+    f"{_TAGS}.GRPC_INFO_TAG": {"work": "whether the process of a run is on this machine"},
+    "dagster._core.definitions.unresolved_asset_job_definition.UnresolvedAssetJobDefinition": {
+        "definitions": "the type of what `define_asset_job` returns",
+        "web_preaggregated_backfill": "the same",
+    },
+    "dagster._core.code_pointer.ModuleCodePointer": {"tests": "a run that waits in the queue says where its code is"},
+    "dagster._core.origin.JobPythonOrigin": {"tests": "the same"},
+    "dagster._core.origin.RepositoryPythonOrigin": {"tests": "the same"},
+    "dagster._core.remote_origin.GrpcServerCodeLocationOrigin": {"tests": "the same"},
+    "dagster._core.remote_origin.RemoteJobOrigin": {"tests": "the same"},
+    "dagster._core.remote_origin.RemoteRepositoryOrigin": {"tests": "the same"},
+    "dagster._core.events.EngineEventData": {"tests": "a run says which process carries it out"},
+    "dagster._core.test_utils.freeze_time": {"tests": "the clock of Dagster's host is wrong"},
+}
+
+VALUES = {
+    "PARENT_RUN_ID_TAG": "dagster/parent_run_id",
+    "RETRY_NUMBER_TAG": "dagster/retry_number",
+    "ROOT_RUN_ID_TAG": "dagster/root_run_id",
+    "PRIORITY_TAG": "dagster/priority",
+    "PARTITION_NAME_TAG": "dagster/partition",
+    "ASSET_PARTITION_RANGE_START_TAG": "dagster/asset_partition_range_start",
+    "ASSET_PARTITION_RANGE_END_TAG": "dagster/asset_partition_range_end",
+    "GRPC_INFO_TAG": ".dagster/grpc_info",
+}
+
+DAYS = DailyPartitionsDefinition("2026-01-01")
+
+
+@asset(partitions_def=DAYS, backfill_policy=BackfillPolicy.single_run())
+def a_table(context: AssetExecutionContext) -> None:
+    context.add_output_metadata({"days": context.partition_keys})
+
+
+a_job = define_asset_job("a_job", [a_table], tags={"of": "the job"})
+location = Definitions([a_table], jobs=[a_job])
+
+
+@pytest.fixture
+def instance() -> Iterator[DagsterInstance]:
+    with DagsterInstance.ephemeral() as ephemeral:
+        yield ephemeral
+
+
+def queued(instance: DagsterInstance, **given: str) -> DagsterRun:
+    """A run that waits in the queue; its tags are named without `dagster/`."""
+    job = location.resolve_job_def("a_job")
+    origin = RemoteRepositoryOrigin(GrpcServerCodeLocationOrigin("localhost", port=1), "__repository__")
+    return instance.create_run_for_job(
+        job,
+        tags={f"dagster/{name}": value for name, value in given.items()},
+        status=DagsterRunStatus.QUEUED,
+        remote_job_origin=RemoteJobOrigin(origin, job.name),
+        job_code_origin=JobPythonOrigin(
+            job.name, RepositoryPythonOrigin(sys.executable, ModuleCodePointer(__name__, "location"))
+        ),
+    )
+
+
+def test_the_tags_that_runs_of_other_releases_carry_are_called_the_same() -> None:
+    # Runs are kept for years: a tag with a new name would no longer find those of before.
+    pinned = {name.removeprefix(f"{_TAGS}.") for name in PRIVATE if name.startswith(_TAGS)}
+    assert {name: getattr(tags, name) for name in pinned} == VALUES
+
+
+def test_a_job_of_assets_is_what_its_type_says() -> None:
+    assert isinstance(a_job, UnresolvedAssetJobDefinition)
+    assert a_job.name == "a_job"
+
+
+# --- Which days a run covers ------------------------------------------------------------------------------
+
+
+def covered(instance: DagsterInstance) -> set[date]:
+    now = datetime.now(UTC) + timedelta(minutes=1)
+    wanted = [date(2026, 1, day) for day in range(1, 10)]
+    return {run.day for run in runs_of(instance, {"a_table": "a_job"}, wanted, now)}
+
+
+def test_a_run_of_one_partition_carries_its_key_and_is_found_by_it(instance: DagsterInstance) -> None:
+    job = location.resolve_job_def("a_job")
+    run = job.execute_in_process(instance=instance, partition_key="2026-01-02").dagster_run
+    assert run.tags[tags.PARTITION_NAME_TAG] == "2026-01-02"
+    assert covered(instance) == {date(2026, 1, 2)}
+
+
+def test_a_run_of_several_partitions_is_of_the_first_tags_day_to_the_last_tags_both_included(
+    instance: DagsterInstance,
+) -> None:
+    ends = {tags.ASSET_PARTITION_RANGE_START_TAG: "2026-01-02", tags.ASSET_PARTITION_RANGE_END_TAG: "2026-01-04"}
+    result = location.resolve_job_def("a_job").execute_in_process(instance=instance, tags=ends)
+    [made] = result.get_asset_materialization_events()[:1]
+    assert made.materialization.metadata["days"].value == ["2026-01-02", "2026-01-03", "2026-01-04"]
+    queued(instance, asset_partition_range_start="2026-01-02", asset_partition_range_end="2026-01-04")
+    assert covered(instance) == {date(2026, 1, 2), date(2026, 1, 3), date(2026, 1, 4)}
+
+
+# --- Who launched a run -----------------------------------------------------------------------------------
+
+
+def test_what_is_executed_again_has_a_parent_and_a_root_and_no_number_is_handed_on(instance: DagsterInstance) -> None:
+    origin = InProcessCodeLocationOrigin(
+        LoadableTargetOrigin(executable_path=sys.executable, module_name=__name__, attribute="location"),
+        location_name="here",
+    )
+    here = InProcessCodeLocation(origin, instance)
+    remote_job = here.get_repository("__repository__").get_full_job("a_job")
+
+    def again(run: DagsterRun, **given: str) -> DagsterRun:
+        # As the web server does it for a person, and the daemon, with `retry_number`, for itself.
+        return instance.create_reexecuted_run(
+            parent_run=run,
+            request_context=mock.Mock(asset_graph=location.resolve_asset_graph()),
+            code_location=here,
+            remote_job=remote_job,
+            strategy=ReexecutionStrategy.ALL_STEPS,
+            extra_tags={f"dagster/{name}": value for name, value in given.items()},
+            use_parent_run_tags=True,
+        )
+
+    job = location.resolve_job_def("a_job")
+    first = job.execute_in_process(
+        instance=instance, partition_key="2026-01-02", tags={BACKFILL_RUN_TAG: "true"}
+    ).dagster_run
+    retried = again(first, retry_number="1")
+    by_hand = again(retried)
+    parents = [(run.tags[tags.PARENT_RUN_ID_TAG], run.tags[tags.ROOT_RUN_ID_TAG]) for run in (retried, by_hand)]
+    assert parents == [(first.run_id, first.run_id), (retried.run_id, first.run_id)]
+    assert [run.tags.get(tags.RETRY_NUMBER_TAG) for run in (first, retried, by_hand)] == [None, "1", None]
+    # The planner's own tag is handed on, and so it does not tell who launched a run.
+    assert [run.tags[BACKFILL_RUN_TAG] for run in (retried, by_hand)] == ["true", "true"]
+    assert [is_automatic(run) for run in (first, retried, by_hand)] == [True, True, False]
+
+
+def test_the_queue_takes_a_higher_priority_first_none_as_0_and_equal_ones_as_they_came(
+    instance: DagsterInstance,
+) -> None:
+    runs = [queued(instance, priority="-1"), queued(instance), queued(instance, priority="3"), queued(instance)]
+    ordered = QueuedRunCoordinatorDaemon(interval_seconds=1)._priority_sort(runs)
+    assert [runs.index(run) for run in ordered] == [2, 1, 3, 0]
+
+
+# --- Which process carries a run out ----------------------------------------------------------------------
+
+
+SERVERS: dict[str, tuple[dict[str, Any], bool]] = {
+    "a socket": ({"host": "localhost", "port": None, "socket": "a.sock"}, True),
+    "a port of this machine": ({"host": "localhost", "port": 4000, "socket": None}, True),
+    "another machine": ({"host": "code.example", "port": 4000, "socket": None}, False),
+}
+
+
+def test_the_launcher_says_where_the_code_server_is(tmp_path: Path) -> None:
+    started = serialize_value(StartRunResult(success=True, message=None, serializable_error_info=None))
+    said = {}
+    with DagsterInstance.local_temp(str(tmp_path)) as instance:
+        for name, (server, _) in SERVERS.items():
+            run = queued(instance)
+            # The server is no real one: nothing that it is asked is leaned on.
+            client = mock.Mock(**server, use_ssl=False, start_run=lambda _: started)
+            DefaultRunLauncher.launch_run_from_grpc_client(instance, run, client)
+            launched = instance.get_run_by_id(run.run_id)
+            assert launched is not None
+            said[name] = launched.tags[tags.GRPC_INFO_TAG]
+    assert {name: is_local(words) for name, words in said.items()} == {
+        name: is_here for name, (_, is_here) in SERVERS.items()
+    }
+
+
+def test_an_engine_event_names_the_process(instance: DagsterInstance) -> None:
+    # The words are those of the code server; `dags.work.dead_runs` looks for them.
+    assert 'f"Started process for run (pid: {pid})."' in inspect.getsource(impl)
+    run = queued(instance)
+    words = f"Started process for run (pid: {os.getpid()})."
+    instance.report_engine_event(words, run, EngineEventData.in_process(os.getpid()))
+    [entry] = instance.all_logs(run.run_id, of_type=DagsterEventType.ENGINE_EVENT)
+    assert entry.message == words
+    assert isinstance(entry.dagster_event, DagsterEvent)
+    assert str(entry.dagster_event.engine_event_data.metadata["pid"].value) == str(os.getpid())
+
+
+def test_freezing_the_time_moves_dagsters_clock_and_no_other() -> None:
+    then = datetime(2027, 1, 2, tzinfo=UTC)
+    with freeze_time(then):
+        assert DAYS.get_last_partition_key() == "2027-01-01"
+        assert abs(time.time() - then.timestamp()) > 1
