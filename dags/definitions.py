@@ -20,15 +20,11 @@ from dags.team_selection.assets import (
     web_analytics_team_selection_job,
     web_analytics_team_selection_schedule,
 )
-from dags.web_preaggregated.assets import (
-    web_pre_aggregate_daily_schedule,
-    web_pre_aggregate_job,
-    web_pre_aggregated,
-)
 from dags.web_preaggregated.schema_jobs import apply_schema_job
 from dags.web_preaggregated.tables import WEB_TABLES
 from dags.web_preaggregated_backfill.adoption import adoption_job
 from dags.web_preaggregated_backfill.assets import detector
+from dags.web_preaggregated_backfill.building import build_job, built_assets, daily_schedule
 from dags.web_preaggregated_backfill.checks import standing_checks
 from dags.web_preaggregated_backfill.jobs import diagnostics
 from dags.web_preaggregated_backfill.sensors import backfill_schedules, backfill_sensor
@@ -40,6 +36,10 @@ if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
     from dags.domain.watched import WatchedTable
+
+web_pre_aggregated = built_assets(WEB_TABLES)
+web_pre_aggregate_job = build_job(WEB_TABLES)
+web_pre_aggregate_daily_schedule = daily_schedule(web_pre_aggregate_job)
 
 # What is watched: each table is declared once, and found here.
 WATCHED = WEB_TABLES

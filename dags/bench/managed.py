@@ -25,10 +25,10 @@ from dags.managed_backfill.fields import REQUEST
 from dags.managed_backfill.plan import as_yaml
 from dags.managed_backfill.planning import make_plan, read_facts
 from dags.managed_backfill.request import validated
+from dags.publish.build import DayBuild
+from dags.publish.plan import build_limits
 from dags.settings import read_settings
 from dags.tests.clickhouse_server import running_server
-from dags.web_preaggregated.assets import build_limits
-from dags.web_preaggregated.store import DayBuild
 from dags.web_preaggregated.tables import STATS, WEB_TABLES
 from dags.work.audit.log import MANAGED, Entry, Event, Status
 from dags.work.audit.store import Log
@@ -72,6 +72,7 @@ def _bare(client: Client, day: date, teams: int) -> float:
         client=client,
         day=day,
         teams_by_table={STATS.name: range(1, teams + 1)},
+        tables=WEB_TABLES,
         run_id=uuid4().hex,
         limits=build_limits(read_settings({})),
         progress=lambda _message: None,

@@ -18,11 +18,11 @@ from dags.clickhouse.dsn import Dsn
 from dags.clickhouse.engine import error_code, open_client
 from dags.clickhouse.schema.apply import apply_schema
 from dags.clickhouse.sql import Sql
+from dags.publish.build import DayBuild
+from dags.publish.plan import build_limits
 from dags.settings import read_settings
 from dags.tests.clickhouse_server import running_server
-from dags.web_preaggregated.assets import build_limits
-from dags.web_preaggregated.store import DayBuild
-from dags.web_preaggregated.tables import BOUNCES, STATS
+from dags.web_preaggregated.tables import BOUNCES, STATS, WEB_TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -166,6 +166,7 @@ def _build(client: Client) -> None:
         client=client,
         day=DAY,
         teams_by_table=dict.fromkeys(TABLES, _teams()),
+        tables=WEB_TABLES,
         run_id=uuid4().hex,
         limits=build_limits(settings),
         progress=lambda _message: None,

@@ -18,10 +18,10 @@ from dags.bench.filling import TODAY, World, fill_events
 from dags.clickhouse.dsn import Dsn
 from dags.clickhouse.engine import open_client
 from dags.clickhouse.sql import Sql
+from dags.publish.build import DayBuild
+from dags.publish.plan import build_limits
 from dags.settings import read_settings
 from dags.tests.clickhouse_server import running_server
-from dags.web_preaggregated.assets import build_limits
-from dags.web_preaggregated.store import DayBuild
 from dags.web_preaggregated.tables import WEB_TABLES
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ def _build(client: Client, teams: range) -> None:
         client=client,
         day=DAY,
         teams_by_table={declared.name: teams for declared in WEB_TABLES},
+        tables=WEB_TABLES,
         run_id=uuid4().hex,
         limits=build_limits(read_settings({})),
         progress=lambda _message: None,

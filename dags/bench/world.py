@@ -11,10 +11,10 @@ from dags.clickhouse.sql import Sql
 from dags.demo.traffic.generate import EVENTS_PER_SESSION, Site, Traffic
 from dags.demo.traffic.load import load_generated
 from dags.domain.clock import utc_now
+from dags.publish.build import DayBuild
+from dags.publish.plan import build_limits
 from dags.settings import current_settings
 from dags.team_selection.store import write_selection
-from dags.web_preaggregated.assets import build_limits
-from dags.web_preaggregated.store import DayBuild
 from dags.web_preaggregated.tables import WEB_TABLES
 
 SEED = 20260103
@@ -40,6 +40,7 @@ def make(*, teams: int, days: int, events_per_team_day: int) -> dict[str, int]:
                 client=client,
                 day=today - timedelta(days=number),
                 teams_by_table={table.name: range(1, teams + 1) for table in WEB_TABLES},
+                tables=WEB_TABLES,
                 run_id=uuid4().hex,
                 limits=build_limits(settings),
                 progress=lambda _message: None,

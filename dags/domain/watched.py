@@ -9,10 +9,57 @@ the job that rebuilds a day.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
+
+from dags.domain.errors import BuildError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import date
+
     from dags.domain.expression import Expression
+    from dags.domain.units import Measure
+
+
+class Workbench(Protocol):
+    """What a builder works with for one batch: statements on the build's connection and on its bill, and tables.
+
+    Statements are files, named by package and name; of ``parameters`` each gets those that it binds.
+    """
+
+    def rows(self, package: str, name: str, parameters: Mapping[str, Any], **identifiers: str) -> Sequence[Any]:
+        """The rows of a query."""
+
+    def command(self, package: str, name: str, parameters: Mapping[str, Any], **identifiers: str) -> None:
+        """Run a statement that answers nothing."""
+
+    def scratch(self, kind: str) -> str:
+        """A name that was never used, for a table that only this batch needs; the table is dropped after it."""
+
+    def staging(self, table: str) -> str:
+        """An empty table like ``table``: the rows put there are compared, then published.
+
+        From here to the next call what fails is this table's failure, and keeps no other from being built.
+        """
+
+
+class Builder(Protocol):
+    """Computes days of one or more tables from their source. It stages; what becomes of that is not its business.
+
+    ``op`` is the op, in the job of its tables, whose configuration takes ``team_ids_by_table``, and that rebuilds those
+    teams and leaves the others' rows alone.
+    """
+
+    @property
+    def op(self) -> str:
+        """The name of the op."""
+
+    def stage(self, bench: Workbench, day: date, tables: Sequence[str], teams: Sequence[int]) -> Mapping[int, Measure]:
+        """Fill ``bench.staging(table)`` of each table with the day of these teams; what each team's source amounts to.
+
+        Measured from the source and not from what was staged, for the two are compared. A team without a row is in
+        neither. No two staged rows have the same key.
+        """
 
 
 @dataclass(frozen=True)
@@ -48,16 +95,17 @@ class WatchedTable:
     """A daily-partitioned table whose days are kept complete; also the key of the asset that builds it.
 
     ``distinct`` and ``total`` are the aggregates over a unit's rows that must equal the source's; ``words`` is what
-    they count. ``job`` rebuilds a day of this table; its partition key is the day.
+    they count; ``row_distinct`` and ``row_total`` are the same of one row alone, and 0 in none that a build may leave.
+    ``job`` rebuilds a day of this table; its partition key is the day.
 
     ``agrees_with`` names the tables that must hold the same of each team and day: where one differs from its source
     and the other does not, readers see two truths, and the report says so.
 
-    ``op``: the op in ``job`` whose configuration takes ``team_ids_by_table``, and that rebuilds those teams and leaves
-    the others' rows alone. Empty: a rebuild is of all teams.
+    ``builder``: computes it, for `dags.publish` to stage, compare and swap in, each day as one ClickHouse partition.
+    Then the table must be one for which that is right, or it is refused. None where its job does all of that by itself:
+    then a rebuild is of all teams, it is enough that the table can be read, and no managed backfill is of it.
 
-    ``swaps_days``: its builds stage a day and swap it in as one ClickHouse partition, as `dags.web_preaggregated` does.
-    Then the table must be one for which that is right, or it is refused; of any other it is enough that it can be read.
+    ``description`` is what a person reads of it in the UI.
 
     ``logic_version`` is stamped on every build. Raise it with every change of what a build computes; what an older
     version built is then reported as outdated.
@@ -70,8 +118,33 @@ class WatchedTable:
     distinct: Expression
     total: Expression
     words: tuple[str, str]
+    row_distinct: Expression
+    row_total: Expression
     team_column: str = "team_id"
     logic_version: int = 1
-    op: str = ""
+    builder: Builder | None = None
     agrees_with: tuple[str, ...] = ()
-    swaps_days: bool = False
+    description: str = ""
+
+    @property
+    def op(self) -> str:
+        """The op that rebuilds some teams; empty where a rebuild is of all."""
+        return self.builder.op if self.builder is not None else ""
+
+    @property
+    def swaps_days(self) -> bool:
+        """Whether its days are swapped in by `dags.publish`."""
+        return self.builder is not None
+
+    def require_builder(self) -> Builder:
+        """Its builder.
+
+        Raises:
+            BuildError: its job does all by itself.
+        """
+        if self.builder is None:
+            raise BuildError(
+                f"{self.name} is declared without a builder, so its days are built by {self.job} alone: declare a "
+                "builder (dags.domain.watched.Builder) to have them staged, compared and swapped in"
+            )
+        return self.builder

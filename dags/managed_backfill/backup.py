@@ -22,7 +22,7 @@ from dags.managed_backfill.gates import Gate, backup_taken
 from dags.managed_backfill.holding import hold
 from dags.managed_backfill.plan import BACKUP_PREFIX, backup_name
 from dags.managed_backfill.store import target_of
-from dags.web_preaggregated.staging import make_like
+from dags.publish.staging import make_like
 from dags.work.audit.log import FINISHED, Event
 from dags.work.audit.store import read_backfills, read_state
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from dags.domain.watched import WatchedTable
     from dags.managed_backfill.holding import Hold
-    from dags.web_preaggregated.publishing import Swap
+    from dags.publish.steps import Swap
     from dags.work.audit.log import Entry, State
     from dags.work.audit.store import Log
 
@@ -130,12 +130,12 @@ def _is_of_before(
         if is_unswapped:
             return False
         raise BuildError(f"not published: the backup of {day}, which was recorded, is not what it was")
-    then = read_digest(client, backup, day, teams) if recorded.rows else digest_of_nothing(client, backup, day)
-    if holds(client, swap.table, day, teams, then):
+    then = read_digest(client, table, backup, day, teams) if recorded.rows else digest_of_nothing(client, backup, day)
+    if holds(client, table, swap.table, day, teams=teams, then=then):
         return True
     if is_unswapped:
         return False
-    if is_as_swapped(client, swap.table, day, teams, swaps):
+    if is_as_swapped(client, table, day, teams, swaps):
         return True
     raise BuildError(
         f"not published, readers see the day as it is: {day} was backed up, then perhaps replaced by this backfill, "
@@ -144,25 +144,29 @@ def _is_of_before(
     )
 
 
-def record_swap(client: Client, log: Log, held: Hold, swap: Swap, *, teams: Collection[int], entry: Entry) -> None:
+def record_swap(
+    client: Client, log: Log, held: Hold, swap: Swap, *, table: WatchedTable, teams: Collection[int], entry: Entry
+) -> None:
     """Record what the teams will have once a swap has happened, before it happens: so a restore knows what is ours."""
     held.confirm()  # or the staging may be gone
     if swap.staging is None:
         digest = digest_of_nothing(client, swap.table, entry.day)
     elif swap.stay.isdisjoint(teams):
-        digest = digest_of_staged(client, swap.staging, entry.day, teams)
+        digest = digest_of_staged(client, table, swap.staging, entry.day, teams)
     else:  # of rows that were there, two may have one key, and be merged later
-        digest = read_digest(client, swap.staging, entry.day, teams)
+        digest = read_digest(client, table, swap.staging, entry.day, teams)
     held.confirm()
     log.append(replace(entry, event=Event.DAY_SWAPPING, detail=digest.text()))
 
 
-def is_as_swapped(client: Client, table: str, day: date, teams: Collection[int], swaps: Iterable[Entry]) -> bool | None:
+def is_as_swapped(
+    client: Client, table: WatchedTable, day: date, teams: Collection[int], swaps: Iterable[Entry]
+) -> bool | None:
     """Whether teams have what one of these swaps brought; None if that cannot be compared any more."""
     found: bool | None = False
     for one in swaps:
         ours = Digest.of(one.detail)
-        is_ours = holds(client, table, day, teams, ours) if ours is not None else None
+        is_ours = holds(client, table, table.name, day, teams=teams, then=ours) if ours is not None else None
         if is_ours:
             return True
         found = None if is_ours is None else found
@@ -215,7 +219,7 @@ def holds_still(
         is_still = kept.is_still(client, backup, day)
     else:
         then = Digest.of(recorded.detail)
-        is_still = holds(client, backup, day, teams, then) if then is not None else None
+        is_still = holds(client, table, backup, day, teams=teams, then=then) if then is not None else None
     if is_still is not None:
         return is_still
     found = held_of_day(client, table, backup, day)

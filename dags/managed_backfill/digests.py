@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 from dags.clickhouse.sql import Sql
 from dags.domain.errors import BuildError
-from dags.web_preaggregated.plan import Part, Written, has_lost_parts, written_since
-from dags.web_preaggregated.publishing import read_written
-from dags.web_preaggregated.restore import contents, contents_of_rows, read_columns
-from dags.web_preaggregated.structure import comparison
+from dags.publish.comparison import comparison
+from dags.publish.contents import contents, contents_of_rows, read_columns
+from dags.publish.parts import Part, Written, has_lost_parts, written_since
+from dags.publish.path import read_written
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 
     from clickhouse_connect.driver.client import Client
 
-    from dags.web_preaggregated.structure import Column, Comparison, Content
+    from dags.domain.watched import WatchedTable
+    from dags.publish.comparison import Column, Comparison, Content
 
-_PACKAGE = "dags.web_preaggregated"
+_PACKAGE = "dags.publish"
 
 # From so many bytes on, the keys of a day go through the disk. Chosen: what a build has by default is four times that.
 _SPILLS_AT = 1_000_000_000
@@ -104,17 +105,17 @@ class Kept:
             return None
 
 
-def read_digest(client: Client, table: str, day: date, teams: Collection[int]) -> Digest:
-    """What teams have of a day in a table, by key, however many rows a key has.
+def read_digest(client: Client, declared: WatchedTable, table: str, day: date, teams: Collection[int]) -> Digest:
+    """What teams have of a day in a table, or in one like it, by key, however many rows a key has.
 
     Raises:
         BuildError: there is no such table.
     """
     wanted, by = _all_columns(client, table, day)
-    return Digest(_hashed(_by_key(client, table, day, by), teams), wanted)
+    return Digest(_hashed(_by_key(client, declared, table, day, by), teams), wanted)
 
 
-def digest_of_staged(client: Client, staging: str, day: date, teams: Collection[int]) -> Digest:
+def digest_of_staged(client: Client, declared: WatchedTable, staging: str, day: date, teams: Collection[int]) -> Digest:
     """What teams have in a staging table of which each key of theirs has one row, as what a build just made has.
 
     A tenth of a build's work, where `read_digest` is half of it. Where a key has two rows, `holds` knows it again as
@@ -124,7 +125,7 @@ def digest_of_staged(client: Client, staging: str, day: date, teams: Collection[
         BuildError: there is no such table.
     """
     wanted, by = _all_columns(client, staging, day)
-    return Digest(_hashed(contents_of_rows(_sql(client), staging, day, by), teams), wanted)
+    return Digest(_hashed(contents_of_rows(_sql(client), declared, staging, day, by), teams), wanted)
 
 
 def digest_of_nothing(client: Client, table: str, day: date) -> Digest:
@@ -136,7 +137,9 @@ def digest_of_nothing(client: Client, table: str, day: date) -> Digest:
     return Digest(_hashed({}, ()), _all_columns(client, table, day)[0])
 
 
-def holds(client: Client, table: str, day: date, teams: Collection[int], then: Digest) -> bool | None:
+def holds(
+    client: Client, declared: WatchedTable, table: str, day: date, *, teams: Collection[int], then: Digest
+) -> bool | None:
     """Whether teams have in a table what a digest is of; None if the table has no longer the columns to tell.
 
     Raises:
@@ -147,13 +150,13 @@ def holds(client: Client, table: str, day: date, teams: Collection[int], then: D
         return None
     of = [columns[one] for one in then.columns]
     by = comparison(table, of, table, of)
-    if _hashed(contents_of_rows(_sql(client), table, day, by), teams) == then.hash:
+    if _hashed(contents_of_rows(_sql(client), declared, table, day, by), teams) == then.hash:
         return True
-    return _hashed(_by_key(client, table, day, by), teams) == then.hash
+    return _hashed(_by_key(client, declared, table, day, by), teams) == then.hash
 
 
-def _by_key(client: Client, table: str, day: date, by: Comparison) -> Mapping[int, Content]:
-    return {team: one.amount for team, one in contents(_sql(client), table, day, by).items()}
+def _by_key(client: Client, declared: WatchedTable, table: str, day: date, by: Comparison) -> Mapping[int, Content]:
+    return {team: one.amount for team, one in contents(_sql(client), declared, table, day, by).items()}
 
 
 def _all_columns(client: Client, table: str, day: date) -> tuple[tuple[str, ...], Comparison]:

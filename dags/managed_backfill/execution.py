@@ -16,38 +16,38 @@ from typing import TYPE_CHECKING
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from dags.clickhouse.failures import retrying
-from dags.clickhouse.sql import Sql, is_embedded
+from dags.clickhouse.sql import is_embedded
 from dags.clickhouse.targets.store import read_usability
 from dags.domain.days import ONE_DAY, DayRange, spoken
-from dags.domain.errors import BuildError, HoldLostError, UserError
+from dags.domain.errors import HoldLostError, UserError
 from dags.managed_backfill import gates
-from dags.managed_backfill.backup import back_up_once, has_backup, kept_until, make_backup, record_swap
+from dags.managed_backfill.backup import has_backup, kept_until, make_backup
+from dags.managed_backfill.checkpoint import DayCheckpoint, read_spread
 from dags.managed_backfill.control import refuse_resume
 from dags.managed_backfill.holding import hold
 from dags.managed_backfill.orders import Orders, ceiling_reached
 from dags.managed_backfill.plan import OnGateFailure
 from dags.managed_backfill.progress import ChunkState, Progress, chunk_states, progress, report, seconds_at_work
 from dags.managed_backfill.restoring import Restoring
-from dags.managed_backfill.shrunk import held_by_build, held_in_words, read_held_by_builds
+from dags.managed_backfill.shrunk import held_in_words, read_held_by_builds
 from dags.managed_backfill.store import later_builds, read_baseline, read_coverage
+from dags.publish.build import DayBuild
 from dags.repair.stops.store import why_stopped
-from dags.web_preaggregated.store import BuiltDay, DayBuild
 from dags.work.audit.log import UNTOUCHED, Entry, Event, State, Status
 from dags.work.audit.store import Log, open_days
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
     from datetime import date, datetime
 
     from clickhouse_connect.driver.client import Client
 
-    from dags.domain.units import Measure
     from dags.domain.watched import WatchedTable
     from dags.managed_backfill.gates import Gate, Spread
     from dags.managed_backfill.plan import Chunk, Plan
-    from dags.web_preaggregated.plan import Limits
-    from dags.web_preaggregated.publishing import Swap
+    from dags.publish.built import BuiltDay
+    from dags.publish.plan import Limits
 
 _PACKAGE = "dags.managed_backfill"
 
@@ -257,84 +257,68 @@ class Execution:
         return entries
 
     def _built_day(self, client: Client, log: Log, chunk: Chunk, day: date) -> Entry:
-        began, scope, again = time.monotonic(), self.plan.scope, retrying(self.listeners.tell)
-        passed: list[Gate] = []
-        spread: Spread | None = None
-        kept: dict[int, str] = {}
-        kept_total = 0
-
-        def holds(has: Mapping[int, Measure], staged: Mapping[int, Measure]) -> Collection[int]:
-            nonlocal kept_total
-            kept.clear()  # what an attempt before this one found may be gone
-            kept.update(again(held_by_build, client, self.table, day, has, staged))
-            kept_total = sum(has[team].total for team in kept)
-            return kept.keys()
-
-        def judge(swap: Swap) -> None:
-            nonlocal spread
-            spread = gates.Spread()
-            passed.clear()
-            if swap.staging is not None:
-                rebuilt = frozenset(self.plan.teams(chunk, day)) - kept.keys()
-                spread = again(self._spread, client, swap.staging, day, rebuilt)
-                [hollow] = again(Sql(_PACKAGE, client).rows, "hollow_rows", staging=swap.staging)
-                passed.append(gates.staged_rows(spread.rows, len(rebuilt)))
-                passed.append(gates.no_nulls(*hollow))
-                passed.append(gates.distribution(spread, self._baseline.values()))
-            if failed := [gate for gate in passed if not gate.is_passed]:
-                raise BuildError(f"not published, readers see the old day: {'; '.join(map(str, failed))}")
-            entry = self._entry(Event.DAY_BACKED_UP, chunk=chunk.id, day=day, name=swap.table)
-            given = {"teams": self.plan.teams_by_day[day], "entry": entry}
-            taken = again(back_up_once, client, log, self._held, swap, backup=self._backup, table=self.table, **given)
-            passed.extend([taken] if taken is not None else [])
-            again(record_swap, client, log, self._held, swap, **given)
-
+        began, again = time.monotonic(), retrying(self.listeners.tell)
+        rebuilt = frozenset(self.plan.teams(chunk, day))
+        table = self.plan.scope.table
+        checkpoint = DayCheckpoint(
+            client,
+            log,
+            self._held,
+            again,
+            table=self.table,
+            entry=self._entry(Event.DAY_BACKED_UP, chunk=chunk.id, day=day, name=table),
+            rebuilt=rebuilt,
+            teams=self.plan.teams_by_day[day],
+            baseline=self._baseline.values(),
+            backup=self._backup,
+        )
         entry = self._entry(Event.DAY_FAILED, chunk=chunk.id, day=day)
         try:
             built = DayBuild(
                 client=client,
                 day=day,
-                teams_by_table={scope.table: frozenset(self.plan.teams(chunk, day))},
+                teams_by_table={table: rebuilt},
                 run_id=self.run_id,
                 limits=self.limits,
+                tables=(self.table,),
                 allow_shrink=self.plan.strategy.allow_shrink,
                 wait_seconds=self.wait_seconds,
                 progress=self.listeners.tell,
-                holds=holds,
-                before_swap=judge,
-                confirm=self._held.confirm,
+                checkpoint=checkpoint,
             ).run()
         except HoldLostError:
             raise
         except (UserError, ClickHouseError) as error:
             entry = replace(entry, detail=str(error)[:1000])
         else:
-            [table] = built.tables
-            entry = replace(
-                entry,
-                event=Event.DAY_FAILED if built.problems else Event.DAY_DONE,
-                name=UNTOUCHED if table.is_untouched else "",
-                rows=table.rows,
-                total=spread.total + kept_total
-                if spread is not None
-                else self._spread(client, scope.table, day, self.plan.teams(chunk, day)).total,
-                source_rows=built.source_events,
-                detail="; ".join([*built.problems, *([held_in_words(kept)] if kept else [])])[:1000],
-            )
-            if kept:
-                self.listeners.tell(f"{day}: held, {held_in_words(kept)}")
-            if entry.event is Event.DAY_DONE:
-                with self._one_at_a_time:
-                    self.listeners.day_done(built)
+            entry = self._entry_of(built, entry, checkpoint, client, rebuilt)
         entry = replace(entry, seconds=time.monotonic() - began)
         self._held.confirm()
-        again(log.append, *(self._gate_entry(gate, chunk.id, day) for gate in passed), entry)
+        again(log.append, *(self._gate_entry(gate, chunk.id, day) for gate in checkpoint.gates), entry)
         return entry
 
-    def _spread(self, client: Client, table: str, day: date, teams: Collection[int]) -> Spread:
-        """What a table, or the staging of one, holds of some teams' day."""
-        like = replace(self.table, name=table)
-        return read_coverage(client, like, DayRange(day, day + ONE_DAY)).spread(day, teams)
+    def _entry_of(
+        self, built: BuiltDay, entry: Entry, checkpoint: DayCheckpoint, client: Client, rebuilt: frozenset[int]
+    ) -> Entry:
+        """What the log keeps of a day that was built, or of which a part was."""
+        [table] = built.tables
+        spread, kept = checkpoint.spread, checkpoint.kept_by_team
+        if kept:
+            self.listeners.tell(f"{entry.day}: held, {held_in_words(kept)}")
+        if not built.problems:
+            with self._one_at_a_time:
+                self.listeners.day_done(built)
+        return replace(
+            entry,
+            event=Event.DAY_FAILED if built.problems else Event.DAY_DONE,
+            name=UNTOUCHED if table.is_untouched else "",
+            rows=table.rows,
+            total=spread.total + checkpoint.kept_total
+            if spread is not None
+            else read_spread(client, self.table, table.table, built.day, rebuilt).total,
+            source_rows=built.source_events,
+            detail="; ".join([*built.problems, *([held_in_words(kept)] if kept else [])])[:1000],
+        )
 
     def _chunk_is_over(self, chunk: Chunk, entries: list[Entry]) -> None:
         failed = [entry for entry in entries if entry.event is Event.DAY_FAILED]

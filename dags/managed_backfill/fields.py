@@ -29,7 +29,7 @@ def _flag(description: str, *, default: bool = False) -> Field:
 REQUEST: dict[str, Field] = {
     "start_date": _text("First day, YYYY-MM-DD."),
     "end_date": _text("Last day, itself included. Today is accepted, left out and named."),
-    "target_table": _text("The table: web_pre_aggregated_stats or web_pre_aggregated_bounces."),
+    "target_table": _text("The watched table to rebuild, such as web_pre_aggregated_stats."),
     "dry_run": _flag("Show the plan and write nothing. Set it to false to carry it out.", default=True),
     "chunk_size_days": Field(int, default_value=7, description="Days in a chunk, at most."),
     "reason": _text("Why; the audit keeps it."),

@@ -88,10 +88,12 @@ def baseline_captured(baseline: Mapping[date, Spread]) -> Gate:
     return Gate(BASELINE, is_passed=True, measured=f"{len(held)} of the {BASELINE_DAYS} days before hold rows")
 
 
-def no_nulls(teamless: int, sessionless: int, empty: int) -> Gate:
-    """No row may be of no team, or hold no session or no page view."""
-    said = f"{teamless:,} rows of no team, {sessionless:,} without a session, {empty:,} without a page view"
-    return Gate(NO_NULLS, not (teamless or sessionless or empty), said)
+def no_nulls(teamless: int, without_distinct: int, without_total: int, *, words: tuple[str, str]) -> Gate:
+    """No row may be of no team, or hold nothing of what its table counts, which ``words`` name."""
+    said = (
+        f"{teamless:,} rows of no team, {without_distinct:,} without {words[0]}, {without_total:,} without {words[1]}"
+    )
+    return Gate(NO_NULLS, not (teamless or without_distinct or without_total), said)
 
 
 def distribution(now: Spread, baseline: Iterable[Spread]) -> Gate:

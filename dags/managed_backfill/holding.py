@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from dags.clickhouse.leases.rules import MANAGED_LEASE, run_key
 from dags.clickhouse.leases.store import Leases, living_leases
 from dags.domain.errors import HoldLostError, LeaseError
-from dags.web_preaggregated.staging import fence_runs
+from dags.publish.staging import fence_runs
 from dags.work.audit.store import read_state
 
 if TYPE_CHECKING:

@@ -39,12 +39,11 @@ from dags.managed_backfill.planning import make_plan, read_facts
 from dags.managed_backfill.progress import ChunkState, Progress, chunks_text, plan_text, report, report_text
 from dags.managed_backfill.request import refuse_plan, validated
 from dags.managed_backfill.shrunk import held_units, read_wrong, refuse_held
+from dags.publish.built import BuiltDay
+from dags.publish.plan import build_limits
 from dags.repair.runs import runs_of
 from dags.schedules import SWEEP_BACKUPS_CRON, TIME_ZONE
 from dags.settings import current_settings
-from dags.web_preaggregated.assets import build_limits
-from dags.web_preaggregated.store import BuiltDay
-from dags.web_preaggregated.tables import OP
 from dags.web_preaggregated_backfill.checks import report_checks
 from dags.web_preaggregated_backfill.evaluation import evaluate_in_run
 from dags.work.audit.log import MANAGED, Entry, Event, Status
@@ -59,8 +58,9 @@ _FAILED = {Status.FAILED, Status.RESTORED}
 
 def managed_backfill_jobs(watched: tuple[WatchedTable, ...]) -> list[JobDefinition]:
     """The jobs, for the tables that are watched and can be rebuilt by team."""
+    pool = next(table.op for table in watched if table.op)
 
-    @op(config_schema=fields.REQUEST, pool=OP)
+    @op(config_schema=fields.REQUEST, pool=pool)
     def managed_backfill(context: OpExecutionContext, clickhouse: ClickHouseResource) -> dict[str, Any]:
         """Plan a backfill and show the plan; carry it out unless it is a dry run."""
         config, began = context.op_config, time.monotonic()
@@ -102,7 +102,7 @@ def managed_backfill_jobs(watched: tuple[WatchedTable, ...]) -> list[JobDefiniti
         """Rebuild a range of a table by a plan: shown first (dry_run is true by default), carried out in chunks."""
         managed_backfill()
 
-    @op(config_schema=fields.CONTROL, pool=OP)
+    @op(config_schema=fields.CONTROL, pool=pool)
     def resume_backfill(context: OpExecutionContext, clickhouse: ClickHouseResource) -> dict[str, Any]:
         """Carry out what is left of a backfill's plan, and only that."""
         given = _controlled(context)
@@ -128,7 +128,7 @@ def managed_backfill_jobs(watched: tuple[WatchedTable, ...]) -> list[JobDefiniti
         """Go on with a backfill that was paused, stopped by a ceiling, killed, or that failed: what is left of it."""
         resume_backfill()
 
-    @op(config_schema=fields.ROLLBACK, pool=OP)
+    @op(config_schema=fields.ROLLBACK, pool=pool)
     def rollback_backfill(context: OpExecutionContext, clickhouse: ClickHouseResource) -> dict[str, Any]:
         """Put the days of a backfill back as they were before it."""
         given = _controlled(context)

@@ -15,9 +15,10 @@ from dags.domain.units import Measure
 from dags.managed_backfill.backup import has_backup, holds_still, is_as_swapped, knows_swaps
 from dags.managed_backfill.plan import backup_name
 from dags.managed_backfill.store import later_builds
-from dags.web_preaggregated.plan import differences
-from dags.web_preaggregated.restore import DayRestore, contents, read_comparison
-from dags.web_preaggregated.store import read_units
+from dags.publish.contents import contents, read_comparison, read_units
+from dags.publish.parts import differences
+from dags.publish.restore import DayRestore
+from dags.publish.steps import Checkpoint
 from dags.work.audit.log import Entry, Event
 
 if TYPE_CHECKING:
@@ -29,11 +30,11 @@ if TYPE_CHECKING:
     from dags.domain.watched import WatchedTable
     from dags.managed_backfill.holding import Hold
     from dags.managed_backfill.plan import Plan
-    from dags.web_preaggregated.structure import Comparison
+    from dags.publish.comparison import Comparison
     from dags.work.audit.log import State
     from dags.work.audit.store import Log
 
-_PACKAGE = "dags.web_preaggregated"
+_PACKAGE = "dags.publish"
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,21 @@ def built_since(client: Client, plan: Plan, state: State, days: Collection[date]
         if day in asked and later.is_after(state.backed_up[day]) and team in teams.get(day, ()):
             found[day] = f"run {later.run_id[:8]}"
     return found
+
+
+class _DayCheckpoint(Checkpoint):
+    """Asked of one day that is restored: that others have not written it, and that the backfill's lease holds."""
+
+    def __init__(self, restoring: Restoring, day: date) -> None:
+        self._restoring = restoring
+        self._day = day
+
+    def may_replace(self) -> None:
+        if not self._restoring.even_built_since:
+            self._restoring.refuse_what_others_wrote(self._day)
+
+    def confirm(self) -> None:
+        self._restoring.held.confirm()
 
 
 @dataclass(frozen=True)
@@ -172,18 +188,17 @@ class Restoring:
         return DayRestore(
             client=self.client,
             day=day,
-            table=self.table.name,
+            table=self.table,
             teams=self._teams(day),
             backup=self._source(day),
             compare=by,
             run_id=self.log.run_id,
             wait_seconds=self.wait_seconds,
             progress=self.tell,
-            confirm=self.held.confirm,
-            may_replace=lambda: None if self.even_built_since else self._refuse_what_others_wrote(day),
+            checkpoint=_DayCheckpoint(self, day),
         ).run()
 
-    def _refuse_what_others_wrote(self, day: date) -> None:
+    def refuse_what_others_wrote(self, day: date) -> None:
         """Under the day's lease, and in each attempt after the numbers of its parts were read.
 
         What a team may lose is what this backfill wrote. That is recorded before each swap, so a run that died right
@@ -195,13 +210,13 @@ class Restoring:
         if since := built_since(self.client, self.plan, self.state, [day]):
             raise BuiltSinceError(f"built by {since[day]}")
         swaps = self.state.swapping.get(day, ())
-        is_ours = is_as_swapped(self.client, self.table.name, day, self._teams(day), swaps)
+        is_ours = is_as_swapped(self.client, self.table, day, self._teams(day), swaps)
         if is_ours:
             return
         sql = Sql(_PACKAGE, self.client)
-        now = read_units(sql, self.table.name, day)
+        now = read_units(sql, self.table, self.table.name, day)
         source = self._source(day)
-        then = read_units(sql, source, day) if source is not None else {}
+        then = read_units(sql, self.table, source, day) if source is not None else {}
         bound = {"table": self.table.name, "day": day, "run_ids": list(self.state.run_ids)}
         published = {
             team: Measure(sessions, pageviews)
@@ -230,7 +245,7 @@ class Restoring:
         """How the day differs now from what it was, in words; empty if it does not."""
         sql, teams, source = Sql(_PACKAGE, self.client), self._teams(day), self._source(day)
         now, then = (
-            {team: held.amount for team, held in contents(sql, name, day, by).items() if team in teams}
+            {team: held.amount for team, held in contents(sql, self.table, name, day, by).items() if team in teams}
             if name is not None
             else {}
             for name in (self.table.name, source)

@@ -184,14 +184,14 @@ MUTANTS = [
     ),
     Mutant(
         "the rows of teams that nobody asked for are wiped",
-        "dags/web_preaggregated/publishing.py",
+        "dags/publish/path.py",
         "        if before.by_team.keys() - replaced:\n",
         "        if not before.by_team:\n",
         f"{REPAIRS}::test_rebuilding_some_teams_leaves_the_rows_of_the_others_as_they_are",
     ),
     Mutant(
         "what was staged is published without a look",
-        "dags/web_preaggregated/publishing.py",
+        "dags/publish/path.py",
         "self.again(self._compare, staging, table, expected)",
         "pass",
         f"{REPAIRS}::test_what_is_staged_and_unlike_its_sessions_is_not_published",
@@ -212,7 +212,7 @@ MUTANTS = [
     ),
     Mutant(
         "a rollback wipes the rows of teams that the backfill did not touch",
-        "dags/web_preaggregated/restore.py",
+        "dags/publish/restore.py",
         "replaced = before.by_team.keys() & set(self.teams)",
         "replaced = set(before.by_team)",
         f"{MANAGED}::test_a_rollback_keeps_the_rows_of_other_teams_and_refuses_to_lose_later_builds",

@@ -30,12 +30,13 @@ from dags.clickhouse.engine import open_client
 from dags.definitions import WATCHED, defs
 from dags.demo.loop import Loop, Tick, enable
 from dags.domain.clock import utc_now
+from dags.publish.build import DayBuild
+from dags.publish.plan import build_limits
 from dags.repair.decision import Trigger
 from dags.settings import Settings, current_settings
 from dags.team_selection.store import read_selection
 from dags.tests.events import Event, insert
-from dags.web_preaggregated.assets import build_limits
-from dags.web_preaggregated.store import DayBuild
+from dags.web_preaggregated.tables import WEB_TABLES
 from dags.web_preaggregated_backfill.evaluation import Evaluation, evaluate
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ class World:
                 client=self.client,
                 day=day,
                 teams_by_table=dict.fromkeys((STATS, BOUNCES), read_selection(self.client).teams),
+                tables=WEB_TABLES,
                 run_id="by-hand",
                 limits=build_limits(self.settings),
             ).run()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dags.domain.expression import Expression
 from dags.domain.watched import Source, WatchedTable
+from dags.web_preaggregated.builder import SessionsBuilder
 
 JOB = "web_pre_aggregate_job"
 OP = "web_pre_aggregated"
@@ -26,7 +27,7 @@ EVENTS = Source(
 )
 
 
-def _declared(name: str, *, agrees_with: str) -> WatchedTable:
+def _declared(name: str, *, agrees_with: str, description: str) -> WatchedTable:
     return WatchedTable(
         name,
         EVENTS,
@@ -35,14 +36,24 @@ def _declared(name: str, *, agrees_with: str) -> WatchedTable:
         distinct=Expression("uniqMerge(sessions_uniq_state)"),
         total=Expression("sumMerge(pageviews_count_state)"),
         words=("sessions", "page views"),
+        row_distinct=Expression("finalizeAggregation(sessions_uniq_state)"),
+        row_total=Expression("finalizeAggregation(pageviews_count_state)"),
         logic_version=LOGIC_VERSION,
-        op=OP,
+        builder=SessionsBuilder(OP),
         agrees_with=(agrees_with,),
-        swaps_days=True,
+        description=description,
     )
 
 
-STATS = _declared("web_pre_aggregated_stats", agrees_with="web_pre_aggregated_bounces")
-BOUNCES = _declared("web_pre_aggregated_bounces", agrees_with="web_pre_aggregated_stats")
+STATS = _declared(
+    "web_pre_aggregated_stats",
+    agrees_with="web_pre_aggregated_bounces",
+    description="Page views by hour and every dimension of the page view, a day a partition.",
+)
+BOUNCES = _declared(
+    "web_pre_aggregated_bounces",
+    agrees_with="web_pre_aggregated_stats",
+    description="Sessions, bounces and durations by hour and dimension, a day a partition.",
+)
 
 WEB_TABLES = (STATS, BOUNCES)

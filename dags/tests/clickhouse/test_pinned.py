@@ -15,6 +15,7 @@ from dags.clickhouse.dsn import Dsn
 from dags.clickhouse.engine import open_client
 from dags.clickhouse.schema.apply import apply_schema
 from dags.domain.errors import UserError
+from dags.publish.staging import sweep
 from dags.repair.decision import Trigger
 from dags.settings import read_settings
 from dags.team_selection.store import write_selection
@@ -36,7 +37,6 @@ from dags.tests.profiles import (
     variants,
 )
 from dags.tests.web_preaggregated.test_repair import staging_of
-from dags.web_preaggregated.staging import sweep
 from dags.web_preaggregated.tables import WEB_TABLES
 from dags.web_preaggregated_backfill.evaluation import evaluate, run_requests, skip_reason
 from dags.web_preaggregated_backfill.report import status_line, table_statuses

@@ -21,12 +21,12 @@ from hypothesis import strategies as st
 from dags.detection.rules import Cause, Kind
 from dags.domain.days import start_of
 from dags.domain.units import Measure
+from dags.publish.build import DayBuild
 from dags.team_selection.store import write_selection
 from dags.tests.builds import TABLES, build
 from dags.tests.detection.test_store import detected
 from dags.tests.events import Event, at, insert
 from dags.tests.fold import fold, sessions_of, stored
-from dags.web_preaggregated.store import DayBuild
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from dags.clickhouse.sql import Sql
 from dags.clickhouse.targets.rules import NEXT_STEP
-from dags.definitions import location
+from dags.definitions import location, web_pre_aggregate_job, web_pre_aggregated
 from dags.demo.loop import Loop
 from dags.domain.clock import utc_now
 from dags.domain.expression import Expression
 from dags.repair.decision import Trigger
 from dags.tests.orders import ORDERS_BY_DAY, defs
 from dags.tests.world import BOUNCES, STATS, World, ago, noon, tables_asked
-from dags.web_preaggregated.assets import web_pre_aggregate_job, web_pre_aggregated
 from dags.web_preaggregated.tables import WEB_TABLES
 from dags.web_preaggregated_backfill.evaluation import Evaluation, evaluate
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from dags.detection.rules import Verdict
+    from dags.domain.watched import WatchedTable
 
 DAYS = [ago(n) for n in (9, 8, 7)]
 
@@ -41,6 +42,8 @@ def shop(world: World) -> Iterator[Loop]:
     world.build(*DAYS)
     for day in DAYS:
         loop.run("orders_job", partition_key=day.isoformat())
+        # An account that is no enabled team, whose rows somebody else wrote.
+        world.client.command(f"INSERT INTO orders_by_day SELECT '{day}', 3, 1, uniqState('c')")
     yield loop
     for table in ("orders", "orders_by_day"):
         world.client.command(f"DROP TABLE {table} SYNC")
@@ -51,8 +54,8 @@ def order(world: World, accounts: list[int], days: list[date], customers: int = 
     world.client.insert("orders", rows, column_names=["account_id", "customer", "ordered_at"])
 
 
-def evaluated(world: World, trigger: Trigger = Trigger.SENSOR) -> Evaluation:
-    watched = (*WEB_TABLES, ORDERS_BY_DAY)
+def evaluated(world: World, trigger: Trigger = Trigger.SENSOR, orders: WatchedTable = ORDERS_BY_DAY) -> Evaluation:
+    watched = (*WEB_TABLES, orders)
     return evaluate(world.instance, world.settings, watched, trigger, lambda work: work(world.client), now=utc_now())
 
 
@@ -77,7 +80,7 @@ def test_a_third_table_is_judged_explained_and_repaired_by_its_own_job(world: Wo
     assert tables_asked(asked) == {day.isoformat(): {"orders_by_day"} for day in DAYS}
     shop.carry_out(asked.requests, lambda _: None)
     assert wrong(world) == []
-    # An account that is no enabled team is never judged, and a rebuild by its own job keeps it.
+    # An account that is no enabled team is never judged, and every rebuild keeps it.
     assert world.client.query("SELECT uniqExact(day) FROM orders_by_day WHERE account_id = 3").result_rows == [(3,)]
 
 
@@ -107,17 +110,41 @@ def test_late_orders_are_stale_and_left_to_the_comprehensive_check(world: World)
     assert (request.job, request.day, request.tables) == ("orders_job", DAYS[2], ("orders_by_day",))
 
 
+def test_a_third_table_is_rebuilt_by_a_managed_backfill_and_rolled_back(world: World, shop: Loop) -> None:
+    contents = "SELECT day, account_id, orders, finalizeAggregation(customers) FROM orders_by_day ORDER BY ALL"
+    before = world.client.query(contents).result_rows
+    order(world, [1, 2, 3], DAYS, customers=5)
+    request = {
+        "start_date": str(DAYS[0]),
+        "end_date": str(DAYS[-1]),
+        "target_table": "orders_by_day",
+        "kind": "full_reload",
+        "dry_run": False,
+        "reason": "late orders",
+        "requested_by": "ada",
+    }
+    done = shop.run("managed_backfill_job", run_config=request).output_for_node("managed_backfill")
+    assert (done["status"], wrong(world)) == ("completed", [])
+    after = world.client.query(contents).result_rows
+    assert [row[1:] for row in after] == [(1, 7, 5), (2, 7, 5), (3, 1, 1)] * 3
+    taken_back = {"backfill_id": done["backfill_id"], "requested_by": "bob", "reason": "too early"}
+    shop.run("rollback_backfill_job", run_config=taken_back)
+    assert world.client.query(contents).result_rows == before
+
+
 @pytest.mark.usefixtures("shop")
 def test_a_table_that_others_build_may_be_of_any_kind_that_can_be_read(world: World) -> None:
+    built_by_others = replace(ORDERS_BY_DAY, builder=None)
     world.client.command("RENAME TABLE orders_by_day TO local_orders")
     try:
         world.client.command(
             "CREATE TABLE orders_by_day AS local_orders ENGINE = Merge(currentDatabase(), '^local_ord')"
         )
-        found = evaluated(world).detection
+        found = evaluated(world, orders=built_by_others).detection
         assert (found.unknown, list(found.wrong)) == ({}, [])
+        assert "orders_by_day is a Merge" in evaluated(world).detection.unknown["orders_by_day"]
         world.client.command("DROP TABLE orders_by_day SYNC")
-        found = evaluated(world).detection
+        found = evaluated(world, orders=built_by_others).detection
         assert found.unknown == {"orders_by_day": f"the table orders_by_day does not exist: {NEXT_STEP}"}
         assert list(found.wrong) == []
     finally:

@@ -21,9 +21,9 @@ from dags.managed_backfill import control
 from dags.managed_backfill.backup import sweep_backups
 from dags.managed_backfill.execution import Execution, Listeners
 from dags.managed_backfill.plan import from_yaml
+from dags.publish.build import DayBuild
 from dags.tests.builds import LIMITS
 from dags.tests.faults.worker import hurried
-from dags.web_preaggregated.store import DayBuild
 from dags.web_preaggregated.tables import WEB_TABLES
 from dags.work.audit.store import Log, require_state
 
@@ -129,7 +129,9 @@ def _sweep(client: Client, _: str, __: str, run_id: str) -> str:
 def _build(client: Client, _: str, backfill_id: str, run_id: str) -> str:
     scope = from_yaml(require_state(client, backfill_id).accepted.detail).scope
     asked = {scope.table: scope.team_ids}
-    built = DayBuild(client, scope.start_date, asked, run_id, LIMITS, wait_seconds=WAIT_SECONDS).run()
+    built = DayBuild(
+        client, scope.start_date, asked, run_id, LIMITS, tables=WEB_TABLES, wait_seconds=WAIT_SECONDS
+    ).run()
     return "; ".join(built.problems) or "built"
 
 

@@ -34,6 +34,8 @@ from dags.managed_backfill import control
 from dags.managed_backfill.plan import as_yaml
 from dags.managed_backfill.planning import make_plan, read_facts
 from dags.managed_backfill.request import validated
+from dags.publish.build import DayBuild
+from dags.publish.staging import sweep
 from dags.settings import read_settings
 from dags.team_selection.store import write_selection
 from dags.tests import events as traffic
@@ -44,8 +46,6 @@ from dags.tests.faults.trial import BrokenPromiseError
 from dags.tests.faults.worker import DEAD_AFTER_SECONDS
 from dags.tests.fold import fold, stored
 from dags.tests.managed_backfill import asked
-from dags.web_preaggregated.staging import sweep
-from dags.web_preaggregated.store import DayBuild
 from dags.web_preaggregated.tables import WEB_TABLES
 from dags.work.audit.log import FINISHED, MANAGED, Entry, Event, Status
 from dags.work.audit.store import Log, read_state
@@ -179,7 +179,7 @@ class BackfillTrial:
         self._others = {day: self._bytes_of_others(day) for day in DAYS}
 
     def _must_build(self, day: date, teams: tuple[int, ...]) -> None:
-        told = DayBuild(self._client, day, {TABLE: teams}, "before", LIMITS).run()
+        told = DayBuild(self._client, day, {TABLE: teams}, "before", LIMITS, tables=WEB_TABLES).run()
         must(not told.problems, f"the world could not be made: {told.problems}")
 
     def _traffic(self, team: int, day: date, kind: str) -> list[traffic.Event]:

@@ -25,14 +25,14 @@ from dags.clickhouse.engine import open_client
 from dags.definitions import defs
 from dags.demo.loop import tick
 from dags.domain import clock
+from dags.publish.staging import sweep
+from dags.publish.steps import Step
 from dags.settings import current_settings
 from dags.tests.builds import TABLES
 from dags.tests.faults.trial import BrokenPromiseError
 from dags.tests.faults.worker import DEAD_AFTER_SECONDS, hurried
 from dags.tests.fold import fold, stored
 from dags.tests.world import World, ago
-from dags.web_preaggregated.compute import Step
-from dags.web_preaggregated.staging import sweep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -132,14 +132,14 @@ def _must(holds: bool, words: str) -> None:  # noqa: FBT001 -- an assertion
 
 def _run_and_be_killed(home: str, facts: dict[str, Any]) -> None:
     """The child: make the run that was asked for, and die at the step."""
-    from dags.web_preaggregated import assets  # noqa: PLC0415
-    from dags.web_preaggregated.store import DayBuild  # noqa: PLC0415
+    from dags.publish.build import DayBuild  # noqa: PLC0415
+    from dags.web_preaggregated_backfill import building  # noqa: PLC0415
 
     def die(step: Step) -> None:
         if step == facts["step"]:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    vars(assets)["DayBuild"] = partial(DayBuild, at=die)
+    vars(building)["DayBuild"] = partial(DayBuild, at=die)
     with hurried():
         defs.resolve_job_def("web_pre_aggregate_job").execute_in_process(
             instance=DagsterInstance.local_temp(home),

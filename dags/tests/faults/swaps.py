@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from dags.clickhouse.dsn import Dsn
 from dags.clickhouse.engine import open_client
+from dags.publish.build import DayBuild
 from dags.tests.builds import LIMITS, TABLES
 from dags.tests.events import Event, at, insert
 from dags.tests.faults.trial import DAY, Readers, measured
-from dags.web_preaggregated.store import DayBuild
+from dags.web_preaggregated.tables import WEB_TABLES
 
 if TYPE_CHECKING:
     from dags.tests.faults.server import Server
@@ -38,7 +39,7 @@ def swaps(server: Server, count: int) -> int:
         def build() -> None:
             # Every second time one team alone, so that its neighbours' rows are the old parts.
             teams = TEAMS if len(events) % 2 else TEAMS[:1]
-            told = DayBuild(client, DAY, dict.fromkeys(TABLES, teams), "swaps", LIMITS).run()
+            told = DayBuild(client, DAY, dict.fromkeys(TABLES, teams), "swaps", LIMITS, tables=WEB_TABLES).run()
             assert not told.problems
 
         grow(0)

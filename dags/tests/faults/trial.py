@@ -24,15 +24,15 @@ from dags.clickhouse.engine import open_client
 from dags.clickhouse.leases.store import read_leases
 from dags.detection.store import detect
 from dags.domain.errors import EngineError
+from dags.publish.build import DayBuild
+from dags.publish.staging import sweep
+from dags.publish.steps import Step
 from dags.team_selection.store import write_selection
 from dags.tests.builds import LIMITS, TABLES
 from dags.tests.events import Event, at, insert
 from dags.tests.faults.wire import Wire
 from dags.tests.faults.worker import work
 from dags.tests.fold import fold, sessions_of, stored
-from dags.web_preaggregated.compute import Step
-from dags.web_preaggregated.staging import sweep
-from dags.web_preaggregated.store import DayBuild
 from dags.web_preaggregated.tables import WEB_TABLES
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ class Trial:
         write_selection(client, TEAMS, allow_shrink=True)
         before = [event for team in TEAMS for event in self._traffic(team, "old")]
         insert(client, before)
-        DayBuild(client, DAY, dict.fromkeys(TABLES, TEAMS), "before", LIMITS).run()
+        DayBuild(client, DAY, dict.fromkeys(TABLES, TEAMS), "before", LIMITS, tables=WEB_TABLES).run()
         self._asked = tuple(sorted(dice.sample(TEAMS, dice.randint(1, len(TEAMS)))))
         late = [event for team in self._asked for event in self._traffic(team, "late")]
         insert(client, late)
@@ -234,7 +234,7 @@ class Trial:
         wrong = self._wrong()
         if wrong:
             _must(set(wrong) <= set(TABLES), f"{wrong} is wrong")
-            told = DayBuild(self._client, DAY, wrong, "repair", LIMITS, wait_seconds=20).run()
+            told = DayBuild(self._client, DAY, wrong, "repair", LIMITS, tables=WEB_TABLES, wait_seconds=20).run()
             _must(not told.problems, f"the repair failed: {told.problems}")
         self._others_untouched()
         for table in TABLES:

@@ -12,15 +12,16 @@ from dags.clickhouse.dsn import Dsn
 from dags.clickhouse.engine import open_client
 from dags.clickhouse.leases import rules, store
 from dags.domain import clock
+from dags.publish.build import DayBuild
 from dags.tests.builds import LIMITS
-from dags.web_preaggregated.store import DayBuild
+from dags.web_preaggregated.tables import WEB_TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import date, timedelta
     from multiprocessing.connection import Connection
 
-    from dags.web_preaggregated.compute import Step
+    from dags.publish.steps import Step
 
 # Time is made to pass faster, so that a trial takes a second: the dead are found out after one, not after sixty.
 DEAD_AFTER_SECONDS = 1.0
@@ -60,7 +61,9 @@ def work(
 
     try:
         with hurried(), open_client(Dsn.parse(dsn_text), wait_seconds=5, answer_seconds=20) as client:
-            built = DayBuild(client, day, teams_by_table, run_id, LIMITS, wait_seconds=20, at=at).run()
+            built = DayBuild(
+                client, day, teams_by_table, run_id, LIMITS, tables=WEB_TABLES, wait_seconds=20, at=at
+            ).run()
         asked.send(("; ".join(built.problems) or "built",))
     except Exception as error:  # noqa: BLE001 -- whatever it is, the trial is told
         asked.send((f"{type(error).__name__}: {error}",))

@@ -49,10 +49,13 @@ def test_with_too_few_days_to_compare_nothing_is_judged_and_it_says_so() -> None
     assert "not judged: 6 of 7 days to compare with" in gate.measured
 
 
+WORDS = ("sessions", "page views")
+
+
 def test_no_row_may_be_of_no_team_or_hold_nothing() -> None:
-    assert no_nulls(0, 0, 0).is_passed
-    assert not no_nulls(1, 0, 0).is_passed
-    assert not no_nulls(0, 0, 2).is_passed
+    assert no_nulls(0, 0, 0, words=WORDS).is_passed
+    assert not no_nulls(1, 0, 0, words=WORDS).is_passed
+    assert "2 without page views" in no_nulls(0, 0, 2, words=WORDS).measured
 
 
 def test_row_counts_judge_what_was_published_but_not_what_others_built_since() -> None:

@@ -11,11 +11,11 @@ from dags.clickhouse.leases.rules import Lease
 from dags.clickhouse.leases.store import read_leases
 from dags.domain.errors import HoldLostError, LeaseError
 from dags.managed_backfill.holding import hold
+from dags.publish.path import Publisher
 from dags.tests.fold import fold, stored
 from dags.tests.managed_backfill.test_managed_backfill import DAYS, fails, prepared, run, swept, who
 from dags.tests.web_preaggregated.test_repair import bytes_of
 from dags.tests.world import STATS
-from dags.web_preaggregated.publishing import Publisher
 from dags.work.audit.log import Entry
 from dags.work.audit.log import Event as LogEvent
 from dags.work.audit.store import Log, read_state

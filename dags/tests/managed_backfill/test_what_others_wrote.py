@@ -10,11 +10,12 @@ import pytest
 from dags.managed_backfill import execution
 from dags.managed_backfill.backup import make_backup
 from dags.managed_backfill.digests import digest_of_staged, holds, read_digest
+from dags.publish.path import Publisher
 from dags.tests.events import Event, insert, person
 from dags.tests.managed_backfill.test_managed_backfill import DAYS, fails, prepared, run, who
 from dags.tests.managed_backfill.test_taking_back import others_write, rollback, states
 from dags.tests.world import STATS, ago, noon
-from dags.web_preaggregated.publishing import Publisher
+from dags.web_preaggregated.tables import STATS as TABLE
 from dags.work.audit.store import read_backfills, read_state
 
 if TYPE_CHECKING:
@@ -229,7 +230,7 @@ def backup_of(world: World) -> str:
 
 
 def as_recorded_by_0_5_0(world: World) -> None:
-    digest = read_digest(world.client, backup_of(world), DAY, [1]).text()
+    digest = read_digest(world.client, TABLE, backup_of(world), DAY, [1]).text()
     world.client.command(
         f"ALTER TABLE {EVENTS} UPDATE detail = {{detail:String}} WHERE event = 'day_backed_up'",
         parameters={"detail": digest},
@@ -300,16 +301,16 @@ def test_a_held_team_whose_rows_go_during_a_build_keeps_no_other_from_it(
 def test_what_was_just_built_is_known_again_by_a_digest_of_its_rows_however_it_is_merged(world: World) -> None:
     prepared(world, 1, 2)
     world.build(DAY)
-    staged = digest_of_staged(world.client, STATS, DAY, [1])
-    assert staged == read_digest(world.client, STATS, DAY, [1])
-    assert holds(world.client, STATS, DAY, [1], staged)
+    staged = digest_of_staged(world.client, TABLE, STATS, DAY, [1])
+    assert staged == read_digest(world.client, TABLE, STATS, DAY, [1])
+    assert holds(world.client, TABLE, STATS, DAY, teams=[1], then=staged)
     # One key in two rows, before and after they are merged: the digest of rows is of what readers see no more.
     others_write(world, DAY, team=2)
-    assert holds(world.client, STATS, DAY, [1], staged)
+    assert holds(world.client, TABLE, STATS, DAY, teams=[1], then=staged)
     for _ in range(2):
         others_write(world, DAY, team=1)
-    assert holds(world.client, STATS, DAY, [1], staged) is False
-    two = read_digest(world.client, STATS, DAY, [1])
+    assert holds(world.client, TABLE, STATS, DAY, teams=[1], then=staged) is False
+    two = read_digest(world.client, TABLE, STATS, DAY, [1])
     world.client.command(f"OPTIMIZE TABLE {STATS} FINAL")
-    assert holds(world.client, STATS, DAY, [1], two)
-    assert two == read_digest(world.client, STATS, DAY, [1])
+    assert holds(world.client, TABLE, STATS, DAY, teams=[1], then=two)
+    assert two == read_digest(world.client, TABLE, STATS, DAY, [1])

@@ -3,24 +3,39 @@
 Nothing outside this folder knows it.
 """
 
-from datetime import date, timedelta
+from __future__ import annotations
 
-from dagster import (
-    AssetExecutionContext,
-    DailyPartitionsDefinition,
-    asset,
-    define_asset_job,
-    in_process_executor,
-)
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from dags.clickhouse.leases.store import Leases
-from dags.clickhouse.sql import Sql
-from dags.dagster_runs.resource import ClickHouseResource
-from dags.dagster_runs.tags import BUILD_RUN
-from dags.definitions import WATCHED, location
+from dags.definitions import WATCHED, location, web_pre_aggregate_job, web_pre_aggregated
 from dags.domain.expression import Expression
+from dags.domain.units import Measure
 from dags.domain.watched import Source, WatchedTable
-from dags.web_preaggregated.assets import web_pre_aggregate_job, web_pre_aggregated
+from dags.web_preaggregated_backfill.building import build_job, built_assets
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import date
+
+    from dags.domain.watched import Workbench
+
+_PACKAGE = "dags.tests.orders"
+
+
+@dataclass(frozen=True)
+class OrdersBuilder:
+    """Builds `orders_by_day` from `orders`."""
+
+    op: str = "orders_by_day_op"
+
+    def stage(self, bench: Workbench, day: date, tables: Sequence[str], teams: Sequence[int]) -> Mapping[int, Measure]:
+        for table in tables:
+            bound = {"day": day, "teams": list(teams)}
+            bench.command(_PACKAGE, "build_orders", bound, staging=bench.staging(table))
+        counted = bench.rows(_PACKAGE, "order_counts", {"days": [day] * len(teams), "teams": list(teams)})
+        return {team: Measure(customers, orders) for _, team, customers, orders in counted}
+
 
 ORDERS_BY_DAY = WatchedTable(
     "orders_by_day",
@@ -29,7 +44,7 @@ ORDERS_BY_DAY = WatchedTable(
         day=Expression("toDate(ordered_at)"),
         expected=Expression("count()"),
         newest=Expression("max(delivered_at)"),
-        counts=("dags.tests.orders", "order_counts"),
+        counts=(_PACKAGE, "order_counts"),
         team_column="account_id",
     ),
     job="orders_job",
@@ -37,28 +52,15 @@ ORDERS_BY_DAY = WatchedTable(
     distinct=Expression("uniqMerge(customers)"),
     total=Expression("sum(orders)"),
     words=("customers", "orders"),
+    row_distinct=Expression("finalizeAggregation(customers)"),
+    row_total=Expression("orders"),
     team_column="account_id",
+    builder=OrdersBuilder(),
+    description="Orders and customers of a day, by account.",
 )
+ORDERS = (ORDERS_BY_DAY,)
 
+orders_by_day = built_assets(ORDERS)
+orders_job = build_job(ORDERS)
 
-@asset(
-    partitions_def=DailyPartitionsDefinition(start_date="2024-01-01"),
-    deps=["web_analytics_team_selection"],
-)
-def orders_by_day(context: AssetExecutionContext, clickhouse: ClickHouseResource) -> None:
-    """Orders and customers of a day, by account."""
-    day = date.fromisoformat(context.partition_key)
-    run_id = context.run.run_id
-    with (
-        clickhouse.client(run_id) as client,
-        Leases(client, run_id, wait_seconds=60, tell=context.log.info) as leases,
-    ):
-        leases.take("orders_by_day", day)
-        sql = Sql("dags.tests.orders", client)
-        sql.command("empty_day", {"partition": int(f"{day:%Y%m%d}")})
-        sql.command("build_orders", {"start": day, "end": day + timedelta(days=1)})
-
-
-orders_job = define_asset_job("orders_job", [orders_by_day], executor_def=in_process_executor, tags=BUILD_RUN)
-
-defs = location((*WATCHED, ORDERS_BY_DAY), [web_pre_aggregated, orders_by_day], [web_pre_aggregate_job, orders_job])
+defs = location((*WATCHED, *ORDERS), [web_pre_aggregated, orders_by_day], [web_pre_aggregate_job, orders_job])

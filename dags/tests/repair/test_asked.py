@@ -12,8 +12,8 @@ from dagster import AssetMaterialization, DagsterRun, DagsterRunStatus, Metadata
 from dags.domain.days import FIRST_DAY, LAST_DAY, ONE_DAY, DayRange
 from dags.repair.asked import asked_days, asked_plan, asked_teams, days_listed
 from dags.tests.world import STATS, ago
-from dags.web_preaggregated.assets import BuildConfig
 from dags.web_preaggregated_backfill import evaluation
+from dags.web_preaggregated_backfill.building import BuildConfig
 
 if TYPE_CHECKING:
     from dags.tests.world import World

@@ -18,19 +18,19 @@ from dags.clickhouse.leases.store import Leases
 from dags.clickhouse.sql import Sql
 from dags.domain.errors import LeaseError
 from dags.domain.units import Outcome
-from dags.tests.builds import DAY, TABLES, build
+from dags.publish.staging import STAGING_PREFIX, Staging, drop, sweep
+from dags.publish.steps import Step
+from dags.tests.builds import DAY, TABLES, AtSwap, build
 from dags.tests.events import Event, at, insert
 from dags.tests.faulty import break_team, mended
 from dags.tests.fold import fold, stored
-from dags.web_preaggregated.compute import Step
-from dags.web_preaggregated.staging import STAGING_PREFIX, Staging, drop, sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from clickhouse_connect.driver.client import Client
 
-    from dags.web_preaggregated.publishing import Swap
+    from dags.publish.steps import Swap
 
 STATS, BOUNCES = TABLES
 
@@ -150,7 +150,7 @@ def test_rows_that_somebody_else_writes_in_the_meantime_are_not_lost(client: Cli
             of_team_2 = f"(SELECT * FROM {STATS} WHERE team_id = 2)"
             client.command(f"INSERT INTO {STATS} SELECT * REPLACE (9 AS team_id) FROM {of_team_2}")
 
-    built = build(client, 1, before_swap=meanwhile)
+    built = build(client, 1, checkpoint=AtSwap(meanwhile))
     assert ["would have been lost" in problem for problem in built.problems] == [True], built.problems
     assert client.query(f"SELECT DISTINCT team_id FROM {STATS} ORDER BY 1").result_rows == [(1,), (2,), (9,)]
     assert holds(client, events_of([1, 2]) + events_of([1], "late"), [BOUNCES])
@@ -171,7 +171,7 @@ def test_a_build_that_was_robbed_of_its_lease_publishes_nothing_more(
                 with monkeypatch.context() as silent:
                     silent.setattr(Lease, "is_dead", lambda *_, **__: True)
                     thief.take(BOUNCES, DAY)
-                Staging(client, Sql("dags.web_preaggregated", client), DAY, thief.token, print).fence(BOUNCES)
+                Staging(client, Sql("dags.publish", client), DAY, thief.token, print).fence(BOUNCES)
 
         built = build(client, 1, at=rob)
         assert told == [f"{DAY}: taking {BOUNCES} over from run test_run, which died"]
@@ -369,7 +369,7 @@ def test_a_ledger_that_cannot_be_written_leaves_the_data_and_is_a_problem(
     def lost(*_: object, **__: object) -> None:
         raise DatabaseError("Code: 497. Not enough privileges", code=497, name="ACCESS_DENIED")
 
-    monkeypatch.setattr("dags.web_preaggregated.store.append_to_ledger", lost)
+    monkeypatch.setattr("dags.publish.build.append_to_ledger", lost)
     built = build(client, 1)
     assert ["is not recorded in the ledger" in problem for problem in built.problems] == [True, True]
     assert holds(client, events_of([1]))
@@ -417,7 +417,7 @@ def test_a_statement_that_takes_too_long_is_stopped_and_the_other_teams_are_buil
 
 
 def test_a_sweep_drops_what_the_dead_left_and_nothing_of_the_living(client: Client) -> None:
-    sql = Sql("dags.web_preaggregated", client)
+    sql = Sql("dags.publish", client)
     before = {name for (name,) in client.query("SHOW TABLES").result_rows}
     names = {}
     with Leases(client, "living", wait_seconds=0, tell=lambda _: None) as living:
@@ -442,7 +442,7 @@ def test_an_insert_that_a_dead_client_left_running_is_stopped_with_its_staging(c
     insert(client, events_of([1]))
     build(client, 1)
     name = f"{STAGING_PREFIX}20260110_run_dead__00000000_0001_new1__{STATS}"
-    sql = Sql("dags.web_preaggregated", client)
+    sql = Sql("dags.publish", client)
     sql.command("create_staging", staging=name, target=STATS)
     running = f"INSERT INTO {name} SELECT * FROM {STATS} CROSS JOIN numbers(1000000) AS n WHERE sleepEachRow(0.1) = 0"
 

@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from dags.publish.build import DayBuild
+from dags.publish.path import Publisher
+from dags.publish.plan import build_limits
+from dags.publish.steps import Step
 from dags.tests.world import STATS, ago
-from dags.web_preaggregated.assets import build_limits
-from dags.web_preaggregated.compute import Step
-from dags.web_preaggregated.publishing import Publisher
-from dags.web_preaggregated.store import DayBuild
+from dags.web_preaggregated.tables import WEB_TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from dags.publish.built import BuiltDay
     from dags.tests.world import World
-    from dags.web_preaggregated.store import BuiltDay
 
 DAY = ago(1)
 PARTITION = f"{DAY:%Y%m%d}"
@@ -35,6 +36,7 @@ def built(world: World, act: Callable[[Step], object], *, allow_shrink: bool = F
         client=world.client,
         day=DAY,
         teams_by_table={STATS: {1}},
+        tables=WEB_TABLES,
         run_id="r",
         limits=build_limits(world.settings),
         allow_shrink=allow_shrink,

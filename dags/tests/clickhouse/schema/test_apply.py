@@ -22,6 +22,7 @@ from dags.domain.errors import SchemaError
 from dags.tests.clickhouse.schema import own_database
 from dags.tests.conftest import ENGINES
 from dags.tests.events import Event, at, insert
+from dags.web_preaggregated.tables import EVENTS as SOURCE
 from dags.web_preaggregated.tables import WEB_TABLES
 
 if TYPE_CHECKING:
@@ -341,9 +342,10 @@ def fill(client: Client) -> None:
 
 
 def activity(client: Client, **settings: object) -> list[tuple[object, ...]]:
-    rows = Sql("dags.web_preaggregated", client, settings=settings).rows(
-        "activity", {"day": DAYS[1], "teams": [1, 2, 3]}
-    )
+    bound = {"day": DAYS[1], "reach": 1, "teams": [1, 2, 3]}
+    identifiers = {"source": "events", "team": "team_id", "day": SOURCE.day}
+    identifiers |= {"expected": SOURCE.expected, "newest": SOURCE.newest}
+    rows = Sql("dags.publish", client, settings=settings).rows("activity", bound, **identifiers)
     return sorted(tuple(row) for row in rows)
 
 

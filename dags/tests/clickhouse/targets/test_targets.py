@@ -15,16 +15,18 @@ from dags.clickhouse.targets.store import read_usability
 from dags.detection.store import detect
 from dags.domain.clock import utc_now
 from dags.domain.errors import BuildError, SchemaError, UserError
+from dags.publish.build import DayBuild
+from dags.publish.contents import read_comparison
+from dags.publish.plan import build_limits
+from dags.publish.restore import DayRestore
+from dags.publish.steps import Step, Swap
+from dags.tests.builds import AtSwap
 from dags.tests.clickhouse.schema import own_database
 from dags.tests.conftest import ENGINES
 from dags.tests.fold import fold, stored
 from dags.tests.managed_backfill import asked
 from dags.tests.world import BOUNCES, STATS, World, ago, new_world
-from dags.web_preaggregated.assets import build_limits
-from dags.web_preaggregated.compute import Step
-from dags.web_preaggregated.publishing import Swap
-from dags.web_preaggregated.restore import DayRestore, read_comparison
-from dags.web_preaggregated.store import DayBuild
+from dags.web_preaggregated.tables import STATS as STATS_TABLE
 from dags.web_preaggregated.tables import WEB_TABLES
 from dags.web_preaggregated_backfill.report import table_statuses
 
@@ -159,6 +161,7 @@ class Shop:
             client=self.client,
             day=DAYS[0],
             teams_by_table=dict.fromkeys(tables or (STATS, BOUNCES), TEAMS),
+            tables=WEB_TABLES,
             run_id="by-hand",
             limits=build_limits(self.world.settings),
             progress=self.told.append,
@@ -176,7 +179,7 @@ class Shop:
 
     def restore(self, backup: str) -> int:
         by = read_comparison(self.client, backup, backup)
-        return DayRestore(self.client, DAYS[0], STATS, TEAMS, backup, by, "by-hand").run()
+        return DayRestore(self.client, DAYS[0], STATS_TABLE, TEAMS, backup, by, "by-hand").run()
 
     def detected(self) -> Any:
         return detect(
@@ -322,7 +325,7 @@ def test_a_table_that_another_one_was_put_in_the_place_of_is_not_published_into(
         if reached is Step.STAGED or isinstance(reached, Swap):
             shop.client.command(f"EXCHANGE TABLES {KEPT} AND {STATS}")
 
-    hooks: dict[str, Any] = {"at" if moment == "staged" else "before_swap": exchange}
+    hooks: dict[str, Any] = {"at": exchange} if moment == "staged" else {"checkpoint": AtSwap(exchange)}
     try:
         before = shop.contents()
         [problem] = shop.build(STATS, **hooks).problems

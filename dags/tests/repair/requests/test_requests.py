@@ -10,10 +10,10 @@ from dagster import DagsterRunStatus
 
 from dags.domain.errors import BuildError
 from dags.repair.decision import Why
+from dags.repair.requests.rules import teams_of_plan
 from dags.repair.requests.store import freeze, frozen_teams
 from dags.tests.fold import stored
 from dags.tests.world import BOUNCES, STATS, ago
-from dags.web_preaggregated.plan import teams_of_plan
 from dags.web_preaggregated_backfill import evaluation
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def test_a_run_that_failed_is_an_attempt_at_its_plans_teams_and_at_no_other(
         def give_out(*_: object) -> None:
             raise BuildError("nothing works")
 
-        fault.setattr("dags.web_preaggregated.store.DayBuild._read_fingerprints", give_out)
+        fault.setattr("dags.publish.build.DayBuild._read_fingerprints", give_out)
         lost.loop.run("web_pre_aggregate_job", partition_key=day.isoformat(), run_config=config, raise_on_error=False)
     [run] = lost.instance.get_runs(limit=1)
     assert run.status is DagsterRunStatus.FAILURE

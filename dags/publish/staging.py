@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from clickhouse_connect.driver.client import Client
 
-_PACKAGE = "dags.web_preaggregated"
+_PACKAGE = "dags.publish"
 
 # Every staging table's name begins so; nothing else's may.
 STAGING_PREFIX = "web_pre_aggregated_staging_"

@@ -8,18 +8,15 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from dags.domain.errors import BuildError
 from dags.domain.units import MAX_TEAMS_BOUND, Measure, Outcome, shrinks
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
-    from datetime import date
 
     from dags.clickhouse.sql import Cost
-
-_Amount = TypeVar("_Amount")
+    from dags.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -38,56 +35,6 @@ class Limits:
     max_bytes_read: int | None = None
 
 
-def teams_to_build(
-    tables: Iterable[str],
-    enabled: Collection[int],
-    departed: Collection[int],
-    team_ids: Iterable[int] = (),
-    team_ids_by_table: Mapping[str, Iterable[int]] | None = None,
-) -> dict[str, frozenset[int]]:
-    """Whom to build in each table: those that are named for it, or else for every table, or else all that are enabled.
-
-    A team that has left the list since it was named is left out, for its rows are nobody's business any more.
-
-    Raises:
-        BuildError: a table that is not built here, or a team that was never enabled; all of them are named.
-    """
-    tables, named, by_table = tuple(tables), frozenset(team_ids), dict(team_ids_by_table or {})
-    problems = [
-        f"team_ids_by_table names {table!r}, which this run does not build: it builds {', '.join(tables)}"
-        for table in sorted(by_table.keys() - set(tables))
-    ]
-    asked = named.union(*by_table.values())
-    if strangers := sorted(asked - frozenset(enabled) - frozenset(departed)):
-        problems.append(
-            f"teams {strangers[:10]} were never enabled ({len(strangers)} of the {len(asked)} named): enable them "
-            "(WEB_ANALYTICS_TEAM_SOURCES) and materialize web_analytics_team_selection, or leave them out"
-        )
-    if problems:
-        raise BuildError("; ".join(problems))
-    everyone = frozenset(enabled)
-    return {table: everyone & frozenset(by_table.get(table, named or everyone)) for table in tables}
-
-
-def teams_of_plan(
-    tables: Iterable[str], plan_id: str, day: date, frozen: Mapping[str, frozenset[int]], others: Iterable[object]
-) -> Mapping[str, frozenset[int]]:
-    """Whom a plan asked to build on a day, by table; ``others`` are the teams that are named besides.
-
-    Raises:
-        BuildError: the plan is not known, or not for one of the tables; or teams are named besides.
-    """
-    if any(others):
-        raise BuildError(f"plan_id is {plan_id!r} and teams are named besides: give one of the two. Nothing was built")
-    if absent := [table for table in tables if table not in frozen]:
-        raise BuildError(
-            f"which teams of {', '.join(absent)} plan {plan_id!r} asked for on {day} is not known: "
-            "web_pre_aggregated_requests keeps that for 60 days. Nothing was built; what is still wrong the next "
-            "detection asks for again, or name the teams (team_ids), or leave both out for all of them"
-        )
-    return {table: frozen[table] for table in tables}
-
-
 def left_to_read(limits: Limits, cost: Cost, events_read: int) -> tuple[float, float]:
     """How many rows and bytes the build may still read; infinite where there is no limit.
 
@@ -97,6 +44,18 @@ def left_to_read(limits: Limits, cost: Cost, events_read: int) -> tuple[float, f
     return (
         math.inf if limits.max_rows_read is None else limits.max_rows_read - rows,
         math.inf if limits.max_bytes_read is None else limits.max_bytes_read - (cost.bytes_read or 0),
+    )
+
+
+def build_limits(settings: Settings) -> Limits:
+    """What the settings allow a build to use."""
+    return Limits(
+        settings.build_batch_events,
+        settings.build_max_memory_bytes,
+        settings.build_max_threads,
+        settings.build_max_seconds,
+        settings.build_max_rows_read,
+        settings.build_max_bytes_read,
     )
 
 
@@ -187,68 +146,3 @@ def replacement(
     outcomes = {team: Outcome.BUILT if after.get(team) else Outcome.EMPTY for team in asked & {*before, *after}}
     outcomes |= dict.fromkeys(kept_back, Outcome.HELD)
     return Replacement(frozenset(before) - asked | kept_back, kept_back, outcomes)
-
-
-def differences(
-    found: Mapping[int, _Amount], expected: Mapping[int, _Amount]
-) -> dict[int, tuple[_Amount | None, _Amount | None]]:
-    """The teams of which a table holds something else than it should, with what it holds and what it should."""
-    return {
-        team: (found.get(team), expected.get(team))
-        for team in sorted({*found, *expected})
-        if found.get(team) != expected.get(team)
-    }
-
-
-@dataclass(frozen=True)
-class Part:
-    """A ClickHouse part: the numbers of the first and last block that went into it, and of the last ALTER on it."""
-
-    first: int
-    last: int
-    version: int
-
-
-@dataclass(frozen=True)
-class Written:
-    """How far a table's day was written: its parts, how many ALTERs of its rows are under way, and which table it is.
-
-    Whatever anybody writes gets the table's next number, and what is merged keeps those that it had. So a day whose
-    numbers have not risen was not written, though its page views may be equal by chance. ``ever``: the highest block
-    and version of all parts that are remembered, also of those that are gone. ``names`` are these parts, ``active`` the
-    ones that readers have.
-    """
-
-    parts: tuple[Part, ...] = ()
-    alters: int = 0
-    uuid: str = ""
-    ever: tuple[int, int] = (0, 0)
-    names: tuple[str, ...] = ()
-    active: tuple[str, ...] = ()
-
-    @property
-    def block(self) -> int:
-        return max((part.last for part in self.parts), default=0)
-
-    @property
-    def version(self) -> int:
-        return max((part.version for part in self.parts), default=0)
-
-
-def written_since(before: Written, now: Written) -> str:
-    """What was written into a day since it was looked at, in words; empty if nothing was."""
-    if now.uuid != before.uuid:
-        return "another table was put in its place"
-    if now.block > before.block:
-        return "rows were inserted"
-    if now.version > before.version:
-        return "rows were altered"
-    if now.alters:
-        # What is swapped in would be younger than the ALTER, which would pass it by.
-        return f"{now.alters} ALTERs of it are under way, see system.mutations; KILL MUTATION ends one that hangs"
-    return ""
-
-
-def has_lost_parts(before: Written, now: Written) -> bool:
-    """Whether a part is gone, and in none that was merged from it and others."""
-    return any(not any(one.first <= part.first and part.last <= one.last for one in now.parts) for part in before.parts)

@@ -19,9 +19,9 @@ from dags.clickhouse.failures import ATTEMPTS
 from dags.clickhouse.sql import Sql
 from dags.domain.errors import BuildError, ChangedError, ReadBackError
 from dags.domain.units import MAX_TEAMS_BOUND
-from dags.web_preaggregated.compute import Step
-from dags.web_preaggregated.plan import Part, Written, differences, has_lost_parts, written_since
-from dags.web_preaggregated.staging import EMPTIED
+from dags.publish.parts import Part, Written, differences, has_lost_parts, written_since
+from dags.publish.staging import EMPTIED
+from dags.publish.steps import Checkpoint, Step, Swap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from tenacity import Retrying
 
     from dags.clickhouse.leases.store import Leases
-    from dags.web_preaggregated.staging import Staging
+    from dags.publish.staging import Staging
 
-_PACKAGE = "dags.web_preaggregated"
+_PACKAGE = "dags.publish"
 
 _Amount = TypeVar("_Amount")
 Published = TypeVar("Published")
@@ -71,22 +71,6 @@ class NewRows(Generic[_Amount]):
     amounts: Mapping[int, _Amount]
 
 
-@dataclass(frozen=True)
-class Swap:
-    """A swap that is about to happen: valid, under the lease, and while readers see the old day.
-
-    ``staging`` is what becomes the day; None for a day that is about to be emptied. ``rows`` are those of the old day,
-    ``stay`` the teams of whom no row is new. ``keep`` puts the old day's parts into another table in place of what that
-    has of the day, as hard links; who was robbed of the lease cannot do it any more.
-    """
-
-    table: str
-    staging: str | None
-    rows: int
-    stay: frozenset[int]
-    keep: Callable[[str], None]
-
-
 def tried_again(publish: Callable[[], Published], tell: Callable[[str], None]) -> Published:
     """What ``publish`` answers, called again from the start a few times while others write the day."""
     for attempt in range(1, ATTEMPTS):
@@ -108,9 +92,8 @@ def read_written(sql: Sql, table: str, day: date) -> Written:
 class Publisher(Generic[_Amount]):
     """Publishes days of tables whose lease is held.
 
-    ``held`` reads what is compared. ``confirm`` raises where something else than the day's lease must hold, and does
-    not any more. ``before_swap`` is told of the swap; what it raises keeps readers on the old day. ``again`` calls what
-    may fail for a moment; ``at`` is told at which step it is, for tests of faults.
+    ``held`` reads what is compared. ``again`` calls what may fail for a moment; ``at`` is told at which step it is, for
+    tests of faults. ``team_column`` is the tables'.
     """
 
     sql: Sql
@@ -119,8 +102,8 @@ class Publisher(Generic[_Amount]):
     leases: Leases
     again: Retrying
     held: Callable[[str], Mapping[int, Held[_Amount]]]
-    confirm: Callable[[], None] = field(default=lambda: None)
-    before_swap: Callable[[Swap], None] = field(default=lambda _: None)
+    team_column: str
+    checkpoint: Checkpoint = field(default_factory=Checkpoint)
     at: Callable[[Step], None] = field(default=lambda _: None)
 
     def seen(self, table: str) -> Seen[_Amount]:
@@ -197,7 +180,7 @@ class Publisher(Generic[_Amount]):
         ordered = sorted(teams)
         for first in range(0, len(ordered), MAX_TEAMS_BOUND):
             some = ordered[first : first + MAX_TEAMS_BOUND]
-            self.sql.command("delete_teams", {"teams": some}, staging=staging)
+            self.sql.command("delete_teams", {"teams": some}, staging=staging, team=self.team_column)
 
     def _compare(self, staging: str, table: str, expected: Mapping[int, _Amount]) -> None:
         found = self.held(staging)
@@ -216,8 +199,8 @@ class Publisher(Generic[_Amount]):
 
     def _last_look(self, table: str, staging: str | None, before: Seen[_Amount], stay: Collection[int]) -> Written:
         keep = partial(self.again, self._keep, table)
-        self.before_swap(Swap(table, staging, before.rows, frozenset(stay), keep))
-        self.again(self.confirm)
+        self.checkpoint.before_swap(Swap(table, staging, before.rows, frozenset(stay), keep))
+        self.again(self.checkpoint.confirm)
         now = self._written(table)
         changed = written_since(before.written, now)
         # A part that holds no row any more goes in a merge by itself; only the rows tell that from a removal.
@@ -242,7 +225,7 @@ class Publisher(Generic[_Amount]):
 
     def _confirm(self, table: str) -> None:
         self.leases.confirm(table, self.day)
-        self.confirm()
+        self.checkpoint.confirm()
 
     def _written(self, table: str) -> Written:
         return self.again(read_written, self.sql, table, self.day)

@@ -2,4 +2,4 @@
 INSERT INTO $staging ($columns)
 SELECT $columns
 FROM $backup
-WHERE period_bucket >= toDateTime({day:Date}, 'UTC') AND period_bucket < toDateTime({day:Date} + 1, 'UTC')
+WHERE $day = {day:Date}

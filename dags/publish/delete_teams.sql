@@ -1,2 +1,2 @@
 -- Take some teams' rows out of staging: those that are being replaced, or newly built ones whose old rows stay.
-DELETE FROM $staging WHERE team_id IN {teams:Array(UInt64)}
+DELETE FROM $staging WHERE $team IN {teams:Array(UInt64)}

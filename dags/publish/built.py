@@ -1,0 +1,65 @@
+"""What a build did: the outcome of each unit, and what is said of it.
+
+Pure: no clock, no database, no Dagster.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from dags.domain.units import Measure, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date
+
+    from dags.clickhouse.sql import Cost
+
+
+@dataclass(frozen=True)
+class BuiltTable:
+    """What a build did to one table's day: an outcome for each team that there was something to say of.
+
+    ``words_by_team`` says of those that failed or were skipped why. ``rows`` are those of the day that readers see, as
+    far as they were read. ``is_published``: a day was swapped in; ``is_as_staged``: it read back as it was staged;
+    ``is_untouched``: for certain nothing was swapped in, where neither says whether a swap that failed happened.
+    ``problems``: why it is not a success, in words.
+    """
+
+    table: str
+    outcome_by_team: Mapping[int, Outcome]
+    after: Mapping[int, Measure]
+    rows: int
+    words_by_team: Mapping[int, str] = field(default_factory=dict)
+    is_published: bool = False
+    is_as_staged: bool = True
+    is_untouched: bool = False
+    problems: tuple[str, ...] = ()
+
+    def spoken(self) -> str:
+        """What became of it, and of how many teams nothing did."""
+        left = [
+            f"{len(teams):,} teams {outcome}"
+            for outcome in (Outcome.FAILED, Outcome.HELD, Outcome.SKIPPED)
+            if (teams := self.teams(outcome))
+        ]
+        if self.is_published:
+            rows = f"{self.rows:,} rows" if self.is_as_staged else "and reads back otherwise"
+            return "; ".join([f"{self.table} published, {rows}", *left])
+        reason = ", ".join(left) or "no team has anything to build"
+        return f"{self.table}: nothing published, readers see their old rows: {reason}"
+
+    def teams(self, outcome: Outcome) -> tuple[int, ...]:
+        return tuple(sorted(team for team, was in self.outcome_by_team.items() if was is outcome))
+
+
+@dataclass(frozen=True)
+class BuiltDay:
+    """What a build did, and what it cost. ``problems``: why it is not a success, in words; empty if it is one."""
+
+    day: date
+    tables: tuple[BuiltTable, ...]
+    source_events: int
+    cost: Cost
+    problems: tuple[str, ...] = ()

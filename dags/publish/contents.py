@@ -1,0 +1,77 @@
+"""Reads what a table, a backup or a staging of it holds of a day, by team: how much, or a hash of all of it.
+
+Of a staging every row is read, to find those that lie outside the day.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dags.clickhouse.sql import Sql
+from dags.domain.units import Measure
+from dags.publish.comparison import Column, Comparison, Content, comparison
+from dags.publish.path import Held
+from dags.publish.staging import STAGING_PREFIX
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date
+
+    from clickhouse_connect.driver.client import Client
+
+    from dags.domain.watched import WatchedTable
+
+_PACKAGE = "dags.publish"
+
+
+def read_units(sql: Sql, declared: WatchedTable, name: str, day: date) -> dict[int, Held[Measure]]:
+    """What a table, a backup or a staging of it holds of a day, by team. Of a staging all rows are read, to find
+    strays.
+    """
+    bound = {"day": day, "day_only": int(not name.startswith(STAGING_PREFIX))}
+    identifiers = {
+        "team": declared.team_column,
+        "day": declared.day,
+        "distinct": declared.distinct,
+        "total": declared.total,
+    }
+    return {
+        team: Held(Measure(distinct, total), rows, strays)
+        for team, rows, distinct, total, strays in Sql.of(sql, _PACKAGE).rows(
+            "target_units", bound, target=name, **identifiers
+        )
+    }
+
+
+def contents(sql: Sql, declared: WatchedTable, name: str, day: date, by: Comparison) -> Mapping[int, Held[Content]]:
+    """What a table, a backup or a staging of it holds of a day, by team."""
+    rows = sql.rows("contents", _of_day(name, day), key=by.key, compared=by.compared, **_identifiers(declared, name))
+    return {team: Held(Content(keys, found), rows, strays) for team, rows, keys, found, strays in rows}
+
+
+def contents_of_rows(sql: Sql, declared: WatchedTable, name: str, day: date, by: Comparison) -> dict[int, Content]:
+    """The same, a fifth of the work, by row and not by key: equal to it where each key has one row, and only there."""
+    rows = sql.rows("contents_of_rows", _of_day(name, day), compared=by.of_row, **_identifiers(declared, name))
+    return {team: Content(keys, found) for team, keys, found in rows}
+
+
+def _of_day(name: str, day: date) -> dict[str, object]:
+    return {"day": day, "day_only": int(not name.startswith(STAGING_PREFIX))}
+
+
+def _identifiers(declared: WatchedTable, name: str) -> dict[str, str]:
+    return {"target": name, "team": declared.team_column, "day": declared.day}
+
+
+def read_comparison(client: Client, table: str, backup: str) -> Comparison:
+    """How a table and its backup are compared, by the columns that they have now.
+
+    Raises:
+        BuildError: as `comparison`.
+    """
+    return comparison(table, read_columns(client, table), backup, read_columns(client, backup))
+
+
+def read_columns(client: Client, table: str) -> list[Column]:
+    rows = Sql(_PACKAGE, client).rows("columns", {"table": table})
+    return [Column(name, kind, bool(is_key)) for name, kind, is_key in rows]

@@ -1,0 +1,238 @@
+"""Makes of declared tables what Dagster builds: an asset each, the job that rebuilds their days, the daily schedule.
+
+Tables that share a builder share an op, which computes what they have in common once.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import UTC, date, timedelta
+
+from clickhouse_connect.driver.client import Client
+from dagster import (
+    AssetExecutionContext,
+    AssetKey,
+    AssetsDefinition,
+    AssetSelection,
+    AssetSpec,
+    BackfillPolicy,
+    Config,
+    DailyPartitionsDefinition,
+    DefaultScheduleStatus,
+    Failure,
+    MaterializeResult,
+    MetadataValue,
+    RunRequest,
+    ScheduleDefinition,
+    ScheduleEvaluationContext,
+    define_asset_job,
+    in_process_executor,
+    multi_asset,
+    schedule,
+)
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+from pydantic import Field, field_validator
+
+from dags.clickhouse.clocks import tell_of_skew
+from dags.clickhouse.schema.apply import require_schema
+from dags.dagster_runs.resource import ClickHouseResource
+from dags.dagster_runs.tags import BUILD_RUN, PLAN_ID, TAG_PREFIX, is_automatic
+from dags.domain.days import FIRST_DAY
+from dags.domain.units import Outcome
+from dags.domain.watched import WatchedTable
+from dags.publish.build import DayBuild
+from dags.publish.built import BuiltDay, BuiltTable
+from dags.publish.plan import build_limits
+from dags.repair.requests.rules import teams_of_plan, teams_to_build
+from dags.repair.requests.store import frozen_teams
+from dags.repair.stops.store import why_stopped
+from dags.schedules import DAILY_BUILD_CRON, TIME_ZONE
+from dags.settings import current_settings
+from dags.team_selection.store import read_selection
+from dags.work.audit.store import begin_automatic, end_automatic
+
+PARTITIONS = DailyPartitionsDefinition(start_date=FIRST_DAY.isoformat(), timezone=TIME_ZONE)
+
+# What a build says of its teams in its metadata.
+OUTCOMES = (Outcome.BUILT, Outcome.EMPTY, Outcome.HELD, Outcome.FAILED, Outcome.SKIPPED)
+
+
+class BuildConfig(Config):
+    """What to build of the day, and what a person may allow. Left out, a build is of all enabled teams."""
+
+    team_ids: list[int] = Field(
+        default=[],
+        description="The teams to rebuild, in every selected table; every other team's rows stay as they are. "
+        "Left out: all enabled teams.",
+    )
+    team_ids_by_table: dict[str, list[int]] = Field(
+        default={},
+        description="The teams to rebuild in one table, where they differ between tables; backfills name them so.",
+    )
+    plan_id: str = Field(
+        default="",
+        description="The plan of a detection that has the teams to rebuild, where they are too many to be named here; "
+        "web_pre_aggregated_requests keeps them for 60 days.",
+    )
+
+    @field_validator("plan_id")
+    @classmethod
+    def _is_a_plans(cls, given: str) -> str:
+        if given and not PLAN_ID.fullmatch(given):
+            raise ValueError(
+                f"plan_id has {len(given):,} characters, or some that no plan's has: give one as a run's tag "
+                f"{TAG_PREFIX}plan shows it, or leave it out and name the teams. Nothing was touched"
+            )
+        return given
+
+    allow_shrink: bool = Field(
+        default=False,
+        description="Publish also where a team would lose half of its sessions or more, as when its source expired.",
+    )
+
+
+def built_assets(tables: tuple[WatchedTable, ...]) -> AssetsDefinition:
+    """The assets of tables that one builder builds.
+
+    Raises:
+        BuildError: one of them is declared without a builder.
+    """
+    op = tables[0].require_builder().op
+
+    @multi_asset(
+        specs=[
+            AssetSpec(
+                table.name,
+                description=table.description,
+                group_name="web_analytics",
+                deps=["web_analytics_team_selection"],
+                kinds={"clickhouse"},
+                code_version=str(table.logic_version),
+                skippable=False,
+            )
+            for table in tables
+        ],
+        name=op,
+        partitions_def=PARTITIONS,
+        backfill_policy=BackfillPolicy.multi_run(max_partitions_per_run=1),
+        can_subset=True,
+        pool=op,
+    )
+    def built(
+        context: AssetExecutionContext, config: BuildConfig, clickhouse: ClickHouseResource
+    ) -> Iterator[MaterializeResult[None]]:
+        """Rebuild a day of the selected tables for the teams asked for; every other team's rows stay as they are."""
+        selected = [table for table in tables if AssetKey(table.name) in context.selected_asset_keys]
+        with clickhouse.client(context.run.run_id) as client:
+            day = _built_day(context, config, client, selected)
+        for table in day.tables:
+            if held := table.teams(Outcome.HELD):
+                context.log.warning(
+                    "%s of %s: %d teams kept their old rows, for a rebuild would have removed half of their %s or "
+                    "more (first: %s). If that is right, run the partition with allow_shrink: true",
+                    table.table, day.day, len(held), _words(tables, table.table)[0], held[:5],
+                )  # fmt: skip
+            # A table of which nothing could be built is as it was: the day is not said to be materialized.
+            is_untouched = day.problems and set(table.outcome_by_team.values()) <= {Outcome.FAILED, Outcome.SKIPPED}
+            if not is_untouched or not table.outcome_by_team:
+                metadata = _metadata(day, table, _words(tables, table.table))
+                yield MaterializeResult(asset_key=table.table, metadata=metadata)
+        if day.problems:
+            raise Failure("\n".join(day.problems), allow_retries=False)
+
+    return built
+
+
+def _built_day(
+    context: AssetExecutionContext, config: BuildConfig, client: Client, selected: Sequence[WatchedTable]
+) -> BuiltDay:
+    """Build the run's partition, unless somebody stopped backfills or the day is not over."""
+    names = [table.name for table in selected]
+    by_planner = is_automatic(context.run)
+    require_schema(client)
+    if by_planner and (stopped := why_stopped(client)):
+        raise Failure(f"nothing was built: backfills are {stopped}", allow_retries=False)
+    selection = read_selection(client)
+    day = date.fromisoformat(context.partition_key)
+    clocks = tell_of_skew(client, context.log.warning)
+    if day >= clocks.server.date():
+        raise Failure(
+            f"nothing was built: {day} is not over by ClickHouse's clock, {clocks.server:%Y-%m-%d %H:%M} UTC. "
+            "Correct the clock that is wrong, then build it",
+            allow_retries=False,
+        )
+    for name in names if by_planner else ():
+        trigger, reasons = (context.run.tags.get(TAG_PREFIX + tag, "") for tag in ("trigger", "reasons"))
+        begin_automatic(client, context.run.run_id, name, day, requested_by=trigger, reason=reasons)
+    built = DayBuild(
+        client=client,
+        day=day,
+        teams_by_table=teams_to_build(
+            names, selection.teams, selection.departed, config.team_ids, _named(client, config, names, day)
+        ),
+        run_id=context.run.run_id,
+        limits=build_limits(current_settings()),
+        tables=selected,
+        allow_shrink=config.allow_shrink,
+        wait_seconds=current_settings().engine_wait_seconds,
+        progress=context.log.info,
+    ).run()
+    rows_by_table = {one.table: one.rows for one in built.tables}
+    for name in names if by_planner else ():
+        problem = "; ".join(words for words in built.problems if words.startswith(name))
+        end_automatic(client, context.run.run_id, name, day, rows=rows_by_table.get(name, 0), problem=problem)
+    return built
+
+
+def _words(tables: Sequence[WatchedTable], name: str) -> tuple[str, str]:
+    return next(table.words for table in tables if table.name == name)
+
+
+def _named(client: Client, config: BuildConfig, tables: Sequence[str], day: date) -> Mapping[str, Collection[int]]:
+    """The teams to build by table, from the configuration or from the plan that it names."""
+    if not config.plan_id:
+        return config.team_ids_by_table
+    frozen = frozen_teams(client, {(config.plan_id, day)}).get((config.plan_id, day), {})
+    return teams_of_plan(tables, config.plan_id, day, frozen, (config.team_ids, config.team_ids_by_table))
+
+
+def _metadata(built: BuiltDay, table: BuiltTable, words: tuple[str, str]) -> dict[str, MetadataValue]:
+    read = built.cost.rows_read
+    return {
+        "published": MetadataValue.bool(table.is_published),
+        "rows": MetadataValue.int(table.rows),
+        words[0].replace(" ", ""): MetadataValue.int(sum(m.distinct for m in table.after.values())),
+        words[1].replace(" ", ""): MetadataValue.int(sum(m.total for m in table.after.values())),
+        **{f"teams_{outcome}": MetadataValue.int(len(table.teams(outcome))) for outcome in OUTCOMES},
+        "source_events": MetadataValue.int(built.source_events),
+        **({} if read is None else {"rows_read": MetadataValue.int(read)}),
+        "query_seconds": MetadataValue.float(round(built.cost.seconds, 3)),
+    }
+
+
+def build_job(tables: tuple[WatchedTable, ...]) -> UnresolvedAssetJobDefinition:
+    """The job that rebuilds a day of these tables."""
+    return define_asset_job(
+        tables[0].job,
+        AssetSelection.assets(*(table.name for table in tables)),
+        description="Rebuild a day of the pre-aggregated tables: stage, validate, publish, record.",
+        executor_def=in_process_executor,
+        tags=BUILD_RUN,
+    )
+
+
+def daily_schedule(job: UnresolvedAssetJobDefinition) -> ScheduleDefinition:
+    """The schedule by which the days that are over are built at first."""
+
+    @schedule(
+        job=job,
+        cron_schedule=DAILY_BUILD_CRON,
+        description="Builds yesterday, and once more the day before, whose last sessions have ended by now.",
+        execution_timezone=TIME_ZONE,
+        default_status=DefaultScheduleStatus.RUNNING,
+    )
+    def web_pre_aggregate_daily_schedule(context: ScheduleEvaluationContext) -> list[RunRequest]:
+        """Build yesterday, and once more the day before, whose last sessions have ended by now."""
+        today = context.scheduled_execution_time.astimezone(UTC).date()
+        days = (today - timedelta(days=1), today - timedelta(days=2))
+        return [RunRequest(partition_key=day.isoformat(), run_key=f"{today}/{day}") for day in days if day >= FIRST_DAY]
+
+    return web_pre_aggregate_daily_schedule
