@@ -98,7 +98,7 @@ def back_up_once(
     found, gate = _take_backup(client, swap, backup, table, entry.day)
     if not gate.is_passed:
         raise BuildError(f"not published, readers see the old day: {gate}")
-    kept = Kept.now(client, backup, entry.day)
+    kept = Kept.now(client, table, backup, entry.day, total_by_team=found.total_by_team if swap.rows else {})
     held.confirm()
     log.append(replace(entry, rows=found.rows, total=found.total, detail=kept.text()))
     return gate
@@ -131,16 +131,23 @@ def _is_of_before(
             return False
         raise BuildError(f"not published: the backup of {day}, which was recorded, is not what it was")
     then = read_digest(client, table, backup, day, teams) if recorded.rows else digest_of_nothing(client, backup, day)
-    if holds(client, table, swap.table, day, teams=teams, then=then):
+    is_as_before = holds(client, table, swap.table, day, teams=teams, then=then)
+    if is_as_before:
         return True
     if is_unswapped:
         return False
-    if is_as_swapped(client, table, day, teams, swaps):
+    is_ours = is_as_swapped(client, table, day, teams, swaps)
+    if is_ours:
         return True
+    why = (
+        "the table's columns were altered since, so whether others have written it too cannot be told"
+        if is_as_before is None or is_ours is None
+        else "it holds neither what was backed up nor what this backfill wrote: others have written it, and no backup "
+        "has that"
+    )
     raise BuildError(
         f"not published, readers see the day as it is: {day} was backed up, then perhaps replaced by this backfill, "
-        "and holds neither what was backed up nor what this backfill wrote: others have written it, and no backup has "
-        "that. Roll this backfill back, or ask for a new one for the day"
+        f"and {why}. Roll this backfill back, or ask for a new one for the day"
     )
 
 
@@ -215,14 +222,13 @@ def holds_still(
     """
     if not recorded.rows:
         return True
+    found = held_of_day(client, table, backup, day)
     if (kept := Kept.of(recorded.detail)) is not None:
-        is_still = kept.is_still(client, backup, day)
-    else:
-        then = Digest.of(recorded.detail)
-        is_still = holds(client, table, backup, day, teams=teams, then=then) if then is not None else None
+        return kept.is_still(client, table, backup, day, total_by_team=found.total_by_team)
+    then = Digest.of(recorded.detail)
+    is_still = holds(client, table, backup, day, teams=teams, then=then) if then is not None else None
     if is_still is not None:
         return is_still
-    found = held_of_day(client, table, backup, day)
     return found.total == recorded.total if recorded.total else found.rows == recorded.rows
 
 

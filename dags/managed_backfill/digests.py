@@ -1,9 +1,10 @@
 """What is recorded of a day before it is swapped, to be compared later: of its backup, and of what comes in its place.
 
-A backup is a table of ours that nobody writes, so the numbers of its parts tell whether anybody did. The day itself
-goes on being written and merged, so what some teams have there is recorded as a digest: of keys and states, so no merge
-changes it, and of nothing but them: rows of others with equal sums are not taken for the same. Both name the columns
-that they are of, for a table may have others by the time it is compared.
+A backup is a table of ours that nobody writes, so the hashes that ClickHouse keeps of its parts tell whether it is what
+it was; their numbers would not, for a table that is loaded anew gives them once more. The day itself goes on being
+written and merged, so what some teams have there is recorded as a digest: of keys and states, so no merge changes it,
+and of nothing but them: rows of others with equal sums are not taken for the same. Both name the columns that they are
+of, for a table may have others by the time it is compared.
 """
 
 from __future__ import annotations
@@ -17,8 +18,6 @@ from dags.clickhouse.sql import Sql
 from dags.domain.errors import BuildError
 from dags.publish.comparison import comparison
 from dags.publish.contents import contents, contents_of_rows, read_columns
-from dags.publish.parts import Part, Written, has_lost_parts, written_since
-from dags.publish.path import read_written
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -58,49 +57,70 @@ class Digest:
 
 @dataclass(frozen=True)
 class Kept:
-    """How far a backup's day was written when it was recorded: by its numbers, nobody wrote there since, or somebody.
+    """What a backup's day was when it was recorded: the contents of its parts, and its page views by team, as hashes.
 
-    A merge leaves it as it is. ``columns`` are those that it had, those of states with their types.
+    ``digest`` is of its keys, where merges may yet make other parts of these; None of one part, which they leave alone.
+    ``columns`` are those that it had, with their types.
     """
 
-    uuid: str
-    parts: tuple[Part, ...]
+    parts: tuple[str, ...]
+    totals: str
     columns: tuple[str, ...]
+    digest: Digest | None
 
     @classmethod
-    def now(cls, client: Client, backup: str, day: date) -> Kept:
+    def now(
+        cls, client: Client, declared: WatchedTable, backup: str, day: date, *, total_by_team: Mapping[int, int]
+    ) -> Kept:
         """As a backup's day is now.
 
         Raises:
             BuildError: there is no such table.
         """
-        columns = tuple(_columns(client, backup, day))
-        written = read_written(_sql(client), backup, day)
-        return cls(written.uuid, written.parts, columns)
+        hashes, is_masked = _sql(client).row("part_hashes", {"table": backup, "partition": f"{day:%Y%m%d}"})
+        digest = read_digest(client, declared, backup, day, total_by_team) if len(hashes) > 1 or is_masked else None
+        return cls(tuple(hashes), _totals(total_by_team), _spelled(client, backup, day), digest)
 
-    def is_still(self, client: Client, backup: str, day: date) -> bool | None:
-        """Whether it is so still; None if the backup was altered to other columns, so that its numbers rose.
+    def is_still(
+        self, client: Client, declared: WatchedTable, backup: str, day: date, *, total_by_team: Mapping[int, int]
+    ) -> bool:
+        """Whether a backup holds what it held: the same contents, or, of a backup whose columns a person altered, the
+        same page views of every team.
 
         Raises:
             BuildError: there is no such table.
         """
-        now = Kept.now(client, backup, day)
-        then, written = Written(self.parts, uuid=self.uuid), Written(now.parts, uuid=now.uuid)
-        if not written_since(then, written) and not has_lost_parts(then, written):
+        hashes, _ = _sql(client).row("part_hashes", {"table": backup, "partition": f"{day:%Y%m%d}"})
+        if tuple(hashes) == self.parts:
             return True
-        return None if now.columns != self.columns else False
+        is_held = (
+            holds(client, declared, backup, day, teams=total_by_team, then=self.digest)
+            if self.digest is not None
+            else None
+        )
+        if is_held is None and _spelled(client, backup, day) != self.columns:
+            is_held = _totals(total_by_team) == self.totals
+        return is_held is True
 
     def text(self) -> str:
         """As an event keeps it."""
-        parts = [(part.first, part.last, part.version) for part in self.parts]
-        return json.dumps({"uuid": self.uuid, "parts": parts, "columns": self.columns})
+        return json.dumps(
+            {
+                "parts": self.parts,
+                "totals": self.totals,
+                "columns": self.columns,
+                "keys": self.digest.hash if self.digest is not None else None,
+            }
+        )
 
     @classmethod
     def of(cls, text: str) -> Kept | None:
         """What an event keeps; None if it keeps nothing of the kind."""
         try:
             kept = json.loads(text)
-            return cls(kept["uuid"], tuple(Part(*part) for part in kept["parts"]), tuple(kept["columns"]))
+            columns = tuple(kept["columns"])
+            digest = Digest(kept["keys"], columns) if kept["keys"] is not None else None
+            return cls(tuple(kept["parts"]), kept["totals"], columns, digest)
         except (ValueError, KeyError, TypeError):
             return None
 
@@ -125,6 +145,8 @@ def digest_of_staged(client: Client, declared: WatchedTable, staging: str, day: 
         BuildError: there is no such table.
     """
     wanted, by = _all_columns(client, staging, day)
+    if not by.has_row_form:
+        return read_digest(client, declared, staging, day, teams)
     return Digest(_hashed(contents_of_rows(_sql(client), declared, staging, day, by), teams), wanted)
 
 
@@ -150,7 +172,7 @@ def holds(
         return None
     of = [columns[one] for one in then.columns]
     by = comparison(table, of, table, of)
-    if _hashed(contents_of_rows(_sql(client), declared, table, day, by), teams) == then.hash:
+    if by.has_row_form and _hashed(contents_of_rows(_sql(client), declared, table, day, by), teams) == then.hash:
         return True
     return _hashed(_by_key(client, declared, table, day, by), teams) == then.hash
 
@@ -161,11 +183,19 @@ def _by_key(client: Client, declared: WatchedTable, table: str, day: date, by: C
 
 def _all_columns(client: Client, table: str, day: date) -> tuple[tuple[str, ...], Comparison]:
     columns = _columns(client, table, day)
-    return tuple(columns), comparison(table, columns.values(), table, columns.values())
+    of = list(dict.fromkeys(columns.values()))
+    return tuple(column.spelled for column in of), comparison(table, of, table, of)
+
+
+def _spelled(client: Client, table: str, day: date) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(column.spelled for column in _columns(client, table, day).values()))
 
 
 def _columns(client: Client, table: str, day: date) -> dict[str, Column]:
-    columns = {column.spelled: column for column in read_columns(client, table)}
+    """The columns by what a digest calls them: name and type; 0.5.0 left out the types of all but states."""
+    found = read_columns(client, table)
+    columns = {column.spelled: column for column in found}
+    columns |= {column.name: column for column in found if not column.is_state}
     if not columns:
         raise BuildError(
             f"{table} is not there any more: another run dropped it and works on {day}, nothing was swapped"
@@ -182,3 +212,7 @@ def _hashed(contents_by_team: Mapping[int, Content], teams: Collection[int]) -> 
 
 def _sql(client: Client) -> Sql:
     return Sql(_PACKAGE, client, settings={"max_bytes_before_external_group_by": _SPILLS_AT})
+
+
+def _totals(total_by_team: Mapping[int, int]) -> str:
+    return hashlib.sha256(repr(sorted(total_by_team.items())).encode()).hexdigest()[:32]

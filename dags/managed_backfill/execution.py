@@ -183,7 +183,7 @@ class Execution:
         tell = self.listeners.tell
         restoring = Restoring(self.client, self.table, self.plan, state, self._log, self._held, self.wait_seconds, tell)
         restored = restoring.run(restoring.comparable())
-        status = Status.FAILED if restored.failed else Status.RESTORED
+        status = Status.FAILED if restored.failed or restored.left else Status.RESTORED
         return self._ended(status, f"a gate failed in the end: {restored.after_gate()}")
 
     def _recorded(self, *found: Gate) -> bool:

@@ -15,19 +15,26 @@ from dags.domain.expression import Expression
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-_STATE = re.compile(r"(?:Simple)?AggregateFunction\((?P<function>\w+)(?P<parameters>\([^)]*\))?[,)]")
+# Some states carry a version before the function's name: ``AggregateFunction(1, sumMap, …)``.
+_STATE = re.compile(r"(?:Simple)?AggregateFunction\((?:\d+, )?(?P<function>\w+)(?P<parameters>\([^)]*\))?[,)]")
+_LOW_CARDINALITY = re.compile(r"LowCardinality\(((?:[^()]|\([^()]*\))*)\)")
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 # The states of these are the same bytes whatever was merged in which order; that of `uniq` is once its elements are
 # sorted. Any other's is compared by its value alone, and it is said.
 _SAME_BYTES = ("sum", "count", "min", "max")
 
+# These say of a single row what they say of it alone in a group.
+_SAME_OF_ONE = ("sum", "min", "max", "any", "anyLast", "groupBitAnd", "groupBitOr", "groupBitXor")
+
 # A state of `uniq`: a byte, how many elements follow (1 to 3 bytes), and these, of 4 bytes, in an order that depends on
-# what came first. So: the byte, and the elements sorted.
+# what came first. So: the byte, and the elements sorted. Cut one by one where they are few, as they mostly are; cutting
+# many so would copy the state for each, 12 GiB for 40,000 of them (measured), so these are cut at once.
 _SORTED = (
-    "substring({state}, 1, 1), "
-    "arraySort(arrayMap(i -> substring({state}, 2 + modulo(length({state}) + 3, 4) + 4 * i, 4), "
-    "range(intDiv(length({state}), 4))))"
+    "substring({state}, 1, 1), arraySort(if(length({state}) < 64, "
+    "arrayMap(i -> substring({state}, 2 + modulo(length({state}) + 3, 4) + 4 * i, 4), "
+    "range(intDiv(length({state}), 4))), "
+    "arrayMap(e -> unhex(e), extractAll(hex(substring({state}, 2 + modulo(length({state}) + 3, 4))), '........'))))"
 )
 
 
@@ -44,8 +51,13 @@ class Column:
 
     @property
     def spelled(self) -> str:
-        """The name; of a state with its type, for states of two types cannot be compared."""
-        return f"{self.name} {self.type}" if _STATE.match(self.type) else self.name
+        """The name and the type, for values of two types cannot be compared; LowCardinality makes no difference."""
+        plain = _LOW_CARDINALITY.sub(r"\1", self.type)
+        return f"{self.name} {plain}"
+
+    @property
+    def is_state(self) -> bool:
+        return _STATE.match(self.type) is not None
 
 
 @dataclass(frozen=True)
@@ -63,6 +75,7 @@ class Comparison:
     ``key`` are the columns that tell rows apart in both; ``compared`` are these and the states, of all rows with one
     key; ``of_row`` is equal to that where each key has one row. ``left_out`` are those that are copied and not
     compared, for a merge keeps any value of theirs; ``by_value`` the states that are compared by their values alone.
+    Without ``has_row_form`` some column is another of one row than of a group of one.
     """
 
     key: Expression
@@ -71,6 +84,7 @@ class Comparison:
     copied: Expression
     left_out: tuple[str, ...] = ()
     by_value: tuple[str, ...] = ()
+    has_row_form: bool = True
 
     @property
     def is_whole(self) -> bool:
@@ -115,6 +129,7 @@ def comparison(table: str, now: Iterable[Column], backup: str, then: Iterable[Co
         Expression(", ".join(both)),
         tuple(name for name in both if name not in keys and name not in states),
         tuple(name for name, state in states.items() if not _is_exact(ours[name], state)),
+        all(state["function"] in _SAME_OF_ONE for name, state in states.items() if _is_simple(ours[name])),
     )
 
 
@@ -122,33 +137,46 @@ def _state(column: Column) -> re.Match[str] | None:
     return _STATE.match(column.type)
 
 
+def _is_simple(column: Column) -> bool:
+    return column.type.startswith("Simple")
+
+
 def _is_exact(column: Column, state: re.Match[str]) -> bool:
-    return column.type.startswith("Simple") or state["function"] in (*_SAME_BYTES, "uniq")
+    return _is_simple(column) or state["function"] in (*_SAME_BYTES, "uniq")
 
 
 def _plain(name: str, types: Iterable[Column]) -> str:
-    """A column's value, as text: the same value in another type may have another hash, and NULL has none."""
-    is_nullable = any("Nullable" in column.type for column in types)
-    return f"isNull({name}), ifNull(toString({name}), '')" if is_nullable else f"toString({name})"
+    """A column's value, as text: the same value in another type may have another hash."""
+    return _or_null(name) if any("Nullable" in column.type for column in types) else f"toString({name})"
 
 
 def _merged(name: str, column: Column, state: re.Match[str]) -> str:
     """What rows with one key have in a column of states, so that it tells one content from another."""
     function, parameters = state["function"], state["parameters"] or ""
-    if column.type.startswith("Simple"):
-        return f"{function}{parameters}({name})"
+    if _is_simple(column):
+        return _value(f"{function}{parameters}({name})", column)
     if function == "uniq":
         return _SORTED.format(state=f"toString(uniqMergeState({name}))")
-    return f"{function}Merge{parameters}({name})"
+    return _value(f"{function}Merge{parameters}({name})", column)
 
 
 def _of_row(name: str, column: Column, state: re.Match[str]) -> str:
     """What `_merged` is of a single row."""
-    if column.type.startswith("Simple"):
-        return name
+    if _is_simple(column):
+        return _value(name, column)
     if state["function"] == "uniq":
         return _SORTED.format(state=f"toString({name})")
-    return f"finalizeAggregation({name})"
+    return _value(f"finalizeAggregation({name})", column)
+
+
+def _value(value: str, column: Column) -> str:
+    # As of Nullable, and of functions with OrNull.
+    return _or_null(value) if "Null" in column.type else value
+
+
+def _or_null(value: str) -> str:
+    """A hash of several values of which one is NULL is NULL, and says nothing of the others."""
+    return f"isNull({value}), ifNull(toString({value}), '')"
 
 
 def _by_name(columns: Iterable[Column]) -> Mapping[str, Column]:

@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dags.managed_backfill import execution
+from dags.managed_backfill import checkpoint, execution
 from dags.managed_backfill.backup import make_backup
-from dags.managed_backfill.digests import digest_of_staged, holds, read_digest
 from dags.publish.path import Publisher
 from dags.tests.events import Event, insert, person
 from dags.tests.managed_backfill.test_managed_backfill import DAYS, fails, prepared, run, who
 from dags.tests.managed_backfill.test_taking_back import others_write, rollback, states
 from dags.tests.world import STATS, ago, noon
-from dags.web_preaggregated.tables import STATS as TABLE
 from dags.work.audit.store import read_backfills, read_state
 
 if TYPE_CHECKING:
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
     from dags.tests.world import World
 
 DAY = DAYS[-1]
-EVENTS = "web_analytics_backfill_events"
 
 
 def one_day(world: World, **given: Any) -> Any:
@@ -139,7 +136,7 @@ def test_a_rollback_restores_what_is_beside_the_key_of_a_table_that_merges_no_ro
 
 def once_recorded(patch: pytest.MonkeyPatch, name: str, act: Callable[[], object]) -> None:
     """Do something once, after what a backfill records before a swap."""
-    record, done = getattr(execution, name), list[bool]()
+    record, done = getattr(checkpoint, name), list[bool]()
 
     def then(*given: Any, **named: Any) -> Any:
         found = record(*given, **named)
@@ -148,7 +145,7 @@ def once_recorded(patch: pytest.MonkeyPatch, name: str, act: Callable[[], object
             act()
         return found
 
-    patch.setattr(execution, name, then)
+    patch.setattr(checkpoint, name, then)
 
 
 @pytest.mark.parametrize("name", ["back_up_once", "record_swap"])
@@ -224,53 +221,6 @@ def test_a_rollback_leaves_a_day_that_a_person_has_changed_by_hand(world: World,
         world.client.command("DROP TABLE IF EXISTS tmp SYNC")
 
 
-def backup_of(world: World) -> str:
-    [(backup,)] = world.client.query("SHOW TABLES LIKE 'web_pre_aggregated_backup_%'").result_rows
-    return str(backup)
-
-
-def as_recorded_by_0_5_0(world: World) -> None:
-    digest = read_digest(world.client, TABLE, backup_of(world), DAY, [1]).text()
-    world.client.command(
-        f"ALTER TABLE {EVENTS} UPDATE detail = {{detail:String}} WHERE event = 'day_backed_up'",
-        parameters={"detail": digest},
-        settings={"mutations_sync": 2},
-    )
-
-
-def as_recorded(_: World) -> None:
-    pass
-
-
-@pytest.mark.parametrize("recorded", [as_recorded, as_recorded_by_0_5_0])
-def test_a_backup_that_was_merged_since_is_restored(world: World, recorded: Callable[[World], None]) -> None:
-    prepared(world, 1)
-    world.build(DAY)
-    others_write(world, DAY, team=1)
-    before = states(world)[DAY]
-    world.traffic([1], [DAY], session="late")
-    report = one_day(world)
-    recorded(world)
-    world.client.command(f"OPTIMIZE TABLE {backup_of(world)} FINAL")
-    rollback(world, report["backfill_id"])
-    assert states(world)[DAY] == before
-
-
-@pytest.mark.parametrize("recorded", [as_recorded, as_recorded_by_0_5_0])
-def test_a_backup_with_equal_totals_and_other_rows_is_refused(world: World, recorded: Callable[[World], None]) -> None:
-    backfill_id = replaced(world)
-    recorded(world)
-    backup = backup_of(world)
-    world.client.command(f"CREATE TABLE tmp AS {backup}")
-    try:
-        world.client.command(f"INSERT INTO tmp SELECT * REPLACE('x' AS pathname) FROM {backup}")
-        world.client.command(f"ALTER TABLE {backup} REPLACE PARTITION {DAY:%Y%m%d} FROM tmp")
-        refused = fails(world, "rollback_backfill_job", **who(backfill_id, allow_losing_later_builds=False))
-        assert f"does not hold {DAY} as it was recorded" in refused
-    finally:
-        world.client.command("DROP TABLE tmp SYNC")
-
-
 def test_a_backup_is_kept_longer_when_more_days_come_into_it(world: World) -> None:
     prepared(world, 1)
     sql = "SELECT comment FROM system.tables WHERE database = currentDatabase() AND name = {name:String}"
@@ -296,21 +246,3 @@ def test_a_held_team_whose_rows_go_during_a_build_keeps_no_other_from_it(
     monkeypatch.setattr(execution.Execution, "_built_day", built)
     once_recorded(monkeypatch, "back_up_once", lambda: world.client.command(f"DELETE FROM {STATS} WHERE team_id = 2"))
     assert one_day(world)["status"] == "completed"
-
-
-def test_what_was_just_built_is_known_again_by_a_digest_of_its_rows_however_it_is_merged(world: World) -> None:
-    prepared(world, 1, 2)
-    world.build(DAY)
-    staged = digest_of_staged(world.client, TABLE, STATS, DAY, [1])
-    assert staged == read_digest(world.client, TABLE, STATS, DAY, [1])
-    assert holds(world.client, TABLE, STATS, DAY, teams=[1], then=staged)
-    # One key in two rows, before and after they are merged: the digest of rows is of what readers see no more.
-    others_write(world, DAY, team=2)
-    assert holds(world.client, TABLE, STATS, DAY, teams=[1], then=staged)
-    for _ in range(2):
-        others_write(world, DAY, team=1)
-    assert holds(world.client, TABLE, STATS, DAY, teams=[1], then=staged) is False
-    two = read_digest(world.client, TABLE, STATS, DAY, [1])
-    world.client.command(f"OPTIMIZE TABLE {STATS} FINAL")
-    assert holds(world.client, TABLE, STATS, DAY, teams=[1], then=two)
-    assert two == read_digest(world.client, TABLE, STATS, DAY, [1])

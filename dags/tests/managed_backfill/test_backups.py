@@ -1,0 +1,208 @@
+"""A backup is restored if it holds what it held, however its parts were merged, and what was built is known again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dags.clickhouse.sql import is_embedded
+from dags.managed_backfill.digests import digest_of_staged, holds, read_digest
+from dags.tests.managed_backfill.test_managed_backfill import fails, prepared, who
+from dags.tests.managed_backfill.test_taking_back import others_write, rollback, states
+from dags.tests.managed_backfill.test_what_others_wrote import DAY, one_day, replaced
+from dags.tests.world import STATS
+from dags.web_preaggregated.tables import STATS as TABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dags.tests.world import World
+
+EVENTS = "web_analytics_backfill_events"
+FORGED = (
+    "INSERT INTO {backup} (period_bucket, team_id, pathname, sessions_uniq_state, pageviews_count_state) "
+    "SELECT '{day} 05:00:00', 1, 'forged', uniqState('f'), sumState(toUInt64({views}))"
+)
+
+
+def backup_of(world: World) -> str:
+    [(backup,)] = world.client.query("SHOW TABLES LIKE 'web_pre_aggregated_backup_%'").result_rows
+    return str(backup)
+
+
+def as_recorded_by_0_5_0(world: World) -> None:
+    digest = read_digest(world.client, TABLE, backup_of(world), DAY, [1]).text()
+    world.client.command(
+        f"ALTER TABLE {EVENTS} UPDATE detail = {{detail:String}} WHERE event = 'day_backed_up'",
+        parameters={"detail": digest},
+        settings={"mutations_sync": 2},
+    )
+
+
+def as_recorded(_: World) -> None:
+    pass
+
+
+@pytest.mark.parametrize("recorded", [as_recorded, as_recorded_by_0_5_0])
+def test_a_backup_that_was_merged_since_is_restored(world: World, recorded: Callable[[World], None]) -> None:
+    prepared(world, 1)
+    world.build(DAY)
+    others_write(world, DAY, team=1)
+    before = states(world)[DAY]
+    world.traffic([1], [DAY], session="late")
+    report = one_day(world)
+    recorded(world)
+    world.client.command(f"OPTIMIZE TABLE {backup_of(world)} FINAL")
+    rollback(world, report["backfill_id"])
+    assert states(world)[DAY] == before
+
+
+@pytest.mark.parametrize("recorded", [as_recorded, as_recorded_by_0_5_0])
+def test_a_backup_with_equal_totals_and_other_rows_is_refused(world: World, recorded: Callable[[World], None]) -> None:
+    backfill_id = replaced(world)
+    recorded(world)
+    backup = backup_of(world)
+    world.client.command(f"CREATE TABLE tmp AS {backup}")
+    try:
+        world.client.command(f"INSERT INTO tmp SELECT * REPLACE('x' AS pathname) FROM {backup}")
+        world.client.command(f"ALTER TABLE {backup} REPLACE PARTITION {DAY:%Y%m%d} FROM tmp")
+        refused = fails(world, "rollback_backfill_job", **who(backfill_id, allow_losing_later_builds=False))
+        assert f"does not hold {DAY} as it was recorded" in refused
+    finally:
+        world.client.command("DROP TABLE tmp SYNC")
+
+
+def refused(world: World, backfill_id: str) -> bool:
+    said = fails(world, "rollback_backfill_job", **who(backfill_id, allow_losing_later_builds=True))
+    return f"does not hold {DAY} as it was recorded" in said
+
+
+def test_a_backup_of_rows_that_were_deleted_lightly_is_restored_after_they_went_in_a_merge(world: World) -> None:
+    prepared(world, 1, 2)
+    world.build(DAY)
+    world.client.command(f"DELETE FROM {STATS} WHERE team_id = 2")
+    before = states(world)[DAY]
+    world.traffic([1], [DAY], session="late")
+    report = one_day(world)
+    world.client.command(f"OPTIMIZE TABLE {backup_of(world)} FINAL")
+    rollback(world, report["backfill_id"])
+    assert states(world)[DAY] == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "ALTER TABLE {backup} DETACH PARTITION {partition}; ALTER TABLE {backup} ATTACH PARTITION {partition}",
+        "ALTER TABLE {backup} ADD COLUMN note String",
+    ],
+)
+def test_a_backup_that_was_moved_or_widened_is_restored(world: World, change: str) -> None:
+    prepared(world, 1)
+    world.build(DAY)
+    before = states(world)[DAY]
+    world.traffic([1], [DAY], session="late")
+    report = one_day(world)
+    for statement in change.split("; "):
+        world.client.command(statement.format(backup=backup_of(world), partition=f"{DAY:%Y%m%d}"))
+    rollback(world, report["backfill_id"])
+    assert states(world)[DAY] == before
+
+
+def test_a_backup_of_which_rows_went_in_a_merge_is_refused(world: World) -> None:
+    backfill_id = replaced(world)
+    backup = backup_of(world)
+    world.client.command(
+        f"ALTER TABLE {backup} MODIFY TTL period_bucket + INTERVAL 1 SECOND DELETE WHERE pathname != ''",
+        settings={"mutations_sync": 2},
+    )
+    world.client.command(f"OPTIMIZE TABLE {backup} FINAL")
+    assert world.client.query(f"SELECT count() FROM {backup}").result_rows == [(0,)]
+    assert refused(world, backfill_id)
+
+
+def test_a_backup_that_was_emptied_and_written_anew_is_refused_though_its_numbers_are_the_same(world: World) -> None:
+    if is_embedded(world.client):
+        pytest.skip("a table is loaded anew by the next process there")
+    backfill_id = replaced(world)
+    backup = backup_of(world)
+    parts = f"SELECT min_block_number FROM system.parts WHERE database = currentDatabase() AND table = '{backup}'"
+    [(block,)] = world.client.query(f"{parts} AND active").result_rows
+    world.client.command(f"DROP TABLE {backup} SYNC")
+    world.client.command(f"CREATE TABLE {backup} AS {STATS}")
+    for _ in range(block):
+        world.client.command(FORGED.format(backup=backup, day=DAY, views=1))
+    assert refused(world, backfill_id)
+
+
+def test_a_forged_backup_with_a_column_more_is_refused(world: World) -> None:
+    backfill_id = replaced(world)
+    backup = backup_of(world)
+    [(views,)] = world.client.query(f"SELECT sumMerge(pageviews_count_state) FROM {backup}").result_rows
+    world.client.command(f"ALTER TABLE {backup} ADD COLUMN note String")
+    world.client.command(f"TRUNCATE TABLE {backup} SYNC")
+    world.client.command(FORGED.format(backup=backup, day=DAY, views=views + 1))
+    assert refused(world, backfill_id)
+
+
+# --- What is compared --------------------------------------------------------------------------------------------
+
+
+def test_what_was_just_built_is_known_again_by_a_digest_of_its_rows_however_it_is_merged(world: World) -> None:
+    prepared(world, 1, 2)
+    world.build(DAY)
+    staged = digest_of_staged(world.client, TABLE, STATS, DAY, [1])
+    assert staged == read_digest(world.client, TABLE, STATS, DAY, [1])
+    assert holds(world.client, TABLE, STATS, DAY, teams=[1], then=staged)
+    # One key in two rows, before and after they are merged: the digest of rows is of what readers see no more.
+    others_write(world, DAY, team=2)
+    assert holds(world.client, TABLE, STATS, DAY, teams=[1], then=staged)
+    for _ in range(2):
+        others_write(world, DAY, team=1)
+    assert holds(world.client, TABLE, STATS, DAY, teams=[1], then=staged) is False
+    two = read_digest(world.client, TABLE, STATS, DAY, [1])
+    world.client.command(f"OPTIMIZE TABLE {STATS} FINAL")
+    assert holds(world.client, TABLE, STATS, DAY, teams=[1], then=two)
+    assert two == read_digest(world.client, TABLE, STATS, DAY, [1])
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        "extra SimpleAggregateFunction(max, Nullable(DateTime))",
+        "extra AggregateFunction(max, Nullable(UInt8))",
+        "extra AggregateFunction(sumMap, Array(UInt8), Array(UInt64))",
+        "strays SimpleAggregateFunction(sum, UInt64)",
+        "rows AggregateFunction(sum, UInt64)",
+        "extra SimpleAggregateFunction(groupUniqArrayArray, Array(UInt8)) DEFAULT [1, 1, 2]",
+    ],
+)
+def test_a_table_with_states_of_its_own_is_built_and_taken_back(world: World, column: str) -> None:
+    world.client.command(f"ALTER TABLE {STATS} ADD COLUMN {column}")
+    try:
+        prepared(world, 1)
+        world.build(DAY)
+        before = states(world)[DAY]
+        world.traffic([1], [DAY], session="late")
+        report = one_day(world)
+        assert states(world)[DAY] != before
+        world.client.command(f"OPTIMIZE TABLE {STATS} FINAL")
+        rollback(world, report["backfill_id"])
+        assert states(world)[DAY] == before
+    finally:
+        name = column.split(maxsplit=1)[0]
+        world.client.command(f"ALTER TABLE {STATS} DROP COLUMN {name}", settings={"mutations_sync": 2})
+
+
+def test_many_elements_of_one_state_are_compared_at_the_price_of_reading_them(world: World) -> None:
+    many = (
+        "INSERT INTO {table} (period_bucket, team_id, sessions_uniq_state, pageviews_count_state) "
+        "SELECT '{day} 05:00:00', 1, uniqState(toString(number)), sumState(toUInt64(1)) FROM numbers(60000)"
+    )
+    world.client.command(many.format(table=STATS, day=DAY))
+    world.client.set_client_setting("max_memory_usage", 500_000_000)
+    try:
+        by_key = read_digest(world.client, TABLE, STATS, DAY, [1])
+        assert digest_of_staged(world.client, TABLE, STATS, DAY, [1]) == by_key
+    finally:
+        world.client.set_client_setting("max_memory_usage", 0)
