@@ -156,7 +156,7 @@ class World:
             raise DatabaseError("Code: 241. DB::Exception: memory limit exceeded")
 
         with self.monkeypatch.context() as fault:
-            fault.setattr(DayBuild, "_read_fingerprints", give_out)
+            fault.setattr("dags.publish.build._Attempt._read_source", give_out)
             self.loop.run("web_pre_aggregate_job", partition_key=day.isoformat(), raise_on_error=False)
 
     def queue(self, day: date, status: DagsterRunStatus = DagsterRunStatus.QUEUED) -> str:

@@ -21,7 +21,6 @@ from hypothesis import strategies as st
 from dags.detection.rules import Cause, Kind
 from dags.domain.days import start_of
 from dags.domain.units import Measure
-from dags.publish.build import DayBuild
 from dags.team_selection.store import write_selection
 from dags.tests.builds import TABLES, build
 from dags.tests.detection.test_store import detected
@@ -163,7 +162,7 @@ class Oracle:
     def fail(self, teams: list[int]) -> None:
         """A failed build is one of the teams that it was for, and of no other."""
         with pytest.MonkeyPatch.context() as fault:
-            fault.setattr(DayBuild, "_read_fingerprints", _give_out)
+            fault.setattr("dags.publish.build._Attempt._read_source", _give_out)
             for day in DAYS:
                 self.clock += 1
                 assert build(self.client, *teams, day=day).problems

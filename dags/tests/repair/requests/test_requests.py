@@ -93,7 +93,7 @@ def test_a_run_that_failed_is_an_attempt_at_its_plans_teams_and_at_no_other(
         def give_out(*_: object) -> None:
             raise BuildError("nothing works")
 
-        fault.setattr("dags.publish.build.DayBuild._read_fingerprints", give_out)
+        fault.setattr("dags.publish.build._Attempt._read_source", give_out)
         lost.loop.run("web_pre_aggregate_job", partition_key=day.isoformat(), run_config=config, raise_on_error=False)
     [run] = lost.instance.get_runs(limit=1)
     assert run.status is DagsterRunStatus.FAILURE
