@@ -73,8 +73,8 @@ _LEFT_OUT = re.compile(
 )
 
 
-# With these the embedded engine answers nothing for ever, whatever is asked: it looks for progress without end, or reads
-# a byte a second.
+# With these the embedded engine answers nothing for ever, whatever is asked: it looks for progress, or reads a byte a
+# second.
 _NEVER_ANSWERS = re.compile(r"interactive_delay=0|max_\w+_bandwidth\w*=[12]")
 
 
