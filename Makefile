@@ -33,6 +33,10 @@ dev: setup ## the Dagster UI and daemon on the same data: http://localhost:3000
 test: setup ## the tests, on the embedded engine and on a real server
 	@$(RUN) python -m pytest -n 2 --dist loadgroup -m 'not slow and not walk'
 
+coverage: setup ## the tests, and which lines and branches they reach; fails under the floor of pyproject.toml
+	@$(RUN) coverage erase && coverage run -m pytest -n 2 --dist loadgroup -m 'not slow and not walk' \
+		&& coverage combine --quiet && coverage report
+
 soak: setup ## the tests that take minutes
 	@$(RUN) python -m pytest -n 2 -m slow
 
@@ -51,4 +55,4 @@ hooks: setup ## have git run the checks of .pre-commit-config.yaml before each c
 bench: setup ## the figures of the README
 	@$(RUN) python -m dags.bench
 
-.PHONY: help setup demo dev test soak walk faults check hooks bench
+.PHONY: help setup demo dev test coverage soak walk faults check hooks bench
