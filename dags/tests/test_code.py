@@ -29,7 +29,7 @@ ROOMS = {
     "repair": "what to do about it; any watched table",
     "publish": "how a day reaches its readers: lease, fence, stage, compare, swap, read back; any watched table",
     "work": "work that a person asks for: its events, documents, notices; runs that died",
-    "web_preaggregated": "the two tables: declaration, build, assets",
+    "web_preaggregated": "the two tables: declaration and builder",
     "web_preaggregated_backfill": "what is served: detector, sensor, checks, diagnostics, report, picture",
     "managed_backfill": "plans, gates, backups and their jobs",
     "definitions": "everything that is served, by name",
