@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-import tomllib
-from datetime import date
 from pathlib import Path
 
 import pytest
@@ -84,9 +82,6 @@ def test_imports_run_down_the_rooms_and_never_back(path: Path) -> None:
 def test_every_room_is_there_and_says_what_it_is_for() -> None:
     rooms = {path.name.removesuffix(".py") for path in (ROOT / "dags").iterdir() if not path.name.startswith("_")}
     assert rooms - {"decisions"} == set(ROOMS)
-    contributing = (ROOT / ".github" / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    shown = re.findall(r"^\| `(\w+)` \| (.+) \|$", contributing, re.MULTILINE)
-    assert shown == [(name, reason) for name, reason in ROOMS.items() if reason]
 
 
 PURE = [p for p in CODE if SAYS_PURE in p.read_text(encoding="utf-8") or p.name in PURE_BUT_FOR_TYPES]
@@ -199,71 +194,3 @@ def test_the_top_level_holds_only_what_was_agreed() -> None:
     }  # fmt: skip
     visible = {path.name for path in ROOT.iterdir() if not path.name.startswith(".")}
     assert visible - {"__pycache__"} == agreed
-
-
-# --- Words ------------------------------------------------------------------------------------------------
-
-GLOSSARY = (ROOT / "dags" / "decisions" / "glossary.md").read_text(encoding="utf-8").split("## Still to be renamed")[0]
-WORDS = [row.strip("| ").split(" | ") for row in GLOSSARY.splitlines() if row.startswith("| **")]
-OWN_CODE = [path for path in CODE if not {"demo", "bench"} & set(path.parts)]
-
-
-def identifiers(path: Path) -> set[str]:
-    """What a file gives a name: functions, classes, arguments, variables, attributes; as `_snake_case_`."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        match node:
-            case ast.FunctionDef(name=name) | ast.ClassDef(name=name) | ast.arg(arg=name):
-                found.add(name)
-            case ast.Name(id=name, ctx=ast.Store()) | ast.Attribute(attr=name, ctx=ast.Store()):
-                found.add(name)
-    return {f"_{re.sub(r'(?<=[a-z0-9])(?=[A-Z])', '_', name).lower()}_" for name in found}
-
-
-def test_every_word_of_the_glossary_is_used_and_none_stands_there_twice() -> None:
-    words = [word for first, *_ in WORDS for word in re.findall(r"\*\*(.+?)\*\*", first)]
-    assert len(words) > 40
-    assert len(set(words)) == len(words)
-    texts = "\n".join(path.read_text(encoding="utf-8") for path in OWN_CODE).lower()
-    assert not [word for word in words if not re.search(rf"(?<![a-z]){word.replace(' ', '[ _]')}(?![a-z])", texts)]
-
-
-def test_no_name_is_a_word_that_the_glossary_rejects() -> None:
-    rejected = {word for *_, last in WORDS for word in re.findall(r"`(\w+)`", last)}
-    assert len(rejected) > 20
-    used = {(named(path), name) for path in OWN_CODE for name in identifiers(path)}
-    assert not {(path, name) for path, name in used for word in rejected if f"_{word}_" in name}
-
-
-# --- Documents --------------------------------------------------------------------------------------------
-
-DOCUMENTS = [ROOT / name for name in ("README.md", "CHANGELOG.md", "dags/decisions/glossary.md")]
-DOCUMENTS += sorted((ROOT / ".github").glob("*.md"))
-
-
-@pytest.mark.parametrize("path", DOCUMENTS, ids=named)
-def test_the_lines_of_a_document_fit_a_screen_but_for_the_rows_of_its_tables(path: Path) -> None:
-    lines = path.read_text(encoding="utf-8").splitlines()
-    assert not [line for line in lines if len(line) > 120 and not line.startswith(("|", "!["))]
-
-
-@pytest.mark.parametrize("path", DOCUMENTS, ids=named)
-def test_a_document_points_at_what_is_there(path: Path) -> None:
-    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8"))
-    assert not [link for link in links if not (path.parent / link).exists()]
-
-
-def test_every_version_has_a_date_and_the_newest_is_the_projects() -> None:
-    heads = re.findall(r"^## (.*)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
-    versions = [re.fullmatch(r"(\d+\.\d+\.\d+) \((\d{4}-\d\d-\d\d)\)", head) for head in heads]
-    assert all(versions), heads
-    numbers = [(tuple(map(int, found[1].split("."))), date.fromisoformat(found[2])) for found in versions if found]
-    assert numbers == sorted(numbers, reverse=True)
-    newest = ".".join(map(str, numbers[0][0]))
-    assert tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"] == newest
-    [locked] = [
-        package["version"]
-        for package in tomllib.loads((ROOT / "uv.lock").read_text(encoding="utf-8"))["package"]
-        if package["name"] == "web-analytics-backfill"
-    ]
-    assert locked == newest
