@@ -264,6 +264,11 @@ def _set(client: Client, dsn: Dsn, chosen: Mapping[str, str], problems: Sequence
             f"settings of {dsn.user or 'the user'} at {dsn} may change or cut short what is read, so nothing is known "
             "from there. Take them out of the user's profile, or let the user change them:\n" + "\n".join(problems)
         )
+    if dsn.is_embedded and chosen:
+        # In its session, all at once: the driver would run a statement for each.
+        quoted = {name: value.replace("\\", "\\\\").replace("'", "\\'") for name, value in chosen.items()}
+        client.command("SET " + ", ".join(f"{name} = '{value}'" for name, value in quoted.items()))
+        return
     for name, value in chosen.items():
         client.set_client_setting(name, value)
 

@@ -90,6 +90,15 @@ class Sql:
         made._bill = other._bill
         return made
 
+    def without_settings(self) -> Sql:
+        """The same statements on the same bill, none of them with settings: as for those that read and compute nothing.
+
+        The embedded engine's driver runs two statements for each setting of a command, and asks what it was before.
+        """
+        made = Sql(self._package, self._client)
+        made._bill = self._bill
+        return made
+
     def rows(self, name: str, /, parameters: Mapping[str, Any] | None = None, **identifiers: str) -> Sequence[Any]:
         """The rows of a query, as tuples."""
         result: QueryResult = self._run(self._client.query, name, parameters, identifiers)

@@ -279,7 +279,7 @@ class _Attempt:
         """Decide whose rows are replaced by what was staged, and publish that."""
         build, declared = self.build, self._declared(table)
         publisher = Publisher(
-            sql=self.sql,
+            sql=self.sql.without_settings(),
             day=build.day,
             staging=self.staging,
             leases=self.leases,

@@ -52,7 +52,7 @@ class Staging:
 
     def __init__(self, client: Client, sql: Sql, day: date, token: str, tell: Callable[[str], None]) -> None:
         self._client = client
-        self._sql = sql
+        self._sql = sql.without_settings()
         self._day = f"{day:%Y%m%d}"
         self._token = token
         self._tell = tell
