@@ -88,8 +88,8 @@ class DayCheckpoint(Checkpoint):
                 "hollow_rows",
                 staging=swap.staging,
                 team=self._table.team_column,
-                distinct=self._table.row_distinct,
-                total=self._table.row_total,
+                row_distinct=self._table.row_distinct,
+                row_total=self._table.row_total,
             )
             asked.append(gates.staged_rows(self.spread.rows, len(rebuilt)))
             asked.append(gates.no_nulls(*hollow, words=self._table.words))
