@@ -1,4 +1,4 @@
-"""What the features' jobs share: run tags and their limits, and how a job takes its configuration."""
+"""What runs share: their tags, what these say of a run, and how long a run may last."""
 
 from __future__ import annotations
 
@@ -7,18 +7,17 @@ import sys
 import time
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from dagster import MAX_RUNTIME_SECONDS_TAG, ConfigMapping
+from dagster import MAX_RUNTIME_SECONDS_TAG
 from dagster._core.storage.tags import PARENT_RUN_ID_TAG, RETRY_NUMBER_TAG, ROOT_RUN_ID_TAG
 
 from dags.dagster_runs.processes import age_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import datetime
 
-    from dagster import DagsterInstance, DagsterRun, Field
+    from dagster import DagsterInstance, DagsterRun
 
     from dags.domain.clock import Clocks
 
@@ -46,9 +45,6 @@ PLAN_ID = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
 BUILD_RUN = {MAX_RUNTIME_SECONDS_TAG: str(6 * 3600)}
 LONG_RUN = {MAX_RUNTIME_SECONDS_TAG: str(48 * 3600)}
 SHORT_RUN = {MAX_RUNTIME_SECONDS_TAG: str(1800)}
-
-# A diagnostic's answer is what it prints; Dagster's own hundred lines around it hide it. Errors are shown.
-ANSWER_ONLY = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
 
 
 def lock_directory(instance: DagsterInstance) -> Path:
@@ -79,12 +75,3 @@ def ordered_at(instance: DagsterInstance, run: DagsterRun, clocks: Clocks) -> da
     if sys.argv[1:3] == ["job", "execute"]:
         ages.append(age_seconds("self") or 0.0)
     return clocks.server_now() - timedelta(seconds=max(ages))
-
-
-def answering(op_name: str, fields: Mapping[str, Field]) -> ConfigMapping:
-    """The configuration of a job whose one op takes these fields and prints its answer: they are all of it."""
-
-    def config(given: dict[str, Any]) -> dict[str, Any]:
-        return {"ops": {op_name: {"config": given}}, **ANSWER_ONLY}
-
-    return ConfigMapping(config_fn=config, config_schema=dict(fields))

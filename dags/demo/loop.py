@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from dagster import AssetKey, DagsterInstance, Definitions, RunsFilter, SensorDefinition, build_sensor_context
 
 from dags.clickhouse.sql import Sql
-from dags.dagster_runs.tags import ANSWER_ONLY, TAG_PREFIX
+from dags.dagster_runs.command import ANSWER_ONLY
+from dags.dagster_runs.tags import TAG_PREFIX
 from dags.definitions import defs
 from dags.web_preaggregated.tables import JOB as BUILD_JOB
 from dags.web_preaggregated.tables import STATS, WEB_TABLES

@@ -12,24 +12,15 @@ from dagster import (
     AssetObservation,
     DefaultScheduleStatus,
     Failure,
-    Field,
     JobDefinition,
     MetadataValue,
-    OpDefinition,
-    OpExecutionContext,
     ScheduleDefinition,
-    in_process_executor,
-    job,
-    op,
 )
 from dagster._core.storage.tags import ROOT_RUN_ID_TAG
 
-from dags.clickhouse.clocks import tell_of_skew
-from dags.clickhouse.schema.apply import require_schema
-from dags.dagster_runs.resource import ClickHouseResource
-from dags.dagster_runs.tags import ANSWER_ONLY, LONG_RUN, SHORT_RUN, TAG_PREFIX, answering, ordered_at
+from dags.dagster_runs.command import Command, Texts, command
+from dags.dagster_runs.tags import LONG_RUN, TAG_PREFIX, ordered_at
 from dags.domain.errors import UserError
-from dags.domain.given_text import require_texts
 from dags.domain.watched import WatchedTable
 from dags.managed_backfill import control, fields
 from dags.managed_backfill.backup import sweep_backups as sweep_expired
@@ -52,6 +43,9 @@ from dags.work.document import require_size
 from dags.work.plan_files import read_plan, save_plan
 from dags.work.webhook import Webhook
 
+# Who acts on which backfill, and why: none of it may be empty.
+_CONTROL_TEXTS = Texts(required=fields.TEXTS_OF_CONTROL)
+
 # Run statuses after which a run that carried a backfill out is not a success.
 _FAILED = {Status.FAILED, Status.RESTORED}
 
@@ -60,138 +54,163 @@ def managed_backfill_jobs(watched: tuple[WatchedTable, ...]) -> list[JobDefiniti
     """The jobs, for the tables that are watched and can be rebuilt by team."""
     pool = next(table.op for table in watched if table.op)
 
-    @op(config_schema=fields.REQUEST, pool=pool)
-    def managed_backfill(context: OpExecutionContext, clickhouse: ClickHouseResource) -> dict[str, Any]:
+    def managed_backfill(asked: Command) -> dict[str, Any]:
         """Plan a backfill and show the plan; carry it out unless it is a dry run."""
-        config, began = context.op_config, time.monotonic()
-        backfill_id = f"backfill-{context.run.tags.get(ROOT_RUN_ID_TAG, context.run_id)[:8]}"
-        with clickhouse.client(context.run_id) as client:
-            require_schema(client)
-            clocks = tell_of_skew(client, print)
-            ordered = ordered_at(context.instance, context.run, clocks)
+        context, began = asked.context, time.monotonic()
+        backfill_id = f"backfill-{context.run.tags.get(ROOT_RUN_ID_TAG, asked.run_id)[:8]}"
+        with asked.client() as (client, clocks):
+            ordered = ordered_at(asked.instance, context.run, clocks)
             known = read_state(client, backfill_id)
             # A retry of a run goes on with the plan that was accepted then: its window never moves.
             plan = (
-                from_yaml(known.accepted.detail)
-                if known
-                else _planned(context, client, watched, backfill_id, clocks.now)
+                from_yaml(known.accepted.detail) if known else _planned(asked, client, watched, backfill_id, clocks.now)
             )
             print(plan_text(plan))
             text = as_yaml(plan)
             if known is None:  # else it was saved then
-                _save(text, config["save_plan_to"])
+                _save(text, asked.given["save_plan_to"])
             context.add_output_metadata({"plan": MetadataValue.md(f"```yaml\n{text}\n```")})
-            if config["dry_run"]:
+            if asked.given["dry_run"]:
                 print("\nDRY RUN  nothing was written; dry_run: false carries it out")
                 return {"backfill_id": None, "status": "dry run", "plan": text}
             if known is not None:
                 control.refuse_resume(known)
             else:
-                _accept(client, backfill_id, plan, context.run_id, planned_in=time.monotonic() - began)
-            return _carried_out(
-                context, clickhouse, client, watched, backfill_id=backfill_id, plan=plan, ordered=ordered
-            )
+                _accept(client, backfill_id, plan, asked.run_id, planned_in=time.monotonic() - began)
+            return _carried_out(asked, client, watched, backfill_id=backfill_id, plan=plan, ordered=ordered)
 
-    @job(
-        name="managed_backfill_job",
-        executor_def=in_process_executor,
-        tags=LONG_RUN,
-        config=answering("managed_backfill", fields.REQUEST),
-    )
-    def managed_backfill_job() -> None:
-        """Rebuild a range of a table by a plan: shown first (dry_run is true by default), carried out in chunks."""
-        managed_backfill()
-
-    @op(config_schema=fields.CONTROL, pool=pool)
-    def resume_backfill(context: OpExecutionContext, clickhouse: ClickHouseResource) -> dict[str, Any]:
+    def resume_backfill(asked: Command) -> dict[str, Any]:
         """Carry out what is left of a backfill's plan, and only that."""
-        given = _controlled(context)
-        with clickhouse.client(context.run_id) as client:
-            require_schema(client)
-            clocks = tell_of_skew(client, print)
-            ordered = ordered_at(context.instance, context.run, clocks)
-            state = require_state(client, given["backfill_id"])
+        with asked.client() as (client, clocks):
+            ordered = ordered_at(asked.instance, asked.context.run, clocks)
+            state = require_state(client, asked.given["backfill_id"])
             control.refuse_resume(state)
             plan = from_yaml(state.accepted.detail)
             print(f"RESUMED  {state.backfill_id}: {plan.name}; {len(state.done)} of {len(plan.days)} days were done")
-            return _carried_out(
-                context, clickhouse, client, watched, backfill_id=state.backfill_id, plan=plan, ordered=ordered
-            )
+            return _carried_out(asked, client, watched, backfill_id=state.backfill_id, plan=plan, ordered=ordered)
 
-    @job(
-        name="resume_backfill_job",
-        executor_def=in_process_executor,
-        tags=LONG_RUN,
-        config=answering("resume_backfill", fields.CONTROL),
-    )
-    def resume_backfill_job() -> None:
-        """Go on with a backfill that was paused, stopped by a ceiling, killed, or that failed: what is left of it."""
-        resume_backfill()
-
-    @op(config_schema=fields.ROLLBACK, pool=pool)
-    def rollback_backfill(context: OpExecutionContext, clickhouse: ClickHouseResource) -> dict[str, Any]:
+    def rollback_backfill(asked: Command) -> dict[str, Any]:
         """Put the days of a backfill back as they were before it."""
-        given = _controlled(context)
-        with clickhouse.client(context.run_id) as client:
-            require_schema(client)
-            tell_of_skew(client, print)
+        with asked.client() as (client, _):
             return control.roll_back(
                 client,
                 watched,
-                given["backfill_id"],
-                run_id=context.run_id,
-                requested_by=given["requested_by"],
-                reason=given["reason"],
-                even_built_since=given["allow_losing_later_builds"],
+                asked.given["backfill_id"],
+                run_id=asked.run_id,
+                requested_by=asked.given["requested_by"],
+                reason=asked.given["reason"],
+                even_built_since=asked.given["allow_losing_later_builds"],
                 wait_seconds=current_settings().engine_wait_seconds,
                 tell=print,
             )
 
-    @job(
-        name="rollback_backfill_job",
-        executor_def=in_process_executor,
-        tags=LONG_RUN,
-        config=answering("rollback_backfill", fields.ROLLBACK),
-    )
-    def rollback_backfill_job() -> None:
-        """Take a backfill back, from the backup that it took: every day is again what it was, absent days too."""
-        rollback_backfill()
-
     return [
-        managed_backfill_job,
-        resume_backfill_job,
-        rollback_backfill_job,
-        _controlling("pause_backfill", control.pause, "Pause a backfill: the chunk in work finishes, then it stops."),
-        _controlling(
-            "cancel_backfill", control.cancel, "Cancel a backfill: the chunk in work finishes, no other starts."
+        command(
+            managed_backfill,
+            "Rebuild a range of a table by a plan: shown first (dry_run is true by default), carried out in chunks.",
+            fields=fields.REQUEST,
+            tags=LONG_RUN,
+            pool=pool,
         ),
-        _controlling(
-            "delete_backfill",
-            control.delete,
-            "Drop a finished backfill's backup and leave it out of lists.",
-            takes_first_characters=False,
+        command(
+            resume_backfill,
+            "Go on with a backfill that was paused, stopped by a ceiling, killed, or that failed: what is left of it.",
+            fields=fields.CONTROL,
+            texts=_CONTROL_TEXTS,
+            tags=LONG_RUN,
+            pool=pool,
         ),
+        command(
+            rollback_backfill,
+            "Take a backfill back, from the backup that it took: every day is again what it was, absent days too.",
+            fields=fields.ROLLBACK,
+            texts=_CONTROL_TEXTS,
+            tags=LONG_RUN,
+            pool=pool,
+        ),
+        pause_backfill_job,
+        cancel_backfill_job,
+        delete_backfill_job,
         show_backfills_job,
         sweep_backups_job,
     ]
 
 
-@op
-def sweep_backups(context: OpExecutionContext, clickhouse: ClickHouseResource) -> list[str]:
+def pause_backfill(asked: Command) -> None:
+    """Ask a backfill to pause."""
+    _acted(asked, control.pause)
+
+
+def cancel_backfill(asked: Command) -> None:
+    """Ask a backfill to end."""
+    _acted(asked, control.cancel)
+
+
+def delete_backfill(asked: Command) -> None:
+    """Drop a backfill's backup."""
+    _acted(asked, control.delete, takes_first_characters=False)
+
+
+def _acted(asked: Command, act: Callable[..., str], *, takes_first_characters: bool = True) -> None:
+    given = asked.given
+    with asked.client() as (client, _):
+        if not takes_first_characters:
+            fields.require_whole_id(given["backfill_id"], require_state(client, given["backfill_id"]).backfill_id)
+        print(act(client, given["backfill_id"], asked.run_id, given["requested_by"], given["reason"]))
+
+
+def show_backfills(asked: Command) -> dict[str, Any]:
+    """Print and return the audit, or one backfill of it."""
+    given = asked.given
+    fields.refuse_unknown_words(given)
+    with asked.client() as (client, _):
+        if not given["backfill_id"]:
+            rows = control.listed(client, given["table"], given["status"], given["origin"], given["limit"])
+            print(control.listed_text(rows) if rows else fields.none_found(given))
+            return {"backfills": [control.as_dict(row) for row in rows]}
+        state = control.as_it_is(client, require_state(client, given["backfill_id"]))
+    if state.accepted.origin != MANAGED:
+        print(control.automatic_text(state))
+        return {"backfill_id": state.backfill_id, "status": state.status}
+    plan = from_yaml(state.accepted.detail)
+    print(report_text(plan, state))
+    _save(state.accepted.detail, given["save_plan_to"])
+    return report(plan, state)
+
+
+def sweep_backups(asked: Command) -> list[str]:
     """Drop the backups of managed backfills whose time is over."""
-    with clickhouse.client(context.run_id) as client:
-        require_schema(client)
-        now = tell_of_skew(client, print).server
-        dropped = sweep_expired(client, now, context.run_id, context.log.info)
+    with asked.client() as (client, clocks):
+        dropped = sweep_expired(client, clocks.server, asked.run_id, asked.context.log.info)
     print(f"{len(dropped)} backups whose time was over were dropped")
     return list(dropped)
 
 
-@job(executor_def=in_process_executor, tags=SHORT_RUN, config=ANSWER_ONLY)
-def sweep_backups_job() -> None:
-    """Drop the backups of managed backfills that were kept for their time."""
-    sweep_backups()
-
+pause_backfill_job = command(
+    pause_backfill,
+    "Pause a backfill: the chunk in work finishes, then it stops.",
+    fields=fields.CONTROL,
+    texts=_CONTROL_TEXTS,
+)
+cancel_backfill_job = command(
+    cancel_backfill,
+    "Cancel a backfill: the chunk in work finishes, no other starts.",
+    fields=fields.CONTROL,
+    texts=_CONTROL_TEXTS,
+)
+delete_backfill_job = command(
+    delete_backfill,
+    "Drop a finished backfill's backup and leave it out of lists.",
+    fields=fields.CONTROL,
+    texts=_CONTROL_TEXTS,
+)
+show_backfills_job = command(
+    show_backfills,
+    "Which backfills were there, by whom, why, and what came of them? With backfill_id: its chunks, gates and errors.",
+    fields=fields.SHOW,
+    texts=Texts(names=("backfill_id", "table", "status", "origin")),
+)
+sweep_backups_job = command(sweep_backups, "Drop the backups of managed backfills that were kept for their time.")
 
 web_analytics_sweep_backups_schedule = ScheduleDefinition(
     name="web_analytics_sweep_backups_schedule",
@@ -204,10 +223,10 @@ web_analytics_sweep_backups_schedule = ScheduleDefinition(
 
 
 def _planned(
-    context: OpExecutionContext, client: Client, watched: tuple[WatchedTable, ...], backfill_id: str, now: datetime
+    asked: Command, client: Client, watched: tuple[WatchedTable, ...], backfill_id: str, now: datetime
 ) -> Plan:
-    config, settings = context.op_config, current_settings()
-    runs = runs_of(context.instance, {table.name: table.job for table in watched}, (), now)
+    config, settings = dict(asked.given), current_settings()
+    runs = runs_of(asked.instance, {table.name: table.job for table in watched}, (), now)
     flying = {(table, run.day): f"run {run.run_id[:8]}" for run in runs for table in run.tables}
     facts = read_facts(client, watched, settings, now, backfill_id, in_flight=flying)
     if config["plan"] and config["plan_file"]:
@@ -245,8 +264,7 @@ def _accept(client: Client, backfill_id: str, plan: Plan, run_id: str, *, planne
 
 
 def _carried_out(
-    context: OpExecutionContext,
-    clickhouse: ClickHouseResource,
+    asked: Command,
     client: Client,
     watched: tuple[WatchedTable, ...],
     *,
@@ -254,7 +272,7 @@ def _carried_out(
     plan: Plan,
     ordered: datetime,
 ) -> dict[str, Any]:
-    settings = current_settings()
+    context, clickhouse, settings = asked.context, asked.clickhouse, current_settings()
     table = next(table for table in watched if table.name == plan.scope.table)
     secret = settings.backfill_webhook_token
     token = secret.get_secret_value() if secret is not None else ""
@@ -312,71 +330,3 @@ def _carried_out(
     if state.status in _FAILED:
         raise Failure(f"{backfill_id} is {state.status}:\n{text}", allow_retries=False)
     return report(plan, state)
-
-
-def _controlled(context: OpExecutionContext) -> dict[str, Any]:
-    """The configuration of a job that acts on a backfill, its texts accepted."""
-    given: dict[str, Any] = context.op_config
-    require_texts({name: given[name] for name in fields.TEXTS_OF_CONTROL}, required=fields.TEXTS_OF_CONTROL)
-    return given
-
-
-def _controlling(
-    name: str, act: Callable[..., str], description: str, *, takes_first_characters: bool = True
-) -> JobDefinition:
-    @op(name=name, config_schema=fields.CONTROL)
-    def controlling(context: OpExecutionContext, clickhouse: ClickHouseResource) -> None:
-        given = _controlled(context)
-        with clickhouse.client(context.run_id) as client:
-            require_schema(client)
-            tell_of_skew(client, print)
-            if not takes_first_characters:
-                fields.require_whole_id(given["backfill_id"], require_state(client, given["backfill_id"]).backfill_id)
-            print(act(client, given["backfill_id"], context.run_id, given["requested_by"], given["reason"]))
-
-    return _job(name, controlling, description, fields.CONTROL)
-
-
-def _job(name: str, what: OpDefinition, description: str, schema: dict[str, Field]) -> JobDefinition:
-    @job(
-        name=f"{name}_job",
-        description=description,
-        executor_def=in_process_executor,
-        tags=SHORT_RUN,
-        config=answering(name, schema),
-    )
-    def of_one_op() -> None:
-        what()
-
-    return of_one_op
-
-
-@op(config_schema=fields.SHOW)
-def show_backfills(context: OpExecutionContext, clickhouse: ClickHouseResource) -> dict[str, Any]:
-    """Print and return the audit, or one backfill of it."""
-    given = context.op_config
-    require_texts({name: given[name] for name in ("backfill_id", "table", "status", "origin")})
-    fields.refuse_unknown_words(given)
-    with clickhouse.client(context.run_id) as client:
-        require_schema(client)
-        tell_of_skew(client, print)
-        if not given["backfill_id"]:
-            rows = control.listed(client, given["table"], given["status"], given["origin"], given["limit"])
-            print(control.listed_text(rows) if rows else fields.none_found(given))
-            return {"backfills": [control.as_dict(row) for row in rows]}
-        state = control.as_it_is(client, require_state(client, given["backfill_id"]))
-    if state.accepted.origin != MANAGED:
-        print(control.automatic_text(state))
-        return {"backfill_id": state.backfill_id, "status": state.status}
-    plan = from_yaml(state.accepted.detail)
-    print(report_text(plan, state))
-    _save(state.accepted.detail, given["save_plan_to"])
-    return report(plan, state)
-
-
-show_backfills_job = _job(
-    "show_backfills",
-    show_backfills,
-    "Which backfills were there, by whom, why, and what came of them? With backfill_id: its chunks, gates and errors.",
-    fields.SHOW,
-)

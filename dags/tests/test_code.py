@@ -126,6 +126,7 @@ SHELL = (
     "runs.py",
     "resource.py",
     "tags.py",
+    "command.py",
     "schema_jobs.py",
     "building.py",
     "evaluation.py",

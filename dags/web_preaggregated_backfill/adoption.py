@@ -14,18 +14,13 @@ from dagster import (
     DagsterInstance,
     JobDefinition,
     MetadataValue,
-    OpExecutionContext,
-    in_process_executor,
-    job,
-    op,
 )
 
-from dags.clickhouse.clocks import read_clocks
 from dags.clickhouse.schema.apply import require_schema
 from dags.clickhouse.sql import Sql
-from dags.dagster_runs.resource import ClickHouseResource
-from dags.dagster_runs.tags import ANSWER_ONLY, SHORT_RUN
+from dags.dagster_runs.command import Command, command
 from dags.detection.signals import target_identifiers
+from dags.domain.clock import Clocks
 from dags.domain.days import FIRST_DAY, spoken
 from dags.domain.errors import UserError
 from dags.domain.watched import WatchedTable
@@ -34,18 +29,17 @@ from dags.domain.watched import WatchedTable
 def adoption_job(watched: tuple[WatchedTable, ...]) -> JobDefinition:
     """The job, for the tables that are watched."""
 
-    @op
-    def report_days(context: OpExecutionContext, clickhouse: ClickHouseResource) -> dict[str, int]:
+    def report_days(asked: Command) -> dict[str, int]:
         """Report each day that has rows and that Dagster does not know as materialized."""
         reported = {}
-        with clickhouse.client(context.run_id) as client:
+        with asked.client() as (client, clocks):
             unusable = require_schema(client, watched).unusable
             for table in watched:
                 if table.name in unusable:
                     continue
-                days = _unreported(context.instance, table, present_days(client, table))
+                days = _unreported(asked.instance, table, present_days(client, table, clocks))
                 for day, rows in days.items():
-                    context.instance.report_runless_asset_event(
+                    asked.instance.report_runless_asset_event(
                         AssetMaterialization(
                             table.name,
                             partition=day.isoformat(),
@@ -59,17 +53,17 @@ def adoption_job(watched: tuple[WatchedTable, ...]) -> JobDefinition:
             raise UserError(f"nothing was reported of {', '.join(unusable)}: {'; '.join(unusable.values())}")
         return reported
 
-    @job(executor_def=in_process_executor, tags=SHORT_RUN, config=ANSWER_ONLY)
-    def report_existing_days_job() -> None:
-        """Report the days that ClickHouse has already to Dagster as materialized. Builds nothing; safe to repeat."""
-        report_days()
+    return command(
+        report_days,
+        "Report the days that ClickHouse has already to Dagster as materialized. Builds nothing; safe to repeat.",
+        name="report_existing_days",
+        op_name="report_days",
+    )
 
-    return report_existing_days_job
 
-
-def present_days(client: Client, table: WatchedTable) -> dict[date, int]:
+def present_days(client: Client, table: WatchedTable, clocks: Clocks) -> dict[date, int]:
     """The days of which a table has rows, and how many; those before the partitions' start are nobody's."""
-    bound = {"start": FIRST_DAY, "end": read_clocks(client).today}
+    bound = {"start": FIRST_DAY, "end": clocks.today}
     sql = Sql("dags.detection", client)
     return dict(sql.rows("present_days", bound, **target_identifiers(table)))
 

@@ -6,24 +6,11 @@ They run in process, because a process for each step would double the time of an
 from datetime import date
 from typing import Any
 
-from dagster import (
-    Config,
-    Failure,
-    Field,
-    Int,
-    JobDefinition,
-    Noneable,
-    OpExecutionContext,
-    in_process_executor,
-    job,
-    op,
-)
+from dagster import Failure, Field, Int, JobDefinition, Noneable
 
-from dags.dagster_runs.resource import ClickHouseResource
-from dags.dagster_runs.tags import ANSWER_ONLY, SHORT_RUN, answering
+from dags.dagster_runs.command import Command, Texts, command
 from dags.domain.days import MAX_LOOKBACK_DAYS, validated_day
 from dags.domain.errors import UserError
-from dags.domain.given_text import require_texts
 from dags.domain.watched import WatchedTable
 from dags.repair.runs import run_text
 from dags.team_selection.store import read_selection
@@ -37,14 +24,6 @@ DEFAULT_DAYS_BACK = 7
 def _refuse_unknown(found: Evaluation) -> None:
     if found.is_unknown:
         raise Failure(f"unknown, not complete: {found.detection.unknown}", allow_retries=False)
-
-
-class WhyConfig(Config):
-    """What is asked about; what is left out is left open."""
-
-    team_id: int | None = None
-    day: str | None = None
-    run_id: str | None = None
 
 
 def _day(partition_key: str | None) -> date | None:
@@ -69,55 +48,55 @@ _WHY = {
 def diagnostics(watched: tuple[WatchedTable, ...]) -> list[JobDefinition]:
     """The jobs, for the tables that are watched."""
 
-    @op
-    def check_missing_data(context: OpExecutionContext, clickhouse: ClickHouseResource) -> dict[str, Any]:
+    def evaluated(asked: Command, days_back: int | None = None) -> Evaluation:
+        return evaluate_in_run(asked.instance, asked.clickhouse, watched, asked.run_id, days_back)
+
+    def check_missing_data(asked: Command) -> dict[str, Any]:
         """Print and return what is missing, and what the sensor would do about it."""
-        found = evaluate_in_run(context.instance, clickhouse, watched, context.run_id)
+        found = evaluated(asked)
         print(summary_text(found.detection, found.decision))
         _refuse_unknown(found)
         return missing_data(found.detection, found.decision)
 
-    @op(config_schema={"days_back": int})
-    def show_data_gaps(context: OpExecutionContext, clickhouse: ClickHouseResource) -> dict[str, Any]:
+    def show_data_gaps(asked: Command) -> dict[str, Any]:
         """Print and return every gap with its reason, days merged into ranges."""
-        days_back = int(context.op_config["days_back"])
+        days_back = int(asked.given["days_back"])
         if not 1 <= days_back <= MAX_LOOKBACK_DAYS:
             raise UserError(f"days_back is {days_back}: give a whole number of days from 1 to {MAX_LOOKBACK_DAYS:,}")
-        found = evaluate_in_run(context.instance, clickhouse, watched, context.run_id, days_back)
+        found = evaluated(asked, days_back)
         print(gaps_text(found.detection))
         _refuse_unknown(found)
         return data_gaps(found.detection)
 
-    @op
-    def why(context: OpExecutionContext, config: WhyConfig, clickhouse: ClickHouseResource) -> str:
+    def why(asked: Command) -> str:
         """Print and return why a gap is there, why nothing was launched, or what a run did."""
-        require_texts({"run_id": config.run_id, "day": config.day})
-        if config.run_id:
-            text = run_text(context.instance, config.run_id)
+        if asked.given["run_id"]:
+            text = run_text(asked.instance, asked.given["run_id"])
             print(text)
             return text
-        question = Question(config.team_id, _day(config.day))
-        found = evaluate_in_run(context.instance, clickhouse, watched, context.run_id)
-        with clickhouse.client(context.run_id) as client:
+        question = Question(asked.given["team_id"], _day(asked.given["day"]))
+        found = evaluated(asked)
+        with asked.clickhouse.client(asked.run_id) as client:
             selection = read_selection(client)
         text = why_text(question, found.detection, found.decisions.values(), found.runs, selection)
         print(text)
         _refuse_unknown(found)
         return text
 
-    @job(executor_def=in_process_executor, tags=SHORT_RUN, config=ANSWER_ONLY)
-    def check_missing_data_job() -> None:
-        """What is missing in the pre-aggregated tables, and would a backfill start? Takes no configuration."""
-        check_missing_data()
-
-    @job(executor_def=in_process_executor, tags=SHORT_RUN, config=answering("show_data_gaps", _DAYS_BACK))
-    def show_data_gaps_job() -> None:
-        """Where are the gaps, and why? Its whole configuration is days_back, 7 unless given."""
-        show_data_gaps()
-
-    @job(executor_def=in_process_executor, tags=SHORT_RUN, config=answering("why", _WHY))
-    def why_job() -> None:
-        """Why is a gap there? Why was nothing launched? Which teams? Is the dictionary fresh? What did a run do?"""
-        why()
-
-    return [check_missing_data_job, show_data_gaps_job, why_job]
+    return [
+        command(
+            check_missing_data,
+            "What is missing in the pre-aggregated tables, and would a backfill start? Takes no configuration.",
+        ),
+        command(
+            show_data_gaps,
+            "Where are the gaps, and why? Its whole configuration is days_back, 7 unless given.",
+            fields=_DAYS_BACK,
+        ),
+        command(
+            why,
+            "Why is a gap there? Why was nothing launched? Which teams? Is the dictionary fresh? What did a run do?",
+            fields=_WHY,
+            texts=Texts(names=("run_id", "day")),
+        ),
+    ]

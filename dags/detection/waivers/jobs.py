@@ -1,14 +1,10 @@
 """The jobs by which a person sets a waiver, lifts it, and sees which there are."""
 
-from dagster import Field, JobDefinition, OpExecutionContext, in_process_executor, job, op
+from dagster import Field, JobDefinition
 
-from dags.clickhouse.clocks import tell_of_skew
-from dags.clickhouse.schema.apply import require_schema
-from dags.dagster_runs.resource import ClickHouseResource
-from dags.dagster_runs.tags import ANSWER_ONLY, SHORT_RUN, answering
+from dags.dagster_runs.command import Command, Texts, command
 from dags.detection.waivers.rules import validated
 from dags.detection.waivers.store import lift_waiver, read_waivers, set_waiver
-from dags.domain.given_text import require_texts
 from dags.domain.watched import WatchedTable
 
 _WAIVER = {
@@ -30,57 +26,46 @@ def waiver_jobs(watched: tuple[WatchedTable, ...]) -> list[JobDefinition]:
     """The jobs, for the tables that are watched."""
     tables = [table.name for table in watched]
 
-    @op(config_schema=_WAIVER)
-    def waive(context: OpExecutionContext, clickhouse: ClickHouseResource) -> str:
+    def waive(asked: Command) -> str:
         """Set a waiver and print it."""
-        with clickhouse.client(context.run_id) as client:
-            require_schema(client)
-            today = tell_of_skew(client, print).today
-            waiver = validated(context.op_config, tables, f"waiver-{context.run_id[:8]}", today)
+        with asked.client() as (client, clocks):
+            waiver = validated(asked.given, tables, f"waiver-{asked.run_id[:8]}", clocks.today)
             set_waiver(client, waiver)
         print(f"SET      {waiver}")
         return waiver.waiver_id
 
-    @job(executor_def=in_process_executor, tags=SHORT_RUN, config=answering("waive", _WAIVER))
-    def waive_job() -> None:
-        """Leave days as they are: known to be empty, or not worth a rebuild. Who, why and until when are required."""
-        waive()
-
+    waive_job = command(
+        waive,
+        "Leave days as they are: known to be empty, or not worth a rebuild. Who, why and until when are required.",
+        fields=_WAIVER,
+    )
     return [waive_job, lift_waiver_job, list_waivers_job]
 
 
-@op(config_schema=_LIFT)
-def lift(context: OpExecutionContext, clickhouse: ClickHouseResource) -> None:
+def lift(asked: Command) -> None:
     """Lift a waiver and print it."""
-    waiver_id, who = str(context.op_config["waiver_id"]), str(context.op_config["requested_by"]).strip()
-    require_texts({"waiver_id": waiver_id, "requested_by": who}, required=("waiver_id", "requested_by"))
-    with clickhouse.client(context.run_id) as client:
-        require_schema(client)
-        tell_of_skew(client, print)
-        print(f"LIFTED   {lift_waiver(client, waiver_id, who)}")
+    with asked.client() as (client, _):
+        lifted = lift_waiver(client, asked.given["waiver_id"], asked.given["requested_by"].strip())
+    print(f"LIFTED   {lifted}")
 
 
-@job(executor_def=in_process_executor, tags=SHORT_RUN, config=answering("lift", _LIFT))
-def lift_waiver_job() -> None:
-    """End a waiver: what is wrong is wrong again."""
-    lift()
-
-
-@op
-def list_waivers(context: OpExecutionContext, clickhouse: ClickHouseResource) -> list[str]:
+def list_waivers(asked: Command) -> list[str]:
     """Print every waiver that is set, expired ones among them."""
-    with clickhouse.client(context.run_id) as client:
-        require_schema(client)
-        today = tell_of_skew(client, print).today
+    with asked.client() as (client, clocks):
         waivers = read_waivers(client)
     for waiver in waivers:
-        print(f"{'HOLDS' if waiver.holds(today) else 'EXPIRED':<8} {waiver}")
+        print(f"{'HOLDS' if waiver.holds(clocks.today) else 'EXPIRED':<8} {waiver}")
     if not waivers:
         print("No waiver is set.")
     return [waiver.waiver_id for waiver in waivers]
 
 
-@job(executor_def=in_process_executor, tags=SHORT_RUN, config=ANSWER_ONLY)
-def list_waivers_job() -> None:
-    """Which days and teams are waived, by whom, why, and until when?"""
-    list_waivers()
+lift_waiver_job = command(
+    lift,
+    "End a waiver: what is wrong is wrong again.",
+    name="lift_waiver",
+    op_name="lift",
+    fields=_LIFT,
+    texts=Texts(required=("waiver_id", "requested_by")),
+)
+list_waivers_job = command(list_waivers, "Which days and teams are waived, by whom, why, and until when?")

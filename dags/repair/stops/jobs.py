@@ -1,53 +1,38 @@
 """The jobs by which a person stops every backfill at once, and lets them go on."""
 
-from typing import Any
+from dagster import Field
 
-from dagster import Field, JobDefinition, OpExecutionContext, in_process_executor, job, op
-
-from dags.clickhouse.clocks import tell_of_skew
-from dags.clickhouse.schema.apply import require_schema
-from dags.dagster_runs.resource import ClickHouseResource
-from dags.dagster_runs.tags import SHORT_RUN, answering
+from dags.dagster_runs.command import Command, command
 from dags.repair.stops.store import turn
 
-_WHO: dict[str, Any] = {
+_WHO = {
     "reason": Field(str, description="Why; shown in every skip reason."),
     "requested_by": Field(str, description="Who says so."),
 }
 
 
-def _turning(name: str, *, is_stopped: bool, description: str, said: str) -> JobDefinition:
-    @op(name=name, config_schema=_WHO)
-    def turning(context: OpExecutionContext, clickhouse: ClickHouseResource) -> None:
-        given = context.op_config
-        with clickhouse.client(context.run_id) as client:
-            require_schema(client)
-            tell_of_skew(client, print)
-            turn(client, is_stopped=is_stopped, reason=given["reason"], requested_by=given["requested_by"])
-        print(said)
-
-    @job(
-        name=f"{name}_job",
-        description=description,
-        executor_def=in_process_executor,
-        tags=SHORT_RUN,
-        config=answering(name, _WHO),
-    )
-    def turning_job() -> None:
-        turning()
-
-    return turning_job
+def stop_backfills(asked: Command) -> None:
+    """Stop every backfill."""
+    _turned(asked, is_stopped=True)
+    print("STOPPED  no backfill is launched, and queued ones build nothing; a build that has begun ends by itself")
 
 
-stop_backfills_job = _turning(
-    "stop_backfills",
-    is_stopped=True,
-    description="Stop every backfill at once: none is launched, and queued ones build nothing. Daily builds go on.",
-    said="STOPPED  no backfill is launched, and queued ones build nothing; a build that has begun ends by itself",
+def resume_backfills(asked: Command) -> None:
+    """Let backfills go on."""
+    _turned(asked, is_stopped=False)
+    print("RESUMED  the next tick launches what is due")
+
+
+def _turned(asked: Command, *, is_stopped: bool) -> None:
+    with asked.client() as (client, _):
+        turn(client, is_stopped=is_stopped, reason=asked.given["reason"], requested_by=asked.given["requested_by"])
+
+
+stop_backfills_job = command(
+    stop_backfills,
+    "Stop every backfill at once: none is launched, and queued ones build nothing. Daily builds go on.",
+    fields=_WHO,
 )
-resume_backfills_job = _turning(
-    "resume_backfills",
-    is_stopped=False,
-    description="Let backfills go on: the next tick launches what is due.",
-    said="RESUMED  the next tick launches what is due",
+resume_backfills_job = command(
+    resume_backfills, "Let backfills go on: the next tick launches what is due.", fields=_WHO
 )
