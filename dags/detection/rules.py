@@ -72,8 +72,7 @@ _SOURCE_MOVED = {Cause.ARRIVED_LATE, Cause.SOURCE_GREW, Cause.SOURCE_SHRANK}
 
 _NOTHING = Measure()
 
-# Between who failed and how, in a verdict's detail.
-FAILED = " failed: "
+_FAILED = " failed: "
 
 
 class Judged:
@@ -122,6 +121,7 @@ class Verdict(Judged):
     ``is_held``: a rebuild would take away half of the unit's sessions or more; it waits for a person.
     ``is_inconsistent``: a table that must agree with this one holds something else for the same team and day.
     ``is_interior``: the table has rows of the team on days before and after, so readers take the hole for zeros.
+    ``last_failure``: which build of the unit failed last and how, in words, if none has succeeded since.
     """
 
     unit: Unit
@@ -133,12 +133,7 @@ class Verdict(Judged):
     is_interior: bool = False
     source: Measure = _NOTHING
     target: Measure = _NOTHING
-
-    @property
-    def last_failure(self) -> str:
-        """Which build of the unit failed last and how, if none has succeeded since."""
-        told, has_failed, _ = self.detail.partition("; source ")
-        return told if has_failed and FAILED in told else ""
+    last_failure: str = ""
 
 
 def judge(
@@ -184,7 +179,12 @@ def failed_since(failure: Failure | None, built_at: datetime | None) -> str:
     """Which build of a unit failed, and how, if none has succeeded since."""
     if failure is None or (built_at is not None and failure.failed_at <= built_at):
         return ""
-    return f"run {failure.run_id[:8]} at {_minute(failure.failed_at)}{FAILED}{failure.error[:200]}"
+    return f"run {failure.run_id[:8]} at {_minute(failure.failed_at)}{_FAILED}{failure.error[:200]}"
+
+
+def error_of(failure: str) -> str:
+    """The error alone, of what `failed_since` says: the memory of days keeps that and no more."""
+    return failure.partition(_FAILED)[2]
 
 
 def detail_of(source: Measure, target: Measure, build: Build | None, failure: str, words: tuple[str, str]) -> str:

@@ -127,6 +127,7 @@ class Alike(Judged):
             is_interior=self.is_interior,
             source=source,
             target=target,
+            last_failure=self.failure,
         )
 
     def where(self, chosen: Sequence[bool]) -> Alike:

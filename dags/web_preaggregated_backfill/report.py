@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dags.detection.rules import FAILED
+from dags.detection.rules import error_of
 from dags.domain.days import ONE_DAY, merged, spoken
 from dags.domain.text import table_text, wrapped
 from dags.repair.decision import NOTHING_TO_REPAIR
@@ -189,7 +189,7 @@ def _failures(verdicts: Verdicts) -> list[str]:
     by_error: dict[str, list[Alike]] = defaultdict(list)
     for one in verdicts.groups:
         if one.failure:
-            by_error[one.failure.partition(FAILED)[2]].append(one)
+            by_error[error_of(one.failure)].append(one)
     counted = sorted(((sum(map(len, group)), group[0]) for group in by_error.values()), key=lambda pair: -pair[0])
     lines = []
     for units, first in counted[:FEW]:
