@@ -576,7 +576,7 @@ def test_what_an_older_logic_version_built_is_reported_and_rebuilt_when_told_to(
     world.set(backfill_rebuild_outdated=1)
     assert found(Trigger.SENSOR).decision.requests == ()
     assert {request.day for request in found(Trigger.SCHEDULE).decision.requests} == set(days)
-    monkeypatch.setattr("dags.publish.build.LOGIC_VERSION", 2)
+    monkeypatch.setattr("dags.tests.world.WEB_TABLES", newer)
     world.build(days[0])
     build(world.client, 1, day=days[1])
     left = found(Trigger.SCHEDULE)
