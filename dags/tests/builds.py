@@ -36,7 +36,10 @@ class AtSwap(Checkpoint):
 def build(client: Client, *teams: int, day: date = DAY, run_id: str = "test-run", **changes: Any) -> BuiltDay:
     """Build a day for the teams, in both tables; limits, and whatever else a build takes, by name."""
     limits = {one.name: changes.pop(one.name) for one in fields(Limits) if one.name in changes}
-    options = {"teams_by_table": dict.fromkeys(TABLES, teams), "sleep": lambda _: None, **changes}
-    return DayBuild(
-        client=client, day=day, run_id=run_id, tables=WEB_TABLES, limits=replace(LIMITS, **limits), **options
-    ).run()
+    options = {
+        "teams_by_table": dict.fromkeys(TABLES, teams),
+        "tables": WEB_TABLES,
+        "sleep": lambda _: None,
+        **changes,
+    }
+    return DayBuild(client=client, day=day, run_id=run_id, limits=replace(LIMITS, **limits), **options).run()

@@ -578,7 +578,7 @@ def test_what_an_older_logic_version_built_is_reported_and_rebuilt_when_told_to(
     assert {request.day for request in found(Trigger.SCHEDULE).decision.requests} == set(days)
     monkeypatch.setattr("dags.tests.world.WEB_TABLES", newer)
     world.build(days[0])
-    build(world.client, 1, day=days[1])
+    build(world.client, 1, day=days[1], tables=newer)
     left = found(Trigger.SCHEDULE)
     assert {request.day for request in left.decision.requests} == set(days[1:])
     frozen = {r.partition_key: r.run_config["ops"]["web_pre_aggregated"]["config"] for r in run_requests(left, "plan")}
