@@ -308,8 +308,10 @@ class BackfillTrial:
         must(status != Status.DELETED or self.fault is Fault.DELETED, "it was deleted, and nobody asked for that")
         if status == Status.DELETED:
             return
-        must(status == Status.ROLLED_BACK, f"it cannot be taken back: {self.told[-1]}")
-        self._are(self._old, "the log says that it is rolled back")
+        # Altered in the middle, no day may have been replaced at all; then there is nothing to take back, and it says so.
+        replaced_none = self.fault is Fault.ALTERED_IN_RUN and "has replaced nothing" in self.told[-1].words
+        must(status == Status.ROLLED_BACK or replaced_none, f"it cannot be taken back: {self.told[-1]}")
+        self._are(self._old, "the log says that it is rolled back, or that nothing was replaced")
 
     def _settle(self) -> None:
         """Let the dead be found out."""
@@ -337,7 +339,7 @@ class BackfillTrial:
             if told.outcome == "done" and told.words == Status.ROLLED_BACK:
                 self._are(self._old, "a rollback said that all days are as before")
             elif told.outcome == "refused" and "not wholly rolled back" in told.words:
-                line = next(line for line in told.words.splitlines() if line.endswith("as before, read back"))
+                line = next(line for line in told.words.splitlines() if "as before, read back" in line)
                 self._are(self._old, "a rollback said so", tuple(day for day in DAYS if _names(line, day)))
 
     def _strike(self, actor: Actor, second: str) -> None:
