@@ -308,7 +308,7 @@ class BackfillTrial:
         must(status != Status.DELETED or self.fault is Fault.DELETED, "it was deleted, and nobody asked for that")
         if status == Status.DELETED:
             return
-        # Altered in the middle, no day may have been replaced at all; then there is nothing to take back, and it says so.
+        # Altered in the middle, perhaps no day was replaced; then there is nothing to take back, and it says so.
         replaced_none = self.fault is Fault.ALTERED_IN_RUN and "has replaced nothing" in self.told[-1].words
         must(status == Status.ROLLED_BACK or replaced_none, f"it cannot be taken back: {self.told[-1]}")
         self._are(self._old, "the log says that it is rolled back, or that nothing was replaced")
