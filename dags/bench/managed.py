@@ -25,8 +25,8 @@ from dags.managed_backfill.fields import REQUEST
 from dags.managed_backfill.plan import as_yaml
 from dags.managed_backfill.planning import make_plan, read_facts
 from dags.managed_backfill.request import validated
+from dags.publish.batches import build_limits
 from dags.publish.build import DayBuild
-from dags.publish.plan import build_limits
 from dags.settings import read_settings
 from dags.tests.clickhouse_server import running_server
 from dags.web_preaggregated.tables import STATS, WEB_TABLES

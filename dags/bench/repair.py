@@ -18,8 +18,8 @@ from dags.bench.filling import TODAY, World, fill_events
 from dags.clickhouse.dsn import Dsn
 from dags.clickhouse.engine import open_client
 from dags.clickhouse.sql import Sql
+from dags.publish.batches import build_limits
 from dags.publish.build import DayBuild
-from dags.publish.plan import build_limits
 from dags.settings import read_settings
 from dags.tests.clickhouse_server import running_server
 from dags.web_preaggregated.tables import WEB_TABLES

@@ -11,8 +11,8 @@ from dags.clickhouse.sql import Sql
 from dags.demo.traffic.generate import EVENTS_PER_SESSION, Site, Traffic
 from dags.demo.traffic.load import load_generated
 from dags.domain.clock import utc_now
+from dags.publish.batches import build_limits
 from dags.publish.build import DayBuild
-from dags.publish.plan import build_limits
 from dags.settings import current_settings
 from dags.team_selection.store import write_selection
 from dags.web_preaggregated.tables import WEB_TABLES

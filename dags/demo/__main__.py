@@ -19,7 +19,7 @@ from dags.demo.outage import outage
 from dags.demo.traffic.generate import Traffic, sites
 from dags.demo.traffic.load import find_logs, load_access_logs, load_generated
 from dags.domain import clock
-from dags.domain.days import calendar, spoken
+from dags.domain.days import calendar, in_words
 from dags.domain.errors import UserError
 from dags.settings import current_settings
 from dags.web_preaggregated.tables import STATS
@@ -102,7 +102,7 @@ def _close_the_loop(
     is_complete = after["wrong_units"] == 0 and not after["unknown"]
     print(
         f"\n{'Complete' if is_complete else 'NOT COMPLETE'}. {before['wrong_units']} (table, team, day) were missing; "
-        f"the sensor asked for {len(rebuilt)} days\n({spoken_keys(rebuilt)}), which were rebuilt, nothing twice, "
+        f"the sensor asked for {len(rebuilt)} days\n({keys_in_words(rebuilt)}), which were rebuilt, nothing twice, "
         f"in {time.monotonic() - began:.0f} s.\n"
         "\nLook at it in the UI:      make dev, then http://localhost:3000\n"
         "Ask again in a terminal:   source .venv/bin/activate && dagster job execute -j check_missing_data_job\n"
@@ -110,9 +110,9 @@ def _close_the_loop(
     return 0 if is_complete else 1
 
 
-def spoken_keys(keys: list[str | None]) -> str:
+def keys_in_words(keys: list[str | None]) -> str:
     """Partition keys as ranges of days."""
-    return spoken(date.fromisoformat(key) for key in keys if key)
+    return in_words(date.fromisoformat(key) for key in keys if key)
 
 
 def _start_over(client: Client, marker: Path) -> None:

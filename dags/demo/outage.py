@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dags.domain.days import spoken
+from dags.domain.days import in_words
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -36,7 +36,7 @@ class Outage:
         if self.lost_day:
             said.append(f"{self.lost_day} vanished from {table}")
         if self.team_days:
-            said.append(f"team {self.team_id} lost its rows of {spoken(self.team_days)} in both tables")
+            said.append(f"team {self.team_id} lost its rows of {in_words(self.team_days)} in both tables")
         return said
 
 

@@ -189,7 +189,7 @@ def error_of(failure: str) -> str:
 
 def detail_of(source: Measure, target: Measure, build: Build | None, failure: str, words: tuple[str, str]) -> str:
     """What was compared with what, in the words of a declaration."""
-    detail = f"source {source.spoken(words)}; table {target.spoken(words)}"
+    detail = f"source {source.in_words(words)}; table {target.in_words(words)}"
     if failure:
         detail = f"{failure}; {detail}"
     if build is not None:

@@ -65,19 +65,19 @@ def detect(
     *,
     lookback_days: int,
     settle: timedelta,
-    afresh: bool = False,
+    reads_all_days: bool = False,
     verify_seconds: float = math.inf,
     keeps: bool = True,
     only: DayRange | None = None,
 ) -> Detection:
     """Judge every enabled team's days of the window, in every watched table.
 
-    ``afresh``: read every day, and recall only those for which there was no time. The comprehensive check does, so that
-    whatever the memory of earlier detections might miss is found within a day. ``now`` is this host's clock: it says
-    what today is, unless it is not so late by ClickHouse's, and is never written down. ``verify_seconds``: how long
-    days may be read; a tick has little time, and what it leaves over the next one goes on with. ``keeps``: leave behind
-    what was found, for the next detection to recall; without it nothing is written. ``only``: judge no other day of the
-    window.
+    ``reads_all_days``: read every day, and recall only those for which there was no time. The comprehensive check does,
+    so that whatever the memory of earlier detections might miss is found within a day. ``now`` is this host's clock: it
+    says what today is, unless it is not so late by ClickHouse's, and is never written down. ``verify_seconds``: how
+    long days may be read; a tick has little time, and what it leaves over the next one goes on with. ``keeps``: leave
+    behind what was found, for the next detection to recall; without it nothing is written. ``only``: judge no other day
+    of the window.
 
     Raises:
         SchemaError: the tables are not those this code works with.
@@ -94,7 +94,7 @@ def detect(
     states = states_now(sql, window, judged, selection.teams)
     doubts = read_doubts(client, sql, window.window, judged, keeps=keeps)
     remembered = {day: state for day, state in recalled(sql, window.window, states).items() if day not in doubts.news}
-    known = {} if afresh else dict(remembered)
+    known = {} if reads_all_days else dict(remembered)
     days = [day for day in window.window if day not in known]
     reading = Reading(
         client,

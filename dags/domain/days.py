@@ -126,6 +126,6 @@ def merged(days: Iterable[date]) -> tuple[DayRange, ...]:
     return tuple(ranges)
 
 
-def spoken(days: Iterable[date]) -> str:
+def in_words(days: Iterable[date]) -> str:
     """Days as a person says them: ``2026-01-02 … 2026-01-05, 2026-01-09``."""
     return ", ".join(str(r) for r in merged(days)) or "none"

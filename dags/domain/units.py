@@ -44,7 +44,7 @@ class Measure(NamedTuple):
     def __bool__(self) -> bool:
         return self.distinct > 0 or self.total > 0
 
-    def spoken(self, words: tuple[str, str]) -> str:
+    def in_words(self, words: tuple[str, str]) -> str:
         """In the words of a declaration: ``4 sessions, 40 page views``."""
         return f"{self.distinct:,} {words[0]}, {self.total:,} {words[1]}"
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dags.clickhouse.leases.rules import run_key
 from dags.clickhouse.leases.store import living_leases
-from dags.domain.days import ONE_DAY, DayRange, spoken
+from dags.domain.days import ONE_DAY, DayRange, in_words
 from dags.domain.errors import LeaseError, UserError
 from dags.domain.text import table_text, wrapped
 from dags.managed_backfill.backup import drop_backup
@@ -138,7 +138,7 @@ def roll_back(
         table = next(one for one in watched if one.name == plan.scope.table)
         if not even_built_since and (since := built_since(client, plan, state)):
             raise UserError(
-                f"{spoken(since)} of {table.name} were built since, by {', '.join(sorted(set(since.values())))}: a "
+                f"{in_words(since)} of {table.name} were built since, by {', '.join(sorted(set(since.values())))}: a "
                 "rollback would lose these builds. Nothing was touched; allow_losing_later_builds: true takes them "
                 "back too"
             )
@@ -149,7 +149,7 @@ def roll_back(
         log.append(_entry(state, Event.STARTED, status=Status.ROLLING_BACK, requested_by=requested_by, reason=reason))
         restored = restoring.run(comparable)
         if restored.left or restored.failed:
-            words = restored.spoken()
+            words = restored.in_words()
             held.confirm()
             log.append(_entry(state, Event.ENDED, status=Status.ROLLING_BACK, detail=words[:1000]))
             raise UserError(

@@ -18,7 +18,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from dags.clickhouse.failures import retrying
 from dags.clickhouse.sql import is_embedded
 from dags.clickhouse.targets.store import read_usability
-from dags.domain.days import ONE_DAY, DayRange, spoken
+from dags.domain.days import ONE_DAY, DayRange, in_words
 from dags.domain.errors import HoldLostError, UserError
 from dags.managed_backfill import gates
 from dags.managed_backfill.backup import has_backup, kept_until, make_backup
@@ -46,8 +46,8 @@ if TYPE_CHECKING:
     from dags.domain.watched import WatchedTable
     from dags.managed_backfill.gates import Gate, Spread
     from dags.managed_backfill.plan import Chunk, Plan
+    from dags.publish.batches import Limits
     from dags.publish.built import BuiltDay
-    from dags.publish.plan import Limits
 
 _PACKAGE = "dags.managed_backfill"
 
@@ -137,7 +137,7 @@ class Execution:
         if not target.is_passed:
             return self._recorded(target)
         taken: dict[str, list[date]] = {}
-        others = open_days(self.client, but_for=self.backfill_id)
+        others = open_days(self.client, except_backfill=self.backfill_id)
         for day in self.plan.days:
             if who := others.get((scope.table, day)):
                 taken.setdefault(who, []).append(day)
@@ -175,7 +175,7 @@ class Execution:
         )
         if passed:
             held = sorted({*kept, *scope.held})
-            words = f"{spoken(held)}: held teams keep their rows, a backfill with allow_shrink: true rebuilds them"
+            words = f"{in_words(held)}: held teams keep their rows, a backfill with allow_shrink: true rebuilds them"
             return self._ended(Status.COMPLETED, words if held else "")
         if self.plan.strategy.on_gate_failure is OnGateFailure.KEEP:
             return self._ended(Status.FAILED, "a gate failed in the end; the plan says to keep what was published")
@@ -331,10 +331,10 @@ class Execution:
             detail="; ".join(f"{entry.day}: {entry.detail}" for entry in failed)[:1000],
         )
         state = self._state()
-        far = progress(self.plan, state.done, seconds_at_work(state))
+        reached = progress(self.plan, state.done, seconds_at_work(state))
         status = "failed" if failed else "done"
         states = chunk_states(self.plan, state)
-        self.listeners.chunk_done(far, f"chunk {chunk.id} of {len(self.plan.chunks)}, {chunk}: {status}", states)
+        self.listeners.chunk_done(reached, f"chunk {chunk.id} of {len(self.plan.chunks)}, {chunk}: {status}", states)
         over = sum(one.status in ("done", "failed") for one in states)
         if over % self.plan.monitoring.every_chunks and over < len(states):
             return
@@ -343,8 +343,8 @@ class Execution:
                 "backfill_id": self.backfill_id,
                 "table": self.plan.scope.table,
                 "status": state.status,
-                "percent": round(far.percent, 1),
-                "seconds_left": round(far.left, 1),
+                "percent": round(reached.percent, 1),
+                "seconds_left": round(reached.left, 1),
                 "chunk": next(one.as_dict() for one in states if one.chunk.id == chunk.id),
             }
         )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
-from dags.domain.days import spoken
+from dags.domain.days import in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -70,7 +70,7 @@ class Spread:
 
 
 def source_has_data(days: Sequence[date], rows: int) -> Gate:
-    return Gate(SOURCE, rows > 0 and bool(days), f"{rows:,} source rows bear on {len(days)} days, {spoken(days)}")
+    return Gate(SOURCE, rows > 0 and bool(days), f"{rows:,} source rows bear on {len(days)} days, {in_words(days)}")
 
 
 def target_columns_exist(table: str, unusable: str) -> Gate:
@@ -79,7 +79,7 @@ def target_columns_exist(table: str, unusable: str) -> Gate:
 
 
 def no_other_backfill(taken: Mapping[str, Iterable[date]]) -> Gate:
-    said = "; ".join(f"{spoken(days)} by {who}" for who, days in taken.items())
+    said = "; ".join(f"{in_words(days)} by {who}" for who, days in taken.items())
     return Gate(ALONE, not taken, said or "nobody else works on these days")
 
 
@@ -140,7 +140,7 @@ def row_counts(found: Mapping[date, int], expected: Mapping[date, int], left_out
     wrong = [day for day in sorted(expected) if day not in others and found.get(day, 0) != expected[day]]
     said = f"{sum(found.values()):,} page views in the table, {sum(expected.values()):,} published"
     if wrong:
-        said += f"; {spoken(wrong)} differ"
+        said += f"; {in_words(wrong)} differ"
     if others:
-        said += f"; {spoken(others)} were built by others since and are not judged"
+        said += f"; {in_words(others)} were built by others since and are not judged"
     return Gate(ROWS, not wrong, said)

@@ -30,8 +30,8 @@ from dags.managed_backfill.planning import make_plan, read_facts
 from dags.managed_backfill.progress import ChunkState, Progress, chunks_text, plan_text, report, report_text
 from dags.managed_backfill.request import refuse_plan, validated
 from dags.managed_backfill.shrunk import held_units, read_wrong, refuse_held
+from dags.publish.batches import build_limits
 from dags.publish.built import BuiltDay
-from dags.publish.plan import build_limits
 from dags.repair.runs import runs_of
 from dags.schedules import SWEEP_BACKUPS_CRON, TIME_ZONE
 from dags.settings import current_settings
@@ -290,17 +290,17 @@ def _carried_out(
         }
         context.log_event(AssetMaterialization(table.name, partition=built.day.isoformat(), metadata=metadata))
 
-    def chunk_done(far: Progress, words: str, chunks: tuple[ChunkState, ...]) -> None:
-        print(f"{words}\n{far}", flush=True)
-        context.instance.add_run_tags(context.run_id, {f"{TAG_PREFIX}percent": f"{far.percent:.0f}"})
+    def chunk_done(reached: Progress, words: str, chunks: tuple[ChunkState, ...]) -> None:
+        print(f"{words}\n{reached}", flush=True)
+        context.instance.add_run_tags(context.run_id, {f"{TAG_PREFIX}percent": f"{reached.percent:.0f}"})
         context.log_event(
             AssetObservation(
                 table.name,
                 description=f"{backfill_id}: {words}",
                 metadata={
-                    "progress": str(far),
-                    "percent": round(far.percent, 1),
-                    "seconds_left": round(far.left, 1),
+                    "progress": str(reached),
+                    "percent": round(reached.percent, 1),
+                    "seconds_left": round(reached.left, 1),
                     "chunks": MetadataValue.md(f"```\n{chunks_text(chunks)}\n```"),
                 },
             )

@@ -17,7 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, Va
 from pydantic_core import PydanticCustomError
 
 from dags.clickhouse.leases.rules import run_key
-from dags.domain.days import FIRST_DAY, LAST_DAY, MAX_LOOKBACK_DAYS, ONE_DAY, DayRange, spoken
+from dags.domain.days import FIRST_DAY, LAST_DAY, MAX_LOOKBACK_DAYS, ONE_DAY, DayRange, in_words
 from dags.domain.errors import UserError
 from dags.work.document import parsed, violations
 
@@ -169,7 +169,7 @@ class Chunk(_Part):
     status: str = "planned"
 
     def __str__(self) -> str:
-        return spoken(self.days)
+        return in_words(self.days)
 
 
 class Monitoring(_Part):
@@ -330,13 +330,15 @@ def contradictions(plan: Plan) -> list[str]:
     ids = Counter(chunk.id for chunk in plan.chunks)
     problems = [f"chunks: the id {number} occurs {times} times" for number, times in ids.items() if times > 1]
     if twice := [day for day, times in days.items() if times > 1]:
-        problems.append(f"chunks: {spoken(twice)} are in more than one chunk")
+        problems.append(f"chunks: {in_words(twice)} are in more than one chunk")
     if outside := [day for day in days if day not in plan.scope.days]:
-        problems.append(f"chunks: {spoken(outside)} lie outside scope, {plan.scope.start_date} … {plan.scope.end_date}")
+        problems.append(
+            f"chunks: {in_words(outside)} lie outside scope, {plan.scope.start_date} … {plan.scope.end_date}"
+        )
     known = frozenset(plan.scope.team_ids)
     for chunk in plan.chunks:
         if strange := sorted(set(chunk.team_ids_by_day) - set(chunk.days)):
-            problems.append(f"chunk {chunk.id}: team_ids_by_day names {spoken(strange)}, not among its days")
+            problems.append(f"chunk {chunk.id}: team_ids_by_day names {in_words(strange)}, not among its days")
         strangers = {team for teams in chunk.team_ids_by_day.values() for team in teams} - known
         if strangers:
             problems.append(f"chunk {chunk.id}: teams {sorted(strangers)[:5]} are not in scope.team_ids")
@@ -354,7 +356,7 @@ def time_left(estimate_left: Estimate, estimate_done: Estimate, seconds_done: fl
     return estimate_left.seconds * max(seconds_done, 0.0) / estimate_done.seconds
 
 
-def spoken_seconds(seconds: float) -> str:
+def seconds_in_words(seconds: float) -> str:
     """Seconds as people say them: ``45 s``, ``12 min``, ``3.5 h``."""
     if math.isinf(seconds):
         return "unknown"

@@ -49,7 +49,7 @@ def read_facts(
         max_range_days=settings.backfill_max_range_days,
         webhook_hosts=settings.backfill_webhook_hosts,
         unusable=read_usability(client, allowed).unusable,
-        in_work={**in_flight, **read_in_work(client, but_for=backfill_id)},
+        in_work={**in_flight, **read_in_work(client, except_backfill=backfill_id)},
     )
 
 

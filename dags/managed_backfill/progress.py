@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dags.domain.text import table_text, wrapped
-from dags.managed_backfill.plan import Chunk, backup_name, spoken_seconds, time_left, total
+from dags.managed_backfill.plan import Chunk, backup_name, seconds_in_words, time_left, total
 from dags.work.audit.log import Event, Status
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Progress:
     def __str__(self) -> str:
         return (
             f"{self.bar()}  {self.source_rows:,} of {self.source_rows_estimated:,} source rows, "
-            f"{spoken_seconds(self.elapsed)}, {spoken_seconds(self.left)} left"
+            f"{seconds_in_words(self.elapsed)}, {seconds_in_words(self.left)} left"
         )
 
 
@@ -157,13 +157,13 @@ def plan_text(plan: Plan) -> str:
         ),
         (
             f"ESTIMATE {estimate.rows:,} source rows, {estimate.bytes / 1e9:,.2f} GB, "
-            f"{spoken_seconds(estimate.seconds)}, {estimate.usd:,.2f} USD; a lower bound, from {scope.estimated_from}"
+            f"{seconds_in_words(estimate.seconds)}, {estimate.usd:,.2f} USD; a lower bound, from {scope.estimated_from}"
         ),
         f"BACKUP   {plan.rollback.backup}, kept {plan.rollback.kept_days} days",
         "",
     ]
     rows = [
-        (chunk.id, str(chunk), chunk.estimate.rows, spoken_seconds(chunk.estimate.seconds)) for chunk in plan.chunks
+        (chunk.id, str(chunk), chunk.estimate.rows, seconds_in_words(chunk.estimate.seconds)) for chunk in plan.chunks
     ]
     shown = table_text(rows, ("chunk", "days", "source rows", "estimate"))
     return "\n".join([*(wrapped(line) for line in lines), shown])
@@ -197,8 +197,8 @@ def chunks_text(states: Iterable[ChunkState]) -> str:
             one.rows,
             one.source_rows,
             one.chunk.estimate.rows,
-            spoken_seconds(one.seconds),
-            spoken_seconds(one.chunk.estimate.seconds),
+            seconds_in_words(one.seconds),
+            seconds_in_words(one.chunk.estimate.seconds),
         )
         for one in states
     ]
@@ -234,16 +234,16 @@ def report(plan: Plan, state: State) -> dict[str, Any]:
 def report_text(plan: Plan, state: State) -> str:
     """The final report, for people: what became of it, its chunks, and the gates that failed."""
     told = report(plan, state)
-    far = progress(plan, state.done, told["seconds"])
+    reached = progress(plan, state.done, told["seconds"])
     lines = [
         f"{state.status.upper():<8} {state.backfill_id}: {plan.name}",
         (
-            f"         {far.bar()}  {told['successful']} of {told['total_chunks']} chunks done, {told['failed']} "
+            f"         {reached.bar()}  {told['successful']} of {told['total_chunks']} chunks done, {told['failed']} "
             f"failed; {told['total_rows']:,} rows"
         ),
         (
             f"         {told['source_rows']:,} source rows of {told['estimated_source_rows']:,} estimated, "
-            f"{spoken_seconds(told['seconds'])} of {spoken_seconds(told['estimated_seconds'])}"
+            f"{seconds_in_words(told['seconds'])} of {seconds_in_words(told['estimated_seconds'])}"
         ),
     ]
     gates = state.gates()

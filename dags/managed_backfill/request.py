@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
-from dags.domain.days import ONE_DAY, DayRange, spoken, validated_day
+from dags.domain.days import ONE_DAY, DayRange, in_words, validated_day
 from dags.domain.errors import UserError
 from dags.domain.given_text import text_problems
 from dags.managed_backfill import gates
@@ -131,7 +131,7 @@ def validated(given: Mapping[str, object], facts: Facts) -> Request:
         max_range_days=max_range,
         webhook=str(given["webhook"]),
         webhook_every_chunks=numbers["webhook_every_chunks"] or 1,
-        name=str(given["name"]).strip() or f"{kind} of {table}, {spoken(DayRange(start, end + ONE_DAY))}",
+        name=str(given["name"]).strip() or f"{kind} of {table}, {in_words(DayRange(start, end + ONE_DAY))}",
         description=str(given["description"]).strip(),
         reason=str(given["reason"]).strip(),
         requested_by=str(given["requested_by"]).strip(),
@@ -153,7 +153,7 @@ def refuse_plan(plan: Plan, facts: Facts) -> None:
     problems += webhook_problems(plan.monitoring.webhook, facts.webhook_hosts)
     problems += _edited_away(plan)
     if late := [day for day in plan.days if day >= facts.today]:
-        problems.append(f"chunks hold {spoken(late)}: a day is rebuilt when it is over")
+        problems.append(f"chunks hold {in_words(late)}: a day is rebuilt when it is over")
     if problems:
         raise UserError("the plan was refused, nothing was touched:\n" + "\n".join(problems))
 
@@ -206,7 +206,7 @@ def table_problems(table: str, days: Collection[date], facts: Facts) -> list[str
         if who := facts.in_work.get((table, day)):
             works.setdefault(who, []).append(day)
     return problems + [
-        f"{table} of {spoken(taken)} is in work by {who}: wait for it, cancel it, or leave these days out"
+        f"{table} of {in_words(taken)} is in work by {who}: wait for it, cancel it, or leave these days out"
         for who, taken in works.items()
     ]
 
@@ -267,7 +267,7 @@ def _days(
         return (), {}
     whole = DayRange(start, end + ONE_DAY)
     if outside := [day for day in listed if day not in whole]:
-        problems.append(f"days has {spoken(outside)}, outside {start} … {end}")
+        problems.append(f"days has {in_words(outside)}, outside {start} … {end}")
     days = tuple(sorted(set(listed) & set(whole))) if listed else tuple(whole)
     left_out = {str(today): "today is not over"} if today in days else {}
     return tuple(day for day in days if day < today), left_out

@@ -9,7 +9,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from dags.clickhouse.sql import Sql
 from dags.clickhouse.targets.store import require_usable
-from dags.domain.days import ONE_DAY, DayRange, spoken
+from dags.domain.days import ONE_DAY, DayRange, in_words
 from dags.domain.errors import BuiltSinceError, HoldLostError, UserError
 from dags.domain.units import Measure
 from dags.managed_backfill.backup import has_backup, holds_still, is_as_swapped, knows_swaps
@@ -50,10 +50,10 @@ class Restored:
     failed: Mapping[date, str]
     uncompared: str = ""
 
-    def spoken(self) -> str:
+    def in_words(self) -> str:
         """In words: which days are as they were and which are not."""
         but = f"; {self.uncompared}" if self.uncompared else ""
-        told = [f"{spoken(self.days) if self.days else 'no day'}: as before, read back{but}"]
+        told = [f"{in_words(self.days) if self.days else 'no day'}: as before, read back{but}"]
         told += [f"{day}: NOT as before, left to what others wrote: {words}" for day, words in self.left.items()]
         told += [f"{day}: NOT as before: {words}" for day, words in self.failed.items()]
         return "\n".join(told)
@@ -64,7 +64,7 @@ class Restored:
         words += f" ({self.uncompared})" if self.uncompared else ""
         if self.left:
             words += f"; others have written {', '.join(map(str, self.left))} since, these stay"
-        return f"{words}; roll it back to put back the others:\n{self.spoken()}" if self.failed else words
+        return f"{words}; roll it back to put back the others:\n{self.in_words()}" if self.failed else words
 
 
 def built_since(client: Client, plan: Plan, state: State, days: Collection[date] = ()) -> dict[date, str]:
@@ -145,7 +145,7 @@ class Restoring:
                 failed[day] = f"it was restored, and {unlike}: others wrote it since"
         self.held.confirm()
         as_before = self.state.backed_up.keys() - left.keys() - failed.keys()
-        return Restored(tuple(sorted(as_before)), left, failed, by.spoken())
+        return Restored(tuple(sorted(as_before)), left, failed, by.in_words())
 
     @property
     def _backup(self) -> str:
@@ -171,7 +171,7 @@ class Restoring:
             if not holds_still(self.client, self.table, self._backup, day, recorded=entry, teams=self._teams(day))
         ]:
             raise UserError(
-                f"the backup of {state.backfill_id} does not hold {spoken(lost)} as it was recorded: somebody wrote "
+                f"the backup of {state.backfill_id} does not hold {in_words(lost)} as it was recorded: somebody wrote "
                 f"into {self._backup}, or it was begun anew. Nothing was touched; rebuild the days from their source "
                 "instead"
             )
@@ -233,7 +233,7 @@ class Restoring:
             team, amount = next(iter(strange.items()))
             raise BuiltSinceError(
                 f"{len(strange)} teams hold what this backfill did not write, as team {team} "
-                f"{amount.spoken(self.table.words)}"
+                f"{amount.in_words(self.table.words)}"
             )
         if is_ours is False and knows_swaps(self.state.backed_up[day]):
             raise BuiltSinceError(

@@ -13,7 +13,7 @@ from dags.clickhouse.sql import Sql
 from dags.detection.rules import Build, Verdict, detail_of, judge
 from dags.detection.store import detect
 from dags.detection.verdicts import Verdicts
-from dags.domain.days import spoken
+from dags.domain.days import in_words
 from dags.domain.errors import UserError
 from dags.domain.units import Measure, Outcome, Unit, shrinks
 
@@ -91,7 +91,7 @@ def refuse_held(plan: Plan, held: Held) -> None:
     problems = []
     for day, teams in plan.teams_by_day.items():
         if named := {team: words for team, words in held.get(day, {}).items() if team in teams}:
-            problems.append(f"chunks hold {spoken([day])}, where {held_in_words(named)}")
+            problems.append(f"chunks hold {in_words([day])}, where {held_in_words(named)}")
     if problems:
         problems.append("leave these units out, or set strategy.allow_shrink: true, which erases what they have more")
         raise UserError("the plan was refused, nothing was touched:\n" + "\n".join(problems))

@@ -101,10 +101,10 @@ def read_rates(client: Client, table: WatchedTable, today: date, usd_per_gb: flo
     )
 
 
-def read_in_work(client: Client, but_for: str = "") -> dict[tuple[str, date], str]:
+def read_in_work(client: Client, except_backfill: str = "") -> dict[tuple[str, date], str]:
     """Who works on which (table, day): builds that hold a lease, and backfills that are not over."""
     taken = {(lease.table, lease.day): f"run {lease.run[:8]}" for lease in living_leases(client)}
-    return taken | open_days(client, but_for)
+    return taken | open_days(client, except_backfill)
 
 
 @dataclass(frozen=True)

@@ -24,11 +24,11 @@ from dags.detection.ledger import BuildRecord, append_to_ledger
 from dags.domain.errors import BuildError, LeaseError, ReadBackError
 from dags.domain.units import MAX_TEAMS_BOUND, Fingerprint, Measure, Outcome
 from dags.domain.watched import Source
+from dags.publish.batches import Limits, replacement
 from dags.publish.built import BuiltDay, BuiltTable
 from dags.publish.computing import Computation, Computed, LeftOut, Staged, left_out
 from dags.publish.contents import read_units
 from dags.publish.path import NewRows, Publisher, tried_again
-from dags.publish.plan import Limits, replacement
 from dags.publish.staging import Staging, sweep
 from dags.publish.steps import Checkpoint, Step
 
@@ -236,7 +236,7 @@ class _Attempt:
             outcome_by_team={**built.outcome_by_team, **{team: outcome for team, (outcome, _) in spared.items()}},
             words_by_team={**built.words_by_team, **{team: words for team, (_, words) in spared.items()}},
         )
-        self.build.tell(built.spoken())
+        self.build.tell(built.in_words())
         problems = []
         try:
             self.again(

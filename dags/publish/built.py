@@ -37,7 +37,7 @@ class BuiltTable:
     is_untouched: bool = False
     problems: tuple[str, ...] = ()
 
-    def spoken(self) -> str:
+    def in_words(self) -> str:
         """What became of it, and of how many teams nothing did."""
         left = [
             f"{len(teams):,} teams {outcome}"

@@ -91,7 +91,7 @@ class Comparison:
         """Whether what is compared equal is equal."""
         return not self.left_out and not self.by_value
 
-    def spoken(self) -> str:
+    def in_words(self) -> str:
         """What is not compared, in words; empty if there is nothing."""
         words = [f"not compared: columns {', '.join(self.left_out)}"] if self.left_out else []
         words += [f"compared by their values alone: columns {', '.join(self.by_value)}"] if self.by_value else []

@@ -16,7 +16,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from dags.clickhouse.failures import Remedy, remedy
 from dags.clickhouse.sql import Sql
 from dags.domain.units import Outcome
-from dags.publish.plan import Batch, Limits, batches, left_to_read
+from dags.publish.batches import Batch, Limits, batches, left_to_read
 from dags.publish.steps import Step
 
 if TYPE_CHECKING:

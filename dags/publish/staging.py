@@ -150,7 +150,7 @@ def sweep(client: Client, tell: Callable[[str], None], *, token: str | None = No
     """
     sql = Sql(_PACKAGE, client)
     names = [name for (name,) in sql.rows("leftovers", {"prefixes": [STAGING_PREFIX, BID_PREFIX]})]
-    leases = read_leases(client, but_of=token)
+    leases = read_leases(client, except_token=token)
     living = [lease for lease in leases if not lease.is_dead(is_embedded=is_embedded(client))]
     dead = [lease.name for lease in leases if lease not in living]
     held = [lease.token for lease in living] + ([token] if token else [])

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from dags.detection.detection import Standing
 from dags.detection.rules import Cause, Judged, Kind
 from dags.detection.verdicts import Alike, Verdicts, repeated_unit
-from dags.domain.days import ONE_DAY, spoken, start_of
+from dags.domain.days import ONE_DAY, in_words, start_of
 from dags.repair.attempts import divided_by_backoff, ended
 from dags.repair.priority import Priority, in_order
 
@@ -214,7 +214,7 @@ def decide(
     """
     if now.tzinfo is None or read_at.tzinfo is None:
         raise ValueError(f"now is {now!r} and read_at {read_at!r}: give aware datetimes")
-    how, way = building or Building(), standing or Standing()
+    builds, obstacles = building or Building(), standing or Standing()
     wrong = Verdicts.of(verdicts).where(lambda one: one.is_wrong or acts_on(trigger, one, policy)).groups
     if (repeated := repeated_unit(wrong)) is not None:
         raise ValueError(f"{repeated} is judged twice")
@@ -235,14 +235,14 @@ def decide(
     for day in in_order(todo, policy.priority, policy.weight_by_team):
         by_job: dict[str, list[Alike]] = defaultdict(list)
         for one in todo[day]:
-            by_job[how.job(one.table)].append(one)
+            by_job[builds.job(one.table)].append(one)
         for job, group in sorted(by_job.items()):
             request, left = _choose(
-                day, group, runs_by_day[day], way, is_owed=day in owed, budget=budget, read_at=read_at, now=now
+                day, group, runs_by_day[day], obstacles, is_owed=day in owed, budget=budget, read_at=read_at, now=now
             )
             deferred += left
             if request is not None:
-                requests.append(replace(request, job=job, estimate=how.estimate(day, request.tables)))
+                requests.append(replace(request, job=job, estimate=builds.estimate(day, request.tables)))
     decision = Decision(
         trigger,
         tuple(requests),
@@ -250,7 +250,7 @@ def decide(
         owed,
         len(partitions),
     )
-    return _with_reasons(decision, policy, way, opens=opens)
+    return _with_reasons(decision, policy, obstacles, opens=opens)
 
 
 class _Budget:
@@ -286,7 +286,7 @@ def _choose(
     day: date,
     verdicts: Sequence[Alike],
     runs: Sequence[Run],
-    way: Standing,
+    obstacles: Standing,
     *,
     is_owed: bool,
     budget: _Budget,
@@ -296,7 +296,7 @@ def _choose(
     """What to rebuild of a day now, and what of it waits, and why."""
     tables = {one.table for one in verdicts}
     relevant = [run for run in runs if run.tables & tables]
-    if (blocked := _in_the_way(day, tables, relevant, way, read_at)) is not None:
+    if (blocked := _in_the_way(day, tables, relevant, obstacles, read_at)) is not None:
         return None, [blocked]
     before = sorted((run for run in relevant if run.ended_at is not None), key=ended)
     due, backing_off, attempt = divided_by_backoff(verdicts, before, now)
@@ -323,11 +323,13 @@ def _choose(
 
 
 def _in_the_way(
-    day: date, tables: Collection[str], runs: Sequence[Run], way: Standing, read_at: datetime
+    day: date, tables: Collection[str], runs: Sequence[Run], obstacles: Standing, read_at: datetime
 ) -> Deferred | None:
-    if way.stopped:
+    if obstacles.stopped:
         return Deferred(day, Why.STOPPED)
-    by_lease = [way.run_by_lease[table, day] for table in sorted(tables) if (table, day) in way.run_by_lease]
+    by_lease = [
+        obstacles.run_by_lease[table, day] for table in sorted(tables) if (table, day) in obstacles.run_by_lease
+    ]
     in_flight = sorted((run for run in runs if run.ended_at is None), key=lambda run: run.created_at)
     if building := [*by_lease, *(run.run_id for run in in_flight)]:
         return Deferred(day, Why.IN_FLIGHT, f"run {building[-1][:8]}")
@@ -365,9 +367,9 @@ def _estimated(requests: Iterable[Request]) -> str:
     return f": {whole}"
 
 
-def _with_reasons(decision: Decision, policy: Policy, way: Standing, *, opens: bool) -> Decision:
+def _with_reasons(decision: Decision, policy: Policy, obstacles: Standing, *, opens: bool) -> Decision:
     count, minimum = decision.missing_partitions, policy.min_missing_partitions
-    reasons = [f"backfills are {way.stopped}"] if way.stopped else []
+    reasons = [f"backfills are {obstacles.stopped}"] if obstacles.stopped else []
     if count == 0:
         reasons.append(NOTHING_TO_REPAIR)
     elif opens:
@@ -377,12 +379,14 @@ def _with_reasons(decision: Decision, policy: Policy, way: Standing, *, opens: b
     else:
         reasons.append(f"{count} partitions to repair, fewer than the {minimum} that open a backfill")
     if decision.requests:
-        reasons.append(f"rebuild {spoken(request.day for request in decision.requests)}{_estimated(decision.requests)}")
+        reasons.append(
+            f"rebuild {in_words(request.day for request in decision.requests)}{_estimated(decision.requests)}"
+        )
     by_why: dict[Why, list[Deferred]] = defaultdict(list)
     for one in decision.deferred:
         by_why[one.why].append(one)
     for why, group in by_why.items():
         details = sorted({one.detail for one in group if one.detail})
         shown = f" ({'; '.join(details[:3])}{' …' if len(details) > 3 else ''})" if details else ""  # noqa: PLR2004
-        reasons.append(f"{spoken(one.day for one in group)}: {why}{shown}")
+        reasons.append(f"{in_words(one.day for one in group)}: {why}{shown}")
     return replace(decision, reasons=tuple(reasons))

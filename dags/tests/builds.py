@@ -6,8 +6,8 @@ from dataclasses import fields, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from dags.publish.batches import Limits
 from dags.publish.build import DayBuild
-from dags.publish.plan import Limits
 from dags.publish.steps import Checkpoint, Swap
 from dags.web_preaggregated.tables import WEB_TABLES
 

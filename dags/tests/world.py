@@ -30,8 +30,8 @@ from dags.clickhouse.engine import open_client
 from dags.definitions import WATCHED, defs
 from dags.demo.loop import Loop, Tick, enable
 from dags.domain.clock import utc_now
+from dags.publish.batches import build_limits
 from dags.publish.build import DayBuild
-from dags.publish.plan import build_limits
 from dags.repair.decision import Trigger
 from dags.settings import Settings, current_settings
 from dags.team_selection.store import read_selection

@@ -21,7 +21,7 @@ from dags.clickhouse.sql import Sql
 from dags.dagster_runs.command import Command, command
 from dags.detection.signals import target_identifiers
 from dags.domain.clock import Clocks
-from dags.domain.days import FIRST_DAY, spoken
+from dags.domain.days import FIRST_DAY, in_words
 from dags.domain.errors import UserError
 from dags.domain.watched import WatchedTable
 
@@ -48,7 +48,7 @@ def adoption_job(watched: tuple[WatchedTable, ...]) -> JobDefinition:
                         )
                     )
                 reported[table.name] = len(days)
-                print(f"{table.name}: {len(days):,} days reported, {spoken(days)}")
+                print(f"{table.name}: {len(days):,} days reported, {in_words(days)}")
         if unusable:
             raise UserError(f"nothing was reported of {', '.join(unusable)}: {'; '.join(unusable.values())}")
         return reported

@@ -38,9 +38,9 @@ from dags.dagster_runs.tags import BUILD_RUN, PLAN_ID, TAG_PREFIX, is_automatic
 from dags.domain.days import FIRST_DAY
 from dags.domain.units import Outcome
 from dags.domain.watched import WatchedTable
+from dags.publish.batches import build_limits
 from dags.publish.build import DayBuild
 from dags.publish.built import BuiltDay, BuiltTable
-from dags.publish.plan import build_limits
 from dags.repair.requests.rules import teams_of_plan, teams_to_build
 from dags.repair.requests.store import frozen_teams
 from dags.repair.stops.store import why_stopped

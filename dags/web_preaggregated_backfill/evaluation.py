@@ -122,7 +122,7 @@ def evaluate(
         watched=watched,
         lookback_days=days,
         settle=settings.settle,
-        afresh=trigger is Trigger.SCHEDULE,
+        reads_all_days=trigger is Trigger.SCHEDULE,
         verify_seconds=math.inf if trigger is Trigger.MANUAL else TICK_VERIFY_SECONDS,
     )
     judged = partial(_decided, instance, settings, watched, trigger=trigger, on_engine=on_engine, now=now)

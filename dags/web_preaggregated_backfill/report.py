@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dags.detection.rules import error_of
-from dags.domain.days import ONE_DAY, merged, spoken
+from dags.domain.days import ONE_DAY, in_words, merged
 from dags.domain.text import table_text, wrapped
 from dags.repair.decision import NOTHING_TO_REPAIR
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 SAMPLE = 10
 
 # So many teams are named in a row of a table; more are counted.
-FEW = 3
+MAX_SHOWN = 3
 
 
 def missing_days(detection: Detection, table: str) -> tuple[date, ...]:
@@ -177,8 +177,8 @@ def _also(detection: Detection) -> list[str]:
         days = {day for _, day in detection.outdated}
         lines.append(
             wrapped(
-                f"OUTDATED {sum(detection.outdated.values()):,} (table, team, day) of {spoken(days)} were built by an "
-                "older logic version; WEB_ANALYTICS_BACKFILL_REBUILD_OUTDATED=1 lets the 02:00 check rebuild them"
+                f"OUTDATED {sum(detection.outdated.values()):,} (table, team, day) of {in_words(days)} were built by "
+                "an older logic version; WEB_ANALYTICS_BACKFILL_REBUILD_OUTDATED=1 lets the 02:00 check rebuild them"
             )
         )
     return lines
@@ -192,11 +192,11 @@ def _failures(verdicts: Verdicts) -> list[str]:
             by_error[error_of(one.failure)].append(one)
     counted = sorted(((sum(map(len, group)), group[0]) for group in by_error.values()), key=lambda pair: -pair[0])
     lines = []
-    for units, first in counted[:FEW]:
+    for units, first in counted[:MAX_SHOWN]:
         more = f" and {units - 1:,} more" if units > 1 else ""
         lines.append(wrapped(f"FAILED   team {first.teams[0]}, {first.day}, {first.table}{more}: {first.failure}"))
-    if len(counted) > FEW:
-        lines.append(f"FAILED   … and {len(counted) - FEW:,} more errors: why_job with a day shows each")
+    if len(counted) > MAX_SHOWN:
+        lines.append(f"FAILED   … and {len(counted) - MAX_SHOWN:,} more errors: why_job with a day shows each")
     return lines
 
 
@@ -268,6 +268,6 @@ def _gap_rows(verdicts: Verdicts) -> list[tuple[str, ...]]:
         for days in merged(one.day for one in members):
             inside = [one for one in members if one.day in days]
             teams = set().union(*(one.teams for one in inside))
-            named = ", ".join(map(str, sorted(teams))) if len(teams) <= FEW else f"{len(teams):,} teams"
+            named = ", ".join(map(str, sorted(teams))) if len(teams) <= MAX_SHOWN else f"{len(teams):,} teams"
             rows.append((sum(map(len, inside)), (table, str(days), named, reason)))
     return [row for _, row in sorted(rows, key=lambda pair: (-pair[0], pair[1]))]

@@ -29,7 +29,7 @@ def observe(
     watched: Sequence[WatchedTable],
     lookback_days: int,
     settle: timedelta,
-    afresh: bool,
+    reads_all_days: bool,
     verify_seconds: float,
 ) -> Detection:
     """As `dags.detection.store.detect`, and what keeps days from being launched."""
@@ -39,7 +39,7 @@ def observe(
         watched,
         lookback_days=lookback_days,
         settle=settle,
-        afresh=afresh,
+        reads_all_days=reads_all_days,
         verify_seconds=verify_seconds,
     )
     return replace(found, standing=Standing(why_stopped(client), _taken(client, found.living)))

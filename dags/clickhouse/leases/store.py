@@ -43,8 +43,8 @@ _log = logging.getLogger(__name__)
 POLL_SECONDS = 1.0
 
 
-def read_leases(client: Client, *, but_of: str | None = None) -> tuple[Lease, ...]:
-    """Every lease that is held, by the living and by the dead; those of the token ``but_of`` left out.
+def read_leases(client: Client, *, except_token: str | None = None) -> tuple[Lease, ...]:
+    """Every lease that is held, by the living and by the dead; those of the token ``except_token`` left out.
 
     All are read in one statement, however many there are: a thousand took ten seconds one by one. A table or a view
     that somebody else gave such a name is passed over, and the log says so.
@@ -65,7 +65,7 @@ def read_leases(client: Client, *, but_of: str | None = None) -> tuple[Lease, ..
     found = (
         Lease.of(name, token, silent if beats else seconds)
         for name, token, seconds, beats, silent in rows
-        if token != but_of
+        if token != except_token
     )
     return tuple(lease for lease in found if lease is not None)
 

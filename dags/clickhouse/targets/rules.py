@@ -154,7 +154,7 @@ def unpublishable(name: str, facts: Facts | None, day: str, columns: Mapping[str
     if family not in PUBLISHABLE:
         return [
             (
-                f"the table {name} is {_spoken(facts.engine)}: {_MEANING_BY_ENGINE.get(family, _NOT_STORED)}. "
+                f"the table {name} is {_with_article(facts.engine)}: {_MEANING_BY_ENGINE.get(family, _NOT_STORED)}. "
                 f"Expected {' or '.join(PUBLISHABLE)}, plain, Replicated or Shared: {_instead(name, facts.engine)}"
             )
         ]
@@ -241,7 +241,7 @@ def _hidden(facts: Facts) -> Iterator[str]:
         )
 
 
-def _spoken(engine: str) -> str:
+def _with_article(engine: str) -> str:
     return f"{'an' if engine[:1] in 'AEIO' else 'a'} {engine}"
 
 
@@ -254,8 +254,8 @@ def _instead(name: str, engine: str) -> str:
 def _consumed(facts: Facts) -> Iterator[str]:
     if facts.engine in _UNREADABLE:
         yield (
-            f"the table {facts.name} is {_spoken(facts.engine)}: {_UNREADABLE[facts.engine]}. Expected one that can be "
-            f"read again and again, such as a MergeTree, a Distributed, a Merge or a view: {_RENAMED}"
+            f"the table {facts.name} is {_with_article(facts.engine)}: {_UNREADABLE[facts.engine]}. Expected one that "
+            f"can be read again and again, such as a MergeTree, a Distributed, a Merge or a view: {_RENAMED}"
         )
 
 

@@ -42,8 +42,8 @@ def test_two_sessions_that_an_update_merges_are_found_in_both_tables_though_ever
     complete: Client,
 ) -> None:
     complete.command(MERGES_TWO_SESSIONS)
-    for afresh in (False, True, False):
-        found = detected(complete, afresh=afresh)
+    for reads_all_days in (False, True, False):
+        found = detected(complete, reads_all_days=reads_all_days)
         assert {(v.unit.table, v.unit.team_id, v.unit.day) for v in found.wrong} == {(t, 1, DAY) for t in TABLES}
         assert {(v.kind, v.cause) for v in found.wrong} == {(Kind.STALE, Cause.SOURCE_SHRANK)}
     build(complete, 1, day=DAY, allow_shrink=True)
@@ -59,7 +59,7 @@ def test_only_the_days_within_reach_of_an_alteration_are_counted_again_and_once(
     # The mutation ran over every part, and changed one; its day and both neighbours are read.
     assert altered.days_read == 3
     assert verified(complete) == {(table, team, DAY) for table in TABLES for team in (1, 2)}
-    assert detected(complete, afresh=True).wrong == ()
+    assert detected(complete, reads_all_days=True).wrong == ()
     complete.command("OPTIMIZE TABLE events FINAL")
     detected(complete)
     # A merge is no alteration: nothing is counted exactly for it.
@@ -75,7 +75,7 @@ def test_what_began_before_an_alteration_was_noticed_settles_nothing_though_it_e
             f"INSERT INTO web_pre_aggregated_builds SELECT * REPLACE('{outcome}' AS outcome, now64(6) AS finished_at) "
             "FROM web_pre_aggregated_builds WHERE outcome = 'built'"
         )
-        assert len(detected(complete, afresh=True).wrong) == len(TABLES)
+        assert len(detected(complete, reads_all_days=True).wrong) == len(TABLES)
 
 
 def test_another_table_in_the_place_of_the_source_is_no_source_that_was_seen(complete: Client) -> None:
@@ -93,8 +93,8 @@ def test_a_built_table_whose_sessions_are_altered_and_whose_page_views_are_not_i
             f"ALTER TABLE {table} UPDATE sessions_uniq_state = initializeAggregation('uniqState', 'x') "
             "WHERE team_id = 2 AND toDate(period_bucket) = '2026-01-05'"
         )
-    for afresh in (False, True):
-        found = detected(complete, afresh=afresh)
+    for reads_all_days in (False, True):
+        found = detected(complete, reads_all_days=reads_all_days)
         assert {(v.unit.table, v.unit.team_id, v.unit.day) for v in found.wrong} == {(t, 2, DAY) for t in TABLES}
     build(complete, 2, day=DAY)
     assert not detected(complete).wrong

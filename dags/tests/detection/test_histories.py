@@ -264,7 +264,7 @@ def check(client: Client, rounds: list[list[tuple[Act, int]]]) -> None:
     recalled = detected(client)
     assert judged(recalled) == expected
     assert not recalled.unknown
-    assert recalled.wrong == detected(client, afresh=True).wrong == detected(client).wrong
+    assert recalled.wrong == detected(client, reads_all_days=True).wrong == detected(client).wrong
     for day in DAYS:
         build(client, *TEAMS, day=day, allow_shrink=True)
     assert judged(detected(client)) == {}

@@ -49,13 +49,13 @@ def judged(client: Client) -> Client:
 
 
 def test_what_has_not_changed_is_not_read_again_and_is_judged_alike(judged: Client) -> None:
-    recalled, afresh = detected(judged), detected(judged, afresh=True)
-    assert (recalled.days_read, afresh.days_read) == (0, WINDOW)
-    assert recalled.wrong == afresh.wrong
+    recalled, reads_all_days = detected(judged), detected(judged, reads_all_days=True)
+    assert (recalled.days_read, reads_all_days.days_read) == (0, WINDOW)
+    assert recalled.wrong == reads_all_days.wrong
     assert len(recalled.wrong) == 4
-    assert recalled.complete_by_table == afresh.complete_by_table == dict.fromkeys(TABLES, 4)
-    assert recalled.cost.queries < afresh.cost.queries
-    assert recalled.oldest_reading < afresh.oldest_reading  # type: ignore[operator]
+    assert recalled.complete_by_table == reads_all_days.complete_by_table == dict.fromkeys(TABLES, 4)
+    assert recalled.cost.queries < reads_all_days.cost.queries
+    assert recalled.oldest_reading < reads_all_days.oldest_reading  # type: ignore[operator]
 
 
 def loses_rows(client: Client) -> None:
@@ -95,7 +95,7 @@ def test_a_day_that_something_happened_to_is_read_again_and_no_other(
     change(judged)
     changed = detected(judged)
     assert changed.days_read == read_again
-    assert changed.wrong == detected(judged, afresh=True).wrong
+    assert changed.wrong == detected(judged, reads_all_days=True).wrong
 
 
 def test_a_failed_build_changes_the_reason_of_a_day_whose_data_is_the_same(judged: Client) -> None:
@@ -140,7 +140,7 @@ def test_other_declarations_and_other_rules_read_every_day_again(
 
 def test_a_clock_that_jumps_changes_no_verdict(judged: Client) -> None:
     for now in (NOW + timedelta(days=400), NOW - timedelta(days=2), NOW + timedelta(days=1), NOW):
-        assert detected(judged, now).wrong == detected(judged, now, afresh=True).wrong
+        assert detected(judged, now).wrong == detected(judged, now, reads_all_days=True).wrong
         assert detected(judged, now).days_read == 0
 
 
@@ -182,7 +182,7 @@ def test_a_fault_on_one_day_does_not_let_the_others_be_remembered_as_fine(
     """Each day is verified by itself here, and the one in the middle fails: two days are judged, before and after."""
     for day in DAYS:
         judged.command(f"ALTER TABLE {STATS.name} DROP PARTITION {day:%Y%m%d}")
-    expected = detected(judged, afresh=True).wrong
+    expected = detected(judged, reads_all_days=True).wrong
     assert {v.unit.day for v in expected} == set(DAYS)
     judged.command("TRUNCATE TABLE web_pre_aggregated_day_states")
     count = Reading._sources
@@ -213,10 +213,12 @@ def lost(judged: Client, monkeypatch: pytest.MonkeyPatch) -> Client:
     return judged
 
 
-def hurried(client: Client, *, afresh: bool = False) -> Detection:
+def hurried(client: Client, *, reads_all_days: bool = False) -> Detection:
     """A detection whose time is over before it begins."""
     settle = timedelta(hours=1)
-    return detect(client, NOW, WEB_TABLES, lookback_days=WINDOW, settle=settle, verify_seconds=-1, afresh=afresh)
+    return detect(
+        client, NOW, WEB_TABLES, lookback_days=WINDOW, settle=settle, verify_seconds=-1, reads_all_days=reads_all_days
+    )
 
 
 def test_ticks_without_any_time_come_to_the_end_newest_first_and_keep_what_they_found(lost: Client) -> None:
@@ -232,9 +234,9 @@ def test_ticks_without_any_time_come_to_the_end_newest_first_and_keep_what_they_
     # A range a tick, but for the one with two wrong days: of these a tick judges one.
     assert seen == [{DAYS[2]}, {*DAYS[1:]}, *[{*DAYS}] * 4]
     again = hurried(lost)
-    assert (again.days_read, again.wrong) == (0, detected(lost, afresh=True).wrong)
+    assert (again.days_read, again.wrong) == (0, detected(lost, reads_all_days=True).wrong)
     # A check that reads all anew, and has no time, reads the newest; of the others it knows.
-    anew = hurried(lost, afresh=True)
+    anew = hurried(lost, reads_all_days=True)
     assert (anew.wrong, anew.complete_by_table, anew.unverified) == (again.wrong, again.complete_by_table, frozenset())
     assert 0 < anew.days_read < WINDOW
     for day in DAYS:
@@ -265,7 +267,7 @@ def test_a_fault_in_the_middle_of_the_ranges_keeps_what_was_found_before_and_tak
         assert kept == [(DAYS[1] + ONE_DAY, len(TABLES))]
     again = detected(lost)
     assert again.days_read == (DAYS[1] - again.window.window.start).days + 1
-    assert again.wrong == detected(lost, afresh=True).wrong
+    assert again.wrong == detected(lost, reads_all_days=True).wrong
     assert len(again.wrong) == 12
 
 
@@ -289,11 +291,11 @@ def test_a_range_that_needs_too_much_is_read_by_halves(lost: Client, monkeypatch
             raise too_much()
         return count(self, name, parameters, **identifiers)
 
-    expected = detected(lost, afresh=True).wrong
+    expected = detected(lost, reads_all_days=True).wrong
     with monkeypatch.context() as fault:
         fault.setattr(Reading, "suspects", fail_on_more_than_two)
         fault.setattr(Sql, "rows", fail_on_two_units)
-        found = detected(lost, afresh=True)
+        found = detected(lost, reads_all_days=True)
     assert found.unknown == {}
     assert found.wrong == expected != ()
     assert asked == [6, 3, 2, 1, 3, 2, 1] * 5

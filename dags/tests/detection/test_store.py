@@ -35,10 +35,16 @@ NOW = at("2026-01-14 06:00:00")
 
 
 def detected(
-    client: Client, now: datetime = NOW, settle_hours: int = 1, *, afresh: bool = False, keeps: bool = True
+    client: Client, now: datetime = NOW, settle_hours: int = 1, *, reads_all_days: bool = False, keeps: bool = True
 ) -> Detection:
     return detect(
-        client, now, WEB_TABLES, lookback_days=30, settle=timedelta(hours=settle_hours), afresh=afresh, keeps=keeps
+        client,
+        now,
+        WEB_TABLES,
+        lookback_days=30,
+        settle=timedelta(hours=settle_hours),
+        reads_all_days=reads_all_days,
+        keeps=keeps,
     )
 
 
@@ -86,7 +92,7 @@ def test_what_is_expected_is_verified_and_not_asked_again(client: Client) -> Non
     insert(client, [Event(1, at("2026-01-09 23:59:00")), Event(1, at("2026-01-10 00:01:00"))])
     for _ in range(2):
         assert found(client) == missing(1, date(2026, 1, 9))
-        assert {v.unit.day for v in detected(client, afresh=True).wrong} == {date(2026, 1, 9)}
+        assert {v.unit.day for v in detected(client, reads_all_days=True).wrong} == {date(2026, 1, 9)}
         verified = client.query("SELECT table_name, day FROM web_pre_aggregated_builds ORDER BY table_name").result_rows
         assert verified == [(table, DAY) for table in sorted(TABLES)]
     insert(client, [Event(1, at("2026-01-10 10:00:00"), "new")])
@@ -102,7 +108,7 @@ def test_the_same_events_delivered_again_change_nothing(client: Client) -> None:
     before = detected(client)
     assert before.wrong == ()
     assert before.complete_by_table == dict.fromkeys(TABLES, 1)
-    assert detected(client, afresh=True).cost.queries < before.cost.queries
+    assert detected(client, reads_all_days=True).cost.queries < before.cost.queries
 
 
 def test_detection_changes_no_table_but_the_ledger(client: Client) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dags.domain.days import FIRST_DAY, MAX_LOOKBACK_DAYS, Calendar, DayRange, calendar, merged, spoken, start_of
+from dags.domain.days import FIRST_DAY, MAX_LOOKBACK_DAYS, Calendar, DayRange, calendar, in_words, merged, start_of
 from dags.tests.events import at
 
 D = date(2026, 3, 10)
@@ -187,7 +187,7 @@ def test_consecutive_days_are_one_range_and_are_said_as_one(
 ) -> None:
     parsed = [date.fromisoformat(day) for day in days]
     assert merged(parsed) == tuple(days_of(*ends) for ends in ranges)
-    assert spoken(parsed) == words
+    assert in_words(parsed) == words
 
 
 # Close together, so that neighbours and duplicates are the rule.

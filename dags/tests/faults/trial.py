@@ -253,7 +253,7 @@ class Trial:
 
     def _wrong(self) -> dict[str, tuple[int, ...]]:
         found = detect(
-            self._client, now=NOW, watched=WEB_TABLES, lookback_days=5, settle=timedelta(hours=1), afresh=True
+            self._client, now=NOW, watched=WEB_TABLES, lookback_days=5, settle=timedelta(hours=1), reads_all_days=True
         )
         _must(not found.unknown, f"unknown: {found.unknown}")
         return {

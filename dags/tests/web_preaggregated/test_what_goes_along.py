@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from dags.publish.batches import build_limits
 from dags.publish.build import DayBuild
 from dags.publish.path import Publisher
-from dags.publish.plan import build_limits
 from dags.publish.steps import Step
 from dags.tests.world import STATS, ago
 from dags.web_preaggregated.tables import WEB_TABLES

@@ -119,11 +119,11 @@ def read_unheard(client: Client, backfill_id: str = "") -> dict[str, str]:
     return dict(Sql(_PACKAGE, client).rows("unheard", {"backfill_id": backfill_id}))
 
 
-def open_days(client: Client, but_for: str = "") -> dict[tuple[str, date], str]:
+def open_days(client: Client, except_backfill: str = "") -> dict[tuple[str, date], str]:
     """The (table, day) that managed backfills have which are not over, and which backfill that is, in words."""
     found: dict[tuple[str, date], str] = {}
     for backfill_id, table, start, end, status, _ in Sql(_PACKAGE, client).rows("open_days"):
-        if backfill_id != but_for:
+        if backfill_id != except_backfill:
             words = f"{backfill_id}, which is {status}"
             found |= {(table, day): words for day in DayRange(start, end + ONE_DAY)}
     return found

@@ -97,7 +97,7 @@ def test_all_leases_are_read_in_as_many_statements_as_one_and_none_that_is_given
         assert len(asked) <= 2
         assert {lease.day for lease in found} == {DAY + timedelta(days=number) for number in range(10)}
         assert {lease.run for lease in found if lease.silent_seconds > DEAD_AFTER_SECONDS} <= {"dead_run"}
-        assert len(read_leases(client, but_of=worker.token)) == 1
+        assert len(read_leases(client, except_token=worker.token)) == 1
 
         def all_given_back(self: Client, statement: str, *args: object, **options: object) -> object:
             if "merge(" in statement:

@@ -15,9 +15,9 @@ from dags.clickhouse.targets.store import read_usability
 from dags.detection.store import detect
 from dags.domain.clock import utc_now
 from dags.domain.errors import BuildError, SchemaError, UserError
+from dags.publish.batches import build_limits
 from dags.publish.build import DayBuild
 from dags.publish.contents import read_comparison
-from dags.publish.plan import build_limits
 from dags.publish.restore import DayRestore
 from dags.publish.steps import Step, Swap
 from dags.tests.builds import AtSwap
