@@ -206,8 +206,8 @@ MUTANTS = [
     Mutant(
         "a retry makes its plan anew",
         "dags/managed_backfill/jobs.py",
-        "                if known\n",
-        "                if known and not known.entries\n",
+        "from_yaml(known.accepted.detail) if known else",
+        "from_yaml(known.accepted.detail) if known and not known.entries else",
         f"{MANAGED}::test_a_retry_of_a_run_goes_on_with_the_plan_that_was_accepted",
     ),
     Mutant(
@@ -294,6 +294,13 @@ def ran(process: Executor, root: Path, *tests: str) -> tuple[int, str]:
     ]
     code = process.submit(pytest.main, arguments).result()
     return code, report.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.says)
+def test_the_line_of_a_fault_is_there_and_so_is_the_test_that_catches_it(mutant: Mutant) -> None:
+    file, _, name = mutant.caught_by.partition("::")
+    assert (ROOT / mutant.file).read_text(encoding="utf-8").count(mutant.line) == 1
+    assert f"def {name.partition('[')[0]}(" in (ROOT / file).read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
