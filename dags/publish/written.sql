@@ -6,7 +6,7 @@
 -- `names` are these parts, and `active` those that readers have.
 -- The uuid tells the table from another that was put in its place, whose numbers tell nothing of this one's.
 SELECT
-    groupArray((min_block_number, max_block_number, data_version)) AS parts,
+    groupArrayIf((min_block_number, max_block_number, data_version), active AND rows > 0) AS parts,
     (
         SELECT count()
         FROM system.mutations
@@ -17,16 +17,7 @@ SELECT
             AND NOT is_killed
             AND position(command, 'MATERIALIZE') NOT IN (1, 2)
     ) AS alters,
-    (
-        SELECT (max(max_block_number), max(data_version), groupArray(name), groupArrayIf(name, active AND rows > 0))
-        FROM system.parts
-        WHERE database = currentDatabase() AND table = {table:String} AND partition_id = {partition:String}
-    ) AS ever,
+    (max(max_block_number), max(data_version), groupArray(name), groupArrayIf(name, active AND rows > 0)) AS ever,
     (SELECT toString(any(uuid)) FROM system.tables WHERE database = currentDatabase() AND name = {table:String}) AS uuid
 FROM system.parts
-WHERE
-    database = currentDatabase()
-    AND table = {table:String}
-    AND partition_id = {partition:String}
-    AND active
-    AND rows > 0
+WHERE database = currentDatabase() AND table = {table:String} AND partition_id = {partition:String}

@@ -19,7 +19,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import UTC, date, timedelta
 from enum import StrEnum
 from queue import Queue
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,7 @@ from dags.clickhouse.dsn import Dsn
 from dags.clickhouse.engine import open_client
 from dags.clickhouse.leases.store import read_leases
 from dags.domain.errors import EngineError
+from dags.domain.units import EPOCH
 from dags.managed_backfill import control
 from dags.managed_backfill.plan import as_yaml
 from dags.managed_backfill.planning import make_plan, read_facts
@@ -311,7 +312,19 @@ class BackfillTrial:
         # Altered in the middle, perhaps no day was replaced; then there is nothing to take back, and it says so.
         replaced_none = self.fault is Fault.ALTERED_IN_RUN and "has replaced nothing" in self.told[-1].words
         must(status == Status.ROLLED_BACK or replaced_none, f"it cannot be taken back: {self.told[-1]}")
-        self._are(self._old, "the log says that it is rolled back, or that nothing was replaced")
+        self._are(self._before(), "the log says that it is rolled back, or that nothing was replaced")
+
+    def _before(self) -> dict[date, Any]:
+        """What each day was before it was backed up: a build of others may have come first, and then that is kept."""
+        before = dict(self._old)
+        for day, entry in self._state().backed_up.items():
+            [(built_at,)] = self._client.query(
+                "SELECT max(finished_at) FROM web_pre_aggregated_builds "
+                f"WHERE day = '{day}' AND outcome = 'built' AND run_id LIKE 'trial-{self.seed}-build-%'"
+            ).result_rows
+            if EPOCH < built_at.replace(tzinfo=UTC) < entry.at:
+                before[day] = self._new[day]
+        return before
 
     def _settle(self) -> None:
         """Let the dead be found out."""
