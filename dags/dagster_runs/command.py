@@ -99,7 +99,7 @@ def command(
         description=description,
         executor_def=in_process_executor,
         tags=dict(tags),
-        config=fields_of(node, schema) if schema else ANSWER_ONLY,
+        config=_fields_of(node, schema) if schema else ANSWER_ONLY,
     )
     def of_one_op() -> None:
         answering()
@@ -107,7 +107,7 @@ def command(
     return of_one_op
 
 
-def fields_of(node: str, schema: Mapping[str, Field]) -> ConfigMapping:
+def _fields_of(node: str, schema: Mapping[str, Field]) -> ConfigMapping:
     """A job's configuration that is its one op's fields and nothing around them."""
 
     def config(given: dict[str, Any]) -> dict[str, Any]:

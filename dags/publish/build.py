@@ -26,7 +26,7 @@ from dags.domain.units import MAX_TEAMS_BOUND, Fingerprint, Measure, Outcome
 from dags.domain.watched import Source
 from dags.publish.batches import Limits, replacement
 from dags.publish.built import BuiltDay, BuiltTable
-from dags.publish.computing import Computation, Computed, LeftOut, Staged, left_out
+from dags.publish.computing import Computation, Computed, LeftOut, Staged, left_out, of_table
 from dags.publish.contents import read_units
 from dags.publish.path import NewRows, Publisher, tried_again
 from dags.publish.staging import Staging, sweep
@@ -104,10 +104,7 @@ class DayBuild:
                 raise
             attempt = replace(attempt, started_at=clocks.server_now())
             self.at(Step.LEASED)
-            to_build = {
-                table: teams - {team for name, team in left if name == table} for table, teams in wanted.items()
-            }
-            rows, computed = attempt.compute(to_build)
+            rows, computed = attempt.compute({t: teams - of_table(left, t).keys() for t, teams in wanted.items()})
             self.at(Step.STAGED)
             left |= computed.left
             built = [attempt.publish(table, teams, rows, computed, left) for table, teams in sorted(wanted.items())]
@@ -229,7 +226,7 @@ class _Attempt:
         self, table: str, wanted: frozenset[int], rows: SourceRows, computed: Computed, left: LeftOut
     ) -> BuiltTable:
         """Publish a table's day and record it; a failure leaves readers of this table on the old data."""
-        spared = {team: what for (name, team), what in left.items() if name == table}
+        spared = of_table(left, table)
         built = self._published(table, wanted - spared.keys(), computed)
         built = replace(
             built,

@@ -46,6 +46,11 @@ def left_out(tables: Iterable[str], teams: Collection[int], outcome: Outcome, wo
     return {(table, team): (outcome, words) for table in tables for team in teams}
 
 
+def of_table(left: LeftOut, table: str) -> dict[int, tuple[Outcome, str]]:
+    """What became of one table's units that are not built, by team."""
+    return {team: what for (name, team), what in left.items() if name == table}
+
+
 @dataclass(frozen=True)
 class Staged:
     """A batch that was computed: its staging by table, and what its teams' sources amount to."""
@@ -88,14 +93,19 @@ class _Bench:
 
     def rows(self, package: str, name: str, parameters: Mapping[str, Any], **identifiers: str) -> Sequence[Any]:
         self.table = ""
-        sql = Sql.of(self._sql, package)
-        return sql.rows(name, {one: parameters[one] for one in sql.parameters(name)}, **identifiers)
+        sql, bound = self._statement(package, name, parameters)
+        return sql.rows(name, bound, **identifiers)
 
     def command(self, package: str, name: str, parameters: Mapping[str, Any], **identifiers: str) -> None:
-        sql = Sql.of(self._sql, package)
-        sql.command(name, {one: parameters[one] for one in sql.parameters(name)}, **identifiers)
+        sql, bound = self._statement(package, name, parameters)
+        sql.command(name, bound, **identifiers)
         if self.table:
             self._at(Step.HALF_STAGED)
+
+    def _statement(self, package: str, name: str, parameters: Mapping[str, Any]) -> tuple[Sql, dict[str, Any]]:
+        """A package's statements, and of the parameters those that the named one binds."""
+        sql = Sql.of(self._sql, package)
+        return sql, {one: parameters[one] for one in sql.parameters(name)}
 
     def scratch(self, kind: str) -> str:
         self.table = ""
