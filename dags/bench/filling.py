@@ -64,7 +64,7 @@ def new_database(server: ServerAddress, name: str) -> Iterator[Client]:
 
 def fill_events(client: Client, world: World, progress: Callable[[str], None]) -> None:
     """The schema, the list of teams and the events, each day of which lies in one part."""
-    apply_schema(client)
+    apply_schema(client, WEB_TABLES)
     write_selection(client, range(1, world.teams + 1))
     sql = Sql("dags.bench", client)
     progress(f"{world.units_per_table * world.events_per_unit:,} events of {world.days} days")
@@ -75,7 +75,7 @@ def fill_events(client: Client, world: World, progress: Callable[[str], None]) -
 
 def fill_source(client: Client, world: World, progress: Callable[[str], None]) -> None:
     """The schema, the list of teams, the events, and the bounces: a row of these per unit, in every size."""
-    apply_schema(client)
+    apply_schema(client, WEB_TABLES)
     write_selection(client, range(1, world.teams + 1))
     sql = Sql("dags.bench", client)
     progress(f"{world.units_per_table * world.events_per_unit:,} events of {world.days} days")

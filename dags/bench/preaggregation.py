@@ -77,7 +77,7 @@ def preaggregation(*, quick: bool, progress: Callable[[str], None]) -> Iterator[
 
 
 def _measured(client: Client, size: Size, progress: Callable[[str], None]) -> str:
-    apply_schema(client)
+    apply_schema(client, WEB_TABLES)
     progress(f"loading {size.events:,} events")
     events = load_day(client, DAY, TEAMS, size.events)
     sql = Sql("dags.bench", client)

@@ -32,7 +32,7 @@ def make(*, teams: int, days: int, events_per_team_day: int) -> dict[str, int]:
         tuple(Site(team, sessions) for team in range(1, teams + 1)), today - timedelta(days=days), today, SEED
     )
     with open_client(settings.clickhouse_dsn, wait_seconds=60, create_database=True, who="bench") as client:
-        apply_schema(client)
+        apply_schema(client, WEB_TABLES)
         load_generated(client, traffic)
         write_selection(client, range(1, teams + 1))
         for number in range(days, 0, -1):

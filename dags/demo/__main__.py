@@ -22,7 +22,7 @@ from dags.domain import clock
 from dags.domain.days import calendar, in_words
 from dags.domain.errors import UserError
 from dags.settings import current_settings
-from dags.web_preaggregated.tables import STATS
+from dags.web_preaggregated.tables import STATS, WEB_TABLES
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -117,7 +117,7 @@ def keys_in_words(keys: list[str | None]) -> str:
 
 def _start_over(client: Client, marker: Path) -> None:
     """Empty the tables that an earlier demo filled; refuse to touch anybody else's."""
-    apply_schema(client)
+    apply_schema(client, WEB_TABLES)
     events = client.query("SELECT count() FROM events").result_rows[0][0]
     if events and not marker.exists():
         raise UserError(

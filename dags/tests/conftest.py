@@ -17,6 +17,7 @@ from dags.clickhouse.schema.apply import apply_schema
 from dags.clickhouse.schema.declared import required_columns
 from dags.tests.clickhouse_server import require_or_skip_reason, server_for_tests
 from dags.tests.world import World, new_world
+from dags.web_preaggregated.tables import WEB_TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -87,7 +88,7 @@ def world(dsn_text: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
 
 def _emptied(client: Client) -> None:
     """Drop what a test made and empty the rest: several times as fast as a new database each."""
-    apply_schema(client)
+    apply_schema(client, WEB_TABLES)
     ours = required_columns().keys() - {"web_analytics_schema_version"}
     for (table,) in client.query("SHOW TABLES").result_rows:
         if table in ours:

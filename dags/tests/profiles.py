@@ -184,7 +184,7 @@ def opened(dsn: Dsn, number: int, variant: Variant) -> Iterator[Client]:
 
 def make_world(client: Client) -> None:
     """Nine teams without a build on one day; on the next five were built, and one of them has lost rows since."""
-    apply_schema(client)
+    apply_schema(client, WEB_TABLES)
     write_selection(client, TEAMS)
     for team in TEAMS:
         events = [

@@ -35,8 +35,6 @@ ROOMS = {
     "tests": "",
     "bench": "figures",
 }
-# Upward on purpose: the schema makes the tables that are declared there, and refuses those that are unlike.
-UPWARD = {("clickhouse/schema/apply.py", "web_preaggregated")}
 SAYS_PURE = "Pure: no clock, no database, no Dagster."
 # Imports for types alone name clients there.
 PURE_BUT_FOR_TYPES = ("report.py", "why.py")
@@ -75,8 +73,7 @@ def test_imports_run_down_the_rooms_and_never_back(path: Path) -> None:
     order = list(ROOMS)
     allowed = order[: order.index(room(path)) + 1]
     known = {name.split(".")[1] for name in imports(path, at_run_time_only=False) if name.startswith("dags.")}
-    upward = {one for one in known if one not in allowed}
-    assert not {(str(path.relative_to(ROOT / "dags")), one) for one in upward} - UPWARD
+    assert not {one for one in known if one not in allowed}
 
 
 def test_every_room_is_there_and_says_what_it_is_for() -> None:

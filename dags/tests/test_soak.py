@@ -48,7 +48,7 @@ SHORT, LONG = 5, int(os.environ.get("WEB_ANALYTICS_TEST_TICKS", "300"))
 def prepare(directory: str) -> None:
     """Twenty teams with traffic on five days, two of which are built."""
     with open_client(Dsn.parse(f"chdb://{directory}"), wait_seconds=60, create_database=True) as client:
-        apply_schema(client)
+        apply_schema(client, WEB_TABLES)
         noon = timedelta(hours=12)
         insert(client, (Event(team, at(f"{day} 00:00:00") + noon, f"s{day}") for team in TEAMS for day in DAYS))
         write_selection(client, TEAMS)

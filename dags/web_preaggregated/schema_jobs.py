@@ -9,7 +9,7 @@ from dags.web_preaggregated.tables import WEB_TABLES
 def apply_schema_op(asked: Command) -> list[str]:
     """Apply the numbered files that the database lacks."""
     with asked.clickhouse.client(asked.run_id, create_database=True) as client:
-        applied = [migration.name for migration in apply_schema(client)]
+        applied = [migration.name for migration in apply_schema(client, WEB_TABLES)]
         print(f"{client.database} has schema version {migrations()[-1].version}")
         print(f"applied: {', '.join(applied) or 'nothing, it was there'}")
         for note in require_schema(client, WEB_TABLES).notes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from dags.clickhouse.schema.declared import DICTIONARY, PACKAGE, added_columns, declared_columns, migrations
+from dags.clickhouse.schema.declared import BOOKS, DICTIONARY, PACKAGE, added_columns, declared_columns, migrations
 from dags.clickhouse.sql import Sql, statement
 from dags.clickhouse.targets.rules import (
     NEXT_STEP,
@@ -20,7 +20,6 @@ from dags.clickhouse.targets.rules import (
 )
 from dags.clickhouse.targets.store import describe, names_of, usability
 from dags.domain.errors import SchemaError
-from dags.web_preaggregated.tables import WEB_TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,18 +33,16 @@ if TYPE_CHECKING:
 
 _ALTERED = re.compile(r"^ALTER TABLE (\w+)", re.MULTILINE)
 
-# The tables that are judged one by one: one of them that is broken keeps nobody from working on the others.
-_WATCHED = frozenset(names_of(WEB_TABLES))
 
-
-def apply_schema(client: Client) -> tuple[Migration, ...]:
-    """Apply what this database lacks; answers with what was applied.
+def apply_schema(client: Client, watched: Sequence[WatchedTable]) -> tuple[Migration, ...]:
+    """Apply what this database lacks; answers with what was applied. ``watched``: the tables among these that are.
 
     Two processes may do so at once: every statement is idempotent, and a version recorded twice is still that
     version.
 
     Raises:
-        SchemaError: the database is newer than this code, or a table that was there lacks columns.
+        SchemaError: the database is newer than this code, or a table that was there lacks columns, or is none that
+            days can be swapped into.
     """
     database = str(client.database)
     engine, has_schema = _read_database(client)
@@ -55,7 +52,7 @@ def apply_schema(client: Client) -> tuple[Migration, ...]:
     # Before anything is changed: a file that needs a column which is not there would fail half-way, in ClickHouse's
     # own words, and a table that is not what we think would be taken for one that is.
     facts = describe(client, {*declared_columns(), DICTIONARY})
-    _refuse(client, unusable_database(engine) + _present_problems(facts))
+    _refuse(client, unusable_database(engine) + _present_problems(facts, watched))
     sql, is_whole = (
         Sql(PACKAGE, client),
         DICTIONARY in facts
@@ -73,7 +70,7 @@ def apply_schema(client: Client) -> tuple[Migration, ...]:
             [[migration.version, migration.name]],
             column_names=["version", "name"],
         )
-    _refuse(client, list(require_schema(client, WEB_TABLES).unusable.values()))
+    _refuse(client, list(require_schema(client, watched).unusable.values()))
     return pending
 
 
@@ -97,7 +94,7 @@ def require_schema(client: Client, watched: Sequence[WatchedTable] = ()) -> Usab
         )
     if version > newest:
         raise SchemaError(_too_new(version, database))
-    needed = {name: columns for name, columns in declared_columns().items() if name not in _WATCHED}
+    needed = {name: columns for name, columns in declared_columns().items() if name in BOOKS}
     facts = describe(client, {*needed, DICTIONARY} | names_of(watched))
     problems = [problem for name, columns in needed.items() for problem in unreadable(name, facts.get(name), columns)]
     problems += [f"the dictionary {DICTIONARY} does not exist: {NEXT_STEP}"] * (DICTIONARY not in facts)
@@ -128,10 +125,10 @@ def _read_database(client: Client) -> tuple[str, bool]:
     return str(engine), bool(has_schema)
 
 
-def _present_problems(facts: Mapping[str, Facts]) -> list[str]:
+def _present_problems(facts: Mapping[str, Facts], watched: Sequence[WatchedTable]) -> list[str]:
     """What is wrong with the tables that are there; those that are not will be made."""
     problems = []
-    days = {table.name: table.day for table in WEB_TABLES}
+    days = {table.name: table.day for table in watched}
     for name, columns in declared_columns().items():
         if (own := facts.get(name)) is None:
             continue

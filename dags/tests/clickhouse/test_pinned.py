@@ -154,7 +154,7 @@ def test_what_cannot_be_relied_on_is_unknown_to_the_sensor_the_checks_and_the_re
             return work(client)
 
     with open_client(served, wait_seconds=60, create_database=True) as client:
-        apply_schema(client)
+        apply_schema(client, WEB_TABLES)
         # More rows than the limit lets through, whichever test came before.
         write_selection(client, range(1, 10))
         insert(client, [Event(team, NOW - timedelta(days=3), str(team)) for team in range(1, 10)])
@@ -173,7 +173,7 @@ def test_what_cannot_be_relied_on_is_unknown_to_the_sensor_the_checks_and_the_re
 def test_a_limit_on_drops_is_set_aside_and_where_that_is_forbidden_what_stays_is_told(served: Dsn) -> None:
     day, later = date(2026, 1, 5), date(2026, 1, 6)
     with open_client(served, wait_seconds=60, create_database=True) as client:
-        apply_schema(client)
+        apply_schema(client, WEB_TABLES)
         insert(client, [Event(1, at(f"{on} 12:00:00"), str(on)) for on in (day, later)])
     with opened(served, ALL.index(DROPS), DROPS) as client:
         for _ in range(2):

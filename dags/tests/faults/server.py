@@ -12,6 +12,7 @@ from dags.clickhouse.dsn import Dsn
 from dags.clickhouse.engine import open_client
 from dags.clickhouse.schema.apply import apply_schema
 from dags.tests.clickhouse_server import ServerError, running_server
+from dags.web_preaggregated.tables import WEB_TABLES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +27,7 @@ class Server:
         self._port: int | None = None
         self.start()
         with open_client(Dsn.parse(self.dsn()), wait_seconds=5, create_database=True) as client:
-            apply_schema(client)
+            apply_schema(client, WEB_TABLES)
 
     def dsn(self, port: int | None = None) -> str:
         return f"clickhouse://default@127.0.0.1:{port or self.port}/web_analytics"

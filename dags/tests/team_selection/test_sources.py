@@ -23,6 +23,7 @@ from dags.team_selection.store import read_selection, write_selection
 from dags.tests.clickhouse.schema import own_database
 from dags.tests.conftest import ENGINES
 from dags.tests.events import Event, at, insert
+from dags.web_preaggregated.tables import WEB_TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -61,7 +62,7 @@ def views(team: int, count: int, day: date = TODAY - timedelta(days=1)) -> list[
 def own_dsn_text(engine_dsn: Callable[[str], str], request: pytest.FixtureRequest) -> Iterator[str]:
     """A database of the test's own with the schema, whose tables it may drop."""
     with own_database(engine_dsn(request.param)) as (text, client):
-        apply_schema(client)
+        apply_schema(client, WEB_TABLES)
         yield text
 
 

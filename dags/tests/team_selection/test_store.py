@@ -22,6 +22,7 @@ from dags.tests.builds import TABLES, build
 from dags.tests.clickhouse.schema import own_database
 from dags.tests.conftest import ENGINES
 from dags.tests.events import Event, at, insert
+from dags.web_preaggregated.tables import WEB_TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -203,7 +204,7 @@ def test_a_dictionary_that_shows_something_else_after_its_reload_is_an_error(
             "SOURCE(CLICKHOUSE(QUERY 'SELECT toUInt64(2) AS team_id, now64(6) AS selected_at')) "
             "LAYOUT(HASHED()) LIFETIME(0)"
         )
-        apply_schema(client)
+        apply_schema(client, WEB_TABLES)
         with pytest.raises(TeamSelectionError) as refused:
             write_selection(client, [1, 2, 3])
         assert str(refused.value) == (
@@ -217,7 +218,7 @@ def test_a_dictionary_that_cannot_be_reloaded_is_an_error_that_names_it(
     engine_dsn: Callable[[str], str], engine: str
 ) -> None:
     with own_database(engine_dsn(engine)) as (_, client):
-        apply_schema(client)
+        apply_schema(client, WEB_TABLES)
         client.command(f"DROP DICTIONARY {DICTIONARY}")
         with pytest.raises(TeamSelectionError, match=DICTIONARY):
             write_selection(client, [1, 2, 3])

@@ -275,6 +275,7 @@ IN_ANOTHER_TIME_ZONE = """
 import sys
 from dags.clickhouse.dsn import Dsn
 from dags.clickhouse.engine import open_client
+from dags.web_preaggregated.tables import WEB_TABLES
 from dags.clickhouse.schema.apply import apply_schema
 from dags.tests.events import insert
 from dags.tests.fold import fold, stored
@@ -283,7 +284,7 @@ from dags.tests.web_preaggregated.test_store import CASES
 
 with open_client(Dsn.parse(sys.argv[1]), wait_seconds=5, create_database=True) as client:
     assert client.command("SELECT serverTimezone()") == "America/New_York"
-    apply_schema(client)
+    apply_schema(client, WEB_TABLES)
     events = [event for case in CASES.values() for event in case]
     insert(client, events)
     build(client, 1, 2, 3)

@@ -15,9 +15,10 @@ from clickhouse_connect.driver.exceptions import DatabaseError
 from dags.clickhouse.dsn import Dsn
 from dags.clickhouse.engine import open_client
 from dags.clickhouse.schema.apply import apply_schema, recorded_version, require_schema
-from dags.clickhouse.schema.declared import migrations, required_columns
+from dags.clickhouse.schema.declared import BOOKS, migrations, required_columns
 from dags.clickhouse.sql import Sql
 from dags.clickhouse.targets.rules import NEXT_STEP
+from dags.clickhouse.targets.store import names_of
 from dags.domain.errors import SchemaError
 from dags.tests.clickhouse.schema import own_database
 from dags.tests.conftest import ENGINES
@@ -63,24 +64,24 @@ def refusal(client: Client, act: Callable[[Client], object]) -> str:
 
 
 def test_a_fresh_database_gets_everything_and_a_second_time_nothing(own: Client) -> None:
-    assert apply_schema(own) == migrations()
+    assert apply_schema(own, WEB_TABLES) == migrations()
     first = definitions(own)
     assert first.keys() == {*required_columns(), DICTIONARY, *VIEWS}
-    assert apply_schema(own) == ()
+    assert apply_schema(own, WEB_TABLES) == ()
     assert definitions(own) == first
     require_schema(own)
 
 
 def test_every_applied_file_is_recorded_once(own: Client) -> None:
-    apply_schema(own)
-    apply_schema(own)
+    apply_schema(own, WEB_TABLES)
+    apply_schema(own, WEB_TABLES)
     recorded = own.query("SELECT version, name FROM web_analytics_schema_version ORDER BY version").result_rows
     assert recorded == [(migration.version, migration.name) for migration in migrations()]
     assert recorded_version(own) == NEWEST
 
 
 def test_the_columns_that_are_required_are_those_that_are_made(own: Client) -> None:
-    apply_schema(own)
+    apply_schema(own, WEB_TABLES)
     rows = own.query(
         "SELECT table, groupArray(name) FROM (SELECT table, name FROM system.columns "
         f"WHERE database = currentDatabase() AND table NOT IN {(DICTIONARY, *VIEWS)} ORDER BY table, position) "
@@ -89,6 +90,8 @@ def test_the_columns_that_are_required_are_those_that_are_made(own: Client) -> N
     assert {table: tuple(columns) for table, columns in rows} == required_columns()
     assert {"events", STATS, BOUNCES} < required_columns().keys()
     assert "qualifies" in required_columns()["events"]
+    # Whatever a file makes is of our own books, or is judged by itself as a watched table or a source.
+    assert required_columns().keys() - BOOKS == names_of(WEB_TABLES)
 
 
 def test_numbers_of_files_are_never_given_twice_nor_left_out() -> None:
@@ -103,12 +106,12 @@ def test_a_database_without_a_schema_says_so_and_names_the_job(own: Client) -> N
 
 
 def test_a_database_of_an_older_version_says_so_and_gets_what_it_lacks(own: Client) -> None:
-    apply_schema(own)
+    apply_schema(own, WEB_TABLES)
     own.command(f"DELETE FROM web_analytics_schema_version WHERE version > {NEWEST - 2}")
     assert refusal(own, require_schema) == (
         f"the database {own.database!r} has schema version {NEWEST - 2}, this code needs {NEWEST}: {NEXT_STEP}"
     )
-    assert apply_schema(own) == migrations()[-2:]
+    assert apply_schema(own, WEB_TABLES) == migrations()[-2:]
     require_schema(own)
 
 
@@ -126,7 +129,7 @@ def test_rows_of_0_4_0_are_kept_and_what_comes_after_them_is_stamped_by_the_serv
     ahead = datetime.now(UTC) + timedelta(days=1)
     for table, (name, columns) in stamped.items():
         own.insert(table, [["old", *[ahead] * len(columns)]], column_names=[name, *columns])
-    apply_schema(own)
+    apply_schema(own, WEB_TABLES)
     for table, (name, columns) in stamped.items():
         own.insert(table, [["new"]], column_names=[name])
         rows = own.query(f"SELECT {name}, {', '.join(columns)} FROM {table} ORDER BY {name}").result_rows
@@ -137,11 +140,11 @@ def test_rows_of_0_4_0_are_kept_and_what_comes_after_them_is_stamped_by_the_serv
 
 
 def test_a_database_newer_than_the_code_is_refused_and_left_as_it_is(own: Client) -> None:
-    apply_schema(own)
+    apply_schema(own, WEB_TABLES)
     own.insert("web_analytics_schema_version", [[NEWEST + 1, "from_the_future"]], column_names=["version", "name"])
     own.command("ALTER TABLE events ADD COLUMN from_the_future String")
     before = definitions(own)
-    for act in (apply_schema, require_schema):
+    for act in (lambda client: apply_schema(client, WEB_TABLES), require_schema):
         assert refusal(own, act) == (
             f"the database {own.database!r} has schema version {NEWEST + 1}, this code knows {NEWEST}: "
             "deploy the code that made it, or a newer one"
@@ -152,12 +155,12 @@ def test_a_database_newer_than_the_code_is_refused_and_left_as_it_is(own: Client
 
 @pytest.mark.parametrize("loss", ["TRUNCATE TABLE", "DROP TABLE"])
 def test_a_lost_version_record_is_written_anew_and_nothing_else_changes(own: Client, loss: str) -> None:
-    apply_schema(own)
+    apply_schema(own, WEB_TABLES)
     insert(own, [Event(1, at("2026-01-10 10:00:00"))])
     before = definitions(own)
     own.command(f"{loss} web_analytics_schema_version SYNC")
     assert refusal(own, require_schema) == f"the database {own.database!r} has no schema yet: {NEXT_STEP}"
-    assert apply_schema(own) == migrations()
+    assert apply_schema(own, WEB_TABLES) == migrations()
     require_schema(own)
     assert definitions(own) == before
     assert own.query("SELECT team_id FROM events").result_rows == [(1,)]
@@ -169,7 +172,7 @@ def test_two_who_apply_at_once_both_succeed(engine_dsn: Callable[[str], str], en
 
         def applied(_: int) -> None:
             with open_client(Dsn.parse(text), wait_seconds=60) as client:
-                apply_schema(client)
+                apply_schema(client, WEB_TABLES)
 
         with ThreadPoolExecutor(2) as threads:
             list(threads.map(applied, range(2)))
@@ -263,14 +266,14 @@ def test_a_table_that_lacks_a_column_is_named_with_it_and_is_fine_once_it_has_it
     own: Client, table: str, column: str
 ) -> None:
     make_by_hand(own, table, without=column)
-    assert f"the table {table} lacks {column}" in refusal(own, apply_schema)
+    assert f"the table {table} lacks {column}" in refusal(own, lambda client: apply_schema(client, WEB_TABLES))
     add_by_hand(own, table, column)
-    apply_schema(own)
+    apply_schema(own, WEB_TABLES)
     require_schema(own)
 
 
 def test_a_column_that_goes_later_is_missed_before_any_work(own: Client) -> None:
-    apply_schema(own)
+    apply_schema(own, WEB_TABLES)
     own.command("ALTER TABLE web_pre_aggregated_builds DROP COLUMN error")
     assert refusal(own, require_schema) == (
         f"the database {own.database!r} is not usable: the table web_pre_aggregated_builds lacks error: "
@@ -281,7 +284,7 @@ def test_a_column_that_goes_later_is_missed_before_any_work(own: Client) -> None
 
 @pytest.mark.parametrize("table", ["events", STATS, "web_pre_aggregated_builds"])
 def test_a_table_that_was_renamed_away_is_made_anew_as_the_error_says(own: Client, table: str) -> None:
-    apply_schema(own)
+    apply_schema(own, WEB_TABLES)
     before = definitions(own)
     own.command(f"RENAME TABLE {table} TO old_{table}")
     if table == "web_pre_aggregated_builds":
@@ -291,7 +294,7 @@ def test_a_table_that_was_renamed_away_is_made_anew_as_the_error_says(own: Clien
         unusable = require_schema(own, WEB_TABLES).unusable
         assert unusable.keys() == ({STATS} if table == STATS else {STATS, BOUNCES})
         assert unusable[STATS] == f"the table {table} does not exist: {NEXT_STEP}"
-    apply_schema(own)
+    apply_schema(own, WEB_TABLES)
     require_schema(own)
     found = definitions(own)
     assert found[table] == before[table]
@@ -299,11 +302,11 @@ def test_a_table_that_was_renamed_away_is_made_anew_as_the_error_says(own: Clien
 
 
 def test_a_dictionary_that_is_gone_is_missed_and_made_anew(own: Client) -> None:
-    apply_schema(own)
+    apply_schema(own, WEB_TABLES)
     before = definitions(own)
     own.command(f"DROP DICTIONARY {DICTIONARY}")
     assert DICTIONARY in refusal(own, require_schema)
-    apply_schema(own)
+    apply_schema(own, WEB_TABLES)
     assert definitions(own) == before
 
 
@@ -408,7 +411,7 @@ def test_tables_made_by_hand_have_no_projection_before(by_hand: Client) -> None:
 def test_tables_made_by_hand_keep_their_rows_and_get_the_projection_which_is_then_used(by_hand: Client) -> None:
     events = by_hand.query("SELECT * FROM events ORDER BY ALL").result_rows
     assert len(events) == len(EVENTS)
-    assert apply_schema(by_hand) == migrations()
+    assert apply_schema(by_hand, WEB_TABLES) == migrations()
     require_schema(by_hand)
     wait_for_mutations(by_hand)
     assert by_hand.query("SELECT * FROM events ORDER BY ALL").result_rows == events
@@ -419,7 +422,7 @@ def test_tables_made_by_hand_keep_their_rows_and_get_the_projection_which_is_the
 
 
 def test_rows_that_arrive_afterwards_are_covered_too(by_hand: Client) -> None:
-    apply_schema(by_hand)
+    apply_schema(by_hand, WEB_TABLES)
     wait_for_mutations(by_hand)
     insert(by_hand, [Event(3, at("2026-01-11 10:00:00"), "s", inserted_at=at("2026-01-12 00:00:00"))])
     expected = [*ACTIVITY[:2], (3, 2, 1, at("2026-01-12 00:00:00"))]
@@ -443,7 +446,7 @@ def test_until_old_parts_are_covered_nobody_waits_and_the_answer_is_right_all_th
         rescue = threading.Timer(20, background_work, ["START"])
         rescue.start()
         try:
-            apply_schema(client)
+            apply_schema(client, WEB_TABLES)
         finally:
             rescue.cancel()
         assert len(parts_without_coverage(client)) == 7
@@ -455,11 +458,11 @@ def test_until_old_parts_are_covered_nobody_waits_and_the_answer_is_right_all_th
 @pytest.mark.parametrize("made", ["by us", "by hand"])
 def test_rows_can_be_deleted_by_hand_and_the_projection_follows(own: Client, made: str) -> None:
     if made == "by us":
-        apply_schema(own)
+        apply_schema(own, WEB_TABLES)
         fill(own)
     else:
         make_all_by_hand(own)
-        apply_schema(own)
+        apply_schema(own, WEB_TABLES)
         wait_for_mutations(own)
     assert activity(own, **FORCED) == ACTIVITY
     for table in BY_HAND:
@@ -471,7 +474,7 @@ def test_rows_can_be_deleted_by_hand_and_the_projection_follows(own: Client, mad
 
 
 def test_merging_keeps_the_projection_true(own: Client) -> None:
-    apply_schema(own)
+    apply_schema(own, WEB_TABLES)
     fill(own)
     fill(own)
     for table in BY_HAND:

@@ -66,7 +66,7 @@ def test_a_user_from_whom_a_policy_hides_rows_knows_nothing_and_builds_nothing(t
     with running_server(tmp_path, users_xml=_users_xml()) as address:
         dsn = Dsn.parse(address.dsn("web_analytics"))
         with open_client(dsn, wait_seconds=5, create_database=True) as client:
-            apply_schema(client)
+            apply_schema(client, WEB_TABLES)
             write_selection(client, (1, 2))
             insert(client, [Event(team, at(f"{DAY} 09:0{n}:00"), f"{team}-{n}") for team in (1, 2) for n in (0, 1)])
             build(client, 1, 2, day=DAY)

@@ -217,7 +217,7 @@ def shop(request: pytest.FixtureRequest, engine_dsn: Callable[[str], str]) -> It
         pytest.MonkeyPatch.context() as monkeypatch,
         own_database(engine_dsn(request.param)) as (text, own),
     ):
-        apply_schema(own)
+        apply_schema(own, WEB_TABLES)
         with new_world(text, monkeypatch) as world:
             events = world.traffic(TEAMS, DAYS)
             world.select(*TEAMS)
@@ -250,7 +250,7 @@ def test_whatever_is_no_target_is_refused_by_name_and_the_other_table_is_not(sho
         assert STATS in unusable[STATS]
         assert wrong.said in unusable[STATS]
         if wrong is not WRONG["dropped"]:  # which the job makes anew
-            assert wrong.said in refusal(lambda: apply_schema(shop.client), SchemaError)
+            assert wrong.said in refusal(lambda: apply_schema(shop.client, WEB_TABLES), SchemaError)
         assert shop.client.query("SHOW TABLES").result_rows == before
 
 
@@ -289,7 +289,7 @@ def test_columns_too_many_are_no_matter_to_a_build_a_backfill_or_a_rollback(shop
         assert (rebuilt["status"], shop.holds_its_source(STATS)) == ("completed", True)
         assert shop.roll_back(rebuilt["backfill_id"])["status"] == "rolled back"
         assert stored(shop.client, STATS, DAYS[1]) == before
-        assert apply_schema(shop.client) == ()
+        assert apply_schema(shop.client, WEB_TABLES) == ()
     finally:
         for column in reversed(more):
             name = column.partition(" ")[0]
@@ -351,7 +351,7 @@ def test_a_source_may_be_spread_over_other_tables(shop: Shop, engine: str) -> No
     try:
         shop.client.command("RENAME TABLE events TO local_events")
         shop.client.command(f"CREATE TABLE events AS local_events ENGINE = {engine}")
-        assert apply_schema(shop.client) == ()
+        assert apply_schema(shop.client, WEB_TABLES) == ()
         found = shop.detected()
         assert (found.unknown, list(found.wrong)) == ({}, [])
         shop.client.command(f"ALTER TABLE {STATS} DROP PARTITION {DAYS[0]:%Y%m%d}")
