@@ -20,8 +20,9 @@ from dags.bench.filling import NOW, TODAY, World, fill_events
 from dags.clickhouse.clocks import read_clocks
 from dags.clickhouse.dsn import Dsn
 from dags.clickhouse.engine import open_client
+from dags.domain.given import read
 from dags.managed_backfill.execution import Execution, Listeners
-from dags.managed_backfill.fields import REQUEST
+from dags.managed_backfill.fields import BackfillConfig
 from dags.managed_backfill.plan import as_yaml
 from dags.managed_backfill.planning import make_plan, read_facts
 from dags.managed_backfill.request import validated
@@ -85,7 +86,7 @@ def _bare(client: Client, day: date, teams: int) -> float:
 def _managed(client: Client, days: list[date]) -> list[float]:
     """Seconds from the end of a chunk to the end of the next, the first from the start of the run."""
     settings, backfill_id = read_settings({}), f"backfill-{uuid4().hex[:8]}"
-    asked = {name: field.default_value for name, field in REQUEST.items()} | {
+    asked = {
         "start_date": str(days[0]),
         "end_date": str(days[-1]),
         "target_table": STATS.name,
@@ -94,7 +95,7 @@ def _managed(client: Client, days: list[date]) -> list[float]:
         "requested_by": "bench",
     }
     facts = read_facts(client, WEB_TABLES, settings, NOW, backfill_id, in_flight={})
-    plan = make_plan(client, WEB_TABLES, validated(asked, facts), settings, NOW)
+    plan = make_plan(client, WEB_TABLES, validated(read(BackfillConfig, asked), facts), settings, NOW)
     entry = Entry(Event.ACCEPTED, Status.ACCEPTED, MANAGED, STATS.name, days[0], days[-1], detail=as_yaml(plan))
     Log(client, backfill_id, "bench").append(entry)
     ends = [time.monotonic()]

@@ -1,44 +1,42 @@
 """Makes a job of a command: what a person runs in a terminal, and what prints its answer.
 
-Every command is a job of one op, which runs in process, takes the op's fields as its whole configuration, refuses texts
-that are not what they look like before anything is touched, and says first if clocks disagree.
+Every command is a job of one op, which runs in process, takes the fields of a model as its whole configuration, refuses
+what is wrong with them before anything is touched, and says first if clocks disagree.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Generic
 
 from clickhouse_connect.driver.client import Client
-from dagster import (
-    ConfigMapping,
-    DagsterInstance,
-    Field,
-    JobDefinition,
-    OpExecutionContext,
-    in_process_executor,
-    job,
-    op,
-)
+from dagster import DagsterInstance, JobDefinition, OpExecutionContext, in_process_executor, job, op
 
 from dags.clickhouse.clocks import tell_of_skew
 from dags.clickhouse.schema.apply import require_schema
+from dags.dagster_runs.console import answers_console
+from dags.dagster_runs.launchpad import WholeConfig, launchpad_fields
 from dags.dagster_runs.resource import ClickHouseResource
 from dags.dagster_runs.tags import SHORT_RUN
 from dags.domain.clock import Clocks
-from dags.domain.given_text import require_texts
+from dags.domain.given import Model, Nothing, Read, read
 
 # A command's answer is what it prints; Dagster's own hundred lines around it hide it. Errors are shown.
-ANSWER_ONLY = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
+ANSWER_ONLY: Mapping[str, Any] = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
 
 
 @dataclass(frozen=True)
-class Command:
+class Command(Generic[Model]):
     """A command that runs: what it was given, and what it works with."""
 
     context: OpExecutionContext
     clickhouse: ClickHouseResource
-    given: Mapping[str, Any] = field(default_factory=dict)
+    read: Read[Model]
+
+    @property
+    def given(self) -> Model:
+        """Raises: UserError: it is not as it should be; every violation, each on a line of its own."""
+        return self.read.required()
 
     @property
     def run_id(self) -> str:
@@ -61,56 +59,44 @@ class Command:
             yield client, tell_of_skew(client, print)
 
 
-@dataclass(frozen=True)
-class Texts:
-    """The fields that hold a person's words: kept, shown, and so refused where they are not what they look like.
-
-    ``required`` are those that may not be empty.
-    """
-
-    names: Collection[str] = ()
-    required: Collection[str] = ()
-
-
 def command(
-    answer: Callable[[Command], Any],
+    answer: Callable[[Command[Model]], Any],
     description: str,
     *,
+    config: type[Model] = Nothing,  # type: ignore[assignment]
+    refuses: bool = False,
     name: str = "",
     op_name: str = "",
-    fields: Mapping[str, Field] | None = None,
-    texts: Texts = Texts(),
     tags: Mapping[str, str] = SHORT_RUN,
     pool: str | None = None,
 ) -> JobDefinition:
-    """The job ``<name>_job`` of one op that answers; both are named after the function unless a name is given."""
+    """The job ``<name>_job`` of one op that answers; both are named after the function unless a name is given.
+
+    ``refuses``: the answer itself refuses a configuration that is not as it should be, with more that it finds out.
+    """
     name = name or answer.__name__
     node = op_name or name
-    schema = dict(fields or {})
+    fields = launchpad_fields(config)
 
-    @op(name=node, description=answer.__doc__ or description, config_schema=schema or None, pool=pool)
+    @op(name=node, description=answer.__doc__ or description, config_schema=dict if fields else None, pool=pool)
     def answering(context: OpExecutionContext, clickhouse: ClickHouseResource) -> Any:  # noqa: ANN401 -- whatever it is
-        given = dict(context.op_config or {})
-        require_texts({one: given[one] for one in (*texts.names, *texts.required)}, required=texts.required)
-        return answer(Command(context, clickhouse, given))
+        found = read(config, context.op_config or {})
+        if not refuses:
+            found.required()
+        return answer(Command(context, clickhouse, found))
+
+    def of_one_op(given: Mapping[str, Any] | None) -> dict[str, Any]:
+        return {"ops": {node: {"config": given or {}}}, **ANSWER_ONLY}
 
     @job(
         name=f"{name}_job",
         description=description,
         executor_def=in_process_executor,
         tags=dict(tags),
-        config=_fields_of(node, schema) if schema else ANSWER_ONLY,
+        logger_defs={"console": answers_console},
+        config=WholeConfig(of_one_op, config_schema=fields) if fields else ANSWER_ONLY,
     )
-    def of_one_op() -> None:
+    def answers() -> None:
         answering()
 
-    return of_one_op
-
-
-def _fields_of(node: str, schema: Mapping[str, Field]) -> ConfigMapping:
-    """A job's configuration that is its one op's fields and nothing around them."""
-
-    def config(given: dict[str, Any]) -> dict[str, Any]:
-        return {"ops": {node: {"config": given}}, **ANSWER_ONLY}
-
-    return ConfigMapping(config_fn=config, config_schema=dict(schema))
+    return answers

@@ -18,13 +18,15 @@ from dagster import (
 )
 from dagster._core.storage.tags import ROOT_RUN_ID_TAG
 
-from dags.dagster_runs.command import Command, Texts, command
+from dags.dagster_runs.command import Command, command
 from dags.dagster_runs.tags import LONG_RUN, TAG_PREFIX, ordered_at
 from dags.domain.errors import UserError
+from dags.domain.given import Nothing
 from dags.domain.watched import WatchedTable
-from dags.managed_backfill import control, fields
+from dags.managed_backfill import control
 from dags.managed_backfill.backup import sweep_backups as sweep_expired
 from dags.managed_backfill.execution import Execution, Listeners
+from dags.managed_backfill.fields import BackfillConfig, ControlConfig, RollbackConfig, ShowConfig, require_whole_id
 from dags.managed_backfill.plan import Plan, as_yaml, from_yaml
 from dags.managed_backfill.planning import make_plan, read_facts
 from dags.managed_backfill.progress import ChunkState, Progress, chunks_text, plan_text, report, report_text
@@ -43,9 +45,6 @@ from dags.work.document import require_size
 from dags.work.plan_files import read_plan, save_plan
 from dags.work.webhook import Webhook
 
-# Who acts on which backfill, and why: none of it may be empty.
-_CONTROL_TEXTS = Texts(required=fields.TEXTS_OF_CONTROL)
-
 # Run statuses after which a run that carried a backfill out is not a success.
 _FAILED = {Status.FAILED, Status.RESTORED}
 
@@ -54,7 +53,7 @@ def managed_backfill_jobs(watched: tuple[WatchedTable, ...]) -> list[JobDefiniti
     """The jobs, for the tables that are watched and can be rebuilt by team."""
     pool = next(table.op for table in watched if table.op)
 
-    def managed_backfill(asked: Command) -> dict[str, Any]:
+    def managed_backfill(asked: Command[BackfillConfig]) -> dict[str, Any]:
         """Plan a backfill and show the plan; carry it out unless it is a dry run."""
         context, began = asked.context, time.monotonic()
         backfill_id = f"backfill-{context.run.tags.get(ROOT_RUN_ID_TAG, asked.run_id)[:8]}"
@@ -68,9 +67,9 @@ def managed_backfill_jobs(watched: tuple[WatchedTable, ...]) -> list[JobDefiniti
             print(plan_text(plan))
             text = as_yaml(plan)
             if known is None:  # else it was saved then
-                _save(text, asked.given["save_plan_to"])
+                _save(text, asked.given.save_plan_to)
             context.add_output_metadata({"plan": MetadataValue.md(f"```yaml\n{text}\n```")})
-            if asked.given["dry_run"]:
+            if asked.given.dry_run:
                 print("\nDRY RUN  nothing was written; dry_run: false carries it out")
                 return {"backfill_id": None, "status": "dry run", "plan": text}
             if known is not None:
@@ -79,27 +78,27 @@ def managed_backfill_jobs(watched: tuple[WatchedTable, ...]) -> list[JobDefiniti
                 _accept(client, backfill_id, plan, asked.run_id, planned_in=time.monotonic() - began)
             return _carried_out(asked, client, watched, backfill_id=backfill_id, plan=plan, ordered=ordered)
 
-    def resume_backfill(asked: Command) -> dict[str, Any]:
+    def resume_backfill(asked: Command[ControlConfig]) -> dict[str, Any]:
         """Carry out what is left of a backfill's plan, and only that."""
         with asked.client() as (client, clocks):
             ordered = ordered_at(asked.instance, asked.context.run, clocks)
-            state = require_state(client, asked.given["backfill_id"])
+            state = require_state(client, asked.given.backfill_id)
             control.refuse_resume(state)
             plan = from_yaml(state.accepted.detail)
             print(f"RESUMED  {state.backfill_id}: {plan.name}; {len(state.done)} of {len(plan.days)} days were done")
             return _carried_out(asked, client, watched, backfill_id=state.backfill_id, plan=plan, ordered=ordered)
 
-    def rollback_backfill(asked: Command) -> dict[str, Any]:
+    def rollback_backfill(asked: Command[RollbackConfig]) -> dict[str, Any]:
         """Put the days of a backfill back as they were before it."""
         with asked.client() as (client, _):
             return control.roll_back(
                 client,
                 watched,
-                asked.given["backfill_id"],
+                asked.given.backfill_id,
                 run_id=asked.run_id,
-                requested_by=asked.given["requested_by"],
-                reason=asked.given["reason"],
-                even_built_since=asked.given["allow_losing_later_builds"],
+                requested_by=asked.given.requested_by,
+                reason=asked.given.reason,
+                even_built_since=asked.given.allow_losing_later_builds,
                 wait_seconds=current_settings().engine_wait_seconds,
                 tell=print,
             )
@@ -108,23 +107,22 @@ def managed_backfill_jobs(watched: tuple[WatchedTable, ...]) -> list[JobDefiniti
         command(
             managed_backfill,
             "Rebuild a range of a table by a plan: shown first (dry_run is true by default), carried out in chunks.",
-            fields=fields.REQUEST,
+            config=BackfillConfig,
+            refuses=True,
             tags=LONG_RUN,
             pool=pool,
         ),
         command(
             resume_backfill,
             "Go on with a backfill that was paused, stopped by a ceiling, killed, or that failed: what is left of it.",
-            fields=fields.CONTROL,
-            texts=_CONTROL_TEXTS,
+            config=ControlConfig,
             tags=LONG_RUN,
             pool=pool,
         ),
         command(
             rollback_backfill,
             "Take a backfill back, from the backup that it took: every day is again what it was, absent days too.",
-            fields=fields.ROLLBACK,
-            texts=_CONTROL_TEXTS,
+            config=RollbackConfig,
             tags=LONG_RUN,
             pool=pool,
         ),
@@ -136,49 +134,48 @@ def managed_backfill_jobs(watched: tuple[WatchedTable, ...]) -> list[JobDefiniti
     ]
 
 
-def pause_backfill(asked: Command) -> None:
+def pause_backfill(asked: Command[ControlConfig]) -> None:
     """Ask a backfill to pause."""
     _acted(asked, control.pause)
 
 
-def cancel_backfill(asked: Command) -> None:
+def cancel_backfill(asked: Command[ControlConfig]) -> None:
     """Ask a backfill to end."""
     _acted(asked, control.cancel)
 
 
-def delete_backfill(asked: Command) -> None:
+def delete_backfill(asked: Command[ControlConfig]) -> None:
     """Drop a backfill's backup."""
     _acted(asked, control.delete, takes_first_characters=False)
 
 
-def _acted(asked: Command, act: Callable[..., str], *, takes_first_characters: bool = True) -> None:
+def _acted(asked: Command[ControlConfig], act: Callable[..., str], *, takes_first_characters: bool = True) -> None:
     given = asked.given
     with asked.client() as (client, _):
         if not takes_first_characters:
-            fields.require_whole_id(given["backfill_id"], require_state(client, given["backfill_id"]).backfill_id)
-        print(act(client, given["backfill_id"], asked.run_id, given["requested_by"], given["reason"]))
+            require_whole_id(given.backfill_id, require_state(client, given.backfill_id).backfill_id)
+        print(act(client, given.backfill_id, asked.run_id, given.requested_by, given.reason))
 
 
-def show_backfills(asked: Command) -> dict[str, Any]:
+def show_backfills(asked: Command[ShowConfig]) -> dict[str, Any]:
     """Print and return the audit, or one backfill of it."""
     given = asked.given
-    fields.refuse_unknown_words(given)
     with asked.client() as (client, _):
-        if not given["backfill_id"]:
-            rows = control.listed(client, given["table"], given["status"], given["origin"], given["limit"])
-            print(control.listed_text(rows) if rows else fields.none_found(given))
+        if not given.backfill_id:
+            rows = control.listed(client, given.table, given.status or "", given.origin or "", given.limit)
+            print(control.listed_text(rows) if rows else given.none_found())
             return {"backfills": [control.as_dict(row) for row in rows]}
-        state = control.as_it_is(client, require_state(client, given["backfill_id"]))
+        state = control.as_it_is(client, require_state(client, given.backfill_id))
     if state.accepted.origin != MANAGED:
         print(control.automatic_text(state))
         return {"backfill_id": state.backfill_id, "status": state.status}
     plan = from_yaml(state.accepted.detail)
     print(report_text(plan, state))
-    _save(state.accepted.detail, given["save_plan_to"])
+    _save(state.accepted.detail, given.save_plan_to)
     return report(plan, state)
 
 
-def sweep_backups(asked: Command) -> list[str]:
+def sweep_backups(asked: Command[Nothing]) -> list[str]:
     """Drop the backups of managed backfills whose time is over."""
     with asked.client() as (client, clocks):
         dropped = sweep_expired(client, clocks.server, asked.run_id, asked.context.log.info)
@@ -189,26 +186,22 @@ def sweep_backups(asked: Command) -> list[str]:
 pause_backfill_job = command(
     pause_backfill,
     "Pause a backfill: the chunk in work finishes, then it stops.",
-    fields=fields.CONTROL,
-    texts=_CONTROL_TEXTS,
+    config=ControlConfig,
 )
 cancel_backfill_job = command(
     cancel_backfill,
     "Cancel a backfill: the chunk in work finishes, no other starts.",
-    fields=fields.CONTROL,
-    texts=_CONTROL_TEXTS,
+    config=ControlConfig,
 )
 delete_backfill_job = command(
     delete_backfill,
     "Drop a finished backfill's backup and leave it out of lists.",
-    fields=fields.CONTROL,
-    texts=_CONTROL_TEXTS,
+    config=ControlConfig,
 )
 show_backfills_job = command(
     show_backfills,
     "Which backfills were there, by whom, why, and what came of them? With backfill_id: its chunks, gates and errors.",
-    fields=fields.SHOW,
-    texts=Texts(names=("backfill_id", "table", "status", "origin")),
+    config=ShowConfig,
 )
 sweep_backups_job = command(sweep_backups, "Drop the backups of managed backfills that were kept for their time.")
 
@@ -223,21 +216,22 @@ web_analytics_sweep_backups_schedule = ScheduleDefinition(
 
 
 def _planned(
-    asked: Command, client: Client, watched: tuple[WatchedTable, ...], backfill_id: str, now: datetime
+    asked: Command[BackfillConfig], client: Client, watched: tuple[WatchedTable, ...], backfill_id: str, now: datetime
 ) -> Plan:
-    config, settings = dict(asked.given), current_settings()
+    settings = current_settings()
     runs = runs_of(asked.instance, {table.name: table.job for table in watched}, (), now)
     flying = {(table, run.day): f"run {run.run_id[:8]}" for run in runs for table in run.tables}
     facts = read_facts(client, watched, settings, now, backfill_id, in_flight=flying)
-    if config["plan"] and config["plan_file"]:
+    if not (asked.read.usable.get("plan") or asked.read.usable.get("plan_file")):
+        return make_plan(client, watched, validated(asked.read, facts), settings, now)
+    given = asked.given
+    if given.plan and given.plan_file:
         raise UserError("plan and plan_file were both given: leave one of the two out")
-    text = config["plan"]
+    text = given.plan
     require_size("plan", len(text.encode(errors="replace")))
-    if config["plan_file"]:
-        text = read_plan(settings.backfill_plans_directory, config["plan_file"])
-    if not text:
-        return make_plan(client, watched, validated(config, facts), settings, now)
-    if beside := fields.given_beside_a_plan(config):
+    if given.plan_file:
+        text = read_plan(settings.backfill_plans_directory, given.plan_file)
+    if beside := given.beside_a_plan():
         raise UserError(f"{', '.join(beside)} were given beside a plan: write them into the plan, which says it all")
     plan = from_yaml(text)
     refuse_plan(plan, facts)
@@ -264,7 +258,7 @@ def _accept(client: Client, backfill_id: str, plan: Plan, run_id: str, *, planne
 
 
 def _carried_out(
-    asked: Command,
+    asked: Command[Any],
     client: Client,
     watched: tuple[WatchedTable, ...],
     *,

@@ -80,6 +80,11 @@ Day = Annotated[date, Field(ge=FIRST_DAY, le=LAST_DAY)]
 Days = Annotated[tuple[Day, ...], FailFast(), Field(min_length=1)]
 Count = Annotated[int, Field(ge=1, le=10**15)]
 Amount = Annotated[int, Field(ge=0, le=10**18)]
+RangeDays = Annotated[int, Field(ge=1, le=MAX_LOOKBACK_DAYS)]
+ChunkDays = Annotated[int, Field(ge=1, le=366)]
+Parallelism = Annotated[int, Field(ge=1, le=16)]
+Seconds = Annotated[int, Field(ge=1, le=10**8)]
+EveryChunks = Annotated[int, Field(ge=1, le=10_000)]
 
 
 class Estimate(_Part):
@@ -124,7 +129,7 @@ class Scope(_Part):
     start_date: Day
     end_date: Day
     team_ids: TeamIds
-    max_range_days: Annotated[int, Field(ge=1, le=3650)]
+    max_range_days: RangeDays
     left_out: dict[str, str] = {}
     held: dict[Day, Held] = {}
     estimate: Estimate = NOTHING
@@ -140,7 +145,7 @@ class Ceilings(_Part):
     """Beyond these the backfill stops between two chunks and can be resumed; they count anew from each start."""
 
     source_rows: Count | None = None
-    seconds: Annotated[int, Field(ge=1, le=10**8)] | None = None
+    seconds: Seconds | None = None
 
 
 class Strategy(_Part):
@@ -148,9 +153,9 @@ class Strategy(_Part):
 
     kind: Kind
     chunk_by: ChunkBy
-    chunk_size_days: Annotated[int, Field(ge=1, le=366)]
+    chunk_size_days: ChunkDays
     chunk_size_rows: Count | None = None
-    parallelism: Annotated[int, Field(ge=1, le=16)] = 1
+    parallelism: Parallelism = 1
     newest_first: bool = False
     preserve_existing: bool = False
     allow_shrink: bool = False
@@ -176,7 +181,7 @@ class Monitoring(_Part):
     """Who is told, and how often: of every so many chunks, and in any case of the last and of the end."""
 
     webhook: str = ""
-    every_chunks: Annotated[int, Field(ge=1, le=10_000)] = 1
+    every_chunks: EveryChunks = 1
 
 
 class Checks(_Part):
@@ -191,7 +196,7 @@ class Rollback(_Part):
     """The backup of each day, taken before the day is replaced."""
 
     backup: str
-    kept_days: Annotated[int, Field(ge=1, le=3650)]
+    kept_days: RangeDays
 
 
 class Plan(_Part):

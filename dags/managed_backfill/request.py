@@ -6,25 +6,25 @@ Pure: no clock, no database, no Dagster.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from dags.domain.days import ONE_DAY, DayRange, in_words, validated_day
+from dags.domain.days import ONE_DAY, DayRange, in_words
 from dags.domain.errors import UserError
 from dags.domain.given_text import text_problems
 from dags.managed_backfill import gates
-from dags.managed_backfill.plan import Ceilings, ChunkBy, Kind, OnGateFailure, Strategy
+from dags.managed_backfill.plan import Ceilings, Kind, Strategy
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from datetime import date
 
+    from dags.domain.given import Read
+    from dags.managed_backfill.fields import BackfillConfig
     from dags.managed_backfill.plan import Plan
 
 WHO = ("reason", "requested_by")
 TEXTS = ("name", "description", *WHO)
-
-Choice = TypeVar("Choice", Kind, ChunkBy, OnGateFailure)
 
 
 @dataclass(frozen=True)
@@ -64,26 +64,28 @@ class Request:
     requested_by: str
 
 
-def validated(given: Mapping[str, object], facts: Facts) -> Request:
+def validated(asked: Read[BackfillConfig], facts: Facts) -> Request:
     """The request that a job's configuration makes.
 
     Raises:
-        UserError: every violation, each on a line of its own.
+        UserError: every violation, each on a line of its own: what the model refuses, and what the facts do.
     """
-    problems: list[str] = []
-    start, end = (_day(given, name, problems) for name in ("start_date", "end_date"))
-    table = str(given["target_table"] or "")
+    usable, problems = asked.usable, list(asked.problems)
+    start, end, table = usable.get("start_date"), usable.get("end_date"), usable.get("target_table", "")
+    problems += [
+        f"{name} is missing: give YYYY-MM-DD, or a plan"
+        for name in ("start_date", "end_date")
+        if usable.get(name, "refused") is None
+    ]
     if table not in facts.tables:
         problems.append(f"target_table is {table!r}: give one of {', '.join(facts.tables)}")
-    own_limit = _whole(given, "max_range_days", 1, 3650, problems)
-    max_range = own_limit or facts.max_range_days
+    max_range = usable.get("max_range_days") or facts.max_range_days
     if start and end:
         problems += range_problems(start, end, max_range, facts.today)
-    days, left_out = _days(start, end, _listed(given, problems), facts.today, problems)
-    kind = _one_of(given, "kind", Kind, problems)
-    teams = frozenset(int(str(team)) for team in given["team_ids"])  # type: ignore[attr-defined]
+    days, left_out = _days(start, end, usable.get("days", ()), facts.today, problems)
+    teams = frozenset[int](usable.get("team_ids", ()))
     problems += team_problems(teams, facts)
-    if kind is Kind.CORRECTION and not teams:
+    if usable.get("kind") is Kind.CORRECTION and not usable.get("team_ids", "refused"):
         problems.append("team_ids is empty: a point_in_time_correction is of the teams that are named")
     if not facts.enabled:
         problems.append(
@@ -91,34 +93,22 @@ def validated(given: Mapping[str, object], facts: Facts) -> Request:
             "materialize web_analytics_team_selection"
         )
     problems += table_problems(table, days, facts)
-    problems += webhook_problems(str(given["webhook"]), facts.webhook_hosts)
-    problems += text_problems({name: given[name] for name in TEXTS}, required=WHO)
-    chunk_by = _one_of(given, "chunk_by", ChunkBy, problems)
-    on_failure = _one_of(given, "on_gate_failure", OnGateFailure, problems)
-    numbers = {
-        name: _whole(given, name, 1, highest, problems)
-        for name, highest in (
-            ("chunk_size_days", 366),
-            ("chunk_size_rows", 10**15),
-            ("parallelism", 16),
-            ("max_source_rows", 10**15),
-            ("max_seconds", 10**8),
-            ("webhook_every_chunks", 10_000),
-        )
-    }
-    if problems or start is None or end is None or kind is None or chunk_by is None or on_failure is None:
+    problems += webhook_problems(usable.get("webhook", ""), facts.webhook_hosts)
+    problems += text_problems({name: usable[name] for name in WHO if name in usable}, required=WHO)
+    given = asked.whole
+    if problems or given is None or start is None or end is None:
         raise UserError("the backfill was refused, nothing was touched:\n" + "\n".join(problems))
     strategy = Strategy(
-        kind=kind,
-        chunk_by=chunk_by,
-        chunk_size_days=numbers["chunk_size_days"] or 7,
-        chunk_size_rows=numbers["chunk_size_rows"],
-        parallelism=numbers["parallelism"] or 1,
-        newest_first=bool(given["newest_first"]),
-        preserve_existing=bool(given["preserve_existing"]),
-        allow_shrink=bool(given["allow_shrink"]),
-        on_gate_failure=on_failure,
-        ceilings=Ceilings(source_rows=numbers["max_source_rows"], seconds=numbers["max_seconds"]),
+        kind=given.kind,
+        chunk_by=given.chunk_by,
+        chunk_size_days=given.chunk_size_days,
+        chunk_size_rows=given.chunk_size_rows,
+        parallelism=given.parallelism,
+        newest_first=given.newest_first,
+        preserve_existing=given.preserve_existing,
+        allow_shrink=given.allow_shrink,
+        on_gate_failure=given.on_gate_failure,
+        ceilings=Ceilings(source_rows=given.max_source_rows, seconds=given.max_seconds),
     )
     return Request(
         table=table,
@@ -129,12 +119,12 @@ def validated(given: Mapping[str, object], facts: Facts) -> Request:
         team_ids=teams or facts.enabled,
         strategy=strategy,
         max_range_days=max_range,
-        webhook=str(given["webhook"]),
-        webhook_every_chunks=numbers["webhook_every_chunks"] or 1,
-        name=str(given["name"]).strip() or f"{kind} of {table}, {in_words(DayRange(start, end + ONE_DAY))}",
-        description=str(given["description"]).strip(),
-        reason=str(given["reason"]).strip(),
-        requested_by=str(given["requested_by"]).strip(),
+        webhook=given.webhook,
+        webhook_every_chunks=given.webhook_every_chunks,
+        name=given.name or f"{given.kind} of {table}, {in_words(DayRange(start, end + ONE_DAY))}",
+        description=given.description,
+        reason=given.reason,
+        requested_by=given.requested_by,
     )
 
 
@@ -238,28 +228,6 @@ def webhook_problems(webhook: str, hosts: Collection[str]) -> list[str]:
     return problems
 
 
-def _day(given: Mapping[str, object], name: str, problems: list[str]) -> date | None:
-    value = given[name]
-    if value in (None, ""):
-        problems.append(f"{name} is missing: give YYYY-MM-DD, or a plan")
-        return None
-    try:
-        return validated_day(str(value))
-    except ValueError as error:
-        problems.append(f"{name} is {value!r}: {error}")
-        return None
-
-
-def _listed(given: Mapping[str, object], problems: list[str]) -> tuple[date, ...]:
-    days = []
-    for value in given["days"]:  # type: ignore[attr-defined]
-        try:
-            days.append(validated_day(str(value)))
-        except ValueError as error:
-            problems.append(f"days has {value!r}: {error}")
-    return tuple(days)
-
-
 def _days(
     start: date | None, end: date | None, listed: tuple[date, ...], today: date, problems: list[str]
 ) -> tuple[tuple[date, ...], dict[str, str]]:
@@ -271,22 +239,3 @@ def _days(
     days = tuple(sorted(set(listed) & set(whole))) if listed else tuple(whole)
     left_out = {str(today): "today is not over"} if today in days else {}
     return tuple(day for day in days if day < today), left_out
-
-
-def _whole(given: Mapping[str, object], name: str, lowest: int, highest: int, problems: list[str]) -> int | None:
-    value = given[name]
-    if value is None:
-        return None
-    number = int(str(value))
-    if not lowest <= number <= highest:
-        problems.append(f"{name} is {number}: give a whole number from {lowest} to {highest:,}")
-        return None
-    return number
-
-
-def _one_of(given: Mapping[str, object], name: str, choices: type[Choice], problems: list[str]) -> Choice | None:
-    try:
-        return choices(str(given[name]))
-    except ValueError:
-        problems.append(f"{name} is {given[name]!r}: give one of {', '.join(choices)}")
-        return None

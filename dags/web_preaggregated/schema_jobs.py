@@ -3,10 +3,11 @@
 from dags.clickhouse.schema.apply import apply_schema, require_schema
 from dags.clickhouse.schema.declared import migrations
 from dags.dagster_runs.command import Command, command
+from dags.domain.given import Nothing
 from dags.web_preaggregated.tables import WEB_TABLES
 
 
-def apply_schema_op(asked: Command) -> list[str]:
+def apply_schema_op(asked: Command[Nothing]) -> list[str]:
     """Apply the numbered files that the database lacks."""
     with asked.clickhouse.client(asked.run_id, create_database=True) as client:
         applied = [migration.name for migration in apply_schema(client, WEB_TABLES)]

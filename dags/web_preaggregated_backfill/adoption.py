@@ -23,13 +23,14 @@ from dags.detection.signals import target_identifiers
 from dags.domain.clock import Clocks
 from dags.domain.days import FIRST_DAY, in_words
 from dags.domain.errors import UserError
+from dags.domain.given import Nothing
 from dags.domain.watched import WatchedTable
 
 
 def adoption_job(watched: tuple[WatchedTable, ...]) -> JobDefinition:
     """The job, for the tables that are watched."""
 
-    def report_days(asked: Command) -> dict[str, int]:
+    def report_days(asked: Command[Nothing]) -> dict[str, int]:
         """Report each day that has rows and that Dagster does not know as materialized."""
         reported = {}
         with asked.client() as (client, clocks):

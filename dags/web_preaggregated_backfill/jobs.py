@@ -3,14 +3,14 @@
 They run in process, because a process for each step would double the time of an answer.
 """
 
-from datetime import date
-from typing import Any
+from typing import Annotated, Any
 
-from dagster import Failure, Field, Int, JobDefinition, Noneable
+from dagster import Failure, JobDefinition
+from pydantic import Field
 
-from dags.dagster_runs.command import Command, Texts, command
-from dags.domain.days import MAX_LOOKBACK_DAYS, validated_day
-from dags.domain.errors import UserError
+from dags.dagster_runs.command import Command, command
+from dags.domain.days import MAX_LOOKBACK_DAYS
+from dags.domain.given import EMPTY_IS_NONE, Day, Given, Nothing, Text
 from dags.domain.watched import WatchedTable
 from dags.repair.runs import run_text
 from dags.team_selection.store import read_selection
@@ -26,55 +26,51 @@ def _refuse_unknown(found: Evaluation) -> None:
         raise Failure(f"unknown, not complete: {found.detection.unknown}", allow_retries=False)
 
 
-def _day(partition_key: str | None) -> date | None:
-    if partition_key is None:
-        return None
-    try:
-        return validated_day(partition_key)
-    except ValueError as error:
-        raise UserError(f"day is {partition_key!r}: {error}") from None
+class GapsConfig(Given):
+    """How far back to look."""
+
+    days_back: int = Field(
+        default=DEFAULT_DAYS_BACK, ge=1, le=MAX_LOOKBACK_DAYS, description="How many days before today to look."
+    )
 
 
-_DAYS_BACK = {
-    "days_back": Field(Int, default_value=DEFAULT_DAYS_BACK, description="How many days before today to look.")
-}
-_WHY = {
-    "team_id": Field(Noneable(int), default_value=None, description="Ask about this team only."),
-    "day": Field(Noneable(str), default_value=None, description="Ask about this partition key, YYYY-MM-DD."),
-    "run_id": Field(Noneable(str), default_value=None, description="Ask what this run did, and nothing else."),
-}
+class WhyConfig(Given):
+    """What to ask about."""
+
+    team_id: int | None = Field(default=None, description="Ask about this team only.")
+    day: Annotated[Day | None, EMPTY_IS_NONE] = Field(
+        default=None, description="Ask about this partition key, YYYY-MM-DD."
+    )
+    run_id: Text | None = Field(default=None, description="Ask what this run did, and nothing else.")
 
 
 def diagnostics(watched: tuple[WatchedTable, ...]) -> list[JobDefinition]:
     """The jobs, for the tables that are watched."""
 
-    def evaluated(asked: Command, days_back: int | None = None) -> Evaluation:
+    def evaluated(asked: Command[Any], days_back: int | None = None) -> Evaluation:
         return evaluate_in_run(asked.instance, asked.clickhouse, watched, asked.run_id, days_back)
 
-    def check_missing_data(asked: Command) -> dict[str, Any]:
+    def check_missing_data(asked: Command[Nothing]) -> dict[str, Any]:
         """Print and return what is missing, and what the sensor would do about it."""
         found = evaluated(asked)
         print(summary_text(found.detection, found.decision))
         _refuse_unknown(found)
         return missing_data(found.detection, found.decision)
 
-    def show_data_gaps(asked: Command) -> dict[str, Any]:
+    def show_data_gaps(asked: Command[GapsConfig]) -> dict[str, Any]:
         """Print and return every gap with its reason, days merged into ranges."""
-        days_back = int(asked.given["days_back"])
-        if not 1 <= days_back <= MAX_LOOKBACK_DAYS:
-            raise UserError(f"days_back is {days_back}: give a whole number of days from 1 to {MAX_LOOKBACK_DAYS:,}")
-        found = evaluated(asked, days_back)
+        found = evaluated(asked, asked.given.days_back)
         print(gaps_text(found.detection))
         _refuse_unknown(found)
         return data_gaps(found.detection)
 
-    def why(asked: Command) -> str:
+    def why(asked: Command[WhyConfig]) -> str:
         """Print and return why a gap is there, why nothing was launched, or what a run did."""
-        if asked.given["run_id"]:
-            text = run_text(asked.instance, asked.given["run_id"])
+        if asked.given.run_id:
+            text = run_text(asked.instance, asked.given.run_id)
             print(text)
             return text
-        question = Question(asked.given["team_id"], _day(asked.given["day"]))
+        question = Question(asked.given.team_id, asked.given.day)
         found = evaluated(asked)
         with asked.clickhouse.client(asked.run_id) as client:
             selection = read_selection(client)
@@ -91,12 +87,11 @@ def diagnostics(watched: tuple[WatchedTable, ...]) -> list[JobDefinition]:
         command(
             show_data_gaps,
             "Where are the gaps, and why? Its whole configuration is days_back, 7 unless given.",
-            fields=_DAYS_BACK,
+            config=GapsConfig,
         ),
         command(
             why,
             "Why is a gap there? Why was nothing launched? Which teams? Is the dictionary fresh? What did a run do?",
-            fields=_WHY,
-            texts=Texts(names=("run_id", "day")),
+            config=WhyConfig,
         ),
     ]

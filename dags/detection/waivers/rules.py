@@ -8,18 +8,40 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dags.domain.days import MAX_LOOKBACK_DAYS, ONE_DAY, DayRange, validated_day
+from pydantic import Field
+
+from dags.domain.days import MAX_LOOKBACK_DAYS, ONE_DAY, DayRange
 from dags.domain.errors import UserError
-from dags.domain.given_text import text_problems
+from dags.domain.given import Day, Given, TeamIds, Words
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection
     from datetime import date
 
+    from dags.domain.given import Read
     from dags.domain.units import Unit
 
 # Whoever waives for longer than a year has forgotten it by then; it can be set again.
 MAX_WAIVED_DAYS = 366
+
+
+class WaiverConfig(Given):
+    """What `waive_job` is asked for."""
+
+    first_day: Day = Field(description="First day that is waived, YYYY-MM-DD.")
+    last_day: Day = Field(description="Last day that is waived, itself included.")
+    valid_until: Day = Field(description="The day on which the waiver ends, itself included; at most a year away.")
+    reason: Words = Field(description="Why these units need no rebuild; shown in every report.")
+    requested_by: Words = Field(description="Who says so.")
+    team_ids: TeamIds = Field(default=(), description="The teams that are waived; all, when left out.")
+    table: str = Field(default="", description="The table that is waived; every watched one, when left out.")
+
+
+class LiftConfig(Given):
+    """What `lift_waiver_job` is asked for."""
+
+    waiver_id: Words = Field(description="The id that waive_job printed; list_waivers_job shows it too.")
+    requested_by: Words = Field(description="Who lifts it.")
 
 
 @dataclass(frozen=True)
@@ -56,44 +78,32 @@ class Waiver:
         )
 
 
-def validated(request: Mapping[str, object], tables: Collection[str], waiver_id: str, today: date) -> Waiver:
+def validated(asked: Read[WaiverConfig], tables: Collection[str], waiver_id: str, today: date) -> Waiver:
     """The waiver that a job's configuration asks for.
 
     Raises:
         UserError: every violation, each on a line of its own.
     """
-    problems: list[str] = []
-    first, last, until = (_day(request, name, problems) for name in ("first_day", "last_day", "valid_until"))
+    usable, problems = asked.usable, list(asked.problems)
+    first, last, until = (usable.get(name) for name in ("first_day", "last_day", "valid_until"))
     if first and last and last < first:
         problems.append(f"last_day is {last}: give a day that is not before first_day, {first}")
     if until is not None and not today <= until <= today + MAX_WAIVED_DAYS * ONE_DAY:
         problems.append(f"valid_until is {until}: give a day from today to {MAX_WAIVED_DAYS} days from now")
     if first and last and (last - first).days >= MAX_LOOKBACK_DAYS:
         problems.append(f"{first} … {last} are more than {MAX_LOOKBACK_DAYS:,} days: name fewer")
-    table = str(request["table"])
+    table = usable.get("table", "")
     if table and table not in tables:
         problems.append(f"table is {table!r}: give one of {', '.join(sorted(tables))}, or leave it out for all")
-    who = ("reason", "requested_by")
-    problems += text_problems({name: request[name] for name in who}, required=who)
-    teams = [int(str(team)) for team in request["team_ids"]]  # type: ignore[attr-defined]
-    if bad := [team for team in teams if not 0 < team < 2**64]:
-        problems.append(f"team_ids has {bad}: give whole numbers above 0")
-    if problems or first is None or last is None or until is None:
+    given = asked.whole
+    if problems or given is None:
         raise UserError("the waiver was not set:\n" + "\n".join(problems))
     return Waiver(
         waiver_id,
-        DayRange(first, last + ONE_DAY),
-        frozenset(teams),
-        table,
-        str(request["reason"]).strip(),
-        str(request["requested_by"]).strip(),
-        until,
+        DayRange(given.first_day, given.last_day + ONE_DAY),
+        frozenset(given.team_ids),
+        given.table,
+        given.reason,
+        given.requested_by,
+        given.valid_until,
     )
-
-
-def _day(request: Mapping[str, object], name: str, problems: list[str]) -> date | None:
-    try:
-        return validated_day(str(request[name]))
-    except ValueError as error:
-        problems.append(f"{name} is {request[name]!r}: {error}")
-        return None

@@ -30,8 +30,10 @@ from dags.clickhouse.dsn import Dsn
 from dags.clickhouse.engine import open_client
 from dags.clickhouse.leases.store import read_leases
 from dags.domain.errors import EngineError
+from dags.domain.given import read
 from dags.domain.units import EPOCH
 from dags.managed_backfill import control
+from dags.managed_backfill.fields import BackfillConfig
 from dags.managed_backfill.plan import as_yaml
 from dags.managed_backfill.planning import make_plan, read_facts
 from dags.managed_backfill.request import validated
@@ -198,7 +200,7 @@ class BackfillTrial:
             start_date=str(DAYS[0]), end_date=str(DAYS[-1]), chunk_size_days=1, team_ids=list(OURS), allow_shrink=True
         )
         facts = read_facts(self._client, WEB_TABLES, settings, NOW, self._id, in_flight={})
-        self._plan = make_plan(self._client, WEB_TABLES, validated(request, facts), settings, NOW)
+        self._plan = make_plan(self._client, WEB_TABLES, validated(read(BackfillConfig, request), facts), settings, NOW)
         entry = Entry(Event.ACCEPTED, Status.ACCEPTED, MANAGED, TABLE, DAYS[0], DAYS[-1], detail=as_yaml(self._plan))
         Log(self._client, self._id, f"accepted-{self.seed}").append(entry)
 

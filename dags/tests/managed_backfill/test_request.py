@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from dags.domain.errors import UserError
+from dags.domain.given import read
+from dags.managed_backfill.fields import BackfillConfig
 from dags.managed_backfill.plan import Kind
 from dags.managed_backfill.request import Facts, Request, validated
 from dags.tests.managed_backfill import asked
@@ -19,7 +21,8 @@ FACTS = Facts(today=TODAY, enabled=frozenset({1, 2}), tables=(STATS, BOUNCES), m
 
 
 def request(facts: Facts = FACTS, **given: Any) -> Request:
-    return validated(asked(**{"start_date": "2026-01-05", "end_date": "2026-01-10", **given}), facts)
+    config = asked(**{"start_date": "2026-01-05", "end_date": "2026-01-10", **given})
+    return validated(read(BackfillConfig, config), facts)
 
 
 def refused(facts: Facts = FACTS, **given: Any) -> list[str]:
@@ -50,8 +53,8 @@ def test_every_violation_is_named_at_once() -> None:
         team_ids=[7], chunk_size_days=0, kind="all", chunk_by="year", webhook="ftp://host",
     )  # fmt: skip
     assert [problem.split(" ")[0] for problem in problems] == [
-        "start_date", "end_date", "target_table", "kind", "team_ids", "webhook", "reason", "requested_by",
-        "chunk_by", "chunk_size_days",
+        "start_date", "end_date", "chunk_size_days", "kind", "chunk_by", "target_table", "team_ids", "webhook",
+        "reason", "requested_by",
     ]  # fmt: skip
 
 

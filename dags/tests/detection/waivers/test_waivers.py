@@ -9,9 +9,10 @@ import pytest
 
 from dags.detection.detection import with_waivers
 from dags.detection.rules import Cause, Kind, Verdict
-from dags.detection.waivers.rules import Waiver, validated
+from dags.detection.waivers.rules import Waiver, WaiverConfig, validated
 from dags.domain.days import DayRange
 from dags.domain.errors import UserError
+from dags.domain.given import read
 from dags.domain.units import Unit
 from dags.tests.world import BOUNCES, STATS, World, ago, tables_asked
 from dags.web_preaggregated.tables import WEB_TABLES
@@ -31,7 +32,7 @@ TABLES = [table.name for table in WEB_TABLES]
 
 
 def waiver(**changes: object) -> Waiver:
-    return validated({**REQUEST, **changes}, TABLES, "waiver-1", NOW.date())
+    return validated(read(WaiverConfig, {**REQUEST, **changes}), TABLES, "waiver-1", NOW.date())
 
 
 def missing(team: int = 1, day: date = DAY, table: str = STATS) -> Verdict:

@@ -1,0 +1,65 @@
+"""What a command's run says on a terminal besides its answer: why it failed, in our own words where these say it.
+
+Dagster prints two tracebacks around an error that a person can put right, and what to do about it stands in the middle.
+The event log of the run has them all the same.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from dagster import DagsterEvent, DagsterEventType, Field, InitLoggerContext, logger
+
+from dags.domain.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def _names(error: type[UserError] = UserError) -> Iterator[str]:
+    yield error.__name__
+    for one in error.__subclasses__():
+        yield from _names(one)
+
+
+def why_failed(event: DagsterEvent) -> str:
+    """Why a step failed, where that was said on purpose: a person can put it right. Else empty."""
+    if event.event_type is not DagsterEventType.STEP_FAILURE:
+        return ""
+    data = event.step_failure_data
+    if data.user_failure_data is not None and data.user_failure_data.description:
+        return str(data.user_failure_data.description)
+    cause = data.error.cause if data.error is not None else None
+    if cause is None or cause.cls_name not in set(_names()):
+        return ""
+    # Dagster keeps what Python prints of an exception: its class, then its words.
+    return cause.message.removeprefix(f"{UserError.__module__}.{cause.cls_name}: ").strip()
+
+
+class _Terminal(logging.StreamHandler[Any]):
+    """Prints errors; of a step that failed in words of ours nothing but these, and they are the last."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        event = getattr(record, "dagster_event", None)
+        if isinstance(event, DagsterEvent) and event.event_type is DagsterEventType.RUN_FAILURE:
+            first = event.job_failure_data.first_step_failure_event
+            if first is not None and why_failed(first):
+                return
+        super().emit(record)
+
+    def format(self, record: logging.LogRecord) -> str:
+        event = getattr(record, "dagster_event", None)
+        words = why_failed(event) if isinstance(event, DagsterEvent) else ""
+        return f"\n{words}" if words else super().format(record)
+
+
+@logger(
+    {"log_level": Field(str, default_value="ERROR", description="What is printed besides the answer, at least.")},
+    description="Errors alone, in our own words where these say what to do.",
+)
+def answers_console(context: InitLoggerContext) -> logging.Logger:
+    level = logging.getLevelName(str(context.logger_config["log_level"]).upper())
+    made = logging.Logger("dagster", level)  # noqa: LOG001 -- one for each run: a shared one would gather handlers
+    made.addHandler(_Terminal())
+    return made

@@ -1,0 +1,86 @@
+"""What the launchpad shows of a job's configuration, and what becomes of what a person writes there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from dagster import DagsterInstance, Definitions, JobDefinition
+
+from dags.dagster_runs.command import Command, command
+from dags.dagster_runs.launchpad import launchpad_fields
+from dags.dagster_runs.resource import ClickHouseResource
+from dags.definitions import defs
+from dags.domain.given import Nothing, read
+from dags.managed_backfill.fields import BackfillConfig, ShowConfig
+from dags.managed_backfill.plan import Kind
+from dags.tests.domain.test_given import GOOD, Thing
+
+
+def of(answers: list[Any]) -> JobDefinition:
+    def thing(asked: Command[Thing]) -> None:
+        """Take a thing."""
+        answers.append(asked.given)
+
+    return served(command(thing, "Takes a thing.", config=Thing))
+
+
+def served(job: JobDefinition) -> JobDefinition:
+    return Definitions(jobs=[job], resources={"clickhouse": ClickHouseResource()}).resolve_job_def(job.name)
+
+
+def enums_of(job: JobDefinition) -> dict[str, list[str]]:
+    """The enums of a job's configuration as the webserver is given them."""
+    types = job.get_config_schema_snapshot().all_config_snaps_by_key
+    return {key: [one.value for one in snap.enum_values] for key, snap in types.items() if snap.enum_values}
+
+
+def test_the_launchpad_completes_enums_by_the_words_that_people_write() -> None:
+    managed = enums_of(defs.resolve_job_def("managed_backfill_job"))
+    assert managed["Kind"] == ["full_reload", "incremental", "gap_filling", "point_in_time_correction"] == list(Kind)
+    assert (managed["ChunkBy"], managed["OnGateFailure"]) == (["day", "week", "month"], ["restore", "keep"])
+    shown = enums_of(defs.resolve_job_def("show_backfills_job"))
+    assert shown["OriginOrEmpty"] == ["managed", "automatic", ""]
+    assert {"rolling back", "deleted", ""} < set(shown["StatusOrEmpty"])
+
+
+@pytest.mark.parametrize("model", [BackfillConfig, ShowConfig])
+def test_every_field_has_its_words_and_each_default_that_is_shown_is_accepted(
+    model: type[BackfillConfig | ShowConfig],
+) -> None:
+    fields = launchpad_fields(model)
+    assert [name for name, field in fields.items() if not field.description] == []
+    shown = {name: field.default_value for name, field in fields.items() if field.default_provided}
+    assert read(model, shown).required() == model()
+
+
+def test_a_run_gets_the_model_and_a_refused_one_says_everything_that_is_wrong_at_once_and_last(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    answers: list[Any] = []
+    job = of(answers)
+    refused = {"who": {"env": "HOME"}, "colour": "DARK", "counts": 1}
+    with DagsterInstance.ephemeral() as instance:
+        assert job.execute_in_process(instance=instance, run_config={**GOOD, "colour": "dark_red"}).success
+        assert answers == [read(Thing, {**GOOD, "colour": "dark_red"}).required()]
+        capsys.readouterr()
+        assert not job.execute_in_process(instance=instance, raise_on_error=False, run_config=refused).success
+    assert capsys.readouterr().err.splitlines() == [
+        "",
+        "refused, nothing was touched:",
+        "who is {'env': 'HOME'}: give a text",
+        "first is missing: First day.",
+        "colour is 'DARK': give one of red, dark_red",
+        "counts is no field: did you mean count?",
+    ]
+    assert len(answers) == 1
+
+
+def test_of_a_fault_that_nobody_foresaw_the_terminal_shows_where_it_was(capsys: pytest.CaptureFixture[str]) -> None:
+    def faulty(asked: Command[Nothing]) -> None:
+        """Fail."""
+        raise ZeroDivisionError(asked.run_id)
+
+    with DagsterInstance.ephemeral() as instance:
+        assert not served(command(faulty, "Fails.")).execute_in_process(instance=instance, raise_on_error=False).success
+    assert "in faulty" in capsys.readouterr().err
