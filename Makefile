@@ -30,15 +30,15 @@ dev: setup ## the Dagster UI and daemon on the same data: http://localhost:3000
 # The webserver and the daemon that it starts take a workspace, and refuse a module beside it.
 	@$(RUN) env -u DAGSTER_MODULE_NAME dagster dev $(if $(PORT),--port $(PORT))
 
-test: setup ## the tests, on the embedded engine and on a real server
-	@$(RUN) python -m pytest -n 2 --dist loadgroup -m 'not slow and not walk'
+test: setup ## the tests: statements on both engines, stories on the embedded one
+	@$(RUN) python -m pytest -n 2 --dist loadgroup -m 'not (slow or second_engine or walk)'
 
 coverage: setup ## the tests, and which lines and branches they reach; fails under the floor of pyproject.toml
-	@$(RUN) coverage erase && coverage run -m pytest -n 2 --dist loadgroup -m 'not slow and not walk' \
+	@$(RUN) coverage erase && coverage run -m pytest -n 2 --dist loadgroup -m 'not (slow or second_engine or walk)' \
 		&& coverage combine --quiet && coverage report
 
-soak: setup ## the tests that take minutes
-	@$(RUN) python -m pytest -n 2 -m slow
+soak: setup ## the tests that take minutes, and the stories once more on a real server
+	@$(RUN) python -m pytest -n 2 --dist loadgroup -m 'slow or second_engine'
 
 walk: setup ## every setting of both engines, each with the values worth a try: do answers stay the same? An hour
 	@$(RUN) python -m pytest -n 0 -s -m walk

@@ -1,4 +1,8 @@
-"""Fixtures: each test that touches SQL gets an empty schema on the embedded engine and on a real server."""
+"""Fixtures: each test that touches SQL gets an empty schema on the embedded engine and on a real server.
+
+Statements and stores are always tried on both. A story, which is a whole job or several, is the same on both but takes
+seconds: the default suite tells it on the embedded engine, and `make soak`, which CI runs too, once more on a server.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +17,9 @@ from hypothesis import Phase, settings
 
 from dags.clickhouse.dsn import Dsn
 from dags.clickhouse.engine import open_client
-from dags.clickhouse.schema.apply import apply_schema
-from dags.clickhouse.schema.declared import required_columns
 from dags.tests.clickhouse_server import require_or_skip_reason, server_for_tests
+from dags.tests.emptied import EmptiedDatabase
 from dags.tests.world import World, new_world
-from dags.web_preaggregated.tables import WEB_TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,6 +37,28 @@ if os.access(IN_MEMORY, os.W_OK) and shutil.disk_usage(IN_MEMORY).free > ROOM_BY
 
 # For faults put in on purpose: that a test fails is enough, the smallest example of it is nobody's interest.
 settings.register_profile("no-shrinking", phases=(Phase.explicit, Phase.generate))
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` looks at the marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the stories on a server that are told on the embedded engine as well."""
+    stories = [item for item in items if isinstance(item, pytest.Function) and _is_story(item)]
+    embedded = {_test(item) for item in stories if "embedded" in _parameters(item)}
+    for item in stories:
+        if "server" in _parameters(item) and _test(item) in embedded:
+            item.add_marker("second_engine")
+
+
+def _is_story(item: pytest.Function) -> bool:
+    return "world" in item.fixturenames or item.get_closest_marker("story") is not None
+
+
+def _test(item: pytest.Function) -> tuple[str, str]:
+    return str(item.path), item.originalname
+
+
+def _parameters(item: pytest.Function) -> list[object]:
+    return list(item.callspec.params.values()) if hasattr(item, "callspec") else []
 
 
 @pytest.fixture(scope="session")
@@ -59,13 +83,27 @@ def engine_dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[s
         yield of
 
 
+@pytest.fixture(scope="session")
+def emptied(engine_dsn: Callable[[str], str]) -> Iterator[Callable[[str], str]]:
+    """The DSN of an engine by name, as a setting has it, with this project's schema and no row in it."""
+    with ExitStack() as clients:
+        known: dict[str, EmptiedDatabase] = {}
+
+        def of(engine: str) -> str:
+            text = engine_dsn(engine)
+            if engine not in known:
+                opened = open_client(Dsn.parse(text), wait_seconds=60, create_database=True, who="tests")
+                known[engine] = EmptiedDatabase(clients.enter_context(opened))
+            known[engine].empty()
+            return text
+
+        yield of
+
+
 @pytest.fixture(params=ENGINES)
-def dsn_text(request: pytest.FixtureRequest, engine_dsn: Callable[[str], str]) -> str:
-    """The DSN of an engine with this project's schema and no row in it, as a setting has it."""
-    text = engine_dsn(request.param)
-    with open_client(Dsn.parse(text), wait_seconds=60, create_database=True, who="tests") as client:
-        _emptied(client)
-    return text
+def dsn_text(request: pytest.FixtureRequest, emptied: Callable[[str], str]) -> str:
+    """The DSN of an engine with this project's schema and no row in it."""
+    return emptied(request.param)
 
 
 @pytest.fixture
@@ -84,14 +122,3 @@ def world(dsn_text: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """The real definitions on that engine, with a Dagster instance of their own."""
     with new_world(dsn_text, monkeypatch) as opened:
         yield opened
-
-
-def _emptied(client: Client) -> None:
-    """Drop what a test made and empty the rest: several times as fast as a new database each."""
-    apply_schema(client, WEB_TABLES)
-    ours = required_columns().keys() - {"web_analytics_schema_version"}
-    for (table,) in client.query("SHOW TABLES").result_rows:
-        if table in ours:
-            client.command(f"TRUNCATE TABLE {table} SYNC")
-        elif not table.endswith(("_dict", "_schema_version", "_verdicts", "backfill_log")):
-            client.command(f"DROP TABLE {table} SYNC")

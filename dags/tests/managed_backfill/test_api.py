@@ -28,7 +28,7 @@ from dags.tests.world import STATS, ago, noon
 from dags.work.audit.store import read_backfills
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from clickhouse_connect.driver.client import Client
 
@@ -139,12 +139,9 @@ class Webserver:
 
 
 @pytest.fixture
-def server_client(engine_dsn: Any) -> Iterator[tuple[str, Client]]:
-    from dags.tests.conftest import _emptied  # noqa: PLC0415 -- one engine of the two, by its name
-
-    dsn = engine_dsn("server")
-    with open_client(Dsn.parse(dsn), wait_seconds=60, create_database=True) as client:
-        _emptied(client)
+def server_client(emptied: Callable[[str], str]) -> Iterator[tuple[str, Client]]:
+    dsn = emptied("server")
+    with open_client(Dsn.parse(dsn), wait_seconds=60) as client:
         yield dsn, client
 
 

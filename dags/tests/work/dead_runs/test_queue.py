@@ -129,12 +129,9 @@ def until(holds: Callable[[], object], seconds: float, what: str) -> float:
 
 
 @pytest.fixture
-def server(engine_dsn: Any) -> Iterator[tuple[str, Client]]:
-    from dags.tests.conftest import _emptied  # noqa: PLC0415 -- one engine of the two, by its name
-
-    dsn = engine_dsn("server")
-    with open_client(Dsn.parse(dsn), wait_seconds=60, create_database=True) as client:
-        _emptied(client)
+def server(emptied: Callable[[str], str]) -> Iterator[tuple[str, Client]]:
+    dsn = emptied("server")
+    with open_client(Dsn.parse(dsn), wait_seconds=60) as client:
         yield dsn, client
 
 
