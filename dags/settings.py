@@ -1,8 +1,8 @@
-"""The environment, read once into one frozen, validated object.
+"""The environment and a directory of secret files, read once into one frozen, validated object.
 
 A bad value is refused before anything is touched, with the variable's name, its value and what is allowed; every
 bad value at once, because a deployment that learns of its mistakes one at a time is redeployed as often. Secrets are
-in `CLICKHOUSE_DSN` alone, and `Dsn` keeps them out of every text.
+the password in `CLICKHOUSE_DSN`, which `Dsn` keeps out of every text, and the webhook's token, a `SecretStr`.
 
 Pure: no clock, no database, no Dagster.
 """
@@ -12,13 +12,23 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import warnings
 from datetime import timedelta
+from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, SecretStr, ValidationError
+from pydantic import BeforeValidator, Field, PlainSerializer, SecretStr, ValidationError
 from pydantic_core import PydanticCustomError
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SecretsSettingsSource,
+    SettingsConfigDict,
+)
+from pydantic_settings import SettingsError as UnusableSecretError
 
 from dags.clickhouse.dsn import Dsn
 from dags.domain.days import MAX_LOOKBACK_DAYS
@@ -34,19 +44,34 @@ DEFAULT_DSN = f"chdb://{Path(__file__).resolve().parent.parent / '.clickhouse'}"
 
 DEFAULT_PLANS_DIRECTORY = Path(__file__).resolve().parent.parent / ".plans"
 
-TEAM_SOURCES = ("environment", "table", "top_pageviews")
+# Where files are named after settings and hold their values, as Docker and Kubernetes mount secrets.
+SECRETS_DIRECTORY = "WEB_ANALYTICS_SECRETS_DIRECTORY"
 
 # Their values are shown nowhere, not even when they are refused.
-_SECRETS = ("backfill_webhook_token",)
-
-PRIORITIES = ("recent", "volume", "interior")
+_SECRETS = ("WEB_ANALYTICS_BACKFILL_WEBHOOK_TOKEN",)
 
 
-def _names(value: object) -> tuple[str, ...]:
+class TeamSource(StrEnum):
+    """Where enabled teams come from."""
+
+    ENVIRONMENT = "environment"
+    TABLE = "table"
+    TOP_PAGEVIEWS = "top_pageviews"
+
+
+class Priority(StrEnum):
+    """Which days are repaired first when not all can be at once; see `dags.repair.priority`."""
+
+    RECENT = "recent"
+    VOLUME = "volume"
+    INTERIOR = "interior"
+
+
+def _sources(value: object) -> tuple[TeamSource, ...]:
     names = tuple(part.strip() for part in str(value).split(",") if part.strip())
-    if not names or set(names) - set(TEAM_SOURCES) or len(set(names)) < len(names):
-        raise PydanticCustomError("names", "unknown, repeated or no source")
-    return names
+    if not names or set(names) - set(TeamSource) or len(set(names)) < len(names):
+        raise PydanticCustomError("sources", "unknown, repeated or no source")
+    return tuple(map(TeamSource, names))
 
 
 def _team_ids(value: object) -> tuple[int, ...]:
@@ -75,12 +100,6 @@ def _token(value: object) -> SecretStr:
     if not re.fullmatch(r"[!-~]{1,4096}", token):
         raise PydanticCustomError("token", "no token")
     return SecretStr(token)
-
-
-def _priority(value: object) -> str:
-    if str(value) not in PRIORITIES:
-        raise PydanticCustomError("priority", "unknown priority")
-    return str(value)
 
 
 def _weights(value: object) -> tuple[tuple[int, int], ...]:
@@ -113,10 +132,26 @@ def whole(default: int | None, lowest: int, highest: int, unit: str) -> Any:  # 
     )
 
 
-class Settings(BaseModel):
-    """Every setting; the field's name in capitals is the variable's, with the prefix ``WEB_ANALYTICS_``."""
+def variable(field: str) -> str:
+    """The environment variable of a field of `Settings`."""
+    return field.upper() if field == "clickhouse_dsn" else f"WEB_ANALYTICS_{field.upper()}"
 
-    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
+
+class Settings(BaseSettings):
+    """Every setting; the field's name in capitals is the variable's, with the prefix ``WEB_ANALYTICS_``.
+
+    It is made of what is handed in by the variables' names; `read_settings` says where that comes from.
+    """
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        arbitrary_types_allowed=True,
+        alias_generator=variable,
+        case_sensitive=True,
+        # Lists are written with commas, and are no JSON.
+        enable_decoding=False,
+        validate_default=False,
+    )
 
     clickhouse_dsn: Annotated[Dsn, BeforeValidator(_dsn), PlainSerializer(str)] = Field(
         default=DEFAULT_DSN, validate_default=True
@@ -127,9 +162,7 @@ class Settings(BaseModel):
     backfill_max_days_per_day: int = whole(28, 1, 3650, "days")
     backfill_settle_hours: int = whole(1, 0, 72, "hours")
     backfill_max_gap_age_hours: int | None = whole(None, 1, 87_600, "hours")
-    backfill_priority: Annotated[str, BeforeValidator(_priority)] = Field(
-        default="recent", description=f"give one of {', '.join(PRIORITIES)}"
-    )
+    backfill_priority: Priority = Field(default=Priority.RECENT, description=f"give one of {', '.join(Priority)}")
     backfill_min_volume: int = whole(0, 0, 10**12, "page views")
     backfill_max_range_days: int = whole(30, 1, MAX_LOOKBACK_DAYS, "days")
     backfill_backup_days: int = whole(7, 1, MAX_LOOKBACK_DAYS, "days")
@@ -148,9 +181,9 @@ class Settings(BaseModel):
     team_weights: Annotated[tuple[tuple[int, int], ...], BeforeValidator(_weights)] = Field(
         default=(), description="give team:weight pairs of whole numbers, separated by commas; a weight may be 0"
     )
-    team_sources: Annotated[tuple[str, ...], BeforeValidator(_names)] = Field(
-        default=("environment", "table"),
-        description=f"give one or more of {', '.join(TEAM_SOURCES)}, separated by commas, each once",
+    team_sources: Annotated[tuple[TeamSource, ...], BeforeValidator(_sources)] = Field(
+        default=(TeamSource.ENVIRONMENT, TeamSource.TABLE),
+        description=f"give one or more of {', '.join(TeamSource)}, separated by commas, each once",
     )
     enabled_team_ids: Annotated[tuple[int, ...], BeforeValidator(_team_ids)] = Field(
         default=(), description="give team ids, whole numbers above 0, separated by commas"
@@ -164,6 +197,20 @@ class Settings(BaseModel):
     build_max_seconds: int = whole(1800, 1, 21_600, "seconds")
     build_max_rows_read: int | None = whole(None, 1, 10**15, "rows")
     build_max_bytes_read: int | None = whole(None, 1, 10**18, "bytes")
+    secrets_directory: Annotated[Path | None, BeforeValidator(_directory)] = Field(
+        default=None, description="give the absolute path of a directory"
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
 
     @property
     def settle(self) -> timedelta:
@@ -175,41 +222,72 @@ class Settings(BaseModel):
         return None if hours is None else timedelta(hours=hours)
 
 
-def variable(field: str) -> str:
-    """The environment variable of a field of `Settings`."""
-    return field.upper() if field == "clickhouse_dsn" else f"WEB_ANALYTICS_{field.upper()}"
+class _Variables(EnvSettingsSource):
+    """The settings among the variables that are handed in, which are not this process's own in a test."""
+
+    def __init__(self, given: Mapping[str, str]) -> None:
+        super().__init__(Settings)
+        self.env_vars = given
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
-    """Settings from environment variables; an empty variable counts as unset, as shells and compose files have it.
+    """Settings from environment variables, and from secret files where the environment names a directory of these.
+
+    An empty variable counts as unset, as shells and compose files have it. What is in both is the variable's.
 
     Raises:
         SettingsError: one line for each value that is not usable, and for each name below `OWN_PREFIX` that is no
             setting (a misspelt limit would otherwise be ignored in silence).
     """
-    field_by_variable = {variable(field): field for field in Settings.model_fields}
     given = {name: value for name, value in environment.items() if value.strip()}
-    problems = []
-    for name in sorted(given):
-        if name.startswith(OWN_PREFIX) and name not in field_by_variable:
-            close = difflib.get_close_matches(name, field_by_variable, n=1)
-            hint = f"did you mean {close[0]}?" if close else "the README lists the settings"
-            problems.append(f"{name} is no setting: {hint}")
-    values = {field: given[name] for name, field in field_by_variable.items() if name in given}
+    names, problems = [name for name in given if name.startswith(OWN_PREFIX)], []
+    values: dict[str, Any] = {}
+    if (directory := given.get(SECRETS_DIRECTORY, "")) and Path(directory).is_absolute():
+        try:
+            names += _own_names(Path(directory))
+            values = _secrets(Path(directory))
+        except (OSError, UnicodeError, UserWarning, UnusableSecretError) as error:
+            problems.append(f"{SECRETS_DIRECTORY} is {directory!r}, which cannot be read: {error}")
+    values |= _Variables(given)()
+    problems += [_misspelt(name) for name in sorted(set(names) - set(_VARIABLES))]
     try:
-        settings = Settings.model_validate(values)
+        settings = Settings(**values)
     except ValidationError as error:
-        for problem in error.errors():
-            field = str(problem["loc"][0])
-            if field == "clickhouse_dsn":  # its message never shows the password, its value would
-                problems.append(f"{variable(field)}: {problem['msg']}")
-            else:
-                allowed = Settings.model_fields[field].description
-                shown = "not usable" if field in _SECRETS else repr(problem["input"])
-                problems.append(f"{variable(field)} is {shown}: {allowed}")
+        problems += [_in_words(str(problem["loc"][0]), problem) for problem in error.errors()]
     if problems:
         raise SettingsError("\n".join(problems))
     return settings
+
+
+_VARIABLES = {variable(field): field for field in Settings.model_fields}
+
+
+def _own_names(directory: Path) -> list[str]:
+    return [path.name.upper() for path in directory.iterdir() if path.name.upper().startswith(OWN_PREFIX)]
+
+
+def _secrets(directory: Path) -> dict[str, Any]:
+    """What the files say that are named after settings, in capitals or not.
+
+    Raises:
+        OSError: the directory or a file cannot be read.
+        UserWarning: a file of such a name is none, or lies elsewhere.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # a secret that is passed by would leave the default in force
+        return SecretsSettingsSource(Settings, directory, case_sensitive=False)()
+
+
+def _misspelt(name: str) -> str:
+    close = difflib.get_close_matches(name, _VARIABLES, n=1)
+    return f"{name} is no setting: {f'did you mean {close[0]}?' if close else 'the README lists the settings'}"
+
+
+def _in_words(name: str, problem: Any) -> str:  # noqa: ANN401 -- pydantic's own dictionary
+    if name == variable("clickhouse_dsn"):  # its message never shows the password, its value would
+        return f"{name}: {problem['msg']}"
+    shown = "not usable" if name in _SECRETS else repr(problem["input"])
+    return f"{name} is {shown}: {Settings.model_fields[_VARIABLES[name]].description}"
 
 
 @cache

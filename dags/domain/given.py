@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 class Given(BaseModel):
     """The fields of a configuration. Nothing else is accepted, and no number for a text or a text for a number."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", defer_build=True)
 
 
 Model = TypeVar("Model", bound=Given)

@@ -63,7 +63,7 @@ class OnGateFailure(StrEnum):
 class _Part(BaseModel):
     """A part of the document: nothing in it is unknown, nothing changes."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_enum_values=False, allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_enum_values=False, allow_inf_nan=False, defer_build=True)
 
 
 def _at_most_ten_years(chunks: object) -> object:

@@ -17,7 +17,8 @@ from dags.detection.rules import Cause, Judged, Kind
 from dags.detection.verdicts import Alike, Verdicts, repeated_unit
 from dags.domain.days import ONE_DAY, in_words, start_of
 from dags.repair.attempts import divided_by_backoff, ended
-from dags.repair.priority import Priority, in_order
+from dags.repair.priority import in_order
+from dags.settings import Priority
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence

@@ -5,8 +5,9 @@ Pure: no clock, no database, no Dagster.
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from dags.settings import Priority
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -14,14 +15,6 @@ if TYPE_CHECKING:
     from datetime import date
 
     from dags.detection.verdicts import Alike
-
-
-class Priority(StrEnum):
-    """Which days come first. In the last two, a team that has had its turn waits until the others have had theirs."""
-
-    RECENT = "recent"
-    VOLUME = "volume"
-    INTERIOR = "interior"
 
 
 def in_order(

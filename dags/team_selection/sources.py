@@ -9,6 +9,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from dags.clickhouse.sql import Sql
 from dags.domain.errors import UserError
+from dags.settings import TeamSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from dags.settings import Settings
 
-    TeamSource = Callable[[Client, Settings, date], tuple[int, ...]]
+    Reader = Callable[[Client, Settings, date], tuple[int, ...]]
 
 _PACKAGE = "dags.team_selection"
 
@@ -47,11 +48,11 @@ def _top_pageviews(client: Client, settings: Settings, today: date) -> tuple[int
     return tuple(team for (team,) in rows)
 
 
-# A new source is a function and its name here and in settings.TEAM_SOURCES.
-SOURCES: Mapping[str, TeamSource] = {
-    "environment": _environment,
-    "table": _table,
-    "top_pageviews": _top_pageviews,
+# A new source is a function here and its name in `TeamSource`.
+SOURCES: Mapping[TeamSource, Reader] = {
+    TeamSource.ENVIRONMENT: _environment,
+    TeamSource.TABLE: _table,
+    TeamSource.TOP_PAGEVIEWS: _top_pageviews,
 }
 
 
@@ -70,16 +71,16 @@ def team_ids_by_source(client: Client, settings: Settings, today: date) -> dict[
     Raises:
         TeamSourceError: a source could not be read, or named a team 0, which no team can be.
     """
-    teams_by_source = {}
+    teams_by_source: dict[str, tuple[int, ...]] = {}
     for name in settings.team_sources:
         try:
             teams = SOURCES[name](client, settings, today)
         except ClickHouseError as error:
             raise TeamSourceError(
-                f"the team source {name!r} could not be read, so which teams are enabled is unknown and the last "
-                f"list stays: {str(error)[:500]}. Put it right, or leave {name!r} out of WEB_ANALYTICS_TEAM_SOURCES"
+                f"the team source '{name}' could not be read, so which teams are enabled is unknown and the last "
+                f"list stays: {str(error)[:500]}. Put it right, or leave '{name}' out of WEB_ANALYTICS_TEAM_SOURCES"
             ) from error
         if 0 in teams:
-            raise TeamSourceError(f"the team source {name!r} names the team 0: team ids are whole numbers above 0")
+            raise TeamSourceError(f"the team source '{name}' names the team 0: team ids are whole numbers above 0")
         teams_by_source[name] = teams
     return teams_by_source

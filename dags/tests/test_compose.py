@@ -93,7 +93,7 @@ def test_a_secret_comes_from_the_environment_and_has_no_default(name: str) -> No
             assert value is None or re.fullmatch(r"\$\{\w+:\?[^}]+\}", value), f"{variable_name} holds a value"
         elif variable_name.endswith("DSN"):
             assert re.search(r":\$\{CLICKHOUSE_PASSWORD:\?[^}]+\}@", value), f"{variable_name} holds a password"
-    assert "secret" not in TEXT.lower()
+    assert "secret" not in TEXT.replace("WEB_ANALYTICS_SECRETS_DIRECTORY", "").lower()
 
 
 def test_ports_are_open_to_this_machine_only() -> None:

@@ -69,6 +69,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         "WEB_ANALYTICS_TEAM_WEIGHTS": (),
         "WEB_ANALYTICS_TEAM_SOURCES": ("environment", "table"),
         "WEB_ANALYTICS_ENABLED_TEAM_IDS": (),
+        "WEB_ANALYTICS_SECRETS_DIRECTORY": None,
         **{name: default for name, default, *_ in NUMBERS},
     }
     assert (found.settle, found.max_gap_age) == (timedelta(hours=1), None)
@@ -87,6 +88,7 @@ def test_every_setting_is_read_from_its_variable() -> None:
         "WEB_ANALYTICS_TEAM_WEIGHTS": " 9:5, 7:10 ,8:0",
         "WEB_ANALYTICS_TEAM_SOURCES": " top_pageviews , environment ",
         "WEB_ANALYTICS_ENABLED_TEAM_IDS": "10, 2,2 ,18446744073709551615,",
+        "WEB_ANALYTICS_SECRETS_DIRECTORY": "/",
         **{name: str(highest) for name, _, _, highest, _ in NUMBERS},
     }
     found = read_settings(given)
@@ -102,6 +104,7 @@ def test_every_setting_is_read_from_its_variable() -> None:
         "WEB_ANALYTICS_TEAM_WEIGHTS": ((7, 10), (8, 0), (9, 5)),
         "WEB_ANALYTICS_TEAM_SOURCES": ("top_pageviews", "environment"),
         "WEB_ANALYTICS_ENABLED_TEAM_IDS": (2, 10, 2**64 - 1),
+        "WEB_ANALYTICS_SECRETS_DIRECTORY": Path("/"),
         **{name: highest for name, _, _, highest, _ in NUMBERS},
     }
     assert (found.settle, found.max_gap_age) == (timedelta(hours=72), timedelta(hours=87_600))
@@ -214,6 +217,77 @@ def test_every_bad_value_is_named_at_once_one_a_line() -> None:
     }
     lines = problem_with(**everything).splitlines()
     assert sorted(line.split()[0].rstrip(":") for line in lines) == sorted(everything)
+
+
+# --- Secret files -----------------------------------------------------------------------------------------
+
+
+def secrets(directory: Path, **files: str) -> dict[str, str]:
+    """An environment that names a directory of secret files."""
+    for name, text in files.items():
+        (directory / name).write_text(text)
+    return {"WEB_ANALYTICS_SECRETS_DIRECTORY": str(directory)}
+
+
+def test_a_secret_may_come_from_a_file_that_is_named_after_its_variable(tmp_path: Path) -> None:
+    dsn = f"clickhouse://me:{SECRET}@db.example/a"
+    given = secrets(tmp_path, clickhouse_dsn=f"{dsn}\n", WEB_ANALYTICS_BACKFILL_WEBHOOK_TOKEN="sesame", tls_key="x")
+    found = read_settings({**given, "CLICKHOUSE_DSN": " "})
+    assert found.clickhouse_dsn == Dsn.parse(dsn)
+    assert found.backfill_webhook_token == SecretStr("sesame")
+    assert SECRET not in f"{found} {found.model_dump_json()}"
+    assert "sesame" not in f"{found} {found.model_dump_json()}"
+
+
+def test_what_is_in_both_is_the_environments(tmp_path: Path) -> None:
+    given = secrets(tmp_path, clickhouse_dsn="clickhouse://file/a", web_analytics_backfill_stopped="1")
+    found = read_settings({**given, "CLICKHOUSE_DSN": "clickhouse://environment/a"})
+    assert (found.clickhouse_dsn.host, found.backfill_stopped) == ("environment", 1)
+
+
+def test_a_bad_secret_is_named_and_not_shown(tmp_path: Path) -> None:
+    given = secrets(
+        tmp_path, clickhouse_dsn=f"http://u:{SECRET}@h/d", web_analytics_backfill_webhook_token="",
+        web_analytics_backfill_lookback="3",
+    )  # fmt: skip
+    said = problem_with(**given)
+    assert [line.split(":")[0] for line in said.splitlines()] == [
+        "WEB_ANALYTICS_BACKFILL_LOOKBACK is no setting",
+        "CLICKHOUSE_DSN",
+        "WEB_ANALYTICS_BACKFILL_WEBHOOK_TOKEN is not usable",
+    ]
+    assert SECRET not in said
+
+
+def test_secrets_that_cannot_be_read_are_refused_and_no_default_takes_their_place(tmp_path: Path) -> None:
+    directory, outside = tmp_path / "secrets", tmp_path / "elsewhere"
+    named = f"WEB_ANALYTICS_SECRETS_DIRECTORY is '{directory}', which cannot be read: "
+    given = {"WEB_ANALYTICS_SECRETS_DIRECTORY": str(directory)}
+    assert problem_with(**given).startswith(named)
+    directory.write_text("a file")
+    assert problem_with(**given).startswith(named)
+    directory.unlink()
+    directory.mkdir()
+    outside.write_text("clickhouse://db.example/a")
+    (directory / "clickhouse_dsn").symlink_to(outside)
+    assert problem_with(**given).startswith(named)
+    (directory / "clickhouse_dsn").unlink()
+    (directory / "clickhouse_dsn").mkdir()
+    assert problem_with(**given).startswith(named)
+    (directory / "clickhouse_dsn").rmdir()
+    (directory / "clickhouse_dsn").write_bytes(b"\xff")
+    assert problem_with(**given).startswith(named)
+    relative = problem_with(WEB_ANALYTICS_SECRETS_DIRECTORY="secrets")
+    assert relative == "WEB_ANALYTICS_SECRETS_DIRECTORY is 'secrets': give the absolute path of a directory"
+
+
+def test_mounted_secrets_are_links_within_their_directory(tmp_path: Path) -> None:
+    # As Kubernetes lays them out.
+    (tmp_path / "..2026_01_02").mkdir()
+    (tmp_path / "..2026_01_02" / "clickhouse_dsn").write_text("clickhouse://db.example/a")
+    (tmp_path / "..data").symlink_to("..2026_01_02")
+    (tmp_path / "clickhouse_dsn").symlink_to("..data/clickhouse_dsn")
+    assert read_settings(secrets(tmp_path)).clickhouse_dsn.host == "db.example"
 
 
 # --- DSN --------------------------------------------------------------------------------------------------

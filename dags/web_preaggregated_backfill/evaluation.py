@@ -32,7 +32,6 @@ from dags.domain.days import calendar
 from dags.domain.errors import UnreadableError
 from dags.repair.asked import days_listed
 from dags.repair.decision import Building, Decision, Policy, Request, Trigger, decide
-from dags.repair.priority import Priority
 from dags.repair.requests.store import frozen_teams
 from dags.repair.runs import runs_of, with_frozen_teams, without_the_dead
 from dags.settings import current_settings
@@ -176,7 +175,7 @@ def policy_of(settings: Settings) -> Policy:
         settings.backfill_max_partitions_per_run,
         settings.backfill_max_days_per_day,
         settings.max_gap_age,
-        Priority(settings.backfill_priority),
+        settings.backfill_priority,
         dict(settings.team_weights),
         settings.backfill_min_volume,
         bool(settings.backfill_rebuild_outdated),

@@ -16,7 +16,7 @@ from dags.clickhouse.schema.apply import apply_schema
 from dags.clickhouse.sql import Sql
 from dags.dagster_runs.resource import ClickHouseResource
 from dags.domain.days import start_of
-from dags.settings import TEAM_SOURCES, Settings, current_settings, read_settings
+from dags.settings import Settings, TeamSource, current_settings, read_settings
 from dags.team_selection.assets import web_analytics_team_selection
 from dags.team_selection.sources import SOURCES, TeamSourceError, get_team_ids_from_sources, team_ids_by_source
 from dags.team_selection.store import read_selection, write_selection
@@ -73,7 +73,7 @@ on_both_engines = pytest.mark.parametrize("own_dsn_text", ENGINES, indirect=True
 
 
 def test_every_source_that_can_be_configured_exists() -> None:
-    assert tuple(SOURCES) == TEAM_SOURCES
+    assert tuple(SOURCES) == tuple(TeamSource)
 
 
 UNIONS = {
