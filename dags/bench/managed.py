@@ -23,6 +23,7 @@ from dags.clickhouse.engine import open_client
 from dags.domain.given import read
 from dags.managed_backfill.execution import Execution, Listeners
 from dags.managed_backfill.fields import BackfillConfig
+from dags.managed_backfill.log import work_of
 from dags.managed_backfill.plan import as_yaml
 from dags.managed_backfill.planning import make_plan, read_facts
 from dags.managed_backfill.request import validated
@@ -31,7 +32,7 @@ from dags.publish.build import DayBuild
 from dags.settings import read_settings
 from dags.tests.clickhouse_server import running_server
 from dags.web_preaggregated.tables import STATS, WEB_TABLES
-from dags.work.audit.log import MANAGED, Entry, Event, Status
+from dags.work.audit.log import Entry, Event, Status
 from dags.work.audit.store import Log
 
 if TYPE_CHECKING:
@@ -96,8 +97,8 @@ def _managed(client: Client, days: list[date]) -> list[float]:
     }
     facts = read_facts(client, WEB_TABLES, settings, NOW, backfill_id, in_flight={})
     plan = make_plan(client, WEB_TABLES, validated(read(BackfillConfig, asked), facts), settings, NOW)
-    entry = Entry(Event.ACCEPTED, Status.ACCEPTED, MANAGED, STATS.name, days[0], days[-1], detail=as_yaml(plan))
-    Log(client, backfill_id, "bench").append(entry)
+    entry = Entry(Event.ACCEPTED, Status.ACCEPTED, payload=as_yaml(plan))
+    Log(client, work_of(backfill_id, plan), "bench").append(entry)
     ends = [time.monotonic()]
     state = Execution(
         client=client,
@@ -117,7 +118,7 @@ def _managed(client: Client, days: list[date]) -> list[float]:
         ),
     ).run()
     if state.status != Status.COMPLETED:
-        raise RuntimeError(f"the backfill is {state.status}: {state.entries[-1].detail}")
+        raise RuntimeError(f"the backfill is {state.status}: {state.entries[-1].payload}")
     return [after - before for before, after in pairwise(ends)]
 
 

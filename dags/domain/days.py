@@ -36,6 +36,11 @@ class DayRange:
     start: date
     end: date
 
+    @classmethod
+    def through(cls, first: str, last: str) -> DayRange:
+        """From one day to another, both in it, as a log keeps them: ``YYYY-MM-DD``."""
+        return cls(date.fromisoformat(first), date.fromisoformat(last) + ONE_DAY)
+
     def __iter__(self) -> Iterator[date]:
         return (self.start + timedelta(days=n) for n in range(len(self)))
 

@@ -20,11 +20,12 @@ from dags.domain.errors import BuildError, LeaseError
 from dags.managed_backfill.digests import Digest, Kept, digest_of_nothing, digest_of_staged, holds, read_digest
 from dags.managed_backfill.gates import Gate, backup_taken
 from dags.managed_backfill.holding import hold
+from dags.managed_backfill.log import DayEvent, Days
 from dags.managed_backfill.plan import BACKUP_PREFIX, backup_name
 from dags.managed_backfill.store import target_of
 from dags.publish.staging import make_like
-from dags.work.audit.log import FINISHED, Event
-from dags.work.audit.store import read_backfills, read_state
+from dags.work.audit.log import FINISHED, MANAGED
+from dags.work.audit.store import read_state, read_works
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from dags.domain.watched import WatchedTable
     from dags.managed_backfill.holding import Hold
     from dags.publish.steps import Swap
-    from dags.work.audit.log import Entry, State
+    from dags.work.audit.log import Entry
     from dags.work.audit.store import Log
 
 _PACKAGE = "dags.managed_backfill"
@@ -90,23 +91,23 @@ def back_up_once(
             gate failed.
         HoldLostError: another run acts on the backfill now.
     """
-    state = log.read()
+    state, day = log.read(), date.fromisoformat(entry.step)
     if state is not None and _is_of_before(
-        client, state, log.run_id, swap, backup=backup, table=table, teams=teams, day=entry.day
+        client, Days.of(state), log.run_id, swap, backup=backup, table=table, teams=teams, day=day
     ):
         return None
-    found, gate = _take_backup(client, swap, backup, table, entry.day)
+    found, gate = _take_backup(client, swap, backup, table, day)
     if not gate.is_passed:
         raise BuildError(f"not published, readers see the old day: {gate}")
-    kept = Kept.now(client, table, backup, entry.day, total_by_team=found.total_by_team if swap.rows else {})
+    kept = Kept.now(client, table, backup, day, total_by_team=found.total_by_team if swap.rows else {})
     held.confirm()
-    log.append(replace(entry, rows=found.rows, total=found.total, detail=kept.text()))
+    log.append(replace(entry, rows=found.rows, total=found.total, payload=kept.text()))
     return gate
 
 
 def _is_of_before(
     client: Client,
-    state: State,
+    days: Days,
     run_id: str,
     swap: Swap,
     *,
@@ -120,11 +121,11 @@ def _is_of_before(
     Raises:
         BuildError: it has not, or may not have, and a swap may have happened, so that no other can be taken.
     """
-    recorded = state.backed_up.get(day)
+    recorded = days.backed_up.get(day)
     if recorded is None:
         return False
     # A run builds a day once, so what it has begun before is of an attempt that ended before the swap.
-    swaps = [one for one in state.swapping.get(day, ()) if one.run_id != run_id]
+    swaps = [one for one in days.swapping.get(day, ()) if one.run_id != run_id]
     is_unswapped = knows_swaps(recorded) and not swaps
     if not holds_still(client, table, backup, day, recorded=recorded, teams=teams):
         if is_unswapped:
@@ -155,15 +156,16 @@ def record_swap(
     client: Client, log: Log, held: Hold, swap: Swap, *, table: WatchedTable, teams: Collection[int], entry: Entry
 ) -> None:
     """Record what the teams will have once a swap has happened, before it happens: so a restore knows what is ours."""
+    day = date.fromisoformat(entry.step)
     held.confirm()  # or the staging may be gone
     if swap.staging is None:
-        digest = digest_of_nothing(client, swap.table, entry.day)
+        digest = digest_of_nothing(client, swap.table, day)
     elif swap.stay.isdisjoint(teams):
-        digest = digest_of_staged(client, table, swap.staging, entry.day, teams)
+        digest = digest_of_staged(client, table, swap.staging, day, teams)
     else:  # of rows that were there, two may have one key, and be merged later
-        digest = read_digest(client, table, swap.staging, entry.day, teams)
+        digest = read_digest(client, table, swap.staging, day, teams)
     held.confirm()
-    log.append(replace(entry, event=Event.DAY_SWAPPING, detail=digest.text()))
+    log.append(replace(entry, event=DayEvent.SWAPPING, payload=digest.text()))
 
 
 def is_as_swapped(
@@ -172,7 +174,7 @@ def is_as_swapped(
     """Whether teams have what one of these swaps brought; None if that cannot be compared any more."""
     found: bool | None = False
     for one in swaps:
-        ours = Digest.of(one.detail)
+        ours = Digest.of(one.payload)
         is_ours = holds(client, table, table.name, day, teams=teams, then=ours) if ours is not None else None
         if is_ours:
             return True
@@ -182,7 +184,7 @@ def is_as_swapped(
 
 def knows_swaps(recorded: Entry) -> bool:
     """Whether the version that recorded a backup recorded each swap before it happened too; 0.4.0 did not."""
-    return Kept.of(recorded.detail) is not None or Digest.of(recorded.detail) is not None
+    return Kept.of(recorded.payload) is not None or Digest.of(recorded.payload) is not None
 
 
 def _take_backup(client: Client, swap: Swap, backup: str, table: WatchedTable, day: date) -> tuple[Held, Gate]:
@@ -223,9 +225,9 @@ def holds_still(
     if not recorded.rows:
         return True
     found = held_of_day(client, table, backup, day)
-    if (kept := Kept.of(recorded.detail)) is not None:
+    if (kept := Kept.of(recorded.payload)) is not None:
         return kept.is_still(client, table, backup, day, total_by_team=found.total_by_team)
-    then = Digest.of(recorded.detail)
+    then = Digest.of(recorded.payload)
     is_still = holds(client, table, backup, day, teams=teams, then=then) if then is not None else None
     if is_still is not None:
         return is_still
@@ -255,7 +257,8 @@ def sweep_backups(client: Client, now: datetime, run_id: str, tell: Callable[[st
         for name, comment in sql.rows("backups", {"prefix": BACKUP_PREFIX})
         if (until := _KEPT_UNTIL.fullmatch(comment)) and now.date() > _day(until[1])
     ]
-    known = {backup_name(row.backfill_id, row.table): row for row in read_backfills(client)} if expired else {}
+    works = read_works(client, kind=MANAGED) if expired else ()
+    known = {backup_name(row.work_id, row.work.subject): row for row in works}
     for name in expired:
         row = known.get(name)
         if row is None:  # nobody could restore from it: the audit does not know whose it is
@@ -263,11 +266,11 @@ def sweep_backups(client: Client, now: datetime, run_id: str, tell: Callable[[st
             dropped.append(name)
             continue
         if row.status not in FINISHED:
-            tell(f"{name} is kept beyond its time, until {row.backfill_id} is over: it is {row.status}")
+            tell(f"{name} is kept beyond its time, until {row.work_id} is over: it is {row.status}")
             continue
         try:
-            with hold(client, row.backfill_id, row.start, run_id, tell) as held:
-                state = read_state(client, row.backfill_id)
+            with hold(client, row.work, run_id, tell) as held:
+                state = read_state(client, row.work_id)
                 if state is not None and state.status not in FINISHED:
                     continue
                 held.confirm()

@@ -6,6 +6,7 @@ A day whose gates fail keeps its old rows. What was found is kept here, for the 
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 from typing import TYPE_CHECKING
 
 from dags.clickhouse.sql import Sql
@@ -19,7 +20,6 @@ from dags.publish.steps import Checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
-    from datetime import date
 
     from clickhouse_connect.driver.client import Client
     from tenacity import Retrying
@@ -67,13 +67,14 @@ class DayCheckpoint(Checkpoint):
         self._again = again
         self._table = table
         self._entry = entry
+        self._day = date.fromisoformat(entry.step)
         self._rebuilt = rebuilt
         self._teams = teams
         self._baseline = baseline
         self._backup = backup
 
     def held(self, has: Mapping[int, Measure], staged: Mapping[int, Measure]) -> Collection[int]:
-        self.kept_by_team = self._again(held_by_build, self._client, self._table, self._entry.day, has, staged)
+        self.kept_by_team = self._again(held_by_build, self._client, self._table, self._day, has, staged)
         self.kept_total = sum(has[team].total for team in self.kept_by_team)
         return self.kept_by_team.keys()
 
@@ -82,7 +83,7 @@ class DayCheckpoint(Checkpoint):
         self.spread, asked = gates.Spread(), []
         if swap.staging is not None:
             rebuilt = self._rebuilt - self.kept_by_team.keys()
-            self.spread = self._again(read_spread, self._client, self._table, swap.staging, self._entry.day, rebuilt)
+            self.spread = self._again(read_spread, self._client, self._table, swap.staging, self._day, rebuilt)
             [hollow] = self._again(
                 Sql(_PACKAGE, self._client).rows,
                 "hollow_rows",

@@ -5,17 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from dags.clickhouse.leases.rules import run_key
+from dags.clickhouse.leases.rules import run_key, work_lease
 from dags.clickhouse.leases.store import living_leases
-from dags.domain.days import ONE_DAY, DayRange, in_words
+from dags.domain.days import in_words
 from dags.domain.errors import LeaseError, UserError
 from dags.domain.text import table_text, wrapped
 from dags.managed_backfill.backup import drop_backup
-from dags.managed_backfill.holding import hold, lease_table
+from dags.managed_backfill.holding import hold
+from dags.managed_backfill.log import Days, days_of
 from dags.managed_backfill.plan import from_yaml
 from dags.managed_backfill.restoring import Restoring, built_since
 from dags.work.audit.log import FINISHED, MANAGED, RESUMABLE, Entry, Event, State, Status, standing
-from dags.work.audit.store import Log, Row, read_backfills, read_unheard, require_state
+from dags.work.audit.store import Log, Row, read_unheard, read_works, require_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -30,7 +31,7 @@ def refuse_resume(state: State) -> None:
     _refuse_automatic(state)
     if state.status not in RESUMABLE:
         raise UserError(
-            f"{state.backfill_id} is {state.status}: only one that is not over can be resumed. Ask for a new one"
+            f"{state.work_id} is {state.status}: only one that is not over can be resumed. Ask for a new one"
         )
 
 
@@ -49,34 +50,33 @@ def _ask(client: Client, backfill_id: str, run_id: str, status: Status, *, reque
     known = require_state(client, backfill_id)
     _refuse_automatic(known)
     _refuse_ask(known, status)
-    asked = {"requested_by": requested_by, "reason": reason}
-    log = Log(client, known.backfill_id, run_id)
+    log = Log(client, known.work, run_id)
     try:
-        with hold(client, known.backfill_id, known.accepted.start, run_id, lambda _: None) as held:
-            state = require_state(client, known.backfill_id)
+        with hold(client, known.work, run_id, lambda _: None) as held:
+            state = require_state(client, known.work_id)
             _refuse_ask(state, status)
             # A cancel that was asked of a run which died is carried out now, and outranks a pause.
             is_late = as_it_is(client, state, is_held=True).status == Status.CANCELLED != status
             held.confirm()
             ends = Status.CANCELLED if is_late else status
-            log.append(_entry(state, Event.ENDED, status=ends, detail=reason, **asked))
+            log.append(Entry(Event.ENDED, ends, payload=reason, requested_by=requested_by, reason=reason))
             if is_late:
-                raise UserError(f"{state.backfill_id} is {ends}, as was asked before: it cannot be {status}")
+                raise UserError(f"{state.work_id} is {ends}, as was asked before: it cannot be {status}")
     except LeaseError:
-        log.append(_entry(known, Event.CONTROL, name=str(status), **asked))
-        _refuse_ask(require_state(client, known.backfill_id), status)  # it may have ended just now
-        outranks = read_unheard(client, known.backfill_id).get(known.backfill_id, status)
-        return f"ASKED    {known.backfill_id} ends its chunk, then it is {outranks}"
-    return f"{status.upper():<8} {known.backfill_id}: no run carries it out, nothing more happens"
+        log.append(Entry(Event.CONTROL, name=str(status), requested_by=requested_by, reason=reason))
+        _refuse_ask(require_state(client, known.work_id), status)  # it may have ended just now
+        outranks = read_unheard(client, known.work_id).get(known.work_id, status)
+        return f"ASKED    {known.work_id} ends its chunk, then it is {outranks}"
+    return f"{status.upper():<8} {known.work_id}: no run carries it out, nothing more happens"
 
 
 def _refuse_ask(state: State, status: Status) -> None:
     """Raises: UserError: it is over, or is taken back, so that there is nothing to pause or to cancel."""
     if state.status in FINISHED:
-        raise UserError(f"{state.backfill_id} is {state.status}: it cannot be {status}")
+        raise UserError(f"{state.work_id} is {state.status}: it cannot be {status}")
     if state.status == Status.ROLLING_BACK:
         raise UserError(
-            f"{state.backfill_id} is {state.status}: it cannot be {status}. rollback_backfill_job takes it to its end"
+            f"{state.work_id} is {state.status}: it cannot be {status}. rollback_backfill_job takes it to its end"
         )
 
 
@@ -90,11 +90,11 @@ def delete(client: Client, backfill_id: str, run_id: str, requested_by: str, rea
     _require_who(requested_by, reason)
     known = require_state(client, backfill_id)
     _refuse_automatic(known)
-    with hold(client, known.backfill_id, known.accepted.start, run_id, lambda _: None) as held:
-        state = as_it_is(client, require_state(client, known.backfill_id), is_held=True)
+    with hold(client, known.work, run_id, lambda _: None) as held:
+        state = as_it_is(client, require_state(client, known.work_id), is_held=True)
         if state.status not in FINISHED:
             raise UserError(
-                f"{state.backfill_id} is {state.status}: "
+                f"{state.work_id} is {state.status}: "
                 + (
                     "rollback_backfill_job takes it to its end, and needs the backup for it"
                     if state.status == Status.ROLLING_BACK
@@ -102,10 +102,10 @@ def delete(client: Client, backfill_id: str, run_id: str, requested_by: str, rea
                 )
             )
         held.confirm()
-        drop_backup(client, state.backfill_id, state.accepted.table)
-        entry = _entry(state, Event.ENDED, status=Status.DELETED, requested_by=requested_by, reason=reason)
-        Log(client, state.backfill_id, run_id).append(entry)
-    return f"DELETED  {state.backfill_id}: its backup is dropped, the audit stays"
+        drop_backup(client, state.work_id, state.work.subject)
+        entry = Entry(Event.ENDED, Status.DELETED, requested_by=requested_by, reason=reason)
+        Log(client, state.work, run_id).append(entry)
+    return f"DELETED  {state.work_id}: its backup is dropped, the audit stays"
 
 
 def roll_back(
@@ -131,10 +131,10 @@ def roll_back(
     _require_who(requested_by, reason)
     known = require_state(client, backfill_id)
     _refuse_automatic(known)
-    with hold(client, known.backfill_id, known.accepted.start, run_id, tell) as held:
-        state = require_state(client, known.backfill_id)
+    with hold(client, known.work, run_id, tell) as held:
+        state = require_state(client, known.work_id)
         _refuse_rollback(state)
-        plan = from_yaml(state.accepted.detail)
+        plan = from_yaml(state.accepted.payload)
         table = next(one for one in watched if one.name == plan.scope.table)
         if not even_built_since and (since := built_since(client, plan, state)):
             raise UserError(
@@ -142,38 +142,38 @@ def roll_back(
                 "rollback would lose these builds. Nothing was touched; allow_losing_later_builds: true takes them "
                 "back too"
             )
-        log = Log(client, state.backfill_id, run_id)
+        log = Log(client, state.work, run_id)
         restoring = Restoring(client, table, plan, state, log, held, wait_seconds, tell, even_built_since)
         comparable = restoring.comparable()
         held.confirm()
-        log.append(_entry(state, Event.STARTED, status=Status.ROLLING_BACK, requested_by=requested_by, reason=reason))
+        log.append(Entry(Event.STARTED, Status.ROLLING_BACK, requested_by=requested_by, reason=reason))
         restored = restoring.run(comparable)
         if restored.left or restored.failed:
             words = restored.in_words()
             held.confirm()
-            log.append(_entry(state, Event.ENDED, status=Status.ROLLING_BACK, detail=words[:1000]))
+            log.append(Entry(Event.ENDED, Status.ROLLING_BACK, payload=words[:1000]))
             raise UserError(
-                f"{state.backfill_id} is not wholly rolled back:\n{words}\nRun rollback_backfill_job again; where "
+                f"{state.work_id} is not wholly rolled back:\n{words}\nRun rollback_backfill_job again; where "
                 "others have written days since, allow_losing_later_builds: true takes these back too"
             )
-        entry = _entry(state, Event.ENDED, status=Status.ROLLED_BACK, requested_by=requested_by, reason=reason)
+        entry = Entry(Event.ENDED, Status.ROLLED_BACK, requested_by=requested_by, reason=reason)
         held.confirm()
         log.append(entry)
     days = restored.days
     tell(
-        f"ROLLED BACK  {state.backfill_id}: {len(days)} days are as they were before, read back against the backup"
+        f"ROLLED BACK  {state.work_id}: {len(days)} days are as they were before, read back against the backup"
         f"{f' ({restored.uncompared})' if restored.uncompared else ''}. "
         "What differs from its source is wrong for detection and will be repaired: waive these days if they are to "
         "stay so"
     )
-    return {"backfill_id": state.backfill_id, "status": str(Status.ROLLED_BACK), "days": [str(day) for day in days]}
+    return {"backfill_id": state.work_id, "status": str(Status.ROLLED_BACK), "days": [str(day) for day in days]}
 
 
 def _refuse_rollback(state: State) -> None:
     if state.status == Status.DELETED:
-        raise UserError(f"{state.backfill_id} was deleted, and its backup with it: rebuild the days from their source")
-    if not state.backed_up:
-        raise UserError(f"{state.backfill_id} has replaced nothing: there is nothing to take back")
+        raise UserError(f"{state.work_id} was deleted, and its backup with it: rebuild the days from their source")
+    if not Days.of(state).backed_up:
+        raise UserError(f"{state.work_id} has replaced nothing: there is nothing to take back")
 
 
 def listed(client: Client, table: str, status: str, origin: str, limit: int) -> list[Row]:
@@ -182,8 +182,8 @@ def listed(client: Client, table: str, status: str, origin: str, limit: int) -> 
         raise UserError(f"limit is {limit}: give a whole number above 0")
     living, unheard = _living(client), read_unheard(client)
     rows = [
-        replace(row, status=standing(row.status, unheard.get(row.backfill_id, ""), is_at_work=_is_of(row, living)))
-        for row in read_backfills(client, table=table, origin=origin)
+        replace(row, status=standing(row.status, unheard.get(row.work_id, ""), is_at_work=_is_of(row, living)))
+        for row in read_works(client, subject=table, kind=origin)
     ]
     wanted = [row for row in rows if (row.status == status if status else row.status != Status.DELETED)]
     return wanted[:limit]
@@ -191,7 +191,7 @@ def listed(client: Client, table: str, status: str, origin: str, limit: int) -> 
 
 def as_it_is(client: Client, state: State, *, is_held: bool = False) -> State:
     """One backfill with the status that the list has for it; ``is_held``: by who asks, so no other is at work."""
-    unheard = read_unheard(client, state.backfill_id).get(state.backfill_id, "")
+    unheard = read_unheard(client, state.work_id).get(state.work_id, "")
     is_at_work = not is_held and _is_of(state, _living(client))
     return replace(state, status=standing(state.status, unheard, is_at_work=is_at_work))
 
@@ -203,7 +203,7 @@ def _living(client: Client) -> frozenset[str]:
 
 def _is_of(known: Row | State, living: Collection[str]) -> bool:
     """Whether a living run is at work on it; one that the planner launched holds no lease but those of its days."""
-    return run_key(known.run_id) in living or lease_table(known.backfill_id) in living
+    return run_key(known.run_id) in living or work_lease(known.work_id)[0] in living
 
 
 def listed_text(rows: Sequence[Row]) -> str:
@@ -211,9 +211,9 @@ def listed_text(rows: Sequence[Row]) -> str:
         return "No backfill."
     cells = [
         (
-            row.backfill_id,
-            row.table,
-            str(DayRange(row.start, row.end + ONE_DAY)),
+            row.work_id,
+            row.work.subject,
+            str(days_of(row.work)),
             row.status,
             row.rows,
         )
@@ -225,15 +225,15 @@ def listed_text(rows: Sequence[Row]) -> str:
 def as_dict(row: Row) -> dict[str, Any]:
     """A row of the audit, for programs."""
     return {
-        "backfill_id": row.backfill_id,
-        "table_name": row.table,
-        "start_date": str(row.start),
-        "end_date": str(row.end),
+        "backfill_id": row.work_id,
+        "table_name": row.work.subject,
+        "start_date": row.work.first_step,
+        "end_date": row.work.last_step,
         "status": row.status,
         "rows_affected": row.rows,
         "started_at": row.started_at.isoformat(),
         "completed_at": row.completed_at.isoformat() if row.completed_at else None,
-        "origin": row.origin,
+        "origin": row.work.kind,
         "requested_by": row.requested_by,
         "reason": row.reason,
     }
@@ -241,9 +241,10 @@ def as_dict(row: Row) -> dict[str, Any]:
 
 def automatic_text(state: State) -> str:
     """One that the planner launched: it has no plan of its own."""
-    told = state.accepted
-    lines = [f"{state.status.upper():<9} {state.backfill_id}: {told.table} of {told.start}", f"REASON    {told.reason}"]
-    lines += [f"FAILED    {entry.detail}" for entry in state.failed.values()]
+    work = state.work
+    lines = [f"{state.status.upper():<9} {work.work_id}: {work.subject} of {work.first_step}"]
+    lines += [f"REASON    {state.accepted.reason}"]
+    lines += [f"FAILED    {entry.payload}" for entry in state.failed.values()]
     return "\n".join(wrapped(line, indent=10) for line in lines)
 
 
@@ -254,13 +255,8 @@ def _require_who(requested_by: str, reason: str) -> None:
 
 
 def _refuse_automatic(state: State) -> None:
-    if state.accepted.origin != MANAGED:
+    if state.work.kind != MANAGED:
         raise UserError(
-            f"{state.backfill_id} is a run that the planner launched: it has no plan and no backup. End the run in "
+            f"{state.work_id} is a run that the planner launched: it has no plan and no backup. End the run in "
             "the UI, or stop all of them with stop_backfills_job"
         )
-
-
-def _entry(state: State, event: Event, **facts: Any) -> Entry:  # noqa: ANN401 -- the entry's own fields
-    told = state.accepted
-    return Entry(event, table=told.table, start=told.start, end=told.end, **facts)

@@ -25,16 +25,17 @@ from dags.managed_backfill.backup import has_backup, kept_until, make_backup
 from dags.managed_backfill.checkpoint import DayCheckpoint, read_spread
 from dags.managed_backfill.control import refuse_resume
 from dags.managed_backfill.holding import hold
+from dags.managed_backfill.log import UNTOUCHED, DayEvent, Days, work_of
 from dags.managed_backfill.orders import Orders, ceiling_reached
 from dags.managed_backfill.plan import OnGateFailure
 from dags.managed_backfill.progress import ChunkState, Progress, chunk_states, progress, report, seconds_at_work
 from dags.managed_backfill.restoring import Restoring
 from dags.managed_backfill.shrunk import held_in_words, read_held_by_builds
-from dags.managed_backfill.store import later_builds, read_baseline, read_coverage
+from dags.managed_backfill.store import later_builds, open_days, read_baseline, read_coverage
 from dags.publish.build import DayBuild
 from dags.repair.stops.store import why_stopped
-from dags.work.audit.log import UNTOUCHED, Entry, Event, State, Status
-from dags.work.audit.store import Log, open_days
+from dags.work.audit.log import Entry, Event, State, Status
+from dags.work.audit.store import Log
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from dags.managed_backfill.plan import Chunk, Plan
     from dags.publish.batches import Limits
     from dags.publish.built import BuiltDay
+    from dags.work.audit.log import Work
 
 _PACKAGE = "dags.managed_backfill"
 
@@ -88,16 +90,15 @@ class Execution:
             HoldLostError: another run took it over, for this one was silent for too long.
             UserError: the log does not know it, it is over, or its backup is lost.
         """
-        self._log = Log(self.client, self.backfill_id, self.run_id)
+        self._log = Log(self.client, self._work, self.run_id)
         # Before the lease: whoever sees this run at work and asks for a pause is heard, the first moment included.
         self._orders = Orders(self._log, self.ordered_at)
-        start = self.plan.scope.start_date
-        with hold(self.client, self.backfill_id, start, self.run_id, self.listeners.tell) as self._held:
+        with hold(self.client, self._work, self.run_id, self.listeners.tell) as self._held:
             refuse_resume(self._state())
             self._held.confirm()
             if asked := self._orders.heard():
                 return self._ended(*asked)
-            self._append(Event.STARTED, status=Status.RUNNING)
+            self._log.append(Entry(Event.STARTED, Status.RUNNING))
             self._began = time.monotonic()
             try:
                 return self._carried_out()
@@ -107,16 +108,15 @@ class Execution:
                 # Whatever ends it, a kill by the UI too: what is left can be resumed, and the log says so if it can.
                 with suppress(ClickHouseError, HoldLostError):
                     self._held.confirm()
-                    self._append(
-                        Event.ENDED, status=Status.INTERRUPTED, detail=f"{type(error).__name__}: {error}"[:1000]
-                    )
+                    words = f"{type(error).__name__}: {error}"[:1000]
+                    self._log.append(Entry(Event.ENDED, Status.INTERRUPTED, payload=words))
                 raise
 
     def _carried_out(self) -> State:
         if not self._passes_before():
             return self._ended(Status.FAILED, "a gate before the first chunk failed, nothing was touched")
         state, table = self._state(), self.plan.scope.table
-        if state.backed_up and not has_backup(self.client, self.backfill_id, table):
+        if Days.of(state).backed_up and not has_backup(self.client, self.backfill_id, table):
             raise UserError(
                 f"the backup of {self.backfill_id} is not there any more, and of days that it replaced no other can be "
                 "taken: ask for a new backfill for what is left, kind gap_filling finds it"
@@ -153,22 +153,23 @@ class Execution:
     def _judged(self) -> State:
         """The gates after the last chunk; if one fails, every chunk is put back unless the plan says otherwise."""
         state, scope = self._state(), self.plan.scope
+        done = Days.of(state).done
         failed = {one.chunk.id: one.error for one in chunk_states(self.plan, state) if one.status != "done"}
         days = DayRange(min(self.plan.days), max(self.plan.days) + ONE_DAY)
         coverage = read_coverage(self.client, self.table, days)
         later = later_builds(self.client, scope.table, days, state.run_ids)
-        others = {day for (day, _), one in later.items() if day in state.done and one.is_after(state.done[day])}
+        others = {day for (day, _), one in later.items() if day in done and one.is_after(done[day])}
         teams_by_day = self.plan.teams_by_day
-        spreads = {day: coverage.spread(day, teams_by_day[day]) for day in state.done}
+        spreads = {day: coverage.spread(day, teams_by_day[day]) for day in done}
         # What was held is unlike its source, and is no sign of a build that counts otherwise.
         kept = read_held_by_builds(self.client, scope.table, days, state.run_ids)
-        rebuilt = (coverage.spread(day, teams_by_day[day] - kept.get(day, set())) for day in state.done)
+        rebuilt = (coverage.spread(day, teams_by_day[day] - kept.get(day, set())) for day in done)
         whole = sum(rebuilt, gates.Spread())
         passed = self._recorded(
             gates.every_chunk_succeeded(failed, len(self.plan.chunks)),
             gates.row_counts(
                 {day: spread.total for day, spread in spreads.items()},
-                {day: entry.total for day, entry in state.done.items()},
+                {day: entry.total for day, entry in done.items()},
                 others,
             ),
             gates.distribution(whole, self._baseline.values()),
@@ -194,14 +195,20 @@ class Execution:
         return all(gate.is_passed for gate in found)
 
     def _gate_entry(self, gate: Gate, chunk: int = 0, day: date | None = None) -> Entry:
-        entry = self._entry(Event.GATE, name=gate.name, is_passed=gate.is_passed, detail=gate.measured, chunk=chunk)
-        return replace(entry, day=day) if day is not None else entry
+        return Entry(
+            Event.GATE,
+            step=str(day or ""),
+            chunk=chunk,
+            name=gate.name,
+            is_passed=gate.is_passed,
+            payload=gate.measured,
+        )
 
     # --- Chunks --------------------------------------------------------------------------------------------------
 
     def _chunks_carried_out(self) -> tuple[Status, str] | None:
         """All chunks that are left; or why it was stopped between two of them."""
-        done = self._state().done
+        done = Days.of(self._state()).done
         waiting = [chunk for chunk in self.plan.chunks if not set(chunk.days) <= done.keys()]
         at_once = 1 if is_embedded(self.client) else self.plan.strategy.parallelism
         if at_once == 1:
@@ -246,9 +253,9 @@ class Execution:
 
     def _built_chunk(self, client: Client, chunk: Chunk) -> list[Entry]:
         """Build the days of a chunk that are left; a day that fails keeps no other from being built."""
-        log = Log(client, self.backfill_id, self.run_id)
+        log = Log(client, self._work, self.run_id)
         state = log.read()
-        done = state.done if state is not None else {}
+        done = Days.of(state).done if state is not None else {}
         entries = []
         for day in chunk.days:
             if day not in done and not self._halted.is_set():
@@ -266,13 +273,13 @@ class Execution:
             self._held,
             again,
             table=self.table,
-            entry=self._entry(Event.DAY_BACKED_UP, chunk=chunk.id, day=day, name=table),
+            entry=Entry(DayEvent.BACKED_UP, step=str(day), chunk=chunk.id, name=table),
             rebuilt=rebuilt,
             teams=self.plan.teams_by_day[day],
             baseline=self._baseline.values(),
             backup=self._backup,
         )
-        entry = self._entry(Event.DAY_FAILED, chunk=chunk.id, day=day)
+        entry = Entry(Event.STEP_FAILED, step=str(day), chunk=chunk.id)
         try:
             built = DayBuild(
                 client=client,
@@ -289,7 +296,7 @@ class Execution:
         except HoldLostError:
             raise
         except (UserError, ClickHouseError) as error:
-            entry = replace(entry, detail=str(error)[:1000])
+            entry = replace(entry, payload=str(error)[:1000])
         else:
             entry = self._entry_of(built, entry, checkpoint, client, rebuilt)
         entry = replace(entry, seconds=time.monotonic() - began)
@@ -304,34 +311,36 @@ class Execution:
         [table] = built.tables
         spread, kept = checkpoint.spread, checkpoint.kept_by_team
         if kept:
-            self.listeners.tell(f"{entry.day}: held, {held_in_words(kept)}")
+            self.listeners.tell(f"{entry.step}: held, {held_in_words(kept)}")
         if not built.problems:
             with self._one_at_a_time:
                 self.listeners.day_done(built)
         return replace(
             entry,
-            event=Event.DAY_FAILED if built.problems else Event.DAY_DONE,
+            event=Event.STEP_FAILED if built.problems else Event.STEP_DONE,
             name=UNTOUCHED if table.is_untouched else "",
             rows=table.rows,
             total=spread.total + checkpoint.kept_total
             if spread is not None
             else read_spread(client, self.table, table.table, built.day, rebuilt).total,
             source_rows=built.source_events,
-            detail="; ".join([*built.problems, *([held_in_words(kept)] if kept else [])])[:1000],
+            payload="; ".join([*built.problems, *([held_in_words(kept)] if kept else [])])[:1000],
         )
 
     def _chunk_is_over(self, chunk: Chunk, entries: list[Entry]) -> None:
-        failed = [entry for entry in entries if entry.event is Event.DAY_FAILED]
-        self._append(
-            Event.CHUNK_FAILED if failed else Event.CHUNK_DONE,
-            chunk=chunk.id,
-            rows=sum(entry.rows for entry in entries),
-            source_rows=sum(entry.source_rows for entry in entries),
-            seconds=sum(entry.seconds for entry in entries),
-            detail="; ".join(f"{entry.day}: {entry.detail}" for entry in failed)[:1000],
+        failed = [entry for entry in entries if entry.event == Event.STEP_FAILED]
+        self._log.append(
+            Entry(
+                Event.CHUNK_FAILED if failed else Event.CHUNK_DONE,
+                chunk=chunk.id,
+                rows=sum(entry.rows for entry in entries),
+                source_rows=sum(entry.source_rows for entry in entries),
+                seconds=sum(entry.seconds for entry in entries),
+                payload="; ".join(f"{entry.step}: {entry.payload}" for entry in failed)[:1000],
+            )
         )
         state = self._state()
-        reached = progress(self.plan, state.done, seconds_at_work(state))
+        reached = progress(self.plan, Days.of(state).done, seconds_at_work(state))
         status = "failed" if failed else "done"
         states = chunk_states(self.plan, state)
         self.listeners.chunk_done(reached, f"chunk {chunk.id} of {len(self.plan.chunks)}, {chunk}: {status}", states)
@@ -357,22 +366,13 @@ class Execution:
             raise UserError(f"{self.backfill_id} is not in the log; accept its plan first")
         return state
 
-    def _entry(self, event: Event, **facts: object) -> Entry:
-        scope = self.plan.scope
-        return Entry(
-            event,
-            table=scope.table,
-            start=scope.start_date,
-            end=scope.end_date,
-            **facts,  # type: ignore[arg-type]
-        )
-
-    def _append(self, event: Event, **facts: object) -> None:
-        self._log.append(self._entry(event, **facts))
+    @property
+    def _work(self) -> Work:
+        return work_of(self.backfill_id, self.plan)
 
     def _ended(self, status: Status, detail: str) -> State:
         self._held.confirm()
-        self._append(Event.ENDED, status=status, detail=detail)
+        self._log.append(Entry(Event.ENDED, status, payload=detail))
         if detail:
             self.listeners.tell(f"{status}: {detail}")
         state = self._state()

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dags.clickhouse.leases.rules import MANAGED_LEASE, run_key
+from dags.clickhouse.leases.rules import work_lease
 from dags.clickhouse.leases.store import Leases, living_leases
 from dags.domain.errors import HoldLostError, LeaseError
 from dags.publish.staging import fence_runs
@@ -19,27 +19,22 @@ from dags.work.audit.store import read_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from datetime import date
 
     from clickhouse_connect.driver.client import Client
 
-
-def lease_table(backfill_id: str) -> str:
-    """What stands for a table in the lease of a backfill."""
-    return MANAGED_LEASE + run_key(backfill_id)
+    from dags.work.audit.log import Work
 
 
 def is_at_work(client: Client, backfill_id: str) -> bool:
     """Whether a living run holds it."""
-    return lease_table(backfill_id) in {lease.table for lease in living_leases(client)}
+    return work_lease(backfill_id)[0] in {lease.table for lease in living_leases(client)}
 
 
 @dataclass(frozen=True)
 class Hold:
     """A backfill that is held."""
 
-    backfill_id: str
-    start: date
+    work: Work
     leases: Leases
 
     def confirm(self) -> None:
@@ -49,31 +44,31 @@ class Hold:
             HoldLostError: it was taken away, because this run was silent for too long.
         """
         try:
-            self.leases.confirm(lease_table(self.backfill_id), self.start)
+            self.leases.confirm(*work_lease(self.work.work_id, self.work.first_step))
         except LeaseError as error:
             by = f"run {error.holder[:8]} acts on it" if error.holder else "nobody acts on it"
             raise HoldLostError(
-                f"{self.backfill_id} was taken from this run, which was silent for too long; now {by}. This run does "
+                f"{self.work.work_id} was taken from this run, which was silent for too long; now {by}. This run does "
                 "nothing more: show_backfills_job says how it stands"
             ) from None
 
 
 @contextmanager
-def hold(client: Client, backfill_id: str, start: date, run_id: str, tell: Callable[[str], None]) -> Iterator[Hold]:
-    """Hold a backfill. ``start`` is the first day of its range, which is part of the lease's name.
+def hold(client: Client, work: Work, run_id: str, tell: Callable[[str], None]) -> Iterator[Hold]:
+    """Hold a backfill.
 
     Raises:
         LeaseError: another run that lives holds it; the words say which.
     """
     with Leases(client, run_id, wait_seconds=0, tell=tell) as leases:
         try:
-            leases.take(lease_table(backfill_id), start)
+            leases.take(*work_lease(work.work_id, work.first_step))
         except LeaseError as error:
             raise LeaseError(
-                f"{backfill_id} is in work by run {error.holder[:8]}. Nothing was touched: wait until that run has "
+                f"{work.work_id} is in work by run {error.holder[:8]}. Nothing was touched: wait until that run has "
                 "ended, or pause or cancel the backfill first",
                 error.holder,
             ) from None
-        state = read_state(client, backfill_id)
+        state = read_state(client, work.work_id)
         fence_runs(client, {run for run in (state.run_ids if state is not None else ()) if run != run_id})
-        yield Hold(backfill_id, start, leases)
+        yield Hold(work, leases)

@@ -27,6 +27,7 @@ from dags.managed_backfill import control
 from dags.managed_backfill.backup import sweep_backups as sweep_expired
 from dags.managed_backfill.execution import Execution, Listeners
 from dags.managed_backfill.fields import BackfillConfig, ControlConfig, RollbackConfig, ShowConfig, require_whole_id
+from dags.managed_backfill.log import work_of
 from dags.managed_backfill.plan import Plan, as_yaml, from_yaml
 from dags.managed_backfill.planning import make_plan, read_facts
 from dags.managed_backfill.progress import ChunkState, Progress, chunks_text, plan_text, report, report_text
@@ -61,9 +62,10 @@ def managed_backfill_jobs(watched: tuple[WatchedTable, ...]) -> list[JobDefiniti
             ordered = ordered_at(asked.instance, context.run, clocks)
             known = read_state(client, backfill_id)
             # A retry of a run goes on with the plan that was accepted then: its window never moves.
-            plan = (
-                from_yaml(known.accepted.detail) if known else _planned(asked, client, watched, backfill_id, clocks.now)
-            )
+            if known is not None:
+                plan = from_yaml(known.accepted.payload)
+            else:
+                plan = _planned(asked, client, watched, backfill_id, clocks.now)
             print(plan_text(plan))
             text = as_yaml(plan)
             if known is None:  # else it was saved then
@@ -84,9 +86,9 @@ def managed_backfill_jobs(watched: tuple[WatchedTable, ...]) -> list[JobDefiniti
             ordered = ordered_at(asked.instance, asked.context.run, clocks)
             state = require_state(client, asked.given.backfill_id)
             control.refuse_resume(state)
-            plan = from_yaml(state.accepted.detail)
-            print(f"RESUMED  {state.backfill_id}: {plan.name}; {len(state.done)} of {len(plan.days)} days were done")
-            return _carried_out(asked, client, watched, backfill_id=state.backfill_id, plan=plan, ordered=ordered)
+            plan = from_yaml(state.accepted.payload)
+            print(f"RESUMED  {state.work_id}: {plan.name}; {len(state.done)} of {len(plan.days)} days were done")
+            return _carried_out(asked, client, watched, backfill_id=state.work_id, plan=plan, ordered=ordered)
 
     def rollback_backfill(asked: Command[RollbackConfig]) -> dict[str, Any]:
         """Put the days of a backfill back as they were before it."""
@@ -153,7 +155,7 @@ def _acted(asked: Command[ControlConfig], act: Callable[..., str], *, takes_firs
     given = asked.given
     with asked.client() as (client, _):
         if not takes_first_characters:
-            require_whole_id(given.backfill_id, require_state(client, given.backfill_id).backfill_id)
+            require_whole_id(given.backfill_id, require_state(client, given.backfill_id).work_id)
         print(act(client, given.backfill_id, asked.run_id, given.requested_by, given.reason))
 
 
@@ -166,12 +168,12 @@ def show_backfills(asked: Command[ShowConfig]) -> dict[str, Any]:
             print(control.listed_text(rows) if rows else given.none_found())
             return {"backfills": [control.as_dict(row) for row in rows]}
         state = control.as_it_is(client, require_state(client, given.backfill_id))
-    if state.accepted.origin != MANAGED:
+    if state.work.kind != MANAGED:
         print(control.automatic_text(state))
-        return {"backfill_id": state.backfill_id, "status": state.status}
-    plan = from_yaml(state.accepted.detail)
+        return {"backfill_id": state.work_id, "status": state.status}
+    plan = from_yaml(state.accepted.payload)
     print(report_text(plan, state))
-    _save(state.accepted.detail, given.save_plan_to)
+    _save(state.accepted.payload, given.save_plan_to)
     return report(plan, state)
 
 
@@ -249,12 +251,15 @@ def _save(text: str, name: str) -> None:
 
 def _accept(client: Client, backfill_id: str, plan: Plan, run_id: str, *, planned_in: float) -> None:
     """From here on the plan is frozen, and somebody's."""
-    scope = plan.scope
     entry = Entry(
-        Event.ACCEPTED, Status.ACCEPTED, MANAGED, scope.table, scope.start_date, scope.end_date,
-        requested_by=plan.requested_by, reason=plan.reason, detail=as_yaml(plan), seconds=planned_in,
-    )  # fmt: skip
-    Log(client, backfill_id, run_id).append(entry)
+        Event.ACCEPTED,
+        Status.ACCEPTED,
+        requested_by=plan.requested_by,
+        reason=plan.reason,
+        payload=as_yaml(plan),
+        seconds=planned_in,
+    )
+    Log(client, work_of(backfill_id, plan), run_id).append(entry)
 
 
 def _carried_out(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dags.domain.text import table_text, wrapped
+from dags.managed_backfill.log import Days
 from dags.managed_backfill.plan import Chunk, backup_name, seconds_in_words, time_left, total
 from dags.work.audit.log import Event, Status
 
@@ -52,20 +53,20 @@ class ChunkState:
 
 def chunk_states(plan: Plan, state: State) -> tuple[ChunkState, ...]:
     """Every chunk with its status: planned, part done, done, failed, or restored."""
-    restored = {entry.day for entry in state.entries if entry.event is Event.DAY_RESTORED}
-    found = []
+    restored = {entry.step for entry in state.entries if entry.event == Event.STEP_UNDONE}
+    days, found = Days.of(state), []
     for chunk in plan.chunks:
-        done = [state.done[day] for day in chunk.days if day in state.done]
-        failed = [state.failed[day] for day in chunk.days if day in state.failed]
+        done = [days.done[day] for day in chunk.days if day in days.done]
+        failed = [days.failed[day] for day in chunk.days if day in days.failed]
         if len(done) == len(chunk.days):
             status = "done"
         elif failed:
             status = "failed"
-        elif not done and restored & set(chunk.days):
+        elif not done and restored & set(map(str, chunk.days)):
             status = "restored"
         else:
             status = "part done" if done else "planned"
-        error = "; ".join(f"{entry.day}: {entry.detail}" for entry in failed)
+        error = "; ".join(f"{entry.step}: {entry.payload}" for entry in failed)
         found.append(
             ChunkState(
                 chunk,
@@ -131,9 +132,9 @@ def seconds_at_work(state: State) -> float:
     """
     worked, began = state.accepted.seconds, None
     for entry in state.entries:
-        if entry.event is Event.STARTED and entry.status != Status.ROLLING_BACK:
+        if entry.event == Event.STARTED and entry.status != Status.ROLLING_BACK:
             began = entry.at
-        elif entry.event is Event.ENDED and began is not None:
+        elif entry.event == Event.ENDED and began is not None:
             worked += (entry.at - began).total_seconds()
             began = None
     return worked + ((state.read_at - began).total_seconds() if began is not None else 0.0)
@@ -174,9 +175,9 @@ def held_by_day(plan: Plan, state: State) -> dict[date, str]:
     told: dict[date, list[str]] = defaultdict(list)
     for day, held in plan.scope.held.items():
         told[day].append(held.words)
-    for day, entry in state.done.items():
-        if entry.detail:
-            told[day].append(entry.detail)
+    for day, entry in Days.of(state).done.items():
+        if entry.payload:
+            told[day].append(entry.payload)
     return {day: "; ".join(words) for day, words in sorted(told.items())}
 
 
@@ -211,7 +212,7 @@ def report(plan: Plan, state: State) -> dict[str, Any]:
     states = chunk_states(plan, state)
     estimate, seconds = total(chunk.estimate for chunk in plan.chunks), seconds_at_work(state)
     return {
-        "backfill_id": state.backfill_id,
+        "backfill_id": state.work_id,
         "status": state.status,
         "table": plan.scope.table,
         "total_chunks": len(states),
@@ -225,7 +226,7 @@ def report(plan: Plan, state: State) -> dict[str, Any]:
         "held": {str(day): words for day, words in held_by_day(plan, state).items()},
         "chunks": [one.as_dict() for one in states],
         "gates": [
-            {"name": gate.name, "chunk": gate.chunk, "passed": gate.is_passed, "measured": gate.detail}
+            {"name": gate.name, "chunk": gate.chunk, "passed": gate.is_passed, "measured": gate.payload}
             for gate in state.gates()
         ],
     }
@@ -234,9 +235,9 @@ def report(plan: Plan, state: State) -> dict[str, Any]:
 def report_text(plan: Plan, state: State) -> str:
     """The final report, for people: what became of it, its chunks, and the gates that failed."""
     told = report(plan, state)
-    reached = progress(plan, state.done, told["seconds"])
+    reached = progress(plan, Days.of(state).done, told["seconds"])
     lines = [
-        f"{state.status.upper():<8} {state.backfill_id}: {plan.name}",
+        f"{state.status.upper():<8} {state.work_id}: {plan.name}",
         (
             f"         {reached.bar()}  {told['successful']} of {told['total_chunks']} chunks done, {told['failed']} "
             f"failed; {told['total_rows']:,} rows"
@@ -249,12 +250,12 @@ def report_text(plan: Plan, state: State) -> str:
     gates = state.gates()
     failed = [gate for gate in gates if not gate.is_passed]
     lines += [wrapped(line) for line in _held_text(held_by_day(plan, state))]
-    lines += [f"BACKUP   {backup_name(state.backfill_id, plan.scope.table)}"] if state.backed_up else []
+    lines += [f"BACKUP   {backup_name(state.work_id, plan.scope.table)}"] if Days.of(state).backed_up else []
     lines += [f"GATES    {len(gates) - len(failed)} passed, {len(failed)} failed"] if gates else []
-    lines += [wrapped(f"FAILED   {gate.name}{_where(gate)}: {gate.detail}") for gate in failed]
-    lines += [wrapped(f"FAILED   {entry.day}: {entry.detail}") for entry in state.failed.values()]
+    lines += [wrapped(f"FAILED   {gate.name}{_where(gate)}: {gate.payload}") for gate in failed]
+    lines += [wrapped(f"FAILED   {entry.step}: {entry.payload}") for entry in state.failed.values()]
     return "\n".join([*lines, "", chunks_text(chunk_states(plan, state))])
 
 
 def _where(gate: Entry) -> str:
-    return f" of {gate.day}" if gate.chunk else ""
+    return f" of {gate.step}" if gate.chunk else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
@@ -13,6 +14,7 @@ from dags.domain.days import ONE_DAY, DayRange, in_words
 from dags.domain.errors import BuiltSinceError, HoldLostError, UserError
 from dags.domain.units import Measure
 from dags.managed_backfill.backup import has_backup, holds_still, is_as_swapped, knows_swaps
+from dags.managed_backfill.log import Days
 from dags.managed_backfill.plan import backup_name
 from dags.managed_backfill.store import later_builds
 from dags.publish.contents import contents, read_comparison, read_units
@@ -71,14 +73,15 @@ def built_since(client: Client, plan: Plan, state: State, days: Collection[date]
     """The days that others have built since this backfill replaced them, for a team of the plan, and who; ``days``: of
     these alone.
     """
-    asked = sorted(set(days) & state.backed_up.keys() if days else state.backed_up)
+    backed_up = Days.of(state).backed_up
+    asked = sorted(set(days) & backed_up.keys() if days else backed_up)
     if not asked:
         return {}
     teams = plan.teams_by_day
     found: dict[date, str] = {}
     span = DayRange(asked[0], asked[-1] + ONE_DAY)
     for (day, team), later in later_builds(client, plan.scope.table, span, state.run_ids).items():
-        if day in asked and later.is_after(state.backed_up[day]) and team in teams.get(day, ()):
+        if day in asked and later.is_after(backed_up[day]) and team in teams.get(day, ()):
             found[day] = f"run {later.run_id[:8]}"
     return found
 
@@ -112,6 +115,11 @@ class Restoring:
     tell: Callable[[str], None]
     even_built_since: bool = False
 
+    @cached_property
+    def days(self) -> Days:
+        """What became of each day."""
+        return Days.of(self.state)
+
     def run(self, by: Comparison) -> Restored:
         """Restore each day that can be, read all of them back, and say what became of each.
 
@@ -122,7 +130,7 @@ class Restoring:
         """
         left: dict[date, str] = {}
         failed: dict[date, str] = {}
-        for day in sorted(self.state.backed_up, reverse=True):
+        for day in sorted(self.days.backed_up, reverse=True):
             self.held.confirm()
             try:
                 rows = self._restored(day, by)
@@ -133,23 +141,18 @@ class Restoring:
             except (UserError, ClickHouseError) as error:
                 failed[day] = str(error)[:1000]
             else:
-                scope = self.plan.scope
-                entry = Entry(
-                    Event.DAY_RESTORED, table=scope.table, start=scope.start_date, end=scope.end_date,
-                    day=day, rows=rows,
-                )  # fmt: skip
-                self.log.append(entry)
+                self.log.append(Entry(Event.STEP_UNDONE, step=str(day), rows=rows))
                 self.tell(f"{day}: {self.table.name} is restored, {rows:,} rows")
-        for day in sorted(self.state.backed_up.keys() - left.keys() - failed.keys()):
+        for day in sorted(self.days.backed_up.keys() - left.keys() - failed.keys()):
             if unlike := self._unlike(day, by):
                 failed[day] = f"it was restored, and {unlike}: others wrote it since"
         self.held.confirm()
-        as_before = self.state.backed_up.keys() - left.keys() - failed.keys()
+        as_before = self.days.backed_up.keys() - left.keys() - failed.keys()
         return Restored(tuple(sorted(as_before)), left, failed, by.in_words())
 
     @property
     def _backup(self) -> str:
-        return backup_name(self.state.backfill_id, self.plan.scope.table)
+        return backup_name(self.state.work_id, self.plan.scope.table)
 
     def comparable(self) -> Comparison:
         """How the backup is compared with the table, once the backup is known to be there.
@@ -160,18 +163,18 @@ class Restoring:
         """
         require_usable(self.client, self.table)
         state, plan = self.state, self.plan
-        if not has_backup(self.client, state.backfill_id, plan.scope.table):
+        if not has_backup(self.client, state.work_id, plan.scope.table):
             raise UserError(
-                f"the backup of {state.backfill_id} is not there any more: it was kept {plan.rollback.kept_days} days, "
+                f"the backup of {state.work_id} is not there any more: it was kept {plan.rollback.kept_days} days, "
                 "or the backfill was deleted. Rebuild the days from their source instead"
             )
         if lost := [
             day
-            for day, entry in state.backed_up.items()
+            for day, entry in self.days.backed_up.items()
             if not holds_still(self.client, self.table, self._backup, day, recorded=entry, teams=self._teams(day))
         ]:
             raise UserError(
-                f"the backup of {state.backfill_id} does not hold {in_words(lost)} as it was recorded: somebody wrote "
+                f"the backup of {state.work_id} does not hold {in_words(lost)} as it was recorded: somebody wrote "
                 f"into {self._backup}, or it was begun anew. Nothing was touched; rebuild the days from their source "
                 "instead"
             )
@@ -182,7 +185,7 @@ class Restoring:
 
     def _source(self, day: date) -> str | None:
         """Where the day is in the backup; None if it was absent."""
-        return self._backup if self.state.backed_up[day].rows else None
+        return self._backup if self.days.backed_up[day].rows else None
 
     def _restored(self, day: date, by: Comparison) -> int:
         return DayRestore(
@@ -209,7 +212,7 @@ class Restoring:
         """
         if since := built_since(self.client, self.plan, self.state, [day]):
             raise BuiltSinceError(f"built by {since[day]}")
-        swaps = self.state.swapping.get(day, ())
+        swaps = self.days.swapping.get(day, ())
         is_ours = is_as_swapped(self.client, self.table, day, self._teams(day), swaps)
         if is_ours:
             return
@@ -235,7 +238,7 @@ class Restoring:
                 f"{len(strange)} teams hold what this backfill did not write, as team {team} "
                 f"{amount.in_words(self.table.words)}"
             )
-        if is_ours is False and knows_swaps(self.state.backed_up[day]):
+        if is_ours is False and knows_swaps(self.days.backed_up[day]):
             raise BuiltSinceError(
                 "its teams hold what this backfill did not write, or lack what it wrote, with sessions and page views "
                 "that are equal or gone"

@@ -11,8 +11,10 @@ from dags.clickhouse.sql import Sql
 from dags.domain.days import ONE_DAY, DayRange
 from dags.domain.units import EPOCH
 from dags.managed_backfill.gates import BASELINE_DAYS, Spread
+from dags.managed_backfill.log import days_by_table
 from dags.managed_backfill.plan import Rates
-from dags.work.audit.store import open_days
+from dags.work.audit.log import MANAGED
+from dags.work.audit.store import unfinished
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -105,6 +107,12 @@ def read_in_work(client: Client, except_backfill: str = "") -> dict[tuple[str, d
     """Who works on which (table, day): builds that hold a lease, and backfills that are not over."""
     taken = {(lease.table, lease.day): f"run {lease.run[:8]}" for lease in living_leases(client)}
     return taken | open_days(client, except_backfill)
+
+
+def open_days(client: Client, except_backfill: str = "") -> dict[tuple[str, date], str]:
+    """The (table, day) that managed backfills have which are not over, and which backfill that is, in words."""
+    others = [row for row in unfinished(client, MANAGED) if row.work_id != except_backfill]
+    return {unit: f"{row.work_id}, which is {row.status}" for unit, row in days_by_table(others).items()}
 
 
 @dataclass(frozen=True)

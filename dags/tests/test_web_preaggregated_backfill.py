@@ -33,7 +33,7 @@ from dags.tests.world import BOUNCES, STATS, World, ago, noon, tables_asked
 from dags.web_preaggregated.tables import WEB_TABLES
 from dags.web_preaggregated_backfill.evaluation import Evaluation, evaluate, run_requests
 from dags.web_preaggregated_backfill.report import summary_text
-from dags.work.audit.store import read_backfills
+from dags.work.audit.store import read_works
 
 if TYPE_CHECKING:
     from datetime import date
@@ -686,7 +686,7 @@ def test_what_a_person_executes_again_is_a_persons_run_and_what_dagster_retries_
         world.loop.run("web_pre_aggregate_job", tags={**tags, RETRY_NUMBER_TAG: "1"}, **options)
     world.loop.run("web_pre_aggregate_job", tags=tags, **options)
     assert stored(world.client, STATS, day) == fold(events, day, STATS) != {}
-    assert read_backfills(world.client, origin="automatic") == ()
+    assert read_works(world.client, kind="automatic") == ()
     runs = runs_of(world.instance, {STATS: "web_pre_aggregate_job"}, [day], utc_now())
     assert [(run.state, run.is_automatic) for run in sorted(runs, key=lambda run: run.created_at)] == [
         (RunState.FAILED, True), (RunState.SUCCEEDED, False),

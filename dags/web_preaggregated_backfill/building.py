@@ -47,7 +47,7 @@ from dags.repair.stops.store import why_stopped
 from dags.schedules import DAILY_BUILD_CRON, TIME_ZONE
 from dags.settings import current_settings
 from dags.team_selection.store import read_selection
-from dags.work.audit.store import begin_automatic, end_automatic
+from dags.work.automatic import begin_automatic, end_automatic
 
 PARTITIONS = DailyPartitionsDefinition(start_date=FIRST_DAY.isoformat(), timezone=TIME_ZONE)
 
@@ -161,7 +161,7 @@ def _built_day(
         )
     for name in names if by_planner else ():
         trigger, reasons = (context.run.tags.get(TAG_PREFIX + tag, "") for tag in ("trigger", "reasons"))
-        begin_automatic(client, context.run.run_id, name, day, requested_by=trigger, reason=reasons)
+        begin_automatic(client, context.run.run_id, name, str(day), requested_by=trigger, reason=reasons)
     built = DayBuild(
         client=client,
         day=day,
@@ -178,7 +178,7 @@ def _built_day(
     rows_by_table = {one.table: one.rows for one in built.tables}
     for name in names if by_planner else ():
         problem = "; ".join(words for words in built.problems if words.startswith(name))
-        end_automatic(client, context.run.run_id, name, day, rows=rows_by_table.get(name, 0), problem=problem)
+        end_automatic(client, context.run.run_id, name, str(day), rows=rows_by_table.get(name, 0), problem=problem)
     return built
 
 

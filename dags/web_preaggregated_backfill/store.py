@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from dags.clickhouse.leases.rules import MANAGED_LEASE
+from dags.clickhouse.leases.rules import WORK_LEASE
 from dags.detection.detection import Standing
 from dags.detection.store import detect
+from dags.domain.days import DayRange
 from dags.repair.stops.store import why_stopped
-from dags.work.audit.store import running_days
+from dags.work.audit.log import MANAGED
+from dags.work.audit.store import at_work
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,6 +50,8 @@ def observe(
 def _taken(client: Client, living: Sequence[Lease]) -> dict[tuple[str, date], str]:
     """Who works on a table's day, or has it before it as a managed backfill does."""
     held = {(lease.table, lease.day): lease.run for lease in living}
-    if any(lease.table.startswith(MANAGED_LEASE) for lease in living):
-        held = running_days(client, {lease.run for lease in living}) | held
+    if any(lease.table.startswith(WORK_LEASE) for lease in living):
+        for row in at_work(client, MANAGED, {lease.run for lease in living}):
+            days = DayRange.through(row.work.first_step, row.work.last_step)
+            held = {(row.work.subject, day): row.run_id for day in days} | held
     return held

@@ -18,8 +18,10 @@ BID_PREFIX = "web_analytics_bid_"
 # What a lease is named like, for ClickHouse.
 LEASE_PATTERN = f"^{LEASE_PREFIX}[0-9]{{8}}_[A-Za-z0-9_]+$"
 
-# In the place of a table, the lease of a managed backfill has this and its id: one run at a time carries it out.
-MANAGED_LEASE = "managed_"
+# In the place of a table, the lease of a piece of work has this and its id: one run at a time carries it out. The word
+# is that of the first kind of work; runs of an older version may hold such leases yet.
+WORK_LEASE = "managed_"
+_NO_DAY = date(1970, 1, 1)
 
 # How often a holder says that it lives, and after how long a silence it counts as dead. Six beats may be lost: to
 # a server that restarts, or a query that keeps Python from running. Taking a lease from a holder that lives all the
@@ -52,6 +54,15 @@ def run_of(token: str) -> str:
 
 def lease_name(table: str, day: date) -> str:
     return f"{LEASE_PREFIX}{day:%Y%m%d}_{table}"
+
+
+def work_lease(work_id: str, first_step: str = "") -> tuple[str, date]:
+    """What stands for a table and for a day in the lease of a piece of work: its id, and its first step if a day."""
+    try:
+        day = date.fromisoformat(first_step)
+    except ValueError:
+        day = _NO_DAY
+    return WORK_LEASE + run_key(work_id), day
 
 
 @dataclass(frozen=True)

@@ -32,9 +32,8 @@ BOOKS = frozenset(
 _COLUMN = re.compile(r"^    (\w+) ([A-Z](?:[^(),]|\((?:[^()]|\([^()]*\))*\))*)", re.MULTILINE)
 _DEFAULT = re.compile(r" DEFAULT .*", re.DOTALL)
 _CREATED = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+)")
-_ADDED = re.compile(
-    r"ALTER TABLE (\w+)\s+ADD COLUMN IF NOT EXISTS (\w+) (?:Nested\((.*)\)|(\w+(?:\([^)]*\))?))", re.DOTALL
-)
+_ALTERED = re.compile(r"ALTER TABLE (\w+)")
+_ADDED = re.compile(r"ADD COLUMN IF NOT EXISTS (\w+) (?:Nested\((.*)\)|(\w+(?:\([^)]*\))?))", re.DOTALL)
 _NESTED = re.compile(r"^        (\w+) ([\w()]+?),?$", re.MULTILINE)
 
 
@@ -71,10 +70,10 @@ def added_columns() -> dict[str, dict[str, str]]:
     """Those of them that a later file adds to a table which is there; a nested one is one array for each of its own."""
     added: dict[str, dict[str, str]] = {}
     for text in _texts():
-        if (found := _ADDED.search(text)) is not None:
-            table, column, nested, type_ = found.groups()
-            own = {f"{column}.{name}": f"Array({inner})" for name, inner in _NESTED.findall(nested or "")}
-            added[table] = {**added.get(table, {}), **(own or {column: type_})}
+        if (altered := _ALTERED.search(text)) is not None:
+            for column, nested, type_ in _ADDED.findall(text):
+                own = {f"{column}.{name}": f"Array({inner})" for name, inner in _NESTED.findall(nested)}
+                added.setdefault(altered[1], {}).update(own or {column: type_})
     return added
 
 

@@ -22,7 +22,8 @@ from dags.tests.fold import stored
 from dags.tests.managed_backfill import asked
 from dags.tests.world import STATS, ago
 from dags.web_preaggregated_backfill.evaluation import metadata, skip_reason
-from dags.work.audit.store import read_backfills
+from dags.work.audit.log import MANAGED
+from dags.work.audit.store import read_works
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -157,13 +158,13 @@ def test_a_clock_that_steps_in_the_middle_of_a_run_changes_nothing(world: World,
         report = backfill(world, max_seconds=600)
     assert (report["status"], report["successful"]) == ("completed", 4)
     assert 0 < report["seconds"] < 600
-    [row] = read_backfills(world.client, origin="managed")
+    [row] = read_works(world.client, kind=MANAGED)
     assert row.status == "completed"
     assert row.completed_at is not None
     assert row.started_at < row.completed_at < read_clocks(world.client).server
     # Its days are free, and it can be taken back.
     assert backfill(world, dry_run=True)["status"] == "dry run"
-    taken = run(world, "rollback_backfill_job", backfill_id=row.backfill_id, allow_losing_later_builds=False, **WHO)
+    taken = run(world, "rollback_backfill_job", backfill_id=row.work_id, allow_losing_later_builds=False, **WHO)
     assert sorted(taken["days"]) == [str(day) for day in DAYS]
 
 
@@ -175,7 +176,7 @@ def test_events_that_a_host_ahead_stamped_before_the_upgrade_come_before_those_o
         f"FROM web_analytics_backfill_events WHERE backfill_id = '{report['backfill_id']}' AND event = 'started'"
     )
     assert run(world, "resume_backfill_job", backfill_id=report["backfill_id"], **WHO)["successful"] == 2
-    [row] = read_backfills(world.client, table=STATS, origin="managed")
+    [row] = read_works(world.client, subject=STATS, kind=MANAGED)
     assert row.status == "paused"
 
 

@@ -77,7 +77,7 @@ def _announced(asked: Connection) -> Iterator[None]:
 
 
 def _carry_out(client: Client, dsn_text: str, backfill_id: str, run_id: str) -> str:
-    plan = from_yaml(require_state(client, backfill_id).accepted.detail)
+    plan = from_yaml(require_state(client, backfill_id).accepted.payload)
     state = Execution(
         client=client,
         open_client=lambda: open_client(Dsn.parse(dsn_text), wait_seconds=5, answer_seconds=20),
@@ -127,7 +127,7 @@ def _sweep(client: Client, _: str, __: str, run_id: str) -> str:
 
 
 def _build(client: Client, _: str, backfill_id: str, run_id: str) -> str:
-    scope = from_yaml(require_state(client, backfill_id).accepted.detail).scope
+    scope = from_yaml(require_state(client, backfill_id).accepted.payload).scope
     asked = {scope.table: scope.team_ids}
     built = DayBuild(
         client, scope.start_date, asked, run_id, LIMITS, tables=WEB_TABLES, wait_seconds=WAIT_SECONDS

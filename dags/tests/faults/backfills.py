@@ -34,6 +34,7 @@ from dags.domain.given import read
 from dags.domain.units import EPOCH
 from dags.managed_backfill import control
 from dags.managed_backfill.fields import BackfillConfig
+from dags.managed_backfill.log import Days, work_of
 from dags.managed_backfill.plan import as_yaml
 from dags.managed_backfill.planning import make_plan, read_facts
 from dags.managed_backfill.request import validated
@@ -50,7 +51,7 @@ from dags.tests.faults.worker import DEAD_AFTER_SECONDS
 from dags.tests.fold import fold, stored
 from dags.tests.managed_backfill import asked
 from dags.web_preaggregated.tables import WEB_TABLES
-from dags.work.audit.log import FINISHED, MANAGED, Entry, Event, Status
+from dags.work.audit.log import FINISHED, Entry, Event, Status
 from dags.work.audit.store import Log, read_state
 
 if TYPE_CHECKING:
@@ -73,12 +74,12 @@ LOOK_EVERY_SECONDS = 0.01
 OF_RUNS = (
     "create_bid", "holder", "append started", "create_backup", "create_staging", "attach_day", "publish_day", "written",
     "went_along", "events_of", "units_by_day", "append day_backed_up", "append day_swapping",
-    "append day_done+gate", "drop_table",
+    "append gate+step_done", "drop_table",
     "append ended",
 )  # fmt: skip
 OF_ROLLBACKS = (
     "create_bid", "holder", "append started", "contents", "create_staging", "attach_day", "delete_teams", "publish_day",
-    "empty_day", "written", "went_along", "published", "append day_restored", "append ended",
+    "empty_day", "written", "went_along", "published", "append step_undone", "append ended",
 )  # fmt: skip
 
 
@@ -201,8 +202,8 @@ class BackfillTrial:
         )
         facts = read_facts(self._client, WEB_TABLES, settings, NOW, self._id, in_flight={})
         self._plan = make_plan(self._client, WEB_TABLES, validated(read(BackfillConfig, request), facts), settings, NOW)
-        entry = Entry(Event.ACCEPTED, Status.ACCEPTED, MANAGED, TABLE, DAYS[0], DAYS[-1], detail=as_yaml(self._plan))
-        Log(self._client, self._id, f"accepted-{self.seed}").append(entry)
+        entry = Entry(Event.ACCEPTED, Status.ACCEPTED, payload=as_yaml(self._plan))
+        Log(self._client, work_of(self._id, self._plan), f"accepted-{self.seed}").append(entry)
 
     # --- What is looked at ---------------------------------------------------------------------------------------
 
@@ -251,7 +252,7 @@ class BackfillTrial:
         return self._written.total()
 
     def _log_says_lost(self) -> bool:
-        return any("went with the old day" in entry.detail for entry in self._state().entries)
+        return any("went with the old day" in entry.payload for entry in self._state().entries)
 
     # --- Forth and back ------------------------------------------------------------------------------------------
 
@@ -319,7 +320,7 @@ class BackfillTrial:
     def _before(self) -> dict[date, Any]:
         """What each day was before it was backed up: a build of others may have come first, and then that is kept."""
         before = dict(self._old)
-        for day, entry in self._state().backed_up.items():
+        for day, entry in Days.of(self._state()).backed_up.items():
             [(built_at,)] = self._client.query(
                 "SELECT max(finished_at) FROM web_pre_aggregated_builds "
                 f"WHERE day = '{day}' AND outcome = 'built' AND run_id LIKE 'trial-{self.seed}-build-%'"

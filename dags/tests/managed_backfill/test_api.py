@@ -25,7 +25,7 @@ from dags.tests.events import Event, insert
 from dags.tests.fold import fold, stored
 from dags.tests.test_dev import free_port
 from dags.tests.world import STATS, ago, noon
-from dags.work.audit.store import read_backfills
+from dags.work.audit.store import read_works
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -170,8 +170,8 @@ def test_sixty_days_are_killed_in_the_middle_resumed_cancelled_terminated_and_de
     web.until_percent(created, 30)
     web.kill_run()
     backfill_id = web.tag(created, "backfill")
-    [killed] = read_backfills(client)
-    assert (killed.backfill_id, killed.status) == (backfill_id, "running")
+    [killed] = read_works(client)
+    assert (killed.work_id, killed.status) == (backfill_id, "running")
     assert not is_whole()
     built = {row[0] for row in client.query("SELECT DISTINCT day FROM web_pre_aggregated_builds").result_rows}
     observed = [event["description"] for event in web.get(created)["logsForRun"]["events"] if "description" in event]
@@ -202,7 +202,7 @@ def test_sixty_days_are_killed_in_the_middle_resumed_cancelled_terminated_and_de
     assert web.ask("terminate", runId=third)["terminateRun"]["__typename"] == "TerminateRunSuccess"
     assert web.until_over(third) == "CANCELED"
     assert is_whole()
-    [told] = [row for row in read_backfills(client) if row.backfill_id == third_id]
+    [told] = [row for row in read_works(client) if row.work_id == third_id]
     assert told.status == "interrupted"
     assert web.until_over(web.launch("cancel_backfill_job", backfill_id=third_id, **WHO)) == "SUCCESS"
 
@@ -210,7 +210,7 @@ def test_sixty_days_are_killed_in_the_middle_resumed_cancelled_terminated_and_de
     listed = web.ask("list", limit=10)["runsOrError"]["results"]
     assert [run["runId"] for run in listed] == [third, second, created]
     assert web.until_over(web.launch("delete_backfill_job", backfill_id=third_id, **WHO)) == "SUCCESS"
-    assert {row.backfill_id: row.status for row in read_backfills(client)} == {
+    assert {row.work_id: row.status for row in read_works(client)} == {
         third_id: "deleted", second_id: "cancelled", backfill_id: "completed",
     }  # fmt: skip
     backups = client.query("SELECT name FROM system.tables WHERE startsWith(name, 'web_pre_aggregated_backup_')")

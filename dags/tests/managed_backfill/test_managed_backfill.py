@@ -24,9 +24,9 @@ from dags.tests.faulty import break_team, mended
 from dags.tests.fold import fold, stored
 from dags.tests.managed_backfill import asked
 from dags.tests.world import BOUNCES, STATS, ago, noon, tables_asked
-from dags.work.audit.log import Entry
+from dags.work.audit.log import MANAGED, Entry, Work
 from dags.work.audit.log import Event as LogEvent
-from dags.work.audit.store import Log, read_backfills
+from dags.work.audit.store import Log, read_works
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -119,8 +119,8 @@ def test_a_range_is_rebuilt_in_chunks_reported_audited_and_twice_changes_nothing
 
     planning = "SELECT min(seconds) FROM web_analytics_backfill_events WHERE event = 'accepted'"
     assert 0 < world.client.query(planning).result_rows[0][0] < report["seconds"]
-    latest, first = read_backfills(world.client, origin="managed")
-    assert (first.backfill_id, first.table, first.start, first.end) == (report["backfill_id"], STATS, DAYS[0], DAYS[-1])
+    latest, first = read_works(world.client, kind=MANAGED)
+    assert first.work == Work(report["backfill_id"], MANAGED, STATS, str(DAYS[0]), str(DAYS[-1]))
     assert (first.status, first.rows, first.requested_by, first.reason) == (
         "completed", report["total_rows"], "ada", "a bug",
     )  # fmt: skip
@@ -253,7 +253,7 @@ def test_a_pause_and_a_cancel_let_the_chunk_finish_and_resume_does_what_is_left(
     assert "give the whole id" in fails(world, "delete_backfill_job", **who(report["backfill_id"][:10]))
     run(world, "delete_backfill_job", **who(report["backfill_id"]))
     assert run(world, "show_backfills_job") == {"backfills": []}
-    [told] = read_backfills(world.client)
+    [told] = read_works(world.client)
     assert told.status == "deleted"
 
 
@@ -280,9 +280,9 @@ def test_a_run_that_is_ended_from_outside_says_so_and_is_resumed(world: World, m
         Between(ending, 2, ended)
         with pytest.raises(KeyboardInterrupt):
             run(world)
-    [told] = read_backfills(world.client)
+    [told] = read_works(world.client)
     assert (told.status, told.completed_at) == ("interrupted", None)
-    report = run(world, "resume_backfill_job", **who(told.backfill_id))
+    report = run(world, "resume_backfill_job", **who(told.work_id))
     assert (report["status"], report["successful"]) == ("completed", 4)
     assert holds_its_source(world, events)
 
@@ -322,7 +322,7 @@ def test_a_day_that_was_published_and_not_recorded_is_built_again_and_its_backup
     original = Log.append
 
     def lost(log: Log, *entries: Entry) -> None:
-        if any(entry.event is LogEvent.DAY_DONE for entry in entries):
+        if any(entry.event == LogEvent.STEP_DONE for entry in entries):
             raise KeyboardInterrupt
         original(log, *entries)
 
@@ -330,10 +330,10 @@ def test_a_day_that_was_published_and_not_recorded_is_built_again_and_its_backup
         losing.setattr(Log, "append", lost)
         with pytest.raises(KeyboardInterrupt):
             run(world)
-    [told] = read_backfills(world.client, origin="managed")
+    [told] = read_works(world.client, kind=MANAGED)
     assert stored(world.client, STATS, DAYS[0]) == fold(events + late, DAYS[0], STATS) != before
-    assert run(world, "resume_backfill_job", **who(told.backfill_id))["status"] == "completed"
-    run(world, "rollback_backfill_job", **who(told.backfill_id, allow_losing_later_builds=False))
+    assert run(world, "resume_backfill_job", **who(told.work_id))["status"] == "completed"
+    run(world, "rollback_backfill_job", **who(told.work_id, allow_losing_later_builds=False))
     assert stored(world.client, STATS, DAYS[0]) == before
 
 
@@ -355,7 +355,7 @@ def test_a_gate_on_staging_keeps_readers_on_the_old_day_and_a_failed_chunk_resto
     error = fails(world, start_date=str(DAYS[1]))
     assert "distribution" in error
     assert "rows per page view" in error
-    [told] = read_backfills(world.client)
+    [told] = read_works(world.client)
     assert told.status == "restored"
     assert {day: stored(world.client, STATS, day) for day in DAYS} == before
     kept = fails(world, on_gate_failure="keep", days=[str(DAYS[1]), str(DAYS[2])])
@@ -374,10 +374,10 @@ def test_a_team_that_cannot_be_built_fails_its_chunk_alone_and_the_others_are_ke
         mended(world.client)
     assert "bad data" in error
     assert "every_chunk_succeeded" in error
-    [told] = read_backfills(world.client)
+    [told] = read_works(world.client)
     assert told.status == "failed"
     assert holds_its_source(world, events)
-    assert run(world, "resume_backfill_job", **who(told.backfill_id))["status"] == "completed"
+    assert run(world, "resume_backfill_job", **who(told.work_id))["status"] == "completed"
     assert holds_its_source(world, events + broken)
 
 
@@ -393,8 +393,8 @@ def test_a_rollback_makes_every_day_what_it_was_an_absent_one_too(world: World) 
     taken_back = run(world, "rollback_backfill_job", **who(report["backfill_id"], allow_losing_later_builds=False))
     assert taken_back["status"] == "rolled back"
     assert {day: stored(world.client, STATS, day) for day in DAYS} == before
-    [told] = read_backfills(world.client, status="rolled back")
-    assert told.backfill_id == report["backfill_id"]
+    [told] = read_works(world.client, status="rolled back")
+    assert told.work_id == report["backfill_id"]
 
 
 def test_a_rollback_keeps_the_rows_of_other_teams_and_refuses_to_lose_later_builds(world: World) -> None:
@@ -450,12 +450,12 @@ def test_what_the_planner_launches_is_in_the_audit_as_well(world: World) -> None
     world.traffic([1], DAYS[-3:])
     world.select(1)
     world.carry_out(world.tick())
-    rows = read_backfills(world.client)
-    assert {(row.table, row.start, row.end, row.status, row.origin, row.requested_by) for row in rows} == {
-        (table, day, day, "completed", "automatic", "sensor") for table in (STATS, BOUNCES) for day in DAYS[-3:]
+    rows = read_works(world.client)
+    assert {(row.work.subject, row.work.first_step, row.status, row.work.kind, row.requested_by) for row in rows} == {
+        (table, str(day), "completed", "automatic", "sensor") for table in (STATS, BOUNCES) for day in DAYS[-3:]
     }
     assert all(row.reason == "never built: 2" and row.rows for row in rows)
-    assert "has no plan and no backup" in fails(world, "cancel_backfill_job", **who(rows[0].backfill_id))
+    assert "has no plan and no backup" in fails(world, "cancel_backfill_job", **who(rows[0].work_id))
 
 
 @contextmanager

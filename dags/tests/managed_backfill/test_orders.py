@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dags.clickhouse.clocks import read_clocks
+from dags.clickhouse.leases.rules import lease_name, work_lease
 from dags.dagster_runs import tags as runs
 from dags.domain.errors import UserError
 from dags.managed_backfill import control, execution
-from dags.managed_backfill.holding import hold, lease_table
+from dags.managed_backfill.holding import hold
+from dags.managed_backfill.store import open_days
 from dags.tests.managed_backfill import asked
 from dags.tests.world import STATS, ago
 from dags.web_preaggregated.tables import WEB_TABLES
-from dags.work.audit.log import Ask, Entry, Event, Status, outranking, overruled, standing
-from dags.work.audit.store import Log, open_days, read_backfills
+from dags.work.audit.log import MANAGED, Ask, Entry, Event, Status, Work, outranking, overruled, standing
+from dags.work.audit.store import Log, read_works
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,6 +47,10 @@ def begun(world: World) -> str:
     world.traffic([1], DAYS)
     world.select(1)
     return str(run(world, max_source_rows=1)["backfill_id"])
+
+
+def work(backfill_id: str) -> Work:
+    return Work(backfill_id, MANAGED, STATS, str(DAYS[0]), str(DAYS[-1]))
 
 
 def in_chunk(patch: pytest.MonkeyPatch, number: int, act: Callable[[execution.Execution], object]) -> None:
@@ -137,31 +143,29 @@ def test_a_cancel_outranks_a_pause_and_both_are_done_when_asked_in_the_last_chun
 
 def test_what_was_asked_of_a_run_that_died_is_carried_out_by_whoever_comes_next(world: World) -> None:
     first = begun(world)
-    lease = f"web_analytics_lease_{DAYS[0]:%Y%m%d}_{lease_table(first)}"
-    with hold(world.client, first, DAYS[0], "doomed", lambda _: None):
-        Log(world.client, first, "doomed").append(
-            Entry(Event.STARTED, Status.RUNNING, table=STATS, start=DAYS[0], end=DAYS[-1])
-        )
+    lease = lease_name(*work_lease(first, str(DAYS[0])))
+    with hold(world.client, work(first), "doomed", lambda _: None):
+        Log(world.client, work(first), "doomed").append(Entry(Event.STARTED, Status.RUNNING))
         assert shown(world, first) == ["running", "running"]
         assert control.pause(world.client, first, *BOB).startswith("ASKED")
     assert shown(world, first) == ["paused", "paused"]
     assert resume(world, first)["successful"] == 2
-    with hold(world.client, first, DAYS[0], "doomed", lambda _: None):
+    with hold(world.client, work(first), "doomed", lambda _: None):
         assert control.cancel(world.client, first, *BOB).startswith("ASKED")
     assert shown(world, first) == ["cancelled", "cancelled"]
     with pytest.raises(UserError, match="is cancelled, as was asked before: it cannot be paused"):
         control.pause(world.client, first, *BOB)
-    assert (read_backfills(world.client)[0].status, open_days(world.client)) == ("cancelled", {})
+    assert (read_works(world.client)[0].status, open_days(world.client)) == ("cancelled", {})
     assert not world.client.query(f"EXISTS TABLE {lease}").result_rows[0][0]
 
 
 def test_a_resume_carries_out_the_cancel_that_a_dead_run_did_not_hear(world: World) -> None:
     backfill_id = begun(world)
-    with hold(world.client, backfill_id, DAYS[0], "doomed", lambda _: None):
+    with hold(world.client, work(backfill_id), "doomed", lambda _: None):
         control.cancel(world.client, backfill_id, *BOB)
     report = resume(world, backfill_id)
     assert (report["status"], report["successful"]) == ("cancelled", 1)
-    assert read_backfills(world.client)[0].status == "cancelled"
+    assert read_works(world.client)[0].status == "cancelled"
 
 
 def test_a_pause_writes_nothing_over_an_end_that_came_before_its_lease(
@@ -178,7 +182,7 @@ def test_a_pause_writes_nothing_over_an_end_that_came_before_its_lease(
         monkeypatch.setattr(control, "hold", held if ask is control.pause else hold)
         with pytest.raises(UserError, match="is rolled back: it cannot be"):
             ask(world.client, backfill_id, *BOB)
-    assert read_backfills(world.client)[0].status == "rolled back"
+    assert read_works(world.client)[0].status == "rolled back"
 
 
 def test_a_run_that_was_robbed_says_nothing_over_what_the_other_made_of_it(
@@ -196,16 +200,16 @@ def test_a_run_that_was_robbed_says_nothing_over_what_the_other_made_of_it(
     in_chunk(monkeypatch, 1, robbed)
     with pytest.raises(KeyboardInterrupt):
         run(world)
-    assert (read_backfills(world.client)[0].status, open_days(world.client)) == ("rolled back", {})
+    assert (read_works(world.client)[0].status, open_days(world.client)) == ("rolled back", {})
 
 
 def test_a_run_that_died_is_shown_alike_in_the_list_and_by_its_id(world: World) -> None:
     backfill_id = begun(world)
-    started = Entry(Event.STARTED, Status.RUNNING, table=STATS, start=DAYS[0], end=DAYS[-1])
-    Log(world.client, backfill_id, "dead").append(started)
+    started = Entry(Event.STARTED, Status.RUNNING)
+    Log(world.client, work(backfill_id), "dead").append(started)
     assert shown(world, backfill_id) == ["interrupted", "interrupted"]
-    Log(world.client, backfill_id, "dead").append(replace(started, status=Status.ROLLING_BACK))
-    [row] = read_backfills(world.client)
+    Log(world.client, work(backfill_id), "dead").append(replace(started, status=Status.ROLLING_BACK))
+    [row] = read_works(world.client)
     assert (row.status, row.completed_at) == ("rolling back", None)
     assert standing("running", "paused", is_at_work=True) == "running"
     assert standing("rolling back", "cancelled", is_at_work=False) == "rolling back"

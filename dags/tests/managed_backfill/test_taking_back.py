@@ -11,12 +11,13 @@ from dags.clickhouse.leases.rules import Lease
 from dags.clickhouse.leases.store import read_leases
 from dags.domain.errors import HoldLostError, LeaseError
 from dags.managed_backfill.holding import hold
+from dags.managed_backfill.log import DayEvent
 from dags.publish.path import Publisher
 from dags.tests.fold import fold, stored
 from dags.tests.managed_backfill.test_managed_backfill import DAYS, fails, prepared, run, swept, who
 from dags.tests.web_preaggregated.test_repair import bytes_of
 from dags.tests.world import STATS
-from dags.work.audit.log import Entry
+from dags.work.audit.log import MANAGED, Entry, Work
 from dags.work.audit.log import Event as LogEvent
 from dags.work.audit.store import Log, read_state
 
@@ -241,11 +242,11 @@ def _stall(patch: pytest.MonkeyPatch, at: str, act: Callable[[str], None]) -> No
 
     def appended(itself: Log, *entries: Entry) -> None:
         events = {entry.event for entry in entries}
-        if at == "published" and LogEvent.DAY_DONE in events:
-            act(itself.backfill_id)
+        if at == "published" and LogEvent.STEP_DONE in events:
+            act(itself.work.work_id)
         append(itself, *entries)
-        if at == "recorded" and LogEvent.DAY_BACKED_UP in events:
-            act(itself.backfill_id)
+        if at == "recorded" and DayEvent.BACKED_UP in events:
+            act(itself.work.work_id)
 
     def swap(itself: Any, table: str, staging: str) -> None:
         if at == "before the swap":
@@ -261,20 +262,21 @@ def _stall(patch: pytest.MonkeyPatch, at: str, act: Callable[[str], None]) -> No
 
 def _open_backfill(sql: Any) -> str:
     [(found,)] = sql._client.query(
-        "SELECT DISTINCT backfill_id FROM web_analytics_backfill_events WHERE origin = 'managed'"
+        "SELECT DISTINCT work_id FROM web_analytics_work_events WHERE kind = 'managed'"
     ).result_rows
     return str(found)
 
 
 def test_who_acts_on_a_backfill_finds_out_that_it_was_taken_away(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     prepared(world, 1)
-    with hold(world.client, "backfill-x", DAYS[0], "first-run", lambda _: None) as held:
+    work = Work("backfill-x", MANAGED, STATS, str(DAYS[0]), str(DAYS[-1]))
+    with hold(world.client, work, "first-run", lambda _: None) as held:
         held.confirm()
         with pytest.raises(LeaseError, match=r"backfill-x is in work by run first_ru\. Nothing was touched"):
-            hold(world.client, "backfill-x", DAYS[0], "second", lambda _: None).__enter__()
+            hold(world.client, work, "second", lambda _: None).__enter__()
         dead(world, monkeypatch)
         with (
-            hold(world.client, "backfill-x", DAYS[0], "second", lambda _: None),
+            hold(world.client, work, "second", lambda _: None),
             pytest.raises(HoldLostError, match="taken from this run, which was silent for too long; now run second"),
         ):
             held.confirm()

@@ -14,7 +14,7 @@ from dags.tests.events import Event, insert, person
 from dags.tests.managed_backfill.test_managed_backfill import DAYS, fails, prepared, run, who
 from dags.tests.managed_backfill.test_taking_back import others_write, rollback, states
 from dags.tests.world import STATS, ago, noon
-from dags.work.audit.store import read_backfills, read_state
+from dags.work.audit.store import read_state, read_works
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -177,7 +177,7 @@ def test_a_backup_of_a_run_that_died_before_its_swap_is_taken_anew_where_others_
         once_recorded(dying, "back_up_once", dies)
         with pytest.raises(KeyboardInterrupt):
             one_day(world)
-    second = next(one.backfill_id for one in read_backfills(world.client) if one.backfill_id != first)
+    second = next(one.work_id for one in read_works(world.client) if one.work_id != first)
     rollback(world, first)
     before = states(world)[DAY]
     run(world, "resume_backfill_job", **who(second))
@@ -194,9 +194,9 @@ def test_a_gates_restore_leaves_what_others_wrote_right_after_a_swap(
     world.traffic([1], [DAY], session="late")
     once(monkeypatch, "_swap", lambda: others_write(world, DAY, team=1, views=5), after=True)
     fails(world, days=[str(DAY)])
-    state = read_state(world.client, read_backfills(world.client)[0].backfill_id)
+    state = read_state(world.client, read_works(world.client)[0].work_id)
     assert state is not None
-    assert f"others have written {DAY} since, these stay" in state.entries[-1].detail
+    assert f"others have written {DAY} since, these stay" in state.entries[-1].payload
     assert 5 in [value[2] for value in states(world)[DAY].values()]
 
 

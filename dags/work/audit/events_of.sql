@@ -1,9 +1,7 @@
--- Everything that happened to one backfill, in order.
+-- Everything that happened to a piece of work, in order.
 -- Grain   one row per event; on each the server's clock, by which events are stamped
--- Reads   that backfill's events
-SELECT
-    event, status, origin, table_name, start_date, end_date, chunk, day, name, is_passed, rows, total, source_rows,
-    seconds, requested_by, reason, run_id, detail, at, server_at, now64(6, 'UTC') AS read_at
-FROM web_analytics_backfill_events
-WHERE backfill_id = {backfill_id:String}
+-- Reads   that work's events
+SELECT $columns, now64(6, 'UTC') AS read_at
+FROM web_analytics_work_events
+WHERE work_id = {work_id:String}
 ORDER BY at

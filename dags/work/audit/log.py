@@ -1,6 +1,7 @@
-"""What happened to a backfill, as it is kept: events that are appended, and what they amount to.
+"""What happened to a piece of work, as it is kept: events that are appended, and what they amount to.
 
-Pure: no clock, no database, no Dagster.
+Pure: no clock, no database, no Dagster. What a subject and its steps are, the kind of work knows: a managed backfill
+works on a table, and a step of it is a day.
 """
 
 from __future__ import annotations
@@ -13,27 +14,21 @@ from dags.domain.units import EPOCH
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from datetime import date, datetime
+    from datetime import datetime
 
-NO_DAY = EPOCH.date()
-
-# The name of a `day_failed` whose readers see the old day for certain.
-UNTOUCHED = "untouched"
-
+# The kinds of work, as the log has them.
 MANAGED, AUTOMATIC = "managed", "automatic"
 
 
 class Event(StrEnum):
-    """The events, as the table has them."""
+    """The events that every kind of work has; a kind may have more, of which nothing here depends."""
 
     ACCEPTED = "accepted"
     STARTED = "started"
     GATE = "gate"
-    DAY_BACKED_UP = "day_backed_up"
-    DAY_SWAPPING = "day_swapping"
-    DAY_DONE = "day_done"
-    DAY_FAILED = "day_failed"
-    DAY_RESTORED = "day_restored"
+    STEP_DONE = "step_done"
+    STEP_FAILED = "step_failed"
+    STEP_UNDONE = "step_undone"
     CHUNK_DONE = "chunk_done"
     CHUNK_FAILED = "chunk_failed"
     CONTROL = "control"
@@ -41,7 +36,7 @@ class Event(StrEnum):
 
 
 class Status(StrEnum):
-    """What a backfill is."""
+    """What a piece of work is."""
 
     ACCEPTED = "accepted"
     RUNNING = "running"
@@ -66,21 +61,29 @@ FINISHED = {
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One event. ``status`` is what the backfill is from then on; empty where it stays what it was.
+class Work:
+    """What is worked on: every event of a piece of work has it. ``first_step`` and ``last_step`` are in its range."""
 
-    ``at`` is ClickHouse's stamp and orders the events of a log, ``server_at`` its clock then, which ``at`` may be ahead
-    of; an event that is not in the log yet has neither.
+    work_id: str
+    kind: str
+    subject: str
+    first_step: str = ""
+    last_step: str = ""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One event. ``status`` is what the work is from then on; empty where it stays what it was.
+
+    ``event`` is one of `Event`, or of the kind's own. ``rows`` were written, ``source_rows`` read; what ``total`` sums
+    up and what ``payload`` holds, the kind knows. ``at`` is ClickHouse's stamp and orders the events of a log,
+    ``server_at`` its clock then, which ``at`` may be ahead of; an event that is not in the log yet has neither.
     """
 
-    event: Event
+    event: str
     status: str = ""
-    origin: str = ""
-    table: str = ""
-    start: date = NO_DAY
-    end: date = NO_DAY
+    step: str = ""
     chunk: int = 0
-    day: date = NO_DAY
     name: str = ""
     is_passed: bool = True
     rows: int = 0
@@ -90,31 +93,31 @@ class Entry:
     requested_by: str = ""
     reason: str = ""
     run_id: str = ""
-    detail: str = ""
+    payload: str = ""
     at: datetime = EPOCH
     server_at: datetime = EPOCH
 
 
 @dataclass(frozen=True)
 class State:
-    """What the events of one backfill amount to.
+    """What the events of a piece of work amount to.
 
-    ``done`` are the days that are published and not restored since, with their last event; ``failed`` those whose last
-    attempt failed. ``backed_up`` says since when the backup holds a day: the last record before the first swap.
-    ``swapping`` are the swaps of a day that were begun since it was last as before, and may have happened. ``read_at``
-    is ClickHouse's clock, as all stamps are, when the log was read.
+    ``done`` are the steps that are done and not undone since, with their last event; ``failed`` those whose last
+    attempt failed. ``read_at`` is ClickHouse's clock, as all stamps are, when the log was read.
     """
 
-    backfill_id: str
+    work: Work
     entries: tuple[Entry, ...]
     accepted: Entry
     status: str
-    done: Mapping[date, Entry] = field(default_factory=dict)
-    failed: Mapping[date, Entry] = field(default_factory=dict)
-    backed_up: Mapping[date, Entry] = field(default_factory=dict)
-    swapping: Mapping[date, tuple[Entry, ...]] = field(default_factory=dict)
+    done: Mapping[str, Entry] = field(default_factory=dict)
+    failed: Mapping[str, Entry] = field(default_factory=dict)
     run_ids: tuple[str, ...] = ()
     read_at: datetime = EPOCH
+
+    @property
+    def work_id(self) -> str:
+        return self.work.work_id
 
     @property
     def run_id(self) -> str:
@@ -122,11 +125,11 @@ class State:
         return [entry.run_id for entry in self.entries if entry.event in (Event.ACCEPTED, Event.STARTED)][-1]
 
     def gates(self) -> tuple[Entry, ...]:
-        return tuple(entry for entry in self.entries if entry.event is Event.GATE)
+        return tuple(entry for entry in self.entries if entry.event == Event.GATE)
 
 
 def standing(status: str, unheard: str, *, is_at_work: bool) -> str:
-    """What a backfill is, for a run that died could not say so: what was asked of it last, or else interrupted."""
+    """What a piece of work is, for a run that died could not say so: what was asked of it last, or interrupted."""
     if is_at_work or status not in RESUMABLE:
         return status
     if unheard == Status.CANCELLED or (unheard and status == Status.RUNNING):
@@ -165,38 +168,23 @@ def outranking(asks: Iterable[Ask]) -> Ask | None:
     return next(iter(cancels), found[-1] if found else None)
 
 
-def state_of(backfill_id: str, entries: Iterable[Entry], read_at: datetime = EPOCH) -> State | None:
-    """The state, from the events in their order; None if there are none."""
-    told = tuple(entries)
-    accepted = next((entry for entry in told if entry.event is Event.ACCEPTED), None)
+def state_of(work: Work, entries: Iterable[Entry], read_at: datetime = EPOCH) -> State | None:
+    """The state, from the events in their order; None if nothing was accepted."""
+    every = tuple(entries)
+    accepted = next((entry for entry in every if entry.event == Event.ACCEPTED), None)
     if accepted is None:
         return None
-    done: dict[date, Entry] = {}
-    failed: dict[date, Entry] = {}
-    backed_up: dict[date, Entry] = {}
-    swapping: dict[date, tuple[Entry, ...]] = {}
+    done: dict[str, Entry] = {}
+    failed: dict[str, Entry] = {}
     status = ""
-    for entry in told:
+    for entry in every:
         status = entry.status or status
-        if entry.event is Event.DAY_BACKED_UP:
-            if entry.day not in backed_up or (entry.detail and not _of_others(swapping, entry)):
-                backed_up[entry.day] = entry
-        elif entry.event is Event.DAY_SWAPPING:
-            swapping[entry.day] = (*swapping.get(entry.day, ()), entry)
-        elif entry.event is Event.DAY_DONE:
-            done[entry.day] = entry
-            failed.pop(entry.day, None)
-        elif entry.event is Event.DAY_FAILED:
-            failed[entry.day] = entry
-            if entry.name == UNTOUCHED:
-                swapping[entry.day] = _of_others(swapping, entry)
-        elif entry.event is Event.DAY_RESTORED:
-            done.pop(entry.day, None)
-            swapping.pop(entry.day, None)
-    runs = dict.fromkeys(entry.run_id for entry in told if entry.run_id)
-    return State(backfill_id, told, accepted, status, done, failed, backed_up, swapping, tuple(runs), read_at)
-
-
-def _of_others(swapping: Mapping[date, tuple[Entry, ...]], entry: Entry) -> tuple[Entry, ...]:
-    """The swaps of an event's day that other runs have begun; a run builds a day once."""
-    return tuple(one for one in swapping.get(entry.day, ()) if one.run_id != entry.run_id)
+        if entry.event == Event.STEP_DONE:
+            done[entry.step] = entry
+            failed.pop(entry.step, None)
+        elif entry.event == Event.STEP_FAILED:
+            failed[entry.step] = entry
+        elif entry.event == Event.STEP_UNDONE:
+            done.pop(entry.step, None)
+    runs = dict.fromkeys(entry.run_id for entry in every if entry.run_id)
+    return State(work, every, accepted, status, done, failed, tuple(runs), read_at)

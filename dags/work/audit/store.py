@@ -1,67 +1,66 @@
-"""The audit in ClickHouse: events that are appended, and read as one row a backfill."""
+"""The audit in ClickHouse: events that are appended, and read as one row a piece of work."""
 
 from __future__ import annotations
 
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from clickhouse_connect.driver.exceptions import ClickHouseError
-
 from dags.clickhouse.leases.rules import run_key
 from dags.clickhouse.sql import Sql
-from dags.domain.days import ONE_DAY, DayRange
 from dags.domain.errors import UserError
-from dags.work.audit.log import AUTOMATIC, Ask, Entry, Event, State, Status, state_of
+from dags.domain.expression import Expression
+from dags.work.audit.log import Ask, Entry, Event, State, Status, Work, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
-    from datetime import date, datetime
+    from datetime import datetime
 
     from clickhouse_connect.driver.client import Client
 
 _PACKAGE = "dags.work.audit"
-_COLUMNS = (
-    "backfill_id", "event", "status", "origin", "table_name", "start_date", "end_date", "chunk", "day", "name",
-    "is_passed", "rows", "total", "source_rows", "seconds", "requested_by", "reason", "run_id", "detail", "at",
-    "server_at",
-)  # fmt: skip
+
+_OF_WORK, _OF_EVENT = ([one.name for one in fields(kind)] for kind in (Work, Entry))
+_COLUMNS = Expression(", ".join([*_OF_WORK, *_OF_EVENT]))
+
+# The table is older than kinds of work, and keeps the names that its first kind gave these columns.
+_TABLE = "web_analytics_backfill_events"
+_KEPT_AS = {"work_id": "backfill_id", "kind": "origin", "subject": "table_name", "payload": "detail"}
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row of ``backfill_log``."""
+    """A row of ``web_analytics_work_log``."""
 
-    backfill_id: str
-    table: str
-    start: date
-    end: date
+    work: Work
     status: str
     rows: int
     started_at: datetime
     completed_at: datetime | None
-    origin: str
     requested_by: str
     reason: str
     run_id: str
 
+    @property
+    def work_id(self) -> str:
+        return self.work.work_id
+
 
 class Log:
-    """The events of one backfill. ``run_id`` is stamped on what is appended."""
+    """The events of one piece of work. ``run_id`` is stamped on what is appended."""
 
-    def __init__(self, client: Client, backfill_id: str, run_id: str) -> None:
+    def __init__(self, client: Client, work: Work, run_id: str) -> None:
         self._client = client
-        self.backfill_id = backfill_id
+        self.work = work
         self.run_id = run_id
 
     def read(self) -> State | None:
-        """Everything that happened, and what it amounts to; None if the backfill is not known."""
-        return read_state(self._client, self.backfill_id)
+        """Everything that happened, and what it amounts to; None if the work is not known."""
+        return read_state(self._client, self.work.work_id)
 
     def asks(self) -> tuple[Ask, ...]:
         """What people ever asked of it, in order: to be ``paused`` or ``cancelled``."""
-        rows = Sql(_PACKAGE, self._client).rows("asks", {"backfill_id": self.backfill_id})
+        rows = Sql(_PACKAGE, self._client).rows("asks", {"work_id": self.work.work_id})
         return tuple(Ask(Status(status), *facts) for status, *facts in rows)
 
     def append(self, *entries: Entry) -> None:
@@ -70,34 +69,43 @@ class Log:
         """
         if not entries:
             return
-        at, server_at = Sql(_PACKAGE, self._client).row("next_instant", {"backfill_id": self.backfill_id})
+        at, server_at = Sql(_PACKAGE, self._client).row("next_instant", {"work_id": self.work.work_id})
         rows = [
-            (
-                self.backfill_id, str(e.event), e.status, e.origin, e.table, e.start, e.end, e.chunk, e.day, e.name,
-                e.is_passed, e.rows, e.total, e.source_rows, e.seconds, e.requested_by, e.reason,
-                e.run_id or self.run_id, e.detail, at + timedelta(microseconds=number), server_at,
-            )
-            for number, e in enumerate(entries)
-        ]  # fmt: skip
-        self._client.insert("web_analytics_backfill_events", rows, column_names=_COLUMNS)
+            {
+                **asdict(self.work),
+                **asdict(entry),
+                "event": str(entry.event),
+                "run_id": entry.run_id or self.run_id,
+                "at": at + timedelta(microseconds=number),
+                "server_at": server_at,
+            }
+            for number, entry in enumerate(entries)
+        ]
+        columns = [_KEPT_AS.get(name, name) for name in rows[0]]
+        self._client.insert(_TABLE, [list(row.values()) for row in rows], column_names=columns)
 
 
-def read_state(client: Client, backfill_id: str) -> State | None:
-    rows = Sql(_PACKAGE, client).rows("events_of", {"backfill_id": backfill_id})
-    return state_of(backfill_id, (_entry(row) for row in rows), *(row[-1] for row in rows[-1:]))
+def read_state(client: Client, work_id: str) -> State | None:
+    """What the events of a piece of work amount to; None if none was accepted under this id."""
+    rows = Sql(_PACKAGE, client).rows("events_of", {"work_id": work_id}, columns=_COLUMNS)
+    count = len(_OF_WORK)
+    every = [(Work(*row[:count]), Entry(*row[count:-1])) for row in rows]
+    # Before 0.6.0 no other event had the kind.
+    work = next((work for work, entry in every if entry.event == Event.ACCEPTED), None)
+    return state_of(work, (entry for _, entry in every), rows[-1][-1]) if work is not None else None
 
 
-def require_state(client: Client, backfill_id: str) -> State:
-    """The state of a backfill that must be there; the first characters of its id are enough.
+def require_state(client: Client, work_id: str) -> State:
+    """The state of work that must be there; the first characters of its id are enough.
 
     Raises:
         UserError: none or more than one begins so.
     """
-    known = [row.backfill_id for row in read_backfills(client)]
-    matching = [one for one in known if one == backfill_id] or [one for one in known if one.startswith(backfill_id)]
-    if len(matching) != 1 or not backfill_id:
+    known = [row.work_id for row in read_works(client)]
+    matching = [one for one in known if one == work_id] or [one for one in known if one.startswith(work_id)]
+    if len(matching) != 1 or not work_id:
         raise UserError(
-            f"backfill_id is {backfill_id!r}: {len(matching) if backfill_id else 'no'} backfills begin so. "
+            f"backfill_id is {work_id!r}: {len(matching) if work_id else 'no'} backfills begin so. "
             "`dagster job execute -j show_backfills_job` lists them"
         )
     found = read_state(client, matching[0])
@@ -106,74 +114,32 @@ def require_state(client: Client, backfill_id: str) -> State:
     return found
 
 
-def read_backfills(
-    client: Client, *, table: str = "", status: str = "", origin: str = "", limit: int = 1_000_000
+def read_works(
+    client: Client, *, subject: str = "", status: str = "", kind: str = "", limit: int = 1_000_000
 ) -> tuple[Row, ...]:
-    """The audit's rows, newest first."""
-    bound: dict[str, Any] = {"table": table, "status": status, "origin": origin, "limit": limit}
-    return tuple(Row(*row) for row in Sql(_PACKAGE, client).rows("backfills", bound))
+    """The audit's rows, newest first; an empty word stands for any."""
+    bound: dict[str, Any] = {"subject": subject, "status": status, "kind": kind, "limit": limit}
+    return tuple(_row(row) for row in Sql(_PACKAGE, client).rows("works", bound))
 
 
-def read_unheard(client: Client, backfill_id: str = "") -> dict[str, str]:
-    """What was asked of backfills, or of one, and was not carried out yet: to be ``paused`` or ``cancelled``."""
-    return dict(Sql(_PACKAGE, client).rows("unheard", {"backfill_id": backfill_id}))
+def read_unheard(client: Client, work_id: str = "") -> dict[str, str]:
+    """What was asked of works, or of one, and was not carried out yet: to be ``paused`` or ``cancelled``."""
+    return dict(Sql(_PACKAGE, client).rows("unheard", {"work_id": work_id}))
 
 
-def open_days(client: Client, except_backfill: str = "") -> dict[tuple[str, date], str]:
-    """The (table, day) that managed backfills have which are not over, and which backfill that is, in words."""
-    found: dict[tuple[str, date], str] = {}
-    for backfill_id, table, start, end, status, _ in Sql(_PACKAGE, client).rows("open_days"):
-        if backfill_id != except_backfill:
-            words = f"{backfill_id}, which is {status}"
-            found |= {(table, day): words for day in DayRange(start, end + ONE_DAY)}
-    return found
+def unfinished(client: Client, kind: str) -> tuple[Row, ...]:
+    """The works of a kind that are not over: in work, or to be gone on with."""
+    return tuple(_row(row) for row in Sql(_PACKAGE, client).rows("unfinished", {"kind": kind}))
 
 
-def running_days(client: Client, living: Collection[str]) -> dict[tuple[str, date], str]:
-    """The (table, day) that a managed backfill has before it whose run is among ``living``, as `run_key` has them.
+def at_work(client: Client, kind: str, living: Collection[str]) -> tuple[Row, ...]:
+    """The works of a kind whose run is among ``living``, as `run_key` has them.
 
     One whose run died keeps nobody waiting: it is resumed by a person, if at all.
     """
-    return {
-        (table, day): run_id
-        for _, table, start, end, status, run_id in Sql(_PACKAGE, client).rows("open_days")
-        if status in (Status.RUNNING, Status.ROLLING_BACK) and run_key(run_id) in living
-        for day in DayRange(start, end + ONE_DAY)
-    }
+    busy = (Status.RUNNING, Status.ROLLING_BACK)
+    return tuple(row for row in unfinished(client, kind) if row.status in busy and run_key(row.run_id) in living)
 
 
-def begin_automatic(client: Client, backfill_id: str, table: str, day: date, *, requested_by: str, reason: str) -> None:
-    """Say that a run which the planner launched begins with a table's day. ``backfill_id`` is that run's."""
-    entry = Entry(
-        Event.ACCEPTED, Status.RUNNING, AUTOMATIC, table, day, day,
-        requested_by=requested_by, reason=reason,
-    )  # fmt: skip
-    Log(client, _automatic(backfill_id, table), backfill_id).append(entry)
-
-
-def end_automatic(client: Client, backfill_id: str, table: str, day: date, *, rows: int, problem: str) -> None:
-    """Say what became of it. That it cannot be said is no reason to fail what was built."""
-    event, status = (Event.DAY_FAILED, Status.FAILED) if problem else (Event.DAY_DONE, Status.COMPLETED)
-    entry = Entry(event, status, "", table, day, day, day=day, rows=rows, detail=problem[:1000])
-    with suppress(ClickHouseError):
-        Log(client, _automatic(backfill_id, table), backfill_id).append(entry)
-
-
-def end_dead_automatic(client: Client, run_ids: Collection[str], why: str) -> None:
-    """Say of runs that the planner launched, and that died at work, what they cannot say themselves."""
-    for row in read_backfills(client, origin=AUTOMATIC, status=Status.RUNNING):
-        if row.run_id in run_ids:
-            end_automatic(client, row.run_id, row.table, row.start, rows=0, problem=why)
-
-
-def _automatic(run_id: str, table: str) -> str:
-    return f"auto-{run_id[:8]}-{table.rpartition('_')[2]}"
-
-
-def _entry(row: Sequence[Any]) -> Entry:
-    event, status, origin, table, start, end, chunk, day, name, passed, rows, total, source_rows, *rest = row
-    seconds, requested_by, reason, run_id, detail, at, server_at, _ = rest
-    return Entry(
-        Event(event), status, origin, table, start, end, chunk, day, name, bool(passed), rows, total, source_rows,
-        seconds, requested_by, reason, run_id, detail, at, server_at,
-    )  # fmt: skip
+def _row(row: Sequence[Any]) -> Row:
+    return Row(Work(*row[: len(_OF_WORK)]), *row[len(_OF_WORK) :])

@@ -30,7 +30,7 @@ from dags.dagster_runs.resource import ClickHouseResource
 from dags.dagster_runs.tags import is_automatic, lock_directory
 from dags.domain.errors import UserError
 from dags.schedules import DEAD_RUNS_INTERVAL_SECONDS
-from dags.work.audit.store import end_dead_automatic
+from dags.work.automatic import end_dead_automatic
 
 # A run takes its lock within a second of its start, or several on a busy machine.
 LOCK_SECONDS = 45.0

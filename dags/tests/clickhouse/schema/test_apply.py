@@ -38,7 +38,7 @@ STATS, BOUNCES = "web_pre_aggregated_stats", "web_pre_aggregated_bounces"
 
 
 # Read by people; nothing here depends on it.
-VIEWS = ("web_pre_aggregated_verdicts", "backfill_log")
+VIEWS = ("web_pre_aggregated_verdicts", "backfill_log", "web_analytics_work_events", "web_analytics_work_log")
 
 
 @pytest.fixture(params=ENGINES)

@@ -29,7 +29,7 @@ from dags.dagster_runs.processes import clock_is_steady, is_gone
 from dags.dagster_runs.tags import lock_directory
 from dags.definitions import defs
 from dags.tests.world import STATS, World, ago
-from dags.work.audit.store import begin_automatic, end_automatic, end_dead_automatic
+from dags.work.automatic import automatic, begin_automatic, end_automatic, end_dead_automatic
 from dags.work.dead_runs import sensors
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ def test_a_process_that_lives_is_not_gone_when_the_clock_of_its_host_was_set(
 
 
 def test_the_audit_says_of_a_dead_run_of_the_planner_what_that_could_not(world: World) -> None:
-    day = ago(1)
+    day = str(ago(1))
     for run_id in ("dead-1", "dead-2", "alive"):
         begin_automatic(world.client, run_id, STATS, day, requested_by="sensor", reason="never built")
     # It had said how it ended before it died.
@@ -203,5 +203,9 @@ def test_the_audit_says_of_a_dead_run_of_the_planner_what_that_could_not(world: 
     end_dead_automatic(world.client, ["dead-1", "dead-2"], "the run's process died")
     told = world.client.query("SELECT backfill_id, status, rows_affected FROM backfill_log").result_rows
     assert {tuple(row) for row in told} == {
-        ("auto-dead-1-stats", "failed", 0), ("auto-dead-2-stats", "completed", 7), ("auto-alive-stats", "running", 0),
-    }  # fmt: skip
+        (automatic(run_id, STATS, day).work_id, status, rows)
+        for run_id, status, rows in (("dead-1", "failed", 0), ("dead-2", "completed", 7), ("alive", "running", 0))
+    }
+    # Of runs whose ids begin alike, and of tables whose names end alike, each has an audit of its own.
+    alike = [("12345678-a", STATS), ("12345678-b", STATS), ("12345678-a", f"other_{STATS}")]
+    assert len({automatic(run_id, table, day).work_id for run_id, table in alike}) == len(alike)
