@@ -21,8 +21,9 @@ from dags.clickhouse.clocks import read_clocks
 from dags.clickhouse.dsn import Dsn
 from dags.clickhouse.engine import open_client
 from dags.domain.given import read
-from dags.managed_backfill.execution import Execution, Listeners
+from dags.managed_backfill.execution import Backfill
 from dags.managed_backfill.fields import BackfillConfig
+from dags.managed_backfill.kind import BACKFILL
 from dags.managed_backfill.log import work_of
 from dags.managed_backfill.plan import as_yaml
 from dags.managed_backfill.planning import make_plan, read_facts
@@ -34,6 +35,7 @@ from dags.tests.clickhouse_server import running_server
 from dags.web_preaggregated.tables import STATS, WEB_TABLES
 from dags.work.audit.log import Entry, Event, Status
 from dags.work.audit.store import Log
+from dags.work.runner import Listeners, Runner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -100,19 +102,17 @@ def _managed(client: Client, days: list[date]) -> list[float]:
     entry = Entry(Event.ACCEPTED, Status.ACCEPTED, payload=as_yaml(plan))
     Log(client, work_of(backfill_id, plan), "bench").append(entry)
     ends = [time.monotonic()]
-    state = Execution(
+    state = Runner(
         client=client,
         open_client=lambda: nullcontext(client),
-        table=STATS,
-        backfill_id=backfill_id,
-        plan=plan,
+        kind=BACKFILL,
+        work=work_of(backfill_id, plan),
+        chunks=plan.chunks,
+        worker=Backfill(STATS, plan, build_limits(settings), wait_seconds=0, day_done=lambda _: None),
         run_id=uuid4().hex,
         ordered_at=read_clocks(client).server,
-        limits=build_limits(settings),
-        wait_seconds=0,
         listeners=Listeners(
             tell=lambda _: None,
-            day_done=lambda _: None,
             chunk_done=lambda *_: ends.append(time.monotonic()),
             notify=lambda _: None,
         ),

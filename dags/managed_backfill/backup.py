@@ -9,38 +9,36 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from dags.clickhouse.sql import Sql
 from dags.domain.days import ONE_DAY, DayRange
-from dags.domain.errors import BuildError, LeaseError
+from dags.domain.errors import BuildError
 from dags.managed_backfill.digests import Digest, Kept, digest_of_nothing, digest_of_staged, holds, read_digest
 from dags.managed_backfill.gates import Gate, backup_taken
-from dags.managed_backfill.holding import hold
 from dags.managed_backfill.log import DayEvent, Days
 from dags.managed_backfill.plan import BACKUP_PREFIX, backup_name
 from dags.managed_backfill.store import target_of
 from dags.publish.staging import make_like
-from dags.work.audit.log import FINISHED, MANAGED
-from dags.work.audit.store import read_state, read_works
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Collection, Iterable
+    from datetime import datetime
 
     from clickhouse_connect.driver.client import Client
 
     from dags.domain.watched import WatchedTable
-    from dags.managed_backfill.holding import Hold
     from dags.publish.steps import Swap
     from dags.work.audit.log import Entry
     from dags.work.audit.store import Log
+    from dags.work.lease import Hold
 
 _PACKAGE = "dags.managed_backfill"
 
-_KEPT_UNTIL = re.compile(r"kept_until_(\d{8})")
+KEPT_UNTIL = re.compile(r"kept_until_(\d{8})")
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ def make_backup(client: Client, backfill_id: str, table: str, kept_until: date) 
     make_like(sql, "create_backup", backup=name, target=table, kept_until=comment)
     found = dict(sql.rows("backups", {"prefix": BACKUP_PREFIX}))[name]
     # Days that a late run replaces are kept as long as those of the first; what a person wrote there stays.
-    if _KEPT_UNTIL.fullmatch(found) and found < comment:
+    if KEPT_UNTIL.fullmatch(found) and found < comment:
         sql.command("keep_backup", backup=name, kept_until=comment)
     return name
 
@@ -246,45 +244,6 @@ def drop_backup(client: Client, backfill_id: str, table: str) -> None:
     Sql(_PACKAGE, client).command("drop_backup", backup=backup_name(backfill_id, table))
 
 
-def sweep_backups(client: Client, now: datetime, run_id: str, tell: Callable[[str], None]) -> tuple[str, ...]:
-    """Drop the backups whose time is over by ``now``, of backfills that are over and that nobody acts on; their names.
-
-    ``now`` is ClickHouse's clock, which `kept_until` asked as well.
-    """
-    sql, dropped = Sql(_PACKAGE, client), []
-    expired = [
-        name
-        for name, comment in sql.rows("backups", {"prefix": BACKUP_PREFIX})
-        if (until := _KEPT_UNTIL.fullmatch(comment)) and now.date() > _day(until[1])
-    ]
-    works = read_works(client, kind=MANAGED) if expired else ()
-    known = {backup_name(row.work_id, row.work.subject): row for row in works}
-    for name in expired:
-        row = known.get(name)
-        if row is None:  # nobody could restore from it: the audit does not know whose it is
-            sql.command("drop_backup", backup=name)
-            dropped.append(name)
-            continue
-        if row.status not in FINISHED:
-            tell(f"{name} is kept beyond its time, until {row.work_id} is over: it is {row.status}")
-            continue
-        try:
-            with hold(client, row.work, run_id, tell) as held:
-                state = read_state(client, row.work_id)
-                if state is not None and state.status not in FINISHED:
-                    continue
-                held.confirm()
-                sql.command("drop_backup", backup=name)
-                dropped.append(name)
-        except LeaseError as error:
-            tell(f"{name} is kept beyond its time: {error}")
-    return tuple(dropped)
-
-
 def kept_until(now: datetime, days: int) -> date:
     """The last day on which a backup is kept; ``now`` is ClickHouse's clock, which the sweep asks too."""
     return now.date() + timedelta(days=days)
-
-
-def _day(text: str) -> date:
-    return date(int(text[:4]), int(text[4:6]), int(text[6:]))

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from dags.domain.units import Measure
     from dags.domain.watched import WatchedTable
     from dags.managed_backfill.gates import Gate, Spread
-    from dags.managed_backfill.holding import Hold
     from dags.publish.steps import Swap
     from dags.work.audit.log import Entry
     from dags.work.audit.store import Log
+    from dags.work.lease import Hold
 
 _PACKAGE = "dags.managed_backfill"
 

@@ -10,20 +10,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from dags.domain.errors import UserError
 from dags.domain.given import EMPTY_IS_NONE, Day, Days, Given, TeamIds, Text, Words, choice
-from dags.managed_backfill.plan import (
-    ChunkBy,
-    ChunkDays,
-    Count,
-    EveryChunks,
-    Kind,
-    OnGateFailure,
-    Parallelism,
-    RangeDays,
-    Seconds,
-)
+from dags.managed_backfill.plan import ChunkBy, ChunkDays, Kind, OnGateFailure, RangeDays
 from dags.work.audit.log import AUTOMATIC, MANAGED, Status
+from dags.work.plan import Count, EveryChunks, Parallelism, Seconds
 
 
 class Origin(StrEnum):
@@ -137,9 +127,3 @@ class ShowConfig(Given):
         asked = ", ".join(f"{name} {value}" for name, value in words.items() if value)
         hidden = "" if self.status else "; those that were deleted are shown with status: deleted"
         return f"No backfill{f' of {asked}' if asked else ''}{hidden}."
-
-
-def require_whole_id(given: str, found: str) -> None:
-    """Raises: UserError: what cannot be undone was asked for by the first characters of an id."""
-    if given != found:
-        raise UserError(f"backfill_id is {given!r}: a deletion cannot be undone, so give the whole id, {found}")

@@ -23,16 +23,18 @@ from dags.dagster_runs.tags import LONG_RUN, TAG_PREFIX, ordered_at
 from dags.domain.errors import UserError
 from dags.domain.given import Nothing
 from dags.domain.watched import WatchedTable
-from dags.managed_backfill import control
-from dags.managed_backfill.backup import sweep_backups as sweep_expired
-from dags.managed_backfill.execution import Execution, Listeners
-from dags.managed_backfill.fields import BackfillConfig, ControlConfig, RollbackConfig, ShowConfig, require_whole_id
+from dags.managed_backfill.execution import Backfill
+from dags.managed_backfill.fields import BackfillConfig, ControlConfig, RollbackConfig, ShowConfig
+from dags.managed_backfill.kind import BACKFILL
+from dags.managed_backfill.listing import as_dict, automatic_text, listed_text
 from dags.managed_backfill.log import work_of
 from dags.managed_backfill.plan import Plan, as_yaml, from_yaml
 from dags.managed_backfill.planning import make_plan, read_facts
-from dags.managed_backfill.progress import ChunkState, Progress, chunks_text, plan_text, report, report_text
+from dags.managed_backfill.progress import plan_text, report, report_text
 from dags.managed_backfill.request import refuse_plan, validated
+from dags.managed_backfill.rollback import roll_back
 from dags.managed_backfill.shrunk import held_units, read_wrong, refuse_held
+from dags.managed_backfill.sweeping import sweep_backups as sweep_expired
 from dags.publish.batches import build_limits
 from dags.publish.built import BuiltDay
 from dags.repair.runs import runs_of
@@ -40,10 +42,13 @@ from dags.schedules import SWEEP_BACKUPS_CRON, TIME_ZONE
 from dags.settings import current_settings
 from dags.web_preaggregated_backfill.checks import report_checks
 from dags.web_preaggregated_backfill.evaluation import evaluate_in_run
+from dags.work import control
 from dags.work.audit.log import MANAGED, Entry, Event, Status
 from dags.work.audit.store import Log, read_state, require_state
 from dags.work.document import require_size
 from dags.work.plan_files import read_plan, save_plan
+from dags.work.progress import ChunkState, Progress, chunks_text
+from dags.work.runner import Listeners, Runner
 from dags.work.webhook import Webhook
 
 # Run statuses after which a run that carried a backfill out is not a success.
@@ -75,7 +80,7 @@ def managed_backfill_jobs(watched: tuple[WatchedTable, ...]) -> list[JobDefiniti
                 print("\nDRY RUN  nothing was written; dry_run: false carries it out")
                 return {"backfill_id": None, "status": "dry run", "plan": text}
             if known is not None:
-                control.refuse_resume(known)
+                control.refuse_resume(BACKFILL, known)
             else:
                 _accept(client, backfill_id, plan, asked.run_id, planned_in=time.monotonic() - began)
             return _carried_out(asked, client, watched, backfill_id=backfill_id, plan=plan, ordered=ordered)
@@ -84,8 +89,8 @@ def managed_backfill_jobs(watched: tuple[WatchedTable, ...]) -> list[JobDefiniti
         """Carry out what is left of a backfill's plan, and only that."""
         with asked.client() as (client, clocks):
             ordered = ordered_at(asked.instance, asked.context.run, clocks)
-            state = require_state(client, asked.given.backfill_id)
-            control.refuse_resume(state)
+            state = require_state(client, BACKFILL, asked.given.backfill_id)
+            control.refuse_resume(BACKFILL, state)
             plan = from_yaml(state.accepted.payload)
             print(f"RESUMED  {state.work_id}: {plan.name}; {len(state.done)} of {len(plan.days)} days were done")
             return _carried_out(asked, client, watched, backfill_id=state.work_id, plan=plan, ordered=ordered)
@@ -93,7 +98,7 @@ def managed_backfill_jobs(watched: tuple[WatchedTable, ...]) -> list[JobDefiniti
     def rollback_backfill(asked: Command[RollbackConfig]) -> dict[str, Any]:
         """Put the days of a backfill back as they were before it."""
         with asked.client() as (client, _):
-            return control.roll_back(
+            return roll_back(
                 client,
                 watched,
                 asked.given.backfill_id,
@@ -148,15 +153,14 @@ def cancel_backfill(asked: Command[ControlConfig]) -> None:
 
 def delete_backfill(asked: Command[ControlConfig]) -> None:
     """Drop a backfill's backup."""
-    _acted(asked, control.delete, takes_first_characters=False)
+    _acted(asked, control.delete)
 
 
-def _acted(asked: Command[ControlConfig], act: Callable[..., str], *, takes_first_characters: bool = True) -> None:
+def _acted(asked: Command[ControlConfig], act: Callable[..., str]) -> None:
     given = asked.given
     with asked.client() as (client, _):
-        if not takes_first_characters:
-            require_whole_id(given.backfill_id, require_state(client, given.backfill_id).work_id)
-        print(act(client, given.backfill_id, asked.run_id, given.requested_by, given.reason))
+        who = {"requested_by": given.requested_by, "reason": given.reason}
+        print(act(client, BACKFILL, given.backfill_id, asked.run_id, **who))
 
 
 def show_backfills(asked: Command[ShowConfig]) -> dict[str, Any]:
@@ -164,12 +168,13 @@ def show_backfills(asked: Command[ShowConfig]) -> dict[str, Any]:
     given = asked.given
     with asked.client() as (client, _):
         if not given.backfill_id:
-            rows = control.listed(client, given.table, given.status or "", given.origin or "", given.limit)
-            print(control.listed_text(rows) if rows else given.none_found())
-            return {"backfills": [control.as_dict(row) for row in rows]}
-        state = control.as_it_is(client, require_state(client, given.backfill_id))
+            only, status = given.origin or "", given.status or ""
+            rows = control.listed(client, BACKFILL, only=only, subject=given.table, status=status, limit=given.limit)
+            print(listed_text(rows) if rows else given.none_found())
+            return {"backfills": [as_dict(row) for row in rows]}
+        state = control.as_it_is(client, require_state(client, BACKFILL, given.backfill_id))
     if state.work.kind != MANAGED:
-        print(control.automatic_text(state))
+        print(automatic_text(state))
         return {"backfill_id": state.work_id, "status": state.status}
     plan = from_yaml(state.accepted.payload)
     print(report_text(plan, state))
@@ -300,7 +305,7 @@ def _carried_out(
                     "progress": str(reached),
                     "percent": round(reached.percent, 1),
                     "seconds_left": round(reached.left, 1),
-                    "chunks": MetadataValue.md(f"```\n{chunks_text(chunks)}\n```"),
+                    "chunks": MetadataValue.md(f"```\n{chunks_text(chunks, 'days')}\n```"),
                 },
             )
         )
@@ -308,17 +313,19 @@ def _carried_out(
     def opened() -> AbstractContextManager[Client]:
         return clickhouse.client(context.run_id)
 
-    state = Execution(
+    state = Runner(
         client=client,
         open_client=opened,
-        table=table,
-        backfill_id=backfill_id,
-        plan=plan,
+        kind=BACKFILL,
+        work=work_of(backfill_id, plan),
+        chunks=plan.chunks,
+        worker=Backfill(table, plan, build_limits(settings), settings.engine_wait_seconds, day_done),
         run_id=context.run_id,
         ordered_at=ordered,
-        limits=build_limits(settings),
-        wait_seconds=settings.engine_wait_seconds,
-        listeners=Listeners(context.log.info, day_done, chunk_done, webhook.notify),
+        listeners=Listeners(context.log.info, chunk_done, webhook.notify),
+        parallelism=plan.strategy.parallelism,
+        ceilings=plan.strategy.ceilings,
+        monitoring=plan.monitoring,
     ).run()
     text = report_text(plan, state)
     print(f"\n{text}")

@@ -6,29 +6,29 @@ is what it says and nothing that would be worked out anew. So it names the teams
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from datetime import date, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, FailFast, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
 from dags.clickhouse.leases.rules import run_key
 from dags.domain.days import FIRST_DAY, LAST_DAY, MAX_LOOKBACK_DAYS, ONE_DAY, DayRange, in_words
 from dags.domain.errors import UserError
 from dags.work.document import parsed, violations
+from dags.work.plan import NOTHING, Amount, Ceilings, Count, Estimate, Monitoring, Parallelism, Part, total
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
+
+    from dags.work.plan import Rates
 
 
 # Every backup's name begins so; nothing else's may.
 BACKUP_PREFIX = "web_pre_aggregated_backup_"
-
-_MINUTE, _HOUR = 60, 3600
 
 
 class Kind(StrEnum):
@@ -60,12 +60,6 @@ class OnGateFailure(StrEnum):
     KEEP = "keep"
 
 
-class _Part(BaseModel):
-    """A part of the document: nothing in it is unknown, nothing changes."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_enum_values=False, allow_inf_nan=False, defer_build=True)
-
-
 def _at_most_ten_years(chunks: object) -> object:
     """Refused before each of a million chunks is looked at."""
     if isinstance(chunks, list) and len(chunks) > MAX_LOOKBACK_DAYS:
@@ -78,48 +72,18 @@ TeamId = Annotated[int, Field(ge=1, lt=2**64)]
 TeamIds = Annotated[tuple[TeamId, ...], FailFast(), Field(min_length=1)]
 Day = Annotated[date, Field(ge=FIRST_DAY, le=LAST_DAY)]
 Days = Annotated[tuple[Day, ...], FailFast(), Field(min_length=1)]
-Count = Annotated[int, Field(ge=1, le=10**15)]
-Amount = Annotated[int, Field(ge=0, le=10**18)]
 RangeDays = Annotated[int, Field(ge=1, le=MAX_LOOKBACK_DAYS)]
 ChunkDays = Annotated[int, Field(ge=1, le=366)]
-Parallelism = Annotated[int, Field(ge=1, le=16)]
-Seconds = Annotated[int, Field(ge=1, le=10**8)]
-EveryChunks = Annotated[int, Field(ge=1, le=10_000)]
 
 
-class Estimate(_Part):
-    """What the work will take, reckoned from the source's coverage and from past builds: a lower bound, not a promise.
-
-    ``rows`` are source rows, each day's neighbours included, for a session reaches into them; ``bytes`` is what these
-    take uncompressed; ``usd`` is bytes at the rate of the settings.
-    """
-
-    rows: Amount
-    bytes: Amount
-    seconds: float = Field(ge=0, le=10**12)
-    usd: float = Field(ge=0, le=10**12)
-
-    def __add__(self, other: Estimate) -> Estimate:
-        # A sum of what was accepted is accepted.
-        return Estimate.model_construct(
-            rows=self.rows + other.rows,
-            bytes=self.bytes + other.bytes,
-            seconds=round(self.seconds + other.seconds, 1),
-            usd=round(self.usd + other.usd, 4),
-        )
-
-
-NOTHING = Estimate(rows=0, bytes=0, seconds=0.0, usd=0.0)
-
-
-class Held(_Part):
+class Held(Part):
     """Teams of a day that keep their rows, for their source has less; ``words``: some of them with their figures."""
 
     team_ids: TeamIds
     words: str = ""
 
 
-class Scope(_Part):
+class Scope(Part):
     """What the plan is about. Both ends of the range are included.
 
     ``left_out`` says of days of the range why they are in no chunk, ``held`` of which teams no chunk is, by day.
@@ -130,8 +94,8 @@ class Scope(_Part):
     end_date: Day
     team_ids: TeamIds
     max_range_days: RangeDays
-    left_out: dict[str, str] = {}
-    held: dict[Day, Held] = {}
+    left_out: dict[str, str] = Field(default_factory=dict)
+    held: dict[Day, Held] = Field(default_factory=dict)
     estimate: Estimate = NOTHING
     estimated_from: str = ""
     memory_at_most_bytes: Amount = 0
@@ -141,14 +105,7 @@ class Scope(_Part):
         return DayRange(self.start_date, self.end_date + ONE_DAY)
 
 
-class Ceilings(_Part):
-    """Beyond these the backfill stops between two chunks and can be resumed; they count anew from each start."""
-
-    source_rows: Count | None = None
-    seconds: Seconds | None = None
-
-
-class Strategy(_Part):
+class Strategy(Part):
     """How the chunks were cut, and how they are carried out."""
 
     kind: Kind
@@ -163,28 +120,30 @@ class Strategy(_Part):
     ceilings: Ceilings = Ceilings()
 
 
-class Chunk(_Part):
+class Chunk(Part):
     """Days that are reported, paused and counted as one. ``team_ids_by_day``: where not all teams of the plan."""
 
     # The audit keeps it in 32 bits.
     id: Annotated[int, Field(ge=1, lt=2**32)]
     days: Days
-    team_ids_by_day: dict[Day, TeamIds] = {}
+    team_ids_by_day: dict[Day, TeamIds] = Field(default_factory=dict)
     estimate: Estimate = NOTHING
     status: str = "planned"
 
     def __str__(self) -> str:
         return in_words(self.days)
 
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """Its days, as the log of its work has them."""
+        return tuple(map(str, self.days))
 
-class Monitoring(_Part):
-    """Who is told, and how often: of every so many chunks, and in any case of the last and of the end."""
-
-    webhook: str = ""
-    every_chunks: EveryChunks = 1
+    def named(self) -> dict[str, Any]:
+        """What a report says of it first."""
+        return {"id": self.id, "date_range": f"{min(self.days)} … {max(self.days)}"}
 
 
-class Checks(_Part):
+class Checks(Part):
     """The gates, by name; see the README for what each asks."""
 
     before: tuple[str, ...]
@@ -192,14 +151,14 @@ class Checks(_Part):
     after: tuple[str, ...]
 
 
-class Rollback(_Part):
+class Rollback(Part):
     """The backup of each day, taken before the day is replaced."""
 
     backup: str
     kept_days: RangeDays
 
 
-class Plan(_Part):
+class Plan(Part):
     """The whole document."""
 
     name: str = Field(min_length=1)
@@ -237,29 +196,6 @@ _PARTS: dict[str, type[BaseModel]] = {
     "": Plan, "scope": Scope, "held": Held, "estimate": Estimate, "strategy": Strategy, "ceilings": Ceilings,
     "chunks": Chunk, "checks": Checks, "rollback": Rollback, "monitoring": Monitoring,
 }  # fmt: skip
-
-
-def total(estimates: Iterable[Estimate]) -> Estimate:
-    return sum(estimates, NOTHING)
-
-
-class Rates(_Part):
-    """What a source row costs. ``said``: where the figures come from."""
-
-    seconds_per_row: float
-    seconds_per_day: float
-    bytes_per_row: float
-    usd_per_gb: float
-    said: str
-
-    def of(self, rows: int, days: int = 1) -> Estimate:
-        size = int(rows * self.bytes_per_row)
-        return Estimate(
-            rows=rows,
-            bytes=size,
-            seconds=round(rows * self.seconds_per_row + days * self.seconds_per_day, 1),
-            usd=round(size / 1e9 * self.usd_per_gb, 4),
-        )
 
 
 def chunked(
@@ -348,23 +284,3 @@ def contradictions(plan: Plan) -> list[str]:
         if strangers:
             problems.append(f"chunk {chunk.id}: teams {sorted(strangers)[:5]} are not in scope.team_ids")
     return problems
-
-
-def time_left(estimate_left: Estimate, estimate_done: Estimate, seconds_done: float) -> float:
-    """Seconds that the rest will take: the estimate, corrected by how wrong it was for what is done.
-
-    ``seconds_done`` includes the planning and the gates, so what they cost is spread over the rest as well. Before
-    anything is done it is the estimate itself.
-    """
-    if estimate_done.seconds <= 0:
-        return estimate_left.seconds
-    return estimate_left.seconds * max(seconds_done, 0.0) / estimate_done.seconds
-
-
-def seconds_in_words(seconds: float) -> str:
-    """Seconds as people say them: ``45 s``, ``12 min``, ``3.5 h``."""
-    if math.isinf(seconds):
-        return "unknown"
-    if seconds < 1.5 * _MINUTE:
-        return f"{seconds:.3g} s"
-    return f"{seconds / _MINUTE:.0f} min" if seconds < 1.5 * _HOUR else f"{seconds / _HOUR:.1f} h"

@@ -9,11 +9,12 @@ from dags.clickhouse.targets.store import read_usability
 from dags.domain.days import ONE_DAY, DayRange
 from dags.domain.errors import UserError
 from dags.managed_backfill import gates
-from dags.managed_backfill.plan import Checks, Held, Kind, Monitoring, Plan, Rollback, Scope, chunked, total
+from dags.managed_backfill.plan import Checks, Held, Kind, Plan, Rollback, Scope, chunked
 from dags.managed_backfill.request import Facts
 from dags.managed_backfill.shrunk import held_in_words, held_units, read_wrong
 from dags.managed_backfill.store import read_coverage, read_in_work, read_rates
 from dags.team_selection.store import read_selection
+from dags.work.plan import Monitoring, total
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

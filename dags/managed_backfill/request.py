@@ -13,7 +13,8 @@ from dags.domain.days import ONE_DAY, DayRange, in_words
 from dags.domain.errors import UserError
 from dags.domain.given_text import text_problems
 from dags.managed_backfill import gates
-from dags.managed_backfill.plan import Ceilings, Kind, Strategy
+from dags.managed_backfill.plan import Kind, Strategy
+from dags.work.plan import Ceilings
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
     from dags.domain.watched import WatchedTable
-    from dags.managed_backfill.holding import Hold
     from dags.managed_backfill.plan import Plan
     from dags.publish.comparison import Comparison
     from dags.work.audit.log import State
     from dags.work.audit.store import Log
+    from dags.work.lease import Hold
 
 _PACKAGE = "dags.publish"
 

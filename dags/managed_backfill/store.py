@@ -12,9 +12,9 @@ from dags.domain.days import ONE_DAY, DayRange
 from dags.domain.units import EPOCH
 from dags.managed_backfill.gates import BASELINE_DAYS, Spread
 from dags.managed_backfill.log import days_by_table
-from dags.managed_backfill.plan import Rates
-from dags.work.audit.log import MANAGED
-from dags.work.audit.store import unfinished
+from dags.work.audit.log import MANAGED, UNFINISHED
+from dags.work.audit.store import read_works
+from dags.work.plan import Rates
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -96,7 +96,7 @@ def read_rates(client: Client, table: WatchedTable, today: date, usd_per_gb: flo
     )
     return Rates(
         seconds_per_row=seconds / rows if rows else ASSUMED_SECONDS_PER_ROW,
-        seconds_per_day=SECONDS_PER_DAY,
+        seconds_per_step=SECONDS_PER_DAY,
         bytes_per_row=float(width),
         usd_per_gb=usd_per_gb,
         said=said,
@@ -111,7 +111,8 @@ def read_in_work(client: Client, except_backfill: str = "") -> dict[tuple[str, d
 
 def open_days(client: Client, except_backfill: str = "") -> dict[tuple[str, date], str]:
     """The (table, day) that managed backfills have which are not over, and which backfill that is, in words."""
-    others = [row for row in unfinished(client, MANAGED) if row.work_id != except_backfill]
+    begun = read_works(client, kinds=[MANAGED], statuses=UNFINISHED)
+    others = [row for row in begun if row.work_id != except_backfill]
     return {unit: f"{row.work_id}, which is {row.status}" for unit, row in days_by_table(others).items()}
 
 

@@ -686,7 +686,7 @@ def test_what_a_person_executes_again_is_a_persons_run_and_what_dagster_retries_
         world.loop.run("web_pre_aggregate_job", tags={**tags, RETRY_NUMBER_TAG: "1"}, **options)
     world.loop.run("web_pre_aggregate_job", tags=tags, **options)
     assert stored(world.client, STATS, day) == fold(events, day, STATS) != {}
-    assert read_works(world.client, kind="automatic") == ()
+    assert read_works(world.client, kinds=["automatic"]) == ()
     runs = runs_of(world.instance, {STATS: "web_pre_aggregate_job"}, [day], utc_now())
     assert [(run.state, run.is_automatic) for run in sorted(runs, key=lambda run: run.created_at)] == [
         (RunState.FAILED, True), (RunState.SUCCEEDED, False),

@@ -40,7 +40,7 @@ def end_automatic(client: Client, run_id: str, subject: str, step: str, *, rows:
 
 def end_dead_automatic(client: Client, run_ids: Collection[str], why: str) -> None:
     """Say of runs that the planner launched, and that died at work, what they cannot say themselves."""
-    for row in read_works(client, kind=AUTOMATIC, status=Status.RUNNING):
+    for row in read_works(client, kinds=[AUTOMATIC], statuses=[Status.RUNNING]):
         if row.run_id in run_ids:
             with suppress(ClickHouseError):
                 _end(client, row.work, row.run_id, rows=0, problem=why)

@@ -15,11 +15,11 @@ from dags.detection.rules import Cause
 from dags.domain import clock
 from dags.domain.clock import clock_warning
 from dags.domain.errors import UserError
-from dags.managed_backfill import execution
 from dags.repair.stops.store import why_stopped
 from dags.team_selection.store import read_selection
 from dags.tests.fold import stored
 from dags.tests.managed_backfill import asked
+from dags.tests.work.seams import CHUNK_OVER, after_event
 from dags.tests.world import STATS, ago
 from dags.web_preaggregated_backfill.evaluation import metadata, skip_reason
 from dags.work.audit.log import MANAGED
@@ -61,18 +61,9 @@ def backfill(world: World, **given: Any) -> Any:
 
 @contextmanager
 def after_chunk(world: World, number: int, act: Callable[[str], object]) -> Iterator[None]:
-    """Act on the backfill when its run has so many chunks behind it."""
-    built = execution.Execution._chunk_is_over
-    seen = []
-
-    def over(self: execution.Execution, *facts: Any) -> None:
-        built(self, *facts)
-        seen.append(facts)
-        if len(seen) == number:
-            act(self.backfill_id)
-
+    """Act on the backfill when a chunk of it is over."""
     with world.monkeypatch.context() as between:
-        between.setattr(execution.Execution, "_chunk_is_over", over)
+        after_event(between, CHUNK_OVER, number, lambda work: act(work.work_id))
         yield
 
 
@@ -126,10 +117,10 @@ def test_a_pause_and_a_cancel_are_heard_from_hosts_whose_clocks_are_wrong(world:
         report = backfill(world)
     assert (report["status"], report["successful"]) == ("paused", 1)
     # What was asked of the run before is not asked of this one, from the future though it seems to be.
-    with after_chunk(world, 1, asks("pause_backfill_job", DAY)):
+    with after_chunk(world, 2, asks("pause_backfill_job", DAY)):
         report = run(world, "resume_backfill_job", backfill_id=report["backfill_id"], **WHO)
     assert (report["status"], report["successful"]) == ("paused", 2)
-    with after_chunk(world, 1, asks("cancel_backfill_job", -DAY)):
+    with after_chunk(world, 3, asks("cancel_backfill_job", -DAY)):
         report = run(world, "resume_backfill_job", backfill_id=report["backfill_id"], **WHO)
     assert (report["status"], report["successful"]) == ("cancelled", 3)
 
@@ -158,7 +149,7 @@ def test_a_clock_that_steps_in_the_middle_of_a_run_changes_nothing(world: World,
         report = backfill(world, max_seconds=600)
     assert (report["status"], report["successful"]) == ("completed", 4)
     assert 0 < report["seconds"] < 600
-    [row] = read_works(world.client, kind=MANAGED)
+    [row] = read_works(world.client, kinds=[MANAGED])
     assert row.status == "completed"
     assert row.completed_at is not None
     assert row.started_at < row.completed_at < read_clocks(world.client).server
@@ -176,7 +167,7 @@ def test_events_that_a_host_ahead_stamped_before_the_upgrade_come_before_those_o
         f"FROM web_analytics_backfill_events WHERE backfill_id = '{report['backfill_id']}' AND event = 'started'"
     )
     assert run(world, "resume_backfill_job", backfill_id=report["backfill_id"], **WHO)["successful"] == 2
-    [row] = read_works(world.client, subject=STATS, kind=MANAGED)
+    [row] = read_works(world.client, subject=STATS, kinds=[MANAGED])
     assert row.status == "paused"
 
 

@@ -17,15 +17,19 @@ from dags.clickhouse.engine import open_client
 from dags.clickhouse.sql import Sql
 from dags.domain import clock
 from dags.domain.errors import HoldLostError, UserError
-from dags.managed_backfill import control
-from dags.managed_backfill.backup import sweep_backups
-from dags.managed_backfill.execution import Execution, Listeners
+from dags.managed_backfill.execution import Backfill
+from dags.managed_backfill.kind import BACKFILL
+from dags.managed_backfill.log import work_of
 from dags.managed_backfill.plan import from_yaml
+from dags.managed_backfill.rollback import roll_back
+from dags.managed_backfill.sweeping import sweep_backups
 from dags.publish.build import DayBuild
 from dags.tests.builds import LIMITS
 from dags.tests.faults.worker import hurried
 from dags.web_preaggregated.tables import WEB_TABLES
+from dags.work import control
 from dags.work.audit.store import Log, require_state
+from dags.work.runner import Listeners, Runner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -77,24 +81,25 @@ def _announced(asked: Connection) -> Iterator[None]:
 
 
 def _carry_out(client: Client, dsn_text: str, backfill_id: str, run_id: str) -> str:
-    plan = from_yaml(require_state(client, backfill_id).accepted.payload)
-    state = Execution(
+    plan = from_yaml(require_state(client, BACKFILL, backfill_id).accepted.payload)
+    table = next(table for table in WEB_TABLES if table.name == plan.scope.table)
+    state = Runner(
         client=client,
         open_client=lambda: open_client(Dsn.parse(dsn_text), wait_seconds=5, answer_seconds=20),
-        table=next(table for table in WEB_TABLES if table.name == plan.scope.table),
-        backfill_id=backfill_id,
-        plan=plan,
+        kind=BACKFILL,
+        work=work_of(backfill_id, plan),
+        chunks=plan.chunks,
+        worker=Backfill(table, plan, LIMITS, WAIT_SECONDS, lambda _: None),
         run_id=run_id,
         ordered_at=read_clocks(client).server,
-        limits=LIMITS,
-        wait_seconds=WAIT_SECONDS,
-        listeners=Listeners(lambda _: None, lambda _: None, lambda *_: None, lambda _: None),
+        listeners=Listeners(lambda _: None, lambda *_: None, lambda _: None),
+        parallelism=plan.strategy.parallelism,
     ).run()
     return str(state.status)
 
 
 def _roll_back(client: Client, _: str, backfill_id: str, run_id: str, *, even_built_since: bool = False) -> str:
-    told = control.roll_back(
+    told = roll_back(
         client,
         WEB_TABLES,
         backfill_id,
@@ -113,11 +118,11 @@ def _roll_back_anyway(client: Client, dsn_text: str, backfill_id: str, run_id: s
 
 
 def _delete(client: Client, _: str, backfill_id: str, run_id: str) -> str:
-    return control.delete(client, backfill_id, run_id, "trial", "trial")
+    return control.delete(client, BACKFILL, backfill_id, run_id, requested_by="trial", reason="trial")
 
 
 def _cancel(client: Client, _: str, backfill_id: str, run_id: str) -> str:
-    return control.cancel(client, backfill_id, run_id, "trial", "trial")
+    return control.cancel(client, BACKFILL, backfill_id, run_id, requested_by="trial", reason="trial")
 
 
 def _sweep(client: Client, _: str, __: str, run_id: str) -> str:
@@ -127,7 +132,7 @@ def _sweep(client: Client, _: str, __: str, run_id: str) -> str:
 
 
 def _build(client: Client, _: str, backfill_id: str, run_id: str) -> str:
-    scope = from_yaml(require_state(client, backfill_id).accepted.payload).scope
+    scope = from_yaml(require_state(client, BACKFILL, backfill_id).accepted.payload).scope
     asked = {scope.table: scope.team_ids}
     built = DayBuild(
         client, scope.start_date, asked, run_id, LIMITS, tables=WEB_TABLES, wait_seconds=WAIT_SECONDS

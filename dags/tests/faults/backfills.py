@@ -32,8 +32,8 @@ from dags.clickhouse.leases.store import read_leases
 from dags.domain.errors import EngineError
 from dags.domain.given import read
 from dags.domain.units import EPOCH
-from dags.managed_backfill import control
 from dags.managed_backfill.fields import BackfillConfig
+from dags.managed_backfill.kind import BACKFILL
 from dags.managed_backfill.log import Days, work_of
 from dags.managed_backfill.plan import as_yaml
 from dags.managed_backfill.planning import make_plan, read_facts
@@ -51,6 +51,7 @@ from dags.tests.faults.worker import DEAD_AFTER_SECONDS
 from dags.tests.fold import fold, stored
 from dags.tests.managed_backfill import asked
 from dags.web_preaggregated.tables import WEB_TABLES
+from dags.work import control
 from dags.work.audit.log import FINISHED, Entry, Event, Status
 from dags.work.audit.store import Log, read_state
 
@@ -416,7 +417,7 @@ class BackfillTrial:
         if getattr(self, "_altered", None):
             self._client.command(f"ALTER TABLE {TABLE} {self._altered[1]} SETTINGS mutations_sync = 1")
         if self._state().status in FINISHED - {Status.DELETED}:
-            control.delete(self._client, self._id, "burial", "trial", "over")
+            control.delete(self._client, BACKFILL, self._id, "burial", requested_by="trial", reason="over")
         until = time.monotonic() + LIMIT_SECONDS
         while any(not lease.is_dead(is_embedded=False) for lease in read_leases(self._client)):
             must(time.monotonic() < until, "a lease is held for ever")

@@ -6,7 +6,7 @@ import pytest
 
 from dags.domain.errors import UserError
 from dags.domain.given import read
-from dags.managed_backfill.fields import ShowConfig, require_whole_id
+from dags.managed_backfill.fields import ShowConfig
 
 
 def test_a_word_that_was_mistyped_is_refused_and_not_answered_with_nothing() -> None:
@@ -20,9 +20,3 @@ def test_an_empty_list_says_of_what_and_that_deleted_ones_are_not_in_it() -> Non
     assert ShowConfig().none_found() == "No backfill; those that were deleted are shown with status: deleted."
     failed = read(ShowConfig, {"table": "stats", "status": "failed"}).required()
     assert failed.none_found() == "No backfill of table stats, status failed."
-
-
-def test_what_cannot_be_undone_wants_the_whole_id() -> None:
-    require_whole_id("backfill-1", "backfill-1")
-    with pytest.raises(UserError, match="give the whole id, backfill-1"):
-        require_whole_id("b", "backfill-1")

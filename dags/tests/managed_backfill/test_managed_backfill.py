@@ -17,12 +17,12 @@ from dagster._core.storage.tags import ROOT_RUN_ID_TAG
 
 from dags.domain.clock import utc_now
 from dags.domain.errors import UserError
-from dags.managed_backfill import execution
-from dags.managed_backfill.backup import sweep_backups
+from dags.managed_backfill.sweeping import sweep_backups
 from dags.tests.events import Event, insert
 from dags.tests.faulty import break_team, mended
 from dags.tests.fold import fold, stored
 from dags.tests.managed_backfill import asked
+from dags.tests.work.seams import CHUNK_OVER, after_event
 from dags.tests.world import BOUNCES, STATS, ago, noon, tables_asked
 from dags.work.audit.log import MANAGED, Entry, Work
 from dags.work.audit.log import Event as LogEvent
@@ -119,7 +119,7 @@ def test_a_range_is_rebuilt_in_chunks_reported_audited_and_twice_changes_nothing
 
     planning = "SELECT min(seconds) FROM web_analytics_backfill_events WHERE event = 'accepted'"
     assert 0 < world.client.query(planning).result_rows[0][0] < report["seconds"]
-    latest, first = read_works(world.client, kind=MANAGED)
+    latest, first = read_works(world.client, kinds=[MANAGED])
     assert first.work == Work(report["backfill_id"], MANAGED, STATS, str(DAYS[0]), str(DAYS[-1]))
     assert (first.status, first.rows, first.requested_by, first.reason) == (
         "completed", report["total_rows"], "ada", "a bug",
@@ -211,26 +211,12 @@ def swept(world: World) -> tuple[str, ...]:
     return sweep_backups(world.client, utc_now() + timedelta(days=8), "sweep", lambda _: None)
 
 
-class Between:
-    """Does something once, when the chunk of this number is over: what a person does while a backfill runs."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, chunk: int, act: Any) -> None:
-        original = execution.Execution._chunk_is_over
-
-        def then(itself: Any, done: Any, entries: Any) -> None:
-            original(itself, done, entries)
-            if done.id == chunk:
-                act(itself.backfill_id)
-
-        monkeypatch.setattr(execution.Execution, "_chunk_is_over", then)
-
-
 def test_a_pause_and_a_cancel_let_the_chunk_finish_and_resume_does_what_is_left(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     events = prepared(world, 1)
     with monkeypatch.context() as pausing:
-        Between(pausing, 1, lambda one: run(world, "pause_backfill_job", **who(one)))
+        after_event(pausing, CHUNK_OVER, 1, lambda one: run(world, "pause_backfill_job", **who(one.work_id)))
         report = run(world)
     assert report["status"] == "paused"
     assert [chunk["status"] for chunk in report["chunks"]] == ["done", "planned", "planned", "planned"]
@@ -239,7 +225,7 @@ def test_a_pause_and_a_cancel_let_the_chunk_finish_and_resume_does_what_is_left(
     assert f"is in work by {report['backfill_id']}, which is paused" in fails(world)
 
     with monkeypatch.context() as cancelling:
-        Between(cancelling, 2, lambda one: run(world, "cancel_backfill_job", **who(one)))
+        after_event(cancelling, CHUNK_OVER, 2, lambda one: run(world, "cancel_backfill_job", **who(one.work_id)))
         resumed = run(world, "resume_backfill_job", **who(report["backfill_id"]))
     assert resumed["status"] == "cancelled"
     assert [chunk["status"] for chunk in resumed["chunks"]] == ["done", "done", "planned", "planned"]
@@ -273,11 +259,11 @@ def test_a_ceiling_and_the_switch_stop_between_chunks_and_can_be_resumed(world: 
 def test_a_run_that_is_ended_from_outside_says_so_and_is_resumed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     events = prepared(world, 1)
 
-    def ended(_: str) -> None:
+    def ended(_: Work) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as ending:
-        Between(ending, 2, ended)
+        after_event(ending, CHUNK_OVER, 2, ended)
         with pytest.raises(KeyboardInterrupt):
             run(world)
     [told] = read_works(world.client)
@@ -292,11 +278,11 @@ def test_a_retry_of_a_run_goes_on_with_the_plan_that_was_accepted(
 ) -> None:
     events = prepared(world, 1)
 
-    def ended(_: str) -> None:
+    def ended(_: Work) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as ending:
-        Between(ending, 1, ended)
+        after_event(ending, CHUNK_OVER, 1, ended)
         with pytest.raises(KeyboardInterrupt):
             run(world)
     [first] = world.instance.get_runs(limit=1)
@@ -330,7 +316,7 @@ def test_a_day_that_was_published_and_not_recorded_is_built_again_and_its_backup
         losing.setattr(Log, "append", lost)
         with pytest.raises(KeyboardInterrupt):
             run(world)
-    [told] = read_works(world.client, kind=MANAGED)
+    [told] = read_works(world.client, kinds=[MANAGED])
     assert stored(world.client, STATS, DAYS[0]) == fold(events + late, DAYS[0], STATS) != before
     assert run(world, "resume_backfill_job", **who(told.work_id))["status"] == "completed"
     run(world, "rollback_backfill_job", **who(told.work_id, allow_losing_later_builds=False))
@@ -393,7 +379,7 @@ def test_a_rollback_makes_every_day_what_it_was_an_absent_one_too(world: World) 
     taken_back = run(world, "rollback_backfill_job", **who(report["backfill_id"], allow_losing_later_builds=False))
     assert taken_back["status"] == "rolled back"
     assert {day: stored(world.client, STATS, day) for day in DAYS} == before
-    [told] = read_works(world.client, status="rolled back")
+    [told] = read_works(world.client, statuses=["rolled back"])
     assert told.work_id == report["backfill_id"]
 
 
@@ -520,7 +506,7 @@ def test_the_sensor_leaves_days_alone_that_a_running_backfill_has_before_it(
     prepared(world, 1)
     told: list[Any] = []
     assert tables_asked(world.tick()) == {str(day): {STATS, BOUNCES} for day in DAYS}
-    Between(monkeypatch, 1, lambda _: told.append(tables_asked(world.tick())))
+    after_event(monkeypatch, CHUNK_OVER, 1, lambda _: told.append(tables_asked(world.tick())))
     run(world)
     assert told == [{str(DAYS[0]): {BOUNCES}}]
 
@@ -535,7 +521,7 @@ def test_days_that_dagster_has_queued_are_in_work(world: World) -> None:
 def test_two_backfills_of_the_same_days_are_not_accepted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     prepared(world, 1)
     refused: list[str] = []
-    Between(monkeypatch, 1, lambda _: refused.append(fails(world, start_date=str(DAYS[2]))))
+    after_event(monkeypatch, CHUNK_OVER, 1, lambda _: refused.append(fails(world, start_date=str(DAYS[2]))))
     assert run(world)["status"] == "completed"
     assert "which is running" in refused[0]
 

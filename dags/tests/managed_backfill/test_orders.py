@@ -13,14 +13,17 @@ from dags.clickhouse.clocks import read_clocks
 from dags.clickhouse.leases.rules import lease_name, work_lease
 from dags.dagster_runs import tags as runs
 from dags.domain.errors import UserError
-from dags.managed_backfill import control, execution
-from dags.managed_backfill.holding import hold
+from dags.managed_backfill.kind import BACKFILL
+from dags.managed_backfill.rollback import roll_back as taken_back
 from dags.managed_backfill.store import open_days
 from dags.tests.managed_backfill import asked
+from dags.tests.work.seams import STEP_OVER, after_event
 from dags.tests.world import STATS, ago
 from dags.web_preaggregated.tables import WEB_TABLES
+from dags.work import control, runner
 from dags.work.audit.log import MANAGED, Ask, Entry, Event, Status, Work, outranking, overruled, standing
 from dags.work.audit.store import Log, read_works
+from dags.work.lease import hold
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
 
 DAYS = [ago(n) for n in range(3, 0, -1)]
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
-BOB = ("person", "bob", "because")
+BOB = {"requested_by": "bob", "reason": "because"}
 
 
 def run(world: World, job: str = "managed_backfill_job", **given: Any) -> Any:
@@ -53,19 +56,6 @@ def work(backfill_id: str) -> Work:
     return Work(backfill_id, MANAGED, STATS, str(DAYS[0]), str(DAYS[-1]))
 
 
-def in_chunk(patch: pytest.MonkeyPatch, number: int, act: Callable[[execution.Execution], object]) -> None:
-    """Do something when the day of a chunk is built, the chunk not over yet."""
-    real = execution.Execution._built_day
-
-    def built(itself: execution.Execution, client: Any, log: Any, chunk: Any, day: Any) -> Entry:
-        entry = real(itself, client, log, chunk, day)
-        if chunk.id == number:
-            act(itself)
-        return entry
-
-    patch.setattr(execution.Execution, "_built_day", built)
-
-
 def shown(world: World, backfill_id: str) -> list[str]:
     """The status in the list, and of the one."""
     [row] = run(world, "show_backfills_job")["backfills"]
@@ -73,7 +63,7 @@ def shown(world: World, backfill_id: str) -> list[str]:
 
 
 def roll_back(world: World, backfill_id: str) -> None:
-    control.roll_back(
+    taken_back(
         world.client, WEB_TABLES, backfill_id, run_id="other", requested_by="eve", reason="wrong",
         even_built_since=False, wait_seconds=0, tell=lambda _: None,
     )  # fmt: skip
@@ -86,18 +76,18 @@ def test_a_pause_between_the_order_to_go_on_and_the_lease_is_heard(
     backfill_id = begun(world)
     seconds = lambda *_: read_clocks(world.client).server - timedelta(seconds=5)  # noqa: E731
     with monkeypatch.context() as queued:
-        assert control.pause(world.client, backfill_id, *BOB).startswith("PAUSED")
+        assert control.pause(world.client, BACKFILL, backfill_id, "person", **BOB).startswith("PAUSED")
         queued.setattr("dags.managed_backfill.jobs.ordered_at", seconds)
         report = resume(world, backfill_id)
         assert (report["status"], report["successful"]) == ("paused", 1)
     said: list[str] = []
 
     def held(*facts: Any) -> Any:
-        said.append(control.pause(world.client, backfill_id, *BOB))
+        said.append(control.pause(world.client, BACKFILL, backfill_id, "person", **BOB))
         return hold(*facts)
 
     with monkeypatch.context() as late:
-        late.setattr(execution, "hold", held)
+        late.setattr(runner, "hold", held)
         assert resume(world, backfill_id)["successful"] == 1
     assert said[0].startswith("PAUSED")
     # A later order overrules them both.
@@ -123,8 +113,8 @@ def test_a_cancel_outranks_a_pause_and_both_are_done_when_asked_in_the_last_chun
     world.select(1)
     said: list[str] = []
 
-    def ask(*what: Callable[..., str]) -> Callable[[execution.Execution], None]:
-        return lambda itself: said.extend(one(itself.client, itself.backfill_id, *BOB) for one in what)
+    def ask(*what: Callable[..., str]) -> Callable[[Work], None]:
+        return lambda work: said.extend(one(world.client, BACKFILL, work.work_id, "person", **BOB) for one in what)
 
     for number, what, status in (
         (1, (control.cancel, control.pause), "cancelled"),
@@ -132,7 +122,7 @@ def test_a_cancel_outranks_a_pause_and_both_are_done_when_asked_in_the_last_chun
         (3, (control.cancel,), "cancelled"),
     ):
         with monkeypatch.context() as asking:
-            in_chunk(asking, number, ask(*what))
+            after_event(asking, STEP_OVER, number, ask(*what))
             report = run(world)
         assert (report["status"], report["successful"]) == (status, number)
         assert {line.rpartition(" ")[2] for line in said} == {status}
@@ -144,25 +134,25 @@ def test_a_cancel_outranks_a_pause_and_both_are_done_when_asked_in_the_last_chun
 def test_what_was_asked_of_a_run_that_died_is_carried_out_by_whoever_comes_next(world: World) -> None:
     first = begun(world)
     lease = lease_name(*work_lease(first, str(DAYS[0])))
-    with hold(world.client, work(first), "doomed", lambda _: None):
+    with hold(world.client, BACKFILL, work(first), "doomed", lambda _: None):
         Log(world.client, work(first), "doomed").append(Entry(Event.STARTED, Status.RUNNING))
         assert shown(world, first) == ["running", "running"]
-        assert control.pause(world.client, first, *BOB).startswith("ASKED")
+        assert control.pause(world.client, BACKFILL, first, "person", **BOB).startswith("ASKED")
     assert shown(world, first) == ["paused", "paused"]
     assert resume(world, first)["successful"] == 2
-    with hold(world.client, work(first), "doomed", lambda _: None):
-        assert control.cancel(world.client, first, *BOB).startswith("ASKED")
+    with hold(world.client, BACKFILL, work(first), "doomed", lambda _: None):
+        assert control.cancel(world.client, BACKFILL, first, "person", **BOB).startswith("ASKED")
     assert shown(world, first) == ["cancelled", "cancelled"]
     with pytest.raises(UserError, match="is cancelled, as was asked before: it cannot be paused"):
-        control.pause(world.client, first, *BOB)
+        control.pause(world.client, BACKFILL, first, "person", **BOB)
     assert (read_works(world.client)[0].status, open_days(world.client)) == ("cancelled", {})
     assert not world.client.query(f"EXISTS TABLE {lease}").result_rows[0][0]
 
 
 def test_a_resume_carries_out_the_cancel_that_a_dead_run_did_not_hear(world: World) -> None:
     backfill_id = begun(world)
-    with hold(world.client, work(backfill_id), "doomed", lambda _: None):
-        control.cancel(world.client, backfill_id, *BOB)
+    with hold(world.client, BACKFILL, work(backfill_id), "doomed", lambda _: None):
+        control.cancel(world.client, BACKFILL, backfill_id, "person", **BOB)
     report = resume(world, backfill_id)
     assert (report["status"], report["successful"]) == ("cancelled", 1)
     assert read_works(world.client)[0].status == "cancelled"
@@ -181,7 +171,7 @@ def test_a_pause_writes_nothing_over_an_end_that_came_before_its_lease(
     for ask in (control.pause, control.cancel):
         monkeypatch.setattr(control, "hold", held if ask is control.pause else hold)
         with pytest.raises(UserError, match="is rolled back: it cannot be"):
-            ask(world.client, backfill_id, *BOB)
+            ask(world.client, BACKFILL, backfill_id, "person", **BOB)
     assert read_works(world.client)[0].status == "rolled back"
 
 
@@ -191,13 +181,12 @@ def test_a_run_that_was_robbed_says_nothing_over_what_the_other_made_of_it(
     world.traffic([1], DAYS)
     world.select(1)
 
-    def robbed(itself: execution.Execution) -> None:
-        [lease] = itself._held.leases._held
-        world.client.command(f"DROP TABLE {lease} SYNC")
-        roll_back(world, itself.backfill_id)
+    def robbed(work: Work) -> None:
+        world.client.command(f"DROP TABLE {lease_name(*work_lease(work.work_id, work.first_step))} SYNC")
+        roll_back(world, work.work_id)
         raise KeyboardInterrupt
 
-    in_chunk(monkeypatch, 1, robbed)
+    after_event(monkeypatch, STEP_OVER, 1, robbed)
     with pytest.raises(KeyboardInterrupt):
         run(world)
     assert (read_works(world.client)[0].status, open_days(world.client)) == ("rolled back", {})

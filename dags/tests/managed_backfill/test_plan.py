@@ -14,23 +14,21 @@ from dags.managed_backfill.gates import AFTER, BEFORE, OF_CHUNKS
 from dags.managed_backfill.plan import (
     Checks,
     ChunkBy,
-    Estimate,
     Held,
     Kind,
     Plan,
-    Rates,
     Rollback,
     Scope,
     Strategy,
     as_yaml,
     chunked,
     from_yaml,
-    time_left,
 )
 from dags.managed_backfill.request import Facts, refuse_plan
+from dags.work.plan import Estimate, Part, Rates
 
 MONDAY = date(2026, 1, 5)
-RATES = Rates(seconds_per_row=0.01, seconds_per_day=1, bytes_per_row=100, usd_per_gb=0.25, said="a test")
+RATES = Rates(seconds_per_row=0.01, seconds_per_step=1, bytes_per_row=100, usd_per_gb=0.25, said="a test")
 
 
 def days(first: date, count: int) -> list[date]:
@@ -119,7 +117,7 @@ def test_a_document_is_refused_with_every_violation_by_its_place_and_shows_nothi
 
 
 def test_every_part_of_the_document_is_known_by_the_field_that_holds_it() -> None:
-    assert set(plan_module._PARTS.values()) == set(plan_module._Part.__subclasses__()) - {Rates}
+    assert set(plan_module._PARTS.values()) == set(Part.__subclasses__()) - {Rates}
 
 
 def test_what_is_wrong_in_a_chunk_is_said_by_its_number_and_lists_of_ids_at_once() -> None:
@@ -217,9 +215,3 @@ def test_a_plan_that_says_what_would_not_be_done_is_refused() -> None:
         "checks.chunk are not the gates that are asked, which no plan chooses",
         "scope.held has teams [2] of 2026-01-05, which chunks rebuild",
     ]
-
-
-def test_time_left_is_the_estimate_corrected_by_how_wrong_it_was() -> None:
-    part = Estimate(rows=0, bytes=0, seconds=10.0, usd=0.0)
-    assert time_left(part, part, 30.0) == 30.0
-    assert time_left(part, part.model_copy(update={"seconds": 0.0}), 5.0) == 10.0

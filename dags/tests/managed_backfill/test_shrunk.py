@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from dags.managed_backfill import execution
+from dags.managed_backfill.execution import Backfill
 from dags.repair.decision import Trigger
 from dags.tests.events import Event, insert
 from dags.tests.fold import fold, stored
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from dags.tests.world import World
+    from dags.work.runner import AtWork
 
 # Closed days, on which a source that moved means something; then one that is open still.
 SOME_LOST, MOST_LOST, WHOLE = (ago(n) for n in (5, 4, 3))
@@ -123,15 +124,15 @@ def test_a_source_that_shrinks_after_the_plan_or_on_an_open_day_is_held_by_the_b
     days = [SOME_LOST, OPEN]
     events = built(world, days)
     before = tables(world, days)
-    accepted = execution.Execution._passes_before
+    begin = Backfill.begin
 
-    def loses(self: execution.Execution) -> bool:
+    def loses(self: Backfill, at: AtWork) -> Any:
         for day, sessions in ((SOME_LOST, 3), (OPEN, 6)):
             lose(world, events, day, sessions)
-        return accepted(self)
+        return begin(self, at)
 
     with world.monkeypatch.context() as losing:
-        losing.setattr(execution.Execution, "_passes_before", loses)
+        losing.setattr(Backfill, "begin", loses)
         report = run(world, end_date=str(OPEN), days=[str(day) for day in days])
     assert report["status"] == "completed"
     assert "team 1, source shrank: source 7 sessions" in report["held"][str(SOME_LOST)]

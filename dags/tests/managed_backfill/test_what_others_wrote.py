@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dags.managed_backfill import checkpoint, execution
+from dags.managed_backfill import checkpoint
 from dags.managed_backfill.backup import make_backup
+from dags.managed_backfill.execution import PlannedDays
 from dags.publish.path import Publisher
 from dags.tests.events import Event, insert, person
 from dags.tests.managed_backfill.test_managed_backfill import DAYS, fails, prepared, run, who
@@ -237,12 +238,12 @@ def test_a_held_team_whose_rows_go_during_a_build_keeps_no_other_from_it(
     prepared(world, 1, 2)
     world.build(DAY)
     world.traffic([1], [DAY], session="late")
-    build = execution.Execution._built_day
+    build = PlannedDays.do
 
     def built(itself: Any, *given: Any) -> Any:
         world.client.command("ALTER TABLE events DELETE WHERE team_id = 2 SETTINGS mutations_sync = 2")
         return build(itself, *given)
 
-    monkeypatch.setattr(execution.Execution, "_built_day", built)
+    monkeypatch.setattr(PlannedDays, "do", built)
     once_recorded(monkeypatch, "back_up_once", lambda: world.client.command(f"DELETE FROM {STATS} WHERE team_id = 2"))
     assert one_day(world)["status"] == "completed"

@@ -54,6 +54,9 @@ class Status(StrEnum):
 # There is something left to do, and it can be resumed.
 RESUMABLE = {Status.ACCEPTED, Status.RUNNING, Status.PAUSED, Status.INTERRUPTED, Status.FAILED, Status.RESTORED}
 
+# Not over, so that others leave its steps alone. What failed can be gone on with as well, and keeps nobody waiting.
+UNFINISHED = {Status.ACCEPTED, Status.RUNNING, Status.PAUSED, Status.INTERRUPTED, Status.ROLLING_BACK}
+
 # Nothing more happens by itself: these can be deleted.
 FINISHED = {
     Status.CANCELLED, Status.COMPLETED, Status.FAILED, Status.RESTORED, Status.ROLLED_BACK, Status.DELETED,

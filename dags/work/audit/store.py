@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dags.clickhouse.leases.rules import run_key
 from dags.clickhouse.sql import Sql
@@ -13,10 +13,12 @@ from dags.domain.expression import Expression
 from dags.work.audit.log import Ask, Entry, Event, State, Status, Work, state_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection
     from datetime import datetime
 
     from clickhouse_connect.driver.client import Client
+
+    from dags.work.kinds import Kind
 
 _PACKAGE = "dags.work.audit"
 
@@ -95,18 +97,18 @@ def read_state(client: Client, work_id: str) -> State | None:
     return state_of(work, (entry for _, entry in every), rows[-1][-1]) if work is not None else None
 
 
-def require_state(client: Client, work_id: str) -> State:
+def require_state(client: Client, kind: Kind, work_id: str) -> State:
     """The state of work that must be there; the first characters of its id are enough.
 
     Raises:
         UserError: none or more than one begins so.
     """
-    known = [row.work_id for row in read_works(client)]
+    known = [row.work_id for row in read_works(client, kinds=kind.shown)]
     matching = [one for one in known if one == work_id] or [one for one in known if one.startswith(work_id)]
     if len(matching) != 1 or not work_id:
         raise UserError(
-            f"backfill_id is {work_id!r}: {len(matching) if work_id else 'no'} backfills begin so. "
-            "`dagster job execute -j show_backfills_job` lists them"
+            f"{kind.id_field} is {work_id!r}: {len(matching) if work_id else 'no'} {kind.word}s begin so. "
+            f"`dagster job execute -j {kind.job('show')}` lists them"
         )
     found = read_state(client, matching[0])
     if found is None:
@@ -115,21 +117,17 @@ def require_state(client: Client, work_id: str) -> State:
 
 
 def read_works(
-    client: Client, *, subject: str = "", status: str = "", kind: str = "", limit: int = 1_000_000
+    client: Client, *, kinds: Collection[str] = (), statuses: Collection[str] = (), subject: str = ""
 ) -> tuple[Row, ...]:
-    """The audit's rows, newest first; an empty word stands for any."""
-    bound: dict[str, Any] = {"subject": subject, "status": status, "kind": kind, "limit": limit}
-    return tuple(_row(row) for row in Sql(_PACKAGE, client).rows("works", bound))
+    """The audit's rows, newest first; what is left out stands for any."""
+    bound = {"kinds": list(kinds), "statuses": sorted(map(str, statuses)), "subject": subject}
+    count = len(_OF_WORK)
+    return tuple(Row(Work(*row[:count]), *row[count:]) for row in Sql(_PACKAGE, client).rows("works", bound))
 
 
 def read_unheard(client: Client, work_id: str = "") -> dict[str, str]:
     """What was asked of works, or of one, and was not carried out yet: to be ``paused`` or ``cancelled``."""
     return dict(Sql(_PACKAGE, client).rows("unheard", {"work_id": work_id}))
-
-
-def unfinished(client: Client, kind: str) -> tuple[Row, ...]:
-    """The works of a kind that are not over: in work, or to be gone on with."""
-    return tuple(_row(row) for row in Sql(_PACKAGE, client).rows("unfinished", {"kind": kind}))
 
 
 def at_work(client: Client, kind: str, living: Collection[str]) -> tuple[Row, ...]:
@@ -138,8 +136,4 @@ def at_work(client: Client, kind: str, living: Collection[str]) -> tuple[Row, ..
     One whose run died keeps nobody waiting: it is resumed by a person, if at all.
     """
     busy = (Status.RUNNING, Status.ROLLING_BACK)
-    return tuple(row for row in unfinished(client, kind) if row.status in busy and run_key(row.run_id) in living)
-
-
-def _row(row: Sequence[Any]) -> Row:
-    return Row(Work(*row[: len(_OF_WORK)]), *row[len(_OF_WORK) :])
+    return tuple(row for row in read_works(client, kinds=[kind], statuses=busy) if run_key(row.run_id) in living)

@@ -1,4 +1,4 @@
--- The works, newest first; an empty subject, status or kind stands for any.
+-- The works, newest first; an empty subject, and no kind or status at all, stand for any.
 -- Grain   one row per work
 -- Reads   all events
 SELECT
@@ -6,7 +6,6 @@ SELECT
 FROM web_analytics_work_log
 WHERE
     ({subject:String} = '' OR subject = {subject:String})
-    AND ({status:String} = '' OR status = {status:String})
-    AND ({kind:String} = '' OR kind = {kind:String})
+    AND (empty({kinds:Array(String)}) OR has({kinds:Array(String)}, kind))
+    AND (empty({statuses:Array(String)}) OR has({statuses:Array(String)}, status))
 ORDER BY started_at DESC
-LIMIT {limit:UInt32}

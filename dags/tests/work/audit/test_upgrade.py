@@ -12,12 +12,13 @@ from dags.clickhouse.engine import open_client
 from dags.clickhouse.schema.apply import apply_schema
 from dags.clickhouse.schema.declared import migrations
 from dags.clickhouse.sql import Sql
+from dags.managed_backfill.kind import BACKFILL
 from dags.tests.clickhouse.schema import own_database
 from dags.tests.conftest import ENGINES
 from dags.tests.world import STATS
 from dags.web_preaggregated.tables import WEB_TABLES
-from dags.work.audit.log import AUTOMATIC, MANAGED, Entry, Event, Status, Work
-from dags.work.audit.store import Log, read_state, read_works, require_state, unfinished
+from dags.work.audit.log import AUTOMATIC, MANAGED, UNFINISHED, Entry, Event, Status, Work
+from dags.work.audit.store import Log, read_state, read_works, require_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -80,13 +81,13 @@ def test_a_log_of_before_is_read_as_todays_and_backfill_log_keeps_its_columns_an
         assert audit(client) == before
 
         work = Work("backfill-1", MANAGED, STATS, str(FIRST), str(LAST))
-        state = require_state(client, "backfill-1")
+        state = require_state(client, BACKFILL, "backfill-1")
         assert (state.work, state.status, state.accepted.payload) == (work, "running", "the plan")
         assert {step: entry.rows for step, entry in state.done.items()} == {str(FIRST): 5}
         assert {step: entry.payload for step, entry in state.failed.items()} == {str(LAST): "out of memory"}
-        assert [row.work for row in unfinished(client, MANAGED)] == [work]
-        assert [row.rows for row in read_works(client, kind=AUTOMATIC)] == [9]
-        assert read_works(client, kind="another") == () == unfinished(client, AUTOMATIC)
+        assert [row.work for row in read_works(client, kinds=[MANAGED], statuses=UNFINISHED)] == [work]
+        assert [row.rows for row in read_works(client, kinds=[AUTOMATIC])] == [9]
+        assert read_works(client, kinds=["another"]) == () == read_works(client, kinds=[AUTOMATIC], statuses=UNFINISHED)
 
         # The run of before is at work yet, then dies; another of today goes on.
         as_before(client, "backfill-1", [("day_done", "", "", LAST, 6, "run-1", "", "")], len(MINE))
@@ -112,4 +113,6 @@ def test_a_log_of_before_is_read_as_todays_and_backfill_log_keeps_its_columns_an
         days = client.query(f"SELECT day, start_date FROM {TABLE} WHERE run_id = 'run-3' AND step != ''").result_rows
         assert days == [(date(2026, 1, 3), FIRST)]
         assert [row[0] for row in audit(client)[1]] == ["auto-1-stats", "backfill-1"]
-        assert [row.work for row in unfinished(client, "copy")] == [Work("copy-1", "copy", "numbers", "0", "9")]
+        assert [row.work for row in read_works(client, kinds=["copy"], statuses=UNFINISHED)] == [
+            Work("copy-1", "copy", "numbers", "0", "9")
+        ]

@@ -15,8 +15,8 @@ from dags.work.audit.log import Ask, Status, outranking, overruled
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from dags.managed_backfill.plan import Ceilings
     from dags.work.audit.store import Log
+    from dags.work.plan import Ceilings
 
 
 @dataclass(frozen=True)

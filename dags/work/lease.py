@@ -1,8 +1,8 @@
-"""The lease of a managed backfill: who carries it out, takes it back, deletes it or sweeps its backup holds it alone.
+"""The lease of a piece of work: who carries it out, takes it back, deletes it or sweeps after it holds it alone.
 
 A run that stalls for long enough is taken for dead, and another acts in its place. So whoever takes the lease drops
-first what earlier runs of the backfill have staged, and whoever holds it makes sure of it after each staging table that
-it makes: a run that wakes up finds its staging gone, or finds out.
+first what earlier runs of the work have begun, and whoever holds it makes sure of it before each thing that cannot be
+undone: a run that wakes up finds what it began gone, or finds out.
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dags.clickhouse.leases.rules import work_lease
-from dags.clickhouse.leases.store import Leases, living_leases
+from dags.clickhouse.leases.store import Leases
 from dags.domain.errors import HoldLostError, LeaseError
-from dags.publish.staging import fence_runs
 from dags.work.audit.store import read_state
 
 if TYPE_CHECKING:
@@ -23,17 +22,14 @@ if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
     from dags.work.audit.log import Work
-
-
-def is_at_work(client: Client, backfill_id: str) -> bool:
-    """Whether a living run holds it."""
-    return work_lease(backfill_id)[0] in {lease.table for lease in living_leases(client)}
+    from dags.work.kinds import Kind
 
 
 @dataclass(frozen=True)
 class Hold:
-    """A backfill that is held."""
+    """A piece of work that is held."""
 
+    kind: Kind
     work: Work
     leases: Leases
 
@@ -49,13 +45,13 @@ class Hold:
             by = f"run {error.holder[:8]} acts on it" if error.holder else "nobody acts on it"
             raise HoldLostError(
                 f"{self.work.work_id} was taken from this run, which was silent for too long; now {by}. This run does "
-                "nothing more: show_backfills_job says how it stands"
+                f"nothing more: {self.kind.job('show')} says how it stands"
             ) from None
 
 
 @contextmanager
-def hold(client: Client, work: Work, run_id: str, tell: Callable[[str], None]) -> Iterator[Hold]:
-    """Hold a backfill.
+def hold(client: Client, kind: Kind, work: Work, run_id: str, tell: Callable[[str], None]) -> Iterator[Hold]:
+    """Hold a piece of work.
 
     Raises:
         LeaseError: another run that lives holds it; the words say which.
@@ -66,9 +62,9 @@ def hold(client: Client, work: Work, run_id: str, tell: Callable[[str], None]) -
         except LeaseError as error:
             raise LeaseError(
                 f"{work.work_id} is in work by run {error.holder[:8]}. Nothing was touched: wait until that run has "
-                "ended, or pause or cancel the backfill first",
+                f"ended, or pause or cancel the {kind.word} first",
                 error.holder,
             ) from None
         state = read_state(client, work.work_id)
-        fence_runs(client, {run for run in (state.run_ids if state is not None else ()) if run != run_id})
-        yield Hold(work, leases)
+        kind.fence(client, {run for run in (state.run_ids if state is not None else ()) if run != run_id})
+        yield Hold(kind, work, leases)

@@ -1,0 +1,34 @@
+"""Managed backfills as a kind of work."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dags.managed_backfill.backup import drop_backup
+from dags.publish.staging import fence_runs
+from dags.work.audit.log import AUTOMATIC, MANAGED
+from dags.work.kinds import Kind
+
+if TYPE_CHECKING:
+    from clickhouse_connect.driver.client import Client
+
+    from dags.work.audit.log import Work
+
+
+def _drop_backup(client: Client, work: Work) -> str:
+    drop_backup(client, work.work_id, work.subject)
+    return "its backup is dropped"
+
+
+BACKFILL = Kind(
+    MANAGED,
+    "backfill",
+    fence_runs,
+    _drop_backup,
+    subject="table",
+    undo_job="rollback_backfill_job",
+    beside={
+        AUTOMATIC: "a run that the planner launched: it has no plan and no backup. End the run in the UI, or stop all "
+        "of them with stop_backfills_job"
+    },
+)

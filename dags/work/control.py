@@ -1,0 +1,153 @@
+"""What a person does with work that is there: pause, cancel, delete, and look at it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from dags.clickhouse.leases.rules import run_key, work_lease
+from dags.clickhouse.leases.store import living_leases
+from dags.domain.errors import LeaseError, UserError
+from dags.work.audit.log import FINISHED, RESUMABLE, Entry, Event, State, Status, standing
+from dags.work.audit.store import Log, Row, read_unheard, read_works, require_state
+from dags.work.lease import hold
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from clickhouse_connect.driver.client import Client
+
+    from dags.work.kinds import Kind
+
+
+def refuse_resume(kind: Kind, state: State) -> None:
+    """Raises: UserError: there is nothing that could be resumed."""
+    refuse_others(kind, state)
+    if state.status not in RESUMABLE:
+        raise UserError(
+            f"{state.work_id} is {state.status}: only one that is not over can be resumed. Ask for a new one"
+        )
+
+
+def pause(client: Client, kind: Kind, work_id: str, run_id: str, *, requested_by: str, reason: str) -> str:
+    """Ask for a pause; what was asked for is in words."""
+    return _ask(client, kind, work_id, run_id, Status.PAUSED, requested_by=requested_by, reason=reason)
+
+
+def cancel(client: Client, kind: Kind, work_id: str, run_id: str, *, requested_by: str, reason: str) -> str:
+    """Ask for an end; work that no run carries out ends at once."""
+    return _ask(client, kind, work_id, run_id, Status.CANCELLED, requested_by=requested_by, reason=reason)
+
+
+def _ask(
+    client: Client, kind: Kind, work_id: str, run_id: str, status: Status, *, requested_by: str, reason: str
+) -> str:
+    require_who(requested_by, reason)
+    known = require_state(client, kind, work_id)
+    refuse_others(kind, known)
+    _refuse_ask(kind, known, status)
+    log = Log(client, known.work, run_id)
+    try:
+        with hold(client, kind, known.work, run_id, lambda _: None) as held:
+            state = require_state(client, kind, known.work_id)
+            _refuse_ask(kind, state, status)
+            # A cancel that was asked of a run which died is carried out now, and outranks a pause.
+            is_late = as_it_is(client, state, is_held=True).status == Status.CANCELLED != status
+            held.confirm()
+            ends = Status.CANCELLED if is_late else status
+            log.append(Entry(Event.ENDED, ends, payload=reason, requested_by=requested_by, reason=reason))
+            if is_late:
+                raise UserError(f"{state.work_id} is {ends}, as was asked before: it cannot be {status}")
+    except LeaseError:
+        log.append(Entry(Event.CONTROL, name=str(status), requested_by=requested_by, reason=reason))
+        _refuse_ask(kind, require_state(client, kind, known.work_id), status)  # it may have ended just now
+        outranks = read_unheard(client, known.work_id).get(known.work_id, status)
+        return f"ASKED    {known.work_id} ends its chunk, then it is {outranks}"
+    return f"{status.upper():<8} {known.work_id}: no run carries it out, nothing more happens"
+
+
+def _refuse_ask(kind: Kind, state: State, status: Status) -> None:
+    """Raises: UserError: it is over, or is taken back, so that there is nothing to pause or to cancel."""
+    if state.status in FINISHED:
+        raise UserError(f"{state.work_id} is {state.status}: it cannot be {status}")
+    if state.status == Status.ROLLING_BACK:
+        raise UserError(
+            f"{state.work_id} is {state.status}: it cannot be {status}. {kind.undo_job} takes it to its end"
+        )
+
+
+def delete(client: Client, kind: Kind, work_id: str, run_id: str, *, requested_by: str, reason: str) -> str:
+    """Drop what is kept of it and leave it out of the lists; the audit keeps every event.
+
+    ``work_id`` is whole, for nothing brings back what is dropped.
+
+    Raises:
+        LeaseError: a run acts on it, which is named. Nothing was touched.
+        UserError: it is not over, or the id is not whole. Nothing was touched.
+    """
+    require_who(requested_by, reason)
+    known = require_state(client, kind, work_id)
+    if known.work_id != work_id:
+        raise UserError(
+            f"{kind.id_field} is {work_id!r}: a deletion cannot be undone, so give the whole id, {known.work_id}"
+        )
+    refuse_others(kind, known)
+    with hold(client, kind, known.work, run_id, lambda _: None) as held:
+        state = as_it_is(client, require_state(client, kind, known.work_id), is_held=True)
+        if state.status not in FINISHED:
+            raise UserError(
+                f"{state.work_id} is {state.status}: "
+                + (
+                    f"{kind.undo_job} takes it to its end, and needs what is kept for it"
+                    if state.status == Status.ROLLING_BACK
+                    else "cancel it first, then delete it"
+                )
+            )
+        held.confirm()
+        dropped = kind.discard(client, state.work)
+        entry = Entry(Event.ENDED, Status.DELETED, requested_by=requested_by, reason=reason)
+        Log(client, state.work, run_id).append(entry)
+    return f"DELETED  {state.work_id}: {dropped}, the audit stays"
+
+
+def listed(client: Client, kind: Kind, *, only: str = "", subject: str = "", status: str = "", limit: int) -> list[Row]:
+    """The audit's rows, newest first; deleted ones only when they are asked for. ``only``: one of the kinds shown."""
+    if limit < 1:
+        raise UserError(f"limit is {limit}: give a whole number above 0")
+    living, unheard = _living(client), read_unheard(client)
+    rows = [
+        replace(row, status=standing(row.status, unheard.get(row.work_id, ""), is_at_work=_is_of(row, living)))
+        for row in read_works(client, kinds=[only] if only else kind.shown, subject=subject)
+    ]
+    wanted = [row for row in rows if (row.status == status if status else row.status != Status.DELETED)]
+    return wanted[:limit]
+
+
+def as_it_is(client: Client, state: State, *, is_held: bool = False) -> State:
+    """A piece of work with the status that the list has for it; ``is_held``: by who asks, so no other is at work."""
+    unheard = read_unheard(client, state.work_id).get(state.work_id, "")
+    is_at_work = not is_held and _is_of(state, _living(client))
+    return replace(state, status=standing(state.status, unheard, is_at_work=is_at_work))
+
+
+def _living(client: Client) -> frozenset[str]:
+    """The living runs that hold a lease, and the works that one of them holds, as the names of leases have them."""
+    return frozenset(name for lease in living_leases(client) for name in (lease.run, lease.table))
+
+
+def _is_of(known: Row | State, living: Collection[str]) -> bool:
+    """Whether a living run is at work on it; work of another kind holds no lease of its own, but its run may."""
+    return run_key(known.run_id) in living or work_lease(known.work_id)[0] in living
+
+
+def require_who(requested_by: str, reason: str) -> None:
+    """Raises: UserError: it is not said who asks, or why."""
+    given = (("reason", reason), ("requested_by", requested_by))
+    if lacking := [name for name, value in given if not value.strip()]:
+        raise UserError(f"{' and '.join(lacking)} may not be empty: the audit keeps who did it and why")
+
+
+def refuse_others(kind: Kind, state: State) -> None:
+    """Raises: UserError: it is of a kind that no person controls."""
+    if state.work.kind != kind.name:
+        raise UserError(f"{state.work_id} is {kind.beside[state.work.kind]}")

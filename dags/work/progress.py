@@ -1,0 +1,225 @@
+"""Says how much of a piece of work is done, how long the rest will take, and in the end what became of it.
+
+Pure: no clock, no database, no Dagster. Tables for people fit 100 columns.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dags.domain.text import table_text, wrapped
+from dags.work.audit.log import Event, Status
+from dags.work.plan import total
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from dags.work.audit.log import Entry, State
+    from dags.work.plan import Chunk, Estimate
+
+BAR = 20
+
+_MINUTE, _HOUR = 60, 3600
+
+
+@dataclass(frozen=True)
+class ChunkState:
+    """A chunk and what its steps have come to."""
+
+    chunk: Chunk
+    status: str
+    rows: int
+    source_rows: int
+    seconds: float
+    error: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            **self.chunk.named(),
+            "status": self.status,
+            "rows": self.rows,
+            "source_rows": self.source_rows,
+            "seconds": round(self.seconds, 1),
+            "error": self.error,
+        }
+
+
+def chunk_states(chunks: Sequence[Chunk], state: State) -> tuple[ChunkState, ...]:
+    """Every chunk with its status: planned, part done, done, failed, or restored."""
+    undone = {entry.step for entry in state.entries if entry.event == Event.STEP_UNDONE}
+    found = []
+    for chunk in chunks:
+        done = [state.done[step] for step in chunk.steps if step in state.done]
+        failed = [state.failed[step] for step in chunk.steps if step in state.failed]
+        if len(done) == len(chunk.steps):
+            status = "done"
+        elif failed:
+            status = "failed"
+        elif not done and undone & set(chunk.steps):
+            status = "restored"
+        else:
+            status = "part done" if done else "planned"
+        found.append(
+            ChunkState(
+                chunk,
+                status,
+                sum(entry.rows for entry in done),
+                sum(entry.source_rows for entry in done),
+                sum(entry.seconds for entry in (*done, *failed)),
+                "; ".join(f"{entry.step}: {entry.payload}" for entry in failed),
+            )
+        )
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How much is done; ``elapsed`` seconds include the planning, and all runs."""
+
+    percent: float
+    elapsed: float
+    left: float
+    source_rows: int
+    source_rows_estimated: int
+
+    def bar(self) -> str:
+        full = int(self.percent / 100 * BAR)
+        return f"[{'█' * full}{'░' * (BAR - full)}] {self.percent:3.0f} %"
+
+    def __str__(self) -> str:
+        return (
+            f"{self.bar()}  {self.source_rows:,} of {self.source_rows_estimated:,} source rows, "
+            f"{seconds_in_words(self.elapsed)}, {seconds_in_words(self.left)} left"
+        )
+
+
+def progress(chunks: Sequence[Chunk], done: Mapping[str, Entry], seconds: float) -> Progress:
+    """How much is done, by the estimate's seconds and not by the number of steps, for steps differ."""
+    # Each step of a chunk is an equal part of it; where nothing is estimated, steps count alike.
+    share = {step: (chunk.estimate.seconds or 1.0) / len(chunk.steps) for chunk in chunks for step in chunk.steps}
+    whole = total(chunk.estimate for chunk in chunks)
+    finished = [step for step in share if step in done]
+    part = sum(share[step] for step in finished)
+    whole_share = sum(share.values())
+    percent = 100 * part / whole_share if whole_share else 100.0
+    spent = whole.model_copy(update={"seconds": whole.seconds * percent / 100})
+    rest = whole.model_copy(update={"seconds": whole.seconds * (1 - percent / 100)})
+    return Progress(
+        percent=percent,
+        elapsed=seconds,
+        left=time_left(rest, spent, seconds),
+        source_rows=sum(done[step].source_rows for step in finished),
+        source_rows_estimated=whole.rows,
+    )
+
+
+def seconds_at_work(state: State) -> float:
+    """Seconds of planning, and between each start and its end, of all runs; of one that goes on until the log was read.
+
+    All of them by ClickHouse's clock. A rollback is no work on the plan.
+    """
+    worked, began = state.accepted.seconds, None
+    for entry in state.entries:
+        if entry.event == Event.STARTED and entry.status != Status.ROLLING_BACK:
+            began = entry.at
+        elif entry.event == Event.ENDED and began is not None:
+            worked += (entry.at - began).total_seconds()
+            began = None
+    return worked + ((state.read_at - began).total_seconds() if began is not None else 0.0)
+
+
+def time_left(estimate_left: Estimate, estimate_done: Estimate, seconds_done: float) -> float:
+    """Seconds that the rest will take: the estimate, corrected by how wrong it was for what is done.
+
+    ``seconds_done`` includes the planning and the gates, so what they cost is spread over the rest as well. Before
+    anything is done it is the estimate itself.
+    """
+    if estimate_done.seconds <= 0:
+        return estimate_left.seconds
+    return estimate_left.seconds * max(seconds_done, 0.0) / estimate_done.seconds
+
+
+def seconds_in_words(seconds: float) -> str:
+    """Seconds as people say them: ``45 s``, ``12 min``, ``3.5 h``."""
+    if math.isinf(seconds):
+        return "unknown"
+    if seconds < 1.5 * _MINUTE:
+        return f"{seconds:.3g} s"
+    return f"{seconds / _MINUTE:.0f} min" if seconds < 1.5 * _HOUR else f"{seconds / _HOUR:.1f} h"
+
+
+def chunks_text(states: Iterable[ChunkState], steps: str = "steps") -> str:
+    """The table of chunks, actual beside estimate. ``steps``: what steps are called."""
+    rows = [
+        (
+            one.chunk.id,
+            str(one.chunk),
+            one.status,
+            one.rows,
+            one.source_rows,
+            one.chunk.estimate.rows,
+            seconds_in_words(one.seconds),
+            seconds_in_words(one.chunk.estimate.seconds),
+        )
+        for one in states
+    ]
+    columns = ("chunk", steps, "status", "rows", "source rows", "estimated", "took", "estimated")
+    return table_text(rows, columns)
+
+
+def report(chunks: Sequence[Chunk], state: State) -> dict[str, Any]:
+    """The final report, for programs: totals, each chunk, each gate, and actual against estimate."""
+    states = chunk_states(chunks, state)
+    estimate = total(chunk.estimate for chunk in chunks)
+    return {
+        "status": state.status,
+        "total_chunks": len(states),
+        "successful": sum(one.status == "done" for one in states),
+        "failed": sum(one.status == "failed" for one in states),
+        "total_rows": sum(one.rows for one in states),
+        "seconds": round(seconds_at_work(state), 1),
+        "estimated_seconds": estimate.seconds,
+        "source_rows": sum(one.source_rows for one in states),
+        "estimated_source_rows": estimate.rows,
+        "chunks": [one.as_dict() for one in states],
+        "gates": [
+            {"name": gate.name, "chunk": gate.chunk, "passed": gate.is_passed, "measured": gate.payload}
+            for gate in state.gates()
+        ],
+    }
+
+
+def report_text(
+    name: str, chunks: Sequence[Chunk], state: State, *, notes: Iterable[str] = (), steps: str = "steps"
+) -> str:
+    """The final report, for people: what became of it, its chunks, and the gates that failed.
+
+    ``notes`` are lines of the kind's own, ``steps`` is what it calls steps.
+    """
+    sums = report(chunks, state)
+    reached = progress(chunks, state.done, sums["seconds"])
+    lines = [
+        f"{state.status.upper():<8} {state.work_id}: {name}",
+        (
+            f"         {reached.bar()}  {sums['successful']} of {sums['total_chunks']} chunks done, {sums['failed']} "
+            f"failed; {sums['total_rows']:,} rows"
+        ),
+        (
+            f"         {sums['source_rows']:,} source rows of {sums['estimated_source_rows']:,} estimated, "
+            f"{seconds_in_words(sums['seconds'])} of {seconds_in_words(sums['estimated_seconds'])}"
+        ),
+        *map(wrapped, notes),
+    ]
+    gates = state.gates()
+    failed = [gate for gate in gates if not gate.is_passed]
+    lines += [f"GATES    {len(gates) - len(failed)} passed, {len(failed)} failed"] if gates else []
+    lines += [wrapped(f"FAILED   {gate.name}{_where(gate)}: {gate.payload}") for gate in failed]
+    lines += [wrapped(f"FAILED   {entry.step}: {entry.payload}") for entry in state.failed.values()]
+    return "\n".join([*lines, "", chunks_text(chunk_states(chunks, state), steps)])
+
+
+def _where(gate: Entry) -> str:
+    return f" of {gate.step}" if gate.chunk else ""

@@ -1,0 +1,277 @@
+"""Carries a frozen plan out, chunk by chunk, and can be stopped and started again at any moment.
+
+What is left to do is read from the log, so a restart of anything loses nothing: a step that was done and not recorded
+is done once more, which a kind of work has to bear. What a step is, its `Worker` knows.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from dags.clickhouse.failures import retrying
+from dags.clickhouse.sql import is_embedded
+from dags.domain.errors import HoldLostError, UserError
+from dags.work.audit.log import Entry, Event, State, Status, Work
+from dags.work.audit.store import Log
+from dags.work.control import refuse_resume
+from dags.work.lease import Hold, hold
+from dags.work.orders import Orders, ceiling_reached
+from dags.work.plan import Ceilings, Chunk, Monitoring
+from dags.work.progress import ChunkState, Progress, chunk_states, progress, seconds_at_work
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
+    from datetime import datetime
+
+    from clickhouse_connect.driver.client import Client
+
+    from dags.work.kinds import Kind
+
+C = TypeVar("C", bound=Chunk)
+C_contra = TypeVar("C_contra", bound=Chunk, contravariant=True)
+
+
+@dataclass(frozen=True)
+class Listeners:
+    """Who hears of what happens: the run's log, what shows progress, the webhook."""
+
+    tell: Callable[[str], None]
+    chunk_done: Callable[[Progress, str, tuple[ChunkState, ...]], None]
+    notify: Callable[[Mapping[str, object]], None]
+
+
+@dataclass(frozen=True)
+class AtWork:
+    """What a run works with while it holds the lease; chunks that run at once have a client each."""
+
+    client: Client
+    log: Log
+    hold: Hold
+    tell: Callable[[str], None]
+
+    def read(self) -> State:
+        """What the log comes to now.
+
+        Raises:
+            UserError: it does not know this work.
+        """
+        state = self.log.read()
+        if state is None:
+            raise UserError(f"{self.log.work.work_id} is not in the log; accept its plan first")
+        return state
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What the work is from now on, and why, in words; empty where nothing needs to be said."""
+
+    status: Status
+    words: str = ""
+
+
+class Steps(Protocol[C_contra]):
+    """The steps of a piece of work that may begin."""
+
+    def do(self, at: AtWork, chunk: C_contra, step: str) -> Sequence[Entry]:
+        """Do a step; its events, the last of which says that it is done or has failed. Done twice, it changes nothing.
+
+        A failure that the person has to see is such an event and no error, so that it keeps no other step from being
+        done. Chunks may run at once.
+        """
+
+    def why_stop(self, at: AtWork) -> str:
+        """Why no other chunk may begin for now, in words; empty if one may."""
+
+    def judge(self, at: AtWork) -> Ended:
+        """What the work is once every chunk has been gone through."""
+
+
+class Worker(Protocol[C_contra]):
+    """What a kind of work brings to its runner."""
+
+    def begin(self, at: AtWork) -> Steps[C_contra] | Ended:
+        """Before the first chunk of a run: its steps, or what it ends as because it may not begin."""
+
+    def report(self, state: State) -> dict[str, Any]:
+        """The final report, for programs."""
+
+
+@dataclass(frozen=True)
+class Runner(Generic[C]):
+    """One run of a piece of work: from what is left of its plan to the end, or until it is stopped."""
+
+    client: Client
+    open_client: Callable[[], AbstractContextManager[Client]]
+    kind: Kind
+    work: Work
+    chunks: Sequence[C]
+    worker: Worker[C]
+    run_id: str
+    ordered_at: datetime
+    listeners: Listeners
+    parallelism: int = 1
+    ceilings: Ceilings = field(default_factory=Ceilings)
+    monitoring: Monitoring = field(default_factory=Monitoring)
+
+    def run(self) -> State:
+        """Carry out what is left.
+
+        Raises:
+            LeaseError: another run acts on this work right now.
+            HoldLostError: another run took it over, for this one was silent for too long.
+            UserError: the log does not know it, it is over, or what it needs is lost.
+        """
+        log = Log(self.client, self.work, self.run_id)
+        # Before the lease: whoever sees this run at work and asks for a pause is heard, the first moment included.
+        orders = Orders(log, self.ordered_at)
+        with hold(self.client, self.kind, self.work, self.run_id, self.listeners.tell) as held:
+            at = AtWork(self.client, log, held, self.listeners.tell)
+            refuse_resume(self.kind, at.read())
+            held.confirm()
+            if asked := orders.heard():
+                return self._ended(at, Ended(*asked))
+            log.append(Entry(Event.STARTED, Status.RUNNING))
+            try:
+                return self._ended(at, _Going(self, at, orders, time.monotonic()).to_the_end())
+            except HoldLostError:
+                raise  # what it is now, the other run says
+            except BaseException as error:
+                # Whatever ends it, a kill by the UI too: what is left can be resumed, and the log says so if it can.
+                with suppress(ClickHouseError, HoldLostError):
+                    held.confirm()
+                    words = f"{type(error).__name__}: {error}"[:1000]
+                    log.append(Entry(Event.ENDED, Status.INTERRUPTED, payload=words))
+                raise
+
+    def _ended(self, at: AtWork, end: Ended) -> State:
+        at.hold.confirm()
+        at.log.append(Entry(Event.ENDED, end.status, payload=end.words))
+        if end.words:
+            at.tell(f"{end.status}: {end.words}")
+        state = at.read()
+        self.listeners.notify({**self.worker.report(state), "percent": None, "chunk": None})
+        return state
+
+
+@dataclass(frozen=True)
+class _Going(Generic[C]):
+    """A run that is at work since ``began``, of this process's clock."""
+
+    runner: Runner[C]
+    at: AtWork
+    orders: Orders
+    began: float
+    halted: threading.Event = field(default_factory=threading.Event)
+
+    def to_the_end(self) -> Ended:
+        steps = self.runner.worker.begin(self.at)
+        if isinstance(steps, Ended):
+            return steps
+        # What is asked during the last chunk was answered with "then it is": so it is, and nothing is judged.
+        stopped = self._chunks_gone_through(steps) or self.orders.heard()
+        return Ended(*stopped) if stopped else steps.judge(self.at)
+
+    def _chunks_gone_through(self, steps: Steps[C]) -> tuple[Status, str] | None:
+        """All chunks that are left; or why it was stopped between two of them."""
+        done = self.at.read().done
+        waiting = [chunk for chunk in self.runner.chunks if not set(chunk.steps) <= done.keys()]
+        at_once = 1 if is_embedded(self.at.client) else self.runner.parallelism
+        if at_once == 1:
+            for chunk in waiting:
+                if stopped := self._why_stop(steps):
+                    return stopped
+                self._chunk_is_over(chunk, self._done(self.at, steps, chunk))
+            return None
+        with ThreadPoolExecutor(at_once, "chunk") as pool:
+            try:
+                return self._in_parallel(pool, steps, waiting, at_once)
+            except BaseException:
+                # The pool waits for what has begun; of each chunk that is the step in work and no more.
+                self.halted.set()
+                raise
+
+    def _in_parallel(
+        self, pool: ThreadPoolExecutor, steps: Steps[C], waiting: list[C], at_once: int
+    ) -> tuple[Status, str] | None:
+        running: dict[Future[list[Entry]], C] = {}
+        stopped = None
+        while running or (waiting and not stopped):
+            while waiting and len(running) < at_once and not (stopped := self._why_stop(steps)):
+                chunk = waiting.pop(0)
+                running[pool.submit(self._done_by_its_own_client, steps, chunk)] = chunk
+            over = wait(running, return_when=FIRST_COMPLETED).done if running else set()
+            for future in over:
+                self._chunk_is_over(running.pop(future), future.result())
+        return stopped
+
+    def _why_stop(self, steps: Steps[C]) -> tuple[Status, str] | None:
+        """What was asked of it between two chunks: by a person, by the kind of work, or by the plan's ceilings."""
+        if asked := self.orders.heard():
+            return asked
+        if stopped := steps.why_stop(self.at):
+            return Status.PAUSED, stopped
+        run_id = self.runner.run_id
+        read = sum(entry.source_rows for entry in self.at.read().done.values() if entry.run_id == run_id)
+        reached = ceiling_reached(self.runner.ceilings, read, time.monotonic() - self.began)
+        return (Status.PAUSED, reached) if reached else None
+
+    def _done_by_its_own_client(self, steps: Steps[C], chunk: C) -> list[Entry]:
+        with self.runner.open_client() as client:
+            log = Log(client, self.runner.work, self.runner.run_id)
+            return self._done(replace(self.at, client=client, log=log), steps, chunk)
+
+    def _done(self, at: AtWork, steps: Steps[C], chunk: C) -> list[Entry]:
+        """Do the steps of a chunk that are left, each recorded; one that fails keeps no other from being done."""
+        done, last = at.read().done, []
+        for step in chunk.steps:
+            if step in done or self.halted.is_set():
+                continue
+            at.hold.confirm()
+            began = time.monotonic()
+            *before, entry = steps.do(at, chunk, step)
+            entry = replace(entry, seconds=time.monotonic() - began)
+            at.hold.confirm()
+            retrying(at.tell)(at.log.append, *before, entry)
+            last.append(entry)
+        return last
+
+    def _chunk_is_over(self, chunk: C, entries: list[Entry]) -> None:
+        """Record it, and let who listens hear of it."""
+        runner, failed = self.runner, [entry for entry in entries if entry.event == Event.STEP_FAILED]
+        self.at.log.append(
+            Entry(
+                Event.CHUNK_FAILED if failed else Event.CHUNK_DONE,
+                chunk=chunk.id,
+                rows=sum(entry.rows for entry in entries),
+                source_rows=sum(entry.source_rows for entry in entries),
+                seconds=sum(entry.seconds for entry in entries),
+                payload="; ".join(f"{entry.step}: {entry.payload}" for entry in failed)[:1000],
+            )
+        )
+        state = self.at.read()
+        reached, states = (
+            progress(runner.chunks, state.done, seconds_at_work(state)),
+            chunk_states(runner.chunks, state),
+        )
+        words = f"chunk {chunk.id} of {len(runner.chunks)}, {chunk}: {'failed' if failed else 'done'}"
+        runner.listeners.chunk_done(reached, words, states)
+        over = sum(one.status in ("done", "failed") for one in states)
+        if over % runner.monitoring.every_chunks and over < len(states):
+            return
+        runner.listeners.notify(
+            {
+                **runner.kind.named(runner.work),
+                "status": state.status,
+                "percent": round(reached.percent, 1),
+                "seconds_left": round(reached.left, 1),
+                "chunk": next(one.as_dict() for one in states if one.chunk.id == chunk.id),
+            }
+        )
