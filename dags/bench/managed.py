@@ -25,7 +25,6 @@ from dags.managed_backfill.execution import Backfill
 from dags.managed_backfill.fields import BackfillConfig
 from dags.managed_backfill.kind import BACKFILL
 from dags.managed_backfill.log import work_of
-from dags.managed_backfill.plan import as_yaml
 from dags.managed_backfill.planning import make_plan, read_facts
 from dags.managed_backfill.request import validated
 from dags.publish.batches import build_limits
@@ -35,6 +34,7 @@ from dags.tests.clickhouse_server import running_server
 from dags.web_preaggregated.tables import STATS, WEB_TABLES
 from dags.work.audit.log import Entry, Event, Status
 from dags.work.audit.store import Log
+from dags.work.document import as_yaml
 from dags.work.runner import Listeners, Runner
 
 if TYPE_CHECKING:

@@ -63,6 +63,12 @@ def is_automatic(run: DagsterRun) -> bool:
     return PARENT_RUN_ID_TAG not in run.tags or RETRY_NUMBER_TAG in run.tags
 
 
+def root_of(instance: DagsterInstance, run_id: str) -> str:
+    """The run of which a run is an attempt: itself, unless it is a retry; itself too if Dagster has it no more."""
+    run = instance.get_run_by_id(run_id)
+    return run.tags.get(ROOT_RUN_ID_TAG, run_id) if run is not None else run_id
+
+
 def ordered_at(instance: DagsterInstance, run: DagsterRun, clocks: Clocks) -> datetime:
     """When a run was launched, by ClickHouse's clock: that clock now, less the seconds since by this host's.
 

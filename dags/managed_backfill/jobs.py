@@ -16,10 +16,9 @@ from dagster import (
     MetadataValue,
     ScheduleDefinition,
 )
-from dagster._core.storage.tags import ROOT_RUN_ID_TAG
 
 from dags.dagster_runs.command import Command, command
-from dags.dagster_runs.tags import LONG_RUN, TAG_PREFIX, ordered_at
+from dags.dagster_runs.tags import LONG_RUN, TAG_PREFIX, ordered_at, root_of
 from dags.domain.errors import UserError
 from dags.domain.given import Nothing
 from dags.domain.watched import WatchedTable
@@ -28,7 +27,7 @@ from dags.managed_backfill.fields import BackfillConfig, ControlConfig, Rollback
 from dags.managed_backfill.kind import BACKFILL
 from dags.managed_backfill.listing import as_dict, automatic_text, listed_text
 from dags.managed_backfill.log import work_of
-from dags.managed_backfill.plan import Plan, as_yaml, from_yaml
+from dags.managed_backfill.plan import Plan, from_yaml
 from dags.managed_backfill.planning import make_plan, read_facts
 from dags.managed_backfill.progress import plan_text, report, report_text
 from dags.managed_backfill.request import refuse_plan, validated
@@ -43,9 +42,9 @@ from dags.settings import current_settings
 from dags.web_preaggregated_backfill.checks import report_checks
 from dags.web_preaggregated_backfill.evaluation import evaluate_in_run
 from dags.work import control
-from dags.work.audit.log import MANAGED, Entry, Event, Status
-from dags.work.audit.store import Log, read_state, require_state
-from dags.work.document import require_size
+from dags.work.audit.log import MANAGED, Status
+from dags.work.audit.store import Log, require_state
+from dags.work.document import as_yaml, require_size
 from dags.work.plan_files import read_plan, save_plan
 from dags.work.progress import ChunkState, Progress, chunks_text
 from dags.work.runner import Listeners, Runner
@@ -62,10 +61,12 @@ def managed_backfill_jobs(watched: tuple[WatchedTable, ...]) -> list[JobDefiniti
     def managed_backfill(asked: Command[BackfillConfig]) -> dict[str, Any]:
         """Plan a backfill and show the plan; carry it out unless it is a dry run."""
         context, began = asked.context, time.monotonic()
-        backfill_id = f"backfill-{context.run.tags.get(ROOT_RUN_ID_TAG, asked.run_id)[:8]}"
         with asked.client() as (client, clocks):
             ordered = ordered_at(asked.instance, context.run, clocks)
-            known = read_state(client, backfill_id)
+            root = root_of(asked.instance, asked.run_id)
+            backfill_id, known = control.asked_by(
+                client, BACKFILL, root, lambda other: root_of(asked.instance, other) == root
+            )
             # A retry of a run goes on with the plan that was accepted then: its window never moves.
             if known is not None:
                 plan = from_yaml(known.accepted.payload)
@@ -82,7 +83,8 @@ def managed_backfill_jobs(watched: tuple[WatchedTable, ...]) -> list[JobDefiniti
             if known is not None:
                 control.refuse_resume(BACKFILL, known)
             else:
-                _accept(client, backfill_id, plan, asked.run_id, planned_in=time.monotonic() - began)
+                log, who = Log(client, work_of(backfill_id, plan), asked.run_id), (plan.requested_by, plan.reason)
+                control.accept(log, text, *who, planned_in=time.monotonic() - began)
             return _carried_out(asked, client, watched, backfill_id=backfill_id, plan=plan, ordered=ordered)
 
     def resume_backfill(asked: Command[ControlConfig]) -> dict[str, Any]:
@@ -252,19 +254,6 @@ def _planned(
 def _save(text: str, name: str) -> None:
     if name:
         print(f"\nSAVED    {save_plan(current_settings().backfill_plans_directory, name, text)}")
-
-
-def _accept(client: Client, backfill_id: str, plan: Plan, run_id: str, *, planned_in: float) -> None:
-    """From here on the plan is frozen, and somebody's."""
-    entry = Entry(
-        Event.ACCEPTED,
-        Status.ACCEPTED,
-        requested_by=plan.requested_by,
-        reason=plan.reason,
-        payload=as_yaml(plan),
-        seconds=planned_in,
-    )
-    Log(client, work_of(backfill_id, plan), run_id).append(entry)
 
 
 def _carried_out(

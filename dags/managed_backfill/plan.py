@@ -11,14 +11,13 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, FailFast, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, FailFast, Field
 from pydantic_core import PydanticCustomError
 
 from dags.clickhouse.leases.rules import run_key
 from dags.domain.days import FIRST_DAY, LAST_DAY, MAX_LOOKBACK_DAYS, ONE_DAY, DayRange, in_words
 from dags.domain.errors import UserError
-from dags.work.document import parsed, violations
+from dags.work import document
 from dags.work.plan import NOTHING, Amount, Ceilings, Count, Estimate, Monitoring, Parallelism, Part, total
 
 if TYPE_CHECKING:
@@ -240,26 +239,13 @@ def _period(day: date, chunk_by: ChunkBy) -> object:
     return (day.year, day.month) if chunk_by is ChunkBy.MONTH else None
 
 
-def as_yaml(plan: Plan) -> str:
-    """The document."""
-    text: str = yaml.safe_dump(
-        plan.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100, default_flow_style=None
-    )
-    return text
-
-
 def from_yaml(text: str) -> Plan:
     """The plan that a document holds.
 
     Raises:
         UserError: every violation at once, each with its place in the document.
     """
-    document = parsed(text)
-    try:
-        plan = Plan.model_validate(document)
-    except ValidationError as error:
-        problems = violations(error, _PARTS)
-        raise UserError("the plan cannot be read, nothing was touched:\n" + "\n".join(problems)) from None
+    plan = document.from_yaml(text, Plan, _PARTS)
     if problems := contradictions(plan):
         raise UserError("the plan contradicts itself, nothing was touched:\n" + "\n".join(problems))
     return plan

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from dags.domain.days import ONE_DAY, DayRange, in_words
-from dags.domain.errors import UserError
 from dags.domain.given_text import text_problems
 from dags.managed_backfill import gates
 from dags.managed_backfill.plan import Kind, Strategy
 from dags.work.plan import Ceilings
+from dags.work.request import WHO, refusal, webhook_problems
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from dags.managed_backfill.fields import BackfillConfig
     from dags.managed_backfill.plan import Plan
 
-WHO = ("reason", "requested_by")
 TEXTS = ("name", "description", *WHO)
 
 
@@ -98,7 +96,7 @@ def validated(asked: Read[BackfillConfig], facts: Facts) -> Request:
     problems += text_problems({name: usable[name] for name in WHO if name in usable}, required=WHO)
     given = asked.whole
     if problems or given is None or start is None or end is None:
-        raise UserError("the backfill was refused, nothing was touched:\n" + "\n".join(problems))
+        raise refusal("the backfill", problems)
     strategy = Strategy(
         kind=given.kind,
         chunk_by=given.chunk_by,
@@ -146,7 +144,7 @@ def refuse_plan(plan: Plan, facts: Facts) -> None:
     if late := [day for day in plan.days if day >= facts.today]:
         problems.append(f"chunks hold {in_words(late)}: a day is rebuilt when it is over")
     if problems:
-        raise UserError("the plan was refused, nothing was touched:\n" + "\n".join(problems))
+        raise refusal("the plan", problems)
 
 
 def _edited_away(plan: Plan) -> list[str]:
@@ -200,33 +198,6 @@ def table_problems(table: str, days: Collection[date], facts: Facts) -> list[str
         f"{table} of {in_words(taken)} is in work by {who}: wait for it, cancel it, or leave these days out"
         for who, taken in works.items()
     ]
-
-
-def webhook_problems(webhook: str, hosts: Collection[str]) -> list[str]:
-    """Only hosts that the settings allow are told anything, and no secret is part of the address."""
-    if not webhook:
-        return []
-    if not (webhook.isascii() and webhook.isprintable()) or " " in webhook:
-        return ["webhook holds characters that no address has: give https://host/path"]
-    try:
-        parts = urlsplit(webhook)
-        host, port = parts.hostname or "", parts.port
-    except ValueError:
-        return ["webhook is no address: give https://host/path"]
-    problems = []
-    if parts.scheme not in ("http", "https") or not host:
-        problems.append("webhook is no http or https address: give https://host/path")
-    elif f"{host}:{port}" not in hosts and host not in hosts:
-        problems.append(
-            f"webhook names the host {host!r}, which WEB_ANALYTICS_BACKFILL_WEBHOOK_HOSTS does not allow "
-            f"(it has {', '.join(sorted(hosts)) or 'none'})"
-        )
-    if parts.username or parts.password or parts.query or parts.fragment:
-        problems.append(
-            "webhook carries a user, a query or a fragment, which would be kept in the plan: leave them out; a token "
-            "comes from WEB_ANALYTICS_BACKFILL_WEBHOOK_TOKEN"
-        )
-    return problems
 
 
 def _days(

@@ -60,8 +60,7 @@ PRIVATE: dict[str, dict[str, str]] = {
     f"{_TAGS}.PARENT_RUN_ID_TAG": {"dagster_runs": "tells what a person executed again from what the planner launched"},
     f"{_TAGS}.RETRY_NUMBER_TAG": {"dagster_runs": "tells Dagster's own retry from what a person executed again"},
     f"{_TAGS}.ROOT_RUN_ID_TAG": {
-        "dagster_runs": "when an order was given, where this run is a retry of it",
-        "managed_backfill": "a retry carries on the backfill of the first run",
+        "dagster_runs": "when an order was given, where this run is a retry of it; whose work a retry carries on",
     },
     f"{_TAGS}.PRIORITY_TAG": {"web_preaggregated_backfill": "repairs wait behind the daily build in the queue"},
     f"{_TAGS}.PARTITION_NAME_TAG": {"repair": "which day a run covers"},

@@ -9,15 +9,46 @@ from dags.clickhouse.leases.rules import run_key, work_lease
 from dags.clickhouse.leases.store import living_leases
 from dags.domain.errors import LeaseError, UserError
 from dags.work.audit.log import FINISHED, RESUMABLE, Entry, Event, State, Status, standing
-from dags.work.audit.store import Log, Row, read_unheard, read_works, require_state
+from dags.work.audit.store import Log, Row, read_state, read_unheard, read_works, require_state
 from dags.work.lease import hold
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from clickhouse_connect.driver.client import Client
 
     from dags.work.kinds import Kind
+
+
+# So many characters of a run's id are enough for people, as long as no other begins so.
+SHORT_ID = 8
+
+
+def accept(log: Log, plan: str, requested_by: str, reason: str, *, planned_in: float) -> None:
+    """From here on the plan is frozen, and somebody's. ``planned_in``: the seconds that making it took."""
+    log.append(
+        Entry(
+            Event.ACCEPTED,
+            Status.ACCEPTED,
+            requested_by=requested_by,
+            reason=reason,
+            payload=plan,
+            seconds=planned_in,
+        )
+    )
+
+
+def asked_by(client: Client, kind: Kind, run_id: str, is_of: Callable[[str], bool]) -> tuple[str, State | None]:
+    """The id of what a run asks for, and its state where an earlier attempt of that run has asked for it already.
+
+    The id is short as long as no other work has it: the first characters of the run's, and else the whole.
+    ``is_of``: whether another run is an attempt of this one.
+    """
+    short, whole = f"{kind.word}-{run_id[:SHORT_ID]}", f"{kind.word}-{run_id}"
+    known = read_state(client, short)
+    if known is None or known.accepted.run_id == run_id or is_of(known.accepted.run_id):
+        return short, known
+    return whole, read_state(client, whole)
 
 
 def refuse_resume(kind: Kind, state: State) -> None:

@@ -12,16 +12,18 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import pydantic
 import yaml
+from pydantic import BaseModel
 
 from dags.domain.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pydantic import BaseModel, ValidationError
+    from pydantic import ValidationError
 
 # A plan for 20,000 teams, all named on each of 30 days, has 5 MB.
 MAX_BYTES = 10_000_000
@@ -42,6 +44,8 @@ _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _EMPTY = ("", "~", "null", "Null", "NULL")
 _NO_KEY = object()
 
+Document = TypeVar("Document", bound=BaseModel)
+
 
 def parsed(text: str) -> dict[str, Any]:
     """The mapping that a document is, its scalars as text; an empty or ``null`` one is None.
@@ -59,6 +63,28 @@ def parsed(text: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise UserError("the plan is no mapping: give what a dry run printed, edited or not")
     return found
+
+
+def as_yaml(plan: BaseModel) -> str:
+    """The document that a plan is."""
+    text: str = yaml.safe_dump(
+        plan.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100, default_flow_style=None
+    )
+    return text
+
+
+def from_yaml(text: str, model: type[Document], parts: Mapping[str, type[BaseModel]]) -> Document:
+    """The plan that a document holds; ``parts`` as in `violations`.
+
+    Raises:
+        UserError: every violation at once, each with its place in the document.
+    """
+    try:
+        return model.model_validate(parsed(text))
+    except pydantic.ValidationError as error:
+        raise UserError(
+            "the plan cannot be read, nothing was touched:\n" + "\n".join(violations(error, parts))
+        ) from None
 
 
 def require_size(name: str, size: int) -> None:

@@ -35,7 +35,6 @@ from dags.domain.units import EPOCH
 from dags.managed_backfill.fields import BackfillConfig
 from dags.managed_backfill.kind import BACKFILL
 from dags.managed_backfill.log import Days, work_of
-from dags.managed_backfill.plan import as_yaml
 from dags.managed_backfill.planning import make_plan, read_facts
 from dags.managed_backfill.request import validated
 from dags.publish.build import DayBuild
@@ -54,6 +53,7 @@ from dags.web_preaggregated.tables import WEB_TABLES
 from dags.work import control
 from dags.work.audit.log import FINISHED, Entry, Event, Status
 from dags.work.audit.store import Log, read_state
+from dags.work.document import as_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Callable

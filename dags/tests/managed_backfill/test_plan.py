@@ -20,11 +20,11 @@ from dags.managed_backfill.plan import (
     Rollback,
     Scope,
     Strategy,
-    as_yaml,
     chunked,
     from_yaml,
 )
 from dags.managed_backfill.request import Facts, refuse_plan
+from dags.work.document import as_yaml
 from dags.work.plan import Estimate, Part, Rates
 
 MONDAY = date(2026, 1, 5)

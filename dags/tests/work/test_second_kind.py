@@ -1,0 +1,291 @@
+"""A second kind of work, which copies ranges of numbers: it knows no table that is watched, no day and no team, and has
+all that a managed backfill has, from `dags.work` alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from dags.clickhouse.clocks import read_clocks
+from dags.clickhouse.engine import open_client
+from dags.clickhouse.leases.rules import lease_name, work_lease
+from dags.domain.errors import HoldLostError, LeaseError, UserError
+from dags.tests.work.seams import CHUNK_OVER, STEP_OVER, after_event
+from dags.work import control
+from dags.work.audit.log import Entry, Event, State, Status, Work
+from dags.work.audit.store import Log, read_works, require_state
+from dags.work.document import as_yaml, from_yaml
+from dags.work.kinds import Kind
+from dags.work.lease import hold
+from dags.work.plan import NOTHING, Ceilings, Estimate, Monitoring, Part
+from dags.work.plan_files import read_plan, save_plan
+from dags.work.progress import Progress, report, report_text
+from dags.work.request import refusal, webhook_problems
+from dags.work.runner import AtWork, Ended, Listeners, Runner
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+    from pathlib import Path
+
+    from clickhouse_connect.driver.client import Client
+
+    from dags.clickhouse.dsn import Dsn
+
+COPIED = "numbers_copied"
+WHO = {"requested_by": "bob", "reason": "because"}
+
+
+class Ranges(Part):
+    """A chunk: ranges of numbers, such as ``10-20``, their end left out."""
+
+    id: int
+    steps: tuple[str, ...]
+    estimate: Estimate = NOTHING
+
+    def named(self) -> dict[str, Any]:
+        return {"id": self.id, "ranges": list(self.steps)}
+
+    def __str__(self) -> str:
+        return ", ".join(self.steps)
+
+
+class CopyPlan(Part):
+    """The document of a copy."""
+
+    chunks: tuple[Ranges, ...]
+    ceilings: Ceilings = Ceilings()
+    parallelism: int = 1
+    monitoring: Monitoring = Monitoring()
+
+
+def planned(**given: Any) -> CopyPlan:
+    """Four chunks of two ranges of ten numbers."""
+    chunks = tuple(
+        Ranges(
+            id=number,
+            steps=tuple(f"{start}-{start + 10}" for start in (20 * number - 20, 20 * number - 10)),
+            estimate=Estimate(rows=20, bytes=160, seconds=1.0, usd=0.0),
+        )
+        for number in range(1, 5)
+    )
+    return CopyPlan(chunks=chunks, **given)
+
+
+@dataclass(frozen=True)
+class Copy:
+    """What this kind brings to the runner."""
+
+    plan: CopyPlan
+    broken: frozenset[str] = frozenset()
+
+    def begin(self, at: AtWork) -> Copy | Ended:
+        there = bool(at.client.query(f"EXISTS TABLE {COPIED}").result_rows[0][0])
+        at.log.append(Entry(Event.GATE, name="target_is_there", is_passed=there, payload=COPIED))
+        return self if there else Ended(Status.FAILED, "there is no target")
+
+    def do(self, at: AtWork, chunk: Ranges, step: str) -> Sequence[Entry]:
+        if step in self.broken:
+            return [Entry(Event.STEP_FAILED, step=step, chunk=chunk.id, payload="a number is missing")]
+        first, end = map(int, step.split("-"))
+        numbers = f"number >= {first} AND number < {end}"
+        # Done twice, it changes nothing.
+        at.client.command(
+            f"INSERT INTO {COPIED} SELECT number FROM numbers({end}) WHERE {numbers} "
+            f"AND number NOT IN (SELECT number FROM {COPIED})"
+        )
+        return [Entry(Event.STEP_DONE, step=step, chunk=chunk.id, rows=end - first, source_rows=end - first)]
+
+    def why_stop(self, _: AtWork) -> str:
+        return ""
+
+    def judge(self, at: AtWork) -> Ended:
+        failed = at.read().failed
+        return Ended(Status.FAILED, f"{len(failed)} ranges failed") if failed else Ended(Status.COMPLETED)
+
+    def report(self, state: State) -> dict[str, Any]:
+        return {"copy_id": state.work_id, **report(self.plan.chunks, state)}
+
+
+@dataclass
+class Copies:
+    """Copies on an engine, and what was heard of them."""
+
+    client: Client
+    dsn: Dsn
+    kind: Kind = field(init=False)
+    fenced: list[set[str]] = field(default_factory=list)
+    progress: list[Progress] = field(default_factory=list)
+    messages: list[dict[str, Any]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.kind = Kind("copy", "copy", self.fence, self.discarded, subject="target")
+
+    def fence(self, _: Client, runs: Collection[str]) -> None:
+        self.fenced.append(set(runs))
+
+    def discarded(self, client: Client, work: Work) -> str:
+        client.command(f"DROP TABLE {work.subject} SYNC")
+        return "what it copied is dropped"
+
+    def accept(self, plan: CopyPlan, run_id: str) -> Work:
+        work_id, known = control.asked_by(self.client, self.kind, run_id, lambda _: False)
+        work = Work(work_id, self.kind.name, COPIED, "0-10", "70-80")
+        if known is None:
+            control.accept(Log(self.client, work, run_id), as_yaml(plan), *WHO.values(), planned_in=0.5)
+        return work
+
+    def runner(self, work: Work, run_id: str, **changes: Any) -> Runner[Ranges]:
+        accepted = require_state(self.client, self.kind, work.work_id).accepted
+        plan = from_yaml(accepted.payload, CopyPlan, {"": CopyPlan, "chunks": Ranges})
+        runner = Runner(
+            client=self.client,
+            open_client=lambda: open_client(self.dsn, wait_seconds=5),
+            kind=self.kind,
+            work=work,
+            chunks=plan.chunks,
+            worker=Copy(plan),
+            run_id=run_id,
+            ordered_at=read_clocks(self.client).server,
+            listeners=Listeners(
+                tell=lambda _: None,
+                chunk_done=lambda reached, *_: self.progress.append(reached),
+                notify=lambda message: self.messages.append(dict(message)),
+            ),
+            parallelism=plan.parallelism,
+            ceilings=plan.ceilings,
+            monitoring=plan.monitoring,
+        )
+        return replace(runner, **changes)
+
+    def statuses(self) -> list[str]:
+        return [row.status for row in control.listed(self.client, self.kind, limit=9)]
+
+    def numbers(self) -> list[int]:
+        return [n for (n,) in self.client.query(f"SELECT number FROM {COPIED} ORDER BY number").result_rows]
+
+
+@pytest.fixture
+def copies(client: Client, dsn: Dsn) -> Iterator[Copies]:
+    client.command(f"CREATE TABLE {COPIED} (number UInt64) ENGINE = MergeTree ORDER BY number")
+    yield Copies(client, dsn)
+    client.command(f"DROP TABLE IF EXISTS {COPIED} SYNC")
+
+
+def test_a_copy_is_stopped_by_its_ceiling_by_a_person_and_by_a_kill_and_comes_to_the_same(
+    copies: Copies, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = planned(ceilings=Ceilings(source_rows=20))
+    save_plan(tmp_path, "copy", as_yaml(plan))
+    assert from_yaml(read_plan(tmp_path, "copy"), CopyPlan, {"": CopyPlan, "chunks": Ranges}) == plan
+    work = copies.accept(plan, "run-0001-first")
+    assert work.work_id == "copy-run-0001"
+    # Another run whose id begins alike asks for work of its own; the same run for that which it has asked for.
+    assert copies.accept(plan, "run-0001-second").work_id == "copy-run-0001-second"
+    assert copies.accept(plan, "run-0001-first") == work
+
+    state = copies.runner(work, "run-1").run()
+    assert (state.status, sorted(state.done)) == ("paused", ["0-10", "10-20"])
+    assert state.entries[-1].payload == "20 source rows were read, the plan's ceiling is 20: resume it"
+    [reached] = copies.progress
+    assert (reached.percent, reached.source_rows, reached.source_rows_estimated) == (25.0, 20, 80)
+    # Three quarters are left, at the pace of the first, the half second of planning included.
+    assert reached.left == pytest.approx(3 * reached.elapsed)
+    assert reached.elapsed > 0.5
+    [chunk, end] = copies.messages
+    assert (chunk["copy_id"], chunk["target"], chunk["percent"]) == (work.work_id, COPIED, 25.0)
+    assert chunk["chunk"]["ranges"] == ["0-10", "10-20"]
+    assert (end["status"], end["total_rows"], end["chunk"]) == ("paused", 20, None)
+
+    with monkeypatch.context() as asking:
+        said: list[str] = []
+        after_event(
+            asking, STEP_OVER, 2,
+            lambda one: said.append(control.pause(copies.client, copies.kind, one.work_id, "person", **WHO)),
+        )  # fmt: skip
+        state = copies.runner(work, "run-2", ceilings=Ceilings()).run()
+    assert said[0] == f"ASKED    {work.work_id} ends its chunk, then it is paused"
+    assert (state.status, len(state.done), state.entries[-1].payload) == ("paused", 4, "asked by bob: because")
+
+    def killed(_: Work) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as killing:
+        after_event(killing, STEP_OVER, 3, killed)
+        with pytest.raises(KeyboardInterrupt):
+            copies.runner(work, "run-3", ceilings=Ceilings()).run()
+    assert copies.statuses() == ["accepted", "interrupted"]
+    # What the killed run had done in its chunk is not done again, and what it had begun is dropped.
+    broken = Copy(plan, frozenset({"60-70"}))
+    state = copies.runner(work, "run-4", ceilings=Ceilings(), worker=broken, parallelism=3).run()
+    assert copies.fenced[-1] == {"run-0001-first", "run-1", "run-2", "run-3", "person"}
+    assert (state.status, sorted(state.failed), len(state.done)) == ("failed", ["60-70"], 7)
+    assert report(plan.chunks, state)["chunks"][3]["error"] == "60-70: a number is missing"
+    state = copies.runner(work, "run-5").run()
+    assert (state.status, copies.numbers()) == ("completed", list(range(80)))
+    shown = report_text("a copy", plan.chunks, state)
+    assert "4 of 4 chunks done, 0 failed; 80 rows" in shown
+    assert "GATES    5 passed, 0 failed" in shown
+
+
+def test_a_copy_is_cancelled_for_good_deleted_by_its_whole_id_and_is_no_backfill(copies: Copies) -> None:
+    work = copies.accept(planned(), "run-1")
+    client, kind = copies.client, copies.kind
+    with hold(client, kind, work, "run-1", print):
+        Log(client, work, "run-1").append(Entry(Event.STARTED, Status.RUNNING))
+        assert copies.statuses() == ["running"]
+        with pytest.raises(LeaseError, match=r"copy-run-1 is in work by run run_1\. .* cancel the copy first"):
+            copies.runner(work, "run-2").run()
+        assert control.cancel(client, kind, "copy-r", "person", **WHO).endswith("then it is cancelled")
+        with pytest.raises(LeaseError):
+            control.delete(client, kind, work.work_id, "person", **WHO)
+    # The run died: what was asked of it is so, and whoever comes next carries it out.
+    assert copies.statuses() == ["cancelled"]
+    state = copies.runner(work, "run-2").run()
+    assert (state.status, state.done) == ("cancelled", {})
+    with pytest.raises(UserError, match="only one that is not over can be resumed"):
+        copies.runner(work, "run-3").run()
+    with pytest.raises(
+        UserError, match="copy_id is 'copy-r': a deletion cannot be undone, so give the whole id, copy-run-1"
+    ):
+        control.delete(client, kind, "copy-r", "person", **WHO)
+    said = control.delete(client, kind, work.work_id, "person", **WHO)
+    assert said == "DELETED  copy-run-1: what it copied is dropped, the audit stays"
+    assert copies.statuses() == []
+    [row] = read_works(client, kinds=["copy"])
+    assert (row.work, row.status, row.requested_by) == (work, "deleted", "bob")
+    assert client.query("SELECT count() FROM backfill_log").result_rows == [(0,)]
+    with pytest.raises(UserError, match="backfill_id is 'copy-run-1': 0 backfills begin so"):
+        require_state(client, replace(kind, name="managed", word="backfill"), work.work_id)
+
+
+def test_a_copy_that_was_robbed_says_nothing_more_and_one_without_a_target_does_not_begin(
+    copies: Copies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = copies.accept(planned(), "run-1")
+
+    def robbed(one: Work) -> None:
+        copies.client.command(f"DROP TABLE {lease_name(*work_lease(one.work_id, one.first_step))} SYNC")
+
+    with monkeypatch.context() as robbing:
+        after_event(robbing, CHUNK_OVER, 2, robbed)
+        with pytest.raises(HoldLostError, match=r"too long; now nobody acts on it\. .* show_copys_job says"):
+            copies.runner(work, "run-1").run()
+    assert len(copies.numbers()) == 40
+    assert require_state(copies.client, copies.kind, work.work_id).entries[-1].event == Event.CHUNK_DONE
+    copies.client.command(f"DROP TABLE {COPIED} SYNC")
+    state = copies.runner(work, "run-2").run()
+    assert (state.status, [gate.is_passed for gate in state.gates()]) == ("failed", [True, False])
+
+
+def test_every_violation_of_a_request_is_said_at_once() -> None:
+    problems = [*webhook_problems("ftp://a?token=b", ["c"]), "ranges is empty: give at least one"]
+    assert str(refusal("the copy", problems)).splitlines() == [
+        "the copy was refused, nothing was touched:",
+        "webhook is no http or https address: give https://host/path",
+        problems[1],
+        "ranges is empty: give at least one",
+    ]
+    assert problems[1].startswith("webhook carries a user, a query or a fragment, which would be kept in the plan")
