@@ -26,7 +26,7 @@ ROOMS = {
     "detection": "what is wrong, and why; any watched table",
     "repair": "what to do about it; any watched table",
     "publish": "how a day reaches its readers: lease, fence, stage, compare, swap, read back; any watched table",
-    "work": "work that a person asks for: its events, documents, notices; runs that died",
+    "work": "work of any kind that a person asks for: request, log, control, lease, runner, progress; runs that died",
     "web_preaggregated": "the two tables: declaration and builder",
     "web_preaggregated_backfill": "what is served: detector, sensor, checks, diagnostics, report, picture",
     "managed_backfill": "plans, gates, backups and their jobs",
@@ -35,6 +35,8 @@ ROOMS = {
     "tests": "",
     "bench": "figures",
 }
+# A room may not know these, though they lie above it: it serves whatever comes.
+APART = {"work": {"team_selection", "detection", "repair", "publish"}, "publish": {"work"}}
 SAYS_PURE = "Pure: no clock, no database, no Dagster."
 # Imports for types alone name clients there.
 PURE_BUT_FOR_TYPES = ("report.py", "why.py")
@@ -68,12 +70,33 @@ def room(path: Path) -> str:
     return path.relative_to(ROOT / "dags").parts[0].removesuffix(".py")
 
 
+def identifiers(path: Path) -> set[str]:
+    """What a file gives a name: functions, classes, arguments, variables, attributes; as `_snake_case_`."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        match node:
+            case ast.FunctionDef(name=name) | ast.ClassDef(name=name) | ast.arg(arg=name):
+                found.add(name)
+            case ast.Name(id=name, ctx=ast.Store()) | ast.Attribute(attr=name, ctx=ast.Store()):
+                found.add(name)
+    return {f"_{re.sub(r'(?<=[a-z0-9])(?=[A-Z])', '_', name).lower()}_" for name in found}
+
+
 @pytest.mark.parametrize("path", [p for p in CODE if p.parent != ROOT / "dags" or p.name != "__init__.py"], ids=named)
 def test_imports_run_down_the_rooms_and_never_back(path: Path) -> None:
     order = list(ROOMS)
     allowed = order[: order.index(room(path)) + 1]
     known = {name.split(".")[1] for name in imports(path, at_run_time_only=False) if name.startswith("dags.")}
     assert not {one for one in known if one not in allowed}
+
+
+@pytest.mark.parametrize("path", [p for p in CODE if room(p) in APART], ids=named)
+def test_a_room_that_serves_whatever_comes_knows_none_of_it(path: Path) -> None:
+    known = {name.split(".")[1] for name in imports(path, at_run_time_only=False) if name.startswith("dags.")}
+    assert not known & APART[room(path)]
+    if room(path) == "work":
+        words = {word for name in identifiers(path) for word in name.split("_")}
+        assert not words & {"day", "days", "team", "teams", "watched", "partition", "backfill", "backfills"}
 
 
 def test_every_room_is_there_and_says_what_it_is_for() -> None:

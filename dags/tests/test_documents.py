@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 import tomllib
 from datetime import date
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from dags.tests.test_code import CODE, ROOMS, ROOT, named
+from dags.tests.test_code import CODE, ROOMS, ROOT, identifiers, named
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,18 +20,6 @@ if TYPE_CHECKING:
 GLOSSARY = (ROOT / "dags" / "decisions" / "glossary.md").read_text(encoding="utf-8").split("## Still to be renamed")[0]
 WORDS = [row.strip("| ").split(" | ") for row in GLOSSARY.splitlines() if row.startswith("| **")]
 OWN_CODE = [path for path in CODE if not {"demo", "bench"} & set(path.parts)]
-
-
-def identifiers(path: Path) -> set[str]:
-    """What a file gives a name: functions, classes, arguments, variables, attributes; as `_snake_case_`."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        match node:
-            case ast.FunctionDef(name=name) | ast.ClassDef(name=name) | ast.arg(arg=name):
-                found.add(name)
-            case ast.Name(id=name, ctx=ast.Store()) | ast.Attribute(attr=name, ctx=ast.Store()):
-                found.add(name)
-    return {f"_{re.sub(r'(?<=[a-z0-9])(?=[A-Z])', '_', name).lower()}_" for name in found}
 
 
 def test_every_word_of_the_glossary_is_used_and_none_stands_there_twice() -> None:

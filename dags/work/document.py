@@ -40,7 +40,7 @@ MAX_KEYS = 100_000
 # More violations are not worth a list: the document is another than was meant.
 MAX_VIOLATIONS = 100
 
-_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _EMPTY = ("", "~", "null", "Null", "NULL")
 _NO_KEY = object()
 
@@ -104,7 +104,7 @@ def violations(error: ValidationError, parts: Mapping[str, type[BaseModel]]) -> 
     fields = {name for part in parts.values() for name in part.model_fields}
 
     def place(location: tuple[int | str, ...]) -> str:
-        shown = [str(one) for one in location if one in fields or isinstance(one, int) or _DAY.fullmatch(one)]
+        shown = [str(one) for one in location if one in fields or isinstance(one, int) or _DATE.fullmatch(one)]
         return ".".join(shown) or "the plan"
 
     unknown: Counter[tuple[int | str, ...]] = Counter()

@@ -1,4 +1,4 @@
-"""Tells a host of the user's what a backfill does. That it cannot be told never ends a backfill, nor holds it up."""
+"""Tells a host of the user's how work goes on. That it cannot be told never ends the work, nor holds it up."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 # For the whole of a message: starting the child, resolving the name, connecting, all tries. Chosen: a host on the
-# same network answers in milliseconds, and a backfill's chunk takes seconds to hours.
+# same network answers in milliseconds, and a chunk of work takes seconds to hours.
 SECONDS = 10.0
 
-# After so many failures in a row only the end is told, or a dead host would cost a backfill of 100 chunks 1,000 s.
+# After so many failures in a row only the end is told, or a dead host would cost work of 100 chunks 1,000 s.
 FAILURES = 3
 
 _CHILD = Path(__file__).with_name("post.py")
@@ -24,7 +24,7 @@ _CHILD = Path(__file__).with_name("post.py")
 
 @dataclass
 class Webhook:
-    """One backfill's host. Without a ``url`` it says nothing.
+    """The host that hears of one piece of work. Without a ``url`` it says nothing.
 
     ``token`` goes into the header ``Authorization`` and nowhere else; ``tell`` gets what went wrong in words, without
     the token and without the address, whose path may be a secret too.
@@ -42,7 +42,7 @@ class Webhook:
             return
         try:
             found = self._posted(message)
-        except Exception as error:  # noqa: BLE001 -- whatever it is, the backfill goes on
+        except Exception as error:  # noqa: BLE001 -- whatever it is, the work goes on
             found = type(error).__name__
         if found.isdecimal() and 200 <= int(found) < 300:  # noqa: PLR2004 -- HTTP's own
             self._failures = 0
@@ -50,7 +50,7 @@ class Webhook:
         self._failures += 1
         words = f"answered {found}" if found.isdecimal() else f"could not be told ({found})"
         rest = "; it is told of the end and of nothing before" if self._failures == FAILURES else ""
-        self.tell(f"the webhook {words}; the backfill goes on{rest}")
+        self.tell(f"the webhook {words}; the work goes on{rest}")
 
     def _posted(self, message: Mapping[str, Any]) -> str:
         """The status of the answer, or the kind of the failure."""

@@ -271,7 +271,7 @@ def test_a_copy_that_was_robbed_says_nothing_more_and_one_without_a_target_does_
 
     with monkeypatch.context() as robbing:
         after_event(robbing, CHUNK_OVER, 2, robbed)
-        with pytest.raises(HoldLostError, match=r"too long; now nobody acts on it\. .* show_copys_job says"):
+        with pytest.raises(HoldLostError, match=r"too long; now nobody acts on it\. .* show_\w+_job says"):
             copies.runner(work, "run-1").run()
     assert len(copies.numbers()) == 40
     assert require_state(copies.client, copies.kind, work.work_id).entries[-1].event == Event.CHUNK_DONE

@@ -63,7 +63,7 @@ def told(url: str, *messages: dict[str, Any], token: str = TOKEN) -> tuple[list[
         webhook.notify(message)
         longest = max(longest, time.monotonic() - began)
     for words in said:
-        assert "the backfill goes on" in words
+        assert "the work goes on" in words
         assert "sesame" not in words
         assert "secret-path" not in words
     return said, longest
@@ -106,7 +106,7 @@ def test_a_host_that_never_comes_to_an_answer_is_given_up_at_the_deadline() -> N
 
     with ThreadPoolExecutor() as pool:
         for said, seconds, heard in pool.map(given_up, (trickling, interim, silent)):
-            assert said == ["the webhook could not be told (no answer within 3 s); the backfill goes on"]
+            assert said == ["the webhook could not be told (no answer within 3 s); the work goes on"]
             assert SECONDS <= seconds < SECONDS + 2
             assert b"Bearer sesame-open" in heard
 
@@ -120,7 +120,7 @@ def test_of_the_body_nothing_is_read_be_it_slow_or_huge_or_that_of_a_redirect() 
         assert told(url)[0] == []
     redirect = b"HTTP/1.1 302 Found\r\nLocation: http://elsewhere.invalid/\r\n" + long
     with a_host(endless(redirect, b"x" * 1_000_000)) as (url, heard):
-        assert told(url)[0] == ["the webhook answered 302; the backfill goes on"]
+        assert told(url)[0] == ["the webhook answered 302; the work goes on"]
     assert len(heard) == 1
     grown = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss - before
     assert grown < 200_000  # KiB; Python with its HTTP client is a fifth of it
@@ -132,7 +132,7 @@ def test_no_header_is_obeyed() -> None:
 
     with a_host(later) as (url, heard):
         said, _ = told(url)
-    assert said == ["the webhook answered 503; the backfill goes on"]
+    assert said == ["the webhook answered 503; the work goes on"]
     assert len(heard) == 3
 
 
@@ -149,7 +149,7 @@ def test_no_header_is_obeyed() -> None:
 )
 def test_whatever_fails_is_a_warning_that_names_its_kind_and_shows_no_secret(url: str, token: str, why: str) -> None:
     said, _ = told(url, token=token)
-    assert said == [f"the webhook could not be told ({why}); the backfill goes on"]
+    assert said == [f"the webhook could not be told ({why}); the work goes on"]
 
 
 def test_a_message_that_cannot_be_written_is_a_warning() -> None:

@@ -1,1 +1,1 @@
-"""What happened to every backfill: who, why, what and when. Only ever appended to."""
+"""What happened to all work: who, why, what and when. Only ever appended to."""
