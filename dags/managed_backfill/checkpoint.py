@@ -5,7 +5,7 @@ A day whose gates fail keeps its old rows. What was found is kept here, for the 
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 _PACKAGE = "dags.managed_backfill"
 
 
+@dataclass
 class DayCheckpoint(Checkpoint):
     """Asked of one day of a chunk. ``entry`` names day, chunk and table in the log.
 
@@ -43,38 +44,28 @@ class DayCheckpoint(Checkpoint):
     keep their rows, which have ``kept_total`` in all.
     """
 
-    def __init__(
-        self,
-        client: Client,
-        log: Log,
-        hold: Hold,
-        again: Retrying,
-        *,
-        table: WatchedTable,
-        entry: Entry,
-        rebuilt: frozenset[int],
-        teams: frozenset[int],
-        baseline: Collection[Spread],
-        backup: str,
-    ) -> None:
-        self.gates: tuple[Gate, ...] = ()
-        self.spread: Spread | None = None
-        self.kept_by_team: Mapping[int, str] = {}
-        self.kept_total = 0
-        self._client = client
-        self._log = log
-        self._hold = hold
-        self._again = again
-        self._table = table
-        self._entry = entry
-        self._day = date.fromisoformat(entry.step)
-        self._rebuilt = rebuilt
-        self._teams = teams
-        self._baseline = baseline
-        self._backup = backup
+    client: Client
+    log: Log
+    hold: Hold
+    again: Retrying
+    table: WatchedTable
+    entry: Entry
+    rebuilt: frozenset[int]
+    teams: frozenset[int]
+    baseline: Collection[Spread]
+    backup: str
+    gates: tuple[Gate, ...] = field(default=(), init=False)
+    spread: Spread | None = field(default=None, init=False)
+    kept_by_team: Mapping[int, str] = field(default_factory=dict, init=False)
+    kept_total: int = field(default=0, init=False)
+
+    @property
+    def day(self) -> date:
+        """The day that is built."""
+        return date.fromisoformat(self.entry.step)
 
     def held(self, has: Mapping[int, Measure], staged: Mapping[int, Measure]) -> Collection[int]:
-        self.kept_by_team = self._again(held_by_build, self._client, self._table, self._day, has, staged)
+        self.kept_by_team = self.again(held_by_build, self.client, self.table, self.day, has, staged)
         self.kept_total = sum(has[team].total for team in self.kept_by_team)
         return self.kept_by_team.keys()
 
@@ -82,28 +73,28 @@ class DayCheckpoint(Checkpoint):
         """Ask the gates of what is staged, back the day up, and record what the swap will bring."""
         self.spread, asked = gates.Spread(), []
         if swap.staging is not None:
-            rebuilt = self._rebuilt - self.kept_by_team.keys()
-            self.spread = self._again(read_spread, self._client, self._table, swap.staging, self._day, rebuilt)
-            [hollow] = self._again(
-                Sql(_PACKAGE, self._client).rows,
+            rebuilt = self.rebuilt - self.kept_by_team.keys()
+            self.spread = self.again(read_spread, self.client, self.table, swap.staging, self.day, rebuilt)
+            [hollow] = self.again(
+                Sql(_PACKAGE, self.client).rows,
                 "hollow_rows",
                 staging=swap.staging,
-                team=self._table.team_column,
-                row_distinct=self._table.row_distinct,
-                row_total=self._table.row_total,
+                team=self.table.team_column,
+                row_distinct=self.table.row_distinct,
+                row_total=self.table.row_total,
             )
             asked.append(gates.staged_rows(self.spread.rows, len(rebuilt)))
-            asked.append(gates.no_nulls(*hollow, words=self._table.words))
-            asked.append(gates.distribution(self.spread, self._baseline))
+            asked.append(gates.no_nulls(*hollow, words=self.table.words))
+            asked.append(gates.distribution(self.spread, self.baseline))
         if failed := [gate for gate in asked if not gate.is_passed]:
             raise BuildError(f"not published, readers see the old day: {'; '.join(map(str, failed))}")
-        given = {"table": self._table, "teams": self._teams, "entry": self._entry}
-        taken = self._again(back_up_once, self._client, self._log, self._hold, swap, backup=self._backup, **given)
+        given = {"table": self.table, "teams": self.teams, "entry": self.entry}
+        taken = self.again(back_up_once, self.client, self.log, self.hold, swap, backup=self.backup, **given)
         self.gates = (*asked, *([taken] if taken is not None else []))
-        self._again(record_swap, self._client, self._log, self._hold, swap, **given)
+        self.again(record_swap, self.client, self.log, self.hold, swap, **given)
 
     def confirm(self) -> None:
-        self._hold.confirm()
+        self.hold.confirm()
 
 
 def read_spread(client: Client, table: WatchedTable, name: str, day: date, teams: Collection[int]) -> Spread:

@@ -114,13 +114,13 @@ class PlannedDays:
 
     def do(self, at: AtWork, chunk: Chunk, step: str) -> Sequence[Entry]:
         """Build a day of a chunk; the gates that passed, and what became of it."""
-        this, day, again = self.backfill, date.fromisoformat(step), retrying(at.tell)
+        this, day = self.backfill, date.fromisoformat(step)
         rebuilt, table = frozenset(this.plan.teams(chunk, day)), this.table.name
         checkpoint = DayCheckpoint(
-            at.client,
-            at.log,
-            at.hold,
-            again,
+            client=at.client,
+            log=at.log,
+            hold=at.hold,
+            again=retrying(at.tell),
             table=this.table,
             entry=Entry(DayEvent.BACKED_UP, step=step, chunk=chunk.id, name=table),
             rebuilt=rebuilt,

@@ -117,6 +117,7 @@ class _Bench:
         return self.staging_by_table[table]
 
 
+@dataclass
 class Computation:
     """The computing part of one build.
 
@@ -124,40 +125,28 @@ class Computation:
     done.
     """
 
-    def __init__(
-        self,
-        sql: Sql,
-        staging: Staging,
-        day: date,
-        limits: Limits,
-        *,
-        again: Retrying,
-        until_end: ExitStack,
-        tell: Callable[[str], None],
-        at: Callable[[Step], None],
-    ) -> None:
-        self._sql = sql
-        self._staging = staging
-        self._day = day
-        self._limits = limits
-        self._again = again
-        self._until_end = until_end
-        self._tell = tell
-        self._at = at
-        self._staged: list[Staged] = []
-        self._left: LeftOut = {}
-        self._at_ceiling = 0
-        self._rows_read = 0
+    sql: Sql
+    staging: Staging
+    day: date
+    limits: Limits
+    again: Retrying
+    until_end: ExitStack
+    tell: Callable[[str], None]
+    at: Callable[[Step], None]
+    _staged: list[Staged] = field(default_factory=list, init=False)
+    _left: LeftOut = field(default_factory=dict, init=False)
+    _at_ceiling: int = field(default=0, init=False)
+    _rows_read: int = field(default=0, init=False)
 
     def run(
         self, builder: Builder, teams_by_table: Mapping[str, Collection[int]], rows_of: Mapping[int, Fingerprint]
     ) -> None:
         """Compute the teams that have rows in the source of these tables."""
         rows_by_team = {team: fingerprint.events for team, fingerprint in rows_of.items()}
-        cut = batches(teams_by_table, rows_by_team, self._limits.batch_events)
+        cut = batches(teams_by_table, rows_by_team, self.limits.batch_events)
         for number, batch in enumerate(cut, start=1):
             self._stage(builder, batch, rows_by_team)
-            self._tell(f"batch {number} of {len(cut)} staged, {len(batch.teams):,} teams")
+            self.tell(f"batch {number} of {len(cut)} staged, {len(batch.teams):,} teams")
 
     @property
     def computed(self) -> Computed:
@@ -166,35 +155,35 @@ class Computation:
 
     def _stage(self, builder: Builder, batch: Batch, rows_by_team: Mapping[int, int]) -> None:
         ahead = sum(rows_by_team[team] for team in batch.teams)
-        rows, size = left_to_read(self._limits, self._sql.cost, self._rows_read)
+        rows, size = left_to_read(self.limits, self.sql.cost, self._rows_read)
         if ahead > rows or size <= 0:
             self._stop_at_ceiling(batch)
             return
         ceilings = {"max_rows_to_read": rows, "max_bytes_to_read": size}
-        sql = Sql.of(self._sql, _PACKAGE, {name: int(most) for name, most in ceilings.items() if most < math.inf})
-        bench = _Bench(sql, self._staging, self._at)
+        sql = Sql.of(self.sql, _PACKAGE, {name: int(most) for name, most in ceilings.items() if most < math.inf})
+        bench = _Bench(sql, self.staging, self.at)
         try:
-            self._staged.append(self._again(self._computed, builder, batch, bench))
+            self._staged.append(self.again(self._computed, builder, batch, bench))
             self._rows_read += ahead
         except ClickHouseError as error:
             if getattr(error, "name", None) in _CEILING_REACHED:
                 self._stop_at_ceiling(batch)
             elif len(batch.tables) > 1 and bench.table and remedy(error) in (Remedy.ISOLATE, Remedy.STOP):
                 # It is not what all tables share that failed, but what one of them makes of it.
-                self._tell(f"{bench.table} failed, the other tables go on without it: {str(error)[:200]}")
+                self.tell(f"{bench.table} failed, the other tables go on without it: {str(error)[:200]}")
                 for part in batch.without(bench.table):
                     self._stage(builder, part, rows_by_team)
             elif len(batch.teams) == 1 or self._is_hopeless(batch, error):
                 self._left |= left_out(batch.tables, batch.teams, Outcome.FAILED, str(error))
             else:
-                self._tell(f"{len(batch.teams):,} teams failed together, trying halves: {str(error)[:200]}")
+                self.tell(f"{len(batch.teams):,} teams failed together, trying halves: {str(error)[:200]}")
                 for half in batch.halves():
                     self._stage(builder, half, rows_by_team)
 
     def _computed(self, builder: Builder, batch: Batch, bench: _Bench) -> Staged:
         with bench.attempt() as results:
-            measures = builder.stage(bench, self._day, batch.tables, batch.teams)
-            self._until_end.enter_context(results.pop_all())
+            measures = builder.stage(bench, self.day, batch.tables, batch.teams)
+            self.until_end.enter_context(results.pop_all())
         return Staged(batch, bench.staging_by_table, measures)
 
     def _is_hopeless(self, batch: Batch, error: ClickHouseError) -> bool:
@@ -211,8 +200,8 @@ class Computation:
 
     def _stop_at_ceiling(self, batch: Batch) -> None:
         ceilings = {
-            "WEB_ANALYTICS_BUILD_MAX_ROWS_READ": self._limits.max_rows_read,
-            "WEB_ANALYTICS_BUILD_MAX_BYTES_READ": self._limits.max_bytes_read,
+            "WEB_ANALYTICS_BUILD_MAX_ROWS_READ": self.limits.max_rows_read,
+            "WEB_ANALYTICS_BUILD_MAX_BYTES_READ": self.limits.max_bytes_read,
         }
         named = " and ".join(f"{name}={most}" for name, most in ceilings.items() if most is not None)
         words = f"{named} leaves nothing for it: the next run goes on here, or raise it"
