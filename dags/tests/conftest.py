@@ -122,3 +122,11 @@ def world(dsn_text: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """The real definitions on that engine, with a Dagster instance of their own."""
     with new_world(dsn_text, monkeypatch) as opened:
         yield opened
+
+
+@pytest.fixture
+def server(emptied: Callable[[str], str]) -> Iterator[tuple[str, Client]]:
+    """A real server, emptied: its DSN, for processes that are started, and a client."""
+    dsn = emptied("server")
+    with open_client(Dsn.parse(dsn), wait_seconds=60) as client:
+        yield dsn, client

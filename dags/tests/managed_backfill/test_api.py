@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.error import URLError
-from urllib.request import Request, urlopen
 
 import psutil
 import pytest
 
-from dags.clickhouse.dsn import Dsn
-from dags.clickhouse.engine import open_client
 from dags.dagster_runs.tags import TAG_PREFIX
 from dags.tests.builds import build
+from dags.tests.deployment import Deployment, launched, until
 from dags.tests.events import Event, insert
 from dags.tests.fold import fold, stored
-from dags.tests.test_dev import free_port
 from dags.tests.world import STATS, ago, noon
 from dags.work.audit.store import read_works
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from clickhouse_connect.driver.client import Client
 
@@ -47,72 +37,37 @@ run_coordinator: {module: dagster.core.run_coordinator, class: DefaultRunCoordin
 """
 
 
-class Webserver:
-    """A webserver of its own, on an instance of its own, asked over HTTP."""
+class Webserver(Deployment):
+    """A webserver, asked by the requests that are documented."""
 
     def __init__(self, home: Path, dsn: str) -> None:
-        self.port = free_port()
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(("DAGSTER_", "WEB_"))}
-        environment |= {"DAGSTER_HOME": str(home), "CLICKHOUSE_DSN": dsn, "WEB_ANALYTICS_ENABLED_TEAM_IDS": "1,2"}
-        (home / "dagster.yaml").write_text(INSTANCE)
-        self._log = (home / "log").open("w")
-        command = [sys.executable, "-m", "dagster_webserver", "-m", "dags.definitions", "-p", str(self.port)]
-        self.process = subprocess.Popen(
-            command, env=environment, stdout=self._log, stderr=self._log, start_new_session=True
-        )
-        self._wait()
+        super().__init__(home, dsn, INSTANCE, WEB_ANALYTICS_ENABLED_TEAM_IDS="1,2")
+        self.process = self.start_webserver("-m", "dags.definitions")
+        until(lambda: self.ask("query { version }"), 120, "the webserver does not answer")
 
-    def _wait(self) -> None:
-        until = time.monotonic() + 120
-        while True:
-            try:
-                self.post("query { version }", {})
-            except (URLError, OSError):
-                if time.monotonic() > until:
-                    raise
-                time.sleep(1)
-            else:
-                return
-
-    def post(self, query: str, variables: dict[str, Any]) -> Any:
-        body = json.dumps({"query": query, "variables": variables}).encode()
-        request = Request(
-            f"http://127.0.0.1:{self.port}/graphql", data=body, headers={"Content-Type": "application/json"}
-        )
-        with urlopen(request, timeout=60) as response:  # noqa: S310 -- our own http address
-            answer = json.load(response)
-        assert "errors" not in answer, answer
-        return answer["data"]
-
-    def ask(self, name: str, **variables: Any) -> Any:
-        return self.post((API / f"{name}.graphql").read_text(), variables)
+    def request(self, name: str, **variables: Any) -> Any:
+        """Ask what a file of the documented API says."""
+        return self.ask((API / f"{name}.graphql").read_text(), **variables)
 
     def launch(self, job: str, **config: Any) -> str:
-        answer = self.ask("launch", jobName=job, config=config)["launchRun"]
-        assert answer["__typename"] == "LaunchRunSuccess", answer
-        return str(answer["run"]["runId"])
+        return launched(self.request("launch", jobName=job, config=config))
 
     def get(self, run_id: str) -> Any:
-        return self.ask("get", runId=run_id)
+        return self.request("get", runId=run_id)
 
     def tag(self, run_id: str, name: str) -> str:
         tags = {tag["key"]: tag["value"] for tag in self.get(run_id)["runOrError"]["tags"]}
         return str(tags.get(TAG_PREFIX + name, ""))
 
+    def status(self, run_id: str) -> str:
+        return str(self.get(run_id)["runOrError"]["status"])
+
     def until_over(self, run_id: str) -> str:
-        until = time.monotonic() + 240
-        while time.monotonic() < until:
-            status = str(self.get(run_id)["runOrError"]["status"])
-            if status in OVER:
-                return status
-            time.sleep(0.5)
-        raise TimeoutError(run_id)
+        until(lambda: self.status(run_id) in OVER, 240, f"{run_id} is not over", pause=0.5)
+        return self.status(run_id)
 
     def until_percent(self, run_id: str, percent: int) -> None:
-        until = time.monotonic() + 240
-        while int(self.tag(run_id, "percent") or 0) < percent:
-            assert time.monotonic() < until, self.get(run_id)
-            time.sleep(0.2)
+        until(lambda: int(self.tag(run_id, "percent") or 0) >= percent, 240, f"{run_id} gets nowhere", pause=0.2)
 
     def kill_run(self) -> None:
         """A kill -9 of whatever the code server has started to carry runs out."""
@@ -127,35 +82,18 @@ class Webserver:
             worker.kill()
         psutil.wait_procs(workers, timeout=30)
 
-    def stop(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGTERM)
-        try:
-            self.process.wait(60)
-        finally:
-            self._log.close()
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
-
 
 @pytest.fixture
-def server_client(emptied: Callable[[str], str]) -> Iterator[tuple[str, Client]]:
-    dsn = emptied("server")
-    with open_client(Dsn.parse(dsn), wait_seconds=60) as client:
-        yield dsn, client
-
-
-@pytest.fixture
-def web(tmp_path: Path, server_client: tuple[str, Client]) -> Iterator[Webserver]:
-    webserver = Webserver(tmp_path, server_client[0])
+def web(tmp_path: Path, server: tuple[str, Client]) -> Iterator[Webserver]:
+    webserver = Webserver(tmp_path, server[0])
     yield webserver
     webserver.stop()
 
 
 def test_sixty_days_are_killed_in_the_middle_resumed_cancelled_terminated_and_deleted_over_the_api(
-    web: Webserver, server_client: tuple[str, Client]
+    web: Webserver, server: tuple[str, Client]
 ) -> None:
-    _, client = server_client
+    _, client = server
     events = [Event(team, noon(day, n), f"s{day}") for team in (1, 2) for day in DAYS for n in range(2)]
     insert(client, events)
     assert web.until_over(web.launch("web_analytics_team_selection_job")) == "SUCCESS"
@@ -199,7 +137,7 @@ def test_sixty_days_are_killed_in_the_middle_resumed_cancelled_terminated_and_de
     third = web.launch("managed_backfill_job", **request)
     web.until_percent(third, 5)
     third_id = web.tag(third, "backfill")
-    assert web.ask("terminate", runId=third)["terminateRun"]["__typename"] == "TerminateRunSuccess"
+    assert web.request("terminate", runId=third)["terminateRun"]["__typename"] == "TerminateRunSuccess"
     assert web.until_over(third) == "CANCELED"
     assert is_whole()
     [told] = [row for row in read_works(client) if row.work_id == third_id]
@@ -207,7 +145,7 @@ def test_sixty_days_are_killed_in_the_middle_resumed_cancelled_terminated_and_de
     assert web.until_over(web.launch("cancel_backfill_job", backfill_id=third_id, **WHO)) == "SUCCESS"
 
     # List and delete.
-    listed = web.ask("list", limit=10)["runsOrError"]["results"]
+    listed = web.request("list", limit=10)["runsOrError"]["results"]
     assert [run["runId"] for run in listed] == [third, second, created]
     assert web.until_over(web.launch("delete_backfill_job", backfill_id=third_id, **WHO)) == "SUCCESS"
     assert {row.work_id: row.status for row in read_works(client)} == {

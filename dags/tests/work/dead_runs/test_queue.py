@@ -2,41 +2,34 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import shutil
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.error import URLError
-from urllib.request import Request, urlopen
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
 from dagster import DagsterInstance
 
-from dags.clickhouse.dsn import Dsn
-from dags.clickhouse.engine import open_client
 from dags.clickhouse.leases.store import Leases
 from dags.dagster_runs.tags import BACKFILL_RUN_TAG
 from dags.team_selection.store import read_selection
+from dags.tests.deployment import ROOT, Deployment, launched, until
 from dags.tests.events import Event, insert
 from dags.tests.fold import fold, stored
 from dags.tests.test_dev import free_port
 from dags.tests.world import BOUNCES, STATS, ago, noon
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    import subprocess
+    from collections.abc import Iterator
+    from pathlib import Path
 
     from clickhouse_connect.driver.client import Client
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).resolve().parents[4]
 LAUNCH = """mutation Launch($job: String!, $tags: [ExecutionTag!]!) { launchRun(executionParams: {
   selector: { repositoryLocationName: "dags.definitions", repositoryName: "__repository__", jobName: $job }
   executionMetadata: { tags: $tags } }) {
@@ -50,58 +43,27 @@ TICKS = """query Ticks { sensorOrError(sensorSelector: { repositoryLocationName:
 KILLED, STOPPED, WAITING = [ago(2), ago(3)], ago(4), [ago(5), ago(6)]
 
 
-class Deployment:
+class Location(Deployment):
     """A code server, a daemon and a webserver as in the compose file, with the instance's own settings."""
 
     def __init__(self, home: Path, dsn: str) -> None:
-        self.home, self.ports = home, (free_port(), free_port())
-        shutil.copy(ROOT / ".dagster" / "dagster.yaml", home / "dagster.yaml")
-        location = {"host": "127.0.0.1", "port": self.ports[0], "location_name": "dags.definitions"}
-        (home / "workspace.yaml").write_text(json.dumps({"load_from": [{"grpc_server": location}]}))
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("DAGSTER_", "WEB_"))}
         # The planner launches nothing by itself: what is there is launched below.
         own = {"WEB_ANALYTICS_BACKFILL_MIN_MISSING_PARTITIONS": "10000", "WEB_ANALYTICS_ENABLED_TEAM_IDS": "1"}
-        self.environment = {**kept, **own, "DAGSTER_HOME": str(home), "CLICKHOUSE_DSN": dsn, "PYTHONPATH": str(ROOT)}
-        self._stack = contextlib.ExitStack()
-        self._log = self._stack.enter_context((home / "log").open("w"))
-
-    def start(self, *command: str) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(
-            [sys.executable, "-m", *command],
-            env=self.environment,
-            cwd=self.home,
-            stdout=self._log,
-            stderr=self._log,
-            start_new_session=True,
-        )
-        self._stack.callback(_ended, process)
-        return process
+        super().__init__(home, dsn, (ROOT / ".dagster" / "dagster.yaml").read_text(), **own)
+        self._code_server_port = free_port()
+        location = {"host": "127.0.0.1", "port": self._code_server_port, "location_name": "dags.definitions"}
+        (home / "workspace.yaml").write_text(json.dumps({"load_from": [{"grpc_server": location}]}))
 
     def start_code_server(self) -> subprocess.Popen[bytes]:
-        return self.start("dagster", "api", "grpc", "-p", str(self.ports[0]), "-m", "dags.definitions")
+        return self.start("dagster", "api", "grpc", "-p", str(self._code_server_port), "-m", "dags.definitions")
 
     def start_the_rest(self) -> None:
-        self.start("dagster_webserver", "-w", "workspace.yaml", "-p", str(self.ports[1]))
+        self.start_webserver("-w", "workspace.yaml")
         self.start("dagster._daemon", "run", "-w", "workspace.yaml")
-
-    def stop(self) -> None:
-        self._stack.close()
-
-    def ask(self, query: str, **variables: Any) -> Any:
-        body = json.dumps({"query": query, "variables": variables}).encode()
-        request = Request(
-            f"http://127.0.0.1:{self.ports[1]}/graphql", data=body, headers={"Content-Type": "application/json"}
-        )
-        with urlopen(request, timeout=60) as response:  # noqa: S310 -- our own http address
-            answer = json.load(response)
-        assert "errors" not in answer, answer
-        return answer["data"]
 
     def launch(self, day: object, **tags: str) -> str:
         given = [{"key": key, "value": value} for key, value in {"dagster/partition": str(day), **tags}.items()]
-        answer = self.ask(LAUNCH, job="web_pre_aggregate_job", tags=given)["launchRun"]
-        assert answer["__typename"] == "LaunchRunSuccess", answer
-        return str(answer["run"]["runId"])
+        return launched(self.ask(LAUNCH, job="web_pre_aggregate_job", tags=given))
 
     def statuses(self, run_ids: list[str]) -> set[str]:
         return {str(self.ask(STATUS, run=run_id)["runOrError"]["status"]) for run_id in run_ids}
@@ -111,40 +73,15 @@ class Deployment:
         return [tick["skipReason"] or "" for tick in state["ticks"]]
 
 
-def _ended(process: subprocess.Popen[bytes]) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait(30)
-
-
-def until(holds: Callable[[], object], seconds: float, what: str) -> float:
-    """Wait until it holds; how long that took."""
-    began = time.monotonic()
-    while True:
-        with contextlib.suppress(URLError, OSError):
-            if holds():
-                return time.monotonic() - began
-        assert time.monotonic() - began < seconds, what
-        time.sleep(1)
-
-
 @pytest.fixture
-def server(emptied: Callable[[str], str]) -> Iterator[tuple[str, Client]]:
-    dsn = emptied("server")
-    with open_client(Dsn.parse(dsn), wait_seconds=60) as client:
-        yield dsn, client
-
-
-@pytest.fixture
-def deployment(tmp_path: Path, server: tuple[str, Client]) -> Iterator[Deployment]:
-    opened = Deployment(tmp_path, server[0])
+def deployment(tmp_path: Path, server: tuple[str, Client]) -> Iterator[Location]:
+    opened = Location(tmp_path, server[0])
     yield opened
     opened.stop()
-    print((tmp_path / "log").read_text()[-8000:])  # shown where the test fails
 
 
 def test_runs_that_were_killed_with_their_code_server_are_ended_and_those_behind_them_begin(
-    deployment: Deployment, server: tuple[str, Client]
+    deployment: Location, server: tuple[str, Client]
 ) -> None:
     _, client = server
     events = [Event(1, noon(day), f"s{day}") for day in [*KILLED, STOPPED, *WAITING]]
