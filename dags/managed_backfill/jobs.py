@@ -4,21 +4,20 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from clickhouse_connect.driver.client import Client
 from dagster import (
     AssetMaterialization,
-    AssetObservation,
     DefaultScheduleStatus,
-    Failure,
     JobDefinition,
     MetadataValue,
     ScheduleDefinition,
 )
 
 from dags.dagster_runs.command import Command, command
-from dags.dagster_runs.tags import LONG_RUN, TAG_PREFIX, ordered_at, root_of
+from dags.dagster_runs.tags import LONG_RUN, ordered_at, root_of
 from dags.domain.errors import UserError
 from dags.domain.given import Nothing
 from dags.domain.watched import WatchedTable
@@ -42,16 +41,12 @@ from dags.settings import current_settings
 from dags.web_preaggregated_backfill.checks import report_checks
 from dags.web_preaggregated_backfill.evaluation import evaluate_in_run
 from dags.work import control
-from dags.work.audit.log import MANAGED, Status
+from dags.work.audit.log import MANAGED
 from dags.work.audit.store import Log, require_state
 from dags.work.document import as_yaml, require_size
 from dags.work.plan_files import read_plan, save_plan
-from dags.work.progress import ChunkState, Progress, chunks_text
-from dags.work.runner import Listeners, Runner
-from dags.work.webhook import Webhook
-
-# Run statuses after which a run that carried a backfill out is not a success.
-_FAILED = {Status.FAILED, Status.RESTORED}
+from dags.work.runner import Runner
+from dags.work.runs import Shown
 
 
 def managed_backfill_jobs(watched: tuple[WatchedTable, ...]) -> list[JobDefinition]:
@@ -265,13 +260,8 @@ def _carried_out(
     plan: Plan,
     ordered: datetime,
 ) -> dict[str, Any]:
-    context, clickhouse, settings = asked.context, asked.clickhouse, current_settings()
+    context, settings = asked.context, current_settings()
     table = next(table for table in watched if table.name == plan.scope.table)
-    secret = settings.backfill_webhook_token
-    token = secret.get_secret_value() if secret is not None else ""
-    webhook = Webhook(plan.monitoring.webhook, token, context.log.warning)
-    context.instance.add_run_tags(context.run_id, {f"{TAG_PREFIX}backfill": backfill_id})
-    print(f"\nBACKFILL {backfill_id}")
 
     def day_done(built: BuiltDay) -> None:
         [one] = built.tables
@@ -283,45 +273,28 @@ def _carried_out(
         }
         context.log_event(AssetMaterialization(table.name, partition=built.day.isoformat(), metadata=metadata))
 
-    def chunk_done(reached: Progress, words: str, chunks: tuple[ChunkState, ...]) -> None:
-        print(f"{words}\n{reached}", flush=True)
-        context.instance.add_run_tags(context.run_id, {f"{TAG_PREFIX}percent": f"{reached.percent:.0f}"})
-        context.log_event(
-            AssetObservation(
-                table.name,
-                description=f"{backfill_id}: {words}",
-                metadata={
-                    "progress": str(reached),
-                    "percent": round(reached.percent, 1),
-                    "seconds_left": round(reached.left, 1),
-                    "chunks": MetadataValue.md(f"```\n{chunks_text(chunks, 'days')}\n```"),
-                },
-            )
-        )
-
     def opened() -> AbstractContextManager[Client]:
-        return clickhouse.client(context.run_id)
+        return asked.clickhouse.client(asked.run_id)
 
+    work = work_of(backfill_id, plan)
+    shown = Shown(asked, BACKFILL, work, table.name, partial(report_text, plan), "days")
     state = Runner(
         client=client,
         open_client=opened,
         kind=BACKFILL,
-        work=work_of(backfill_id, plan),
+        work=work,
         chunks=plan.chunks,
         worker=Backfill(table, plan, build_limits(settings), settings.engine_wait_seconds, day_done),
-        run_id=context.run_id,
+        run_id=asked.run_id,
         ordered_at=ordered,
-        listeners=Listeners(context.log.info, chunk_done, webhook.notify),
+        listeners=shown.listeners(plan.monitoring.webhook),
         parallelism=plan.strategy.parallelism,
         ceilings=plan.strategy.ceilings,
         monitoring=plan.monitoring,
     ).run()
-    text = report_text(plan, state)
-    print(f"\n{text}")
-    context.instance.add_run_tags(context.run_id, {f"{TAG_PREFIX}status": state.status})
-    context.add_output_metadata({"status": state.status, "report": MetadataValue.md(f"```\n{text}\n```")})
+    shown.end(state)
     # The standing checks outlive the backfill: they say at once what is so now.
-    report_checks(context.instance, evaluate_in_run(context.instance, clickhouse, watched, context.run_id).detection)
-    if state.status in _FAILED:
-        raise Failure(f"{backfill_id} is {state.status}:\n{text}", allow_retries=False)
+    found = evaluate_in_run(asked.instance, asked.clickhouse, watched, asked.run_id)
+    report_checks(asked.instance, found.detection)
+    shown.require_success(state)
     return report(plan, state)

@@ -1,0 +1,76 @@
+"""What a Dagster run shows of the work that it carries out: its words, tags and metadata, and when it has failed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from dagster import AssetObservation, Failure, MetadataValue
+
+from dags.dagster_runs.command import Command
+from dags.dagster_runs.tags import TAG_PREFIX
+from dags.settings import current_settings
+from dags.work.audit.log import State, Status, Work
+from dags.work.kinds import Kind
+from dags.work.progress import ChunkState, Progress, chunks_text
+from dags.work.runner import Listeners
+from dags.work.webhook import Webhook
+
+# After these a run that carried work out is not a success.
+_FAILED = {Status.FAILED, Status.RESTORED}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A piece of work in a run. ``asset`` is where its progress is shown, ``steps`` what its kind calls steps, ``text``
+    what people read of it in the end.
+    """
+
+    asked: Command[Any]
+    kind: Kind
+    work: Work
+    asset: str
+    text: Callable[[State], str]
+    steps: str = "steps"
+
+    def listeners(self, webhook: str) -> Listeners:
+        """Who hears of it: the run, which says now what it works on, and a host where there is an address."""
+        log, secret = self.asked.context.log, current_settings().backfill_webhook_token
+        host = Webhook(webhook, secret.get_secret_value() if secret is not None else "", log.warning)
+        self._tag(self.kind.word, self.work.work_id)
+        print(f"\n{self.kind.word.upper()} {self.work.work_id}")
+        return Listeners(log.info, self._chunk, host.notify)
+
+    def end(self, state: State) -> None:
+        """Show what came of it."""
+        text = self.text(state)
+        print(f"\n{text}")
+        self._tag("status", state.status)
+        self.asked.context.add_output_metadata({"status": state.status, "report": _monospaced(text)})
+
+    def require_success(self, state: State) -> None:
+        """Raises: Failure: it is not as it was to be, so the run has failed; Dagster does not try it again."""
+        if state.status in _FAILED:
+            raise Failure(f"{state.work_id} is {state.status}:\n{self.text(state)}", allow_retries=False)
+
+    def _chunk(self, reached: Progress, words: str, chunks: tuple[ChunkState, ...]) -> None:
+        print(f"{words}\n{reached}", flush=True)
+        self._tag("percent", f"{reached.percent:.0f}")
+        self.asked.context.log_event(
+            AssetObservation(
+                self.asset,
+                description=f"{self.work.work_id}: {words}",
+                metadata={
+                    "progress": str(reached),
+                    "percent": round(reached.percent, 1),
+                    "seconds_left": round(reached.left, 1),
+                    "chunks": _monospaced(chunks_text(chunks, self.steps)),
+                },
+            )
+        )
+
+    def _tag(self, name: str, value: str) -> None:
+        self.asked.instance.add_run_tags(self.asked.run_id, {TAG_PREFIX + name: value})
+
+
+def _monospaced(text: str) -> MetadataValue[Any]:
+    return MetadataValue.md(f"```\n{text}\n```")
