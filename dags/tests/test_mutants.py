@@ -34,6 +34,7 @@ REPAIRS = "dags/tests/web_preaggregated/test_repair.py"
 DECISION = "dags/tests/repair/test_decision.py"
 DAYS = "dags/tests/domain/test_days.py"
 MANAGED = "dags/tests/managed_backfill/test_managed_backfill.py"
+WORK = "dags/tests/work/test_second_kind.py"
 GATES = "dags/tests/managed_backfill/test_gates.py"
 
 
@@ -200,15 +201,36 @@ MUTANTS = [
         "a day that is built once more is backed up once more, with what the backfill itself has published",
         "dags/managed_backfill/backup.py",
         "    if recorded is None:\n",
-        "    if recorded is None or recorded.day:\n",
+        "    if recorded is None or recorded.step:\n",
         f"{MANAGED}::test_a_day_that_was_published_and_not_recorded_is_built_again_and_its_backup_is_that_of_before",
     ),
     Mutant(
         "a retry makes its plan anew",
         "dags/managed_backfill/jobs.py",
-        "from_yaml(known.accepted.detail) if known else",
-        "from_yaml(known.accepted.detail) if known and not known.entries else",
+        "if known is not None:\n                plan = from_yaml",
+        "if known is not None and not known.entries:\n                plan = from_yaml",
         f"{MANAGED}::test_a_retry_of_a_run_goes_on_with_the_plan_that_was_accepted",
+    ),
+    Mutant(
+        "a step that is done is done again by the next run",
+        "dags/work/runner.py",
+        "if step in done or self.halted.is_set():",
+        "if self.halted.is_set():",
+        f"{WORK}::test_a_copy_is_stopped_by_its_ceiling_by_a_person_and_by_a_kill_and_comes_to_the_same",
+    ),
+    Mutant(
+        "a run is given the work of another whose id begins alike",
+        "dags/work/control.py",
+        "known.accepted.run_id == run_id",
+        "known.accepted.run_id",
+        f"{WORK}::test_a_copy_is_stopped_by_its_ceiling_by_a_person_and_by_a_kill_and_comes_to_the_same",
+    ),
+    Mutant(
+        "a run that was robbed goes on",
+        "dags/work/lease.py",
+        "self.leases.confirm(*work_lease(self.work.work_id, self.work.first_step))",
+        "pass",
+        f"{WORK}::test_a_copy_that_was_robbed_says_nothing_more_and_one_without_a_target_does_not_begin",
     ),
     Mutant(
         "a rollback wipes the rows of teams that the backfill did not touch",
@@ -220,8 +242,8 @@ MUTANTS = [
     Mutant(
         "a rollback loses later builds without a word",
         "dags/managed_backfill/restoring.py",
-        "later.is_after(state.backed_up[day]) and",
-        "not later.is_after(state.backed_up[day]) and",
+        "later.is_after(backed_up[day]) and",
+        "not later.is_after(backed_up[day]) and",
         f"{MANAGED}::test_a_rollback_keeps_the_rows_of_other_teams_and_refuses_to_lose_later_builds",
     ),
     Mutant(

@@ -4,6 +4,7 @@ all that a managed backfill has, from `dags.work` alone.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -225,6 +226,8 @@ def test_a_copy_is_stopped_by_its_ceiling_by_a_person_and_by_a_kill_and_comes_to
     assert report(plan.chunks, state)["chunks"][3]["error"] == "60-70: a number is missing"
     state = copies.runner(work, "run-5").run()
     assert (state.status, copies.numbers()) == ("completed", list(range(80)))
+    done = Counter(entry.step for entry in state.entries if entry.event == Event.STEP_DONE)
+    assert set(done.values()) == {1}
     shown = report_text("a copy", plan.chunks, state)
     assert "4 of 4 chunks done, 0 failed; 80 rows" in shown
     assert "GATES    5 passed, 0 failed" in shown
