@@ -44,7 +44,7 @@ _LIMITS_THROW = dict.fromkeys(
 FIRST: Mapping[str, str] = {
     **{name: "throw" for name in _LIMITS_THROW if not name.endswith("_leaf")},
     "additional_result_filter": "",
-    "additional_table_filters": "{}",
+    "additional_table_filters": "",  # the empty map; {} would be escaped anew for each address
     "extremes": "0",
     "limit": "0",
     "offset": "0",
@@ -110,6 +110,9 @@ PINS: Mapping[str, tuple[str, ...]] = {
 # Set where it is allowed: a table of ours that is larger than this could be made and never dropped (error 359).
 WISHES: Mapping[str, str] = {"max_partition_size_to_drop": "0", "max_table_size_to_drop": "0"}
 
+# Shown by ClickHouse, which reads an empty text as the same: one that needs no escaping in each statement's address.
+_EMPTY_MAP = "{}"
+
 _FREE = re.compile(
     # Limits, which refuse with an error once the overflow modes are pinned; sizes, threads, waiting.
     r"(max|min)_\w+|\w+_(timeout|threads)(_ms|_sec|_seconds|_milliseconds)?|\w+_timeout_ms|\w+_retries|\w+_bandwidth"
@@ -161,9 +164,10 @@ def pinned(settings: Iterable[Setting]) -> tuple[dict[str, str], list[str]]:
         if setting.name in WISHES and not setting.is_fixed:
             chosen[setting.name] = WISHES[setting.name]
         if allowed := PINS.get(setting.name):
-            if setting.is_fixed and setting.value not in allowed:
+            value = "" if setting.value == _EMPTY_MAP else setting.value
+            if setting.is_fixed and value not in allowed:
                 problems.append(_refusal(setting, " or ".join(map(repr, allowed))))
-            chosen[setting.name] = setting.value if setting.value in allowed else allowed[0]
+            chosen[setting.name] = value if value in allowed else allowed[0]
     return chosen, problems
 
 

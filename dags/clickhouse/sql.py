@@ -1,9 +1,9 @@
 """Loads a statement from its file, and refuses to run it with parameters it does not have.
 
 A statement is one ``.sql`` file. Values are bound by the server (``{day:Date}``). What the server cannot bind, a
-table in ``REPLACE PARTITION … FROM`` for one, is a ``$name`` in the text; code alone fills it, with plain
-identifiers, the `Expression` of a declaration, or a `Part`, itself a file. The server accepts an unknown parameter in
-silence and a missing one is its own late error, so both are checked here.
+table in ``REPLACE PARTITION … FROM`` for one, is a ``$name`` in the text; code alone fills it, with one plain
+identifier or several, the `Expression` of a declaration, or a `Part`, itself a file. The server accepts an unknown
+parameter in silence and a missing one is its own late error, so both are checked here.
 """
 
 from __future__ import annotations
@@ -64,6 +64,10 @@ def _text(package: str, name: str) -> str:
     return files(package).joinpath(f"{name}.sql").read_text(encoding="utf-8")
 
 
+# What stands in a statement for a ``$name``: one identifier, or several with commas between them.
+Names = str | tuple[str, ...]
+
+
 class Part(str):
     """A statement of ours that is part of another, made by `Sql.union`."""
 
@@ -99,12 +103,12 @@ class Sql:
         made._bill = self._bill
         return made
 
-    def rows(self, name: str, /, parameters: Mapping[str, Any] | None = None, **identifiers: str) -> Sequence[Any]:
+    def rows(self, name: str, /, parameters: Mapping[str, Any] | None = None, **identifiers: Names) -> Sequence[Any]:
         """The rows of a query, as tuples."""
         result: QueryResult = self._run(self._client.query, name, parameters, identifiers)
         return result.result_rows
 
-    def row(self, name: str, /, parameters: Mapping[str, Any] | None = None, **identifiers: str) -> Any:  # noqa: ANN401 -- a tuple of what the statement selects
+    def row(self, name: str, /, parameters: Mapping[str, Any] | None = None, **identifiers: Names) -> Any:  # noqa: ANN401 -- a tuple of what the statement selects
         """The row of a query that answers one, always.
 
         Raises:
@@ -118,7 +122,7 @@ class Sql:
             )
         return rows[0]
 
-    def command(self, name: str, /, parameters: Mapping[str, Any] | None = None, **identifiers: str) -> None:
+    def command(self, name: str, /, parameters: Mapping[str, Any] | None = None, **identifiers: Names) -> None:
         """Run a statement that answers nothing."""
         self._run(self._client.command, name, parameters, identifiers)
 
@@ -135,7 +139,7 @@ class Sql:
         run: Callable[..., Any],
         name: str,
         parameters: Mapping[str, Any] | None,
-        identifiers: Mapping[str, str],
+        identifiers: Mapping[str, Names],
     ) -> Any:  # noqa: ANN401 -- the driver answers with one of three types
         text = statement(self._package, name, identifiers)
         bound = dict(parameters or {})
@@ -160,14 +164,17 @@ def is_embedded(client: Client) -> bool:
     return str(client.uri).startswith("chdb:")
 
 
-def statement(package: str, name: str, identifiers: Mapping[str, str]) -> str:
+def statement(package: str, name: str, identifiers: Mapping[str, Names]) -> str:
     """The text of ``name.sql`` with its ``$identifiers`` filled in.
 
     Raises:
         ValueError: an identifier is not a plain name; it would be SQL of somebody else's.
         KeyError: the text has a ``$name`` that nobody filled.
     """
+    filled = {}
     for key, value in identifiers.items():
-        if not isinstance(value, Expression | Part) and not _IDENTIFIER.fullmatch(value):
+        names = (value,) if isinstance(value, str) else value
+        if not names or not all(isinstance(one, Expression | Part) or _IDENTIFIER.fullmatch(one) for one in names):
             raise ValueError(f"{key} is {value!r}: identifiers are letters, digits and _, not starting with a digit")
-    return Template(_text(package, name)).substitute(identifiers)
+        filled[key] = ", ".join(names)
+    return Template(_text(package, name)).substitute(filled)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from dags.clickhouse.schema.books import append
 from dags.domain.units import Fingerprint, Measure, Outcome
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def append_to_ledger(client: Client, records: Iterable[BuildRecord]) -> None:
     ]
     if rows:
         data = [list(row.values()) for row in rows]
-        client.insert("web_pre_aggregated_builds", data, column_names=list(rows[0]))
+        append(client, "web_pre_aggregated_builds", data, list(rows[0]))
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,4 @@ def append_verified(client: Client, found: Iterable[Verified], started_at: datet
         for column, more in zip(columns.values(), values, strict=True):
             column.extend(more)
     if columns["team_id"]:
-        client.insert(
-            "web_pre_aggregated_builds", list(columns.values()), column_names=list(columns), column_oriented=True
-        )
+        append(client, "web_pre_aggregated_builds", list(columns.values()), list(columns), is_by_column=True)

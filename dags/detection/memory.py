@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from dags.clickhouse.schema.books import append
 from dags.detection.alterations import partition_period
 from dags.detection.rules import Cause, Kind
 from dags.detection.verdicts import Alike, Columns, Verdicts
@@ -123,7 +124,7 @@ def remember(client: Client, found: Iterable[DayState]) -> None:
     rows = [[s.day, s.state, s.read_at, dict(s.complete), dict(s.outdated), *_columns(s.wrong.groups)] for s in found]
     if rows:
         columns = ("day", "state", "read_at", "complete", "outdated", *_WRONG)
-        client.insert("web_pre_aggregated_day_states", rows, column_names=columns)
+        append(client, "web_pre_aggregated_day_states", rows, columns)
 
 
 # A nested column of the table for each fact of a group of verdicts, and for each of its units' own.

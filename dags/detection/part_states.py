@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from dags.clickhouse.clocks import read_clocks
+from dags.clickhouse.schema.books import append
 from dags.detection.alterations import Parts, is_altered, is_mutated, partition_period
 from dags.domain.days import ONE_DAY, DayRange
 from dags.domain.units import EPOCH
@@ -101,7 +102,7 @@ def read_doubts(client: Client, sql: Sql, days: DayRange, watched: Iterable[Watc
                 rows = [(partition, *astuple(one)) for partition, one in sorted(now.items())]
                 kept.append((name, day, rows, doubted))
     if kept and keeps:
-        client.insert(_TABLE, kept, column_names=_COLUMNS)
+        append(client, _TABLE, kept, _COLUMNS)
     return Doubts(since, frozenset(news), read_at)
 
 

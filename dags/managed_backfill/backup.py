@@ -97,7 +97,7 @@ def back_up_once(
     found, gate = _take_backup(client, swap, backup, table, day)
     if not gate.is_passed:
         raise BuildError(f"not published, readers see the old day: {gate}")
-    kept = Kept.now(client, table, backup, day, total_by_team=found.total_by_team if swap.rows else {})
+    kept = Kept.now(client, backup, day, total_by_team=found.total_by_team if swap.rows else {})
     held.confirm()
     log.append(replace(entry, rows=found.rows, total=found.total, payload=kept.text()))
     return gate

@@ -1,10 +1,10 @@
 """What is recorded of a day before it is swapped, to be compared later: of its backup, and of what comes in its place.
 
 A backup is a table of ours that nobody writes, so the hashes that ClickHouse keeps of its parts tell whether it is what
-it was; their numbers would not, for a table that is loaded anew gives them once more. The day itself goes on being
-written and merged, so what some teams have there is recorded as a digest: of keys and states, so no merge changes it,
-and of nothing but them: rows of others with equal sums are not taken for the same. Both name the columns that they are
-of, for a table may have others by the time it is compared.
+it was; and where parts were merged since, their numbers, with the uuid of the table and the page views by team, tell
+that nothing else came of them. The day itself goes on being written, so what some teams have there is recorded as a
+digest: of keys and states, so no merge changes it, and of nothing but them: rows of others with equal sums are not
+taken for the same. Both name the columns that they are of, for a table may have others by the time it is compared.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from dags.clickhouse.sql import Sql
 from dags.domain.errors import BuildError
 from dags.publish.comparison import comparison
 from dags.publish.contents import contents, contents_of_rows, read_columns
+from dags.publish.parts import Part, Written, has_lost_parts, written_since
+from dags.publish.path import read_written
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -59,27 +61,26 @@ class Digest:
 class Kept:
     """What a backup's day was when it was recorded: the contents of its parts, and its page views by team, as hashes.
 
-    ``digest`` is of its keys, where merges may yet make other parts of these; None of one part, which they leave alone.
-    ``columns`` are those that it had, with their types.
+    ``written`` is how far it was written; ``columns`` are those that it had, with their types. 0.5.1 recorded a
+    ``digest`` of its keys in place of how far it was written, and of a single part neither.
     """
 
     parts: tuple[str, ...]
     totals: str
     columns: tuple[str, ...]
-    digest: Digest | None
+    written: Written | None
+    digest: Digest | None = None
 
     @classmethod
-    def now(
-        cls, client: Client, declared: WatchedTable, backup: str, day: date, *, total_by_team: Mapping[int, int]
-    ) -> Kept:
+    def now(cls, client: Client, backup: str, day: date, *, total_by_team: Mapping[int, int]) -> Kept:
         """As a backup's day is now.
 
         Raises:
             BuildError: there is no such table.
         """
-        hashes, is_masked = _sql(client).row("part_hashes", {"table": backup, "partition": f"{day:%Y%m%d}"})
-        digest = read_digest(client, declared, backup, day, total_by_team) if len(hashes) > 1 or is_masked else None
-        return cls(tuple(hashes), _totals(total_by_team), _spelled(client, backup, day), digest)
+        written = read_written(_sql(client), backup, day)
+        hashes, _ = _hashes(client, backup, day)
+        return cls(hashes, _totals(total_by_team), _spelled(client, backup, day), written)
 
     def is_still(
         self, client: Client, declared: WatchedTable, backup: str, day: date, *, total_by_team: Mapping[int, int]
@@ -90,17 +91,27 @@ class Kept:
         Raises:
             BuildError: there is no such table.
         """
-        hashes, _ = _sql(client).row("part_hashes", {"table": backup, "partition": f"{day:%Y%m%d}"})
-        if tuple(hashes) == self.parts:
+        hashes, has_ttl = _hashes(client, backup, day)
+        if hashes == self.parts:
             return True
-        is_held = (
-            holds(client, declared, backup, day, teams=total_by_team, then=self.digest)
-            if self.digest is not None
-            else None
-        )
-        if is_held is None and _spelled(client, backup, day) != self.columns:
-            is_held = _totals(total_by_team) == self.totals
-        return is_held is True
+        if self.digest is not None:
+            is_held = holds(client, declared, backup, day, teams=total_by_team, then=self.digest)
+            if is_held is not None:
+                return is_held
+        if _totals(total_by_team) != self.totals:
+            return False
+        is_merged_alone = not has_ttl and self._is_merged_alone(client, backup, day)
+        return is_merged_alone or _spelled(client, backup, day) != self.columns
+
+    def _is_merged_alone(self, client: Client, backup: str, day: date) -> bool:
+        """Whether what became of the parts are merges of them and no more.
+
+        Rows that `OPTIMIZE DEDUPLICATE` takes out on the way are missing in the page views.
+        """
+        if self.written is None:
+            return False
+        now = read_written(_sql(client), backup, day)
+        return not written_since(self.written, now) and not has_lost_parts(self.written, now)
 
     def text(self) -> str:
         """As an event keeps it."""
@@ -109,6 +120,11 @@ class Kept:
                 "parts": self.parts,
                 "totals": self.totals,
                 "columns": self.columns,
+                "blocks": [(part.first, part.last, part.version) for part in self.written.parts]
+                if self.written
+                else None,
+                "uuid": self.written.uuid if self.written else None,
+                # 0.5.1 reads these, should it come back.
                 "keys": self.digest.hash if self.digest is not None else None,
             }
         )
@@ -119,8 +135,10 @@ class Kept:
         try:
             kept = json.loads(text)
             columns = tuple(kept["columns"])
-            digest = Digest(kept["keys"], columns) if kept["keys"] is not None else None
-            return cls(tuple(kept["parts"]), kept["totals"], columns, digest)
+            digest = Digest(kept["keys"], columns) if kept.get("keys") is not None else None
+            blocks = kept.get("blocks")
+            written = Written(tuple(Part(*part) for part in blocks), uuid=kept["uuid"]) if blocks is not None else None
+            return cls(tuple(kept["parts"]), kept["totals"], columns, written, digest)
         except (ValueError, KeyError, TypeError):
             return None
 
@@ -179,6 +197,12 @@ def holds(
 
 def _by_key(client: Client, declared: WatchedTable, table: str, day: date, by: Comparison) -> Mapping[int, Content]:
     return {team: one.amount for team, one in contents(_sql(client), declared, table, day, by).items()}
+
+
+def _hashes(client: Client, table: str, day: date) -> tuple[tuple[str, ...], bool]:
+    """The hashes of a day's parts, and whether a TTL of the table may take rows out of them."""
+    hashes, has_ttl = _sql(client).row("part_hashes", {"table": table, "partition": f"{day:%Y%m%d}"})
+    return tuple(hashes), has_ttl
 
 
 def _all_columns(client: Client, table: str, day: date) -> tuple[tuple[str, ...], Comparison]:

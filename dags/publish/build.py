@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from dags.clickhouse.targets.store import Usability
     from dags.domain.watched import WatchedTable
+    from dags.publish.staging import Tables
 
 _PACKAGE = "dags.publish"
 
@@ -93,9 +94,8 @@ class DayBuild:
             Leases(
                 self.client, self.run_id, wait_seconds=self.wait_seconds, tell=self.progress, sleep=self.sleep
             ) as leases,
-            ExitStack() as until_end,
+            (staging := Staging(self.client, sql, self.day, leases.token, self.tell)).together() as until_end,
         ):
-            staging = Staging(self.client, sql, self.day, leases.token, self.tell)
             attempt = _Attempt(self, sql, leases, staging, again, usable.uuids, until_end, clocks.server)
             try:
                 left = attempt.lease(wanted)
@@ -145,7 +145,7 @@ class _Attempt:
     staging: Staging
     again: Retrying
     uuids: Mapping[str, str]
-    until_end: ExitStack
+    until_end: Tables
     started_at: datetime
 
     # --- Before anything is computed -----------------------------------------------------------------------------
@@ -159,8 +159,8 @@ class _Attempt:
         for table in sorted(wanted):
             if self.again(self.leases.take, table, self.build.day):
                 left |= self._built_meanwhile(table, wanted[table])
-            self.again(self.staging.fence, table)
-        self.again(sweep, self.build.client, self.build.progress, token=self.leases.token)
+        staged = self.again(self.staging.fence, sorted(wanted))
+        self.again(sweep, self.build.client, self.build.progress, token=self.leases.token, names=staged)
         return left
 
     def record_skipped(self, wanted: Mapping[str, frozenset[int]], words: str) -> None:
@@ -279,6 +279,7 @@ class _Attempt:
             sql=self.sql.without_settings(),
             day=build.day,
             staging=self.staging,
+            until_end=self.until_end,
             leases=self.leases,
             again=self.again,
             held=lambda name: read_units(self.sql, declared, name, build.day),

@@ -7,7 +7,7 @@ stands alone and the rest is done.
 from __future__ import annotations
 
 import math
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from dags.domain.units import Fingerprint, Measure
     from dags.domain.watched import Builder
-    from dags.publish.staging import Staging
+    from dags.publish.staging import Staging, Tables
 
 _PACKAGE = "dags.publish"
 
@@ -81,13 +81,13 @@ class _Bench:
         self._sql = sql
         self._staging = staging
         self._at = at
-        self._scratch = ExitStack()
-        self._results = ExitStack()
+        self._scratch = staging.together()
+        self._results = staging.together()
 
     @contextmanager
-    def attempt(self) -> Iterator[ExitStack]:
-        """Work from the start; what closes the results, which else are dropped with all the rest."""
-        with ExitStack() as self._scratch, ExitStack() as self._results:
+    def attempt(self) -> Iterator[Tables]:
+        """Work from the start; the results, to be handed over, or else they are dropped as all the rest is."""
+        with self._staging.together() as self._scratch, self._staging.together() as self._results:
             self.table, self.staging_by_table = "", {}
             yield self._results
 
@@ -130,7 +130,7 @@ class Computation:
     day: date
     limits: Limits
     again: Retrying
-    until_end: ExitStack
+    until_end: Tables
     tell: Callable[[str], None]
     at: Callable[[Step], None]
     _staged: list[Staged] = field(default_factory=list, init=False)
@@ -183,7 +183,7 @@ class Computation:
     def _computed(self, builder: Builder, batch: Batch, bench: _Bench) -> Staged:
         with bench.attempt() as results:
             measures = builder.stage(bench, self.day, batch.tables, batch.teams)
-            self.until_end.enter_context(results.pop_all())
+            results.hand_over(self.until_end)
         return Staged(batch, bench.staging_by_table, measures)
 
     def _is_hopeless(self, batch: Batch, error: ClickHouseError) -> bool:

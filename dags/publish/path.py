@@ -8,7 +8,6 @@ that one first.
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from tenacity import Retrying
 
     from dags.clickhouse.leases.store import Leases
-    from dags.publish.staging import Staging
+    from dags.publish.staging import Staging, Tables
 
 _PACKAGE = "dags.publish"
 
@@ -93,12 +92,13 @@ class Publisher(Generic[_Amount]):
     """Publishes days of tables whose lease is held.
 
     ``held`` reads what is compared. ``again`` calls what may fail for a moment; ``at`` is told at which step it is, for
-    tests of faults. ``team_column`` is the tables'.
+    tests of faults. ``team_column`` is the tables'; what is staged is dropped when ``until_end`` closes.
     """
 
     sql: Sql
     day: date
     staging: Staging
+    until_end: Tables
     leases: Leases
     again: Retrying
     held: Callable[[str], Mapping[int, Held[_Amount]]]
@@ -128,32 +128,31 @@ class Publisher(Generic[_Amount]):
         """
         kept = {team: amount for team, amount in before.amounts.items() if team not in replaced}
         expected = kept | {team: amount for rows in new for team, amount in rows.amounts.items()}
-        with ExitStack() as stack:
-            if expected:
-                staging = self.again(self._assembled, stack, table, before, replaced, new)
-                self.again(self._compare, staging, table, expected)
-                looked = self._last_look(table, staging, before, kept)
-                self._swap(table, staging)
-                self._nothing_went_along(table, staging, looked)
-            elif before.by_team:
-                taken = self.again(self.like, stack, EMPTIED, table)
+        if expected:
+            staging = self.again(self._assembled, table, before, replaced, new)
+            self.again(self._compare, staging, table, expected)
+            looked = self._last_look(table, staging, before, kept)
+            self._swap(table, staging)
+            self._nothing_went_along(table, staging, looked)
+        elif before.by_team:
+            with self.staging.together() as emptied:
+                taken = self.again(self.like, EMPTIED, table, emptied)
                 self._last_look(table, None, before, kept)
                 self._empty(table, taken, before)
-            ours = {*replaced, *(team for rows in new for team in rows.amounts)}
-            return self.again(self._read_back, table, {team: expected[team] for team in ours if team in expected}, ours)
+        ours = {*replaced, *(team for rows in new for team in rows.amounts)}
+        return self.again(self._read_back, table, {team: expected[team] for team in ours if team in expected}, ours)
 
     # --- Beside the table ----------------------------------------------------------------------------------------
 
-    def like(self, stack: ExitStack, kind: str, table: str) -> str:
-        """An empty table like ``table``, while the lease is held."""
-        name = self.staging.like(stack, kind, table)
+    def like(self, kind: str, table: str, tables: Tables | None = None) -> str:
+        """An empty table like ``table``, while the lease is held; dropped in the end, or with ``tables``."""
+        name = self.staging.like(self.until_end if tables is None else tables, kind, table)
         # After making the table, or a thief that came before would not have found it.
         self._confirm(table)
         return name
 
     def _assembled(
         self,
-        stack: ExitStack,
         table: str,
         before: Seen[_Amount],
         replaced: Collection[int],
@@ -163,7 +162,7 @@ class Publisher(Generic[_Amount]):
 
         Parts are hard links, and rows that stay are the same bytes.
         """
-        staging = self.like(stack, "new", table)
+        staging = self.like("new", table)
         if before.by_team.keys() - replaced:
             self._attach(staging, table)
             self.delete(staging, before.by_team.keys() & replaced)
@@ -215,10 +214,9 @@ class Publisher(Generic[_Amount]):
         return now
 
     def _keep(self, table: str, into: str) -> None:
-        with ExitStack() as stack:
-            kept = self.like(stack, "kept", table)
-            self._attach(kept, table)
-            self.sql.command("publish_day", self._partition, target=into, staging=kept)
+        kept = self.like("kept", table)
+        self._attach(kept, table)
+        self.sql.command("publish_day", self._partition, target=into, staging=kept)
 
     def _amounts(self, name: str) -> dict[int, _Amount]:
         return {team: held.amount for team, held in self.again(self.held, name).items()}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -72,24 +71,24 @@ class DayRestore:
             Leases(
                 self.client, self.run_id, wait_seconds=self.wait_seconds, tell=self.progress, sleep=self.sleep
             ) as leases,
-            ExitStack() as stack,
+            (staging := Staging(self.client, sql, self.day, leases.token, self.progress)).together() as until_end,
         ):
-            staging = Staging(self.client, sql, self.day, leases.token, self.progress)
             again(leases.take, self.table.name, self.day)
-            again(staging.fence, self.table.name)
+            again(staging.fence, [self.table.name])
             publisher = Publisher(
                 sql=sql,
                 day=self.day,
                 staging=staging,
+                until_end=until_end,
                 leases=leases,
                 again=again,
                 held=lambda name: contents(sql, self.table, name, self.day, self.compare),
                 team_column=self.table.team_column,
                 checkpoint=self.checkpoint,
             )
-            return tried_again(lambda: self._restored(stack, publisher, uuid), self.progress)
+            return tried_again(lambda: self._restored(publisher, uuid), self.progress)
 
-    def _restored(self, stack: ExitStack, publisher: Publisher[Content], uuid: str) -> int:
+    def _restored(self, publisher: Publisher[Content], uuid: str) -> int:
         sql, again = publisher.sql, publisher.again
         before = publisher.seen(self.table.name)
         if before.written.uuid != uuid:
@@ -103,12 +102,12 @@ class DayRestore:
         if self.compare.is_whole and ours == {team: before.by_team[team].amount for team in replaced}:
             return before.rows
         self.checkpoint.may_replace()
-        new = [NewRows(again(self._kept, stack, sql, publisher, then.keys() - ours.keys()), ours)] if ours else []
+        new = [NewRows(again(self._kept, sql, publisher, then.keys() - ours.keys()), ours)] if ours else []
         return publisher.publish(self.table.name, before, replaced, new)
 
-    def _kept(self, stack: ExitStack, sql: Sql, publisher: Publisher[Content], others: Collection[int]) -> str:
+    def _kept(self, sql: Sql, publisher: Publisher[Content], others: Collection[int]) -> str:
         """A staging table with the backup's rows of the day, less those of other teams."""
-        kept = publisher.like(stack, "kept", self.table.name)
+        kept = publisher.like("kept", self.table.name)
         try:
             sql.command("attach_day", {"partition": int(f"{self.day:%Y%m%d}")}, into=kept, source=str(self.backup))
         except ClickHouseError as error:

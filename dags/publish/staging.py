@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
@@ -18,8 +18,7 @@ from dags.clickhouse.leases.store import read_leases
 from dags.clickhouse.sql import Sql, is_embedded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from contextlib import ExitStack
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import date
 
     from clickhouse_connect.driver.client import Client
@@ -44,8 +43,30 @@ _EMPTIED_OF = re.compile(rf"{STAGING_PREFIX}(?P<day>\d{{8}})_\w+_{EMPTIED}\d+__(
 SCRATCH = "scratch"
 
 
+class Tables:
+    """Staging tables that are dropped together when this closes, whether each was made by then or not."""
+
+    def __init__(self, drop: Callable[[Sequence[str], bool], None]) -> None:
+        self._drop = drop
+        self._names: list[str] = []
+
+    def add(self, name: str) -> None:
+        self._names.append(name)
+
+    def hand_over(self, to: Tables) -> None:
+        """Leave them to others, which drop them in the end."""
+        to._names += self._names
+        self._names = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        self._drop(self._names, error is not None)
+
+
 class Staging:
-    """The staging tables of one build of one day, each dropped when its ``ExitStack`` closes.
+    """The staging tables of one build of one day, each among `Tables` that are dropped together.
 
     ``tell`` gets in words what could not be dropped.
     """
@@ -58,48 +79,64 @@ class Staging:
         self._tell = tell
         self._numbers = count(1)
 
-    def name(self, stack: ExitStack, kind: str, table: str = SCRATCH) -> str:
-        """A name that was never used before, so that what a broken connection left running writes where nobody reads.
+    def together(self) -> Tables:
+        """Tables to come, which are dropped together."""
+        return Tables(self._drop)
 
-        The table is dropped when ``stack`` closes, whether it was made by then or not.
-        """
+    def name(self, tables: Tables, kind: str, table: str = SCRATCH) -> str:
+        """A name never used before, so that what a broken connection left running writes where nobody reads."""
         name = f"{STAGING_PREFIX}{self._day}_{self._token}_{kind}{next(self._numbers)}__{table}"
-
-        def dropped(error: type[BaseException] | None, *_: object) -> None:
-            # The build's own outcome is what its caller must hear of, and a later sweep tries again.
-            try:
-                drop(self._client, self._sql, name, may_be_written=error is not None)
-            except ClickHouseError as fault:
-                self._tell(left_behind(name, fault))
-
-        stack.push(dropped)
+        tables.add(name)
         return name
 
-    def like(self, stack: ExitStack, kind: str, table: str) -> str:
+    def like(self, tables: Tables, kind: str, table: str) -> str:
         """An empty table like ``table``."""
-        name = self.name(stack, kind, table)
+        name = self.name(tables, kind, table)
         make_like(self._sql, "create_staging", staging=name, target=table)
         return name
 
-    def fence(self, table: str) -> None:
-        """Drop what any other build has staged of this table and day, so that it can publish nothing of it any more.
+    def fence(self, tables: Iterable[str]) -> list[str]:
+        """Drop what any other build has staged of these tables and this day, so that it can publish nothing of it any
+        more; the names of whatever else is staged, read while the leases are held.
 
         A swap that is being done ends first: a table is gone only when nobody uses it.
 
         Raises:
             ClickHouseError: one cannot be dropped. Its build may live and publish it, so nothing may be built here.
         """
-        bound = {"prefix": f"{STAGING_PREFIX}{self._day}_", "suffix": f"__{table}", "token": self._token}
-        for (name,) in self._sql.rows("fenced", bound):
-            drop(self._client, self._sql, name)
+        ours, ends = f"{STAGING_PREFIX}{self._day}_", tuple(f"__{table}" for table in tables)
+        left = []
+        for name in staged_names(self._sql):
+            if name.startswith(ours) and name.endswith(ends) and self._token not in name:
+                drop(self._client, self._sql, name)
+            else:
+                left.append(name)
+        return left
+
+    def _drop(self, names: Sequence[str], may_be_written: bool) -> None:  # noqa: FBT001 -- as `Tables` calls it
+        if not may_be_written and not any(map(_EMPTIED_OF.fullmatch, names)) and names:
+            with suppress(ClickHouseError):
+                self._sql.command("drop_table", tables=tuple(names))
+                return
+        for name in names:
+            # The build's own outcome is what its caller must hear of, and a later sweep tries again.
+            try:
+                drop(self._client, self._sql, name, may_be_written=may_be_written)
+            except ClickHouseError as fault:
+                self._tell(left_behind(name, fault))
+
+
+def staged_names(sql: Sql) -> list[str]:
+    """The names of all staging tables and of all bids for leases; ``sql`` is of any package."""
+    return [name for (name,) in Sql.of(sql, _PACKAGE).rows("leftovers", {"prefixes": [STAGING_PREFIX, BID_PREFIX]})]
 
 
 def fence_runs(client: Client, runs: Iterable[str]) -> None:
     """Drop whatever some runs have staged, so that they can publish nothing of it any more."""
     sql = Sql(_PACKAGE, client)
     marks = [f"_run_{run_key(run)}__" for run in runs]
-    for (name,) in sql.rows("leftovers", {"prefixes": [STAGING_PREFIX]}) if marks else ():
-        if any(mark in name for mark in marks):
+    for name in staged_names(sql) if marks else ():
+        if name.startswith(STAGING_PREFIX) and any(mark in name for mark in marks):
             drop(client, sql, name)
 
 
@@ -139,17 +176,21 @@ def drop(client: Client, sql: Sql, name: str, *, may_be_written: bool = True) ->
         (rows,) = ours.row("staged_rows", {"table": name})
         if rows:
             ours.command("empty_day", {"partition": int(moved["day"])}, target=name, staging=moved["table"])
-    sql.command("drop_table", table=name)
+    sql.command("drop_table", tables=name)
 
 
-def sweep(client: Client, tell: Callable[[str], None], *, token: str | None = None) -> int:
-    """Drop what builds that ended left behind; how many tables that were. ``token``: of the build that asks.
+def sweep(
+    client: Client, tell: Callable[[str], None], *, token: str | None = None, names: Iterable[str] | None = None
+) -> int:
+    """Drop what builds that ended left behind; how many tables that were.
+
+    ``token``: of the build that asks; ``names``: of what was staged before, where it was read already.
 
     What cannot be dropped is told and left: it is in nobody's way, and no reason for a build to fail.
     Live and dead are told apart by their leases: a build holds its lease before it stages, and gives it back last.
     """
     sql = Sql(_PACKAGE, client)
-    names = [name for (name,) in sql.rows("leftovers", {"prefixes": [STAGING_PREFIX, BID_PREFIX]})]
+    names = staged_names(sql) if names is None else names
     leases = read_leases(client, except_token=token)
     living = [lease for lease in leases if not lease.is_dead(is_embedded=is_embedded(client))]
     dead = [lease.name for lease in leases if lease not in living]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from dags.clickhouse.schema.books import append
 from dags.clickhouse.sql import Sql
 from dags.domain.errors import UserError
 
@@ -68,7 +69,7 @@ def write_selection(client: Client, teams: Iterable[int], *, allow_shrink: bool 
     (at,) = Sql(_PACKAGE, client).row("next_instant")
     rows = [[team, 1, at] for team in sorted(after)] + [[team, 0, at] for team in sorted(gone)]
     if rows:
-        client.insert("web_pre_aggregated_teams", rows, column_names=["team_id", "is_enabled", "selected_at"])
+        append(client, "web_pre_aggregated_teams", rows, ["team_id", "is_enabled", "selected_at"])
     try:
         Sql(_PACKAGE, client).command("reload_dictionary")
     except ClickHouseError as error:

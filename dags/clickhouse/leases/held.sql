@@ -1,11 +1,12 @@
--- Which leases are held, and which tables and views only have such a name: somebody else made them.
+-- Which leases are held by others, and which tables and views only have such a name: somebody else made them.
 -- Grain   one row: the names of both
 -- Reads   system.tables and the columns of those that have the prefix
-SELECT groupArrayIf(name, is_lease), groupArrayIf(name, NOT is_lease)
+SELECT groupArrayIf(name, is_lease AND comment != {except_token:String}), groupArrayIf(name, NOT is_lease)
 FROM
 (
     SELECT
         name,
+        comment,
         engine = 'Memory' AND match(name, {pattern:String}) AND name IN
         (
             SELECT table

@@ -30,7 +30,7 @@ from dags.clickhouse.sql import Sql, is_embedded
 from dags.domain.errors import LeaseError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
     from datetime import date
 
     from clickhouse_connect.driver.client import Client
@@ -50,7 +50,8 @@ def read_leases(client: Client, *, except_token: str | None = None) -> tuple[Lea
     that somebody else gave such a name is passed over, and the log says so.
     """
     sql = Sql(_PACKAGE, client)
-    held, strange = sql.row("held", {"prefix": LEASE_PREFIX, "pattern": LEASE_PATTERN})
+    bound = {"prefix": LEASE_PREFIX, "pattern": LEASE_PATTERN, "except_token": except_token or ""}
+    held, strange = sql.row("held", bound)
     if strange:
         _log.warning("no leases, though they are named like ones: %s. Rename or drop them", ", ".join(sorted(strange)))
     if not held:
@@ -114,10 +115,13 @@ class Leases:
 
     def __exit__(self, *_: object) -> None:
         """Give back what is held; what cannot be given back, others take when this holder has been silent."""
+        tokens: dict[str, str] = {}
+        with suppress(ClickHouseError):
+            tokens = self._tokens(self._held)
         for name in sorted(self._held):
-            with suppress(ClickHouseError, LeaseError):
-                self._confirm(name)
-                self._sql.command("drop", lease=name)
+            if tokens.get(name) == self.token:
+                with suppress(ClickHouseError):
+                    self._sql.command("drop", lease=name)
         self._held.clear()
         self._stack.close()
 
@@ -165,10 +169,8 @@ class Leases:
         Raises:
             LeaseError: it was taken away, because this run was silent for too long.
         """
-        self._confirm(lease_name(table, day))
-
-    def _confirm(self, name: str) -> None:
-        token = next((token for _, token, *_ in self._sql.rows("holder", {"lease": name})), None)
+        name = lease_name(table, day)
+        token = self._tokens({name}).get(name)
         if token != self.token:
             by = f"run {run_of(token)[:8]}" if token is not None else "nobody"
             raise LeaseError(
@@ -176,6 +178,10 @@ class Leases:
                 "is published of it",
                 run_of(token) if token is not None else "",
             )
+
+    def _tokens(self, names: Collection[str]) -> dict[str, str]:
+        """Whose these leases are."""
+        return dict(self._sql.rows("tokens", {"leases": sorted(names)})) if names else {}
 
     @contextmanager
     def _dropping(self, bid: str) -> Iterator[None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from dags.clickhouse.schema.books import append
 from dags.clickhouse.sql import Sql
 from dags.detection.waivers.rules import Waiver
 from dags.domain.days import ONE_DAY, DayRange
@@ -53,4 +54,4 @@ def _append(client: Client, waiver: Waiver, event: str) -> None:
         waiver.waiver_id, event, waiver.table, sorted(waiver.teams), waiver.days.start, waiver.days.end - ONE_DAY,
         waiver.valid_until, waiver.reason, waiver.requested_by,
     ]  # fmt: skip
-    client.insert("web_analytics_waivers", [row], column_names=_COLUMNS)
+    append(client, "web_analytics_waivers", [row], _COLUMNS)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from dags.clickhouse.schema.books import append
 from dags.clickhouse.sql import Sql
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def freeze(client: Client, plan_id: str, teams_by_unit: Mapping[tuple[str, date]
     """Write down which teams a plan asks for, by table and day: one insert, so a reader finds all of it or nothing."""
     rows = [[plan_id, table, day, list(teams)] for (table, day), teams in sorted(teams_by_unit.items())]
     if rows:
-        client.insert(_TABLE, rows, column_names=("plan_id", "table_name", "day", "team_ids"))
+        append(client, _TABLE, rows, ("plan_id", "table_name", "day", "team_ids"))
 
 
 def frozen_teams(

@@ -53,7 +53,7 @@ def test_a_backup_that_was_merged_since_is_restored(world: World, recorded: Call
     world.traffic([1], [DAY], session="late")
     report = one_day(world)
     recorded(world)
-    world.client.command(f"OPTIMIZE TABLE {backup_of(world)} FINAL")
+    world.client.command(f"OPTIMIZE TABLE {backup_of(world)} FINAL DEDUPLICATE")
     rollback(world, report["backfill_id"])
     assert states(world)[DAY] == before
 
@@ -119,6 +119,22 @@ def test_a_backup_of_which_rows_went_in_a_merge_is_refused(world: World) -> None
     world.client.command(f"OPTIMIZE TABLE {backup} FINAL")
     assert world.client.query(f"SELECT count() FROM {backup}").result_rows == [(0,)]
     assert refused(world, backfill_id)
+
+
+def test_a_backup_of_several_parts_of_which_a_merge_took_rows_is_refused(world: World) -> None:
+    prepared(world, 1)
+    world.build(DAY)
+    world.client.command(FORGED.format(backup=STATS, day=DAY, views=0))
+    world.traffic([1], [DAY], session="late")
+    report = one_day(world)
+    backup = backup_of(world)
+    world.client.command(
+        f"ALTER TABLE {backup} MODIFY TTL period_bucket + INTERVAL 1 SECOND DELETE WHERE pathname = 'forged' "
+        "SETTINGS materialize_ttl_after_modify = 0"
+    )
+    world.client.command(f"OPTIMIZE TABLE {backup} FINAL")
+    assert world.client.query(f"SELECT countIf(pathname = 'forged') FROM {backup}").result_rows == [(0,)]
+    assert refused(world, report["backfill_id"])
 
 
 def test_a_backup_that_was_emptied_and_written_anew_is_refused_though_its_numbers_are_the_same(world: World) -> None:

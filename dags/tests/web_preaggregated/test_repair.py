@@ -171,7 +171,7 @@ def test_a_build_that_was_robbed_of_its_lease_publishes_nothing_more(
                 with monkeypatch.context() as silent:
                     silent.setattr(Lease, "is_dead", lambda *_, **__: True)
                     thief.take(BOUNCES, DAY)
-                Staging(client, Sql("dags.publish", client), DAY, thief.token, print).fence(BOUNCES)
+                Staging(client, Sql("dags.publish", client), DAY, thief.token, print).fence([BOUNCES])
 
         built = build(client, 1, at=rob)
         assert told == [f"{DAY}: taking {BOUNCES} over from run test_run, which died"]

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from dags.clickhouse.leases.rules import run_key
+from dags.clickhouse.schema.books import append
 from dags.clickhouse.sql import Sql
 from dags.domain.errors import UserError
 from dags.domain.expression import Expression
@@ -84,7 +85,7 @@ class Log:
             for number, entry in enumerate(entries)
         ]
         columns = [_KEPT_AS.get(name, name) for name in rows[0]]
-        self._client.insert(_TABLE, [list(row.values()) for row in rows], column_names=columns)
+        append(self._client, _TABLE, [list(row.values()) for row in rows], columns)
 
 
 def read_state(client: Client, work_id: str) -> State | None:
