@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 web_pre_aggregated = built_assets(WEB_TABLES)
 web_pre_aggregate_job = build_job(WEB_TABLES)
-web_pre_aggregate_daily_schedule = daily_schedule(web_pre_aggregate_job)
+web_pre_aggregate_daily_schedule = daily_schedule(web_pre_aggregate_job, WEB_TABLES)
 
 # What is watched: each table is declared once, and found here.
 WATCHED = WEB_TABLES

@@ -49,7 +49,7 @@ def core(*, quick: bool, progress: Callable[[str], None]) -> Iterator[str]:
     for number in range(1, rounds + 1):
         gc.collect()
         started = time.perf_counter()
-        found = [judge_day(day, suspects, is_open=False).wrong for day, suspects in tables.items()]
+        found = [judge_day(day, suspects).wrong for day, suspects in tables.items()]
         verdicts = Verdicts.joined(group for one in found for group in one.groups)
         middle = time.perf_counter()
         decide(verdicts, (), POLICY, trigger=Trigger.SCHEDULE, open_days=frozenset(), read_at=NOW, now=NOW)

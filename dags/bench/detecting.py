@@ -40,7 +40,12 @@ def signals_cost(client: Client, days: int) -> dict[str, Cost]:
     bound = {"start": seen.window.start, "end": seen.window.end}
     suspects, failures = (Sql("dags.detection", client) for _ in range(2))
     tables = [table.name for table in WEB_TABLES]
-    compared = {**bound, "closed_before": seen.closed_before, "tables": tables, "reach": EVENTS.reach_days}
+    compared = {
+        **bound,
+        "closed_before": seen.closed_before(EVENTS.reach_days),
+        "tables": tables,
+        "reach": EVENTS.reach_days,
+    }
     compared |= {"doubted_tables": [], "doubted": [], "doubted_since": []}
     compared["logic_versions"] = [table.logic_version for table in WEB_TABLES]
     present = suspects.union("present", (target_identifiers(table) for table in WEB_TABLES))

@@ -81,7 +81,7 @@ class Judgement:
 class Table:
     """A table's day to be judged: its suspects, what was counted of them, and what its declaration says.
 
-    ``failures`` are the last failed builds by team, `ALL_TEAMS` among them.
+    ``failures`` are the last failed builds by team, `ALL_TEAMS` among them. ``is_open``: its source may still grow.
     """
 
     suspects: Suspects
@@ -90,6 +90,7 @@ class Table:
     failures: Mapping[int, Failure] = field(default_factory=dict)
     agrees_with: tuple[str, ...] = ()
     words: tuple[str, str] = ("distinct", "in all")
+    is_open: bool = False
 
     def last_failure(self, team: int) -> Failure | None:
         """Of the unit itself, or of all teams of its day."""
@@ -97,7 +98,7 @@ class Table:
         return max((failure for failure in found if failure is not None), key=lambda f: f.failed_at, default=None)
 
 
-def judge_day(day: date, tables: Mapping[str, Table], *, is_open: bool) -> Judgement:
+def judge_day(day: date, tables: Mapping[str, Table]) -> Judgement:
     """The verdicts on the suspects of a day, those marked whose tables disagree.
 
     A unit that is no suspect is complete and so holds what its source holds. Of two tables that disagree the one that
@@ -119,7 +120,7 @@ def judge_day(day: date, tables: Mapping[str, Table], *, is_open: bool) -> Judge
             failure = ""
             if failures and (last := table.last_failure(team)) is not None:
                 failure = failed_since(last, instant(built_at) if built_at else None)
-            kind, cause = judge(source, target, recorded, has_failed=bool(failure), is_open=is_open)
+            kind, cause = judge(source, target, recorded, has_failed=bool(failure), is_open=table.is_open)
             if source == target:
                 equal[name].append(number)
             if is_fine(kind):

@@ -60,10 +60,18 @@ def states_now(sql: Sql, window: Calendar, watched: Sequence[WatchedTable], team
         return {}
     days_of = {table.source.table: table.source.day for table in watched} | {table.name: table.day for table in watched}
     parts = _by_day(changes, days_of)
+    reaches = sorted({table.source.reach_days for table in watched})
     common = hashlib.sha256(repr((RULES_VERSION, tuple(watched), sorted(teams))).encode()).hexdigest()
     return {
         day: hashlib.sha256(
-            repr((common, window.is_open(day), recorded.get(day, 0), _parts_within_reach(parts, day, watched))).encode()
+            repr(
+                (
+                    common,
+                    [window.is_open(day, reach) for reach in reaches],
+                    recorded.get(day, 0),
+                    _parts_within_reach(parts, day, watched),
+                )
+            ).encode()
         ).hexdigest()
         for day in days
     }

@@ -121,7 +121,8 @@ class Reading:
 
     def _read_range(self, span: DayRange, days: set[date], now: datetime) -> None:
         suspected: dict[date, dict[str, Suspects]] = {day: {} for day in days}
-        for group in self._by_source(table for table in self.watched if table.name not in self.unknown).values():
+        readable = [one for one in self.watched if one.name not in self.unknown and one.first_day < span.end]
+        for group in self._by_source(readable).values():
             self._suspect_together(group, span, suspected)
         quiet = [day for day in days if not suspected[day]]
         self._done(quiet)
@@ -154,8 +155,9 @@ class Reading:
             if not smaller:
                 self.unknown[group[0].name] = str(error)[:500]
             return
+        first_days = {table.name: table.first_day for table in group}
         for name, day, complete, outdated, *columns in rows:
-            if day in suspected:
+            if day in suspected and day >= first_days[name]:
                 self.complete[name, day] += complete
                 self.outdated[name, day] += outdated
                 if columns[0]:
@@ -167,7 +169,7 @@ class Reading:
         bound = {
             "start": span.start,
             "end": span.end,
-            "closed_before": self.window.closed_before,
+            "closed_before": self.window.closed_before(source.reach_days),
             "tables": [table.name for table in group],
             "logic_versions": [table.logic_version for table in group],
             "reach": source.reach_days,
@@ -218,8 +220,9 @@ class Reading:
                     self._failures.get((table.name, day), {}),
                     tuple(name for name in table.agrees_with if name in readable),
                     table.words,
+                    is_open=self.window.is_open(day, source.reach_days),
                 )
-        judgements = {day: judge_day(day, tables[day], is_open=self.window.is_open(day)) for day in days}
+        judgements = {day: judge_day(day, tables[day]) for day in days}
         self._record(judgements, tables, now)
         for day, judgement in judgements.items():
             for name, count in judgement.complete.items():

@@ -27,6 +27,7 @@ from dags.detection.signals import Reading, source_identifiers, target_identifie
 from dags.detection.verdicts import Verdicts
 from dags.detection.waivers.store import read_waivers
 from dags.domain.days import ONE_DAY, Calendar, DayRange, calendar
+from dags.domain.watched import first_day
 from dags.team_selection.store import dictionary_mismatches, read_selection
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def detect(
     judged = [table for table in watched if table.name not in usable.unusable]
     clocks = read_clocks(client)
     sql = Sql(_PACKAGE, client, settings={"max_execution_time": STATEMENT_SECONDS})
-    window = calendar(clocks.earlier(now), lookback_days=lookback_days, settle=settle)
+    window = calendar(clocks.earlier(now), lookback_days=lookback_days, settle=settle, first_day=first_day(watched))
     if only is not None:
         window = window.within(only)
     selection = read_selection(client)

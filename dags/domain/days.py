@@ -13,15 +13,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-# The first day of the partitions set; part of the contract of the two pre-aggregation assets.
-FIRST_DAY = date(2024, 1, 1)
-
-# Later days are typing errors; a day after the last one of the calendar does not exist, and ClickHouse's days end here.
+# The first and the last day that ClickHouse's `Date` has: others are typing errors.
+FIRST_DAY = date(1970, 1, 1)
 LAST_DAY = date(2148, 12, 31)
-
-# Sessions last at most this long (the trackers' own limit), so a session that starts on a day has ended a day
-# later: builds read one day more on each side, and a day is closed one day after its end.
-MAX_SESSION = timedelta(hours=24)
 
 ONE_DAY = timedelta(days=1)
 
@@ -59,28 +53,33 @@ class DayRange:
 class Calendar:
     """Which days a reading of the clock lets us judge.
 
-    ``window`` holds the days that are over and settled. Those before ``closed_before`` are *closed*: sessions that
-    began on them have ended and arrived, so their source is final and a difference means something. The rest are
-    *open*: rows may be missing, but a source that still moves is no fault.
+    ``window`` holds the days to judge, all of them over and settled, as are all before ``settled_before``. A day is
+    *closed* when so are the days that its source reaches into: what began on it has ended and arrived, so its source is
+    final and a difference means something. Else it is *open*: rows may be missing, but a source that still moves is no
+    fault.
     """
 
     window: DayRange
-    closed_before: date
+    settled_before: date
 
-    def is_open(self, day: date) -> bool:
-        return day >= self.closed_before
+    def closed_before(self, reach_days: int) -> date:
+        """The first day that is open, of a source whose rows bear on so many days before and after their own."""
+        return self.settled_before - reach_days * ONE_DAY
+
+    def is_open(self, day: date, reach_days: int) -> bool:
+        return day >= self.closed_before(reach_days)
 
     def within(self, days: DayRange) -> Calendar:
         """The same calendar, of these days alone."""
         start, end = max(self.window.start, days.start), min(self.window.end, days.end)
-        return Calendar(DayRange(start, max(start, end)), self.closed_before)
+        return Calendar(DayRange(start, max(start, end)), self.settled_before)
 
 
-def calendar(now: datetime, *, lookback_days: int, settle: timedelta) -> Calendar:
-    """The days of ``[today - lookback_days, today)`` that are settled, never before the partitions' start.
+def calendar(now: datetime, *, lookback_days: int, settle: timedelta, first_day: date = FIRST_DAY) -> Calendar:
+    """The days of ``[today - lookback_days, today)`` that are settled, none before ``first_day``.
 
     A day is judged once ``settle`` has passed since its end, because late events are normal and a verdict on a
-    half-arrived day is noise. It closes one `MAX_SESSION` after that.
+    half-arrived day is noise.
 
     Raises:
         ValueError: ``now`` is naive; the window would silently be one of another time zone.
@@ -88,19 +87,18 @@ def calendar(now: datetime, *, lookback_days: int, settle: timedelta) -> Calenda
     if now.tzinfo is None:
         raise ValueError(f"now is {now!r}: give an aware datetime, days are UTC days")
     today = now.astimezone(UTC).date()
-    # Both ends are the first day that is *not* yet judged, or closed: the day that has just ended is left out
-    # until its settle time has passed, however long that is.
+    # The first day that is *not* yet judged: the day that has just ended is left out until its settle time has passed,
+    # however long that is.
     settled_before = min((now - settle).astimezone(UTC).date(), today)
-    closed_before = (now - settle - MAX_SESSION).astimezone(UTC).date()
-    start = max(today - timedelta(days=lookback_days), FIRST_DAY)
-    return Calendar(DayRange(start, settled_before), closed_before)
+    start = max(today - timedelta(days=lookback_days), first_day)
+    return Calendar(DayRange(start, settled_before), settled_before)
 
 
 def validated_day(partition_key: str) -> date:
     """The day of a partition key.
 
     Raises:
-        ValueError: not ``YYYY-MM-DD``, no day of the calendar, before the partitions' start or after `LAST_DAY`.
+        ValueError: not ``YYYY-MM-DD``, no day of the calendar, before `FIRST_DAY` or after `LAST_DAY`.
     """
     try:
         day = date.fromisoformat(partition_key)
@@ -108,10 +106,8 @@ def validated_day(partition_key: str) -> date:
         raise ValueError(f"not a day ({error}); give YYYY-MM-DD") from None
     if day.isoformat() != partition_key:
         raise ValueError("give YYYY-MM-DD, with hyphens")
-    if day < FIRST_DAY:
-        raise ValueError(f"the partitions begin on {FIRST_DAY}")
-    if day > LAST_DAY:
-        raise ValueError(f"the last day is {LAST_DAY}")
+    if not FIRST_DAY <= day <= LAST_DAY:
+        raise ValueError(f"ClickHouse's days are {FIRST_DAY} … {LAST_DAY}")
     return day
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from dags.domain.errors import BuildError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import date
 
     from dags.domain.expression import Expression
@@ -69,8 +69,8 @@ class Source:
     ``day`` must be the UTC day of a row, as an expression of its columns; where the table has a projection by
     ``day`` and the team column with ``count()``, ``expected`` and ``newest`` in it, detection reads no row.
 
-    ``reach_days``: rows of so many days before and after bear on a day's units. 0 where a row counts on its own day;
-    1 for sessions, which begin on one day and end on the next.
+    ``reach_days``: rows of so many days before and after bear on a day's units, which is therefore closed so much later
+    than it is over. 0 where a row counts on its own day; 1 for sessions, which begin on one day and end on the next.
 
     ``counts``: package and name of the statement that counts units exactly, by the rule of the build. It binds
     ``{days:Array(Date)}`` and ``{teams:Array(UInt64)}``, of equal length and a unit at each place, and answers with
@@ -96,7 +96,8 @@ class WatchedTable:
 
     ``distinct`` and ``total`` are the aggregates over a unit's rows that must equal the source's; ``words`` is what
     they count; ``row_distinct`` and ``row_total`` are the same of one row alone, and 0 in none that a build may leave.
-    ``job`` rebuilds a day of this table; its partition key is the day.
+    ``job`` rebuilds a day of this table; its partition key is the day. ``first_day`` is the first that it may have:
+    none before it is judged or built.
 
     ``agrees_with`` names the tables that must hold the same of each team and day: where one differs from its source
     and the other does not, readers see two truths, and the report says so.
@@ -114,6 +115,7 @@ class WatchedTable:
     name: str
     source: Source
     job: str
+    first_day: date
     day: Expression
     distinct: Expression
     total: Expression
@@ -148,3 +150,13 @@ class WatchedTable:
                 "builder (dags.domain.watched.Builder) to have them staged, compared and swapped in"
             )
         return self.builder
+
+
+def first_day(watched: Iterable[WatchedTable]) -> date:
+    """The first day that any of them may have."""
+    return min(table.first_day for table in watched)
+
+
+def most_reach(watched: Iterable[WatchedTable]) -> int:
+    """So many days after its end a day is closed in all of them."""
+    return max(table.source.reach_days for table in watched)

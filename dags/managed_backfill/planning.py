@@ -50,6 +50,7 @@ def read_facts(
         max_range_days=settings.backfill_max_range_days,
         webhook_hosts=settings.backfill_webhook_hosts,
         unusable=read_usability(client, allowed).unusable,
+        first_days={table.name: table.first_day for table in allowed},
         in_work={**in_flight, **read_in_work(client, except_backfill=backfill_id)},
     )
 

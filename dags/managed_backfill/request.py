@@ -31,7 +31,8 @@ class Facts:
     """What the request is held against.
 
     ``unusable``: why tables may not be rebuilt, by table, in words. ``in_work``: who works on a table's day
-    right now or has it before them, in words; this backfill itself is not among them.
+    right now or has it before them, in words; this backfill itself is not among them. ``first_days``: of the
+    partitions of each table.
     """
 
     today: date
@@ -41,6 +42,12 @@ class Facts:
     webhook_hosts: Collection[str] = ()
     unusable: Mapping[str, str] = field(default_factory=dict)
     in_work: Mapping[tuple[str, date], str] = field(default_factory=dict)
+    first_days: Mapping[str, date] = field(default_factory=dict)
+
+    def first_day_problems(self, table: str, start: date) -> list[str]:
+        """Whether a range begins before its table does."""
+        first = self.first_days.get(table, start)
+        return [f"start_date is {start}: the partitions of {table} begin on {first}"] if start < first else []
 
 
 @dataclass(frozen=True)
@@ -80,7 +87,7 @@ def validated(asked: Read[BackfillConfig], facts: Facts) -> Request:
         problems.append(f"target_table is {table!r}: give one of {', '.join(facts.tables)}")
     max_range = usable.get("max_range_days") or facts.max_range_days
     if start and end:
-        problems += range_problems(start, end, max_range, facts.today)
+        problems += range_problems(start, end, max_range, facts.today) + facts.first_day_problems(table, start)
     days, left_out = _days(start, end, usable.get("days", ()), facts.today, problems)
     teams = frozenset[int](usable.get("team_ids", ()))
     problems += team_problems(teams, facts)
@@ -137,6 +144,7 @@ def refuse_plan(plan: Plan, facts: Facts) -> None:
     if scope.table not in facts.tables:
         problems.append(f"scope.table is no table that can be rebuilt: give one of {', '.join(facts.tables)}")
     problems += range_problems(scope.start_date, scope.end_date, scope.max_range_days, facts.today)
+    problems += facts.first_day_problems(scope.table, scope.start_date)
     problems += team_problems(frozenset(scope.team_ids), facts)
     problems += table_problems(scope.table, plan.days, facts)
     problems += webhook_problems(plan.monitoring.webhook, facts.webhook_hosts)

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, timedelta
 from typing import TYPE_CHECKING, Any
 
-from dags.domain.days import MAX_SESSION, start_of
+from dags.domain.days import start_of
+from dags.web_preaggregated.tables import MAX_SESSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -102,8 +102,8 @@ MUTANTS = [
     Mutant(
         "an open day is closed too early",
         "dags/domain/days.py",
-        "(now - settle - MAX_SESSION)",
-        "(now - settle)",
+        "self.settled_before - reach_days * ONE_DAY",
+        "self.settled_before",
         f"{DAYS}::test_a_day_is_judged_and_closed_at_its_instant_and_not_a_millisecond_before",
     ),
     Mutant(

@@ -5,9 +5,18 @@ Pure: no clock, no database, no Dagster.
 
 from __future__ import annotations
 
+from datetime import date, timedelta
+
+from dags.domain.days import ONE_DAY
 from dags.domain.expression import Expression
 from dags.domain.watched import Source, WatchedTable
 from dags.web_preaggregated.builder import SessionsBuilder
+
+# The first day of the partitions set: part of the contract of the two assets.
+FIRST_DAY = date(2024, 1, 1)
+
+# Sessions last at most this long (the trackers' own limit), so a session that starts on a day has ended a day later.
+MAX_SESSION = timedelta(hours=24)
 
 JOB = "web_pre_aggregate_job"
 OP = "web_pre_aggregated"
@@ -22,7 +31,7 @@ EVENTS = Source(
     newest=Expression("max(inserted_at)"),
     counts=("dags.web_preaggregated", "unit_sources"),
     # A session may begin a day before its page views and end a day after.
-    reach_days=1,
+    reach_days=MAX_SESSION // ONE_DAY,
     tells_rows=True,
 )
 
@@ -32,6 +41,7 @@ def _declared(name: str, *, agrees_with: str, description: str) -> WatchedTable:
         name,
         EVENTS,
         JOB,
+        FIRST_DAY,
         day=Expression("toDate(period_bucket)"),
         distinct=Expression("uniqMerge(sessions_uniq_state)"),
         total=Expression("sumMerge(pageviews_count_state)"),

@@ -21,7 +21,7 @@ from dags.clickhouse.sql import Sql
 from dags.dagster_runs.command import Command, command
 from dags.detection.signals import target_identifiers
 from dags.domain.clock import Clocks
-from dags.domain.days import FIRST_DAY, in_words
+from dags.domain.days import in_words
 from dags.domain.errors import UserError
 from dags.domain.given import Nothing
 from dags.domain.watched import WatchedTable
@@ -63,8 +63,8 @@ def adoption_job(watched: tuple[WatchedTable, ...]) -> JobDefinition:
 
 
 def present_days(client: Client, table: WatchedTable, clocks: Clocks) -> dict[date, int]:
-    """The days of which a table has rows, and how many; those before the partitions' start are nobody's."""
-    bound = {"start": FIRST_DAY, "end": clocks.today}
+    """The days of which a table has rows, and how many; those before its first day are nobody's."""
+    bound = {"start": table.first_day, "end": clocks.today}
     sql = Sql("dags.detection", client)
     return dict(sql.rows("present_days", bound, **target_identifiers(table)))
 

@@ -4,7 +4,7 @@ Tables that share a builder share an op, which computes what they have in common
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from datetime import UTC, date, timedelta
+from datetime import UTC, date
 
 from clickhouse_connect.driver.client import Client
 from dagster import (
@@ -35,9 +35,9 @@ from dags.clickhouse.clocks import tell_of_skew
 from dags.clickhouse.schema.apply import require_schema
 from dags.dagster_runs.resource import ClickHouseResource
 from dags.dagster_runs.tags import BUILD_RUN, PLAN_ID, TAG_PREFIX, is_automatic
-from dags.domain.days import FIRST_DAY
+from dags.domain.days import ONE_DAY
 from dags.domain.units import Outcome
-from dags.domain.watched import WatchedTable
+from dags.domain.watched import WatchedTable, first_day, most_reach
 from dags.publish.batches import build_limits
 from dags.publish.build import DayBuild
 from dags.publish.built import BuiltDay, BuiltTable
@@ -48,8 +48,6 @@ from dags.schedules import DAILY_BUILD_CRON, TIME_ZONE
 from dags.settings import current_settings
 from dags.team_selection.store import read_selection
 from dags.work.automatic import begin_automatic, end_automatic
-
-PARTITIONS = DailyPartitionsDefinition(start_date=FIRST_DAY.isoformat(), timezone=TIME_ZONE)
 
 # What a build says of its teams in its metadata.
 OUTCOMES = (Outcome.BUILT, Outcome.EMPTY, Outcome.HELD, Outcome.FAILED, Outcome.SKIPPED)
@@ -90,7 +88,7 @@ class BuildConfig(Config):
 
 
 def built_assets(tables: tuple[WatchedTable, ...]) -> AssetsDefinition:
-    """The assets of tables that one builder builds.
+    """The assets of tables that one builder builds; they have the same partitions.
 
     Raises:
         BuildError: one of them is declared without a builder.
@@ -111,7 +109,7 @@ def built_assets(tables: tuple[WatchedTable, ...]) -> AssetsDefinition:
             for table in tables
         ],
         name=op,
-        partitions_def=PARTITIONS,
+        partitions_def=DailyPartitionsDefinition(start_date=first_day(tables).isoformat(), timezone=TIME_ZONE),
         backfill_policy=BackfillPolicy.multi_run(max_partitions_per_run=1),
         can_subset=True,
         pool=op,
@@ -213,26 +211,28 @@ def build_job(tables: tuple[WatchedTable, ...]) -> UnresolvedAssetJobDefinition:
     return define_asset_job(
         tables[0].job,
         AssetSelection.assets(*(table.name for table in tables)),
-        description="Rebuild a day of the pre-aggregated tables: stage, validate, publish, record.",
+        description="Rebuild a day of these tables: stage, validate, publish, record.",
         executor_def=in_process_executor,
         tags=BUILD_RUN,
     )
 
 
-def daily_schedule(job: UnresolvedAssetJobDefinition) -> ScheduleDefinition:
-    """The schedule by which the days that are over are built at first."""
+def daily_schedule(job: UnresolvedAssetJobDefinition, tables: Sequence[WatchedTable]) -> ScheduleDefinition:
+    """The schedule by which the days that are over are built at first, and those that have closed once more."""
+    first, ages = first_day(tables), range(1, most_reach(tables) + 2)
 
     @schedule(
+        name=f"{job.name.removesuffix('_job')}_daily_schedule",
         job=job,
         cron_schedule=DAILY_BUILD_CRON,
-        description="Builds yesterday, and once more the day before, whose last sessions have ended by now.",
+        description="Builds yesterday, and once more the days before it into which its source reaches.",
         execution_timezone=TIME_ZONE,
         default_status=DefaultScheduleStatus.RUNNING,
     )
-    def web_pre_aggregate_daily_schedule(context: ScheduleEvaluationContext) -> list[RunRequest]:
-        """Build yesterday, and once more the day before, whose last sessions have ended by now."""
+    def daily(context: ScheduleEvaluationContext) -> list[RunRequest]:
+        """Build yesterday, and once more the days that have closed since."""
         today = context.scheduled_execution_time.astimezone(UTC).date()
-        days = (today - timedelta(days=1), today - timedelta(days=2))
-        return [RunRequest(partition_key=day.isoformat(), run_key=f"{today}/{day}") for day in days if day >= FIRST_DAY]
+        days = [today - age * ONE_DAY for age in ages]
+        return [RunRequest(partition_key=day.isoformat(), run_key=f"{today}/{day}") for day in days if day >= first]
 
-    return web_pre_aggregate_daily_schedule
+    return daily

@@ -30,6 +30,7 @@ from dags.detection.verdicts import Verdicts
 from dags.domain import clock
 from dags.domain.days import calendar
 from dags.domain.errors import UnreadableError
+from dags.domain.watched import first_day
 from dags.repair.asked import days_listed
 from dags.repair.decision import Building, Decision, Policy, Request, Trigger, decide
 from dags.repair.requests.store import frozen_teams
@@ -128,7 +129,7 @@ def evaluate(
     try:
         return judged(on_engine(work))
     except (UnreadableError, ClickHouseError) as error:
-        window = calendar(now, lookback_days=days, settle=settings.settle)
+        window = calendar(now, lookback_days=days, settle=settings.settle, first_day=first_day(watched))
         return judged(unreadable(str(error), tuple(table.name for table in watched), window, days, now))
 
 

@@ -10,8 +10,9 @@ from pydantic import Field
 
 from dags.dagster_runs.command import Command, command
 from dags.domain.days import MAX_LOOKBACK_DAYS
+from dags.domain.errors import UserError
 from dags.domain.given import EMPTY_IS_NONE, Day, Given, Nothing, Text
-from dags.domain.watched import WatchedTable
+from dags.domain.watched import WatchedTable, first_day
 from dags.repair.runs import run_text
 from dags.team_selection.store import read_selection
 from dags.web_preaggregated_backfill.evaluation import Evaluation, evaluate_in_run
@@ -71,10 +72,12 @@ def diagnostics(watched: tuple[WatchedTable, ...]) -> list[JobDefinition]:
             print(text)
             return text
         question = Question(asked.given.team_id, asked.given.day)
+        if question.day is not None and question.day < (first := first_day(watched)):
+            raise UserError(f"day is '{question.day}': the partitions begin on {first}")
         found = evaluated(asked)
         with asked.clickhouse.client(asked.run_id) as client:
             selection = read_selection(client)
-        text = why_text(question, found.detection, found.decisions.values(), found.runs, selection)
+        text = why_text(question, found.detection, found.decisions.values(), found.runs, selection, watched=watched)
         print(text)
         _refuse_unknown(found)
         return text

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dags.domain.text import wrapped
+from dags.domain.watched import most_reach
 from dags.repair.decision import Why
 from dags.web_preaggregated_backfill.report import freshness, status_line
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from dags.detection.detection import Detection
     from dags.detection.verdicts import Verdicts
+    from dags.domain.watched import WatchedTable
     from dags.repair.attempts import Run
     from dags.repair.decision import Decision
     from dags.team_selection.store import Selection
@@ -34,7 +36,7 @@ NEXT_STEPS = {
     Why.DAILY_CAP: "wait for tomorrow, or raise WEB_ANALYTICS_BACKFILL_MAX_DAYS_PER_DAY",
     Why.BELOW_MINIMUM: "lower WEB_ANALYTICS_BACKFILL_MIN_MISSING_PARTITIONS, set "
     "WEB_ANALYTICS_BACKFILL_MAX_GAP_AGE_HOURS, or materialize the partition in the UI",
-    Why.HELD: "if the source is right, run the partition of web_pre_aggregate_job with allow_shrink: true",
+    Why.HELD: "if the source is right, run the partition by hand with allow_shrink: true",
     Why.FLOOR: "lower WEB_ANALYTICS_BACKFILL_MIN_VOLUME, or materialize the partition in the UI",
     Why.NOT_ACTED_ON: "web_analytics_backfill_schedule repairs it at 02:00 UTC; or materialize the partition in the UI",
 }
@@ -59,12 +61,14 @@ def why_text(
     decisions: Iterable[Decision],
     runs: Sequence[Run],
     selection: Selection,
+    *,
+    watched: Sequence[WatchedTable],
 ) -> str:
     """The answer, the most general part first."""
     lines = [status_line(detection), ""]
     lines += [f"TEAMS     {line}" for line in _about_teams(question, selection, detection)]
     if question.day is not None:
-        lines += ["", *(f"DAY       {line}" for line in _about_day(question.day, detection))]
+        lines += ["", *(f"DAY       {line}" for line in _about_day(question.day, detection, watched))]
     wrong = question.of(detection.wrong)
     lines.append("")
     if not wrong and not detection.unknown:
@@ -104,10 +108,11 @@ def _about_teams(question: Question, selection: Selection, detection: Detection)
     return lines
 
 
-def _about_day(day: date, detection: Detection) -> list[str]:
+def _about_day(day: date, detection: Detection, watched: Sequence[WatchedTable]) -> list[str]:
     window = detection.window
     if day in window.window:
-        state = "open: its last sessions may still arrive" if window.is_open(day) else "closed: its source is final"
+        is_open = window.is_open(day, most_reach(watched))
+        state = "open: its source may still grow" if is_open else "closed: its source is final"
         return [f"{day} is a valid partition key and is judged; it is {state}"]
     if day < window.window.start:
         return [

@@ -20,7 +20,7 @@ from uuid import UUID, uuid5
 
 from dags.demo.traffic.page_views import PageView
 from dags.demo.traffic.user_agent import classify
-from dags.domain.days import MAX_SESSION
+from dags.web_preaggregated.tables import MAX_SESSION
 
 # Without a page view for longer than this a session is over: the field's usual limit.
 SESSION_GAP = timedelta(minutes=30)

@@ -11,12 +11,11 @@ from dags.domain.watched import WatchedTable
 
 def waiver_jobs(watched: tuple[WatchedTable, ...]) -> list[JobDefinition]:
     """The jobs, for the tables that are watched."""
-    tables = [table.name for table in watched]
 
     def waive(asked: Command[WaiverConfig]) -> str:
         """Set a waiver and print it."""
         with asked.client() as (client, clocks):
-            waiver = validated(asked.read, tables, f"waiver-{asked.run_id[:8]}", clocks.today)
+            waiver = validated(asked.read, watched, f"waiver-{asked.run_id[:8]}", clocks.today)
             set_waiver(client, waiver)
         print(f"SET      {waiver}")
         return waiver.waiver_id

@@ -13,13 +13,15 @@ from pydantic import Field
 from dags.domain.days import MAX_LOOKBACK_DAYS, ONE_DAY, DayRange
 from dags.domain.errors import UserError
 from dags.domain.given import Day, Given, TeamIds, Words
+from dags.domain.watched import first_day
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Sequence
     from datetime import date
 
     from dags.domain.given import Read
     from dags.domain.units import Unit
+    from dags.domain.watched import WatchedTable
 
 # Whoever waives for longer than a year has forgotten it by then; it can be set again.
 MAX_WAIVED_DAYS = 366
@@ -78,7 +80,7 @@ class Waiver:
         )
 
 
-def validated(asked: Read[WaiverConfig], tables: Collection[str], waiver_id: str, today: date) -> Waiver:
+def validated(asked: Read[WaiverConfig], watched: Sequence[WatchedTable], waiver_id: str, today: date) -> Waiver:
     """The waiver that a job's configuration asks for.
 
     Raises:
@@ -86,15 +88,17 @@ def validated(asked: Read[WaiverConfig], tables: Collection[str], waiver_id: str
     """
     usable, problems = asked.usable, list(asked.problems)
     first, last, until = (usable.get(name) for name in ("first_day", "last_day", "valid_until"))
+    if first and first < (begin := first_day(watched)):
+        problems.append(f"first_day is {first}: the partitions begin on {begin}")
     if first and last and last < first:
         problems.append(f"last_day is {last}: give a day that is not before first_day, {first}")
     if until is not None and not today <= until <= today + MAX_WAIVED_DAYS * ONE_DAY:
         problems.append(f"valid_until is {until}: give a day from today to {MAX_WAIVED_DAYS} days from now")
     if first and last and (last - first).days >= MAX_LOOKBACK_DAYS:
         problems.append(f"{first} … {last} are more than {MAX_LOOKBACK_DAYS:,} days: name fewer")
-    table = usable.get("table", "")
+    table, tables = usable.get("table", ""), sorted(one.name for one in watched)
     if table and table not in tables:
-        problems.append(f"table is {table!r}: give one of {', '.join(sorted(tables))}, or leave it out for all")
+        problems.append(f"table is {table!r}: give one of {', '.join(tables)}, or leave it out for all")
     given = asked.whole
     if problems or given is None:
         raise UserError("the waiver was not set:\n" + "\n".join(problems))

@@ -109,8 +109,8 @@ def table(
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.says)
 def test_a_unit_is_judged(case: Case) -> None:
-    suspect = table(case.source, case.target, case.last_build, case.last_failure)
-    found = judge_day(UNIT.day, {"stats": suspect}, is_open=case.is_open)
+    suspect = table(case.source, case.target, case.last_build, case.last_failure, is_open=case.is_open)
+    found = judge_day(UNIT.day, {"stats": suspect})
     expected = {"stats": int(case.kind is Kind.COMPLETE)}
     if case.kind in (Kind.COMPLETE, Kind.NOTHING_EXPECTED):
         assert len(found.wrong) == 0
@@ -126,7 +126,7 @@ def test_a_unit_is_judged(case: Case) -> None:
 
 def test_a_wrong_verdict_says_what_it_compared() -> None:
     suspect = table(FIVE, NONE, built(FIVE), failed(), words=("sessions", "page views"))
-    [verdict] = judge_day(UNIT.day, {"stats": suspect}, is_open=False).wrong
+    [verdict] = judge_day(UNIT.day, {"stats": suspect}).wrong
     assert verdict.detail == (
         "run abcdefgh at 2026-01-11 02:00 failed: out of memory; source 5 sessions, 50 page views; "
         "table 0 sessions, 0 page views; built 2026-01-11 01:00 with 5 sessions"
@@ -140,7 +140,7 @@ def plain(source: Measure, target: Measure, *, agrees_with: str = "bounces") -> 
 
 def inconsistent(stats: Table, bounces: Table | None = None) -> dict[str, bool]:
     suspects = {"stats": stats} if bounces is None else {"stats": stats, "bounces": bounces}
-    found = judge_day(UNIT.day, suspects, is_open=False).wrong
+    found = judge_day(UNIT.day, suspects).wrong
     return {v.unit.table: v.is_inconsistent for v in found}
 
 

@@ -40,7 +40,7 @@ def missing(teams: int, failures: dict[int, Failure] | None = None) -> Table:
 
 def judged(stats: Table, bounces: Table | None = None) -> Verdicts:
     tables = {"stats": stats} if bounces is None else {"stats": stats, "bounces": bounces}
-    return judge_day(DAY, tables, is_open=False).wrong
+    return judge_day(DAY, tables).wrong
 
 
 def test_a_wrong_unit_takes_at_most_200_bytes_and_its_verdict_is_made_when_it_is_looked_at() -> None:

@@ -9,10 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dags.domain.days import FIRST_DAY, MAX_LOOKBACK_DAYS, Calendar, DayRange, calendar, in_words, merged, start_of
+from dags.domain.days import MAX_LOOKBACK_DAYS, Calendar, DayRange, calendar, in_words, merged, start_of
 from dags.tests.events import at
 
 D = date(2026, 3, 10)
+FIRST_DAY = date(2024, 1, 1)
+# Of sessions, which begin on one day and end on the next.
+REACH = 1
 MILLISECOND = timedelta(milliseconds=1)
 
 
@@ -25,7 +28,7 @@ def days_of(start: str, end: str) -> DayRange:
 
 
 def of(now: datetime, settle_hours: int = 1, lookback_days: int = 30) -> Calendar:
-    return calendar(now, lookback_days=lookback_days, settle=hours(settle_hours))
+    return calendar(now, lookback_days=lookback_days, settle=hours(settle_hours), first_day=FIRST_DAY)
 
 
 # --- The calendar -----------------------------------------------------------------------------------------
@@ -53,7 +56,7 @@ EDGES = {
 def test_a_calendar_of_some_days_judges_no_other_and_closes_alike() -> None:
     whole = of(at("2026-03-11 01:00:00"))
     assert whole.within(days_of("2026-03-01", "2026-03-03")) == Calendar(
-        days_of("2026-03-01", "2026-03-03"), whole.closed_before
+        days_of("2026-03-01", "2026-03-03"), whole.settled_before
     )
     assert whole.within(days_of("2026-03-08", "2026-04-01")).window == days_of("2026-03-08", "2026-03-11")
     assert len(whole.within(days_of("2025-01-01", "2025-01-03")).window) == 0
@@ -66,7 +69,9 @@ def test_a_day_is_judged_and_closed_at_its_instant_and_not_a_millisecond_before(
     found = of(at(now), settle_hours)
     start = at(now).date() - timedelta(days=30)
     expected_end = date.fromisoformat(last_judged) + timedelta(days=1)
-    assert found == Calendar(DayRange(start, expected_end), date.fromisoformat(first_open))
+    assert found == Calendar(DayRange(start, expected_end), expected_end)
+    assert found.closed_before(REACH) == date.fromisoformat(first_open)
+    assert found.closed_before(0) == expected_end
 
 
 # Half of the instants lie within a millisecond of a midnight or of an hour after it, where days are won and lost.
@@ -94,7 +99,7 @@ def test_a_day_is_judged_once_its_settle_time_has_passed_and_closed_a_session_la
         if day < today and now >= start_of(day) + hours(24 + settle_hours)
     ]
     for day in (today - timedelta(days=n) for n in range(10, -3, -1)):
-        assert found.is_open(day) == (now < start_of(day) + hours(48 + settle_hours))
+        assert found.is_open(day, REACH) == (now < start_of(day) + hours(48 + settle_hours))
 
 
 @given(now=_now, settle_hours=_settle, lookback_days=st.integers(1, MAX_LOOKBACK_DAYS))
@@ -111,7 +116,7 @@ def test_today_is_never_judged_nor_a_day_before_the_lookback_or_the_first_partit
 def test_time_only_adds_days_and_never_opens_a_closed_one(now: datetime, settle_hours: int) -> None:
     earlier, later = of(now, settle_hours), of(now + MILLISECOND, settle_hours)
     assert later.window.end >= earlier.window.end
-    assert later.closed_before >= earlier.closed_before
+    assert later.closed_before(REACH) >= earlier.closed_before(REACH)
 
 
 @given(now=_now, settle_hours=_settle, offset_hours=st.integers(-12, 14))
@@ -140,7 +145,6 @@ FIRST_DAYS = {
 
 @pytest.mark.parametrize(("now", "lookback_days", "window"), FIRST_DAYS.values(), ids=FIRST_DAYS.keys())
 def test_the_window_is_clamped_to_the_first_partition(now: str, lookback_days: int, window: DayRange) -> None:
-    assert date(2024, 1, 1) == FIRST_DAY
     assert of(at(now), lookback_days=lookback_days).window == window
 
 

@@ -110,6 +110,25 @@ def test_late_orders_are_stale_and_left_to_the_comprehensive_check(world: World)
     assert (request.job, request.day, request.tables) == ("orders_job", DAYS[2], ("orders_by_day",))
 
 
+@pytest.mark.usefixtures("shop")
+def test_each_table_is_judged_from_its_own_first_day_and_closed_by_its_own_reach(world: World) -> None:
+    world.client.command(f"DELETE FROM orders_by_day WHERE account_id = 2 AND day IN ('{DAYS[0]}', '{DAYS[2]}')")
+    later = replace(ORDERS_BY_DAY, first_day=DAYS[1])
+    assert [(v.unit.team_id, v.unit.day) for v in evaluated(world, orders=later).detection.wrong] == [(2, DAYS[2])]
+    assert len(wrong(world)) == 2
+    # Sessions of yesterday may still be going on, orders of yesterday are all there.
+    yesterday = ago(1)
+    world.traffic([1], [yesterday])
+    order(world, [1], [yesterday])
+    world.build(yesterday)
+    shop_job = Loop(world.instance, defs)
+    shop_job.run("orders_job", partition_key=yesterday.isoformat())
+    world.traffic([1], [yesterday], session="later")
+    order(world, [1], [yesterday], customers=3)
+    late = [v for v in wrong(world) if v.unit.day == yesterday]
+    assert [(v.unit.table, v.reason) for v in late] == [("orders_by_day", "source grew")]
+
+
 def test_a_third_table_is_rebuilt_by_a_managed_backfill_and_rolled_back(world: World, shop: Loop) -> None:
     contents = "SELECT day, account_id, orders, finalizeAggregation(customers) FROM orders_by_day ORDER BY ALL"
     before = world.client.query(contents).result_rows

@@ -107,5 +107,11 @@ def test_a_webhook_goes_to_an_allowed_host_and_carries_no_secret() -> None:
         ]
 
 
+def test_a_range_does_not_begin_before_the_partitions_of_its_table_do() -> None:
+    facts = replace(FACTS, first_days={STATS: date(2026, 1, 6), BOUNCES: date(2026, 1, 5)})
+    assert refused(facts) == [f"start_date is 2026-01-05: the partitions of {STATS} begin on 2026-01-06"]
+    assert request(facts, target_table=BOUNCES).start == date(2026, 1, 5)
+
+
 def test_without_a_team_there_is_nothing_to_rebuild() -> None:
     assert "no team is enabled" in refused(replace(FACTS, enabled=frozenset()))[0]

@@ -6,6 +6,7 @@ Nothing outside this folder knows it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING
 
 from dags.definitions import WATCHED, location, web_pre_aggregate_job, web_pre_aggregated
@@ -16,7 +17,6 @@ from dags.web_preaggregated_backfill.building import build_job, built_assets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import date
 
     from dags.domain.watched import Workbench
 
@@ -48,6 +48,7 @@ ORDERS_BY_DAY = WatchedTable(
         team_column="account_id",
     ),
     job="orders_job",
+    first_day=date(2025, 1, 1),
     day=Expression("day"),
     distinct=Expression("uniqMerge(customers)"),
     total=Expression("sum(orders)"),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dags.demo.traffic.page_views import NO_CAMPAIGN, Campaign, PageView
 from dags.demo.traffic.sessions import SESSION_GAP, Event, events
-from dags.domain.days import MAX_SESSION
+from dags.web_preaggregated.tables import MAX_SESSION
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)

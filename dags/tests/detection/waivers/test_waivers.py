@@ -28,11 +28,10 @@ REQUEST: dict[str, Any] = {
     "team_ids": [],
     "table": "",
 }
-TABLES = [table.name for table in WEB_TABLES]
 
 
 def waiver(**changes: object) -> Waiver:
-    return validated(read(WaiverConfig, {**REQUEST, **changes}), TABLES, "waiver-1", NOW.date())
+    return validated(read(WaiverConfig, {**REQUEST, **changes}), WEB_TABLES, "waiver-1", NOW.date())
 
 
 def missing(team: int = 1, day: date = DAY, table: str = STATS) -> Verdict:
