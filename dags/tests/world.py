@@ -34,7 +34,8 @@ from dags.publish.batches import build_limits
 from dags.publish.build import DayBuild
 from dags.repair.decision import Trigger
 from dags.settings import Settings, current_settings
-from dags.team_selection.store import read_selection
+from dags.team_selection.store import read_selection, write_selection
+from dags.tests.as_built import as_built
 from dags.tests.events import Event, insert
 from dags.web_preaggregated.tables import WEB_TABLES
 from dags.web_preaggregated_backfill.evaluation import Evaluation, evaluate
@@ -96,9 +97,13 @@ class World:
         return events
 
     def select(self, *teams: int) -> None:
-        """Enable teams, and let the asset write the list."""
+        """Enable teams, and write the list as its asset does."""
         enable(self.client, teams)
-        self.loop.run("web_analytics_team_selection_job")
+        write_selection(self.client, teams)
+
+    def built(self, *days: date) -> None:
+        """The days as builds for all enabled teams leave them, written without a build."""
+        as_built(self.client, *read_selection(self.client).teams, days=days)
 
     def build(self, *days: date) -> None:
         """Build days for all enabled teams, as a run does, without the run."""

@@ -11,6 +11,7 @@ import pytest
 from dags.detection.alterations import Parts, is_altered, is_mutated, partition_period
 from dags.detection.rules import Cause, Kind
 from dags.team_selection.store import write_selection
+from dags.tests.as_built import as_built
 from dags.tests.builds import TABLES, build
 from dags.tests.detection.test_store import detected
 from dags.tests.events import Event, at, insert
@@ -33,7 +34,7 @@ def complete(client: Client) -> Client:
     write_selection(client, [1, 2])
     for day in (DAY, OTHER):
         insert(client, [Event(t, at(f"{day} 1{n}:00:00"), f"{t}-{n}") for t in (1, 2) for n in range(2)])
-        build(client, 1, 2, day=day)
+    as_built(client, 1, 2, days=[DAY, OTHER])
     assert not detected(client).wrong
     return client
 
@@ -108,7 +109,7 @@ def test_a_source_that_is_partitioned_by_anything_else_is_watched_as_well(client
         client.command(ddl.replace("toYYYYMMDD(timestamp)", key))
         write_selection(client, [1])
         insert(client, [Event(1, at(f"{DAY} 1{n}:00:00"), f"{n}") for n in range(2)])
-        build(client, 1, day=DAY)
+        as_built(client, 1, days=[DAY])
         assert not detected(client).wrong
         client.command(MERGES_TWO_SESSIONS)
         assert {v.unit.day for v in detected(client).wrong} == {DAY}

@@ -18,6 +18,7 @@ from dags.domain import clock
 from dags.domain.days import ONE_DAY
 from dags.domain.units import ALL_TEAMS, Measure, Outcome
 from dags.team_selection.store import write_selection
+from dags.tests.as_built import as_built
 from dags.tests.builds import TABLES, build
 from dags.tests.detection.test_store import NOW, detected
 from dags.tests.events import Event, at, insert
@@ -42,8 +43,7 @@ def judged(client: Client) -> Client:
     """Two teams on three days, all built but one day, detected once."""
     write_selection(client, [1, 2])
     insert(client, [Event(team, at(f"{day} 10:00:00"), f"{team}-{day}") for team in (1, 2) for day in DAYS])
-    for day in DAYS[:2]:
-        build(client, 1, 2, day=day)
+    as_built(client, 1, 2, days=DAYS[:2])
     assert detected(client).days_read == WINDOW
     return client
 

@@ -47,7 +47,7 @@ def as_recorded(_: World) -> None:
 @pytest.mark.parametrize("recorded", [as_recorded, as_recorded_by_0_5_0])
 def test_a_backup_that_was_merged_since_is_restored(world: World, recorded: Callable[[World], None]) -> None:
     prepared(world, 1)
-    world.build(DAY)
+    world.built(DAY)
     others_write(world, DAY, team=1)
     before = states(world)[DAY]
     world.traffic([1], [DAY], session="late")
@@ -80,7 +80,7 @@ def refused(world: World, backfill_id: str) -> bool:
 
 def test_a_backup_of_rows_that_were_deleted_lightly_is_restored_after_they_went_in_a_merge(world: World) -> None:
     prepared(world, 1, 2)
-    world.build(DAY)
+    world.built(DAY)
     world.client.command(f"DELETE FROM {STATS} WHERE team_id = 2")
     before = states(world)[DAY]
     world.traffic([1], [DAY], session="late")
@@ -99,7 +99,7 @@ def test_a_backup_of_rows_that_were_deleted_lightly_is_restored_after_they_went_
 )
 def test_a_backup_that_was_moved_or_widened_is_restored(world: World, change: str) -> None:
     prepared(world, 1)
-    world.build(DAY)
+    world.built(DAY)
     before = states(world)[DAY]
     world.traffic([1], [DAY], session="late")
     report = one_day(world)
@@ -166,7 +166,7 @@ def test_a_forged_backup_with_a_column_more_is_refused(world: World) -> None:
 
 def test_what_was_just_built_is_known_again_by_a_digest_of_its_rows_however_it_is_merged(world: World) -> None:
     prepared(world, 1, 2)
-    world.build(DAY)
+    world.built(DAY)
     staged = digest_of_staged(world.client, TABLE, STATS, DAY, [1])
     assert staged == read_digest(world.client, TABLE, STATS, DAY, [1])
     assert holds(world.client, TABLE, STATS, DAY, teams=[1], then=staged)
@@ -197,7 +197,7 @@ def test_a_table_with_states_of_its_own_is_built_and_taken_back(world: World, co
     world.client.command(f"ALTER TABLE {STATS} ADD COLUMN {column}")
     try:
         prepared(world, 1)
-        world.build(DAY)
+        world.built(DAY)
         before = states(world)[DAY]
         world.traffic([1], [DAY], session="late")
         report = one_day(world)

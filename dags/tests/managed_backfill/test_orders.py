@@ -95,7 +95,7 @@ def test_a_pause_between_the_order_to_go_on_and_the_lease_is_heard(
 
 
 def test_a_run_is_ordered_when_it_is_launched_or_its_process_begins(world: World) -> None:
-    world.select(1)
+    world.loop.run("web_analytics_team_selection_job")
     [launched] = world.instance.get_runs(limit=1)
     first = world.instance.get_records_for_run(launched.run_id, limit=1).records[0].event_log_entry.timestamp
     clocks = read_clocks(world.client)

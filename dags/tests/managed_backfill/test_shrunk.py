@@ -56,7 +56,7 @@ def built(world: World, days: list[date]) -> list[Event]:
     ]
     insert(world.client, events)
     world.select(1, 2)
-    world.build(*days)
+    world.built(*days)
     return events
 
 

@@ -14,7 +14,8 @@ from dags.managed_backfill.kind import BACKFILL
 from dags.managed_backfill.log import DayEvent
 from dags.publish.path import Publisher
 from dags.tests.fold import fold, stored
-from dags.tests.managed_backfill.test_managed_backfill import DAYS, fails, prepared, run, swept, who
+from dags.tests.managed_backfill.test_managed_backfill import DAYS as THREE
+from dags.tests.managed_backfill.test_managed_backfill import fails, prepared, run, swept, who
 from dags.tests.web_preaggregated.test_repair import bytes_of
 from dags.tests.world import STATS
 from dags.work.audit.log import MANAGED, Entry, Work
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from dags.tests.world import World
 
+DAYS = THREE[-2:]
 FOREIGN = (
     "INSERT INTO {table} (period_bucket, team_id, sessions_uniq_state, pageviews_count_state) "
     "SELECT '{day} 05:00:00', {team}, uniqState('f'), sumState(toUInt64({views}))"
@@ -67,35 +69,35 @@ def of_team(state: dict[Any, Any], *teams: int) -> dict[Any, Any]:
 def test_rows_that_others_write_during_a_rollback_are_there_afterwards(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    prepared(world, 1)
-    world.build(*DAYS[:2])
+    prepared(world, 1, days=DAYS)
+    world.built(DAYS[0])
     before = states(world)
-    world.traffic([1], DAYS[:2], session="late")
+    world.traffic([1], DAYS[:1], session="late")
     report = run(world)
     # Also where the page views stay what they are, and in a day that goes as a whole.
-    just_before_swaps(monkeypatch, lambda day: others_write(world, day, views=0), days=4)
+    just_before_swaps(monkeypatch, lambda day: others_write(world, day, views=0), days=2)
     assert rollback(world, report["backfill_id"])["status"] == "rolled back"
     written = world.client.query(f"SELECT count() FROM {STATS} WHERE team_id = 9").result_rows
     assert of_team(states(world), 1) == before
-    assert written == [(4,)]
+    assert written == [(2,)]
 
 
 def test_a_rollback_that_others_always_write_into_fails_says_which_days_are_not_as_before_and_goes_on_later(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    prepared(world, 1)
-    world.build(*DAYS)
+    prepared(world, 1, days=DAYS)
+    world.built(*DAYS)
     before = states(world)
     world.traffic([1], DAYS, session="late")
     report = run(world)
     with monkeypatch.context() as writing:
         just_before_swaps(writing, lambda day: others_write(world, day), times=3)
         refused = fails(world, "rollback_backfill_job", **who(report["backfill_id"], allow_losing_later_builds=False))
-    assert f"{DAYS[0]} … {DAYS[2]}: as before, read back" in refused
-    assert f"{DAYS[3]}: NOT as before" in refused
+    assert f"{DAYS[0]}: as before, read back" in refused
+    assert f"{DAYS[1]}: NOT as before" in refused
     assert "would have been lost (rows were inserted)" in refused
     assert "Run rollback_backfill_job again" in refused
-    assert of_team(states(world), 1)[DAYS[3]] != before[DAYS[3]]
+    assert of_team(states(world), 1)[DAYS[1]] != before[DAYS[1]]
     # Half taken back it can only be taken back.
     for job in ("resume_backfill_job", "cancel_backfill_job", "delete_backfill_job"):
         assert "is rolling back" in fails(world, job, **who(report["backfill_id"]))
@@ -105,8 +107,8 @@ def test_a_rollback_that_others_always_write_into_fails_says_which_days_are_not_
 
 
 def test_what_others_wrote_into_its_teams_since_is_left_until_a_person_allows_to_lose_it(world: World) -> None:
-    prepared(world, 1)
-    world.build(*DAYS)
+    prepared(world, 1, days=DAYS)
+    world.built(*DAYS)
     before = states(world)
     world.traffic([1], DAYS, session="late")
     report = run(world)
@@ -128,11 +130,11 @@ def test_what_others_wrote_into_its_teams_since_is_left_until_a_person_allows_to
     ],
 )
 def test_a_rollback_works_after_the_table_was_altered(world: World, alter: str) -> None:
-    prepared(world, 1, 2)
+    prepared(world, 1, 2, days=DAYS)
     if alter.startswith("DROP"):
         world.client.command(f"ALTER TABLE {STATS} ADD COLUMN extra String DEFAULT 'x'")
     try:
-        world.build(*DAYS[:3])
+        world.built(DAYS[0])
         before = states(world)
         world.traffic([1], DAYS, session="late")
         report = run(world, team_ids=[1])
@@ -152,10 +154,10 @@ def test_a_rollback_works_after_the_table_was_altered(world: World, alter: str) 
 
 
 def test_a_column_that_may_have_been_renamed_is_refused_before_anything_is_touched(world: World) -> None:
-    prepared(world, 1)
+    prepared(world, 1, days=DAYS)
     world.client.command(f"ALTER TABLE {STATS} ADD COLUMN extra String")
     try:
-        world.build(*DAYS)
+        world.built(*DAYS)
         report = run(world, days=[str(DAYS[0])])
         world.client.command(f"ALTER TABLE {STATS} RENAME COLUMN extra TO other")
         before = states(world)
@@ -171,8 +173,8 @@ def test_a_column_that_may_have_been_renamed_is_refused_before_anything_is_touch
 
 
 def test_a_delete_during_a_rollback_is_refused_and_names_the_run(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    prepared(world, 1)
-    world.build(*DAYS)
+    prepared(world, 1, days=DAYS)
+    world.built(*DAYS)
     before = states(world)
     world.traffic([1], DAYS, session="late")
     report = run(world)
@@ -201,8 +203,8 @@ def test_a_run_that_wakes_after_another_did_its_work_changes_nothing_more(
     world: World, monkeypatch: pytest.MonkeyPatch, at: str
 ) -> None:
     """Another run is let in where the first one stalls; then the first goes on, with what it believes."""
-    events = prepared(world, 1)
-    world.build(*DAYS)
+    events = prepared(world, 1, days=DAYS)
+    world.built(*DAYS)
     before = states(world)
     events += world.traffic([1], DAYS, session="late")
     inside: list[str] = []
@@ -269,7 +271,7 @@ def _open_backfill(sql: Any) -> str:
 
 
 def test_who_acts_on_a_backfill_finds_out_that_it_was_taken_away(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    prepared(world, 1)
+    prepared(world, 1, days=DAYS)
     work = Work("backfill-x", MANAGED, STATS, str(DAYS[0]), str(DAYS[-1]))
     with hold(world.client, BACKFILL, work, "first-run", lambda _: None) as held:
         held.confirm()
@@ -284,13 +286,13 @@ def test_who_acts_on_a_backfill_finds_out_that_it_was_taken_away(world: World, m
 
 
 def test_a_backup_with_other_contents_than_were_recorded_restores_nothing(world: World) -> None:
-    prepared(world, 1)
-    world.build(*DAYS)
+    prepared(world, 1, days=DAYS)
+    world.built(*DAYS)
     world.traffic([1], DAYS, session="late")
     report = run(world)
     [(backup,)] = world.client.query("SHOW TABLES LIKE 'web_pre_aggregated_backup_%'").result_rows
-    world.client.command(FOREIGN.format(table=backup, day=DAYS[2], team=1, views=7))
+    world.client.command(FOREIGN.format(table=backup, day=DAYS[1], team=1, views=7))
     after = states(world)
     refused = fails(world, "rollback_backfill_job", **who(report["backfill_id"], allow_losing_later_builds=False))
-    assert f"does not hold {DAYS[2]} as it was recorded" in refused
+    assert f"does not hold {DAYS[1]} as it was recorded" in refused
     assert states(world) == after

@@ -49,7 +49,7 @@ def once(patch: pytest.MonkeyPatch, name: str, act: Callable[[], object], *, aft
 def replaced(world: World, **given: Any) -> str:
     """A day that a backfill has replaced."""
     prepared(world, 1)
-    world.build(DAY)
+    world.built(DAY)
     world.traffic([1], [DAY], session="late")
     return str(one_day(world, **given)["backfill_id"])
 
@@ -101,7 +101,7 @@ def test_a_rollback_tells_persons_apart_whose_number_is_equal(world: World) -> N
     persons = f"SELECT uniqMerge(persons_uniq_state) FROM {STATS}"
     world.select(1)
     insert(world.client, visits(1, 1))
-    world.build(DAY)
+    world.built(DAY)
     insert(world.client, visits(2, 0))
     report = one_day(world)
     assert world.client.query(persons).result_rows == [(2,)]
@@ -124,7 +124,7 @@ def test_a_rollback_restores_what_is_beside_the_key_of_a_table_that_merges_no_ro
             return Event(1, noon(DAY), "s", pathname=path, uuid=person(901), inserted_at=noon(ago(day)))
 
         insert(world.client, [visit("/old", 1)])
-        world.build(DAY)
+        world.built(DAY)
         insert(world.client, [visit("/new", 0)])
         report = one_day(world)
         assert world.client.query(paths).result_rows == [("/new",)]
@@ -154,7 +154,7 @@ def test_a_rollback_leads_back_to_what_others_wrote_after_a_backup_and_before_th
     world: World, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     prepared(world, 1)
-    world.build(DAY)
+    world.built(DAY)
     before = states(world)[DAY]
     world.traffic([1], [DAY], session="late")
     with monkeypatch.context() as writing:
@@ -191,7 +191,7 @@ def test_a_gates_restore_leaves_what_others_wrote_right_after_a_swap(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepared(world, 1)
-    world.build(DAY)
+    world.built(DAY)
     world.traffic([1], [DAY], session="late")
     once(monkeypatch, "_swap", lambda: others_write(world, DAY, team=1, views=5), after=True)
     fails(world, days=[str(DAY)])
@@ -205,7 +205,7 @@ def test_a_gates_restore_leaves_what_others_wrote_right_after_a_swap(
 def test_a_rollback_leaves_a_day_that_a_person_has_changed_by_hand(world: World, change: str) -> None:
     prepared(world, 1, 2)
     try:
-        world.build(DAY)
+        world.built(DAY)
         world.traffic([1], [DAY], session="late")
         report = one_day(world)
         if change == "other paths":
@@ -236,7 +236,7 @@ def test_a_held_team_whose_rows_go_during_a_build_keeps_no_other_from_it(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepared(world, 1, 2)
-    world.build(DAY)
+    world.built(DAY)
     world.traffic([1], [DAY], session="late")
     build = PlannedDays.do
 

@@ -59,7 +59,7 @@ def teams(world: World) -> list[int]:
 def test_a_removal_or_an_exchange_in_the_instant_of_a_swap_is_said(world: World, change: str, said: str) -> None:
     world.traffic([1], [DAY])
     world.select(1, 2)
-    world.build(DAY)
+    world.built(DAY)
     world.client.command(WRITTEN)
     world.client.command(f"CREATE TABLE other AS {STATS}")
     try:
@@ -74,7 +74,7 @@ def test_rows_that_were_moved_out_with_an_emptied_day_come_back_when_the_run_end
 ) -> None:
     world.traffic([1], [DAY])
     world.select(1, 2)
-    world.build(DAY)
+    world.built(DAY)
     world.client.command("TRUNCATE TABLE events")
     amounts = Publisher._amounts
 
@@ -101,7 +101,7 @@ def test_parts_that_were_forgotten_before_they_could_be_asked_for_are_unknown(
 ) -> None:
     world.traffic([1], [DAY])
     world.select(1)
-    world.build(DAY)
+    world.built(DAY)
     looked = Publisher._last_look
 
     def stalled(itself: Publisher[object], *given: object) -> object:

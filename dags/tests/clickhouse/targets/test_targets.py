@@ -221,7 +221,7 @@ def shop(request: pytest.FixtureRequest, engine_dsn: Callable[[str], str]) -> It
         with new_world(text, monkeypatch) as world:
             events = world.traffic(TEAMS, DAYS)
             world.select(*TEAMS)
-            world.build(*DAYS)
+            world.built(*DAYS)
             made = Shop(world, events)
             made.backfill_id = made.managed()["backfill_id"]
             yield made

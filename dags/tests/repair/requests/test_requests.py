@@ -29,7 +29,7 @@ def lost(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(evaluation, "CONFIG_CHARACTERS", 6)
     world.traffic([1, 2, 3, 4], DAYS)
     world.select(1, 2, 3, 4)
-    world.build(*DAYS)
+    world.built(*DAYS)
     for table in TABLES:
         world.client.command(f"DELETE FROM {table} WHERE team_id IN (2, 3)")
     world.client.command(f"DELETE FROM {STATS} WHERE toDate(period_bucket) = '{DAYS[2]}'")
