@@ -41,7 +41,8 @@ class Detection:
 
     ``verdicts`` are those of the units that needed a look; all others are complete (``complete_by_table`` counts
     them) or have nothing to expect. ``unknown`` holds the error of each table that could not be read; ``unverified``
-    the days for whose suspects a tick had no time, so that nothing is known of them yet.
+    the days for whose suspects a tick had no time, so that nothing is known of them yet. ``errors``: the error alone of
+    each failed build that verdicts speak of, by the words in which they do; whoever lacks one takes the words.
 
     ``days_read`` were read just now; the others, but for those that are unverified, are as they were at
     ``oldest_reading``, for nothing in their tables has changed since. ``source_rows`` says of the days with something
@@ -77,6 +78,7 @@ class Detection:
     waivers: tuple[Waiver, ...] = ()
     source_rows: Mapping[tuple[str, date], int] = field(default_factory=dict)
     seconds_per_row: Mapping[str, float] = field(default_factory=dict)
+    errors: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def wrong(self) -> Verdicts:

@@ -33,6 +33,9 @@ class Failure:
     failed_at: datetime
     error: str
 
+    def __str__(self) -> str:
+        return f"run {self.run_id[:8]} at {_minute(self.failed_at)} failed: {self.error[:200]}"
+
 
 class Kind(StrEnum):
     """What is the matter with a unit."""
@@ -71,8 +74,6 @@ _SOURCE_MOVED = {Cause.ARRIVED_LATE, Cause.SOURCE_GREW, Cause.SOURCE_SHRANK}
 
 
 _NOTHING = Measure()
-
-_FAILED = " failed: "
 
 
 class Judged:
@@ -179,12 +180,7 @@ def failed_since(failure: Failure | None, built_at: datetime | None) -> str:
     """Which build of a unit failed, and how, if none has succeeded since."""
     if failure is None or (built_at is not None and failure.failed_at <= built_at):
         return ""
-    return f"run {failure.run_id[:8]} at {_minute(failure.failed_at)}{_FAILED}{failure.error[:200]}"
-
-
-def error_of(failure: str) -> str:
-    """The error alone, of what `failed_since` says: the memory of days keeps that and no more."""
-    return failure.partition(_FAILED)[2]
+    return str(failure)
 
 
 def detail_of(source: Measure, target: Measure, build: Build | None, failure: str, words: tuple[str, str]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ from dags.clickhouse.sql import Sql, is_embedded
 from dags.detection.detection import Detection, with_interiors, with_waivers
 from dags.detection.memory import DayState, recalled, remember, states_now
 from dags.detection.part_states import read_doubts
-from dags.detection.rules import Kind
+from dags.detection.rules import Failure, Kind
 from dags.detection.signals import Reading, source_identifiers, target_identifiers
 from dags.detection.verdicts import Verdicts
 from dags.detection.waivers.store import read_waivers
@@ -57,6 +57,7 @@ class _Hints:
     spans: Mapping[tuple[str, int], tuple[date, date]] = field(default_factory=dict)
     source_rows: Mapping[tuple[str, date], int] = field(default_factory=dict)
     seconds_per_row: Mapping[str, float] = field(default_factory=dict)
+    errors: Mapping[str, str] = field(default_factory=dict)
 
 
 def detect(
@@ -149,6 +150,7 @@ def detect(
         waivers=waivers,
         source_rows=hints.source_rows,
         seconds_per_row=hints.seconds_per_row,
+        errors=hints.errors,
         cost=sql.cost,
         living=tuple(lease for lease in leases if lease not in dead),
         dead_runs={lease.run: now - timedelta(seconds=lease.silent_seconds) for lease in dead},
@@ -198,7 +200,10 @@ def _hints(
         return _Hints()
     try:
         return _Hints(
-            _spans(sql, window, watched, verdicts), _source_rows(sql, watched, days), _rates(sql, watched, window)
+            _spans(sql, window, watched, verdicts),
+            _source_rows(sql, watched, days),
+            _rates(sql, watched, window),
+            _errors(sql, verdicts),
         )
     except ClickHouseError:
         return _Hints()
@@ -216,6 +221,20 @@ def _spans(
             rows = sql.rows("spans", bound, **target_identifiers(table))
             spans |= {(table.name, team): (first, last) for team, first, last in rows}
     return spans
+
+
+def _errors(sql: Sql, verdicts: Verdicts) -> dict[str, str]:
+    """The error of each failed build, by its words: the memory of days keeps these and no more."""
+    days_by_table: dict[str, list[date]] = defaultdict(list)
+    for one in verdicts.groups:
+        if one.failure:
+            days_by_table[one.table].append(one.day)
+    errors: dict[str, str] = {}
+    for table, days in days_by_table.items():
+        bound = {"table": table, "start": min(days), "end": max(days) + ONE_DAY}
+        failures = [Failure(run_id, at, error) for _, _, at, run_id, error in sql.rows("failures", bound)]
+        errors |= {str(failure): failure.error for failure in failures}
+    return errors
 
 
 def _source_rows(sql: Sql, watched: Sequence[WatchedTable], days: Collection[date]) -> dict[tuple[str, date], int]:

@@ -108,15 +108,13 @@ class DayBuild:
             self.at(Step.STAGED)
             left |= computed.left
             built = [attempt.publish(table, teams, rows, computed, left) for table, teams in sorted(wanted.items())]
-        problems = [f"{table} of {self.day} is not built: {why}" for table, why in usable.unusable.items()]
-        if computed.at_ceiling:
-            problems.append(
-                f"{self.day}: {computed.at_ceiling:,} teams were left out, for the run may read no more "
-                "(WEB_ANALYTICS_BUILD_MAX_ROWS_READ, WEB_ANALYTICS_BUILD_MAX_BYTES_READ); the next run goes on"
-            )
-        problems += [words for table in built for words in table.problems]
+        left_out = (
+            f"{self.day}: {computed.at_ceiling:,} teams were left out, for the run may read no more "
+            "(WEB_ANALYTICS_BUILD_MAX_ROWS_READ, WEB_ANALYTICS_BUILD_MAX_BYTES_READ); the next run goes on"
+        )
+        not_begun = {table: f"{table} of {self.day} is not built: {why}" for table, why in usable.unusable.items()}
         events = sum(fingerprint.events for by_team in rows.values() for fingerprint in by_team.values())
-        return BuiltDay(self.day, tuple(built), events, sql.cost, tuple(problems))
+        return BuiltDay(self.day, tuple(built), events, sql.cost, not_begun, left_out if computed.at_ceiling else "")
 
     def tell(self, words: str) -> None:
         """Say in words what has been done, of this day."""

@@ -56,10 +56,26 @@ class BuiltTable:
 
 @dataclass(frozen=True)
 class BuiltDay:
-    """What a build did, and what it cost. ``problems``: why it is not a success, in words; empty if it is one."""
+    """What a build did, and what it cost.
+
+    ``not_begun``: tables that no day may be swapped into, and why. ``left_out``: teams of any table that were left out,
+    and why, in words.
+    """
 
     day: date
     tables: tuple[BuiltTable, ...]
     source_events: int
     cost: Cost
-    problems: tuple[str, ...] = ()
+    not_begun: Mapping[str, str] = field(default_factory=dict)
+    left_out: str = ""
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Why it is not a success, in words; empty if it is one."""
+        of_tables = (words for table in self.tables for words in table.problems)
+        return (*self.not_begun.values(), *filter(None, [self.left_out]), *of_tables)
+
+    def problems_of(self, table: str) -> tuple[str, ...]:
+        """Why it is none for one table."""
+        words = [self.not_begun.get(table, ""), self.left_out]
+        return (*filter(None, words), *(one for own in self.tables if own.table == table for one in own.problems))

@@ -482,6 +482,18 @@ def test_each_question_in_front_of_a_gap_has_an_answer_in_one_command(world: Wor
     assert "memory limit exceeded" in about_run
 
 
+def test_builds_that_failed_for_one_reason_are_said_once_though_the_runs_were_many(world: World) -> None:
+    world.traffic([1, 2], WEEK[:2])
+    world.select(1, 2)
+    for day in WEEK[:2]:
+        world.build_fails(day)
+    for days_read in (30, 0):
+        found = world.evaluate()
+        assert found.detection.days_read == days_read
+        lines = [line for line in summary_text(found.detection, found.decision).splitlines() if line[:6] == "FAILED"]
+        assert [" and 7 more: run " in line for line in lines] == [True]
+
+
 @pytest.mark.parametrize("day", ["2023-12-31", "2026-02-30", "20260101", "yesterday"])
 def test_a_day_that_is_no_partition_key_is_named(world: World, day: str) -> None:
     with pytest.raises(Exception, match=f"day is '{day}'"):

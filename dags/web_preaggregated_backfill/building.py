@@ -175,7 +175,7 @@ def _built_day(
     ).run()
     rows_by_table = {one.table: one.rows for one in built.tables}
     for name in names if by_planner else ():
-        problem = "; ".join(words for words in built.problems if words.startswith(name))
+        problem = "; ".join(built.problems_of(name))
         end_automatic(client, context.run.run_id, name, str(day), rows=rows_by_table.get(name, 0), problem=problem)
     return built
 

@@ -9,7 +9,6 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dags.detection.rules import error_of
 from dags.domain.days import ONE_DAY, in_words, merged
 from dags.domain.text import table_text, wrapped
 from dags.repair.decision import NOTHING_TO_REPAIR
@@ -184,12 +183,12 @@ def _also(detection: Detection) -> list[str]:
     return lines
 
 
-def _failures(verdicts: Verdicts) -> list[str]:
+def _failures(detection: Detection) -> list[str]:
     """What could not be built and why, the most units first; of each error one unit stands for the others."""
     by_error: dict[str, list[Alike]] = defaultdict(list)
-    for one in verdicts.groups:
+    for one in detection.wrong.groups:
         if one.failure:
-            by_error[error_of(one.failure)].append(one)
+            by_error[detection.errors.get(one.failure, one.failure)].append(one)
     counted = sorted(((sum(map(len, group)), group[0]) for group in by_error.values()), key=lambda pair: -pair[0])
     lines = []
     for units, first in counted[:MAX_SHOWN]:
@@ -217,7 +216,7 @@ def summary_text(detection: Detection, decision: Decision) -> str:
         parts += ["", table_text(_gap_rows(detection.wrong)[:20], _GAP_COLUMNS)]
     parts += [
         "",
-        *_failures(detection.wrong),
+        *_failures(detection),
         *_also(detection),
         *(wrapped(f"WARNING  {warning}") for warning in detection.warnings),
     ]
@@ -231,7 +230,7 @@ def gaps_text(detection: Detection) -> str:
     """What ``show_data_gaps_job`` prints: every gap, the largest first."""
     parts = [status_line(detection), ""]
     parts.append(table_text(_gap_rows(detection.wrong), _GAP_COLUMNS) if detection.wrong else _no_gaps(detection))
-    parts += ["", *_failures(detection.wrong), *_also(detection)]
+    parts += ["", *_failures(detection), *_also(detection)]
     parts += [wrapped(f"UNKNOWN  {table}: {error}") for table, error in detection.unknown.items()]
     parts += [wrapped(f"WARNING  {warning}") for warning in detection.warnings]
     parts += [wrapped(f"FACTS    {freshness(detection)}")]
