@@ -17,11 +17,11 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from dags.clickhouse.sql import Sql
 from dags.domain.days import ONE_DAY, DayRange
 from dags.domain.errors import BuildError
-from dags.managed_backfill.digests import Digest, Kept, digest_of_nothing, digest_of_staged, holds, read_digest
 from dags.managed_backfill.gates import Gate, backup_taken
 from dags.managed_backfill.log import DayEvent, Days
 from dags.managed_backfill.plan import BACKUP_PREFIX, backup_name
 from dags.managed_backfill.store import target_of
+from dags.publish.digests import Digest, Kept, digest_of_nothing, digest_of_staged, holds, read_digest
 from dags.publish.staging import make_like
 
 if TYPE_CHECKING:
