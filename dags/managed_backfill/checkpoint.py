@@ -13,9 +13,10 @@ from dags.clickhouse.sql import Sql
 from dags.domain.days import ONE_DAY, DayRange
 from dags.domain.errors import BuildError
 from dags.managed_backfill import gates
-from dags.managed_backfill.backup import back_up_once, record_swap
+from dags.managed_backfill.log import DayEvent, Days, recorded_of
 from dags.managed_backfill.shrunk import held_by_build
 from dags.managed_backfill.store import read_coverage
+from dags.publish.backup import DayBackup
 from dags.publish.steps import Checkpoint
 
 if TYPE_CHECKING:
@@ -88,10 +89,49 @@ class DayCheckpoint(Checkpoint):
             asked.append(gates.distribution(self.spread, self.baseline))
         if failed := [gate for gate in asked if not gate.is_passed]:
             raise BuildError(f"not published, readers see the old day: {'; '.join(map(str, failed))}")
-        given = {"table": self.table, "teams": self.teams, "entry": self.entry}
-        taken = self.again(back_up_once, self.client, self.log, self.hold, swap, backup=self.backup, **given)
+        taken = self.again(self.back_up_once, swap)
         self.gates = (*asked, *([taken] if taken is not None else []))
-        self.again(record_swap, self.client, self.log, self.hold, swap, **given)
+        self.again(self.record_swap, swap)
+
+    def back_up_once(self, swap: Swap) -> Gate | None:
+        """Back the day up and record it, unless the backup has it as it was before the first swap; the gate if it was
+        done now.
+
+        Raises:
+            BuildError: the backup is not what was recorded, does not fit, or may be of a state that was not before; the
+                gate failed.
+            HoldLostError: another run acts on the backfill now.
+        """
+        state, day = self.log.read(), self.day
+        days = Days.of(state) if state is not None else Days()
+        recorded = recorded_of(days.backed_up[day]) if day in days.backed_up else None
+        # A run builds a day once, so what it has begun before is of an attempt that ended before the swap.
+        swaps = [one.payload for one in days.swapping.get(day, ()) if one.run_id != self.log.run_id]
+        if self._backup.is_of_before(swap, recorded, swaps):
+            return None
+        taken = self._backup.take(swap)
+        gate = gates.backup_taken(taken.in_table.total, taken.in_backup.total, is_equal=taken.is_equal)
+        if not gate.is_passed:
+            raise BuildError(f"not published, readers see the old day: {gate}")
+        now = taken.recorded
+        self.hold.confirm()
+        self.log.append(replace(self.entry, rows=now.rows, total=now.total, payload=now.kept))
+        return gate
+
+    def record_swap(self, swap: Swap) -> None:
+        """Record what the teams will have once a swap has happened, before it happens: so a restore knows what is ours.
+
+        Raises:
+            HoldLostError: another run acts on the backfill now.
+        """
+        self.hold.confirm()  # or the staging may be gone
+        brings = self._backup.after(swap)
+        self.hold.confirm()
+        self.log.append(replace(self.entry, event=DayEvent.SWAPPING, payload=brings))
+
+    @property
+    def _backup(self) -> DayBackup:
+        return DayBackup(self.client, self.table, self.backup, self.day, self.teams)
 
     def confirm(self) -> None:
         self.hold.confirm()

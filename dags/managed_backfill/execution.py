@@ -17,7 +17,6 @@ from dags.clickhouse.targets.store import read_usability
 from dags.domain.days import ONE_DAY, DayRange, in_words
 from dags.domain.errors import HoldLostError, UserError
 from dags.managed_backfill import gates
-from dags.managed_backfill.backup import has_backup, kept_until, make_backup
 from dags.managed_backfill.checkpoint import DayCheckpoint, read_spread
 from dags.managed_backfill.log import UNTOUCHED, DayEvent, Days
 from dags.managed_backfill.plan import OnGateFailure
@@ -25,6 +24,7 @@ from dags.managed_backfill.progress import report
 from dags.managed_backfill.restoring import Restoring
 from dags.managed_backfill.shrunk import held_in_words, read_held_by_builds
 from dags.managed_backfill.store import later_builds, open_days, read_baseline, read_coverage
+from dags.publish.backup import backup_name, has_backup, kept_until, make_backup
 from dags.publish.build import DayBuild
 from dags.repair.stops.store import why_stopped
 from dags.work.audit.log import Entry, Event, Status
@@ -74,14 +74,14 @@ class Backfill:
             ]
         if not recorded(at, asked):
             return Ended(Status.FAILED, "a gate before the first chunk failed, nothing was touched")
-        state = at.read()
-        if Days.of(state).backed_up and not has_backup(at.client, backfill_id, scope.table):
+        state, backup = at.read(), backup_name(backfill_id, scope.table)
+        if Days.of(state).backed_up and not has_backup(at.client, backup):
             raise UserError(
                 f"the backup of {backfill_id} is not there any more, and of days that it replaced no other can be "
                 "taken: ask for a new backfill for what is left, kind gap_filling finds it"
             )
         until = kept_until(state.read_at, self.plan.rollback.kept_days)
-        backup = make_backup(at.client, backfill_id, scope.table, until)
+        make_backup(at.client, backup, scope.table, until)
         return PlannedDays(self, baseline, backup)
 
     def _taken(self, at: AtWork) -> dict[str, list[date]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dags.managed_backfill.backup import drop_backup
+from dags.publish.backup import backup_name, drop_backup
 from dags.publish.staging import fence_runs
 from dags.work.audit.log import AUTOMATIC, MANAGED
 from dags.work.kinds import Kind
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def _drop_backup(client: Client, work: Work) -> str:
-    drop_backup(client, work.work_id, work.subject)
+    drop_backup(client, backup_name(work.work_id, work.subject))
     return "its backup is dropped"
 
 

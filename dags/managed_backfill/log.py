@@ -1,6 +1,6 @@
 """What a managed backfill keeps in the log of its work: its subject is a table, a step of it is a day.
 
-Pure: no clock, no database, no Dagster. The one place where days become steps and steps days.
+The one place where days become steps and steps days.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from dags.domain.days import DayRange
+from dags.publish.backup import BackedUp
 from dags.work.audit.log import MANAGED, Event, Work
 
 if TYPE_CHECKING:
@@ -83,6 +84,11 @@ class Days:
             {date.fromisoformat(step): entry for step, entry in found.items()} for found in (state.done, state.failed)
         )
         return cls(done, failed, backed_up, swapping)
+
+
+def recorded_of(entry: Entry) -> BackedUp:
+    """What an event says of a day's backup."""
+    return BackedUp(entry.rows, entry.total, entry.payload)
 
 
 def _of_others(swapping: Mapping[date, tuple[Entry, ...]], day: date, entry: Entry) -> tuple[Entry, ...]:

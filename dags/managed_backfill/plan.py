@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BaseModel, BeforeValidator, FailFast, Field
 from pydantic_core import PydanticCustomError
 
-from dags.clickhouse.leases.rules import run_key
 from dags.domain.days import FIRST_DAY, LAST_DAY, MAX_LOOKBACK_DAYS, ONE_DAY, DayRange, in_words
 from dags.domain.errors import UserError
 from dags.work import document
@@ -24,10 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from dags.work.plan import Rates
-
-
-# Every backup's name begins so; nothing else's may.
-BACKUP_PREFIX = "web_pre_aggregated_backup_"
 
 
 class Kind(StrEnum):
@@ -45,11 +40,6 @@ class ChunkBy(StrEnum):
     DAY = "day"
     WEEK = "week"
     MONTH = "month"
-
-
-def backup_name(backfill_id: str, table: str) -> str:
-    """The table that keeps the days which a backfill replaces."""
-    return f"{BACKUP_PREFIX}{run_key(backfill_id)}__{table}"
 
 
 class OnGateFailure(StrEnum):

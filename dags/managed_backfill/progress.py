@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dags.domain.text import table_text, wrapped
 from dags.managed_backfill.log import Days
-from dags.managed_backfill.plan import backup_name
+from dags.publish.backup import backup_name
 from dags.work import progress
 from dags.work.progress import seconds_in_words
 

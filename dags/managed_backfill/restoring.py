@@ -8,17 +8,13 @@ from typing import TYPE_CHECKING
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from dags.clickhouse.sql import Sql
 from dags.clickhouse.targets.store import require_usable
 from dags.domain.days import ONE_DAY, DayRange, in_words
 from dags.domain.errors import BuiltSinceError, HoldLostError, UserError
-from dags.domain.units import Measure
-from dags.managed_backfill.backup import has_backup, holds_still, is_as_swapped, knows_swaps
-from dags.managed_backfill.log import Days
-from dags.managed_backfill.plan import backup_name
+from dags.managed_backfill.log import Days, recorded_of
 from dags.managed_backfill.store import later_builds
-from dags.publish.contents import contents, read_comparison, read_units
-from dags.publish.parts import differences
+from dags.publish.backup import BackedUp, DayBackup, backup_name, has_backup
+from dags.publish.contents import read_comparison
 from dags.publish.restore import DayRestore
 from dags.publish.steps import Checkpoint
 from dags.work.audit.log import Entry, Event
@@ -35,8 +31,6 @@ if TYPE_CHECKING:
     from dags.work.audit.log import State
     from dags.work.audit.store import Log
     from dags.work.lease import Hold
-
-_PACKAGE = "dags.publish"
 
 
 @dataclass(frozen=True)
@@ -144,15 +138,21 @@ class Restoring:
                 self.log.append(Entry(Event.STEP_UNDONE, step=str(day), rows=rows))
                 self.tell(f"{day}: {self.table.name} is restored, {rows:,} rows")
         for day in sorted(self.days.backed_up.keys() - left.keys() - failed.keys()):
-            if unlike := self._unlike(day, by):
+            if unlike := self._backup(day).unlike(self._recorded(day), by):
                 failed[day] = f"it was restored, and {unlike}: others wrote it since"
         self.held.confirm()
         as_before = self.days.backed_up.keys() - left.keys() - failed.keys()
         return Restored(tuple(sorted(as_before)), left, failed, by.in_words())
 
     @property
-    def _backup(self) -> str:
-        return backup_name(self.state.work_id, self.plan.scope.table)
+    def _table(self) -> str:
+        return backup_name(self.state.work_id, self.table.name)
+
+    def _backup(self, day: date) -> DayBackup:
+        return DayBackup(self.client, self.table, self._table, day, self.plan.teams_by_day[day])
+
+    def _recorded(self, day: date) -> BackedUp:
+        return recorded_of(self.days.backed_up[day])
 
     def comparable(self) -> Comparison:
         """How the backup is compared with the table, once the backup is known to be there.
@@ -163,37 +163,26 @@ class Restoring:
         """
         require_usable(self.client, self.table)
         state, plan = self.state, self.plan
-        if not has_backup(self.client, state.work_id, plan.scope.table):
+        if not has_backup(self.client, self._table):
             raise UserError(
                 f"the backup of {state.work_id} is not there any more: it was kept {plan.rollback.kept_days} days, "
                 "or the backfill was deleted. Rebuild the days from their source instead"
             )
-        if lost := [
-            day
-            for day, entry in self.days.backed_up.items()
-            if not holds_still(self.client, self.table, self._backup, day, recorded=entry, teams=self._teams(day))
-        ]:
+        if lost := [day for day in self.days.backed_up if not self._backup(day).holds_still(self._recorded(day))]:
             raise UserError(
                 f"the backup of {state.work_id} does not hold {in_words(lost)} as it was recorded: somebody wrote "
-                f"into {self._backup}, or it was begun anew. Nothing was touched; rebuild the days from their source "
+                f"into {self._table}, or it was begun anew. Nothing was touched; rebuild the days from their source "
                 "instead"
             )
-        return read_comparison(self.client, self.table.name, self._backup)
-
-    def _teams(self, day: date) -> frozenset[int]:
-        return self.plan.teams_by_day[day]
-
-    def _source(self, day: date) -> str | None:
-        """Where the day is in the backup; None if it was absent."""
-        return self._backup if self.days.backed_up[day].rows else None
+        return read_comparison(self.client, self.table.name, self._table)
 
     def _restored(self, day: date, by: Comparison) -> int:
         return DayRestore(
             client=self.client,
             day=day,
             table=self.table,
-            teams=self._teams(day),
-            backup=self._source(day),
+            teams=self.plan.teams_by_day[day],
+            backup=self._backup(day).source(self._recorded(day)),
             compare=by,
             run_id=self.log.run_id,
             wait_seconds=self.wait_seconds,
@@ -204,54 +193,13 @@ class Restoring:
     def refuse_what_others_wrote(self, day: date) -> None:
         """Under the day's lease, and in each attempt after the numbers of its parts were read.
 
-        What a team may lose is what this backfill wrote. That is recorded before each swap, so a run that died right
-        after one leaves it known. Where columns were dropped since, sessions and page views are compared.
+        What a team may lose is what this backfill wrote.
 
         Raises:
             BuiltSinceError: the ledger has a later build, or the teams hold what this backfill did not write.
         """
         if since := built_since(self.client, self.plan, self.state, [day]):
             raise BuiltSinceError(f"built by {since[day]}")
-        swaps = self.days.swapping.get(day, ())
-        is_ours = is_as_swapped(self.client, self.table, day, self._teams(day), swaps)
-        if is_ours:
-            return
-        sql = Sql(_PACKAGE, self.client)
-        now = read_units(sql, self.table, self.table.name, day)
-        source = self._source(day)
-        then = read_units(sql, self.table, source, day) if source is not None else {}
-        bound = {"table": self.table.name, "day": day, "run_ids": list(self.state.run_ids)}
-        published = {
-            team: Measure(sessions, pageviews)
-            for team, sessions, pageviews in Sql.of(sql, "dags.managed_backfill").rows("published", bound)
-        }
-        strange = {
-            team: held.amount
-            for team, held in now.items()
-            if team in self._teams(day)
-            and held.amount != published.get(team)
-            and (team not in then or held.amount != then[team].amount)
-        }
-        if strange:
-            team, amount = next(iter(strange.items()))
-            raise BuiltSinceError(
-                f"{len(strange)} teams hold what this backfill did not write, as team {team} "
-                f"{amount.in_words(self.table.words)}"
-            )
-        if is_ours is False and knows_swaps(self.days.backed_up[day]):
-            raise BuiltSinceError(
-                "its teams hold what this backfill did not write, or lack what it wrote, with sessions and page views "
-                "that are equal or gone"
-            )
-
-    def _unlike(self, day: date, by: Comparison) -> str:
-        """How the day differs now from what it was, in words; empty if it does not."""
-        sql, teams, source = Sql(_PACKAGE, self.client), self._teams(day), self._source(day)
-        now, then = (
-            {team: held.amount for team, held in contents(sql, self.table, name, day, by).items() if team in teams}
-            if name is not None
-            else {}
-            for name in (self.table.name, source)
-        )
-        wrong = differences(now, then)
-        return f"{len(wrong)} teams differ, first {next(iter(wrong))}" if wrong else ""
+        swaps = [entry.payload for entry in self.days.swapping.get(day, ())]
+        if wrote := self._backup(day).what_others_wrote(self._recorded(day), swaps, self.state.run_ids):
+            raise BuiltSinceError(wrote)

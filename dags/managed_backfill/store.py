@@ -12,6 +12,7 @@ from dags.domain.days import ONE_DAY, DayRange
 from dags.domain.units import EPOCH
 from dags.managed_backfill.gates import BASELINE_DAYS, Spread
 from dags.managed_backfill.log import days_by_table
+from dags.publish.contents import target_of
 from dags.work.audit.log import MANAGED, UNFINISHED
 from dags.work.audit.store import read_works
 from dags.work.plan import Rates
@@ -58,7 +59,7 @@ class Coverage:
 
 def read_coverage(client: Client, table: WatchedTable, days: DayRange) -> Coverage:
     """Both sides of some days, the source with its reach around them."""
-    sql, reach = Sql(_PACKAGE, client), table.source.reach_days * ONE_DAY
+    sql, reach = Sql("dags.publish", client), table.source.reach_days * ONE_DAY
     around = {"start": days.start - reach, "end": days.end + reach}
     exact = {"start": days.start, "end": days.end}
     source = sql.rows("units_by_day", around, **_source(table))
@@ -67,11 +68,6 @@ def read_coverage(client: Client, table: WatchedTable, days: DayRange) -> Covera
         {(day, team): (rows, expected) for day, team, rows, expected in source},
         {(day, team): (rows, total) for day, team, rows, total in target},
     )
-
-
-def target_of(table: WatchedTable) -> dict[str, str]:
-    """What a statement about a table's units is filled in with."""
-    return {"table": table.name, "day": table.day, "team": table.team_column, "counted": table.total}
 
 
 def _source(table: WatchedTable) -> dict[str, str]:

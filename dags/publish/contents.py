@@ -75,3 +75,8 @@ def read_comparison(client: Client, table: str, backup: str) -> Comparison:
 def read_columns(client: Client, table: str) -> list[Column]:
     rows = Sql(_PACKAGE, client).rows("columns", {"table": table})
     return [Column(name, kind, bool(is_key)) for name, kind, is_key in rows]
+
+
+def target_of(table: WatchedTable) -> dict[str, str]:
+    """What a statement about a table's units is filled in with."""
+    return {"table": table.name, "day": table.day, "team": table.team_column, "counted": table.total}

@@ -199,9 +199,9 @@ MUTANTS = [
     ),
     Mutant(
         "a day that is built once more is backed up once more, with what the backfill itself has published",
-        "dags/managed_backfill/backup.py",
-        "    if recorded is None:\n",
-        "    if recorded is None or recorded.step:\n",
+        "dags/publish/backup.py",
+        "        if recorded is None:\n",
+        "        if recorded is None or recorded.kept:\n",
         f"{MANAGED}::test_a_day_that_was_published_and_not_recorded_is_built_again_and_its_backup_is_that_of_before",
     ),
     Mutant(

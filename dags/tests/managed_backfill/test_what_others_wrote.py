@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dags.managed_backfill import checkpoint
-from dags.managed_backfill.backup import make_backup
+from dags.managed_backfill.checkpoint import DayCheckpoint
 from dags.managed_backfill.execution import PlannedDays
+from dags.publish.backup import backup_name, make_backup
 from dags.publish.path import Publisher
 from dags.tests.events import Event, insert, person
 from dags.tests.managed_backfill.test_managed_backfill import DAYS, fails, prepared, run, who
@@ -137,7 +137,7 @@ def test_a_rollback_restores_what_is_beside_the_key_of_a_table_that_merges_no_ro
 
 def once_recorded(patch: pytest.MonkeyPatch, name: str, act: Callable[[], object]) -> None:
     """Do something once, after what a backfill records before a swap."""
-    record, done = getattr(checkpoint, name), list[bool]()
+    record, done = getattr(DayCheckpoint, name), list[bool]()
 
     def then(*given: Any, **named: Any) -> Any:
         found = record(*given, **named)
@@ -146,7 +146,7 @@ def once_recorded(patch: pytest.MonkeyPatch, name: str, act: Callable[[], object
             act()
         return found
 
-    patch.setattr(checkpoint, name, then)
+    patch.setattr(DayCheckpoint, name, then)
 
 
 @pytest.mark.parametrize("name", ["back_up_once", "record_swap"])
@@ -226,8 +226,9 @@ def test_a_backup_is_kept_longer_when_more_days_come_into_it(world: World) -> No
     prepared(world, 1)
     sql = "SELECT comment FROM system.tables WHERE database = currentDatabase() AND name = {name:String}"
     found: list[Any] = []
+    name = backup_name("backfill-x", STATS)
     for until in (DAYS[0], DAYS[2], DAYS[1]):
-        name = make_backup(world.client, "backfill-x", STATS, until)
+        make_backup(world.client, name, STATS, until)
         found += world.client.query(sql, {"name": name}).result_rows
     assert found == [(f"kept_until_{day:%Y%m%d}",) for day in (DAYS[0], DAYS[2], DAYS[2])]
 
