@@ -17,7 +17,7 @@ from dags.managed_backfill.log import DayEvent, Days, recorded_of
 from dags.managed_backfill.shrunk import held_by_build
 from dags.managed_backfill.store import read_coverage
 from dags.publish.backup import DayBackup
-from dags.publish.steps import Checkpoint
+from dags.publish.moments import Checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from dags.domain.units import Measure
     from dags.domain.watched import WatchedTable
     from dags.managed_backfill.gates import Gate, Spread
-    from dags.publish.steps import Swap
+    from dags.publish.moments import Swap
     from dags.work.audit.log import Entry
     from dags.work.audit.store import Log
     from dags.work.lease import Hold

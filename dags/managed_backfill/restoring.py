@@ -15,8 +15,8 @@ from dags.managed_backfill.log import Days, recorded_of
 from dags.managed_backfill.store import later_builds
 from dags.publish.backup import BackedUp, DayBackup, backup_name, has_backup
 from dags.publish.contents import read_comparison
+from dags.publish.moments import Checkpoint
 from dags.publish.restore import DayRestore
-from dags.publish.steps import Checkpoint
 from dags.work.audit.log import Entry, Event
 
 if TYPE_CHECKING:

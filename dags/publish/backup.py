@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from dags.domain.watched import WatchedTable
     from dags.publish.comparison import Comparison
-    from dags.publish.steps import Swap
+    from dags.publish.moments import Swap
 
 _PACKAGE = "dags.publish"
 

@@ -28,9 +28,9 @@ from dags.publish.batches import Limits, replacement
 from dags.publish.built import BuiltDay, BuiltTable
 from dags.publish.computing import Computation, Computed, LeftOut, Staged, left_out, of_table
 from dags.publish.contents import read_units
+from dags.publish.moments import Checkpoint, Moment
 from dags.publish.path import NewRows, Publisher, tried_again
 from dags.publish.staging import Staging, sweep
-from dags.publish.steps import Checkpoint, Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -68,7 +68,7 @@ class DayBuild:
     allow_shrink: bool = False
     wait_seconds: float = 0.0
     progress: Callable[[str], None] = field(default=logging.getLogger(__name__).info)
-    at: Callable[[Step], None] = field(default=lambda _: None)
+    at: Callable[[Moment], None] = field(default=lambda _: None)
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
     sleep: Callable[[float], None] = field(default=time.sleep)
 
@@ -103,9 +103,9 @@ class DayBuild:
                 attempt.record_skipped(wanted, str(error))
                 raise
             attempt = replace(attempt, started_at=clocks.server_now())
-            self.at(Step.LEASED)
+            self.at(Moment.LEASED)
             rows, computed = attempt.compute({t: teams - of_table(left, t).keys() for t, teams in wanted.items()})
-            self.at(Step.STAGED)
+            self.at(Moment.STAGED)
             left |= computed.left
             built = [attempt.publish(table, teams, rows, computed, left) for table, teams in sorted(wanted.items())]
         left_out = (
@@ -241,7 +241,7 @@ class _Attempt:
             )
         except ClickHouseError as error:
             problems.append(f"{table} of {self.build.day} is not recorded in the ledger: {str(error)[:500]}")
-        self.build.at(Step.RECORDED)
+        self.build.at(Moment.RECORDED)
         if failed := built.teams(Outcome.FAILED):
             became = "could not be built, readers see their old rows" if built.is_as_staged else "read back otherwise"
             problems.append(
@@ -267,7 +267,7 @@ class _Attempt:
                 is_as_staged=is_as_staged,
                 is_untouched=isinstance(error, BuildError) and is_as_staged,
             )
-        self.build.at(Step.SWAPPED)
+        self.build.at(Moment.SWAPPED)
         return built
 
     def _swapped(self, table: str, teams: frozenset[int], staged: Sequence[Staged]) -> BuiltTable:

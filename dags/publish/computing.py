@@ -17,7 +17,7 @@ from dags.clickhouse.failures import Remedy, remedy
 from dags.clickhouse.sql import Sql
 from dags.domain.units import Outcome
 from dags.publish.batches import Batch, Limits, batches, left_to_read
-from dags.publish.steps import Step
+from dags.publish.moments import Moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -75,7 +75,7 @@ class Computed:
 class _Bench:
     """A batch's `dags.domain.watched.Workbench`. ``table`` is the one in work; empty while none alone is."""
 
-    def __init__(self, sql: Sql, staging: Staging, at: Callable[[Step], None]) -> None:
+    def __init__(self, sql: Sql, staging: Staging, at: Callable[[Moment], None]) -> None:
         self.table = ""
         self.staging_by_table: dict[str, str] = {}
         self._sql = sql
@@ -100,7 +100,7 @@ class _Bench:
         sql, bound = self._statement(package, name, parameters)
         sql.command(name, bound, **identifiers)
         if self.table:
-            self._at(Step.HALF_STAGED)
+            self._at(Moment.HALF_STAGED)
 
     def _statement(self, package: str, name: str, parameters: Mapping[str, Any]) -> tuple[Sql, dict[str, Any]]:
         """A package's statements, and of the parameters those that the named one binds."""
@@ -132,7 +132,7 @@ class Computation:
     again: Retrying
     until_end: Tables
     tell: Callable[[str], None]
-    at: Callable[[Step], None]
+    at: Callable[[Moment], None]
     _staged: list[Staged] = field(default_factory=list, init=False)
     _left: LeftOut = field(default_factory=dict, init=False)
     _at_ceiling: int = field(default=0, init=False)

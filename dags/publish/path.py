@@ -18,9 +18,9 @@ from dags.clickhouse.failures import ATTEMPTS
 from dags.clickhouse.sql import Sql
 from dags.domain.errors import BuildError, ChangedError, ReadBackError
 from dags.domain.units import MAX_TEAMS_BOUND
+from dags.publish.moments import Checkpoint, Moment, Swap
 from dags.publish.parts import Part, Written, differences, has_lost_parts, written_since
 from dags.publish.staging import EMPTIED
-from dags.publish.steps import Checkpoint, Step, Swap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -104,7 +104,7 @@ class Publisher(Generic[_Amount]):
     held: Callable[[str], Mapping[int, Held[_Amount]]]
     team_column: str
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
-    at: Callable[[Step], None] = field(default=lambda _: None)
+    at: Callable[[Moment], None] = field(default=lambda _: None)
 
     def seen(self, table: str) -> Seen[_Amount]:
         """What a table holds of the day now."""
@@ -210,7 +210,7 @@ class Publisher(Generic[_Amount]):
                 f"{table} of {self.day} was not published: something else wrote that day meanwhile, and would have "
                 f"been lost ({changed}); the next attempt takes it in"
             )
-        self.at(Step.VALIDATED)
+        self.at(Moment.VALIDATED)
         return now
 
     def _keep(self, table: str, into: str) -> None:

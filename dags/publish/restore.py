@@ -15,9 +15,9 @@ from dags.clickhouse.sql import Sql
 from dags.clickhouse.targets.store import require_usable
 from dags.domain.errors import BuildError
 from dags.publish.contents import contents
+from dags.publish.moments import Checkpoint
 from dags.publish.path import NewRows, Publisher, tried_again
 from dags.publish.staging import Staging
-from dags.publish.steps import Checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection

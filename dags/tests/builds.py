@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dags.publish.batches import Limits
 from dags.publish.build import DayBuild
-from dags.publish.steps import Checkpoint, Swap
+from dags.publish.moments import Checkpoint, Swap
 from dags.web_preaggregated.tables import WEB_TABLES
 
 if TYPE_CHECKING:

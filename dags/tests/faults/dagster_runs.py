@@ -25,8 +25,8 @@ from dags.clickhouse.engine import open_client
 from dags.definitions import defs
 from dags.demo.loop import tick
 from dags.domain import clock
+from dags.publish.moments import Moment
 from dags.publish.staging import sweep
-from dags.publish.steps import Step
 from dags.settings import current_settings
 from dags.tests.builds import TABLES
 from dags.tests.faults.trial import BrokenPromiseError
@@ -56,7 +56,7 @@ def run_trials(server: Server, count: int) -> Iterator[str]:
         current_settings.cache_clear()
         instance = DagsterInstance.local_temp(home)
         for number in range(count):
-            step = list(Step)[number % len(Step)]
+            step = list(Moment)[number % len(Moment)]
             with open_client(Dsn.parse(server.dsn()), wait_seconds=30) as client:
                 yield f"{step}: {_trial(World(client, instance, mock.Mock()), home, step)}"
     current_settings.cache_clear()
@@ -66,7 +66,7 @@ def _environment(server: Server) -> dict[str, str]:
     return {"CLICKHOUSE_DSN": server.dsn(), "WEB_ANALYTICS_BACKFILL_SETTLE_HOURS": "0"}
 
 
-def _trial(world: World, home: str, step: Step) -> str:
+def _trial(world: World, home: str, step: Moment) -> str:
     client, instance = world.client, world.instance
     for run in instance.get_runs():
         instance.delete_run(run.run_id)
@@ -108,7 +108,7 @@ def _asked(tick: Tick) -> set[Any]:
     return {request.partition_key for request in tick.requests}
 
 
-def _killed_run(home: str, request: RunRequest, step: Step) -> None:
+def _killed_run(home: str, request: RunRequest, step: Moment) -> None:
     facts = {
         "partition_key": request.partition_key,
         "assets": [key.to_user_string() for key in request.asset_selection or []],
@@ -135,7 +135,7 @@ def _run_and_be_killed(home: str, facts: dict[str, Any]) -> None:
     from dags.publish.build import DayBuild  # noqa: PLC0415
     from dags.web_preaggregated_backfill import building  # noqa: PLC0415
 
-    def die(step: Step) -> None:
+    def die(step: Moment) -> None:
         if step == facts["step"]:
             os.kill(os.getpid(), signal.SIGKILL)
 

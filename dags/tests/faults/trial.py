@@ -25,8 +25,8 @@ from dags.clickhouse.leases.store import read_leases
 from dags.detection.store import detect
 from dags.domain.errors import EngineError
 from dags.publish.build import DayBuild
+from dags.publish.moments import Moment
 from dags.publish.staging import sweep
-from dags.publish.steps import Step
 from dags.team_selection.store import write_selection
 from dags.tests.builds import LIMITS, TABLES
 from dags.tests.events import Event, at, insert
@@ -92,7 +92,7 @@ class Trial:
             BrokenPromiseError: it does not.
         """
         self._dice = random.Random(self.seed)
-        self._drawn = self._dice.choice(list(Step))
+        self._drawn = self._dice.choice(list(Moment))
         self._occurrence = self._dice.choice((1, 2))
         with open_client(Dsn.parse(self.server.dsn()), wait_seconds=30) as client:
             self._client = client

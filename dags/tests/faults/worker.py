@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from datetime import date, timedelta
     from multiprocessing.connection import Connection
 
-    from dags.publish.steps import Step
+    from dags.publish.moments import Moment
 
 # Time is made to pass faster, so that a trial takes a second: the dead are found out after one, not after sixty.
 DEAD_AFTER_SECONDS = 1.0
@@ -53,7 +53,7 @@ def work(
     """Build a day; say at each step where it is, and wait for leave. Ends with what the build says of itself."""
     real = clock.utc_now
 
-    def at(step: Step) -> None:
+    def at(step: Moment) -> None:
         asked.send(str(step))
         jump: timedelta | None = asked.recv()
         if jump is not None:

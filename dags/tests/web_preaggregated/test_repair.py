@@ -18,8 +18,8 @@ from dags.clickhouse.leases.store import Leases
 from dags.clickhouse.sql import Sql
 from dags.domain.errors import LeaseError
 from dags.domain.units import Outcome
+from dags.publish.moments import Moment
 from dags.publish.staging import STAGING_PREFIX, Staging, drop, sweep
-from dags.publish.steps import Step
 from dags.tests.builds import DAY, TABLES, AtSwap, build
 from dags.tests.events import Event, at, insert
 from dags.tests.faulty import break_team, mended
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from clickhouse_connect.driver.client import Client
 
-    from dags.publish.steps import Swap
+    from dags.publish.moments import Swap
 
 STATS, BOUNCES = TABLES
 
@@ -128,8 +128,8 @@ def test_what_is_staged_and_unlike_its_sessions_is_not_published(client: Client,
     build(client, 1, *others)
     insert(client, events_of([1], "late"))
 
-    def double(step: Step) -> None:
-        if step is Step.STAGED:
+    def double(step: Moment) -> None:
+        if step is Moment.STAGED:
             for name in staging_of(client, "_batch"):
                 client.command(f"INSERT INTO {name} SELECT * FROM {name}")
 
@@ -166,8 +166,8 @@ def test_a_build_that_was_robbed_of_its_lease_publishes_nothing_more(
     told: list[str] = []
     with Leases(client, "thief", wait_seconds=0, tell=told.append) as thief:
 
-        def rob(step: Step) -> None:
-            if step is Step.VALIDATED and not told:
+        def rob(step: Moment) -> None:
+            if step is Moment.VALIDATED and not told:
                 with monkeypatch.context() as silent:
                     silent.setattr(Lease, "is_dead", lambda *_, **__: True)
                     thief.take(BOUNCES, DAY)
@@ -299,9 +299,9 @@ def test_what_will_not_pass_is_not_tried_again(client: Client) -> None:
     insert(client, events_of([1, 2]))
     slept: list[float] = []
 
-    def lose_a_column(step: Step) -> None:
+    def lose_a_column(step: Moment) -> None:
         """In the middle: a source that lacks it from the beginning is refused before anything is made."""
-        if step is Step.LEASED:
+        if step is Moment.LEASED:
             client.command("ALTER TABLE events DROP COLUMN fbclid SETTINGS mutations_sync = 2")
 
     try:

@@ -9,8 +9,8 @@ import pytest
 
 from dags.publish.batches import build_limits
 from dags.publish.build import DayBuild
+from dags.publish.moments import Moment
 from dags.publish.path import Publisher
-from dags.publish.steps import Step
 from dags.tests.world import STATS, ago
 from dags.web_preaggregated.tables import WEB_TABLES
 
@@ -28,8 +28,8 @@ WRITTEN = (
 )
 
 
-def built(world: World, act: Callable[[Step], object], *, allow_shrink: bool = False) -> BuiltDay:
-    def at(step: Step) -> None:
+def built(world: World, act: Callable[[Moment], object], *, allow_shrink: bool = False) -> BuiltDay:
+    def at(step: Moment) -> None:
         act(step)
 
     return DayBuild(
@@ -63,7 +63,7 @@ def test_a_removal_or_an_exchange_in_the_instant_of_a_swap_is_said(world: World,
     world.client.command(WRITTEN)
     world.client.command(f"CREATE TABLE other AS {STATS}")
     try:
-        found = built(world, lambda step: world.client.command(change) if step is Step.VALIDATED else None)
+        found = built(world, lambda step: world.client.command(change) if step is Moment.VALIDATED else None)
         assert said in "".join(found.problems)
     finally:
         world.client.command("DROP TABLE other SYNC")
@@ -88,7 +88,7 @@ def test_rows_that_were_moved_out_with_an_emptied_day_come_back_when_the_run_end
         with pytest.raises(SystemExit):
             built(
                 world,
-                lambda step: world.client.command(WRITTEN) if step is Step.VALIDATED else None,
+                lambda step: world.client.command(WRITTEN) if step is Moment.VALIDATED else None,
                 allow_shrink=True,
             )
     assert teams(world) == [1, 2]

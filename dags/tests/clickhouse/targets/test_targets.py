@@ -18,8 +18,8 @@ from dags.domain.errors import BuildError, SchemaError, UserError
 from dags.publish.batches import build_limits
 from dags.publish.build import DayBuild
 from dags.publish.contents import read_comparison
+from dags.publish.moments import Moment, Swap
 from dags.publish.restore import DayRestore
-from dags.publish.steps import Step, Swap
 from dags.tests.builds import AtSwap
 from dags.tests.clickhouse.schema import own_database
 from dags.tests.conftest import ENGINES
@@ -300,8 +300,8 @@ def test_columns_too_many_are_no_matter_to_a_build_a_backfill_or_a_rollback(shop
 
 
 def test_a_table_that_is_altered_in_the_middle_keeps_its_rows_and_the_next_build_takes_it_in(shop: Shop) -> None:
-    def alter(step: Step) -> None:
-        if step is Step.STAGED:
+    def alter(step: Moment) -> None:
+        if step is Moment.STAGED:
             shop.client.command(f"ALTER TABLE {STATS} ADD COLUMN extra String")
 
     try:
@@ -322,7 +322,7 @@ def test_a_table_that_another_one_was_put_in_the_place_of_is_not_published_into(
         shop.client.command(f"ALTER TABLE {KEPT} ATTACH PARTITION {day:%Y%m%d} FROM {STATS}")
 
     def exchange(reached: object) -> None:
-        if reached is Step.STAGED or isinstance(reached, Swap):
+        if reached is Moment.STAGED or isinstance(reached, Swap):
             shop.client.command(f"EXCHANGE TABLES {KEPT} AND {STATS}")
 
     hooks: dict[str, Any] = {"at": exchange} if moment == "staged" else {"checkpoint": AtSwap(exchange)}

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dags.domain.units import Measure
 
 
-class Step(StrEnum):
+class Moment(StrEnum):
     """The moments of a build, in their order; a fault may fall on each."""
 
     LEASED = "leases taken"
