@@ -308,7 +308,7 @@ def _choose(
         return None, [*left, Deferred(day, Why.BELOW_MINIMUM)]
     if (cap := budget.take(day)) is not None:
         return None, [*left, Deferred(day, cap)]
-    last_run = before[-1].run_id[:8] if before else "first"
+    last_run = before[-1].run_id if before else "first"
     # Dagster remembers a run key for ever, whatever became of its run: the key changes with every run of the day.
     run_key = f"{day}/after-{last_run}/attempt-{attempt}"
     units_by_reason: Counter[str] = Counter()

@@ -3,7 +3,7 @@
 from dagster import JobDefinition
 
 from dags.dagster_runs.command import Command, command
-from dags.detection.waivers.rules import LiftConfig, WaiverConfig, validated
+from dags.detection.waivers.rules import LiftConfig, WaiverConfig, free_id, validated
 from dags.detection.waivers.store import lift_waiver, read_waivers, set_waiver
 from dags.domain.given import Nothing
 from dags.domain.watched import WatchedTable
@@ -15,7 +15,8 @@ def waiver_jobs(watched: tuple[WatchedTable, ...]) -> list[JobDefinition]:
     def waive(asked: Command[WaiverConfig]) -> str:
         """Set a waiver and print it."""
         with asked.client() as (client, clocks):
-            waiver = validated(asked.read, watched, f"waiver-{asked.run_id[:8]}", clocks.today)
+            waiver_id = free_id(asked.run_id, {waiver.waiver_id for waiver in read_waivers(client)})
+            waiver = validated(asked.read, watched, waiver_id, clocks.today)
             set_waiver(client, waiver)
         print(f"SET      {waiver}")
         return waiver.waiver_id

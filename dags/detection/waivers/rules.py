@@ -16,7 +16,7 @@ from dags.domain.given import Day, Given, TeamIds, Words
 from dags.domain.watched import first_day
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from datetime import date
 
     from dags.domain.given import Read
@@ -78,6 +78,12 @@ class Waiver:
             f"{self.waiver_id}: {self.days}, {who}, {where}, until {self.valid_until}, "
             f"by {self.requested_by}: {self.reason}"
         )
+
+
+def free_id(run_id: str, taken: Collection[str]) -> str:
+    """The id of the waiver that a run sets: the first characters of the run's, or the whole if another has that."""
+    short = f"waiver-{run_id[:8]}"
+    return f"waiver-{run_id}" if short in taken else short
 
 
 def validated(asked: Read[WaiverConfig], watched: Sequence[WatchedTable], waiver_id: str, today: date) -> Waiver:

@@ -165,10 +165,10 @@ def test_failures_in_a_row_are_counted_until_a_success() -> None:
         run(ago(3), RunState.FAILED, timedelta(days=3), run_id="older"),
         run(ago(3), RunState.SUCCEEDED, timedelta(days=2), run_id="daily", is_automatic=False),
         run(ago(3), RunState.FAILED, timedelta(hours=20), run_id="newer"),
-        run(ago(3), RunState.FAILED, timedelta(hours=13), run_id="newest"),
+        run(ago(3), RunState.FAILED, timedelta(hours=13), run_id="newest-of-all"),
     ]
     [request, *_] = [r for r in decided(both(ago(3), ago(4)), history).requests if r.day == ago(3)]
-    assert (request.attempt, request.run_key) == (2, f"{ago(3)}/after-newest/attempt-2")
+    assert (request.attempt, request.run_key) == (2, f"{ago(3)}/after-newest-of-all/attempt-2")
 
 
 def test_attempts_beyond_the_longest_back_off_are_another_story() -> None:

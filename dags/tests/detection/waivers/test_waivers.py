@@ -9,7 +9,7 @@ import pytest
 
 from dags.detection.detection import with_waivers
 from dags.detection.rules import Cause, Kind, Verdict
-from dags.detection.waivers.rules import Waiver, WaiverConfig, validated
+from dags.detection.waivers.rules import Waiver, WaiverConfig, free_id, validated
 from dags.domain.days import DayRange
 from dags.domain.errors import UserError
 from dags.domain.given import read
@@ -94,6 +94,11 @@ def test_a_waiver_reads_as_one_line() -> None:
         "waiver-1: 2026-01-09 … 2026-01-10, team 7, every table, until 2026-02-01, by ada: tracker was off"
     )
     assert waiver().days == DayRange(date(2026, 1, 9), date(2026, 1, 11))
+
+
+def test_two_runs_whose_ids_begin_alike_set_two_waivers() -> None:
+    first = free_id("12345678-a", [])
+    assert (first, free_id("12345678-b", [first])) == ("waiver-12345678", "waiver-12345678-b")
 
 
 WEEK = [ago(n) for n in range(8, 3, -1)]
