@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from dags.dagster_runs.tags import TAG_PREFIX
+from dags.managed_backfill.plan import Kind
 from dags.tests.builds import build
 from dags.tests.deployment import Deployment, launched, until
 from dags.tests.events import Event, insert
@@ -88,6 +89,29 @@ def web(tmp_path: Path, server: tuple[str, Client]) -> Iterator[Webserver]:
     webserver = Webserver(tmp_path, server[0])
     yield webserver
     webserver.stop()
+
+
+LAUNCHPAD = """query Launchpad($job: PipelineSelector!, $wrong: RunConfigData!, $right: RunConfigData!) {
+  runConfigSchemaOrError(selector: $job) { ... on RunConfigSchema {
+    allConfigTypes { key ... on EnumConfigType { values { value } } } } }
+  wrong: isPipelineConfigValid(pipeline: $job, runConfigData: $wrong, mode: "default") {
+    ... on RunConfigValidationInvalid { errors { reason } } }
+  right: isPipelineConfigValid(pipeline: $job, runConfigData: $right, mode: "default") { __typename }
+}"""
+
+
+def test_the_launchpad_completes_what_people_write_and_marks_what_is_wrong_before_a_launch(web: Webserver) -> None:
+    job = {"pipelineName": "managed_backfill_job"}
+    location = {"repositoryName": "__repository__", "repositoryLocationName": "dags.definitions"}
+    wrong, right = "{kind: all, chunk_size: 3}", "{kind: gap_filling, chunk_by: week}"
+    seen = web.ask(LAUNCHPAD, job={**job, **location}, wrong=wrong, right=right)
+    types = seen["runConfigSchemaOrError"]["allConfigTypes"]
+    words = {one["key"]: [value["value"] for value in one["values"]] for one in types if "values" in one}
+    assert words["Kind"] == list(Kind)
+    assert words["OnGateFailure"] == ["restore", "keep"]
+    reasons = sorted(error["reason"] for error in seen["wrong"]["errors"])
+    assert reasons == ["FIELD_NOT_DEFINED", "RUNTIME_TYPE_MISMATCH"]
+    assert seen["right"]["__typename"] == "PipelineConfigValidationValid"
 
 
 def test_sixty_days_are_killed_in_the_middle_resumed_cancelled_terminated_and_deleted_over_the_api(
