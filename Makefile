@@ -4,6 +4,8 @@ BIN := .venv/bin
 # Installed once to install everything else from the lock file; the version is the lock file's.
 UV_VERSION := $(shell sed -n '/^name = "uv"$$/{n;s/version = "\(.*\)"/\1/p;}' uv.lock)
 RUN := . $(BIN)/activate &&
+# The tests start some hundred processes; without bytecode on disk each would compile this project, and pytest its tests.
+export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
 

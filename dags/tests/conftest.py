@@ -6,6 +6,7 @@ seconds: the default suite tells it on the embedded engine, and `make soak`, whi
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 from contextlib import ExitStack
@@ -47,6 +48,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in stories:
         if "server" in _parameters(item) and _test(item) in embedded:
             item.add_marker("second_engine")
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays: without this every collection of garbage looks at a million objects of it again."""
+    gc.collect()
+    gc.freeze()
 
 
 def _is_story(item: pytest.Function) -> bool:

@@ -10,8 +10,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# On one worker, so that the terminal is made ready once.
-pytestmark = pytest.mark.xdist_group("terminal")
+# A process takes seconds to begin; and all on one worker, so that the terminal is made ready once.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("terminal")]
 
 
 class Terminal:

@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 
     from clickhouse_connect.driver.client import Client
 
+pytestmark = pytest.mark.slow
+
 PROJECT = Path(__file__).resolve().parents[2]
 
 # What a machine may take to see that a process is gone and to end another; 0.3 s here.

@@ -46,8 +46,10 @@ def access_log(path: Path, days: int) -> Path:
     return path
 
 
-def _real_traces_run_through_the_loop_and_their_outages_are_no_gaps(directory: Path) -> None:
-    ran = demo(directory, "--logs", str(TRACES / "*.log.gz"))
+@pytest.mark.slow
+@pytest.mark.skipif(not TRACES.is_dir(), reason="the real traces are not beside this checkout (../shared/data)")
+def test_real_traces_run_through_the_loop_and_their_outages_are_no_gaps(tmp_path: Path) -> None:
+    ran = demo(tmp_path, "--logs", str(TRACES / "*.log.gz"))
     assert ran.returncode == 0, ran.stdout + ran.stderr
     # NASA: 1, 3-7 August have pages, 2 August has none (a hurricane). Site B: 17-20 and 25-31 December have, 21-24
     # have not (502). Shifted so that both end yesterday, 10 days have traffic, and 9 of them are built.
@@ -55,9 +57,7 @@ def _real_traces_run_through_the_loop_and_their_outages_are_no_gaps(directory: P
     assert "COMPLETE: 32 (table, team, day) hold their source" in ran.stdout
 
 
-def test_the_demo_runs_on_the_users_own_logs_then_on_real_traces_and_refuses_other_peoples_events(
-    tmp_path: Path,
-) -> None:
+def test_the_demo_runs_on_the_users_own_logs_and_refuses_other_peoples_events(tmp_path: Path) -> None:
     access_log(tmp_path / "site-1.log.gz", days=5)
     access_log(tmp_path / "site-2.log.gz", days=4)
     ran = demo(tmp_path, "--logs", str(tmp_path / "site-*.log.gz"))
@@ -66,14 +66,10 @@ def test_the_demo_runs_on_the_users_own_logs_then_on_real_traces_and_refuses_oth
     assert "tick 1 asks for 4 runs" in ran.stdout
     assert "Complete. 10 (table, team, day) were missing; the sensor asked for 4 days" in ran.stdout
     assert "'$(reboot)'" in ran.stdout
-    if TRACES.is_dir():
-        _real_traces_run_through_the_loop_and_their_outages_are_no_gaps(tmp_path)
     (tmp_path / "engine.demo").unlink()
     ran = demo(tmp_path, "--logs", str(tmp_path / "site-*.log.gz"))
     assert ran.returncode == 1
     assert "events that no demo loaded" in ran.stderr
-    if not TRACES.is_dir():
-        pytest.skip("all but the real traces, which are not beside this checkout (../shared/data)")
 
 
 def test_a_log_that_is_not_there_is_refused_before_anything_is_touched(tmp_path: Path) -> None:

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
     from dags.detection.detection import Detection
 
+pytestmark = pytest.mark.story
+
 # The day before yesterday of NOW has closed, yesterday is open.
 CLOSED, OPEN = date(2026, 1, 12), date(2026, 1, 13)
 DAYS = (CLOSED, OPEN)

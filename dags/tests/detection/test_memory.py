@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from dags.domain.days import DayRange
     from dags.domain.watched import Source, WatchedTable
 
+# What is remembered is decided in Python; the statements are tried on both engines where each is tested.
+pytestmark = pytest.mark.story
+
 DAYS = [date(2026, 1, 5), date(2026, 1, 7), date(2026, 1, 10)]
 WINDOW = 30
 

@@ -17,7 +17,8 @@ from dags.domain.days import ONE_DAY, start_of
 from dags.domain.errors import SchemaError
 from dags.domain.units import Measure
 from dags.team_selection.store import write_selection
-from dags.tests.builds import TABLES, build
+from dags.tests.as_built import as_built
+from dags.tests.builds import TABLES
 from dags.tests.events import Event, at, insert
 from dags.tests.fold import sessions_of, stored
 from dags.tests.web_preaggregated.test_store import _events
@@ -103,7 +104,7 @@ def test_the_same_events_delivered_again_change_nothing(client: Client) -> None:
     write_selection(client, [1])
     events = [Event(1, at(f"2026-01-10 {hour:02}:00:00"), f"s{hour}") for hour in range(5)]
     insert(client, events)
-    build(client, 1)
+    as_built(client, 1, days=[DAY])
     insert(client, [Event(**{**e.__dict__, "inserted_at": at("2026-01-12 00:00:00")}) for e in events])
     before = detected(client)
     assert before.wrong == ()
@@ -114,7 +115,7 @@ def test_the_same_events_delivered_again_change_nothing(client: Client) -> None:
 def test_detection_changes_no_table_but_the_ledger(client: Client) -> None:
     write_selection(client, [1, 2])
     insert(client, [Event(team, at("2026-01-10 10:00:00")) for team in (1, 2)])
-    build(client, 1)
+    as_built(client, 1, days=[DAY])
     before = [stored(client, table) for table in TABLES]
     assert found(client) == missing(2, DAY)
     assert [stored(client, table) for table in TABLES] == before != [{}, {}]
@@ -156,7 +157,7 @@ def test_suspects_are_found_by_projections_alone(client: Client) -> None:
     """Guards what makes detection cheap: without the projections it would read every row of the window."""
     write_selection(client, [1])
     insert(client, [Event(1, at("2026-01-10 10:00:00"), f"s{n}") for n in range(50)])
-    build(client, 1)
+    as_built(client, 1, days=[DAY])
     bound = {
         "start": date(2026, 1, 1), "end": date(2026, 1, 13), "closed_before": DAY, "reach": 1,
         "doubted_tables": [], "doubted": [], "doubted_since": [],
@@ -185,7 +186,7 @@ def test_suspects_are_found_by_projections_alone(client: Client) -> None:
 def test_without_the_projections_detection_is_as_right(client: Client) -> None:
     write_selection(client, [1, 2])
     insert(client, [Event(team, at("2026-01-10 10:00:00")) for team in (1, 2)])
-    build(client, 1)
+    as_built(client, 1, days=[DAY])
     expected = found(client)
     tables = ("events", *TABLES)
     for table in tables:

@@ -20,6 +20,7 @@ from dags.domain.errors import LeaseError
 from dags.domain.units import Outcome
 from dags.publish.moments import Moment
 from dags.publish.staging import STAGING_PREFIX, Staging, drop, sweep
+from dags.tests.as_built import as_built
 from dags.tests.builds import DAY, TABLES, AtSwap, build
 from dags.tests.events import Event, at, insert
 from dags.tests.faulty import break_team, mended
@@ -74,7 +75,7 @@ def outcomes(client: Client, run_id: str) -> dict[tuple[str, int], tuple[str, st
 def test_rebuilding_some_teams_leaves_the_rows_of_the_others_as_they_are(client: Client) -> None:
     old = events_of(range(1, 10))
     insert(client, old)
-    build(client, *range(1, 10))
+    as_built(client, *range(1, 10), days=[DAY])
     insert(client, events_of([8, 9], "late"))
     late = events_of([2], "late")
     insert(client, late)
@@ -89,7 +90,7 @@ def test_rebuilding_some_teams_leaves_the_rows_of_the_others_as_they_are(client:
 def test_each_table_is_rebuilt_for_the_teams_that_are_wrong_in_it(client: Client) -> None:
     old, late = events_of([1, 2, 3]), events_of([1, 2, 3], "late")
     insert(client, old)
-    build(client, 1, 2, 3)
+    as_built(client, 1, 2, 3, days=[DAY])
     insert(client, late)
     built = build(client, teams_by_table={STATS: [1, 2], BOUNCES: [2, 3]})
     assert [table.teams(Outcome.BUILT) for table in built.tables] == [(2, 3), (1, 2)]
@@ -99,7 +100,7 @@ def test_each_table_is_rebuilt_for_the_teams_that_are_wrong_in_it(client: Client
 
 def test_a_build_that_has_nothing_to_change_swaps_nothing(client: Client) -> None:
     insert(client, events_of([1]))
-    build(client, 1)
+    as_built(client, 1, days=[DAY])
     parts = "SELECT name, modification_time FROM system.parts WHERE active AND startsWith(table, 'web_pre_aggregated_')"
     before = client.query(parts).result_rows
     built = build(client, 2, 3)
@@ -109,7 +110,7 @@ def test_a_build_that_has_nothing_to_change_swaps_nothing(client: Client) -> Non
 
 def test_the_last_teams_rows_go_when_its_sessions_are_gone_and_a_person_allows_it(client: Client) -> None:
     insert(client, events_of([1, 2]))
-    build(client, 1, 2)
+    as_built(client, 1, 2, days=[DAY])
     client.command("DELETE FROM events WHERE team_id = 2 SETTINGS prefer_column_name_to_alias = 1")
     assert build(client, 2, allow_shrink=True).tables[0].outcome_by_team == {2: Outcome.EMPTY}
     assert holds(client, events_of([1]))
@@ -125,7 +126,7 @@ def test_the_last_teams_rows_go_when_its_sessions_are_gone_and_a_person_allows_i
 def test_what_is_staged_and_unlike_its_sessions_is_not_published(client: Client, others: list[int]) -> None:
     old = events_of([1, *others])
     insert(client, old)
-    build(client, 1, *others)
+    as_built(client, 1, *others, days=[DAY])
     insert(client, events_of([1], "late"))
 
     def double(step: Moment) -> None:
@@ -142,7 +143,7 @@ def test_what_is_staged_and_unlike_its_sessions_is_not_published(client: Client,
 
 def test_rows_that_somebody_else_writes_in_the_meantime_are_not_lost(client: Client) -> None:
     insert(client, events_of([1, 2]))
-    build(client, 1, 2)
+    as_built(client, 1, 2, days=[DAY])
     insert(client, events_of([1], "late"))
 
     def meanwhile(swap: Swap) -> None:
@@ -161,7 +162,7 @@ def test_a_build_that_was_robbed_of_its_lease_publishes_nothing_more(
 ) -> None:
     old = events_of([1])
     insert(client, old)
-    build(client, 1)
+    as_built(client, 1, days=[DAY])
     insert(client, events_of([1], "late"))
     told: list[str] = []
     with Leases(client, "thief", wait_seconds=0, tell=told.append) as thief:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from dags.domain.days import start_of
 from dags.domain.errors import BuildError
 from dags.domain.units import Outcome
+from dags.tests.as_built import as_built
 from dags.tests.builds import DAY, TABLES, build
 from dags.tests.events import Event, at, insert, person
 from dags.tests.fold import fold, stored
@@ -168,7 +169,7 @@ def test_whatever_was_there_before_a_rebuild_equals_the_fold_and_a_second_change
 def test_rows_of_teams_that_are_not_enabled_survive_every_rebuild(client: Client) -> None:
     mine, theirs = Event(1, at("2026-01-10 10:00:00")), Event(2, at("2026-01-10 11:00:00"), pathname="/theirs")
     insert(client, [mine, theirs])
-    build(client, 1, 2)
+    as_built(client, 1, 2, days=[DAY])
     client.command("DELETE FROM events WHERE team_id = 2")
     late = Event(1, at("2026-01-10 12:00:00"), "late")
     insert(client, [late])
@@ -181,8 +182,7 @@ def test_rows_of_teams_that_are_not_enabled_survive_every_rebuild(client: Client
 def test_only_the_day_that_was_asked_for_changes(client: Client) -> None:
     events = [Event(1, at(f"2026-01-{day:02} 10:00:00"), f"s{day}") for day in (9, 10, 11)]
     insert(client, events)
-    for day in (9, 10, 11):
-        build(client, 1, day=date(2026, 1, day))
+    as_built(client, 1, days=[date(2026, 1, day) for day in (9, 10, 11)])
     late = [Event(1, at(f"2026-01-{day:02} 12:00:00"), f"late{day}") for day in (9, 10, 11)]
     insert(client, late)
     build(client, 1)
@@ -194,7 +194,7 @@ def test_only_the_day_that_was_asked_for_changes(client: Client) -> None:
 def test_a_day_that_lost_its_source_keeps_its_rows_until_a_person_allows_it(client: Client) -> None:
     events = [Event(1, at("2026-01-10 10:00:00"), f"s{n}") for n in range(4)]
     insert(client, events)
-    build(client, 1)
+    as_built(client, 1, days=[DAY])
     client.command("TRUNCATE TABLE events SYNC")
     held = build(client, 1)
     assert [table.outcome_by_team for table in held.tables] == [{1: Outcome.HELD}] * 2
@@ -208,7 +208,7 @@ def test_one_team_that_shrank_is_held_while_the_others_are_rebuilt(client: Clien
     shrunk = [Event(1, at("2026-01-10 10:00:00"), f"s{n}") for n in range(4)]
     grown = [Event(2, at("2026-01-10 10:00:00"), "s")]
     insert(client, [*shrunk, *grown])
-    build(client, 1, 2)
+    as_built(client, 1, 2, days=[DAY])
     client.command("DELETE FROM events WHERE team_id = 1 AND session_id != 's0'")
     late = Event(2, at("2026-01-10 10:30:00"), "late")
     insert(client, [late])
@@ -244,7 +244,7 @@ def test_the_ledger_says_what_was_built_from_what(client: Client) -> None:
 def test_a_build_that_fails_leaves_readers_on_the_old_data_and_says_why_of_each_unit(client: Client) -> None:
     first = Event(1, at("2026-01-10 10:00:00"))
     insert(client, [first])
-    build(client, 1)
+    as_built(client, 1, days=[DAY])
     insert(client, [Event(1, at("2026-01-10 11:00:00"), "late"), Event(2, at("2026-01-10 11:00:00"))])
     built = build(client, 1, 2, run_id="doomed", max_memory_bytes=1000)
     assert len(built.problems) == 2
