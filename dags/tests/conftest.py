@@ -42,12 +42,13 @@ settings.register_profile("no-shrinking", phases=(Phase.explicit, Phase.generate
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` looks at the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the stories on a server that are told on the embedded engine as well."""
+    """Mark the stories on a server that are told on the embedded engine as well; what takes minutes comes first."""
     stories = [item for item in items if isinstance(item, pytest.Function) and _is_story(item)]
     embedded = {_test(item) for item in stories if "embedded" in _parameters(item)}
     for item in stories:
         if "server" in _parameters(item) and _test(item) in embedded:
             item.add_marker("second_engine")
+    items.sort(key=_minutes, reverse=True)
 
 
 def pytest_collection_finish() -> None:
@@ -58,6 +59,12 @@ def pytest_collection_finish() -> None:
 
 def _is_story(item: pytest.Function) -> bool:
     return "world" in item.fixturenames or item.get_closest_marker("story") is not None
+
+
+def _minutes(item: pytest.Item) -> float:
+    """How long a slow test takes, so that no worker begins it when the others are about to end; most of it waits."""
+    mark = item.get_closest_marker("slow")
+    return float(mark.kwargs.get("minutes", 0.5)) if mark else 0
 
 
 def _test(item: pytest.Function) -> tuple[str, str]:

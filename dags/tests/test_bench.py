@@ -12,7 +12,7 @@ from dags.bench.figures import WIDTH, Spread, table, verdict
 from dags.tests.clickhouse_server import require_or_skip_reason
 
 
-@pytest.mark.slow
+@pytest.mark.slow(minutes=1)
 @pytest.mark.skipif(bool(require_or_skip_reason()), reason=require_or_skip_reason() or "")
 def test_every_benchmark_runs_and_prints_its_machine_its_figures_and_its_verdict() -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("DAGSTER_", "WEB_"))}

@@ -90,7 +90,7 @@ def figures_of(directory: Path, ticks: int) -> list[dict[str, Any]]:
     return figures
 
 
-@pytest.mark.slow
+@pytest.mark.slow(minutes=1)
 def test_a_process_that_ticks_all_the_time_does_not_grow(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     figures = figures_of(tmp_path, TICKS)
     warm, last = figures[WARM_UP_TICKS - 1], figures[-1]

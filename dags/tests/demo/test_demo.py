@@ -46,7 +46,7 @@ def access_log(path: Path, days: int) -> Path:
     return path
 
 
-@pytest.mark.slow
+@pytest.mark.slow(minutes=1)
 @pytest.mark.skipif(not TRACES.is_dir(), reason="the real traces are not beside this checkout (../shared/data)")
 def test_real_traces_run_through_the_loop_and_their_outages_are_no_gaps(tmp_path: Path) -> None:
     ran = demo(tmp_path, "--logs", str(TRACES / "*.log.gz"))

@@ -67,14 +67,13 @@ def test_a_backfill_can_be_finished_and_taken_back_and_what_is_said_of_its_days_
 
 
 def test_a_run_that_was_killed_is_made_good_by_the_tick_that_is_due(server: Server) -> None:
-    assert [words.split(": ")[1] for words in run_trials(server, 2)] == [
-        "2 of 2 tables were left wrong, the next tick repaired them"
-    ] * 2
+    [words] = run_trials(server, 1)
+    assert words.split(": ")[1] == "2 of 2 tables were left wrong, the next tick repaired them"
 
 
 def test_four_that_want_the_same_days_build_none_twice_at_once_and_forget_none(server: Server) -> None:
-    assert len(list(rounds(server, 3))) == 3
+    assert len(list(rounds(server, 2))) == 2
 
 
 def test_readers_see_the_old_day_or_the_new_one_during_swaps(server: Server) -> None:
-    assert swaps(server, 20) > 20
+    assert swaps(server, 10) > 10

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from clickhouse_connect.driver.client import Client
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(minutes=3)
 
 LAUNCH = """mutation Launch($job: String!, $tags: [ExecutionTag!]!) { launchRun(executionParams: {
   selector: { repositoryLocationName: "dags.definitions", repositoryName: "__repository__", jobName: $job }
