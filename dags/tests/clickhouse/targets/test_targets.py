@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 
     from dags.tests.events import Event
 
+# On one worker, so that the days are built once for each engine.
+pytestmark = pytest.mark.xdist_group("targets")
+
 DAYS = [ago(n) for n in (5, 4, 3)]
 KEPT = "kept_stats"
 
@@ -254,6 +257,7 @@ def test_whatever_is_no_target_is_refused_by_name_and_the_other_table_is_not(sho
         assert shop.client.query("SHOW TABLES").result_rows == before
 
 
+@pytest.mark.story
 @pytest.mark.parametrize("wrong", THROUGHOUT, indirect=True)
 def test_nothing_touches_what_is_no_target_and_the_other_table_is_built(shop: Shop, wrong: Wrong) -> None:
     with shop.placed(wrong):
@@ -277,6 +281,7 @@ def test_nothing_touches_what_is_no_target_and_the_other_table_is_built(shop: Sh
 # --- What is one, though it is not as we would have made it -----------------------------------------------------
 
 
+@pytest.mark.story
 def test_columns_too_many_are_no_matter_to_a_build_a_backfill_or_a_rollback(shop: Shop) -> None:
     more = ("plain String", "given Int64 DEFAULT 7", "derived String MATERIALIZED upper(host)")
     try:
@@ -299,6 +304,7 @@ def test_columns_too_many_are_no_matter_to_a_build_a_backfill_or_a_rollback(shop
 # --- While a build is at it -------------------------------------------------------------------------------------
 
 
+@pytest.mark.story
 def test_a_table_that_is_altered_in_the_middle_keeps_its_rows_and_the_next_build_takes_it_in(shop: Shop) -> None:
     def alter(step: Moment) -> None:
         if step is Moment.STAGED:
@@ -315,6 +321,7 @@ def test_a_table_that_is_altered_in_the_middle_keeps_its_rows_and_the_next_build
     assert shop.holds_its_source(STATS)
 
 
+@pytest.mark.story
 @pytest.mark.parametrize("moment", ["before the swap", "staged"])
 def test_a_table_that_another_one_was_put_in_the_place_of_is_not_published_into(shop: Shop, moment: str) -> None:
     shop.client.command(f"CREATE TABLE {KEPT} AS {STATS}")
@@ -396,6 +403,7 @@ def test_a_view_that_copies_what_is_inserted_is_told_of_and_keeps_nobody_from_bu
         shop.client.command("DROP TABLE IF EXISTS copies SYNC")
 
 
+@pytest.mark.story
 def test_what_fails_in_one_table_fails_no_team_of_the_other(shop: Shop) -> None:
     try:
         shop.client.command(f"ALTER TABLE {STATS} ADD CONSTRAINT only_the_first CHECK team_id = 1")
@@ -411,6 +419,7 @@ def test_what_fails_in_one_table_fails_no_team_of_the_other(shop: Shop) -> None:
     assert shop.holds_its_source(STATS)
 
 
+@pytest.mark.story
 def test_a_run_a_check_and_an_adoption_name_the_table_and_do_the_rest(shop: Shop) -> None:
     world = shop.world
     with shop.placed(WRONG["a view"]):
