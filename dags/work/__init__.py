@@ -1,1 +1,1 @@
-"""Work that a person asks for: its events, documents and notices, and the end of runs that died."""
+"""Work of any kind that a person asks for: request, log, control, lease, runner, progress; and runs that died."""
