@@ -8,15 +8,17 @@ import threading
 import time
 from contextlib import ExitStack
 from datetime import date, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from clickhouse_connect.driver.exceptions import DatabaseError
 
 from dags.clickhouse.dsn import Dsn
 from dags.clickhouse.engine import open_client
 from dags.clickhouse.leases import rules, store
 from dags.clickhouse.leases.rules import DEAD_AFTER_SECONDS, Lease, lease_name, new_token, run_key
 from dags.clickhouse.leases.store import Leases, read_leases
+from dags.clickhouse.sql import Sql
 from dags.domain.errors import LeaseError
 
 if TYPE_CHECKING:
@@ -149,6 +151,33 @@ def test_who_waits_gets_the_lease_when_it_is_given_back_and_learns_that_it_waite
     assert told == [f"{DAY}: {TABLE} is being built by run first_ru, waiting for it"]
 
 
+@pytest.mark.parametrize("fault", ["dropped", "cancelled"])
+def test_who_waits_bids_anew_when_its_bid_is_swept_away(
+    client: Client, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    swept: list[str] = []
+    command = Sql.command
+
+    def sweeping(self: Sql, name: str, *bound: Any, **identifiers: Any) -> None:
+        if name == "beat" and not swept:
+            swept.append(identifiers["lease"])
+            client.command(f"DROP TABLE {identifiers['lease']} SYNC")
+            if fault == "cancelled":  # what is being written is stopped first
+                error = DatabaseError("Code: 394. DB::Exception: Query was cancelled. (QUERY_WAS_CANCELLED)")
+                error.name = "QUERY_WAS_CANCELLED"
+                raise error
+        command(self, name, *bound, **identifiers)
+
+    with leases(client, "holder") as holder:
+        holder.take(TABLE, DAY)
+        waits = leases(client, "waiter", wait_seconds=60)
+        waits._sleep = lambda _: holder.__exit__()  # as soon as it waits, the other is done
+        monkeypatch.setattr(Sql, "command", sweeping)
+        assert waits.take(TABLE, DAY)
+    assert len(swept) == 1
+    assert [lease.run for lease in read_leases(client)] == ["waiter"]
+
+
 def test_a_dead_holders_lease_is_taken_over_and_it_finds_out_should_it_live_after_all(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -216,8 +245,11 @@ def test_a_lease_is_named_by_its_day_and_table_and_tells_them(client: Client) ->
 RACER = """
 import sys
 from datetime import date, timedelta
+from clickhouse_connect.driver.exceptions import DatabaseError
+
 from dags.clickhouse.dsn import Dsn
 from dags.clickhouse.engine import open_client
+from dags.clickhouse.sql import Sql
 from dags.domain.errors import LeaseError
 from dags.clickhouse.leases.store import Leases
 
