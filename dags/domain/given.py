@@ -119,6 +119,11 @@ def choice(default: Any, description: str) -> Any:  # noqa: ANN401 -- pydantic's
     return Field(default=default, description=description, strict=False)
 
 
+def whole(default: int, lowest: int, highest: int, unit: str, description: str) -> Any:  # noqa: ANN401 -- as above
+    """A field for a whole number of something."""
+    return Field(default=default, ge=lowest, le=highest, description=description, json_schema_extra={"unit": unit})
+
+
 @dataclass(frozen=True)
 class Read(Generic[Model]):
     """What was read of a configuration.
@@ -175,7 +180,9 @@ def _expected(field: FieldInfo) -> str:
         return f"one of {', '.join(str(one.value) for one in annotation)}"
     if annotation is int:
         ends = [getattr(one, end) for end in ("ge", "le") for one in limits if hasattr(one, end)]
-        return f"a whole number from {ends[0]} to {ends[1]:,}" if ends[1:] else "a whole number"
+        extra = field.json_schema_extra
+        number = f"a whole number of {extra['unit']}" if isinstance(extra, dict) else "a whole number"
+        return f"{number} from {ends[0]} to {ends[1]:,}" if ends[1:] else number
     return _WORDS.get(annotation, "a list")
 
 

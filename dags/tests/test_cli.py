@@ -65,7 +65,7 @@ def test_the_diagnostics_answer_with_little_else_around_the_answer(terminal: Ter
 def test_a_bad_look_back_is_refused_in_words(terminal: Terminal) -> None:
     ran = terminal.run("dagster job execute -j show_data_gaps_job -c <(echo 'days_back: 0')")
     assert ran.returncode != 0
-    assert "days_back is 0: give a whole number from 1 to 3,650" in ran.stderr
+    assert "days_back is 0: give a whole number of days from 1 to 3,650" in ran.stderr
     assert "Stack Trace" not in ran.stderr
 
 

@@ -11,7 +11,7 @@ from pydantic import Field
 from dags.dagster_runs.command import Command, command
 from dags.domain.days import MAX_LOOKBACK_DAYS
 from dags.domain.errors import UserError
-from dags.domain.given import EMPTY_IS_NONE, Day, Given, Nothing, Text
+from dags.domain.given import EMPTY_IS_NONE, Day, Given, Nothing, Text, whole
 from dags.domain.watched import WatchedTable, first_day
 from dags.repair.runs import run_text
 from dags.team_selection.store import read_selection
@@ -30,9 +30,7 @@ def _refuse_unknown(found: Evaluation) -> None:
 class GapsConfig(Given):
     """How far back to look."""
 
-    days_back: int = Field(
-        default=DEFAULT_DAYS_BACK, ge=1, le=MAX_LOOKBACK_DAYS, description="How many days before today to look."
-    )
+    days_back: int = whole(DEFAULT_DAYS_BACK, 1, MAX_LOOKBACK_DAYS, "days", "How many days before today to look.")
 
 
 class WhyConfig(Given):

@@ -10,7 +10,7 @@ import pytest
 from pydantic import Field
 
 from dags.domain.errors import UserError
-from dags.domain.given import EMPTY_IS_NONE, Day, Days, Given, Nothing, TeamIds, Text, Words, choice, read
+from dags.domain.given import EMPTY_IS_NONE, Day, Days, Given, Nothing, TeamIds, Text, Words, choice, read, whole
 
 
 class Colour(StrEnum):
@@ -34,6 +34,7 @@ class Thing(Given):
     count: int = Field(default=7, ge=1, le=2000)
     most: Annotated[int, Field(ge=1, le=9)] | None = None
     is_so: bool = False
+    hours: int = whole(1, 0, 2400, "hours", "Of work.")
 
 
 GOOD: dict[str, Any] = {"who": " ada ", "first": "2026-01-02"}
@@ -45,7 +46,7 @@ def test_what_is_as_it_should_be_is_read_with_its_types_and_defaults() -> None:
     assert found.problems == ()
     assert found.required() == Thing.model_construct(
         who="ada", first=date(2026, 1, 2), also="", until=None, days=(date(2026, 1, 3),), teams=(7,),
-        colour=Colour.DARK_RED, other=None, count=7, most=9, is_so=False,
+        colour=Colour.DARK_RED, other=None, count=7, most=9, is_so=False, hours=1,
     )  # fmt: skip
     assert read(Nothing, {}).required() == Nothing()
 
@@ -67,6 +68,7 @@ REFUSED: list[tuple[str, object, str]] = [
     ("count", 0, "count is 0: give a whole number from 1 to 2,000"),
     ("count", "7", "count is '7': give a whole number from 1 to 2,000"),
     ("most", 10, "most is 10: give a whole number from 1 to 9"),
+    ("hours", -1, "hours is -1: give a whole number of hours from 0 to 2,400"),
     ("is_so", "yes", "is_so is 'yes': give true or false"),
     ("colours", "red", "colours is no field: did you mean colour?"),
 ]
