@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
 TABLE = "web_analytics_backfill_events"
-NEWEST_OF_0_5_1 = 40
+NEWEST_OF_0_4_0, NEWEST_OF_0_5_1 = 30, 40
 FIRST, LAST, NONE = date(2026, 1, 2), date(2026, 1, 4), date(1970, 1, 1)
 START = datetime(2026, 1, 5, tzinfo=UTC)
 OLD_COLUMNS = (
@@ -58,6 +58,13 @@ def as_before(client: Client, backfill_id: str, events: Sequence[tuple[Any, ...]
     client.insert(TABLE, rows, column_names=OLD_COLUMNS)
 
 
+def upgraded(client: Client, version: int) -> None:
+    """Bring a database to the schema of an older version, as that did."""
+    for migration in migrations():
+        if migration.version <= version:
+            Sql("dags.clickhouse.schema", client).command(migration.name, database=str(client.database))
+
+
 def audit(client: Client) -> tuple[Any, Any]:
     described = [(name, type_) for name, type_, *_ in client.query("DESCRIBE TABLE backfill_log").result_rows]
     return described, client.query("SELECT * FROM backfill_log ORDER BY backfill_id").result_rows
@@ -68,10 +75,10 @@ def test_a_log_of_before_is_read_as_todays_and_backfill_log_keeps_its_columns_an
     engine_dsn: Callable[[str], str], engine: str
 ) -> None:
     with own_database(engine_dsn(engine)) as (text, client):
-        for migration in migrations():
-            if migration.version <= NEWEST_OF_0_5_1:
-                Sql("dags.clickhouse.schema", client).command(migration.name, database=str(client.database))
-        as_before(client, "backfill-1", MINE)
+        upgraded(client, NEWEST_OF_0_4_0)
+        as_before(client, "backfill-1", MINE[:4])
+        upgraded(client, NEWEST_OF_0_5_1)
+        as_before(client, "backfill-1", MINE[4:], 4)
         as_before(client, "auto-1-stats", AUTO)
         before = audit(client)
         assert len(before[1]) == 2
