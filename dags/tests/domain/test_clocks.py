@@ -19,6 +19,7 @@ from dags.repair.stops.store import why_stopped
 from dags.team_selection.store import read_selection
 from dags.tests.fold import stored
 from dags.tests.managed_backfill import asked
+from dags.tests.variants import variants
 from dags.tests.work.seams import CHUNK_OVER, after_event
 from dags.tests.world import STATS, ago
 from dags.web_preaggregated_backfill.evaluation import metadata, skip_reason
@@ -142,7 +143,7 @@ def test_an_emergency_stop_counts_after_a_resume_from_a_laptop_that_is_ahead(wor
     assert "stopped by bob" in why_stopped(world.client)
 
 
-@pytest.mark.parametrize("skew", [-DAY, DAY], ids=str)
+@pytest.mark.parametrize("skew", variants(-DAY, DAY), ids=str)
 def test_a_clock_that_steps_in_the_middle_of_a_run_changes_nothing(world: World, skew: timedelta) -> None:
     prepared(world, 1)
     with world.monkeypatch.context() as wrong, after_chunk(world, 2, lambda _: set_clock(wrong, skew)):

@@ -11,6 +11,7 @@ from dags.publish.digests import read_digest
 from dags.tests.managed_backfill.test_managed_backfill import fails, prepared, who
 from dags.tests.managed_backfill.test_taking_back import others_write, rollback, states
 from dags.tests.managed_backfill.test_what_others_wrote import DAY, one_day, replaced
+from dags.tests.variants import variants
 from dags.tests.world import STATS
 from dags.web_preaggregated.tables import STATS as TABLE
 
@@ -44,7 +45,7 @@ def as_recorded(_: World) -> None:
     pass
 
 
-@pytest.mark.parametrize("recorded", [as_recorded, as_recorded_by_0_5_0])
+@pytest.mark.parametrize("recorded", variants(as_recorded, as_recorded_by_0_5_0))
 def test_a_backup_that_was_merged_since_is_restored(world: World, recorded: Callable[[World], None]) -> None:
     prepared(world, 1)
     world.built(DAY)
@@ -58,7 +59,7 @@ def test_a_backup_that_was_merged_since_is_restored(world: World, recorded: Call
     assert states(world)[DAY] == before
 
 
-@pytest.mark.parametrize("recorded", [as_recorded, as_recorded_by_0_5_0])
+@pytest.mark.parametrize("recorded", variants(as_recorded, as_recorded_by_0_5_0))
 def test_a_backup_with_equal_totals_and_other_rows_is_refused(world: World, recorded: Callable[[World], None]) -> None:
     backfill_id = replaced(world)
     recorded(world)
@@ -92,10 +93,10 @@ def test_a_backup_of_rows_that_were_deleted_lightly_is_restored_after_they_went_
 
 @pytest.mark.parametrize(
     "change",
-    [
+    variants(
         "ALTER TABLE {backup} DETACH PARTITION {partition}; ALTER TABLE {backup} ATTACH PARTITION {partition}",
         "ALTER TABLE {backup} ADD COLUMN note String",
-    ],
+    ),
 )
 def test_a_backup_that_was_moved_or_widened_is_restored(world: World, change: str) -> None:
     prepared(world, 1)
@@ -161,19 +162,16 @@ def test_a_forged_backup_with_a_column_more_is_refused(world: World) -> None:
     assert refused(world, backfill_id)
 
 
-@pytest.mark.parametrize(
-    "column",
-    [
-        "extra SimpleAggregateFunction(max, Nullable(DateTime))",
-        "extra AggregateFunction(max, Nullable(UInt8))",
-        "extra AggregateFunction(sumMap, Array(UInt8), Array(UInt64))",
+def test_a_table_with_states_of_its_own_is_built_and_taken_back(world: World) -> None:
+    columns = (
+        "newest SimpleAggregateFunction(max, Nullable(DateTime))",
+        "largest AggregateFunction(max, Nullable(UInt8))",
+        "sums AggregateFunction(sumMap, Array(UInt8), Array(UInt64))",
         "strays SimpleAggregateFunction(sum, UInt64)",
         "rows AggregateFunction(sum, UInt64)",
-        "extra SimpleAggregateFunction(groupUniqArrayArray, Array(UInt8)) DEFAULT [1, 1, 2]",
-    ],
-)
-def test_a_table_with_states_of_its_own_is_built_and_taken_back(world: World, column: str) -> None:
-    world.client.command(f"ALTER TABLE {STATS} ADD COLUMN {column}")
+        "elements SimpleAggregateFunction(groupUniqArrayArray, Array(UInt8)) DEFAULT [1, 1, 2]",
+    )
+    world.client.command(f"ALTER TABLE {STATS} " + ", ".join(f"ADD COLUMN {column}" for column in columns))
     try:
         prepared(world, 1)
         world.built(DAY)
@@ -185,5 +183,5 @@ def test_a_table_with_states_of_its_own_is_built_and_taken_back(world: World, co
         rollback(world, report["backfill_id"])
         assert states(world)[DAY] == before
     finally:
-        name = column.split(maxsplit=1)[0]
-        world.client.command(f"ALTER TABLE {STATS} DROP COLUMN {name}", settings={"mutations_sync": 2})
+        dropped = ", ".join(f"DROP COLUMN {column.split(maxsplit=1)[0]}" for column in columns)
+        world.client.command(f"ALTER TABLE {STATS} {dropped}", settings={"mutations_sync": 2})

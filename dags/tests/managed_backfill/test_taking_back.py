@@ -16,6 +16,7 @@ from dags.publish.path import Publisher
 from dags.tests.fold import fold, stored
 from dags.tests.managed_backfill.test_managed_backfill import DAYS as THREE
 from dags.tests.managed_backfill.test_managed_backfill import fails, prepared, run, swept, who
+from dags.tests.variants import variants
 from dags.tests.web_preaggregated.test_repair import bytes_of
 from dags.tests.world import STATS
 from dags.work.audit.log import MANAGED, Entry, Work
@@ -122,12 +123,12 @@ def test_what_others_wrote_into_its_teams_since_is_left_until_a_person_allows_to
 
 @pytest.mark.parametrize(
     "alter",
-    [
+    variants(
         "ADD COLUMN extra String DEFAULT 'x'",
         "MODIFY COLUMN city_name LowCardinality(String)",
         "ADD PROJECTION extra (SELECT team_id, count() GROUP BY team_id)",
         "DROP COLUMN extra",
-    ],
+    ),
 )
 def test_a_rollback_works_after_the_table_was_altered(world: World, alter: str) -> None:
     prepared(world, 1, 2, days=DAYS)
@@ -198,7 +199,9 @@ def dead(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Lease, "is_dead", lambda itself, **_: itself.token in silent)
 
 
-@pytest.mark.parametrize("at", ["before the backup", "after the backup", "recorded", "before the swap", "published"])
+@pytest.mark.parametrize(
+    "at", variants("published", "before the backup", "after the backup", "recorded", "before the swap")
+)
 def test_a_run_that_wakes_after_another_did_its_work_changes_nothing_more(
     world: World, monkeypatch: pytest.MonkeyPatch, at: str
 ) -> None:

@@ -14,6 +14,7 @@ from dags.publish.path import Publisher
 from dags.tests.events import Event, insert, person
 from dags.tests.managed_backfill.test_managed_backfill import DAYS, fails, prepared, run, who
 from dags.tests.managed_backfill.test_taking_back import others_write, rollback, states
+from dags.tests.variants import variants
 from dags.tests.world import STATS, ago, noon
 from dags.work.audit.store import read_state, read_works
 
@@ -54,7 +55,7 @@ def replaced(world: World, **given: Any) -> str:
     return str(one_day(world, **given)["backfill_id"])
 
 
-@pytest.mark.parametrize("moment", ["seen", "_compare", "_last_look"])
+@pytest.mark.parametrize("moment", variants("_last_look", "seen", "_compare"))
 def test_rows_of_its_teams_that_others_write_during_a_rollback_are_left_and_the_day_is_named(
     world: World, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
@@ -149,7 +150,7 @@ def once_recorded(patch: pytest.MonkeyPatch, name: str, act: Callable[[], object
     patch.setattr(DayCheckpoint, name, then)
 
 
-@pytest.mark.parametrize("name", ["back_up_once", "record_swap"])
+@pytest.mark.parametrize("name", variants("record_swap", "back_up_once"))
 def test_a_rollback_leads_back_to_what_others_wrote_after_a_backup_and_before_the_swap(
     world: World, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
@@ -201,7 +202,7 @@ def test_a_gates_restore_leaves_what_others_wrote_right_after_a_swap(
     assert 5 in [value[2] for value in states(world)[DAY].values()]
 
 
-@pytest.mark.parametrize("change", ["DELETE WHERE team_id = 2", "other paths"])
+@pytest.mark.parametrize("change", variants("other paths", "DELETE WHERE team_id = 2"))
 def test_a_rollback_leaves_a_day_that_a_person_has_changed_by_hand(world: World, change: str) -> None:
     prepared(world, 1, 2)
     try:

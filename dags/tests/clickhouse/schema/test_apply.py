@@ -23,6 +23,7 @@ from dags.domain.errors import SchemaError
 from dags.tests.clickhouse.schema import own_database
 from dags.tests.conftest import ENGINES
 from dags.tests.events import Event, at, insert
+from dags.tests.variants import variants
 from dags.web_preaggregated.tables import EVENTS as SOURCE
 from dags.web_preaggregated.tables import WEB_TABLES
 
@@ -261,7 +262,7 @@ LACKING = [
 ]
 
 
-@pytest.mark.parametrize(("table", "column"), LACKING)
+@pytest.mark.parametrize(("table", "column"), variants(*LACKING))
 def test_a_table_that_lacks_a_column_is_named_with_it_and_is_fine_once_it_has_it(
     own: Client, table: str, column: str
 ) -> None:

@@ -1,0 +1,15 @@
+"""Variants of a story: one is told in the default suite, all of them in CI."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+
+def variants(first: object, *others: object) -> list[Any]:
+    """What a test is parametrized with, one value or a tuple each: ``first`` in the default suite, all in CI."""
+    return [
+        first,
+        *(pytest.param(*(other if isinstance(other, tuple) else (other,)), marks=pytest.mark.slow) for other in others),
+    ]
