@@ -52,7 +52,7 @@ def core(*, quick: bool, progress: Callable[[str], None]) -> Iterator[str]:
         found = [judge_day(day, suspects).wrong for day, suspects in tables.items()]
         verdicts = Verdicts.joined(group for one in found for group in one.groups)
         middle = time.perf_counter()
-        decide(verdicts, (), POLICY, trigger=Trigger.SCHEDULE, open_days=frozenset(), read_at=NOW, now=NOW)
+        decide(verdicts, (), POLICY, trigger=Trigger.SCHEDULE, remaining=frozenset(), read_at=NOW, now=NOW)
         judged.append(middle - started)
         decided.append(time.perf_counter() - middle)
         if len(verdicts) < len(WEB_TABLES) * teams * days:

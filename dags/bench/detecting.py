@@ -37,7 +37,7 @@ def detection(client: Client, days: int) -> Detection:
 def signals_cost(client: Client, days: int) -> dict[str, Cost]:
     """What the two statements that compare the projections and the ledger cost, for all tables together."""
     seen = calendar(NOW, lookback_days=days, settle=SETTLE)
-    bound = {"start": seen.window.start, "end": seen.window.end}
+    bound = {"start": seen.judged.start, "end": seen.judged.end}
     suspects, failures = (Sql("dags.detection", client) for _ in range(2))
     tables = [table.name for table in WEB_TABLES]
     compared = {
@@ -62,7 +62,7 @@ def suspects_by_ranges(client: Client, days: int, teams: int) -> int:
     reading = Reading(client, sql, seen, WEB_TABLES, teams=teams)
     return sum(
         len(columns[0])
-        for span, _ in reading.ranges(list(seen.window))
+        for span, _ in reading.ranges(list(seen.judged))
         for _, _, _, _, *columns in reading.suspects(WEB_TABLES, span)
     )
 
@@ -75,7 +75,7 @@ def measure(*, days: int) -> dict[str, Any]:
         found = detection(client, days)
         detected = time.perf_counter()
         decision = decide(
-            found.wrong, (), POLICY, trigger=Trigger.SENSOR, open_days=frozenset(), read_at=found.read_at, now=NOW
+            found.wrong, (), POLICY, trigger=Trigger.SENSOR, remaining=frozenset(), read_at=found.read_at, now=NOW
         )
         decided = time.perf_counter()
         peak = peak_bytes()

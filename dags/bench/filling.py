@@ -41,7 +41,7 @@ class World:
     one_in: int
 
     @property
-    def window(self) -> DayRange:
+    def span(self) -> DayRange:
         return DayRange(TODAY - timedelta(days=self.days), TODAY)
 
     @property
@@ -68,7 +68,7 @@ def fill_events(client: Client, world: World, progress: Callable[[str], None]) -
     write_selection(client, range(1, world.teams + 1))
     sql = Sql("dags.bench", client)
     progress(f"{world.units_per_table * world.events_per_unit:,} events of {world.days} days")
-    for day in world.window:
+    for day in world.span:
         sql.command("fill_events", {"day": day, "teams": world.teams, "per_unit": world.events_per_unit})
     client.command("OPTIMIZE TABLE events FINAL")
 
@@ -79,7 +79,7 @@ def fill_source(client: Client, world: World, progress: Callable[[str], None]) -
     write_selection(client, range(1, world.teams + 1))
     sql = Sql("dags.bench", client)
     progress(f"{world.units_per_table * world.events_per_unit:,} events of {world.days} days")
-    for day in world.window:
+    for day in world.span:
         sql.command("fill_events", {"day": day, "teams": world.teams, "per_unit": world.events_per_unit})
         sql.command("fill_bounces", {"day": day, "teams": world.teams, "one_in": world.one_in})
 
@@ -90,7 +90,7 @@ def fill_stats(client: Client, world: World, rows_per_unit: int, progress: Calla
     for table in (STATS.name, "web_pre_aggregated_builds"):
         client.command(f"TRUNCATE TABLE {table} SYNC")
     progress(f"{world.units_per_table * rows_per_unit:,} rows of {world.days} days")
-    for day in world.window:
+    for day in world.span:
         bound = {"day": day, "teams": world.teams, "one_in": world.one_in}
         sql.command("fill_stats", {**bound, "per_unit": rows_per_unit})
         for table in (STATS.name, BOUNCES.name):

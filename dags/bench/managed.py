@@ -72,7 +72,7 @@ def managed(*, quick: bool, progress: Callable[[str], None]) -> Iterator[str]:
 
 def _bare(client: Client, day: date, teams: int) -> float:
     started = time.monotonic()
-    told = DayBuild(
+    built = DayBuild(
         client=client,
         day=day,
         teams_by_table={STATS.name: range(1, teams + 1)},
@@ -81,8 +81,8 @@ def _bare(client: Client, day: date, teams: int) -> float:
         limits=build_limits(read_settings({})),
         progress=lambda _message: None,
     ).run()
-    if told.problems:
-        raise RuntimeError(f"the build failed: {told.problems}")
+    if built.problems:
+        raise RuntimeError(f"the build failed: {built.problems}")
     return time.monotonic() - started
 
 

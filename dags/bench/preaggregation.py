@@ -146,12 +146,12 @@ def _text(events: int, version: str, build: Sequence[Run], peer: Sequence[Run]) 
     )
 
 
-def _once(client: Client, way: Callable[[Client], None]) -> Run:
+def _once(client: Client, build: Callable[[Client], None]) -> Run:
     mark = f"bench-{uuid4().hex}"
     client.set_client_setting("log_comment", mark)
     started = time.perf_counter()
     try:
-        way(client)
+        build(client)
         seconds = time.perf_counter() - started
     finally:
         client.set_client_setting("log_comment", "")

@@ -31,7 +31,7 @@ TARGET_GROWTH = 1.2
 TARGET_ROWS_PER_UNIT = 3
 
 OURS, PEER = "missing_by_projection", "missing_by_distinct"
-WAYS = {OURS: "projection", PEER: "distinct anti-join", "missing_by_bitmap": "bitmap by day"}
+STATEMENTS = {OURS: "projection", PEER: "distinct anti-join", "missing_by_bitmap": "bitmap by day"}
 
 
 @dataclass(frozen=True)
@@ -97,21 +97,21 @@ def _size(client: Client, world: World, rows_per_unit: int, progress: Callable[[
 
 def _presence(client: Client, world: World, sizes: Sequence[Size], rounds: int) -> dict[tuple[str, int], Asked]:
     """Every way at every size, by the way's statement and the size's rows."""
-    bound = {"start": world.window.start, "days": world.days, "teams": world.teams}
-    seconds: dict[tuple[str, int], list[float]] = {(way, size.rows): [] for way in WAYS for size in sizes}
+    bound = {"start": world.span.start, "days": world.days, "teams": world.teams}
+    seconds: dict[tuple[str, int], list[float]] = {(name, size.rows): [] for name in STATEMENTS for size in sizes}
     read: dict[tuple[str, int], int] = {}
     for number in range(rounds + 1):
-        for way in WAYS:
+        for name in STATEMENTS:
             for size in sizes:
                 sql = Sql("dags.bench", client)
                 started = time.perf_counter()
-                answer = sql.rows(way, bound, target=size.copy)
+                answer = sql.rows(name, bound, target=size.copy)
                 if number:  # the first opens the files of every part
-                    seconds[way, size.rows].append(time.perf_counter() - started)
-                read[way, size.rows] = int(sql.cost.rows_read or 0) - 1  # what is expected takes one row
+                    seconds[name, size.rows].append(time.perf_counter() - started)
+                read[name, size.rows] = int(sql.cost.rows_read or 0) - 1  # what is expected takes one row
                 if frozenset(answer) != size.missing or not answer:
                     raise AssertionError(
-                        f"{way} names {len(answer)} units, the detection {len(size.missing)} or others"
+                        f"{name} names {len(answer)} units, the detection {len(size.missing)} or others"
                     )
     return {key: Asked(read[key], Spread(tuple(found))) for key, found in seconds.items()}
 
@@ -120,8 +120,8 @@ def _presence_text(world: World, sizes: Sequence[Size], asked: dict[tuple[str, i
     lines = [
         [words, f"{size.rows:,}", one.seconds.milliseconds, f"{one.rows_read:,}"]
         for size in sizes
-        for way, words in WAYS.items()
-        for one in [asked[way, size.rows]]
+        for name, words in STATEMENTS.items()
+        for one in [asked[name, size.rows]]
     ]
     small, large = sizes[0].rows, sizes[-1].rows
     ours, peer = asked[OURS, large], asked[PEER, large]

@@ -46,21 +46,21 @@ def repair(*, quick: bool, progress: Callable[[str], None]) -> Iterator[str]:
         dsn = Dsn.parse(server.dsn("repair"))
         with open_client(dsn, wait_seconds=60, create_database=True) as client:
             fill_events(client, world, progress)
-            ways = {"the day": range(1, world.teams + 1), "one team": range(world.teams // 2, world.teams // 2 + 1)}
-            _build(client, ways["the day"])
-            seconds: dict[str, list[float]] = {way: [] for way in ways}
-            rows: dict[str, list[float]] = {way: [] for way in ways}
+            cases = {"the day": range(1, world.teams + 1), "one team": range(world.teams // 2, world.teams // 2 + 1)}
+            _build(client, cases["the day"])
+            seconds: dict[str, list[float]] = {case: [] for case in cases}
+            rows: dict[str, list[float]] = {case: [] for case in cases}
             for number in range(1, rounds + 1):
-                for way, teams in ways.items():
+                for case, teams in cases.items():
                     took, read = _measured(client, teams)
-                    seconds[way].append(took)
-                    rows[way].append(read)
-                    progress(f"round {number}: {way} {took:.2f} s, {read:,} rows")
+                    seconds[case].append(took)
+                    rows[case].append(read)
+                    progress(f"round {number}: {case} {took:.2f} s, {read:,} rows")
     yield _text(world, seconds, rows)
 
 
 def _build(client: Client, teams: range) -> None:
-    told = DayBuild(
+    built = DayBuild(
         client=client,
         day=DAY,
         teams_by_table={declared.name: teams for declared in WEB_TABLES},
@@ -69,8 +69,8 @@ def _build(client: Client, teams: range) -> None:
         limits=build_limits(read_settings({})),
         progress=lambda _message: None,
     ).run()
-    if told.problems:
-        raise RuntimeError(f"the build failed: {told.problems}")
+    if built.problems:
+        raise RuntimeError(f"the build failed: {built.problems}")
 
 
 def _measured(client: Client, teams: range) -> tuple[float, int]:
@@ -89,8 +89,8 @@ def _measured(client: Client, teams: range) -> tuple[float, int]:
 
 
 def _text(world: World, seconds: dict[str, list[float]], rows: dict[str, list[float]]) -> str:
-    spreads = {way: Spread(tuple(taken)) for way, taken in seconds.items()}
-    read = {way: Spread(tuple(taken)) for way, taken in rows.items()}
+    spreads = {case: Spread(tuple(taken)) for case, taken in seconds.items()}
+    read = {case: Spread(tuple(taken)) for case, taken in rows.items()}
     fewer = read["the day"].over(read["one team"])
     faster = spreads["the day"].over(spreads["one team"])
     return "\n".join(
@@ -99,7 +99,7 @@ def _text(world: World, seconds: dict[str, list[float]], rows: dict[str, list[fl
             "",
             table(
                 ["what is rebuilt", "seconds (min–max)", "rows read of events"],  # noqa: RUF001 -- a range
-                [[way, spreads[way].seconds, f"{read[way].median:,.0f}"] for way in spreads],
+                [[case, spreads[case].seconds, f"{read[case].median:,.0f}"] for case in spreads],
             ),
             "",
             paragraph(

@@ -43,9 +43,9 @@ def measure(*, rounds: int) -> dict[str, Any]:
                 settle=settings.settle,
             )
             found = _timed(partial(resource.in_tick, work), seconds["detection"])
-            window = found.window.window
+            span = found.calendar.judged
             missing, cost = _timed(
-                partial(resource.in_tick, partial(anti_join, start=window.start, end=window.end)), seconds["peer"]
+                partial(resource.in_tick, partial(anti_join, start=span.start, end=span.end)), seconds["peer"]
             )
             if missing or found.wrong or found.unknown:
                 raise AssertionError(f"not complete: {missing} missing, {found.wrong}, {found.unknown}")

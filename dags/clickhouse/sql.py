@@ -162,12 +162,12 @@ class Sql:
         started = time.monotonic()
         answer = run(text, parameters=bound, settings=self._settings)
         summary = getattr(answer, "summary", None) or {}
-        is_told = not is_embedded(self._client)
+        is_known = not is_embedded(self._client)
         self._bill.add(
             Cost(
                 1,
-                int(summary.get("read_rows", 0)) if is_told else None,
-                int(summary.get("read_bytes", 0)) if is_told else None,
+                int(summary.get("read_rows", 0)) if is_known else None,
+                int(summary.get("read_bytes", 0)) if is_known else None,
                 time.monotonic() - started,
             )
         )

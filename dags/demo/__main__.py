@@ -71,11 +71,11 @@ def _close_the_loop(
     client: Client, loop: Loop, settings: Settings, days_by_team: dict[int, set[date]], began: float
 ) -> int:
     forget_demo_runs(loop.instance)
-    window = calendar(clock.utc_now(), lookback_days=settings.backfill_lookback_days, settle=settings.settle).window
-    judged = {team: {day for day in days if day in window} for team, days in days_by_team.items()}
+    span = calendar(clock.utc_now(), lookback_days=settings.backfill_lookback_days, settle=settings.settle).judged
+    judged = {team: {day for day in days if day in span} for team, days in days_by_team.items()}
     days = {day for own in judged.values() for day in own}
     if not days:
-        raise UserError(f"no page view lies in the days that are judged, {window}: nothing can be shown with this log")
+        raise UserError(f"no page view lies in the days that are judged, {span}: nothing can be shown with this log")
     plan = outage(judged)
     step("3", f"the list of teams, and the build of {len(days) - 1} days through web_pre_aggregate_job")
     loop.run("web_analytics_team_selection_job")
@@ -135,7 +135,7 @@ def _load(client: Client, logs: str | None, today: date) -> list[LoadReport]:
         for report in reports:
             print(report.text())
         return reports
-    first = calendar(clock.utc_now(), lookback_days=DAYS, settle=current_settings().settle).window.start
+    first = calendar(clock.utc_now(), lookback_days=DAYS, settle=current_settings().settle).judged.start
     traffic = Traffic(sites(TEAMS, EVENTS_PER_DAY), first, today, SEED)
     print(f"    generated, not real: {TEAMS} teams, seed {SEED}; LOGS=<access log or glob> takes your own")
     reports = load_generated(client, traffic, progress=_progress)

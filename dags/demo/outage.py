@@ -30,14 +30,14 @@ class Outage:
     team_days: tuple[date, ...]
 
     def words(self, table: str) -> list[str]:
-        said = []
+        lines = []
         if self.never_built:
-            said.append(f"{self.never_built} was never built")
+            lines.append(f"{self.never_built} was never built")
         if self.lost_day:
-            said.append(f"{self.lost_day} vanished from {table}")
+            lines.append(f"{self.lost_day} vanished from {table}")
         if self.team_days:
-            said.append(f"team {self.team_id} lost its rows of {in_words(self.team_days)} in both tables")
-        return said
+            lines.append(f"team {self.team_id} lost its rows of {in_words(self.team_days)} in both tables")
+        return lines
 
 
 def outage(days_by_team: Mapping[int, Collection[date]]) -> Outage:

@@ -58,7 +58,7 @@ class Detection:
     """
 
     read_at: datetime
-    window: Calendar
+    calendar: Calendar
     lookback_days: int
     tables: tuple[str, ...]
     teams: int
@@ -94,12 +94,12 @@ class Detection:
 
 
 def unreadable(
-    reason: str, tables: tuple[str, ...], window: Calendar, lookback_days: int, read_at: datetime
+    reason: str, tables: tuple[str, ...], calendar: Calendar, lookback_days: int, read_at: datetime
 ) -> Detection:
     """Of a database from which nothing can be known: every table is unknown, none complete, and nothing is launched."""
     return Detection(
         read_at=read_at,
-        window=window,
+        calendar=calendar,
         lookback_days=lookback_days,
         tables=tables,
         teams=0,

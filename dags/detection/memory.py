@@ -47,16 +47,16 @@ class DayState:
     wrong: Verdicts
 
 
-def states_now(sql: Sql, window: Calendar, watched: Sequence[WatchedTable], teams: Collection[int]) -> dict[date, str]:
+def states_now(sql: Sql, dates: Calendar, watched: Sequence[WatchedTable], teams: Collection[int]) -> dict[date, str]:
     """The state of each judged day; empty where ClickHouse tells nothing of a table's parts, or may not be asked."""
     names = sorted({table.name for table in watched} | {table.source.table for table in watched})
-    days = window.window
+    days = dates.judged
     try:
         changes = sql.rows("changes", {"tables": names})
         recorded = dict(sql.rows("recorded_builds", {"start": days.start, "end": days.end}))
     except ClickHouseError:
         return {}
-    if {name for name, is_told, *_ in changes if is_told} != set(names):
+    if {name for name, is_known, *_ in changes if is_known} != set(names):
         return {}
     days_of = {table.source.table: table.source.day for table in watched} | {table.name: table.day for table in watched}
     parts = _by_day(changes, days_of)
@@ -67,7 +67,7 @@ def states_now(sql: Sql, window: Calendar, watched: Sequence[WatchedTable], team
             repr(
                 (
                     common,
-                    [window.is_open(day, reach) for reach in reaches],
+                    [dates.is_open(day, reach) for reach in reaches],
                     recorded.get(day, 0),
                     _parts_within_reach(parts, day, watched),
                 )

@@ -67,8 +67,8 @@ class _Seen(NamedTuple):
     is_altered: Callable[[Partitions, Partitions], bool]
 
 
-def read_doubts(client: Client, sql: Sql, days: DayRange, watched: Iterable[WatchedTable], *, keeps: bool) -> Doubts:
-    """Compare tables and sources with how they were last seen, and keep how they are now unless ``keeps`` is false.
+def read_doubts(client: Client, sql: Sql, days: DayRange, watched: Iterable[WatchedTable], *, records: bool) -> Doubts:
+    """Compare tables and sources with how they were last seen, and keep how they are now unless ``records`` is false.
 
     What began to be built or verified before an alteration was noticed may end after that, and knows nothing of it: so
     it counts when it began. Where ClickHouse may not be asked for parts there are no doubts, as for any table whose
@@ -101,7 +101,7 @@ def read_doubts(client: Client, sql: Sql, days: DayRange, watched: Iterable[Watc
             if seen != now if (name, day) in before else now:
                 rows = [(partition, *astuple(one)) for partition, one in sorted(now.items())]
                 kept.append((name, day, rows, doubted))
-    if kept and keeps:
+    if kept and records:
         append(client, _TABLE, kept, _COLUMNS)
     return Doubts(since, frozenset(news), read_at)
 

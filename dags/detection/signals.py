@@ -62,17 +62,17 @@ class Reading:
     ``teams`` is how many are enabled. ``unknown`` holds the error of each table that could not be read; what was judged
     of it before is right, but not all. ``deadline`` is the reading of ``time.monotonic()`` at which no more is begun:
     the days that are left then, the oldest, are ``unverified``, and the next detection goes on with them. However late
-    it is, the newest day is judged, or else a slow machine would never get anywhere. ``keeps``: record what was
+    it is, the newest day is judged, or else a slow machine would never get anywhere. ``records``: record what was
     verified. ``keep`` is called with days as soon as all of their units are judged, those in ``whole``.
     """
 
     client: Client
     sql: Sql
-    window: Calendar
+    calendar: Calendar
     watched: Sequence[WatchedTable]
     teams: int
     deadline: float = math.inf
-    keeps: bool = True
+    records: bool = True
     doubts: Doubts = field(default_factory=Doubts)
     keep: Callable[[Sequence[date]], None] = _nothing
     complete: Counter[tuple[str, date]] = field(default_factory=Counter)
@@ -169,7 +169,7 @@ class Reading:
         bound = {
             "start": span.start,
             "end": span.end,
-            "closed_before": self.window.closed_before(source.reach_days),
+            "closed_before": self.calendar.closed_before(source.reach_days),
             "tables": [table.name for table in group],
             "logic_versions": [table.logic_version for table in group],
             "reach": source.reach_days,
@@ -220,7 +220,7 @@ class Reading:
                     self._failures.get((table.name, day), {}),
                     tuple(name for name in table.agrees_with if name in readable),
                     table.words,
-                    is_open=self.window.is_open(day, source.reach_days),
+                    is_open=self.calendar.is_open(day, source.reach_days),
                 )
         judgements = {day: judge_day(day, tables[day]) for day in days}
         self._record(judgements, tables, now)
@@ -261,7 +261,7 @@ class Reading:
         self, judgements: Mapping[date, Judgement], tables: Mapping[date, Mapping[str, Table]], started: datetime
     ) -> None:
         """Record the suspects that turned out to be in order, with the fingerprint read before they were verified."""
-        if self.keeps:
+        if self.records:
             append_verified(
                 self.client,
                 (

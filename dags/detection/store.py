@@ -69,17 +69,17 @@ def detect(
     settle: timedelta,
     reads_all_days: bool = False,
     verify_seconds: float = math.inf,
-    keeps: bool = True,
+    records: bool = True,
     only: DayRange | None = None,
 ) -> Detection:
-    """Judge every enabled team's days of the window, in every watched table.
+    """Judge every enabled team's days of the lookback, in every watched table.
 
     ``reads_all_days``: read every day, and recall only those for which there was no time. The comprehensive check does,
     so that whatever the memory of earlier detections might miss is found within a day. ``now`` is this host's clock: it
     says what today is, unless it is not so late by ClickHouse's, and is never written down. ``verify_seconds``: how
-    long days may be read; a tick has little time, and what it leaves over the next one goes on with. ``keeps``: leave
+    long days may be read; a tick has little time, and what it leaves over the next one goes on with. ``records``: leave
     behind what was found, for the next detection to recall; without it nothing is written. ``only``: judge no other day
-    of the window.
+    of the lookback.
 
     Raises:
         SchemaError: the tables are not those this code works with.
@@ -89,26 +89,26 @@ def detect(
     judged = [table for table in watched if table.name not in usable.unusable]
     clocks = read_clocks(client)
     sql = Sql(_PACKAGE, client, settings={"max_execution_time": STATEMENT_SECONDS})
-    window = calendar(clocks.earlier(now), lookback_days=lookback_days, settle=settle, first_day=first_day(watched))
+    dates = calendar(clocks.earlier(now), lookback_days=lookback_days, settle=settle, first_day=first_day(watched))
     if only is not None:
-        window = window.within(only)
+        dates = dates.within(only)
     selection = read_selection(client)
-    states = states_now(sql, window, judged, selection.teams)
-    doubts = read_doubts(client, sql, window.window, judged, keeps=keeps)
-    remembered = {day: state for day, state in recalled(sql, window.window, states).items() if day not in doubts.news}
+    states = states_now(sql, dates, judged, selection.teams)
+    doubts = read_doubts(client, sql, dates.judged, judged, records=records)
+    remembered = {day: state for day, state in recalled(sql, dates.judged, states).items() if day not in doubts.news}
     known = {} if reads_all_days else dict(remembered)
-    days = [day for day in window.window if day not in known]
+    days = [day for day in dates.judged if day not in known]
     reading = Reading(
         client,
         sql,
-        window,
+        dates,
         judged,
         teams=len(selection.teams),
         deadline=time.monotonic() + verify_seconds,
-        keeps=keeps,
+        records=records,
         doubts=doubts,
     )
-    if keeps:
+    if records:
         # At once, day by day: whatever ends this detection, the next goes on from there.
         reading.keep = lambda some: remember(client, _as_states(reading, some, states, judged, clocks.server))
     reading.read(days, doubts.read_at)
@@ -127,10 +127,10 @@ def detect(
         complete[table] += count
     leases = read_leases(client)
     dead = [lease for lease in leases if lease.is_dead(is_embedded=is_embedded(client))]
-    hints = _hints(sql, window, judged, verdicts, reading.outdated)
+    hints = _hints(sql, dates, judged, verdicts, reading.outdated)
     return Detection(
         read_at=now,
-        window=window,
+        calendar=dates,
         lookback_days=lookback_days,
         tables=tuple(table.name for table in watched),
         teams=len(selection.teams),
@@ -144,7 +144,7 @@ def detect(
         complete_by_table={table.name: complete[table.name] for table in judged if table.name not in reading.unknown},
         unknown={**usable.unusable, **reading.unknown},
         unverified=frozenset(reading.unverified),
-        days_read=len(window.window) - len(known) - len(reading.unverified),
+        days_read=len(dates.judged) - len(known) - len(reading.unverified),
         oldest_reading=min((state.read_at for state in known.values()), default=clocks.server),
         outdated={key: count for key, count in reading.outdated.items() if count},
         waivers=waivers,
@@ -190,7 +190,7 @@ def _as_states(
 
 def _hints(
     sql: Sql,
-    window: Calendar,
+    dates: Calendar,
     watched: Sequence[WatchedTable],
     verdicts: Verdicts,
     outdated: Mapping[tuple[str, date], int],
@@ -200,9 +200,9 @@ def _hints(
         return _Hints()
     try:
         return _Hints(
-            _spans(sql, window, watched, verdicts),
+            _spans(sql, dates, watched, verdicts),
             _source_rows(sql, watched, days),
-            _rates(sql, watched, window),
+            _rates(sql, watched, dates),
             _errors(sql, verdicts),
         )
     except ClickHouseError:
@@ -210,14 +210,14 @@ def _hints(
 
 
 def _spans(
-    sql: Sql, window: Calendar, watched: Sequence[WatchedTable], verdicts: Verdicts
+    sql: Sql, dates: Calendar, watched: Sequence[WatchedTable], verdicts: Verdicts
 ) -> dict[tuple[str, int], tuple[date, date]]:
     """First and last day with rows, of each team in the tables in which something is missing."""
     missing = {one.table for one in verdicts.groups if one.kind is Kind.MISSING}
     spans: dict[tuple[str, int], tuple[date, date]] = {}
     for table in watched:
         if table.name in missing:
-            bound = {"start": window.window.start, "end": window.window.end}
+            bound = {"start": dates.judged.start, "end": dates.judged.end}
             rows = sql.rows("spans", bound, **target_identifiers(table))
             spans |= {(table.name, team): (first, last) for team, first, last in rows}
     return spans
@@ -252,9 +252,9 @@ def _source_rows(sql: Sql, watched: Sequence[WatchedTable], days: Collection[dat
     return found
 
 
-def _rates(sql: Sql, watched: Sequence[WatchedTable], window: Calendar) -> dict[str, float]:
+def _rates(sql: Sql, watched: Sequence[WatchedTable], dates: Calendar) -> dict[str, float]:
     """Seconds that past builds took for a row of their source, by table."""
-    days = window.window
+    days = dates.judged
     rates = {}
     for table in watched:
         bound = {"table": table.name, "start": days.end - RATE_DAYS * ONE_DAY, "end": days.end}

@@ -180,7 +180,7 @@ class Verdicts(Sequence[Verdict]):
     def joined(cls, groups: Iterable[Alike]) -> Self:
         """Groups in the order of their tables and days; within one the order is that of the teams as they came."""
         return cls(
-            tuple(sorted((one for one in groups if len(one)), key=lambda one: (one.table, one.day, *_told(one))))
+            tuple(sorted((one for one in groups if len(one)), key=lambda one: (one.table, one.day, *_order(one))))
         )
 
     def __len__(self) -> int:
@@ -225,7 +225,7 @@ class Verdicts(Sequence[Verdict]):
         return Verdicts(tuple(group for group in split if group is not None))
 
 
-def _told(one: Alike) -> tuple[object, ...]:
+def _order(one: Alike) -> tuple[object, ...]:
     return (
         one.kind,
         one.cause,

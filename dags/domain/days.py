@@ -53,13 +53,13 @@ class DayRange:
 class Calendar:
     """Which days a reading of the clock lets us judge.
 
-    ``window`` holds the days to judge, all of them over and settled, as are all before ``settled_before``. A day is
+    ``judged`` holds the days to judge, all of them over and settled, as are all before ``settled_before``. A day is
     *closed* when so are the days that its source reaches into: what began on it has ended and arrived, so its source is
     final and a difference means something. Else it is *open*: rows may be missing, but a source that still moves is no
     fault.
     """
 
-    window: DayRange
+    judged: DayRange
     settled_before: date
 
     def closed_before(self, reach_days: int) -> date:
@@ -71,7 +71,7 @@ class Calendar:
 
     def within(self, days: DayRange) -> Calendar:
         """The same calendar, of these days alone."""
-        start, end = max(self.window.start, days.start), min(self.window.end, days.end)
+        start, end = max(self.judged.start, days.start), min(self.judged.end, days.end)
         return Calendar(DayRange(start, max(start, end)), self.settled_before)
 
 
@@ -82,7 +82,7 @@ def calendar(now: datetime, *, lookback_days: int, settle: timedelta, first_day:
     half-arrived day is noise.
 
     Raises:
-        ValueError: ``now`` is naive; the window would silently be one of another time zone.
+        ValueError: ``now`` is naive; the days would silently be those of another time zone.
     """
     if now.tzinfo is None:
         raise ValueError(f"now is {now!r}: give an aware datetime, days are UTC days")

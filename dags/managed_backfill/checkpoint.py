@@ -48,7 +48,7 @@ class DayCheckpoint(Checkpoint):
     client: Client
     log: Log
     hold: Hold
-    again: Retrying
+    retry: Retrying
     table: WatchedTable
     entry: Entry
     rebuilt: frozenset[int]
@@ -66,7 +66,7 @@ class DayCheckpoint(Checkpoint):
         return date.fromisoformat(self.entry.step)
 
     def held(self, has: Mapping[int, Measure], staged: Mapping[int, Measure]) -> Collection[int]:
-        self.kept_by_team = self.again(held_by_build, self.client, self.table, self.day, has, staged)
+        self.kept_by_team = self.retry(held_by_build, self.client, self.table, self.day, has, staged)
         self.kept_total = sum(has[team].total for team in self.kept_by_team)
         return self.kept_by_team.keys()
 
@@ -75,8 +75,8 @@ class DayCheckpoint(Checkpoint):
         self.spread, asked = gates.Spread(), []
         if swap.staging is not None:
             rebuilt = self.rebuilt - self.kept_by_team.keys()
-            self.spread = self.again(read_spread, self.client, self.table, swap.staging, self.day, rebuilt)
-            [hollow] = self.again(
+            self.spread = self.retry(read_spread, self.client, self.table, swap.staging, self.day, rebuilt)
+            [hollow] = self.retry(
                 Sql(_PACKAGE, self.client).rows,
                 "hollow_rows",
                 staging=swap.staging,
@@ -89,9 +89,9 @@ class DayCheckpoint(Checkpoint):
             asked.append(gates.distribution(self.spread, self.baseline))
         if failed := [gate for gate in asked if not gate.is_passed]:
             raise BuildError(f"not published, readers see the old day: {'; '.join(map(str, failed))}")
-        taken = self.again(self.back_up_once, swap)
+        taken = self.retry(self.back_up_once, swap)
         self.gates = (*asked, *([taken] if taken is not None else []))
-        self.again(self.record_swap, swap)
+        self.retry(self.record_swap, swap)
 
     def back_up_once(self, swap: Swap) -> Gate | None:
         """Back the day up and record it, unless the backup has it as it was before the first swap; the gate if it was

@@ -23,7 +23,7 @@ from dags.managed_backfill.plan import OnGateFailure
 from dags.managed_backfill.progress import report
 from dags.managed_backfill.restoring import Restoring
 from dags.managed_backfill.shrunk import held_in_words, read_held_by_builds
-from dags.managed_backfill.store import later_builds, open_days, read_baseline, read_coverage
+from dags.managed_backfill.store import later_builds, read_baseline, read_coverage, unfinished_days
 from dags.publish.backup import backup_name, has_backup, kept_until, make_backup
 from dags.publish.build import DayBuild
 from dags.repair.stops.store import why_stopped
@@ -87,7 +87,7 @@ class Backfill:
     def _taken(self, at: AtWork) -> dict[str, list[date]]:
         """Which days of the plan other backfills have that are not over, by who has them, in words."""
         taken: dict[str, list[date]] = {}
-        others = open_days(at.client, except_backfill=at.log.work.work_id)
+        others = unfinished_days(at.client, except_backfill=at.log.work.work_id)
         for day in self.plan.days:
             if who := others.get((self.plan.scope.table, day)):
                 taken.setdefault(who, []).append(day)
@@ -120,7 +120,7 @@ class PlannedDays:
             client=at.client,
             log=at.log,
             hold=at.hold,
-            again=retrying(at.tell),
+            retry=retrying(at.tell),
             table=this.table,
             entry=Entry(DayEvent.BACKED_UP, step=step, chunk=chunk.id, name=table),
             rebuilt=rebuilt,

@@ -79,8 +79,8 @@ def target_columns_exist(table: str, unusable: str) -> Gate:
 
 
 def no_other_backfill(taken: Mapping[str, Iterable[date]]) -> Gate:
-    said = "; ".join(f"{in_words(days)} by {who}" for who, days in taken.items())
-    return Gate(ALONE, not taken, said or "nobody else works on these days")
+    words = "; ".join(f"{in_words(days)} by {who}" for who, days in taken.items())
+    return Gate(ALONE, not taken, words or "nobody else works on these days")
 
 
 def baseline_captured(baseline: Mapping[date, Spread]) -> Gate:
@@ -90,10 +90,10 @@ def baseline_captured(baseline: Mapping[date, Spread]) -> Gate:
 
 def no_nulls(teamless: int, without_distinct: int, without_total: int, *, words: tuple[str, str]) -> Gate:
     """No row may be of no team, or hold nothing of what its table counts, which ``words`` name."""
-    said = (
+    measured = (
         f"{teamless:,} rows of no team, {without_distinct:,} without {words[0]}, {without_total:,} without {words[1]}"
     )
-    return Gate(NO_NULLS, not (teamless or without_distinct or without_total), said)
+    return Gate(NO_NULLS, not (teamless or without_distinct or without_total), measured)
 
 
 def distribution(now: Spread, baseline: Iterable[Spread]) -> Gate:
@@ -104,19 +104,19 @@ def distribution(now: Spread, baseline: Iterable[Spread]) -> Gate:
     counts otherwise. Neither depends on how busy a day was.
     """
     usual = [spread.figures() for spread in baseline if spread.rows]
-    said, is_passed = [], True
+    words, is_passed = [], True
     for name, value in now.figures().items():
         others = [figures[name] for figures in usual if name in figures]
         if len(others) < BASELINE_MIN_DAYS:
-            said.append(f"{name} {value:.3g}, not judged: {len(others)} of {BASELINE_MIN_DAYS} days to compare with")
+            words.append(f"{name} {value:.3g}, not judged: {len(others)} of {BASELINE_MIN_DAYS} days to compare with")
             continue
         middle = median(others)
         deviation = TO_SIGMA * median(abs(other - middle) for other in others)
-        is_far = value > FACTOR * middle or value < middle / FACTOR
-        is_unusual = is_far and abs(value - middle) > DEVIATIONS * deviation
+        is_unlike = value > FACTOR * middle or value < middle / FACTOR
+        is_unusual = is_unlike and abs(value - middle) > DEVIATIONS * deviation
         is_passed = is_passed and not is_unusual
-        said.append(f"{name} {value:.3g}, median of {len(others)} days {middle:.3g}")
-    return Gate(DISTRIBUTION, is_passed, "; ".join(said) or "no row, nothing to compare")
+        words.append(f"{name} {value:.3g}, median of {len(others)} days {middle:.3g}")
+    return Gate(DISTRIBUTION, is_passed, "; ".join(words) or "no row, nothing to compare")
 
 
 def backup_taken(in_table: int, in_backup: int, *, is_equal: bool) -> Gate:
@@ -130,17 +130,17 @@ def staged_rows(rows: int, teams: int) -> Gate:
 
 
 def every_chunk_succeeded(failed: Mapping[int, str], chunks: int) -> Gate:
-    said = "; ".join(f"chunk {number}: {error[:200]}" for number, error in sorted(failed.items()))
-    return Gate(CHUNKS, not failed, said or f"all {chunks} chunks are done")
+    words = "; ".join(f"chunk {number}: {error[:200]}" for number, error in sorted(failed.items()))
+    return Gate(CHUNKS, not failed, words or f"all {chunks} chunks are done")
 
 
 def row_counts(found: Mapping[date, int], expected: Mapping[date, int], left_out: Iterable[date]) -> Gate:
     """Whether the table still holds what was published; days that others have built since are not ours to judge."""
     others = frozenset(left_out)
     wrong = [day for day in sorted(expected) if day not in others and found.get(day, 0) != expected[day]]
-    said = f"{sum(found.values()):,} page views in the table, {sum(expected.values()):,} published"
+    words = f"{sum(found.values()):,} page views in the table, {sum(expected.values()):,} published"
     if wrong:
-        said += f"; {in_words(wrong)} differ"
+        words += f"; {in_words(wrong)} differ"
     if others:
-        said += f"; {in_words(others)} were built by others since and are not judged"
-    return Gate(ROWS, not wrong, said)
+        words += f"; {in_words(others)} were built by others since and are not judged"
+    return Gate(ROWS, not wrong, words)

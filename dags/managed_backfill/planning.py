@@ -77,10 +77,10 @@ def make_plan(
     if request.strategy.preserve_existing:
         teams_by_day = _only_absent(teams_by_day, request, coverage)
     if not teams_by_day:
-        told = "".join(f"\n{day}: {held_in_words(teams)}; allow_shrink: true rebuilds" for day, teams in held.items())
+        lines = "".join(f"\n{day}: {held_in_words(teams)}; allow_shrink: true rebuilds" for day, teams in held.items())
         raise UserError(
             f"nothing to do: {request.strategy.kind} of {request.table}, {days}, finds no unit to rebuild. "
-            f"`dagster job execute -j show_data_gaps_job` shows what is wrong{told}"
+            f"`dagster job execute -j show_data_gaps_job` shows what is wrong{lines}"
         )
     everyone = tuple(sorted(request.team_ids))
     reach = table.source.reach_days
@@ -102,7 +102,7 @@ def make_plan(
             left_out=dict(request.left_out),
             held={day: Held(team_ids=tuple(sorted(teams)), words=held_in_words(teams)) for day, teams in held.items()},
             estimate=total(chunk.estimate for chunk in chunks),
-            estimated_from=rates.said,
+            estimated_from=rates.words,
             memory_at_most_bytes=settings.build_max_memory_bytes * request.strategy.parallelism,
         ),
         strategy=request.strategy,

@@ -49,10 +49,10 @@ class Restored:
     def in_words(self) -> str:
         """In words: which days are as they were and which are not."""
         but = f"; {self.uncompared}" if self.uncompared else ""
-        told = [f"{in_words(self.days) if self.days else 'no day'}: as before, read back{but}"]
-        told += [f"{day}: NOT as before, left to what others wrote: {words}" for day, words in self.left.items()]
-        told += [f"{day}: NOT as before: {words}" for day, words in self.failed.items()]
-        return "\n".join(told)
+        lines = [f"{in_words(self.days) if self.days else 'no day'}: as before, read back{but}"]
+        lines += [f"{day}: NOT as before, left to what others wrote: {words}" for day, words in self.left.items()]
+        lines += [f"{day}: NOT as before: {words}" for day, words in self.failed.items()]
+        return "\n".join(lines)
 
     def after_gate(self) -> str:
         """In words, where nobody asked for it: a gate did."""

@@ -58,7 +58,7 @@ def read_wrong(
         watched,
         lookback_days=max((now.date() - days.start).days, 1),
         settle=settings.settle,
-        keeps=False,
+        records=False,
         only=days,
     )
     if table in found.unknown:

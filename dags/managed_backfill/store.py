@@ -87,7 +87,7 @@ def read_rates(client: Client, table: WatchedTable, today: date, usd_per_gb: flo
     (width,) = Sql(_PACKAGE, client).row("source_width", {"table": table.source.table})
     bound = {"table": table.name, "start": today - RATE_DAYS * ONE_DAY, "end": today}
     seconds, rows = Sql("dags.detection", client).row("build_rate", bound)
-    said = (
+    words = (
         f"builds of the last {RATE_DAYS} days, {rows:,} rows in {seconds:,.1f} s" if rows else "no past build: assumed"
     )
     return Rates(
@@ -95,17 +95,17 @@ def read_rates(client: Client, table: WatchedTable, today: date, usd_per_gb: flo
         seconds_per_step=SECONDS_PER_DAY,
         bytes_per_row=float(width),
         usd_per_gb=usd_per_gb,
-        said=said,
+        words=words,
     )
 
 
 def read_in_work(client: Client, except_backfill: str = "") -> dict[tuple[str, date], str]:
     """Who works on which (table, day): builds that hold a lease, and backfills that are not over."""
     taken = {(lease.table, lease.day): f"run {lease.run[:8]}" for lease in living_leases(client)}
-    return taken | open_days(client, except_backfill)
+    return taken | unfinished_days(client, except_backfill)
 
 
-def open_days(client: Client, except_backfill: str = "") -> dict[tuple[str, date], str]:
+def unfinished_days(client: Client, except_backfill: str = "") -> dict[tuple[str, date], str]:
     """The (table, day) that managed backfills have which are not over, and which backfill that is, in words."""
     begun = read_works(client, kinds=[MANAGED], statuses=UNFINISHED)
     others = [row for row in begun if row.work_id != except_backfill]

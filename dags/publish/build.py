@@ -30,7 +30,7 @@ from dags.publish.built import BuiltDay, BuiltTable
 from dags.publish.computing import Computation, Computed, LeftOut, Staged, left_out, of_table
 from dags.publish.contents import read_units
 from dags.publish.moments import Checkpoint, Moment
-from dags.publish.path import NewRows, Publisher, tried_again
+from dags.publish.path import NewRows, Publisher, retried
 from dags.publish.staging import Staging, sweep
 
 if TYPE_CHECKING:
@@ -86,9 +86,9 @@ class DayBuild:
                 f"no team is enabled, so nothing is watched and {self.day} is not built: enable teams "
                 "(WEB_ANALYTICS_TEAM_SOURCES) and materialize web_analytics_team_selection"
             )
-        again = retrying(self.tell, sleep=self.sleep)
-        clocks = again(read_clocks, self.client)
-        usable = again(read_usability, self.client, self._asked())
+        retry = retrying(self.tell, sleep=self.sleep)
+        clocks = retry(read_clocks, self.client)
+        usable = retry(read_usability, self.client, self._asked())
         wanted = self._wanted(usable)
         sql = Sql(_PACKAGE, self.client, settings=_settings(self.limits))
         with (
@@ -97,7 +97,7 @@ class DayBuild:
             ) as leases,
             (staging := Staging(self.client, sql, self.day, leases.token, self.tell)).together() as until_end,
         ):
-            attempt = _Attempt(self, sql, leases, staging, again, usable.uuids, until_end, clocks.server)
+            attempt = _Attempt(self, sql, leases, staging, retry, usable.uuids, until_end, clocks.server)
             try:
                 left = attempt.lease(wanted)
             except LeaseError as error:
@@ -144,7 +144,7 @@ class _Attempt:
     sql: Sql
     leases: Leases
     staging: Staging
-    again: Retrying
+    retry: Retrying
     uuids: Mapping[str, str]
     until_end: Tables
     started_at: datetime
@@ -158,10 +158,10 @@ class _Attempt:
         """
         left: LeftOut = {}
         for table in sorted(wanted):
-            if self.again(self.leases.take, table, self.build.day):
+            if self.retry(self.leases.take, table, self.build.day):
                 left |= self._built_meanwhile(table, wanted[table])
-        staged = self.again(self.staging.fence, sorted(wanted))
-        self.again(sweep, self.build.client, self.build.progress, token=self.leases.token, names=staged)
+        staged = self.retry(self.staging.fence, sorted(wanted))
+        self.retry(sweep, self.build.client, self.build.progress, token=self.leases.token, names=staged)
         return left
 
     def record_skipped(self, wanted: Mapping[str, frozenset[int]], words: str) -> None:
@@ -181,7 +181,7 @@ class _Attempt:
             "logic_version": self._declared(table).logic_version,
             "run_id": self.build.run_id,
         }
-        built = {team for (team,) in self.again(self.sql.rows, "built_meanwhile", bound)}
+        built = {team for (team,) in self.retry(self.sql.rows, "built_meanwhile", bound)}
         return left_out((table,), asked & built, Outcome.SKIPPED, "another run built it while this one waited")
 
     # --- Computing -----------------------------------------------------------------------------------------------
@@ -190,12 +190,12 @@ class _Attempt:
         """What the source of each team amounts to, by source, and what was made of it."""
         tables = [self._declared(table) for table in sorted(wanted)]
         try:
-            rows = {source: self.again(self._read_source, source, wanted) for source in {one.source for one in tables}}
+            rows = {source: self.retry(self._read_source, source, wanted) for source in {one.source for one in tables}}
         except ClickHouseError as error:
             return {}, Computed(left=_all_left(wanted, Outcome.FAILED, str(error)))
         computing = Computation(
             self.sql, self.staging, self.build.day, self.build.limits,
-            again=self.again, until_end=self.until_end, tell=self.build.tell, at=self.build.at,
+            retry=self.retry, until_end=self.until_end, tell=self.build.tell, at=self.build.at,
         )  # fmt: skip
         # Tables of one builder come from one computation of their teams.
         for builder, source in dict.fromkeys((one.require_builder(), one.source) for one in tables):
@@ -237,7 +237,7 @@ class _Attempt:
         self.build.tell(built.in_words())
         problems = []
         try:
-            self.again(
+            self.retry(
                 append_to_ledger,
                 self.build.client,
                 tuple(self._records(built, rows.get(self._declared(table).source, {}))),
@@ -257,7 +257,7 @@ class _Attempt:
         built = BuiltTable(table, {}, {}, 0, is_untouched=True)
         try:
             if teams:
-                built = tried_again(lambda: self._swapped(table, teams, computed.of(table)), self.build.tell)
+                built = retried(lambda: self._swapped(table, teams, computed.of(table)), self.build.tell)
         except (ClickHouseError, BuildError) as error:
             is_as_staged = not isinstance(error, ReadBackError)
             return BuiltTable(
@@ -282,7 +282,7 @@ class _Attempt:
             staging=self.staging,
             until_end=self.until_end,
             leases=self.leases,
-            again=self.again,
+            retry=self.retry,
             held=lambda name: read_units(self.sql, declared, name, build.day),
             team_column=declared.team_column,
             checkpoint=build.checkpoint,
@@ -311,7 +311,7 @@ class _Attempt:
         self, publisher: Publisher[Measure], staging: str, measures: Mapping[int, Measure], held: Collection[int]
     ) -> NewRows[Measure]:
         """What was staged for a table, less the teams that are held."""
-        self.again(publisher.delete, staging, measures.keys() & held)
+        self.retry(publisher.delete, staging, measures.keys() & held)
         return NewRows(staging, {team: measure for team, measure in measures.items() if team not in held})
 
     # --- What became of it ---------------------------------------------------------------------------------------

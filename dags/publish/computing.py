@@ -121,7 +121,7 @@ class _Bench:
 class Computation:
     """The computing part of one build.
 
-    ``again`` calls what may fail for a moment; ``until_end`` keeps what is staged; ``tell`` gets in words what was
+    ``retry`` calls what may fail for a moment; ``until_end`` keeps what is staged; ``tell`` gets in words what was
     done.
     """
 
@@ -129,7 +129,7 @@ class Computation:
     staging: Staging
     day: date
     limits: Limits
-    again: Retrying
+    retry: Retrying
     until_end: Tables
     tell: Callable[[str], None]
     at: Callable[[Moment], None]
@@ -163,7 +163,7 @@ class Computation:
         sql = Sql.of(self.sql, _PACKAGE, {name: int(most) for name, most in ceilings.items() if most < math.inf})
         bench = _Bench(sql, self.staging, self.at)
         try:
-            self._staged.append(self.again(self._computed, builder, batch, bench))
+            self._staged.append(self.retry(self._computed, builder, batch, bench))
             self._rows_read += ahead
         except ClickHouseError as error:
             if getattr(error, "name", None) in _CEILING_REACHED:

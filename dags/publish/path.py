@@ -70,7 +70,7 @@ class NewRows(Generic[_Amount]):
     amounts: Mapping[int, _Amount]
 
 
-def tried_again(publish: Callable[[], Published], tell: Callable[[str], None]) -> Published:
+def retried(publish: Callable[[], Published], tell: Callable[[str], None]) -> Published:
     """What ``publish`` answers, called again from the start a few times while others write the day."""
     for attempt in range(1, ATTEMPTS):
         try:
@@ -91,7 +91,7 @@ def read_written(sql: Sql, table: str, day: date) -> Written:
 class Publisher(Generic[_Amount]):
     """Publishes days of tables whose lease is held.
 
-    ``held`` reads what is compared. ``again`` calls what may fail for a moment; ``at`` is told at which step it is, for
+    ``held`` reads what is compared. ``retry`` calls what may fail for a moment; ``at`` is told at which step it is, for
     tests of faults. ``team_column`` is the tables'; what is staged is dropped when ``until_end`` closes.
     """
 
@@ -100,7 +100,7 @@ class Publisher(Generic[_Amount]):
     staging: Staging
     until_end: Tables
     leases: Leases
-    again: Retrying
+    retry: Retrying
     held: Callable[[str], Mapping[int, Held[_Amount]]]
     team_column: str
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
@@ -110,7 +110,7 @@ class Publisher(Generic[_Amount]):
         """What a table holds of the day now."""
         # Written first: what is written between the two is then a change, and not overlooked.
         written = self._written(table)
-        return Seen(self.again(self.held, table), written)
+        return Seen(self.retry(self.held, table), written)
 
     def publish(
         self, table: str, before: Seen[_Amount], replaced: Collection[int], new: Collection[NewRows[_Amount]]
@@ -129,18 +129,18 @@ class Publisher(Generic[_Amount]):
         kept = {team: amount for team, amount in before.amounts.items() if team not in replaced}
         expected = kept | {team: amount for rows in new for team, amount in rows.amounts.items()}
         if expected:
-            staging = self.again(self._assembled, table, before, replaced, new)
-            self.again(self._compare, staging, table, expected)
+            staging = self.retry(self._assembled, table, before, replaced, new)
+            self.retry(self._compare, staging, table, expected)
             looked = self._last_look(table, staging, before, kept)
             self._swap(table, staging)
             self._nothing_went_along(table, staging, looked)
         elif before.by_team:
             with self.staging.together() as emptied:
-                taken = self.again(self.like, EMPTIED, table, emptied)
+                taken = self.retry(self.like, EMPTIED, table, emptied)
                 self._last_look(table, None, before, kept)
                 self._empty(table, taken, before)
         ours = {*replaced, *(team for rows in new for team in rows.amounts)}
-        return self.again(self._read_back, table, {team: expected[team] for team in ours if team in expected}, ours)
+        return self.retry(self._read_back, table, {team: expected[team] for team in ours if team in expected}, ours)
 
     # --- Beside the table ----------------------------------------------------------------------------------------
 
@@ -197,9 +197,9 @@ class Publisher(Generic[_Amount]):
     # --- Just before ---------------------------------------------------------------------------------------------
 
     def _last_look(self, table: str, staging: str | None, before: Seen[_Amount], stay: Collection[int]) -> Written:
-        keep = partial(self.again, self._keep, table)
+        keep = partial(self.retry, self._keep, table)
         self.checkpoint.before_swap(Swap(table, staging, before.rows, frozenset(stay), keep))
-        self.again(self.checkpoint.confirm)
+        self.retry(self.checkpoint.confirm)
         now = self._written(table)
         changed = written_since(before.written, now)
         # A part that holds no row any more goes in a merge by itself; only the rows tell that from a removal.
@@ -219,20 +219,20 @@ class Publisher(Generic[_Amount]):
         self.sql.command("publish_day", self._partition, target=into, staging=kept)
 
     def _amounts(self, name: str) -> dict[int, _Amount]:
-        return {team: held.amount for team, held in self.again(self.held, name).items()}
+        return {team: held.amount for team, held in self.retry(self.held, name).items()}
 
     def _confirm(self, table: str) -> None:
         self.leases.confirm(table, self.day)
         self.checkpoint.confirm()
 
     def _written(self, table: str) -> Written:
-        return self.again(read_written, self.sql, table, self.day)
+        return self.retry(read_written, self.sql, table, self.day)
 
     # --- The swap, and after it ----------------------------------------------------------------------------------
 
     def _swap(self, table: str, staging: str) -> None:
         try:
-            self.again(self.sql.command, "publish_day", self._partition, target=table, staging=staging)
+            self.retry(self.sql.command, "publish_day", self._partition, target=table, staging=staging)
         except ClickHouseError:
             self._confirm(table)  # whoever took the lease dropped the staging; then say that
             raise
@@ -244,17 +244,17 @@ class Publisher(Generic[_Amount]):
         was moved is known to be the old day and no more, whoever drops that table puts it back: see `staging.drop`.
         """
         try:
-            self.again(self.sql.command, "empty_day", self._partition, target=table, staging=taken)
+            self.retry(self.sql.command, "empty_day", self._partition, target=table, staging=taken)
         except ClickHouseError:
             self._confirm(table)
             raise
         if self._amounts(taken) != before.amounts:
-            self.again(self.sql.command, "empty_day", self._partition, target=taken, staging=table)
+            self.retry(self.sql.command, "empty_day", self._partition, target=taken, staging=table)
             raise ChangedError(
                 f"{table} of {self.day} was not emptied: something else wrote that day at the same moment, and its "
                 "rows were put back; the next attempt takes it in"
             )
-        self.again(self.sql.command, "truncate_table", staging=taken)
+        self.retry(self.sql.command, "truncate_table", staging=taken)
 
     def _nothing_went_along(self, table: str, staging: str, looked: Written) -> None:
         """Between the last look and the swap lie milliseconds, and the rows of whoever writes in them go with the old
@@ -270,7 +270,7 @@ class Publisher(Generic[_Amount]):
             "names": list(looked.names),
             "active": list(looked.active),
         }
-        parts, rows, forgotten, uuid = self.again(self.sql.row, "went_along", bound)
+        parts, rows, forgotten, uuid = self.retry(self.sql.row, "went_along", bound)
         if uuid != looked.uuid:
             raise ReadBackError(
                 f"{table} of {self.day} was published into another table, which was put in its place in the instant "
@@ -278,13 +278,13 @@ class Publisher(Generic[_Amount]):
                 "again in the table that readers are to have"
             )
         if parts:
-            said = (
+            words = (
                 f"wrote {rows:,} rows into it in the instant of the swap, and they went with the old day: let their "
                 "writer write them again"
                 if rows
                 else "removed rows of it in the instant of the swap, and they are back: let it remove them again"
             )
-            raise ReadBackError(f"{table} of {self.day} was published, but something else {said}")
+            raise ReadBackError(f"{table} of {self.day} was published, but something else {words}")
         if forgotten:
             raise ReadBackError(
                 f"{table} of {self.day} was published, but ClickHouse has forgotten {forgotten} parts of the old day: "

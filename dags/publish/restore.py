@@ -16,7 +16,7 @@ from dags.clickhouse.targets.store import require_usable
 from dags.domain.errors import BuildError
 from dags.publish.contents import contents
 from dags.publish.moments import Checkpoint
-from dags.publish.path import NewRows, Publisher, tried_again
+from dags.publish.path import NewRows, Publisher, retried
 from dags.publish.staging import Staging
 
 if TYPE_CHECKING:
@@ -65,44 +65,44 @@ class DayRestore:
             ReadBackError: the day was restored, and somebody wrote into it at the same moment.
             ClickHouseError: readers see the day as it was, or wholly restored.
         """
-        sql, again = Sql(_PACKAGE, self.client), retrying(self.progress, sleep=self.sleep)
-        uuid = again(require_usable, self.client, self.table)
+        sql, retry = Sql(_PACKAGE, self.client), retrying(self.progress, sleep=self.sleep)
+        uuid = retry(require_usable, self.client, self.table)
         with (
             Leases(
                 self.client, self.run_id, wait_seconds=self.wait_seconds, tell=self.progress, sleep=self.sleep
             ) as leases,
             (staging := Staging(self.client, sql, self.day, leases.token, self.progress)).together() as until_end,
         ):
-            again(leases.take, self.table.name, self.day)
-            again(staging.fence, [self.table.name])
+            retry(leases.take, self.table.name, self.day)
+            retry(staging.fence, [self.table.name])
             publisher = Publisher(
                 sql=sql,
                 day=self.day,
                 staging=staging,
                 until_end=until_end,
                 leases=leases,
-                again=again,
+                retry=retry,
                 held=lambda name: contents(sql, self.table, name, self.day, self.compare),
                 team_column=self.table.team_column,
                 checkpoint=self.checkpoint,
             )
-            return tried_again(lambda: self._restored(publisher, uuid), self.progress)
+            return retried(lambda: self._restored(publisher, uuid), self.progress)
 
     def _restored(self, publisher: Publisher[Content], uuid: str) -> int:
-        sql, again = publisher.sql, publisher.again
+        sql, retry = publisher.sql, publisher.retry
         before = publisher.seen(self.table.name)
         if before.written.uuid != uuid:
             raise BuildError(
                 f"{self.table.name} of {self.day} was not restored: another table was put in its place meanwhile. Do "
                 "it again if the day is to be restored in that one"
             )
-        then = {} if self.backup is None else again(contents, sql, self.table, self.backup, self.day, self.compare)
+        then = {} if self.backup is None else retry(contents, sql, self.table, self.backup, self.day, self.compare)
         ours = {team: held.amount for team, held in then.items() if team in self.teams}
         replaced = before.by_team.keys() & set(self.teams)
         if self.compare.is_whole and ours == {team: before.by_team[team].amount for team in replaced}:
             return before.rows
         self.checkpoint.may_replace()
-        new = [NewRows(again(self._kept, sql, publisher, then.keys() - ours.keys()), ours)] if ours else []
+        new = [NewRows(retry(self._kept, sql, publisher, then.keys() - ours.keys()), ours)] if ours else []
         return publisher.publish(self.table.name, before, replaced, new)
 
     def _kept(self, sql: Sql, publisher: Publisher[Content], others: Collection[int]) -> str:

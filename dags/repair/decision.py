@@ -127,14 +127,14 @@ class Deferred:
 class Decision:
     """What to do, and the reasons of all that is not done.
 
-    ``open_days`` is what an opened backfill still owes: it is finished below the minimum too, and is handed to the
-    next decision.
+    ``remaining`` are the days that a backfill which has begun has not got to: they are repaired below the minimum too,
+    and handed to the next decision.
     """
 
     trigger: Trigger
     requests: tuple[Request, ...]
     deferred: tuple[Deferred, ...]
-    open_days: frozenset[date]
+    remaining: frozenset[date]
     missing_partitions: int
     reasons: tuple[str, ...] = field(default=())
 
@@ -198,7 +198,7 @@ def decide(
     policy: Policy,
     *,
     trigger: Trigger,
-    open_days: frozenset[date],
+    remaining: frozenset[date],
     read_at: datetime,
     now: datetime,
     building: Building | None = None,
@@ -207,7 +207,7 @@ def decide(
     """Choose the days to rebuild now, newest first or in the order that the policy names.
 
     A day is one request of each job however many teams and tables are wrong on it, and the cap counts days; the
-    minimum counts (table, day) partitions. The minimum opens a backfill; what an open one deferred by a cap, or
+    minimum counts (table, day) partitions. The minimum begins a backfill; what one that has begun deferred by a cap, or
     failed, is finished below the minimum, or else a cap of 7 would strand the eighth day for ever.
 
     Raises:
@@ -227,9 +227,9 @@ def decide(
         if acts_on(trigger, one, policy) and (some := _above_floor(one, policy)):
             todo[one.day].append(some)
     partitions = {(one.table, one.day) for group in todo.values() for one in group}
-    opens = len(partitions) >= policy.min_missing_partitions
+    is_minimum_reached = len(partitions) >= policy.min_missing_partitions
     aged = frozenset(day for day in todo if _is_aged(day, policy, now))
-    owed = (frozenset(todo) if opens else aged) | (open_days & {one.day for one in wrong})
+    remaining_now = (frozenset(todo) if is_minimum_reached else aged) | (remaining & {one.day for one in wrong})
     budget = _Budget(policy, runs_by_day, now)
     requests: list[Request] = []
     deferred = [Deferred(day, *_not_acted_on(group, policy)) for day, group in _left_alone(wrong, todo).items()]
@@ -239,7 +239,14 @@ def decide(
             by_job[builds.job(one.table)].append(one)
         for job, group in sorted(by_job.items()):
             request, left = _choose(
-                day, group, runs_by_day[day], obstacles, is_owed=day in owed, budget=budget, read_at=read_at, now=now
+                day,
+                group,
+                runs_by_day[day],
+                obstacles,
+                is_remaining=day in remaining_now,
+                budget=budget,
+                read_at=read_at,
+                now=now,
             )
             deferred += left
             if request is not None:
@@ -248,10 +255,10 @@ def decide(
         trigger,
         tuple(requests),
         tuple(sorted(set(deferred), key=lambda d: (d.day, d.why), reverse=True)),
-        owed,
+        remaining_now,
         len(partitions),
     )
-    return _with_reasons(decision, policy, obstacles, opens=opens)
+    return _with_reasons(decision, policy, obstacles, is_minimum_reached=is_minimum_reached)
 
 
 class _Budget:
@@ -289,7 +296,7 @@ def _choose(
     runs: Sequence[Run],
     obstacles: Standing,
     *,
-    is_owed: bool,
+    is_remaining: bool,
     budget: _Budget,
     read_at: datetime,
     now: datetime,
@@ -297,14 +304,14 @@ def _choose(
     """What to rebuild of a day now, and what of it waits, and why."""
     tables = {one.table for one in verdicts}
     relevant = [run for run in runs if run.tables & tables]
-    if (blocked := _in_the_way(day, tables, relevant, obstacles, read_at)) is not None:
+    if (blocked := _blocked(day, tables, relevant, obstacles, read_at)) is not None:
         return None, [blocked]
     before = sorted((run for run in relevant if run.ended_at is not None), key=ended)
     due, backing_off, attempt = divided_by_backoff(verdicts, before, now)
     left = [Deferred(day, Why.BACKING_OFF, backing_off)] if backing_off else []
     if not due:
         return None, left
-    if not is_owed:
+    if not is_remaining:
         return None, [*left, Deferred(day, Why.BELOW_MINIMUM)]
     if (cap := budget.take(day)) is not None:
         return None, [*left, Deferred(day, cap)]
@@ -323,7 +330,7 @@ def _choose(
     return Request(day, frozen, attempt, run_key, reasons, outdated_tables=outdated), left
 
 
-def _in_the_way(
+def _blocked(
     day: date, tables: Collection[str], runs: Sequence[Run], obstacles: Standing, read_at: datetime
 ) -> Deferred | None:
     if obstacles.stopped:
@@ -368,17 +375,17 @@ def _estimated(requests: Iterable[Request]) -> str:
     return f": {whole}"
 
 
-def _with_reasons(decision: Decision, policy: Policy, obstacles: Standing, *, opens: bool) -> Decision:
+def _with_reasons(decision: Decision, policy: Policy, obstacles: Standing, *, is_minimum_reached: bool) -> Decision:
     count, minimum = decision.missing_partitions, policy.min_missing_partitions
     reasons = [f"backfills are {obstacles.stopped}"] if obstacles.stopped else []
     if count == 0:
         reasons.append(NOTHING_TO_REPAIR)
-    elif opens:
-        reasons.append(f"{count} partitions to repair, at least {minimum} open a backfill")
+    elif is_minimum_reached:
+        reasons.append(f"{count} partitions to repair, at least {minimum} begin a backfill")
     elif decision.requests:
-        reasons.append(f"{count} partitions to repair, fewer than {minimum}: finishing what is owed")
+        reasons.append(f"{count} partitions to repair, fewer than {minimum}: finishing what remains")
     else:
-        reasons.append(f"{count} partitions to repair, fewer than the {minimum} that open a backfill")
+        reasons.append(f"{count} partitions to repair, fewer than the {minimum} that begin a backfill")
     if decision.requests:
         reasons.append(
             f"rebuild {in_words(request.day for request in decision.requests)}{_estimated(decision.requests)}"

@@ -206,7 +206,7 @@ class Answer:
 def answer(client: Client) -> Answer | str:
     """What detection finds; or the words in which it says that it does not know."""
     found = detect(
-        client, NOW, WEB_TABLES, lookback_days=30, settle=timedelta(hours=1), reads_all_days=True, keeps=False
+        client, NOW, WEB_TABLES, lookback_days=30, settle=timedelta(hours=1), reads_all_days=True, records=False
     )
     if found.unknown:
         return "; ".join(found.unknown.values())

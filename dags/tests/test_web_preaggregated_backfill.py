@@ -98,7 +98,7 @@ def test_two_missing_partitions_open_no_backfill_and_the_skip_reason_says_so(wor
     lose(world, STATS, *days[:2])
     asked = world.tick()
     assert asked.requests == ()
-    assert "2 partitions to repair, fewer than the 3 that open a backfill" in asked.skip_message
+    assert "2 partitions to repair, fewer than the 3 that begin a backfill" in asked.skip_message
     lose(world, BOUNCES, days[2])
     assert sorted(map(str, tables_asked(world.tick()))) == [str(day) for day in days]
 
@@ -111,7 +111,7 @@ def test_eight_missing_days_are_rebuilt_newest_first_seven_then_the_eighth(world
     assert [request.partition_key for request in first.requests] == [str(day) for day in days[:7]]
     world.carry_out(replace(first, requests=first.requests[:1]))
     world.built(*days[1:7])
-    # One day is left, two partitions: too few to open a backfill, but the one that is open owes it.
+    # One day is left, two partitions: too few to begin a backfill, but it remains of the one that has begun.
     second = world.tick()
     assert [request.partition_key for request in second.requests] == [str(days[7])]
     world.carry_out(second)
@@ -464,7 +464,7 @@ def test_each_question_in_front_of_a_gap_has_an_answer_in_one_command(world: Wor
     assert f"{WEEK[3]} is a valid partition key and is judged; it is closed" in about_day
     assert f"GAP       {STATS}, team 1, {WEEK[3]}: missing, build failed, tables disagree" in about_day
     assert "memory limit exceeded" in about_day
-    assert "DECISION  of the sensor: 1 partitions to repair, fewer than the 3 that open a backfill" in about_day
+    assert "DECISION  of the sensor: 1 partitions to repair, fewer than the 3 that begin a backfill" in about_day
     assert "1 attempts left 2 units wrong, next from" in about_day
     assert "next: look at the failed run (why_job with run_id)" in about_day
 

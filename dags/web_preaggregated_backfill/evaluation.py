@@ -66,7 +66,7 @@ OnEngine = Callable[[Callable[["Client"], Any]], Any]
 
 DETECTOR = AssetKey("web_analytics_backfill_detector")
 
-_OPEN_DAYS = "open_backfill_days"
+_REMAINING = "open_backfill_days"
 
 # The UI hides Markdown of a thousand characters and more behind a link.
 MARKDOWN_CHARACTERS = 950
@@ -129,8 +129,8 @@ def evaluate(
     try:
         return judged(on_engine(work))
     except (UnreadableError, ClickHouseError) as error:
-        window = calendar(now, lookback_days=days, settle=settings.settle, first_day=first_day(watched))
-        return judged(unreadable(str(error), tuple(table.name for table in watched), window, days, now))
+        dates = calendar(now, lookback_days=days, settle=settings.settle, first_day=first_day(watched))
+        return judged(unreadable(str(error), tuple(table.name for table in watched), dates, days, now))
 
 
 def _decided(
@@ -145,17 +145,17 @@ def _decided(
 ) -> Evaluation:
     """The decision on what was found. Of a detection to which all is unknown it asks ClickHouse nothing more."""
     job_by_table = {table.name: table.job for table in watched}
-    runs = without_the_dead(runs_of(instance, job_by_table, detection.window.window, now), detection.dead_runs)
+    runs = without_the_dead(runs_of(instance, job_by_table, detection.calendar.judged, now), detection.dead_runs)
     runs = _with_teams(runs, {one.day for one in detection.wrong.groups}, on_engine)
     outdated = as_outdated(detection.outdated, {table.name: table.logic_version for table in watched})
-    open_days, policy = _open_days(instance), policy_of(settings)
+    remaining, policy = _remaining(instance), policy_of(settings)
     decisions = {
         asked: decide(
             Verdicts((*detection.wrong.groups, *outdated.groups)),
             runs,
             policy,
             trigger=asked,
-            open_days=open_days,
+            remaining=remaining,
             read_at=detection.read_at,
             now=now,
             building=Building(job_by_table, detection.source_rows, detection.seconds_per_row),
@@ -163,8 +163,8 @@ def _decided(
         )
         for asked in (Trigger.SENSOR, Trigger.SCHEDULE)
     }
-    if detection.unknown:  # what an opened backfill owes of it is owed still
-        decisions = {asked: replace(one, open_days=one.open_days | open_days) for asked, one in decisions.items()}
+    if detection.unknown:  # what remains of a backfill that has begun remains
+        decisions = {asked: replace(one, remaining=one.remaining | remaining) for asked, one in decisions.items()}
     chosen = Trigger.SCHEDULE if trigger is Trigger.SCHEDULE else Trigger.SENSOR
     teams_by_day = _outdated_teams(decisions[chosen], watched, on_engine)
     return Evaluation(trigger, detection, decisions[chosen], decisions, tuple(runs), watched, teams_by_day)
@@ -330,7 +330,7 @@ def metadata(evaluation: Evaluation) -> dict[str, MetadataValue]:
         "teams": MetadataValue.int(detection.teams),
         "days_requested": MetadataValue.int(len(decision.requests)),
         "days_deferred": MetadataValue.int(len(decision.deferred)),
-        _OPEN_DAYS: MetadataValue.json(sorted(str(day) for day in decision.open_days)),
+        _REMAINING: MetadataValue.json(sorted(str(day) for day in decision.remaining)),
         "freshness": MetadataValue.text(freshness(detection)),
         "days_read": MetadataValue.int(detection.days_read),
         "outdated_units": MetadataValue.int(sum(detection.outdated.values())),
@@ -343,7 +343,9 @@ def metadata(evaluation: Evaluation) -> dict[str, MetadataValue]:
     if detection.cost.rows_read is not None:
         entries["rows_read"] = MetadataValue.int(detection.cost.rows_read)
     if detection.wrong:
-        entries["team_by_day"] = MetadataValue.md(as_markdown(team_by_day(detection.verdicts, detection.window.window)))
+        entries["team_by_day"] = MetadataValue.md(
+            as_markdown(team_by_day(detection.verdicts, detection.calendar.judged))
+        )
     for table in detection.tables:
         if table not in detection.unknown:
             days = missing_days(detection, table)
@@ -352,8 +354,8 @@ def metadata(evaluation: Evaluation) -> dict[str, MetadataValue]:
     return entries
 
 
-def _open_days(instance: DagsterInstance) -> frozenset[date]:
-    """What the last evaluation said an opened backfill still owes.
+def _remaining(instance: DagsterInstance) -> frozenset[date]:
+    """What the last evaluation said remains of a backfill that has begun.
 
     Kept with the detector's materializations, which anybody may report. Losing it costs no more than the minimum
     being asked for again.
@@ -362,5 +364,5 @@ def _open_days(instance: DagsterInstance) -> frozenset[date]:
     materialization = event.asset_materialization if event is not None else None
     if materialization is None:
         return frozenset()
-    value: Any = materialization.metadata.get(_OPEN_DAYS)
+    value: Any = materialization.metadata.get(_REMAINING)
     return days_listed(value.data) if isinstance(value, JsonMetadataValue) else frozenset()

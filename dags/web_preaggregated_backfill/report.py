@@ -134,7 +134,7 @@ def _by_reason(verdicts: Verdicts, table: str) -> Counter[str]:
 
 def status_line(detection: Detection) -> str:
     """The first thing to read: whether all is well."""
-    span = detection.window.window
+    span = detection.calendar.judged
     judged = f"{detection.teams:,} teams, {len(span)} days ({span})" if len(span) else "no day is settled yet"
     if detection.unknown:
         return f"UNKNOWN: {', '.join(detection.unknown)} could not be read. {judged}"
@@ -155,7 +155,7 @@ def status_line(detection: Detection) -> str:
 
 def freshness(detection: Detection) -> str:
     """How old the facts are: which days were read now, and since when nothing of the others has changed."""
-    judged, read, left = len(detection.window.window), detection.days_read, len(detection.unverified)
+    judged, read, left = len(detection.calendar.judged), detection.days_read, len(detection.unverified)
     if detection.unknown.keys() >= set(detection.tables):
         return "no table could be read"
     more = f"; {left} not verified yet" if left else ""

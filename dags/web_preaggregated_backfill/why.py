@@ -109,14 +109,14 @@ def _about_teams(question: Question, selection: Selection, detection: Detection)
 
 
 def _about_day(day: date, detection: Detection, watched: Sequence[WatchedTable]) -> list[str]:
-    window = detection.window
-    if day in window.window:
-        is_open = window.is_open(day, most_reach(watched))
+    dates = detection.calendar
+    if day in dates.judged:
+        is_open = dates.is_open(day, most_reach(watched))
         state = "open: its source may still grow" if is_open else "closed: its source is final"
         return [f"{day} is a valid partition key and is judged; it is {state}"]
-    if day < window.window.start:
+    if day < dates.judged.start:
         return [
-            f"{day} lies before the look-back, {window.window}: raise WEB_ANALYTICS_BACKFILL_LOOKBACK_DAYS to judge it"
+            f"{day} lies before the look-back, {dates.judged}: raise WEB_ANALYTICS_BACKFILL_LOOKBACK_DAYS to judge it"
         ]
     return [f"{day} is not judged yet: a day is judged once it is over and settled"]
 

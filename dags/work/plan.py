@@ -90,13 +90,13 @@ def total(estimates: Iterable[Estimate]) -> Estimate:
 
 
 class Rates(Part):
-    """What a source row costs. ``said``: where the figures come from."""
+    """What a source row costs. ``words``: where the figures come from."""
 
     seconds_per_row: float
     seconds_per_step: float
     bytes_per_row: float
     usd_per_gb: float
-    said: str
+    words: str
 
     def of(self, rows: int, steps: int = 1) -> Estimate:
         size = int(rows * self.bytes_per_row)

@@ -133,7 +133,7 @@ class Leases:
         Raises:
             LeaseError: another run that lives held it for all of the time that one waits.
         """
-        lease, started, told = lease_name(table, day), time.monotonic(), ""
+        lease, started, waited_for = lease_name(table, day), time.monotonic(), ""
         bid = BID_PREFIX + lease.removeprefix(LEASE_PREFIX) + "_" + self.token
         if self._taken(bid, lease):
             self._held.add(lease)
@@ -156,12 +156,12 @@ class Leases:
                         "Nothing of it was touched: wait for that run, or build the partition again later",
                         held.run,
                     )
-                if held.token != told:
+                if held.token != waited_for:
                     self._tell(f"{day}: {table} is being built by run {held.run[:8]}, waiting for it")
-                    told = held.token
+                    waited_for = held.token
                 self._sleep(POLL_SECONDS)
         self._held.add(lease)
-        return bool(told)
+        return bool(waited_for)
 
     def confirm(self, table: str, day: date) -> None:
         """Make sure that a lease is still held: after making a staging table, before trusting it.
@@ -208,10 +208,10 @@ class Leases:
     def _stolen(self, bid: str, lease: str) -> bool:
         return self._moved("steal", bid, lease)
 
-    def _moved(self, how: str, bid: str, lease: str) -> bool:
+    def _moved(self, name: str, bid: str, lease: str) -> bool:
         """Whether the lease is ours now; not if somebody has it (57), or has dropped it or our bid (60)."""
         try:
-            self._sql.command(how, bid=bid, lease=lease)
+            self._sql.command(name, bid=bid, lease=lease)
         except ClickHouseError as error:
             if getattr(error, "name", None) in ("TABLE_ALREADY_EXISTS", "UNKNOWN_TABLE"):
                 return False

@@ -92,7 +92,7 @@ def usability(watched: Iterable[WatchedTable], facts: Mapping[str, Facts]) -> Us
 
     A table that our builds swap days into must be publishable, any other readable; so must the source of either be.
     """
-    unusable, said = {}, list[str]()
+    unusable, noted = {}, list[str]()
     for table in watched:
         columns, source = declared_columns().get(table.name, {}), table.source.table
         own = facts.get(table.name)
@@ -105,8 +105,8 @@ def usability(watched: Iterable[WatchedTable], facts: Mapping[str, Facts]) -> Us
         if problems:
             unusable[table.name] = "; ".join(problems)
         elif own is not None and table.swaps_days:
-            said += notes(own)
-    return Usability(unusable, tuple(said), {name: own.uuid for name, own in facts.items()})
+            noted += notes(own)
+    return Usability(unusable, tuple(noted), {name: own.uuid for name, own in facts.items()})
 
 
 def read_usability(client: Client, watched: Sequence[WatchedTable]) -> Usability:

@@ -123,7 +123,7 @@ def test_a_source_that_is_partitioned_by_anything_else_is_watched_as_well(client
 def test_a_planning_detection_sees_an_alteration_and_keeps_nothing(complete: Client) -> None:
     complete.command(MERGES_TWO_SESSIONS)
     states = complete.query("SELECT count() FROM web_pre_aggregated_part_states").result_rows
-    assert len(detected(complete, keeps=False).wrong) == len(TABLES)
+    assert len(detected(complete, records=False).wrong) == len(TABLES)
     assert complete.query("SELECT count() FROM web_pre_aggregated_part_states").result_rows == states
     assert len(detected(complete).wrong) == len(TABLES)
 

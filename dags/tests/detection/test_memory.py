@@ -269,7 +269,7 @@ def test_a_fault_in_the_middle_of_the_ranges_keeps_what_was_found_before_and_tak
         kept = lost.query("SELECT min(day), sum(length(alike.teams)) FROM web_pre_aggregated_day_states").result_rows
         assert kept == [(DAYS[1] + ONE_DAY, len(TABLES))]
     again = detected(lost)
-    assert again.days_read == (DAYS[1] - again.window.window.start).days + 1
+    assert again.days_read == (DAYS[1] - again.calendar.judged.start).days + 1
     assert again.wrong == detected(lost, reads_all_days=True).wrong
     assert len(again.wrong) == 12
 

@@ -36,7 +36,7 @@ NOW = at("2026-01-14 06:00:00")
 
 
 def detected(
-    client: Client, now: datetime = NOW, settle_hours: int = 1, *, reads_all_days: bool = False, keeps: bool = True
+    client: Client, now: datetime = NOW, settle_hours: int = 1, *, reads_all_days: bool = False, records: bool = True
 ) -> Detection:
     return detect(
         client,
@@ -45,7 +45,7 @@ def detected(
         lookback_days=30,
         settle=timedelta(hours=settle_hours),
         reads_all_days=reads_all_days,
-        keeps=keeps,
+        records=records,
     )
 
 

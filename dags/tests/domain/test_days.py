@@ -58,8 +58,8 @@ def test_a_calendar_of_some_days_judges_no_other_and_closes_alike() -> None:
     assert whole.within(days_of("2026-03-01", "2026-03-03")) == Calendar(
         days_of("2026-03-01", "2026-03-03"), whole.settled_before
     )
-    assert whole.within(days_of("2026-03-08", "2026-04-01")).window == days_of("2026-03-08", "2026-03-11")
-    assert len(whole.within(days_of("2025-01-01", "2025-01-03")).window) == 0
+    assert whole.within(days_of("2026-03-08", "2026-04-01")).judged == days_of("2026-03-08", "2026-03-11")
+    assert len(whole.within(days_of("2025-01-01", "2025-01-03")).judged) == 0
 
 
 @pytest.mark.parametrize(("now", "settle_hours", "last_judged", "first_open"), EDGES.values(), ids=EDGES.keys())
@@ -93,7 +93,7 @@ def test_a_day_is_judged_once_its_settle_time_has_passed_and_closed_a_session_la
 ) -> None:
     found = of(now, settle_hours, lookback_days=10)
     today = now.date()
-    assert list(found.window) == [
+    assert list(found.judged) == [
         day
         for day in (today - timedelta(days=n) for n in range(10, -3, -1))
         if day < today and now >= start_of(day) + hours(24 + settle_hours)
@@ -107,15 +107,15 @@ def test_today_is_never_judged_nor_a_day_before_the_lookback_or_the_first_partit
     now: datetime, settle_hours: int, lookback_days: int
 ) -> None:
     found = of(now, settle_hours, lookback_days)
-    assert found.window.start == max(now.date() - timedelta(days=lookback_days), FIRST_DAY)
-    assert found.window.end <= now.date()
-    assert now.date() not in found.window
+    assert found.judged.start == max(now.date() - timedelta(days=lookback_days), FIRST_DAY)
+    assert found.judged.end <= now.date()
+    assert now.date() not in found.judged
 
 
 @given(now=_now, settle_hours=_settle)
 def test_time_only_adds_days_and_never_opens_a_closed_one(now: datetime, settle_hours: int) -> None:
     earlier, later = of(now, settle_hours), of(now + MILLISECOND, settle_hours)
-    assert later.window.end >= earlier.window.end
+    assert later.judged.end >= earlier.judged.end
     assert later.closed_before(REACH) >= earlier.closed_before(REACH)
 
 
@@ -126,7 +126,7 @@ def test_days_are_utc_days_wherever_the_clock_hangs(now: datetime, settle_hours:
 
 
 def test_a_negative_settle_time_does_not_make_today_a_day_to_judge() -> None:
-    assert of(at("2026-03-10 23:30:00"), settle_hours=-1).window.end == D
+    assert of(at("2026-03-10 23:30:00"), settle_hours=-1).judged.end == D
 
 
 def test_a_naive_now_is_refused_with_its_value() -> None:
@@ -143,19 +143,19 @@ FIRST_DAYS = {
 }
 
 
-@pytest.mark.parametrize(("now", "lookback_days", "window"), FIRST_DAYS.values(), ids=FIRST_DAYS.keys())
-def test_the_window_is_clamped_to_the_first_partition(now: str, lookback_days: int, window: DayRange) -> None:
-    assert of(at(now), lookback_days=lookback_days).window == window
+@pytest.mark.parametrize(("now", "lookback_days", "expected"), FIRST_DAYS.values(), ids=FIRST_DAYS.keys())
+def test_the_window_is_clamped_to_the_first_partition(now: str, lookback_days: int, expected: DayRange) -> None:
+    assert of(at(now), lookback_days=lookback_days).judged == expected
 
 
 @pytest.mark.parametrize("now", ["2024-01-01 12:00:00", "2023-06-01 12:00:00"])
 def test_before_the_first_partition_is_over_there_is_nothing_to_judge(now: str) -> None:
-    assert list(of(at(now)).window) == []
-    assert len(of(at(now)).window) == 0
+    assert list(of(at(now)).judged) == []
+    assert len(of(at(now)).judged) == 0
 
 
 def test_a_settle_time_longer_than_the_lookback_leaves_nothing_to_judge() -> None:
-    assert list(of(at("2026-03-10 12:00:00"), settle_hours=72, lookback_days=3).window) == []
+    assert list(of(at("2026-03-10 12:00:00"), settle_hours=72, lookback_days=3).judged) == []
 
 
 def test_a_day_begins_at_its_utc_midnight() -> None:

@@ -15,7 +15,7 @@ from dags.dagster_runs import tags as runs
 from dags.domain.errors import UserError
 from dags.managed_backfill.kind import BACKFILL
 from dags.managed_backfill.rollback import roll_back as taken_back
-from dags.managed_backfill.store import open_days
+from dags.managed_backfill.store import unfinished_days
 from dags.tests.managed_backfill import asked
 from dags.tests.work.seams import STEP_OVER, after_event
 from dags.tests.world import STATS, ago
@@ -145,7 +145,7 @@ def test_what_was_asked_of_a_run_that_died_is_carried_out_by_whoever_comes_next(
     assert shown(world, first) == ["cancelled", "cancelled"]
     with pytest.raises(UserError, match="is cancelled, as was asked before: it cannot be paused"):
         control.pause(world.client, BACKFILL, first, "person", **BOB)
-    assert (read_works(world.client)[0].status, open_days(world.client)) == ("cancelled", {})
+    assert (read_works(world.client)[0].status, unfinished_days(world.client)) == ("cancelled", {})
     assert not world.client.query(f"EXISTS TABLE {lease}").result_rows[0][0]
 
 
@@ -189,7 +189,7 @@ def test_a_run_that_was_robbed_says_nothing_over_what_the_other_made_of_it(
     after_event(monkeypatch, STEP_OVER, 1, robbed)
     with pytest.raises(KeyboardInterrupt):
         run(world)
-    assert (read_works(world.client)[0].status, open_days(world.client)) == ("rolled back", {})
+    assert (read_works(world.client)[0].status, unfinished_days(world.client)) == ("rolled back", {})
 
 
 def test_a_run_that_died_is_shown_alike_in_the_list_and_by_its_id(world: World) -> None:

@@ -28,7 +28,7 @@ from dags.work.document import as_yaml
 from dags.work.plan import Estimate, Part, Rates
 
 MONDAY = date(2026, 1, 5)
-RATES = Rates(seconds_per_row=0.01, seconds_per_step=1, bytes_per_row=100, usd_per_gb=0.25, said="a test")
+RATES = Rates(seconds_per_row=0.01, seconds_per_step=1, bytes_per_row=100, usd_per_gb=0.25, words="a test")
 
 
 def days(first: date, count: int) -> list[date]:

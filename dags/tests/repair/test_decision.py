@@ -59,12 +59,12 @@ def decided(
     policy: Policy = POLICY,
     *,
     trigger: Trigger = Trigger.SENSOR,
-    open_days: Iterable[date] = (),
+    remaining: Iterable[date] = (),
     now: datetime = NOW,
     standing: Standing | None = None,
 ) -> Decision:
     return decide(
-        verdicts, runs, policy, trigger=trigger, open_days=frozenset(open_days), read_at=now, now=now,
+        verdicts, runs, policy, trigger=trigger, remaining=frozenset(remaining), read_at=now, now=now,
         standing=standing,
     )  # fmt: skip
 
@@ -102,23 +102,23 @@ def test_only_the_wrong_tables_of_a_day_are_rebuilt() -> None:
 
 
 def test_what_an_open_backfill_still_owes_is_finished_below_the_minimum() -> None:
-    assert days_of(decided(both(ago(9)), open_days=[ago(9)])) == [ago(9)]
-    assert days_of(decided(both(ago(9)), open_days=[ago(8)])) == []
+    assert days_of(decided(both(ago(9)), remaining=[ago(9)])) == [ago(9)]
+    assert days_of(decided(both(ago(9)), remaining=[ago(8)])) == []
 
 
 def test_a_day_that_is_repaired_is_no_longer_owed() -> None:
     opened = decided(both(*(ago(n) for n in range(1, 9))))
-    assert opened.open_days == {ago(n) for n in range(1, 9)}
-    finishing = decided(both(ago(8)), open_days=opened.open_days)
-    assert finishing.open_days == {ago(8)}
-    assert decided([], open_days=finishing.open_days).open_days == frozenset()
+    assert opened.remaining == {ago(n) for n in range(1, 9)}
+    finishing = decided(both(ago(8)), remaining=opened.remaining)
+    assert finishing.remaining == {ago(8)}
+    assert decided([], remaining=finishing.remaining).remaining == frozenset()
 
 
 def test_days_owed_by_the_comprehensive_check_are_not_forgotten_by_a_sensor_that_leaves_them() -> None:
     stale = Verdict(Unit("stats", 1, ago(5)), Kind.STALE, Cause.SOURCE_GREW)
-    decision = decided([stale], open_days=[ago(5)])
-    assert (days_of(decision), decision.open_days) == ([], frozenset({ago(5)}))
-    assert days_of(decided([stale], open_days=[ago(5)], trigger=Trigger.SCHEDULE)) == [ago(5)]
+    decision = decided([stale], remaining=[ago(5)])
+    assert (days_of(decision), decision.remaining) == ([], frozenset({ago(5)}))
+    assert days_of(decided([stale], remaining=[ago(5)], trigger=Trigger.SCHEDULE)) == [ago(5)]
 
 
 def test_a_day_in_flight_is_deferred_and_named_whoever_launched_it() -> None:
@@ -258,14 +258,14 @@ _policies = st.builds(
 def test_decisions_carried_out_leave_nothing_to_decide(units: set[tuple[str, int, int]], policy: Policy) -> None:
     wrong = [missing(ago(days), table, team) for table, team, days in units]
     partitions = {(v.unit.table, v.unit.day) for v in wrong}
-    open_days: frozenset[date] = frozenset()
+    remaining: frozenset[date] = frozenset()
     asked: list[date] = []
     keys: list[str] = []
-    while (decision := decided(wrong, (), policy, open_days=open_days)).requests:
+    while (decision := decided(wrong, (), policy, remaining=remaining)).requests:
         assert len(decision.requests) <= policy.max_days_per_run
         asked += days_of(decision)
         keys += [request.run_key for request in decision.requests]
-        open_days = decision.open_days
+        remaining = decision.remaining
         wrong = [v for v in wrong if v.unit.day not in asked]
     expected = sorted({day for _, day in partitions}, reverse=True)
     assert asked == (expected if len(partitions) >= policy.min_missing_partitions else [])
@@ -337,7 +337,7 @@ def test_nothing_is_launched_while_backfills_are_stopped_and_the_reason_says_who
     assert set(whys(decision).values()) == {Why.STOPPED}
     assert decision.reasons[0] == f"backfills are {standing.stopped}"
     assert decided([], standing=standing).reasons == (f"backfills are {standing.stopped}", "nothing to repair")
-    assert decision.open_days == {ago(1), ago(2)}  # and they are still owed when it goes on
+    assert decision.remaining == {ago(1), ago(2)}  # and they are still owed when it goes on
 
 
 def test_a_day_whose_lease_somebody_holds_is_deferred_and_the_run_is_named() -> None:

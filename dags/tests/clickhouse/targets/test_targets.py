@@ -186,7 +186,7 @@ class Shop:
 
     def detected(self) -> Any:
         return detect(
-            self.client, utc_now(), WEB_TABLES, lookback_days=6, settle=self.world.settings.settle, keeps=False
+            self.client, utc_now(), WEB_TABLES, lookback_days=6, settle=self.world.settings.settle, records=False
         )
 
     def holds_its_source(self, table: str) -> bool:
