@@ -409,7 +409,7 @@ def test_the_gaps_are_printed_with_their_reasons_in_a_hundred_columns(
 
 @pytest.mark.parametrize("days_back", [0, -1, 3651])
 def test_a_look_back_that_cannot_be_meant_is_refused(world: World, days_back: int) -> None:
-    with pytest.raises(Exception, match=f"days_back is {days_back}: give a whole number from 1 to 3,650"):
+    with pytest.raises(Exception, match=f"days_back is {days_back}: give a whole number of days from 1 to 3,650"):
         world.run_as_configured("show_data_gaps_job", {"days_back": days_back})
 
 
