@@ -193,7 +193,7 @@ MUTANTS = [
     Mutant(
         "what was staged is published without a look",
         "dags/publish/path.py",
-        "self.again(self._compare, staging, table, expected)",
+        "self.retry(self._compare, staging, table, expected)",
         "pass",
         f"{REPAIRS}::test_what_is_staged_and_unlike_its_sessions_is_not_published",
     ),
