@@ -42,7 +42,7 @@ def build(client: Client, *teams: int, day: date = DAY, run_id: str = "test-run"
     """
     alone, at = threading.Lock(), changes.pop("at", lambda _: None)
 
-    def told(moment: Moment) -> None:
+    def one_by_one(moment: Moment) -> None:
         with alone:
             at(moment)
 
@@ -51,7 +51,7 @@ def build(client: Client, *teams: int, day: date = DAY, run_id: str = "test-run"
         "teams_by_table": dict.fromkeys(TABLES, teams),
         "tables": WEB_TABLES,
         "sleep": lambda _: None,
-        "at": told,
+        "at": one_by_one,
         **changes,
     }
     return DayBuild(client=client, day=day, run_id=run_id, limits=replace(LIMITS, **limits), **options).run()

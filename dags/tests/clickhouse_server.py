@@ -192,10 +192,12 @@ def _obstacle_to_binary() -> str | None:
     if binary is None:
         return "no `clickhouse` on PATH"
     try:
-        told = subprocess.run([binary, "server", "--version"], capture_output=True, text=True, timeout=20, check=False)
+        messages = subprocess.run(
+            [binary, "server", "--version"], capture_output=True, text=True, timeout=20, check=False
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"`{binary} server --version` failed: {error}"
-    found = re.search(r"version (\d+)\.(\d+)", told.stdout)
+    found = re.search(r"version (\d+)\.(\d+)", messages.stdout)
     if found is None:
         return f"`{binary} server --version` tells no version"
     version = (int(found[1]), int(found[2]))
@@ -219,7 +221,7 @@ def _obstacle_to_docker() -> str | None:
     if shutil.which("docker") is None:
         return "no `docker` on PATH"
     try:
-        told = subprocess.run(
+        messages = subprocess.run(
             ["docker", "info", "--format", "{{.ServerVersion}}"],
             capture_output=True,
             text=True,
@@ -229,7 +231,7 @@ def _obstacle_to_docker() -> str | None:
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"`docker info` failed: {error}"
     # Some clients exit with 0 although no engine answered; the version is what only an engine knows.
-    if told.returncode != 0 or not told.stdout.strip():
+    if messages.returncode != 0 or not messages.stdout.strip():
         return "`docker info` reaches no engine"
     return None
 
@@ -271,8 +273,8 @@ def named_server(environment: Mapping[str, str] = os.environ) -> ServerAddress |
     except (OSError, http.client.HTTPException) as error:
         raise ServerError(f"{where}, which does not answer ({error}): start that server, or unset it") from error
     if (status, body) != (http.client.OK, b"1\n"):
-        said = body.decode(errors="replace").strip().splitlines()[:1]
-        raise ServerError(f"{where}, which answers {status} to SELECT 1 {said}: give a user that may do everything")
+        shown = body.decode(errors="replace").strip().splitlines()[:1]
+        raise ServerError(f"{where}, which answers {status} to SELECT 1 {shown}: give a user that may do everything")
     return address
 
 
@@ -488,8 +490,8 @@ def _stop(supervisor: subprocess.Popen[bytes]) -> None:
 
 def _tail(log: Path) -> str:
     # Without stack frames ("17. DB::Foo @ 0x…"): thirty of them push out the line that says what is wrong.
-    told = (line for line in log.read_text(errors="replace").splitlines() if not re.match(r"\d+\. ", line))
-    lines = list(told)[-LOG_TAIL_LINES:]
+    messages = (line for line in log.read_text(errors="replace").splitlines() if not re.match(r"\d+\. ", line))
+    lines = list(messages)[-LOG_TAIL_LINES:]
     return "\n".join([f"the last lines of {log}:", *lines] if lines else [f"{log} is empty"])
 
 
@@ -719,8 +721,8 @@ def _packed(library: Library, directory: Path) -> Path:
     except subprocess.TimeoutExpired as error:
         raise ServerError(f"`npm pack {specification}` took longer than {DOWNLOAD_LIMIT}: try again") from error
     except subprocess.CalledProcessError as error:
-        told = (error.stderr + error.stdout).strip() or f"exit code {error.returncode}"
-        raise ServerError(f"`npm pack {specification}` failed; is the registry reachable? {told}") from error
+        messages = (error.stderr + error.stdout).strip() or f"exit code {error.returncode}"
+        raise ServerError(f"`npm pack {specification}` failed; is the registry reachable? {messages}") from error
     packages = list(directory.glob("*.tgz"))
     if len(packages) != 1:
         raise ServerError(f"`npm pack {specification}` left {len(packages)} packages where one was expected")

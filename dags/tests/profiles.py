@@ -146,18 +146,18 @@ def _is_taken(client: Client, name: str, value: str) -> bool:
 
 def users_xml(profiles: Sequence[Variant]) -> str:
     """A users' configuration: ``default``, and of each variant a user ``u<number>`` with its profile."""
-    said = []
+    text = []
     for number, variant in enumerate(profiles):
         values = "".join(f"<{name}>{escape(value)}</{name}>" for name, value in variant.settings)
         fixed = ""
         if variant.constraint == "const":
             fixed = "".join(f"<{name}><const/></{name}>" for name, _ in variant.settings)
             fixed = f"<constraints>{fixed}</constraints>"
-        said.append(f"<p{number}>{values}{fixed}</p{number}>")
+        text.append(f"<p{number}>{values}{fixed}</p{number}>")
     user = "<password/><networks><ip>::/0</ip></networks><quota>default</quota>"
     users = "".join(f"<u{n}>{user}<profile>p{n}</profile></u{n}>" for n in range(len(profiles)))
     return (
-        f"<clickhouse><profiles><default/>{''.join(said)}</profiles><quotas><default/></quotas>"
+        f"<clickhouse><profiles><default/>{''.join(text)}</profiles><quotas><default/></quotas>"
         f"<users><default>{user}<profile>default</profile></default>{users}</users></clickhouse>"
     )
 

@@ -92,11 +92,11 @@ def test_every_invalid_setting_is_named_when_the_location_is_validated(terminal:
         CLICKHOUSE_DSN="clickhouse://u:hunter2@:1/",
     )
     assert ran.returncode != 0
-    said = ran.stdout + ran.stderr
-    assert "WEB_ANALYTICS_BACKFILL_LOOKBACK_DAYS is '0': give a whole number of days from 1 to 3,650" in said
-    assert "did you mean WEB_ANALYTICS_BACKFILL_SETTLE_HOURS?" in said
-    assert "CLICKHOUSE_DSN" in said
-    assert "hunter2" not in said
+    shown = ran.stdout + ran.stderr
+    assert "WEB_ANALYTICS_BACKFILL_LOOKBACK_DAYS is '0': give a whole number of days from 1 to 3,650" in shown
+    assert "did you mean WEB_ANALYTICS_BACKFILL_SETTLE_HOURS?" in shown
+    assert "CLICKHOUSE_DSN" in shown
+    assert "hunter2" not in shown
 
 
 def test_loading_the_location_opens_no_connection(terminal: Terminal) -> None:

@@ -298,9 +298,9 @@ def test_asking_for_a_server_where_there_is_no_way_is_an_error(tmp_path: Path) -
     ],
 )
 def test_a_binary_counts_if_it_is_a_server_and_not_older_than_what_is_tested(
-    bare_machine: Path, told: str, obstacle: str | None
+    bare_machine: Path, messages: str, obstacle: str | None
 ) -> None:
-    executable(bare_machine, "clickhouse", f"print({told!r})")
+    executable(bare_machine, "clickhouse", f"print({messages!r})")
     binary = ways()[0]
     assert binary.is_available == (obstacle is None)
     assert (obstacle or "") in (binary.obstacle or "")
@@ -467,8 +467,8 @@ def test_a_named_server_that_refuses_its_user_is_an_error_without_the_password(s
         ("clickhouse://u:a:hush/b@h:8123/d", "cannot be parsed"),
     ],
 )
-def test_a_dsn_of_another_form_is_an_error_without_the_password(dsn: str, said: str) -> None:
-    with pytest.raises(ServerError, match=said) as error:
+def test_a_dsn_of_another_form_is_an_error_without_the_password(dsn: str, shown: str) -> None:
+    with pytest.raises(ServerError, match=shown) as error:
         named_server({SERVER_DSN_VARIABLE: dsn})
     assert "hush" not in str(error.value)
 

@@ -220,7 +220,7 @@ SERVERS: dict[str, tuple[dict[str, Any], bool]] = {
 
 def test_the_launcher_says_where_the_code_server_is(tmp_path: Path) -> None:
     started = serialize_value(StartRunResult(success=True, message=None, serializable_error_info=None))
-    said = {}
+    text = {}
     with DagsterInstance.local_temp(str(tmp_path)) as instance:
         for name, (server, _) in SERVERS.items():
             run = queued(instance)
@@ -229,8 +229,8 @@ def test_the_launcher_says_where_the_code_server_is(tmp_path: Path) -> None:
             DefaultRunLauncher.launch_run_from_grpc_client(instance, run, client)
             launched = instance.get_run_by_id(run.run_id)
             assert launched is not None
-            said[name] = launched.tags[tags.GRPC_INFO_TAG]
-    assert {name: is_local(words) for name, words in said.items()} == {
+            text[name] = launched.tags[tags.GRPC_INFO_TAG]
+    assert {name: is_local(words) for name, words in text.items()} == {
         name: is_here for name, (_, is_here) in SERVERS.items()
     }
 

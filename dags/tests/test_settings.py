@@ -159,16 +159,16 @@ BAD_IDS = [
 
 @pytest.mark.parametrize("refused", BAD_IDS, ids=lambda text: text[:20])
 def test_a_team_id_that_is_no_number_above_0_is_refused(refused: str) -> None:
-    said = problem_with(WEB_ANALYTICS_ENABLED_TEAM_IDS=refused)
+    output = problem_with(WEB_ANALYTICS_ENABLED_TEAM_IDS=refused)
     expected = "give team ids, whole numbers above 0, separated by commas"
-    assert said == f"WEB_ANALYTICS_ENABLED_TEAM_IDS is {refused!r}: {expected}"
+    assert output == f"WEB_ANALYTICS_ENABLED_TEAM_IDS is {refused!r}: {expected}"
 
 
 @pytest.mark.parametrize("refused", ["7", "7:", ":7", "7:-1", "0:7", "a:1", "7:1.5", "7:1:2", "7:1;8:2", "9" * 5000])
 def test_a_weight_that_is_no_pair_of_numbers_is_refused(refused: str) -> None:
-    said = problem_with(WEB_ANALYTICS_TEAM_WEIGHTS=refused)
+    output = problem_with(WEB_ANALYTICS_TEAM_WEIGHTS=refused)
     expected = "give team:weight pairs of whole numbers, separated by commas; a weight may be 0"
-    assert said == f"WEB_ANALYTICS_TEAM_WEIGHTS is {refused!r}: {expected}"
+    assert output == f"WEB_ANALYTICS_TEAM_WEIGHTS is {refused!r}: {expected}"
 
 
 @pytest.mark.parametrize(
@@ -186,9 +186,9 @@ def test_a_choice_that_is_not_offered_is_refused(name: str, refused: str, expect
 
 @pytest.mark.parametrize("refused", ["postgres", "table,postgres", "table,table", ",", "Table", "environment table"])
 def test_a_team_source_that_is_unknown_or_named_twice_is_refused(refused: str) -> None:
-    said = problem_with(WEB_ANALYTICS_TEAM_SOURCES=refused)
+    output = problem_with(WEB_ANALYTICS_TEAM_SOURCES=refused)
     expected = "give one or more of environment, table, top_pageviews, separated by commas, each once"
-    assert said == f"WEB_ANALYTICS_TEAM_SOURCES is {refused!r}: {expected}"
+    assert output == f"WEB_ANALYTICS_TEAM_SOURCES is {refused!r}: {expected}"
 
 
 MISSPELT = {
@@ -250,13 +250,13 @@ def test_a_bad_secret_is_named_and_not_shown(tmp_path: Path) -> None:
         tmp_path, clickhouse_dsn=f"http://u:{SECRET}@h/d", web_analytics_backfill_webhook_token="",
         web_analytics_backfill_lookback="3",
     )  # fmt: skip
-    said = problem_with(**given)
-    assert [line.split(":")[0] for line in said.splitlines()] == [
+    output = problem_with(**given)
+    assert [line.split(":")[0] for line in output.splitlines()] == [
         "WEB_ANALYTICS_BACKFILL_LOOKBACK is no setting",
         "CLICKHOUSE_DSN",
         "WEB_ANALYTICS_BACKFILL_WEBHOOK_TOKEN is not usable",
     ]
-    assert SECRET not in said
+    assert SECRET not in output
 
 
 def test_secrets_that_cannot_be_read_are_refused_and_no_default_takes_their_place(tmp_path: Path) -> None:
@@ -381,11 +381,11 @@ BAD_DSNS = {
 
 @pytest.mark.parametrize(("text", "words"), BAD_DSNS.values(), ids=BAD_DSNS.keys())
 def test_what_is_no_dsn_is_refused_in_clear_words_without_the_password(text: str, words: str) -> None:
-    said = problem_with(CLICKHOUSE_DSN=text)
-    assert said.startswith("CLICKHOUSE_DSN: ")
-    assert words in said
-    assert said.endswith(EXPECTED)
-    assert SECRET not in said
+    output = problem_with(CLICKHOUSE_DSN=text)
+    assert output.startswith("CLICKHOUSE_DSN: ")
+    assert words in output
+    assert output.endswith(EXPECTED)
+    assert SECRET not in output
 
 
 @pytest.mark.parametrize(("text", "words"), BAD_DSNS.values(), ids=BAD_DSNS.keys())
@@ -412,10 +412,10 @@ def test_dumped_settings_hold_no_password() -> None:
 
 
 def test_a_bad_value_beside_a_good_dsn_does_not_show_its_password() -> None:
-    said = problem_with(
+    output = problem_with(
         CLICKHOUSE_DSN=f"clickhouse://me:{SECRET}@db.example/a", WEB_ANALYTICS_BACKFILL_LOOKBACK_DAYS="0"
     )
-    assert said == "WEB_ANALYTICS_BACKFILL_LOOKBACK_DAYS is '0': give a whole number of days from 1 to 3,650"
+    assert output == "WEB_ANALYTICS_BACKFILL_LOOKBACK_DAYS is '0': give a whole number of days from 1 to 3,650"
 
 
 def test_a_dsn_says_where_it_leads() -> None:

@@ -81,17 +81,17 @@ def refusal(dsn: Dsn) -> str:
 
 
 def test_a_host_that_does_not_exist_is_named(server: Dsn) -> None:
-    said = refusal(replace(server, host="no-such-host.invalid", user="me", password=SECRET))
-    assert f"no ClickHouse answers at clickhouse://me@no-such-host.invalid:{server.port}/web_analytics" in said
-    assert "check the host and port in CLICKHOUSE_DSN" in said
+    shown = refusal(replace(server, host="no-such-host.invalid", user="me", password=SECRET))
+    assert f"no ClickHouse answers at clickhouse://me@no-such-host.invalid:{server.port}/web_analytics" in shown
+    assert "check the host and port in CLICKHOUSE_DSN" in shown
 
 
 def test_a_port_on_which_nobody_listens_is_named(server: Dsn) -> None:
     with create_server(("127.0.0.1", 0)) as once:
         port = once.getsockname()[1]
-    said = refusal(replace(server, host="127.0.0.1", port=port, user="me", password=SECRET))
-    assert f"no ClickHouse answers at clickhouse://me@127.0.0.1:{port}/web_analytics" in said
-    assert "check the host and port in CLICKHOUSE_DSN (the HTTP port, 8123 by default)" in said
+    shown = refusal(replace(server, host="127.0.0.1", port=port, user="me", password=SECRET))
+    assert f"no ClickHouse answers at clickhouse://me@127.0.0.1:{port}/web_analytics" in shown
+    assert "check the host and port in CLICKHOUSE_DSN (the HTTP port, 8123 by default)" in shown
 
 
 class _SomebodyElse(BaseHTTPRequestHandler):
@@ -120,17 +120,17 @@ def test_a_port_on_which_something_else_answers_is_named(status: int) -> None:
         thread = threading.Thread(target=somebody.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
-            said = refusal(Dsn.parse(f"clickhouse://me:{SECRET}@127.0.0.1:{somebody.server_port}/a"))
+            shown = refusal(Dsn.parse(f"clickhouse://me:{SECRET}@127.0.0.1:{somebody.server_port}/a"))
         finally:
             somebody.shutdown()
             thread.join()
-    assert f"no ClickHouse answers at clickhouse://me@127.0.0.1:{somebody.server_port}/a" in said
-    assert "check the host and port" in said
+    assert f"no ClickHouse answers at clickhouse://me@127.0.0.1:{somebody.server_port}/a" in shown
+    assert "check the host and port" in shown
 
 
 def test_a_server_without_tls_that_is_asked_for_it_is_named(server: Dsn) -> None:
-    said = refusal(replace(server, scheme="clickhouses", user="me", password=SECRET))
-    assert f"no ClickHouse answers at clickhouses://me@{server.host}:{server.port}/web_analytics" in said
+    shown = refusal(replace(server, scheme="clickhouses", user="me", password=SECRET))
+    assert f"no ClickHouse answers at clickhouses://me@{server.host}:{server.port}/web_analytics" in shown
 
 
 def refused_as(server: Dsn, user: str) -> None:
@@ -245,11 +245,11 @@ def test_an_engine_that_another_process_holds_is_refused_with_its_pid_and_purpos
         waited = time.monotonic() - started
         with pytest.raises(EngineError, match=rf"process {child.pid} \(run 1f2e3d, since"):
             call(embedded, count_rows, wait_seconds=0.2, limit_seconds=LONG)
-    said = str(refused.value)
-    assert f"the embedded engine in {embedded.path} is in use by process {child.pid} (run 1f2e3d, since " in said
-    assert "; waited 1 s. " in said
+    shown = str(refused.value)
+    assert f"the embedded engine in {embedded.path} is in use by process {child.pid} (run 1f2e3d, since " in shown
+    assert "; waited 1 s. " in shown
     assert (
-        "wait for that one (a run waits WEB_ANALYTICS_ENGINE_WAIT_SECONDS, a tick less), or let CLICKHOUSE_DSN" in said
+        "wait for that one (a run waits WEB_ANALYTICS_ENGINE_WAIT_SECONDS, a tick less), or let CLICKHOUSE_DSN" in shown
     )
     # Less than the limit is impatience; much more is a limit that holds nobody.
     assert 0.9 <= waited < 10
@@ -494,6 +494,6 @@ def test_each_query_on_a_server_says_for_whom_it_is(server: Dsn) -> None:
 
 
 def test_a_password_is_hidden_as_a_word_and_not_by_holes_in_others() -> None:
-    said = ClickHouseError("HTTPConnectionPool refused e")
-    refused = engine._refusal(Dsn.parse("clickhouse://ada:e@db.example/a"), said)
+    shown = ClickHouseError("HTTPConnectionPool refused e")
+    refused = engine._refusal(Dsn.parse("clickhouse://ada:e@db.example/a"), shown)
     assert "HTTPConnectionPool refused [hidden]" in str(refused)

@@ -59,7 +59,7 @@ def test_waits_double_up_to_the_longest_and_the_dice_at_most_double_them(attempt
 
 
 def test_what_may_pass_is_tried_so_often_and_the_last_error_is_raised_as_it_is() -> None:
-    told: list[str] = []
+    messages: list[str] = []
     slept: list[float] = []
     tried: list[int] = []
     last = OperationalError("Connection refused")
@@ -69,11 +69,11 @@ def test_what_may_pass_is_tried_so_often_and_the_last_error_is_raised_as_it_is()
         raise last
 
     with pytest.raises(OperationalError) as raised:
-        retrying(told.append, sleep=slept.append, dice=lambda: 0.5)(fail)
+        retrying(messages.append, sleep=slept.append, dice=lambda: 0.5)(fail)
     assert raised.value is last
     assert len(tried) == ATTEMPTS
     assert slept == [3.0, 6.0]
-    assert told == [
+    assert messages == [
         "attempt 1 of 3 failed, next in 3 s: Connection refused",
         "attempt 2 of 3 failed, next in 6 s: Connection refused",
     ]

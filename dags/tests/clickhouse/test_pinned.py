@@ -103,8 +103,8 @@ def walk(dsn: Dsn, asked: Sequence[Variant], first: int = 0) -> tuple[Answer, li
 
 def others(truth: Answer, asked: Sequence[Variant], seen: Sequence[Answer | str]) -> dict[str, Answer]:
     """The profiles that change the answer without an error."""
-    told = zip(asked, seen, strict=True)
-    return {str(variant): answer for variant, answer in told if isinstance(answer, Answer) and answer != truth}
+    messages = zip(asked, seen, strict=True)
+    return {str(variant): answer for variant, answer in messages if isinstance(answer, Answer) and answer != truth}
 
 
 # Below the size of any table: drops and swaps refuse, unless they say otherwise.
@@ -129,18 +129,18 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dsn]:
 def test_no_profile_of_a_server_changes_an_answer(served: Dsn) -> None:
     truth, seen = walk(served, ALL)
     assert others(truth, ALL, seen) == {}
-    said = dict(zip(ALL, seen, strict=True))
-    assert {str(variant) for variant in LIMITLESS if said[variant] != truth} == set()
-    harmful = str(said[FIXED_HARM])
+    text = dict(zip(ALL, seen, strict=True))
+    assert {str(variant) for variant in LIMITLESS if text[variant] != truth} == set()
+    harmful = str(text[FIXED_HARM])
     assert "apply_deleted_mask is '0' and may not be changed by this user; expected: '1'" in harmful
     assert "transform_null_in is '1' and may not be changed by this user; expected: '0'" in harmful
     assert "optimize_use_projections is '0' and may not be changed by this user; expected: '1'" in str(
-        said[FIXED_UNKNOWN]
+        text[FIXED_UNKNOWN]
     )
-    assert "readonly is '1' and may not be changed by this user; expected: '0': also" in str(said[READ_ONLY])
-    assert f"does not let u{ALL.index(FIXED_FIRST)} set what every statement must carry" in str(said[FIXED_FIRST])
-    assert "Setting limit should not be changed" in str(said[FIXED_FIRST])
-    assert said[FIXED_COST] == truth
+    assert "readonly is '1' and may not be changed by this user; expected: '0': also" in str(text[READ_ONLY])
+    assert f"does not let u{ALL.index(FIXED_FIRST)} set what every statement must carry" in str(text[FIXED_FIRST])
+    assert "Setting limit should not be changed" in str(text[FIXED_FIRST])
+    assert text[FIXED_COST] == truth
 
 
 @pytest.mark.parametrize(
@@ -180,18 +180,18 @@ def test_a_limit_on_drops_is_set_aside_and_where_that_is_forbidden_what_stays_is
             assert build(client, 1, day=day).problems == ()
             assert staging_of(client) == []
     with opened(served, ALL.index(FIXED_DROPS), FIXED_DROPS) as client:
-        told: list[str] = []
-        assert build(client, 1, day=later, progress=told.append).problems == ()
+        messages: list[str] = []
+        assert build(client, 1, day=later, progress=messages.append).problems == ()
         left = staging_of(client)
         assert left
-        assert [name for name in left if not any(f"{name} cannot be dropped" in words for words in told)] == []
+        assert [name for name in left if not any(f"{name} cannot be dropped" in words for words in messages)] == []
         # They are in nobody's way but on their own day, where the build that they are of might yet publish them.
         insert(client, [Event(1, at("2026-01-07 12:00:00"))])
-        assert build(client, 1, day=date(2026, 1, 7), progress=told.append).problems == ()
+        assert build(client, 1, day=date(2026, 1, 7), progress=messages.append).problems == ()
         with pytest.raises(ClickHouseError, match="TABLE_SIZE_EXCEEDS_MAX_DROP_SIZE_LIMIT"):
             build(client, 1, day=later)
     with open_client(served, wait_seconds=60) as client:
-        assert sweep(client, told.append) >= len(left)
+        assert sweep(client, messages.append) >= len(left)
         assert staging_of(client) == []
 
 
@@ -200,8 +200,8 @@ def test_nothing_that_a_session_has_set_changes_an_answer_of_the_embedded_engine
     some = DANGEROUS[::4]
     truth, seen = walk(Dsn.parse(dsn_text), some)
     assert others(truth, some, seen) == {}
-    said = dict(zip(some, seen, strict=True))
-    assert {str(variant) for variant in set(some) & LIMITLESS if said[variant] != truth} == set()
+    text = dict(zip(some, seen, strict=True))
+    assert {str(variant) for variant in set(some) & LIMITLESS if text[variant] != truth} == set()
 
 
 # --- Every setting that an engine has -----------------------------------------------------------------------------

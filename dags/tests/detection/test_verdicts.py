@@ -99,7 +99,7 @@ def test_what_is_remembered_is_recalled_to_the_letter_and_told_in_sql(client: Cl
         "INSERT INTO web_pre_aggregated_day_states (day, state, read_at, wrong) VALUES ('2026-01-09', 'old', now64(6), "
         "[('stats', 7, 'missing', 'never built', 'in its words', false, false, 1, 2, 0, 0)])"
     )
-    told = client.query(
+    messages = client.query(
         "SELECT table_name, team_id, day, kind, cause, detail, is_inconsistent FROM web_pre_aggregated_verdicts"
     ).result_rows
     expected = {
@@ -107,7 +107,7 @@ def test_what_is_remembered_is_recalled_to_the_letter_and_told_in_sql(client: Cl
          v.is_inconsistent)
         for v in found
     }  # fmt: skip
-    assert set(told) == {*expected, ("stats", 7, date(2026, 1, 9), "missing", "never built", "in its words", False)}
+    assert set(messages) == {*expected, ("stats", 7, date(2026, 1, 9), "missing", "never built", "in its words", False)}
 
 
 def test_a_terminals_answer_imports_neither_numpy_nor_pandas() -> None:

@@ -88,8 +88,8 @@ def prepared(world: World, *teams: int, days: list[date] = DAYS) -> None:
 )
 def test_a_difference_of_more_than_a_minute_is_said_with_its_size_and_direction(skew: timedelta, words: str) -> None:
     server = datetime(2026, 1, 2, 12, tzinfo=UTC)
-    said = clock_warning(server + skew, server)
-    assert (words in said) if words else not said
+    text = clock_warning(server + skew, server)
+    assert (words in text) if words else not text
 
 
 def test_both_clocks_are_read_at_one_moment_and_a_day_is_over_when_both_say_so(world: World) -> None:
@@ -208,8 +208,10 @@ def test_the_last_build_is_the_one_that_came_last_whatever_the_clocks_of_the_hos
     world.traffic([1], DAYS[:1], session="late")
     world.build(DAYS[0])
     last = "SELECT argMax(sessions, finished_at), max(finished_at) < now64(6), min(finished_at >= started_at) FROM {}"
-    told = world.client.query(last.format("web_pre_aggregated_builds") + f" WHERE table_name = '{STATS}'").result_rows
-    assert told == [(2, 1, 1)]
+    messages = world.client.query(
+        last.format("web_pre_aggregated_builds") + f" WHERE table_name = '{STATS}'"
+    ).result_rows
+    assert messages == [(2, 1, 1)]
     # What is lost now was lost, for the build that failed is not the last one.
     world.client.command(f"TRUNCATE TABLE {STATS}")
     with host(world, -DAY):
@@ -264,12 +266,12 @@ def test_a_day_that_is_not_over_by_the_server_is_neither_judged_nor_built_nor_pl
 
 def test_every_answer_carries_the_warning(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     prepared(world, 1)
-    said = "24 h ahead of ClickHouse's"
+    text = "24 h ahead of ClickHouse's"
     with host(world, DAY):
-        assert said in world.loop.missing_data()["warnings"][0]
+        assert text in world.loop.missing_data()["warnings"][0]
         evaluation = world.evaluate()
-        assert said in skip_reason(evaluation)
-        assert said in str(metadata(evaluation)["warnings"].value)
+        assert text in skip_reason(evaluation)
+        assert text in str(metadata(evaluation)["warnings"].value)
         commands: dict[str, dict[str, Any]] = {
             "check_missing_data_job": {}, "show_data_gaps_job": {"days_back": 7}, "why_job": {"team_id": 1},
             "show_backfills_job": {}, "sweep_backups_job": {}, "list_waivers_job": {},
@@ -278,4 +280,4 @@ def test_every_answer_carries_the_warning(world: World, capsys: pytest.CaptureFi
         for job, given in commands.items():
             capsys.readouterr()
             world.run_as_configured(job, given)
-            assert said in " ".join(capsys.readouterr().out.split()), job
+            assert text in " ".join(capsys.readouterr().out.split()), job

@@ -99,7 +99,7 @@ def _carry_out(client: Client, dsn_text: str, backfill_id: str, run_id: str) -> 
 
 
 def _roll_back(client: Client, _: str, backfill_id: str, run_id: str, *, even_built_since: bool = False) -> str:
-    told = roll_back(
+    messages = roll_back(
         client,
         WEB_TABLES,
         backfill_id,
@@ -110,7 +110,7 @@ def _roll_back(client: Client, _: str, backfill_id: str, run_id: str, *, even_bu
         wait_seconds=WAIT_SECONDS,
         tell=lambda _: None,
     )
-    return str(told["status"])
+    return str(messages["status"])
 
 
 def _roll_back_anyway(client: Client, dsn_text: str, backfill_id: str, run_id: str) -> str:
@@ -126,9 +126,9 @@ def _cancel(client: Client, _: str, backfill_id: str, run_id: str) -> str:
 
 
 def _sweep(client: Client, _: str, __: str, run_id: str) -> str:
-    said: list[str] = []
-    dropped = sweep_backups(client, clock.utc_now() + LATER, run_id, said.append)
-    return f"{len(dropped)} dropped; {'; '.join(said)}"
+    text: list[str] = []
+    dropped = sweep_backups(client, clock.utc_now() + LATER, run_id, text.append)
+    return f"{len(dropped)} dropped; {'; '.join(text)}"
 
 
 def _build(client: Client, _: str, backfill_id: str, run_id: str) -> str:

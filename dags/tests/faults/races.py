@@ -141,15 +141,15 @@ def race(role: str) -> None:
             if role in ("sensor", "schedule"):
                 asked = world.tick() if role == "sensor" else schedule_tick(instance)
                 world.carry_out(asked)
-                said = f"{role} asked for {len(asked.requests)}"
+                shown = f"{role} asked for {len(asked.requests)}"
             else:
                 days = DAYS if role == "daily" else DAYS[1:]
                 for day in days:
                     config = {"ops": {"web_pre_aggregated": {"config": {"team_ids": [1, 2]}}}}
                     options = {} if role == "daily" else {"run_config": config}
                     world.loop.run("web_pre_aggregate_job", partition_key=str(day), **options)
-                said = f"{role} built {len(days)}"
-            print(f"RACER {said}", flush=True)
+                shown = f"{role} built {len(days)}"
+            print(f"RACER {shown}", flush=True)
 
 
 if __name__ == "__main__":

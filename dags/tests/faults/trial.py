@@ -172,15 +172,15 @@ class Trial:
         until, seen = time.monotonic() + LIMIT_SECONDS, 0
         while near.poll(max(until - time.monotonic(), 0)):
             try:
-                said = near.recv()
+                text = near.recv()
             except (EOFError, ConnectionResetError):
                 return "killed"
-            if isinstance(said, tuple):
-                return str(said[0])
-            seen += said == self._drawn
+            if isinstance(text, tuple):
+                return str(text[0])
+            seen += text == self._drawn
             jump = None
-            if said == self._drawn and seen == self._occurrence:
-                self.step = said
+            if text == self._drawn and seen == self._occurrence:
+                self.step = text
                 jump = self._strike(process, wire)
             with suppress(OSError):
                 near.send(jump)
@@ -234,8 +234,8 @@ class Trial:
         wrong = self._wrong()
         if wrong:
             _must(set(wrong) <= set(TABLES), f"{wrong} is wrong")
-            told = DayBuild(self._client, DAY, wrong, "repair", LIMITS, tables=WEB_TABLES, wait_seconds=20).run()
-            _must(not told.problems, f"the repair failed: {told.problems}")
+            messages = DayBuild(self._client, DAY, wrong, "repair", LIMITS, tables=WEB_TABLES, wait_seconds=20).run()
+            _must(not messages.problems, f"the repair failed: {messages.problems}")
         self._others_untouched()
         for table in TABLES:
             _must(

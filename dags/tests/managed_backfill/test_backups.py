@@ -75,8 +75,8 @@ def test_a_backup_with_equal_totals_and_other_rows_is_refused(world: World, reco
 
 
 def refused(world: World, backfill_id: str) -> bool:
-    said = fails(world, "rollback_backfill_job", **who(backfill_id, allow_losing_later_builds=True))
-    return f"does not hold {DAY} as it was recorded" in said
+    shown = fails(world, "rollback_backfill_job", **who(backfill_id, allow_losing_later_builds=True))
+    return f"does not hold {DAY} as it was recorded" in shown
 
 
 def test_a_backup_of_rows_that_were_deleted_lightly_is_restored_after_they_went_in_a_merge(world: World) -> None:

@@ -90,9 +90,9 @@ def test_a_dry_run_shows_the_whole_plan_with_estimates_and_changes_nothing(
     # Two teams, two events a day, and each day's neighbours.
     assert [chunk["estimate"]["rows"] for chunk in plan["chunks"]] == [20, 8]
     assert plan["scope"]["estimated_from"] == "no past build: assumed"
-    said = capsys.readouterr().out
-    assert "DRY RUN  nothing was written" in said
-    assert max(map(len, said.splitlines())) <= 100
+    text = capsys.readouterr().out
+    assert "DRY RUN  nothing was written" in text
+    assert max(map(len, text.splitlines())) <= 100
     assert list(tmp_path.iterdir()) == []
 
 
@@ -108,8 +108,8 @@ def test_a_range_is_rebuilt_in_chunks_reported_audited_and_twice_changes_nothing
     assert world.instance.get_materialized_partitions(AssetKey(STATS)) == {str(day) for day in DAYS}
     assert not stored(world.client, BOUNCES)
     check = AssetCheckKey(AssetKey(STATS), "complete")
-    [told] = world.instance.event_log_storage.get_asset_check_execution_history(check, limit=1)
-    assert told.status.value == "SUCCEEDED"
+    [messages] = world.instance.event_log_storage.get_asset_check_execution_history(check, limit=1)
+    assert messages.status.value == "SUCCEEDED"
 
     once = {day: stored(world.client, STATS, day) for day in DAYS}
     assert run(world)["status"] == "completed"
@@ -235,8 +235,8 @@ def test_a_pause_and_a_cancel_let_the_chunk_finish_and_resume_does_what_is_left(
     assert "give the whole id" in fails(world, "delete_backfill_job", **who(report["backfill_id"][:10]))
     run(world, "delete_backfill_job", **who(report["backfill_id"]))
     assert run(world, "show_backfills_job") == {"backfills": []}
-    [told] = read_works(world.client)
-    assert told.status == "deleted"
+    [messages] = read_works(world.client)
+    assert messages.status == "deleted"
 
 
 def test_a_ceiling_and_the_switch_stop_between_chunks_and_can_be_resumed(world: World) -> None:
@@ -262,9 +262,9 @@ def test_a_run_that_is_ended_from_outside_says_so_and_is_resumed(world: World, m
         after_event(ending, CHUNK_OVER, 2, ended)
         with pytest.raises(KeyboardInterrupt):
             run(world)
-    [told] = read_works(world.client)
-    assert (told.status, told.completed_at) == ("interrupted", None)
-    report = run(world, "resume_backfill_job", **who(told.work_id))
+    [messages] = read_works(world.client)
+    assert (messages.status, messages.completed_at) == ("interrupted", None)
+    report = run(world, "resume_backfill_job", **who(messages.work_id))
     assert (report["status"], report["successful"]) == ("completed", 3)
     assert holds_its_source(world, events)
 
@@ -312,10 +312,10 @@ def test_a_day_that_was_published_and_not_recorded_is_built_again_and_its_backup
         losing.setattr(Log, "append", lost)
         with pytest.raises(KeyboardInterrupt):
             run(world)
-    [told] = read_works(world.client, kinds=[MANAGED])
+    [messages] = read_works(world.client, kinds=[MANAGED])
     assert stored(world.client, STATS, DAYS[0]) == fold(events + late, DAYS[0], STATS) != before
-    assert run(world, "resume_backfill_job", **who(told.work_id))["status"] == "completed"
-    run(world, "rollback_backfill_job", **who(told.work_id, allow_losing_later_builds=False))
+    assert run(world, "resume_backfill_job", **who(messages.work_id))["status"] == "completed"
+    run(world, "rollback_backfill_job", **who(messages.work_id, allow_losing_later_builds=False))
     assert stored(world.client, STATS, DAYS[0]) == before
 
 
@@ -332,8 +332,8 @@ def test_a_gate_on_staging_keeps_readers_on_the_old_day_and_a_failed_chunk_resto
     error = fails(world, start_date=str(DAYS[1]))
     assert "distribution" in error
     assert "rows per page view" in error
-    [told] = read_works(world.client)
-    assert told.status == "restored"
+    [messages] = read_works(world.client)
+    assert messages.status == "restored"
     assert {day: stored(world.client, STATS, day) for day in DAYS} == before
     kept = fails(world, on_gate_failure="keep", days=[str(DAYS[1]), str(DAYS[2])])
     assert "is failed" in kept
@@ -351,10 +351,10 @@ def test_a_team_that_cannot_be_built_fails_its_chunk_alone_and_the_others_are_ke
         mended(world.client)
     assert "bad data" in error
     assert "every_chunk_succeeded" in error
-    [told] = read_works(world.client)
-    assert told.status == "failed"
+    [messages] = read_works(world.client)
+    assert messages.status == "failed"
     assert holds_its_source(world, events)
-    assert run(world, "resume_backfill_job", **who(told.work_id))["status"] == "completed"
+    assert run(world, "resume_backfill_job", **who(messages.work_id))["status"] == "completed"
     assert holds_its_source(world, events + broken)
 
 
@@ -370,8 +370,8 @@ def test_a_rollback_makes_every_day_what_it_was_an_absent_one_too(world: World) 
     taken_back = run(world, "rollback_backfill_job", **who(report["backfill_id"], allow_losing_later_builds=False))
     assert taken_back["status"] == "rolled back"
     assert {day: stored(world.client, STATS, day) for day in DAYS} == before
-    [told] = read_works(world.client, statuses=["rolled back"])
-    assert told.work_id == report["backfill_id"]
+    [messages] = read_works(world.client, statuses=["rolled back"])
+    assert messages.work_id == report["backfill_id"]
 
 
 def test_a_rollback_keeps_the_rows_of_other_teams_and_refuses_to_lose_later_builds(world: World) -> None:
@@ -494,11 +494,11 @@ def test_the_sensor_leaves_days_alone_that_a_running_backfill_has_before_it(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepared(world, 1)
-    told: list[Any] = []
+    messages: list[Any] = []
     assert tables_asked(world.tick()) == {str(day): {STATS, BOUNCES} for day in DAYS}
-    after_event(monkeypatch, CHUNK_OVER, 1, lambda _: told.append(tables_asked(world.tick())))
+    after_event(monkeypatch, CHUNK_OVER, 1, lambda _: messages.append(tables_asked(world.tick())))
     run(world)
-    assert told == [{str(DAYS[0]): {BOUNCES}}]
+    assert messages == [{str(DAYS[0]): {BOUNCES}}]
 
 
 def test_days_that_dagster_has_queued_are_in_work(world: World) -> None:

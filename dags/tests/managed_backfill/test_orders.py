@@ -80,16 +80,16 @@ def test_a_pause_between_the_order_to_go_on_and_the_lease_is_heard(
         queued.setattr("dags.managed_backfill.jobs.ordered_at", seconds)
         report = resume(world, backfill_id)
         assert (report["status"], report["successful"]) == ("paused", 1)
-    said: list[str] = []
+    text: list[str] = []
 
     def held(*facts: Any) -> Any:
-        said.append(control.pause(world.client, BACKFILL, backfill_id, "person", **BOB))
+        text.append(control.pause(world.client, BACKFILL, backfill_id, "person", **BOB))
         return hold(*facts)
 
     with monkeypatch.context() as late:
         late.setattr(runner, "hold", held)
         assert resume(world, backfill_id)["successful"] == 1
-    assert said[0].startswith("PAUSED")
+    assert text[0].startswith("PAUSED")
     # A later order overrules them both.
     assert resume(world, backfill_id)["successful"] == 2
 
@@ -111,10 +111,10 @@ def test_a_cancel_outranks_a_pause_and_both_are_done_when_asked_in_the_last_chun
 ) -> None:
     world.traffic([1], DAYS)
     world.select(1)
-    said: list[str] = []
+    text: list[str] = []
 
     def ask(*what: Callable[..., str]) -> Callable[[Work], None]:
-        return lambda work: said.extend(one(world.client, BACKFILL, work.work_id, "person", **BOB) for one in what)
+        return lambda work: text.extend(one(world.client, BACKFILL, work.work_id, "person", **BOB) for one in what)
 
     for number, what, status in (
         (1, (control.cancel, control.pause), "cancelled"),
@@ -125,10 +125,10 @@ def test_a_cancel_outranks_a_pause_and_both_are_done_when_asked_in_the_last_chun
             after_event(asking, STEP_OVER, number, ask(*what))
             report = run(world)
         assert (report["status"], report["successful"]) == (status, number)
-        assert {line.rpartition(" ")[2] for line in said} == {status}
+        assert {line.rpartition(" ")[2] for line in text} == {status}
         if status == "paused":
             assert resume(world, report["backfill_id"])["status"] == "completed"
-        said.clear()
+        text.clear()
 
 
 def test_what_was_asked_of_a_run_that_died_is_carried_out_by_whoever_comes_next(world: World) -> None:

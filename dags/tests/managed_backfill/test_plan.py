@@ -209,8 +209,8 @@ def test_a_plan_that_says_what_would_not_be_done_is_refused() -> None:
     )
     with pytest.raises(UserError) as refused:
         refuse_plan(edited, facts)
-    said = str(refused.value).splitlines()[1:]
-    assert [line.partition(":")[0] for line in said] == [
+    shown = str(refused.value).splitlines()[1:]
+    assert [line.partition(":")[0] for line in shown] == [
         "reason holds what is not shown as it is (U+001B)",
         "checks.before are not the gates that are asked, which no plan chooses",
         "checks.chunk are not the gates that are asked, which no plan chooses",

@@ -85,9 +85,9 @@ def test_units_whose_source_shrank_are_named_in_the_plan_and_kept_by_default(
         }
         left = [{str(SOME_LOST): [2]}, {str(MOST_LOST): [2]}, {}]
         assert [chunk["team_ids_by_day"] for chunk in plan["chunks"]] == left
-    said = " ".join(capsys.readouterr().out.split())
-    assert f"HELD {SOME_LOST}: 1 team keeps its rows: team 1, source shrank: source 7 sessions" in said
-    assert f"HELD {MOST_LOST}: 1 team keeps its rows: team 1, source shrank, held: source 4 sessions" in said
+    text = " ".join(capsys.readouterr().out.split())
+    assert f"HELD {SOME_LOST}: 1 team keeps its rows: team 1, source shrank: source 7 sessions" in text
+    assert f"HELD {MOST_LOST}: 1 team keeps its rows: team 1, source shrank, held: source 4 sessions" in text
     report = run(shrunk)
     assert (report["status"], set(report["held"])) == ("completed", {str(SOME_LOST), str(MOST_LOST)})
     assert tables(shrunk, DAYS) == before

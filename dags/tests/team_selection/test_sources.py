@@ -208,10 +208,10 @@ def test_a_source_that_cannot_be_read_is_an_error_that_names_it_and_what_to_do(
         client.command(f"DROP TABLE {table} SYNC")
         with pytest.raises(TeamSourceError) as refused:
             get_team_ids_from_sources(client, configured(f"environment,{source}", teams="5"), TODAY)
-        said = str(refused.value)
-        assert said.startswith(f"the team source {source!r} could not be read, so which teams are enabled is unknown")
-        assert table in said
-        assert said.endswith(f"Put it right, or leave {source!r} out of WEB_ANALYTICS_TEAM_SOURCES")
+        shown = str(refused.value)
+        assert shown.startswith(f"the team source {source!r} could not be read, so which teams are enabled is unknown")
+        assert table in shown
+        assert shown.endswith(f"Put it right, or leave {source!r} out of WEB_ANALYTICS_TEAM_SOURCES")
         # As the error says.
         assert get_team_ids_from_sources(client, configured("environment", teams="5"), TODAY) == [5]
 

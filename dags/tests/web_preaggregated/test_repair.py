@@ -164,18 +164,18 @@ def test_a_build_that_was_robbed_of_its_lease_publishes_nothing_more(
     insert(client, old)
     as_built(client, 1, days=[DAY])
     insert(client, events_of([1], "late"))
-    told: list[str] = []
-    with Leases(client, "thief", wait_seconds=0, tell=told.append) as thief:
+    messages: list[str] = []
+    with Leases(client, "thief", wait_seconds=0, tell=messages.append) as thief:
 
         def rob(step: Moment) -> None:
-            if step is Moment.VALIDATED and not told:
+            if step is Moment.VALIDATED and not messages:
                 with monkeypatch.context() as silent:
                     silent.setattr(Lease, "is_dead", lambda *_, **__: True)
                     thief.take(BOUNCES, DAY)
                 Staging(client, Sql("dags.publish", client), DAY, thief.token, print).fence([BOUNCES])
 
         built = build(client, 1, at=rob)
-        assert told == [f"{DAY}: taking {BOUNCES} over from run test_run, which died"]
+        assert messages == [f"{DAY}: taking {BOUNCES} over from run test_run, which died"]
         [problem] = built.problems
         assert "is held by run thief and no longer by this run" in problem
         assert holds(client, old, [BOUNCES])
@@ -191,11 +191,11 @@ def test_a_day_that_another_run_builds_is_left_alone_and_each_unit_says_so(clien
         other.take(BOUNCES, DAY)
         with pytest.raises(LeaseError, match="web_pre_aggregated_bounces of 2026-01-10 is being built by run other_ru"):
             build(client, 1, 2, run_id="second")
-    told = outcomes(client, "second")
-    assert {unit: outcome for unit, (outcome, _) in told.items()} == {
+    messages = outcomes(client, "second")
+    assert {unit: outcome for unit, (outcome, _) in messages.items()} == {
         (table, team): "skipped" for table in TABLES for team in (1, 2)
     }
-    assert all("is being built by run other_ru" in words for _, words in told.values())
+    assert all("is being built by run other_ru" in words for _, words in messages.values())
     assert holds(client, [])
 
 
@@ -248,12 +248,12 @@ def test_a_team_that_cannot_be_built_stands_alone_in_the_end_and_the_others_are_
     assert holds(client, events_of([1, 2, 3, 4, 5, 7, 8, 9]))
     assert len(built.problems) == 2
     assert "1 of 9 teams could not be built, readers see their old rows. Team 6:" in built.problems[0]
-    told = outcomes(client, "split")
-    assert {team: outcome for (table, team), (outcome, _) in told.items() if table == STATS} == {
+    messages = outcomes(client, "split")
+    assert {team: outcome for (table, team), (outcome, _) in messages.items() if table == STATS} == {
         **dict.fromkeys(range(1, 10), "built"),
         6: "failed",
     }
-    assert "bad data" in told[STATS, 6][1]
+    assert "bad data" in messages[STATS, 6][1]
 
 
 def test_a_fault_that_is_in_no_team_is_not_tried_team_by_team(client: Client) -> None:
@@ -426,11 +426,11 @@ def test_a_sweep_drops_what_the_dead_left_and_nothing_of_the_living(client: Clie
         for token in (living.token, "run_dead__00000000_0001"):
             names[token] = f"{STAGING_PREFIX}20260110_{token}_new1__{STATS}"
             sql.command("create_staging", staging=names[token], target=STATS)
-        told: list[str] = []
-        assert sweep(client, told.append) == 1
-        assert told == [f"dropping {names['run_dead__00000000_0001']}, left behind by a build that died"]
+        messages: list[str] = []
+        assert sweep(client, messages.append) == 1
+        assert messages == [f"dropping {names['run_dead__00000000_0001']}, left behind by a build that died"]
         assert staging_of(client) == [names[living.token]]
-    assert sweep(client, told.append) == 1
+    assert sweep(client, messages.append) == 1
     assert {name for (name,) in client.query("SHOW TABLES").result_rows} == before
 
 

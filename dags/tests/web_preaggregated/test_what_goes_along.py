@@ -56,7 +56,7 @@ def teams(world: World) -> list[int]:
         (f"EXCHANGE TABLES {STATS} AND other", "published into another table"),
     ],
 )
-def test_a_removal_or_an_exchange_in_the_instant_of_a_swap_is_said(world: World, change: str, said: str) -> None:
+def test_a_removal_or_an_exchange_in_the_instant_of_a_swap_is_said(world: World, change: str, text: str) -> None:
     world.traffic([1], [DAY])
     world.select(1, 2)
     world.built(DAY)
@@ -64,7 +64,7 @@ def test_a_removal_or_an_exchange_in_the_instant_of_a_swap_is_said(world: World,
     world.client.command(f"CREATE TABLE other AS {STATS}")
     try:
         found = built(world, lambda step: world.client.command(change) if step is Moment.VALIDATED else None)
-        assert said in "".join(found.problems)
+        assert text in "".join(found.problems)
     finally:
         world.client.command("DROP TABLE other SYNC")
 

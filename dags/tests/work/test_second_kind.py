@@ -201,13 +201,13 @@ def test_a_copy_is_stopped_by_its_ceiling_by_a_person_and_by_a_kill_and_comes_to
     assert (end["status"], end["total_rows"], end["chunk"]) == ("paused", 20, None)
 
     with monkeypatch.context() as asking:
-        said: list[str] = []
+        text: list[str] = []
         after_event(
             asking, STEP_OVER, 2,
-            lambda one: said.append(control.pause(copies.client, copies.kind, one.work_id, "person", **WHO)),
+            lambda one: text.append(control.pause(copies.client, copies.kind, one.work_id, "person", **WHO)),
         )  # fmt: skip
         state = copies.runner(work, "run-2", ceilings=Ceilings()).run()
-    assert said[0] == f"ASKED    {work.work_id} ends its chunk, then it is paused"
+    assert text[0] == f"ASKED    {work.work_id} ends its chunk, then it is paused"
     assert (state.status, len(state.done), state.entries[-1].payload) == ("paused", 4, "asked by bob: because")
 
     def killed(_: Work) -> None:
@@ -254,8 +254,8 @@ def test_a_copy_is_cancelled_for_good_deleted_by_its_whole_id_and_is_no_backfill
         UserError, match="copy_id is 'copy-r': a deletion cannot be undone, so give the whole id, copy-run-1"
     ):
         control.delete(client, kind, "copy-r", "person", **WHO)
-    said = control.delete(client, kind, work.work_id, "person", **WHO)
-    assert said == "DELETED  copy-run-1: what it copied is dropped, the audit stays"
+    text = control.delete(client, kind, work.work_id, "person", **WHO)
+    assert text == "DELETED  copy-run-1: what it copied is dropped, the audit stays"
     assert copies.statuses() == []
     [row] = read_works(client, kinds=["copy"])
     assert (row.work, row.status, row.requested_by) == (work, "deleted", "bob")

@@ -54,19 +54,19 @@ def a_host(answer: Callable[[socket.socket], None]) -> Iterator[tuple[str, list[
             thread.join()
 
 
-def told(url: str, *messages: dict[str, Any], token: str = TOKEN) -> tuple[list[str], float]:
+def lines(url: str, *messages: dict[str, Any], token: str = TOKEN) -> tuple[list[str], float]:
     """The warnings, and the seconds that the longest message took."""
-    said: list[str] = []
-    webhook, longest = Webhook(url, token, said.append, SECONDS), 0.0
+    text: list[str] = []
+    webhook, longest = Webhook(url, token, text.append, SECONDS), 0.0
     for message in messages or (CHUNK,):
         began = time.monotonic()
         webhook.notify(message)
         longest = max(longest, time.monotonic() - began)
-    for words in said:
+    for words in text:
         assert "the work goes on" in words
         assert "sesame" not in words
         assert "secret-path" not in words
-    return said, longest
+    return text, longest
 
 
 def dripping(start: bytes) -> Callable[[socket.socket], None]:
@@ -102,11 +102,11 @@ def test_a_host_that_never_comes_to_an_answer_is_given_up_at_the_deadline() -> N
 
     def given_up(answer: Callable[[socket.socket], None]) -> tuple[list[str], float, bytes]:
         with a_host(answer) as (url, heard):
-            return *told(url), heard[0]
+            return *lines(url), heard[0]
 
     with ThreadPoolExecutor() as pool:
-        for said, seconds, heard in pool.map(given_up, (trickling, interim, silent)):
-            assert said == ["the webhook could not be told (no answer within 3 s); the work goes on"]
+        for text, seconds, heard in pool.map(given_up, (trickling, interim, silent)):
+            assert text == ["the webhook could not be told (no answer within 3 s); the work goes on"]
             assert SECONDS <= seconds < SECONDS + 2
             assert b"Bearer sesame-open" in heard
 
@@ -115,12 +115,12 @@ def test_of_the_body_nothing_is_read_be_it_slow_or_huge_or_that_of_a_redirect() 
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     long = b"Content-Length: 1500000000\r\n\r\n"
     with a_host(dripping(b"HTTP/1.1 200 OK\r\n" + long)) as (url, _):
-        assert told(url)[0] == []
+        assert lines(url)[0] == []
     with a_host(endless(b"HTTP/1.1 200 OK\r\n" + long, b"x" * 1_000_000)) as (url, _):
-        assert told(url)[0] == []
+        assert lines(url)[0] == []
     redirect = b"HTTP/1.1 302 Found\r\nLocation: http://elsewhere.invalid/\r\n" + long
     with a_host(endless(redirect, b"x" * 1_000_000)) as (url, heard):
-        assert told(url)[0] == ["the webhook answered 302; the work goes on"]
+        assert lines(url)[0] == ["the webhook answered 302; the work goes on"]
     assert len(heard) == 1
     grown = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss - before
     assert grown < 200_000  # KiB; Python with its HTTP client is a fifth of it
@@ -131,8 +131,8 @@ def test_no_header_is_obeyed() -> None:
         connection.sendall(b"HTTP/1.1 503 No\r\nRetry-After: 40\r\nContent-Length: 0\r\n\r\n")
 
     with a_host(later) as (url, heard):
-        said, _ = told(url)
-    assert said == ["the webhook answered 503; the work goes on"]
+        text, _ = lines(url)
+    assert text == ["the webhook answered 503; the work goes on"]
     assert len(heard) == 3
 
 
@@ -148,19 +148,19 @@ def test_no_header_is_obeyed() -> None:
     ],
 )
 def test_whatever_fails_is_a_warning_that_names_its_kind_and_shows_no_secret(url: str, token: str, why: str) -> None:
-    said, _ = told(url, token=token)
-    assert said == [f"the webhook could not be told ({why}); the work goes on"]
+    text, _ = lines(url, token=token)
+    assert text == [f"the webhook could not be told ({why}); the work goes on"]
 
 
 def test_a_message_that_cannot_be_written_is_a_warning() -> None:
-    assert "(TypeError)" in told("http://127.0.0.1:1/", {"chunk": {1, 2}})[0][0]
+    assert "(TypeError)" in lines("http://127.0.0.1:1/", {"chunk": {1, 2}})[0][0]
 
 
 def test_a_host_that_fails_costs_a_long_backfill_a_few_deadlines_and_is_told_of_the_end() -> None:
     with a_host(absent) as (url, heard):
-        said, _ = told(url, *[CHUNK] * 20, END)
-    assert len(said) == len(heard) == FAILURES + 1
-    assert said[FAILURES - 1].endswith("; it is told of the end and of nothing before")
+        text, _ = lines(url, *[CHUNK] * 20, END)
+    assert len(text) == len(heard) == FAILURES + 1
+    assert text[FAILURES - 1].endswith("; it is told of the end and of nothing before")
     assert b'"chunk": null' in heard[-1]
 
 

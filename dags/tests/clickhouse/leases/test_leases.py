@@ -30,8 +30,8 @@ DAY = date(2026, 1, 10)
 TABLE = "web_pre_aggregated_stats"
 
 
-def leases(client: Client, run_id: str, wait_seconds: float = 0.0, told: list[str] | None = None) -> Leases:
-    tell = (lambda _: None) if told is None else told.append
+def leases(client: Client, run_id: str, wait_seconds: float = 0.0, messages: list[str] | None = None) -> Leases:
+    tell = (lambda _: None) if messages is None else messages.append
     return Leases(client, run_id, wait_seconds=wait_seconds, tell=tell, sleep=lambda _: None)
 
 
@@ -139,16 +139,16 @@ def test_what_others_named_like_a_lease_is_passed_over_said_and_never_taken(
 
 
 def test_who_waits_gets_the_lease_when_it_is_given_back_and_learns_that_it_waited(client: Client) -> None:
-    first, told = leases(client, "first-run"), list[str]()
+    first, messages = leases(client, "first-run"), list[str]()
     first.take(TABLE, DAY)
 
     def give_back(_: float) -> None:
         first.__exit__()
 
-    with Leases(client, "second-run", wait_seconds=60, tell=told.append, sleep=give_back) as second:
+    with Leases(client, "second-run", wait_seconds=60, tell=messages.append, sleep=give_back) as second:
         assert second.take(TABLE, DAY)
         second.confirm(TABLE, DAY)
-    assert told == [f"{DAY}: {TABLE} is being built by run first_ru, waiting for it"]
+    assert messages == [f"{DAY}: {TABLE} is being built by run first_ru, waiting for it"]
 
 
 @pytest.mark.parametrize("fault", ["dropped", "cancelled"])
@@ -181,11 +181,11 @@ def test_who_waits_bids_anew_when_its_bid_is_swept_away(
 def test_a_dead_holders_lease_is_taken_over_and_it_finds_out_should_it_live_after_all(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before, told = tables(client), list[str]()
+    before, messages = tables(client), list[str]()
     left_by_the_dead(client, "dead-run", monkeypatch)
     [lease] = read_leases(client)
     assert lease.is_dead(is_embedded=str(client.uri).startswith("chdb:"))
-    with leases(client, "thief", told=told) as thief:
+    with leases(client, "thief", messages=messages) as thief:
         thief.take(TABLE, DAY)
         thief.confirm(TABLE, DAY)
         zombie = leases(client, "dead-run")
@@ -194,7 +194,7 @@ def test_a_dead_holders_lease_is_taken_over_and_it_finds_out_should_it_live_afte
         zombie._held.add(lease_name(TABLE, DAY))
         zombie.__exit__()  # and it must not give back what is not its own
         thief.confirm(TABLE, DAY)
-    assert told == [f"{DAY}: taking {TABLE} over from run dead_run, which died"]
+    assert messages == [f"{DAY}: taking {TABLE} over from run dead_run, which died"]
     assert tables(client) == before
 
 

@@ -90,15 +90,15 @@ def test_what_serves_as_well_is_accepted(facts: Facts) -> None:
         (replace(FACTS, written_by=("web.a", "web.b")), "web.a, web.b write into"),
     ],
 )
-def test_what_would_be_wrong_in_silence_is_refused_with_what_was_expected(facts: Facts, said: str) -> None:
+def test_what_would_be_wrong_in_silence_is_refused_with_what_was_expected(facts: Facts, text: str) -> None:
     [problem] = problems(facts)
-    assert said in problem
+    assert text in problem
     assert STATS in problem
 
 
 def test_every_problem_is_told_at_once() -> None:
-    told = problems(replace(with_ttl("period_bucket"), partition_key="", written_by=("web.a",)))
-    assert ["has no partition key" in told[0], "a TTL" in told[1], "web.a write" in told[2]] == [True] * 3
+    messages = problems(replace(with_ttl("period_bucket"), partition_key="", written_by=("web.a",)))
+    assert ["has no partition key" in messages[0], "a TTL" in messages[1], "web.a write" in messages[2]] == [True] * 3
 
 
 def test_a_table_that_is_only_read_may_be_of_any_kind_that_answers_twice() -> None:

@@ -49,7 +49,7 @@ class Wrong:
     """How a wrong table is put in the place of the stats table, which is kept aside; and what must be said of it."""
 
     statements: tuple[str, ...]
-    said: str
+    shown: str
     # The embedded engine knows no cluster.
     on_a_server_only: bool = False
 
@@ -153,7 +153,7 @@ class Shop:
     world: World
     events: list[Event]
     backfill_id: str = ""
-    told: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
 
     @property
     def client(self) -> Client:
@@ -167,7 +167,7 @@ class Shop:
             tables=WEB_TABLES,
             run_id="by-hand",
             limits=build_limits(self.world.settings),
-            progress=self.told.append,
+            progress=self.messages.append,
             sleep=lambda _: None,
             **options,
         ).run()
@@ -251,9 +251,9 @@ def test_whatever_is_no_target_is_refused_by_name_and_the_other_table_is_not(sho
         unusable = read_usability(shop.client, WEB_TABLES).unusable
         assert unusable.keys() == {STATS}
         assert STATS in unusable[STATS]
-        assert wrong.said in unusable[STATS]
+        assert wrong.shown in unusable[STATS]
         if wrong is not WRONG["dropped"]:  # which the job makes anew
-            assert wrong.said in refusal(lambda: apply_schema(shop.client, WEB_TABLES), SchemaError)
+            assert wrong.shown in refusal(lambda: apply_schema(shop.client, WEB_TABLES), SchemaError)
         assert shop.client.query("SHOW TABLES").result_rows == before
 
 
@@ -263,16 +263,16 @@ def test_nothing_touches_what_is_no_target_and_the_other_table_is_built(shop: Sh
     with shop.placed(wrong):
         before = shop.contents()
         found = shop.detected()
-        assert wrong.said in found.unknown[STATS]
+        assert wrong.shown in found.unknown[STATS]
         assert found.unknown.keys() == {STATS}
         assert (found.complete_by_table, list(found.wrong)) == ({BOUNCES: len(TEAMS) * len(DAYS)}, [])
         built = shop.build()
         assert [(one.table, one.is_published) for one in built.tables] == [(BOUNCES, True)]
-        assert [wrong.said in problem for problem in built.problems] == [True]
-        assert wrong.said in refusal(lambda: shop.build(STATS), BuildError)
-        assert wrong.said in refusal(lambda: shop.managed(dry_run=True), UserError, Failure)
-        assert wrong.said in refusal(lambda: shop.roll_back(shop.backfill_id), UserError, Failure)
-        assert wrong.said in refusal(lambda: shop.restore(KEPT), BuildError)
+        assert [wrong.shown in problem for problem in built.problems] == [True]
+        assert wrong.shown in refusal(lambda: shop.build(STATS), BuildError)
+        assert wrong.shown in refusal(lambda: shop.managed(dry_run=True), UserError, Failure)
+        assert wrong.shown in refusal(lambda: shop.roll_back(shop.backfill_id), UserError, Failure)
+        assert wrong.shown in refusal(lambda: shop.restore(KEPT), BuildError)
         assert shop.contents() == before
     assert shop.holds_its_source(STATS)
     assert shop.holds_its_source(BOUNCES)
@@ -313,7 +313,7 @@ def test_a_table_that_is_altered_in_the_middle_keeps_its_rows_and_the_next_build
     try:
         [problem] = shop.build(STATS, at=alter).problems
         assert f"{STATS} was altered while its day was being built, and the next build takes that in" in problem
-        assert shop.told[-1].endswith(f"{STATS}: nothing published, readers see their old rows: 2 teams failed")
+        assert shop.messages[-1].endswith(f"{STATS}: nothing published, readers see their old rows: 2 teams failed")
         assert shop.holds_its_source(STATS)
         assert shop.build(STATS).problems == ()
     finally:
@@ -410,7 +410,7 @@ def test_what_fails_in_one_table_fails_no_team_of_the_other(shop: Shop) -> None:
         [problem] = shop.build().problems
         assert f"{STATS} of {DAYS[0]}: 1 of 2 teams could not be built, readers see their old rows. Team 2:" in problem
         assert "only_the_first" in problem
-        assert [words for words in shop.told if "published" in words][-2:] == [
+        assert [words for words in shop.messages if "published" in words][-2:] == [
             f"{DAYS[0]}: {BOUNCES} published, {len(stored(shop.client, BOUNCES, DAYS[0]))} rows",
             f"{DAYS[0]}: {STATS} published, {len(stored(shop.client, STATS, DAYS[0]))} rows; 1 teams failed",
         ]

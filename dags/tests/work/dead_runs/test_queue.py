@@ -134,7 +134,7 @@ def test_runs_that_were_killed_with_their_code_server_are_ended_and_those_behind
         print(f"{took:.0f} s later those that had waited behind them were over")
 
         until(lambda: time.monotonic() - stopped_at > 100, 120, "time does not pass")
-        assert sum("no run's process is dead" in said for said in deployment.ticks()) >= 2
+        assert sum("no run's process is dead" in text for text in deployment.ticks()) >= 2
         assert deployment.statuses([stopped]) == {"STARTED"}
         os.killpg(stopped_process.pid, signal.SIGCONT)
     until(lambda: deployment.statuses([stopped]) == {"SUCCESS"}, 120, "the run that was stopped does not go on")

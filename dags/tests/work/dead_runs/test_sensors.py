@@ -118,9 +118,9 @@ def test_runs_whose_process_is_dead_are_ended_and_no_others(tmp_path: Path, monk
         assert status(instance, killed) is DagsterRunStatus.FAILURE
         assert status(instance, canceled) is DagsterRunStatus.CANCELED
         assert {status(instance, run_id) for run_id in (stopped, never_held, foreign)} == {DagsterRunStatus.STARTED}
-        told = " ".join(entry.message for entry in instance.all_logs(killed))
-        assert f"The process {killed_process.pid} on " in told
-        assert "goes on with resume_backfill_job" in told
+        messages = " ".join(entry.message for entry in instance.all_logs(killed))
+        assert f"The process {killed_process.pid} on " in messages
+        assert "goes on with resume_backfill_job" in messages
         assert ticked(instance) == "no run's process is dead"
 
         # The one that was stopped goes on as if nothing had been.
@@ -201,8 +201,8 @@ def test_the_audit_says_of_a_dead_run_of_the_planner_what_that_could_not(world: 
     # It had said how it ended before it died.
     end_automatic(world.client, "dead-2", STATS, day, rows=7, problem="")
     end_dead_automatic(world.client, ["dead-1", "dead-2"], "the run's process died")
-    told = world.client.query("SELECT backfill_id, status, rows_affected FROM backfill_log").result_rows
-    assert {tuple(row) for row in told} == {
+    messages = world.client.query("SELECT backfill_id, status, rows_affected FROM backfill_log").result_rows
+    assert {tuple(row) for row in messages} == {
         (automatic(run_id, STATS, day).work_id, status, rows)
         for run_id, status, rows in (("dead-1", "failed", 0), ("dead-2", "completed", 7), ("alive", "running", 0))
     }
