@@ -9,7 +9,6 @@ parameter in silence and a missing one is its own late error, so both are checke
 from __future__ import annotations
 
 import re
-import threading
 import time
 from dataclasses import dataclass
 from functools import cache
@@ -60,18 +59,6 @@ def _sum(one: int | None, other: int | None) -> int | None:
     return None if one is None or other is None else one + other
 
 
-class _Bill:
-    """What the statements of a piece of work have cost until now, whichever thread ran them."""
-
-    def __init__(self) -> None:
-        self.cost = Cost()
-        self._lock = threading.Lock()
-
-    def add(self, more: Cost) -> None:
-        with self._lock:
-            self.cost += more
-
-
 @cache
 def _text(package: str, name: str) -> str:
     return files(package).joinpath(f"{name}.sql").read_text(encoding="utf-8")
@@ -94,11 +81,11 @@ class Sql:
         self._package = package
         self._client = client
         self._settings = dict(settings or {})
-        self._bill = _Bill()
+        self._bill = [Cost()]
 
     @property
     def cost(self) -> Cost:
-        return self._bill.cost
+        return self._bill[0]
 
     @classmethod
     def of(cls, other: Sql, package: str, settings: Mapping[str, Any] | None = None) -> Sql:
@@ -163,13 +150,11 @@ class Sql:
         answer = run(text, parameters=bound, settings=self._settings)
         summary = getattr(answer, "summary", None) or {}
         is_known = not is_embedded(self._client)
-        self._bill.add(
-            Cost(
-                1,
-                int(summary.get("read_rows", 0)) if is_known else None,
-                int(summary.get("read_bytes", 0)) if is_known else None,
-                time.monotonic() - started,
-            )
+        self._bill[0] += Cost(
+            1,
+            int(summary.get("read_rows", 0)) if is_known else None,
+            int(summary.get("read_bytes", 0)) if is_known else None,
+            time.monotonic() - started,
         )
         return answer
 

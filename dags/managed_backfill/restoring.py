@@ -171,8 +171,8 @@ class Restoring:
         if lost := [day for day in self.days.backed_up if not self._backup(day).holds_still(self._recorded(day))]:
             raise UserError(
                 f"the backup of {state.work_id} does not hold {in_words(lost)} as it was recorded: somebody wrote "
-                f"into {self._table}, or it was begun anew. Nothing was touched; rebuild the days from their source "
-                "instead"
+                f"into {self._table}, altered it or merged it by hand, or it was begun anew. Nothing was touched; "
+                "rebuild the days from their source instead"
             )
         return read_comparison(self.client, self.table.name, self._table)
 

@@ -55,7 +55,9 @@ def make_backup(client: Client, name: str, table: str, kept_until: date) -> None
     sql = Sql(_PACKAGE, client)
     comment = f"kept_until_{kept_until:%Y%m%d}"
     make_like(sql, "create_backup", backup=name, target=table, kept_until=comment)
-    found = dict(sql.rows("backups", {"prefix": BACKUP_PREFIX}))[name]
+    [(found, is_merged)] = [facts for one, *facts in sql.rows("backups", {"prefix": BACKUP_PREFIX}) if one == name]
+    if is_merged:
+        sql.command("no_merges", backup=name)
     # Days that a late run replaces are kept as long as those of the first; what a person wrote there stays.
     if _KEPT_UNTIL.fullmatch(found) and found < comment:
         sql.command("keep_backup", backup=name, kept_until=comment)
@@ -63,7 +65,7 @@ def make_backup(client: Client, name: str, table: str, kept_until: date) -> None
 
 def has_backup(client: Client, name: str) -> bool:
     """Whether a backup's table is there."""
-    return name in {one for one, _ in Sql(_PACKAGE, client).rows("backups", {"prefix": BACKUP_PREFIX})}
+    return name in {one for one, *_ in Sql(_PACKAGE, client).rows("backups", {"prefix": BACKUP_PREFIX})}
 
 
 def drop_backup(client: Client, name: str) -> None:
@@ -80,7 +82,7 @@ def expired_backups(client: Client, now: datetime) -> tuple[str, ...]:
     """The backups whose time is over by ``now``, by ClickHouse's clock. One with a person's words has no end."""
     rows = Sql(_PACKAGE, client).rows("backups", {"prefix": BACKUP_PREFIX})
     return tuple(
-        name for name, comment in rows if (until := _KEPT_UNTIL.fullmatch(comment)) and f"{now:%Y%m%d}" > until[1]
+        name for name, comment, _ in rows if (until := _KEPT_UNTIL.fullmatch(comment)) and f"{now:%Y%m%d}" > until[1]
     )
 
 

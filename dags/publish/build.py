@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -19,10 +18,10 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from dags.clickhouse.clocks import read_clocks
 from dags.clickhouse.failures import retrying
 from dags.clickhouse.leases.store import Leases
-from dags.clickhouse.sql import Sql, is_embedded
+from dags.clickhouse.sql import Sql
 from dags.clickhouse.targets.store import read_usability
 from dags.detection.ledger import BuildRecord, append_to_ledger
-from dags.domain.errors import BuildError, LeaseError, ReadBackError
+from dags.domain.errors import BuildError, LeaseError, ReadBackError, UnreadableError
 from dags.domain.units import MAX_TEAMS_BOUND, Fingerprint, Measure, Outcome
 from dags.domain.watched import Source
 from dags.publish.batches import Limits, replacement
@@ -108,9 +107,7 @@ class DayBuild:
             rows, computed = attempt.compute({t: teams - of_table(left, t).keys() for t, teams in wanted.items()})
             self.at(Moment.STAGED)
             left |= computed.left
-            built = _side_by_side(
-                self.client, lambda table: attempt.publish(table, wanted[table], rows, computed, left), sorted(wanted)
-            )
+            built = [attempt.publish(table, teams, rows, computed, left) for table, teams in sorted(wanted.items())]
         left_out = (
             f"{self.day}: {computed.at_ceiling:,} teams were left out, for the run may read no more "
             "(WEB_ANALYTICS_BUILD_MAX_ROWS_READ, WEB_ANALYTICS_BUILD_MAX_BYTES_READ); the next run goes on"
@@ -258,7 +255,7 @@ class _Attempt:
         try:
             if teams:
                 built = retried(lambda: self._swapped(table, teams, computed.of(table)), self.build.tell)
-        except (ClickHouseError, BuildError) as error:
+        except (ClickHouseError, BuildError, UnreadableError) as error:
             is_as_staged = not isinstance(error, ReadBackError)
             return BuiltTable(
                 table,
@@ -333,17 +330,6 @@ class _Attempt:
                 measure=built.after.get(team, Measure()),
                 error=built.words_by_team.get(team, ""),
             )
-
-
-def _side_by_side(client: Client, publish: Callable[[str], BuiltTable], tables: Sequence[str]) -> list[BuiltTable]:
-    """Each table's publishing: on a server at the same time, for it waits for answers more than for work.
-
-    The embedded engine's connection belongs to one thread. What one of them raises is raised once all have ended.
-    """
-    if is_embedded(client):
-        return [publish(table) for table in tables]
-    with ThreadPoolExecutor(len(tables), thread_name_prefix="publishing") as threads:
-        return list(threads.map(publish, tables))
 
 
 def _settings(limits: Limits) -> dict[str, int | str]:

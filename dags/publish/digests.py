@@ -1,10 +1,10 @@
 """What is recorded of a day before it is swapped, to be compared later: of its backup, and of what comes in its place.
 
 A backup is a table of ours that nobody writes, so the hashes that ClickHouse keeps of its parts tell whether it is what
-it was; and where parts were merged since, their numbers, with the uuid of the table and the page views by team, tell
-that nothing else came of them. The day itself goes on being written, so what some teams have there is recorded as a
-digest: of keys and states, so no merge changes it, and of nothing but them: rows of others with equal sums are not
-taken for the same. Both name the columns that they are of, for a table may have others by the time it is compared.
+it was: ClickHouse merges none of them, see `no_merges.sql`. The day itself goes on being written and merged, so what
+some teams have there is recorded as a digest: of keys and states, so no merge changes it, and of nothing but them: rows
+of others with equal sums are not taken for the same. Both name the columns that they are of, for a table may have
+others by the time it is compared.
 """
 
 from __future__ import annotations
@@ -18,8 +18,6 @@ from dags.clickhouse.sql import Sql
 from dags.domain.errors import BuildError
 from dags.publish.comparison import comparison
 from dags.publish.contents import contents, contents_of_rows, read_columns
-from dags.publish.parts import Part, Written, has_lost_parts, written_since
-from dags.publish.path import read_written
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -61,14 +59,14 @@ class Digest:
 class Kept:
     """What a backup's day was when it was recorded: the contents of its parts, and its page views by team, as hashes.
 
-    ``written`` is how far it was written; ``columns`` are those that it had, with their types. 0.5.1 recorded a
-    ``digest`` of its keys in place of how far it was written, and of a single part neither.
+    ``altered`` is how many of its parts an ALTER had changed; ``columns`` are those that it had, with their types.
+    0.5.1 recorded a ``digest`` of the keys of several parts, for its backups were merged, and no ``altered``.
     """
 
     parts: tuple[str, ...]
     totals: str
     columns: tuple[str, ...]
-    written: Written | None
+    altered: int | None
     digest: Digest | None = None
 
     @classmethod
@@ -78,40 +76,31 @@ class Kept:
         Raises:
             BuildError: there is no such table.
         """
-        written = read_written(_sql(client), backup, day)
-        hashes, _ = _hashes(client, backup, day)
-        return cls(hashes, _totals(total_by_team), _spelled(client, backup, day), written)
+        hashes, altered = _parts(client, backup, day)
+        return cls(hashes, _totals(total_by_team), _spelled(client, backup, day), altered)
 
     def is_still(
         self, client: Client, declared: WatchedTable, backup: str, day: date, *, total_by_team: Mapping[int, int]
     ) -> bool:
-        """Whether a backup holds what it held: the same contents, or, of a backup whose columns a person altered, the
-        same page views of every team.
+        """Whether a backup holds what it held: the same contents, or, of a backup whose columns a person renamed or
+        dropped as the table's were, the same page views of every team.
+
+        Numbers of parts would not tell: a table that is loaded anew without parts gives them once more. Nor does what
+        a merge makes of parts: a TTL may have come and gone. So a backup is not merged, and one that somebody merged
+        by hand is not what it was.
 
         Raises:
             BuildError: there is no such table.
         """
-        hashes, has_ttl = _hashes(client, backup, day)
-        if hashes == self.parts:
+        hashes, altered = _parts(client, backup, day)
+        if hashes == self.parts and self.altered in (altered, None):
             return True
         if self.digest is not None:
             is_held = holds(client, declared, backup, day, teams=total_by_team, then=self.digest)
             if is_held is not None:
                 return is_held
-        if _totals(total_by_team) != self.totals:
-            return False
-        is_merged_alone = not has_ttl and self._is_merged_alone(client, backup, day)
-        return is_merged_alone or _spelled(client, backup, day) != self.columns
-
-    def _is_merged_alone(self, client: Client, backup: str, day: date) -> bool:
-        """Whether what became of the parts are merges of them and no more.
-
-        Rows that `OPTIMIZE DEDUPLICATE` takes out on the way are missing in the page views.
-        """
-        if self.written is None:
-            return False
-        now = read_written(_sql(client), backup, day)
-        return not written_since(self.written, now) and not has_lost_parts(self.written, now)
+        has_lost_columns = not set(self.columns) <= set(_spelled(client, backup, day))
+        return has_lost_columns and _totals(total_by_team) == self.totals
 
     def text(self) -> str:
         """As an event keeps it."""
@@ -120,10 +109,7 @@ class Kept:
                 "parts": self.parts,
                 "totals": self.totals,
                 "columns": self.columns,
-                "blocks": [(part.first, part.last, part.version) for part in self.written.parts]
-                if self.written
-                else None,
-                "uuid": self.written.uuid if self.written else None,
+                "altered": self.altered,
                 # 0.5.1 reads these, should it come back.
                 "keys": self.digest.hash if self.digest is not None else None,
             }
@@ -136,9 +122,7 @@ class Kept:
             kept = json.loads(text)
             columns = tuple(kept["columns"])
             digest = Digest(kept["keys"], columns) if kept.get("keys") is not None else None
-            blocks = kept.get("blocks")
-            written = Written(tuple(Part(*part) for part in blocks), uuid=kept["uuid"]) if blocks is not None else None
-            return cls(tuple(kept["parts"]), kept["totals"], columns, written, digest)
+            return cls(tuple(kept["parts"]), kept["totals"], columns, kept.get("altered"), digest)
         except (ValueError, KeyError, TypeError):
             return None
 
@@ -199,10 +183,10 @@ def _by_key(client: Client, declared: WatchedTable, table: str, day: date, by: C
     return {team: one.amount for team, one in contents(_sql(client), declared, table, day, by).items()}
 
 
-def _hashes(client: Client, table: str, day: date) -> tuple[tuple[str, ...], bool]:
-    """The hashes of a day's parts, and whether a TTL of the table may take rows out of them."""
-    hashes, has_ttl = _sql(client).row("part_hashes", {"table": table, "partition": f"{day:%Y%m%d}"})
-    return tuple(hashes), has_ttl
+def _parts(client: Client, table: str, day: date) -> tuple[tuple[str, ...], int]:
+    """The hashes of a day's parts, and how many parts an ALTER has changed."""
+    hashes, altered = _sql(client).row("part_hashes", {"table": table, "partition": f"{day:%Y%m%d}"})
+    return tuple(hashes), altered
 
 
 def _all_columns(client: Client, table: str, day: date) -> tuple[tuple[str, ...], Comparison]:

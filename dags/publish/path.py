@@ -8,6 +8,7 @@ that one first.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -16,14 +17,14 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from dags.clickhouse.failures import ATTEMPTS
 from dags.clickhouse.sql import Sql
-from dags.domain.errors import BuildError, ChangedError, ReadBackError
+from dags.domain.errors import BuildError, ChangedError, ReadBackError, UnreadableError
 from dags.domain.units import MAX_TEAMS_BOUND
 from dags.publish.moments import Checkpoint, Moment, Swap
 from dags.publish.parts import Part, Written, differences, has_lost_parts, written_since
 from dags.publish.staging import EMPTIED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
     from datetime import date
 
     from tenacity import Retrying
@@ -133,14 +134,16 @@ class Publisher(Generic[_Amount]):
             self.retry(self._compare, staging, table, expected)
             looked = self._last_look(table, staging, before, kept)
             self._swap(table, staging)
-            self._nothing_went_along(table, staging, looked)
+            with self._unread(table):
+                self._nothing_went_along(table, staging, looked)
         elif before.by_team:
             with self.staging.together() as emptied:
                 taken = self.retry(self.like, EMPTIED, table, emptied)
                 self._last_look(table, None, before, kept)
                 self._empty(table, taken, before)
         ours = {*replaced, *(team for rows in new for team in rows.amounts)}
-        return self.retry(self._read_back, table, {team: expected[team] for team in ours if team in expected}, ours)
+        with self._unread(table):
+            return self.retry(self._read_back, table, {team: expected[team] for team in ours if team in expected}, ours)
 
     # --- Beside the table ----------------------------------------------------------------------------------------
 
@@ -292,6 +295,17 @@ class Publisher(Generic[_Amount]):
                 "while this run stalled, and whether rows that others wrote in that instant went with it is unknown. "
                 "Compare the day with what its writers wrote, and build it again"
             )
+
+    @contextmanager
+    def _unread(self, table: str) -> Iterator[None]:
+        """Where reading fails after a swap, what readers see is not known: least of all that it is the old day."""
+        try:
+            yield
+        except (ClickHouseError, UnreadableError) as error:
+            raise ReadBackError(
+                f"{table} of {self.day} was published, but could not be read back, so what readers see is not known: "
+                f"{str(error)[:500]}. The next detection judges it; build it again"
+            ) from error
 
     def _read_back(self, table: str, expected: Mapping[int, _Amount], ours: Collection[int]) -> int:
         """The rows that readers of the day now see, once our teams' are known to be what was staged.

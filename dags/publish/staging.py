@@ -104,10 +104,11 @@ class Staging:
         Raises:
             ClickHouseError: one cannot be dropped. Its build may live and publish it, so nothing may be built here.
         """
-        ours, ends = f"{STAGING_PREFIX}{self._day}_", tuple(f"__{table}" for table in tables)
+        # With the kind and its number: one table's name may be the end of another's.
+        staged = re.compile(rf"{STAGING_PREFIX}{self._day}_\w+_[a-z]+\d+__(?:{'|'.join(tables)})")
         left = []
         for name in staged_names(self._sql):
-            if name.startswith(ours) and name.endswith(ends) and self._token not in name:
+            if staged.fullmatch(name) and self._token not in name:
                 drop(self._client, self._sql, name)
             else:
                 left.append(name)
@@ -194,7 +195,7 @@ def sweep(
     leases = read_leases(client, except_token=token)
     living = [lease for lease in leases if not lease.is_dead(is_embedded=is_embedded(client))]
     dead = [lease.name for lease in leases if lease not in living]
-    held = [lease.token for lease in living] + ([token] if token else [])
+    held = [lease.token for lease in living if lease.token] + ([token] if token else [])
     left = [name for name in names if not any(one in name for one in held)]
     dropped = 0
     for name in [*left, *dead]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import fields, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
     from dags.publish.built import BuiltDay
-    from dags.publish.moments import Moment
 
 DAY = date(2026, 1, 10)
 TABLES = tuple(table.name for table in WEB_TABLES)
@@ -36,22 +34,12 @@ class AtSwap(Checkpoint):
 
 
 def build(client: Client, *teams: int, day: date = DAY, run_id: str = "test-run", **changes: Any) -> BuiltDay:
-    """Build a day for the teams, in both tables; limits, and whatever else a build takes, by name.
-
-    ``at`` is told of one table's moments at a time, though both are published side by side.
-    """
-    alone, at = threading.Lock(), changes.pop("at", lambda _: None)
-
-    def one_by_one(moment: Moment) -> None:
-        with alone:
-            at(moment)
-
+    """Build a day for the teams, in both tables; limits, and whatever else a build takes, by name."""
     limits = {one.name: changes.pop(one.name) for one in fields(Limits) if one.name in changes}
     options = {
         "teams_by_table": dict.fromkeys(TABLES, teams),
         "tables": WEB_TABLES,
         "sleep": lambda _: None,
-        "at": one_by_one,
         **changes,
     }
     return DayBuild(client=client, day=day, run_id=run_id, limits=replace(LIMITS, **limits), **options).run()

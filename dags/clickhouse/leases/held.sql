@@ -1,7 +1,7 @@
 -- Which leases are held by others, and which tables and views only have such a name: somebody else made them.
 -- Grain   one row: the names of both
 -- Reads   system.tables and the columns of those that have the prefix
-SELECT groupArrayIf(name, is_lease AND comment != {except_token:String}), groupArrayIf(name, NOT is_lease)
+SELECT groupArrayIf(name, is_lease AND ({except_token:String} = '' OR comment != {except_token:String})), groupArrayIf(name, NOT is_lease)
 FROM
 (
     SELECT

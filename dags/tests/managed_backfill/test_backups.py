@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -45,18 +45,28 @@ def as_recorded(_: World) -> None:
     pass
 
 
-@pytest.mark.parametrize("recorded", variants(as_recorded, as_recorded_by_0_5_0))
-def test_a_backup_that_was_merged_since_is_restored(world: World, recorded: Callable[[World], None]) -> None:
+@pytest.mark.parametrize(
+    ("recorded", "merge"),
+    [(as_recorded, "OPTIMIZE TABLE {backup}"), (as_recorded_by_0_5_0, "OPTIMIZE TABLE {backup} FINAL DEDUPLICATE")],
+)
+def test_a_backup_is_not_merged_and_one_that_an_older_version_recorded_may_have_been(
+    world: World, recorded: Callable[[World], None], merge: str
+) -> None:
+    before, report = replaced_in_two_parts(world)
+    recorded(world)
+    world.client.command(merge.format(backup=backup_of(world)))
+    rollback(world, report["backfill_id"])
+    assert states(world)[DAY] == before
+
+
+def replaced_in_two_parts(world: World) -> tuple[Any, dict[str, Any]]:
+    """A day in several parts that a backfill replaced: what it held, and the report."""
     prepared(world, 1)
-    world.built(DAY)
+    world.build(DAY)
     others_write(world, DAY, team=1)
     before = states(world)[DAY]
     world.traffic([1], [DAY], session="late")
-    report = one_day(world)
-    recorded(world)
-    world.client.command(f"OPTIMIZE TABLE {backup_of(world)} FINAL DEDUPLICATE")
-    rollback(world, report["backfill_id"])
-    assert states(world)[DAY] == before
+    return before, one_day(world)
 
 
 @pytest.mark.parametrize("recorded", variants(as_recorded, as_recorded_by_0_5_0))
@@ -79,14 +89,14 @@ def refused(world: World, backfill_id: str) -> bool:
     return f"does not hold {DAY} as it was recorded" in shown
 
 
-def test_a_backup_of_rows_that_were_deleted_lightly_is_restored_after_they_went_in_a_merge(world: World) -> None:
+def test_a_backup_of_rows_that_were_deleted_lightly_is_restored(world: World) -> None:
     prepared(world, 1, 2)
     world.built(DAY)
     world.client.command(f"DELETE FROM {STATS} WHERE team_id = 2")
     before = states(world)[DAY]
     world.traffic([1], [DAY], session="late")
     report = one_day(world)
-    world.client.command(f"OPTIMIZE TABLE {backup_of(world)} FINAL")
+    world.client.command(f"OPTIMIZE TABLE {backup_of(world)}")
     rollback(world, report["backfill_id"])
     assert states(world)[DAY] == before
 
@@ -122,19 +132,33 @@ def test_a_backup_of_which_rows_went_in_a_merge_is_refused(world: World) -> None
     assert refused(world, backfill_id)
 
 
-def test_a_backup_of_several_parts_of_which_a_merge_took_rows_is_refused(world: World) -> None:
-    prepared(world, 1)
-    world.build(DAY)
-    world.client.command(FORGED.format(backup=STATS, day=DAY, views=0))
-    world.traffic([1], [DAY], session="late")
-    report = one_day(world)
-    backup = backup_of(world)
-    world.client.command(
-        f"ALTER TABLE {backup} MODIFY TTL period_bucket + INTERVAL 1 SECOND DELETE WHERE pathname = 'forged' "
-        "SETTINGS materialize_ttl_after_modify = 0"
-    )
-    world.client.command(f"OPTIMIZE TABLE {backup} FINAL")
-    assert world.client.query(f"SELECT countIf(pathname = 'forged') FROM {backup}").result_rows == [(0,)]
+@pytest.mark.parametrize(
+    "change",
+    [
+        ["OPTIMIZE TABLE {backup} FINAL"],
+        [
+            "ALTER TABLE {backup} MODIFY COLUMN sessions_uniq_state TTL period_bucket + INTERVAL 1 SECOND",
+            "OPTIMIZE TABLE {backup} FINAL",
+            "ALTER TABLE {backup} MODIFY COLUMN sessions_uniq_state REMOVE TTL",
+        ],
+        [
+            "TRUNCATE TABLE {backup} SYNC",
+            "DETACH TABLE {backup}",
+            "ATTACH TABLE {backup}",
+            "ALTER TABLE {backup} REPLACE PARTITION {partition} FROM {table}",
+        ],
+        ["ALTER TABLE {backup} DELETE WHERE pathname = ''", "ALTER TABLE {backup} ADD COLUMN later String"],
+    ],
+    ids=["merged", "a TTL came and went", "filled anew under the same numbers", "rows removed, a column added"],
+)
+def test_a_backup_that_was_touched_by_hand_is_refused_though_its_page_views_are_equal(
+    world: World, change: list[str]
+) -> None:
+    _, report = replaced_in_two_parts(world)
+    named = {"backup": backup_of(world), "table": STATS, "partition": f"{DAY:%Y%m%d}"}
+    at_once = {"mutations_sync": 2, "materialize_ttl_after_modify": 0}
+    for statement in change:
+        world.client.command(statement.format(**named), settings=at_once)
     assert refused(world, report["backfill_id"])
 
 
