@@ -7,6 +7,7 @@ The event log of the run has them all the same.
 from __future__ import annotations
 
 import logging
+import os
 from typing import TYPE_CHECKING, Any
 
 from dagster import DagsterEvent, DagsterEventType, Field, InitLoggerContext, logger
@@ -37,21 +38,30 @@ def why_failed(event: DagsterEvent) -> str:
     return cause.message.removeprefix(f"{UserError.__module__}.{cause.cls_name}: ").strip()
 
 
+# So many seconds Dagster waits at a step's end before it ends the process that copies its output to the terminal; else
+# the last lines of an answer may be lost on a busy machine. Chosen: many times what that process needs.
+_LETS_ANSWERS_OUT = ("DAGSTER_COMPUTE_LOG_TAIL_WAIT_AFTER_FINISH", "0.1")
+
+
 class _Terminal(logging.StreamHandler[Any]):
-    """Prints errors; of a step that failed in words of ours nothing but these, and they are the last."""
+    """Prints errors; of a step that failed in words of ours nothing but these, and they are the last.
+
+    With the run's failure, not the step's: what a step prints at its end is lost when Dagster ends the process that
+    copies its output to the terminal before that has got to it.
+    """
 
     def emit(self, record: logging.LogRecord) -> None:
         event = getattr(record, "dagster_event", None)
-        if isinstance(event, DagsterEvent) and event.event_type is DagsterEventType.RUN_FAILURE:
-            first = event.job_failure_data.first_step_failure_event
-            if first is not None and why_failed(first):
-                return
-        super().emit(record)
+        if not (isinstance(event, DagsterEvent) and why_failed(event)):
+            super().emit(record)
 
     def format(self, record: logging.LogRecord) -> str:
         event = getattr(record, "dagster_event", None)
-        words = why_failed(event) if isinstance(event, DagsterEvent) else ""
-        return f"\n{words}" if words else super().format(record)
+        if isinstance(event, DagsterEvent) and event.event_type is DagsterEventType.RUN_FAILURE:
+            first = event.job_failure_data.first_step_failure_event
+            if first is not None and (words := why_failed(first)):
+                return f"\n{words}"
+        return super().format(record)
 
 
 @logger(
@@ -59,6 +69,7 @@ class _Terminal(logging.StreamHandler[Any]):
     description="Errors alone, in our own words where these say what to do.",
 )
 def answers_console(context: InitLoggerContext) -> logging.Logger:
+    os.environ.setdefault(*_LETS_ANSWERS_OUT)
     level = logging.getLevelName(str(context.logger_config["log_level"]).upper())
     made = logging.Logger("dagster", level)  # noqa: LOG001 -- one for each run: a shared one would gather handlers
     made.addHandler(_Terminal())

@@ -90,7 +90,10 @@ def managed_backfill_jobs(watched: tuple[WatchedTable, ...]) -> list[JobDefiniti
             control.refuse_resume(BACKFILL, state)
             plan = from_yaml(state.accepted.payload)
             print(f"RESUMED  {state.work_id}: {plan.name}; {len(state.done)} of {len(plan.days)} days were done")
-            return _carried_out(asked, client, watched, backfill_id=state.work_id, plan=plan, ordered=ordered)
+            return _carried_out(
+                asked, client, watched, backfill_id=state.work_id, plan=plan, ordered=ordered,
+                asked_by=(asked.given.requested_by, asked.given.reason),
+            )  # fmt: skip
 
     def rollback_backfill(asked: Command[RollbackConfig]) -> dict[str, Any]:
         """Put the days of a backfill back as they were before it."""
@@ -259,6 +262,7 @@ def _carried_out(
     backfill_id: str,
     plan: Plan,
     ordered: datetime,
+    asked_by: tuple[str, str] = ("", ""),
 ) -> dict[str, Any]:
     context, settings = asked.context, current_settings()
     table = next(table for table in watched if table.name == plan.scope.table)
@@ -291,6 +295,7 @@ def _carried_out(
         parallelism=plan.strategy.parallelism,
         ceilings=plan.strategy.ceilings,
         monitoring=plan.monitoring,
+        asked_by=asked_by,
     ).run()
     shown.end(state)
     # The standing checks outlive the backfill: they say at once what is so now.

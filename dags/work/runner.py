@@ -106,7 +106,10 @@ class Worker(Protocol[C_contra]):
 
 @dataclass(frozen=True)
 class Runner(Generic[C]):
-    """One run of a piece of work: from what is left of its plan to the end, or until it is stopped."""
+    """One run of a piece of work: from what is left of its plan to the end, or until it is stopped.
+
+    ``asked_by``: who asked for this run, and why, where it is not the one that the plan names.
+    """
 
     client: Client
     open_client: Callable[[], AbstractContextManager[Client]]
@@ -120,6 +123,7 @@ class Runner(Generic[C]):
     parallelism: int = 1
     ceilings: Ceilings = field(default_factory=Ceilings)
     monitoring: Monitoring = field(default_factory=Monitoring)
+    asked_by: tuple[str, str] = ("", "")
 
     def run(self) -> State:
         """Carry out what is left.
@@ -138,7 +142,8 @@ class Runner(Generic[C]):
             held.confirm()
             if asked := orders.heard():
                 return self._ended(at, Ended(*asked))
-            log.append(Entry(Event.STARTED, Status.RUNNING))
+            requested_by, reason = self.asked_by
+            log.append(Entry(Event.STARTED, Status.RUNNING, requested_by=requested_by, reason=reason))
             try:
                 return self._ended(at, _Going(self, at, orders, time.monotonic()).to_the_end())
             except HoldLostError:

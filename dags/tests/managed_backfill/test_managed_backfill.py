@@ -224,6 +224,8 @@ def test_a_pause_and_a_cancel_let_the_chunk_finish_and_resume_does_what_is_left(
         after_event(cancelling, CHUNK_OVER, 2, lambda one: run(world, "cancel_backfill_job", **who(one.work_id)))
         resumed = run(world, "resume_backfill_job", **who(report["backfill_id"]))
     assert resumed["status"] == "cancelled"
+    began = "SELECT requested_by, reason FROM web_analytics_backfill_events WHERE event = 'started' ORDER BY at"
+    assert world.client.query(began).result_rows == [("", ""), ("bob", "because")]
     assert [chunk["status"] for chunk in resumed["chunks"]] == ["done", "done", "planned"]
     built = world.client.query(
         f"SELECT day, count() FROM web_pre_aggregated_builds WHERE table_name = '{STATS}' GROUP BY day"
