@@ -289,7 +289,7 @@ def test_asking_for_a_server_where_there_is_no_way_is_an_error(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("told", "obstacle"),
+    ("messages", "obstacle"),
     [
         ("ClickHouse server version 26.7.2.1 (official build).", None),
         ("ClickHouse server version 27.1.1.1.", None),
@@ -458,7 +458,7 @@ def test_a_named_server_that_refuses_its_user_is_an_error_without_the_password(s
 
 
 @pytest.mark.parametrize(
-    ("dsn", "said"),
+    ("dsn", "shown"),
     [
         ("http://u:hush@h:8123/d", "the scheme of this one is 'http'"),
         ("clickhouse://u:hush@h/d", "lacks the host or the port"),

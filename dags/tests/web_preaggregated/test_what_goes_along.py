@@ -49,7 +49,7 @@ def teams(world: World) -> list[int]:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "text"),
     [
         (f"ALTER TABLE {STATS} DROP PARTITION {PARTITION}", "removed"),
         (f"ALTER TABLE {STATS} DELETE WHERE team_id = 2 SETTINGS mutations_sync = 2", "removed"),

@@ -74,7 +74,7 @@ def test_what_serves_as_well_is_accepted(facts: Facts) -> None:
 
 
 @pytest.mark.parametrize(
-    ("facts", "said"),
+    ("facts", "text"),
     [
         (with_columns(period_bucket="DateTime('Europe/Berlin')"), "period_bucket is DateTime('Europe/Berlin') instead"),
         (replace(with_columns(period_bucket="DateTime"), time_zone="Asia/Tokyo"), "period_bucket is DateTime instead"),
