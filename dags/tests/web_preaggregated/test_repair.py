@@ -182,6 +182,18 @@ def test_a_build_that_was_robbed_of_its_lease_publishes_nothing_more(
         assert holds(client, [*old, *events_of([1], "late")], [STATS])
 
 
+def test_a_fence_drops_what_is_staged_of_its_tables_and_of_none_whose_name_ends_alike(client: Client) -> None:
+    sql = Sql("dags.publish", client)
+    names = [f"{STAGING_PREFIX}20260110_run_other__00000000_0001_new1__{table}" for table in (STATS, f"my__{STATS}")]
+    for name in names:
+        sql.command("create_staging", staging=name, target=STATS)
+    try:
+        left = Staging(client, sql, DAY, "run_mine__00000000_0002", print).fence([STATS])
+        assert set(names) & set(left) == {names[1]}
+    finally:
+        client.command(f"DROP TABLE {names[1]} SYNC")
+
+
 # --- Once --------------------------------------------------------------------------------------------------------
 
 
