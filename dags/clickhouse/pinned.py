@@ -44,7 +44,7 @@ _LIMITS_THROW = dict.fromkeys(
 FIRST: Mapping[str, str] = {
     **{name: "throw" for name in _LIMITS_THROW if not name.endswith("_leaf")},
     "additional_result_filter": "",
-    "additional_table_filters": "",  # the empty map; {} would be escaped anew for each address
+    "additional_table_filters": "",
     "extremes": "0",
     "limit": "0",
     "offset": "0",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from dagster import AssetKey, DagsterInstance, Definitions, RunsFilter, SensorDefinition, build_sensor_context
 
+from dags.clickhouse.schema.books import append
 from dags.clickhouse.sql import Sql
 from dags.dagster_runs.command import ANSWER_ONLY
 from dags.dagster_runs.tags import TAG_PREFIX
@@ -109,4 +110,4 @@ def forget_demo_runs(instance: DagsterInstance) -> None:
 
 def enable(client: Client, team_ids: Collection[int]) -> None:
     """Enable teams by hand, as a person would, for the team source named ``table``."""
-    client.insert("web_analytics_enabled_teams", [[team] for team in team_ids], column_names=["team_id"])
+    append(client, "web_analytics_enabled_teams", [[team] for team in team_ids], ["team_id"])

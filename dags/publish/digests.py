@@ -20,7 +20,7 @@ from dags.publish.comparison import comparison
 from dags.publish.contents import contents, contents_of_rows, read_columns
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from datetime import date
 
     from clickhouse_connect.driver.client import Client
@@ -80,7 +80,13 @@ class Kept:
         return cls(hashes, _totals(total_by_team), _spelled(client, backup, day), altered)
 
     def is_still(
-        self, client: Client, declared: WatchedTable, backup: str, day: date, *, total_by_team: Mapping[int, int]
+        self,
+        client: Client,
+        declared: WatchedTable,
+        backup: str,
+        day: date,
+        *,
+        total_by_team: Callable[[], Mapping[int, int]],
     ) -> bool:
         """Whether a backup holds what it held: the same contents, or, of a backup whose columns a person renamed or
         dropped as the table's were, the same page views of every team.
@@ -95,12 +101,13 @@ class Kept:
         hashes, altered = _parts(client, backup, day)
         if hashes == self.parts and self.altered in (altered, None):
             return True
+        totals = total_by_team()
         if self.digest is not None:
-            is_held = holds(client, declared, backup, day, teams=total_by_team, then=self.digest)
+            is_held = holds(client, declared, backup, day, teams=totals, then=self.digest)
             if is_held is not None:
                 return is_held
         has_lost_columns = not set(self.columns) <= set(_spelled(client, backup, day))
-        return has_lost_columns and _totals(total_by_team) == self.totals
+        return has_lost_columns and _totals(totals) == self.totals
 
     def text(self) -> str:
         """As an event keeps it."""

@@ -289,7 +289,7 @@ def test_asking_for_a_server_where_there_is_no_way_is_an_error(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("messages", "obstacle"),
+    ("version", "obstacle"),
     [
         ("ClickHouse server version 26.7.2.1 (official build).", None),
         ("ClickHouse server version 27.1.1.1.", None),
@@ -298,9 +298,9 @@ def test_asking_for_a_server_where_there_is_no_way_is_an_error(tmp_path: Path) -
     ],
 )
 def test_a_binary_counts_if_it_is_a_server_and_not_older_than_what_is_tested(
-    bare_machine: Path, messages: str, obstacle: str | None
+    bare_machine: Path, version: str, obstacle: str | None
 ) -> None:
-    executable(bare_machine, "clickhouse", f"print({messages!r})")
+    executable(bare_machine, "clickhouse", f"print({version!r})")
     binary = ways()[0]
     assert binary.is_available == (obstacle is None)
     assert (obstacle or "") in (binary.obstacle or "")

@@ -6,10 +6,18 @@ tables that exist already, so that a database whose version record was lost is b
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
-from dags.clickhouse.schema.declared import BOOKS, DICTIONARY, PACKAGE, added_columns, declared_columns, migrations
+from dags.clickhouse.schema.books import append
+from dags.clickhouse.schema.declared import (
+    ALTERED,
+    BOOKS,
+    DICTIONARY,
+    PACKAGE,
+    added_columns,
+    declared_columns,
+    migrations,
+)
 from dags.clickhouse.sql import Sql, statement
 from dags.clickhouse.targets.rules import (
     NEXT_STEP,
@@ -30,8 +38,6 @@ if TYPE_CHECKING:
     from dags.clickhouse.targets.rules import Facts
     from dags.clickhouse.targets.store import Usability
     from dags.domain.watched import WatchedTable
-
-_ALTERED = re.compile(r"^ALTER TABLE (\w+)", re.MULTILINE)
 
 
 def apply_schema(client: Client, watched: Sequence[WatchedTable]) -> tuple[Migration, ...]:
@@ -65,11 +71,7 @@ def apply_schema(client: Client, watched: Sequence[WatchedTable]) -> tuple[Migra
     for migration in pending:
         if not _is_for_others(migration, facts):
             sql.command(migration.name, database=database)
-        client.insert(
-            "web_analytics_schema_version",
-            [[migration.version, migration.name]],
-            column_names=["version", "name"],
-        )
+        append(client, "web_analytics_schema_version", [[migration.version, migration.name]], ["version", "name"])
     _refuse(client, list(require_schema(client, watched).unusable.values()))
     return pending
 
@@ -142,7 +144,7 @@ def _present_problems(facts: Mapping[str, Facts], watched: Sequence[WatchedTable
 
 def _is_for_others(migration: Migration, facts: Mapping[str, Facts]) -> bool:
     """Whether a file alters a source that only shows what other tables hold: a column or a projection is theirs."""
-    altered = _ALTERED.search(statement(PACKAGE, migration.name, {"database": "any"}))
+    altered = ALTERED.search(statement(PACKAGE, migration.name, {"database": "any"}))
     own = facts.get(altered[1]) if altered else None
     return own is not None and not is_stored_in_parts(own)
 

@@ -32,7 +32,7 @@ BOOKS = frozenset(
 _COLUMN = re.compile(r"^    (\w+) ([A-Z](?:[^(),]|\((?:[^()]|\([^()]*\))*\))*)", re.MULTILINE)
 _DEFAULT = re.compile(r" DEFAULT .*", re.DOTALL)
 _CREATED = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+)")
-_ALTERED = re.compile(r"ALTER TABLE (\w+)")
+ALTERED = re.compile(r"^ALTER TABLE (\w+)", re.MULTILINE)
 _ADDED = re.compile(r"ADD COLUMN IF NOT EXISTS (\w+) (?:Nested\((.*)\)|(\w+(?:\([^)]*\))?))", re.DOTALL)
 _NESTED = re.compile(r"^        (\w+) ([\w()]+?),?$", re.MULTILINE)
 
@@ -70,7 +70,7 @@ def added_columns() -> dict[str, dict[str, str]]:
     """Those of them that a later file adds to a table which is there; a nested one is one array for each of its own."""
     added: dict[str, dict[str, str]] = {}
     for text in _texts():
-        if (altered := _ALTERED.search(text)) is not None:
+        if (altered := ALTERED.search(text)) is not None:
             for column, nested, type_ in _ADDED.findall(text):
                 own = {f"{column}.{name}": f"Array({inner})" for name, inner in _NESTED.findall(nested)}
                 added.setdefault(altered[1], {}).update(own or {column: type_})

@@ -104,7 +104,7 @@ class Fault(StrEnum):
 
 
 @dataclass
-class Told:
+class Answer:
     """What an actor said in the end: ``done``, ``refused``, ``robbed``, ``broke`` or ``killed``, and its words."""
 
     role: str
@@ -121,7 +121,7 @@ class BackfillTrial:
     fault: Fault
     looks: int = 0
     step: str = "-"
-    messages: list[Told] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
     lost_rows_named: int = 0
 
     def run(self) -> None:
@@ -184,8 +184,8 @@ class BackfillTrial:
         self._others = {day: self._bytes_of_others(day) for day in DAYS}
 
     def _must_build(self, day: date, teams: tuple[int, ...]) -> None:
-        messages = DayBuild(self._client, day, {TABLE: teams}, "before", LIMITS, tables=WEB_TABLES).run()
-        must(not messages.problems, f"the world could not be made: {messages.problems}")
+        built = DayBuild(self._client, day, {TABLE: teams}, "before", LIMITS, tables=WEB_TABLES).run()
+        must(not built.problems, f"the world could not be made: {built.problems}")
 
     def _traffic(self, team: int, day: date, kind: str) -> list[traffic.Event]:
         start = at(f"{day} 01:00:00")
@@ -230,7 +230,7 @@ class BackfillTrial:
         wrong = [day for day in days if self._ours(day) != expected[day]]
         must(
             not wrong,
-            f"{words}, but {', '.join(map(str, wrong))} are not; {[t.role + ' ' + t.outcome for t in self.messages]}",
+            f"{words}, but {', '.join(map(str, wrong))} are not; {[t.role + ' ' + t.outcome for t in self.answers]}",
         )
 
     def _others_are_whole(self) -> None:
@@ -245,7 +245,7 @@ class BackfillTrial:
             ).result_rows
             lost = self._written[day] - found
             self.lost_rows_named += max(lost, 0)
-            was_shown = any("went with the old day" in one.words for one in self.messages) or self._log_says_lost()
+            was_shown = any("went with the old day" in one.words for one in self.answers) or self._log_says_lost()
             must(lost <= 0 or was_shown, f"{day}: {lost} of {self._written[day]} rows of others are lost in silence")
 
     @property
@@ -286,7 +286,7 @@ class BackfillTrial:
             if attempt >= 2:
                 self._writing.set()  # on a busy machine they leave no day alone for long enough
             self._act("run")
-        must(self._state().status == Status.COMPLETED, f"it cannot be completed: {self.messages[-1]}")
+        must(self._state().status == Status.COMPLETED, f"it cannot be completed: {self.answers[-1]}")
         self._are(self._new, "it is completed")
 
     def _back(self) -> None:
@@ -306,16 +306,16 @@ class BackfillTrial:
             # A build of others in between is theirs to lose, and a person says so.
             self._act("rollback anyway" if attempt >= 2 or self.fault is Fault.BUILT else "rollback")
         status = self._state().status
-        if any(one.role == "sweep" and one.words.startswith("1 dropped") for one in self.messages):
+        if any(one.role == "sweep" and one.words.startswith("1 dropped") for one in self.answers):
             # Its time was over, it was finished, and no rollback held it yet.
-            must("is not there any more" in self.messages[-1].words, f"the backup was swept, and {self.messages[-1]}")
+            must("is not there any more" in self.answers[-1].words, f"the backup was swept, and {self.answers[-1]}")
             return
         must(status != Status.DELETED or self.fault is Fault.DELETED, "it was deleted, and nobody asked for that")
         if status == Status.DELETED:
             return
         # Altered in the middle, perhaps no day was replaced; then there is nothing to take back, and it says so.
-        replaced_none = self.fault is Fault.ALTERED_IN_RUN and "has replaced nothing" in self.messages[-1].words
-        must(status == Status.ROLLED_BACK or replaced_none, f"it cannot be taken back: {self.messages[-1]}")
+        replaced_none = self.fault is Fault.ALTERED_IN_RUN and "has replaced nothing" in self.answers[-1].words
+        must(status == Status.ROLLED_BACK or replaced_none, f"it cannot be taken back: {self.answers[-1]}")
         self._are(self._before(), "the log says that it is rolled back, or that nothing was replaced")
 
     def _before(self) -> dict[date, Any]:
@@ -350,13 +350,13 @@ class BackfillTrial:
 
     def _claims_hold(self) -> None:
         """What was said of days, now that all have ended: the days that are called as before are."""
-        last = [messages for messages in self.messages if messages.role.startswith("rollback")][-1:]
-        ran_since = self.messages and self.messages[-1].role in ("run", "build")
-        for messages in last if not ran_since and self.fault is not Fault.BUILT else ():
-            if messages.outcome == "done" and messages.words == Status.ROLLED_BACK:
+        last = [answer for answer in self.answers if answer.role.startswith("rollback")][-1:]
+        ran_since = self.answers and self.answers[-1].role in ("run", "build")
+        for answer in last if not ran_since and self.fault is not Fault.BUILT else ():
+            if answer.outcome == "done" and answer.words == Status.ROLLED_BACK:
                 self._are(self._old, "a rollback said that all days are as before")
-            elif messages.outcome == "refused" and "not wholly rolled back" in messages.words:
-                line = next(line for line in messages.words.splitlines() if "as before, read back" in line)
+            elif answer.outcome == "refused" and "not wholly rolled back" in answer.words:
+                line = next(line for line in answer.words.splitlines() if "as before, read back" in line)
                 self._are(self._old, "a rollback said so", tuple(day for day in DAYS if _names(line, day)))
 
     def _strike(self, actor: Actor, second: str) -> None:
@@ -435,7 +435,7 @@ class Actor:
         self._trial, self._role = trial, role
         self.beside: list[threading.Thread] = []
         self.at = "-"
-        number = len(trial.messages) + random.randint(0, 10**6)
+        number = len(trial.answers) + random.randint(0, 10**6)
         run_id = f"trial-{trial.seed}-{role.replace(' ', '-')}-{number}"
         dsn = trial.server.dsn()
         self._process: Any = context.Process(target=act, args=(far, dsn, role, trial._id, run_id), daemon=True)
@@ -449,16 +449,16 @@ class Actor:
             BrokenPromiseError: it hangs.
         """
         until, seen = time.monotonic() + LIMIT_SECONDS, 0
-        messages = Told(self._role, "hangs")
+        answer = Answer(self._role, "hangs")
         try:
             while self._near.poll(max(until - time.monotonic(), 0)):
                 try:
                     text = self._near.recv()
                 except (EOFError, ConnectionResetError):
-                    messages = Told(self._role, "killed")
+                    answer = Answer(self._role, "killed")
                     return
                 if isinstance(text, tuple):
-                    messages = Told(self._role, *text)
+                    answer = Answer(self._role, *text)
                     return
                 seen += text == point
                 if text == point and seen == occurrence:
@@ -467,11 +467,11 @@ class Actor:
                 with suppress(OSError):
                     self._near.send(None)
         finally:
-            self._trial.messages.append(messages)
+            self._trial.answers.append(answer)
             self._process.kill()
             self._process.join()
             self._near.close()
-        must(messages.outcome != "hangs", f"a {self._role} hangs after {LIMIT_SECONDS:.0f} s")
+        must(answer.outcome != "hangs", f"a {self._role} hangs after {LIMIT_SECONDS:.0f} s")
 
     def stall(self) -> None:
         os.kill(self._process.pid, signal.SIGSTOP)
@@ -574,11 +574,11 @@ def backfill_tally(done: list[tuple[BackfillTrial, str]]) -> str:
     ]
     for fault in Fault:
         group = [(trial, broken) for trial, broken in done if trial.fault is fault]
-        text = Counter(messages.outcome for trial, _ in group for messages in trial.messages)
+        counted = Counter(answer.outcome for trial, _ in group for answer in trial.answers)
         looks = sum(trial.looks for trial, _ in group)
         lines.append(
-            f"{fault:<42} {len(group):>6} {sum(trial.step != '-' for trial, _ in group):>6} {text.total():>6} "
-            + " ".join(f"{text[one]:>7}" for one in outcomes)
+            f"{fault:<42} {len(group):>6} {sum(trial.step != '-' for trial, _ in group):>6} {counted.total():>6} "
+            + " ".join(f"{counted[one]:>7}" for one in outcomes)
             + f" {looks:>8,} {sum(bool(broken) for _, broken in group):>6}"
         )
     steps = Counter(trial.step for trial, _ in done if trial.step != "-")

@@ -39,8 +39,8 @@ def swaps(server: Server, count: int) -> int:
         def build() -> None:
             # Every second time one team alone, so that its neighbours' rows are the old parts.
             teams = TEAMS if len(events) % 2 else TEAMS[:1]
-            messages = DayBuild(client, DAY, dict.fromkeys(TABLES, teams), "swaps", LIMITS, tables=WEB_TABLES).run()
-            assert not messages.problems
+            built = DayBuild(client, DAY, dict.fromkeys(TABLES, teams), "swaps", LIMITS, tables=WEB_TABLES).run()
+            assert not built.problems
 
         grow(0)
         build()

@@ -164,8 +164,8 @@ def test_thirty_days_are_killed_in_the_middle_resumed_cancelled_terminated_and_d
     assert web.request("terminate", runId=third)["terminateRun"]["__typename"] == "TerminateRunSuccess"
     assert web.until_over(third) == "CANCELED"
     assert is_whole()
-    [messages] = [row for row in read_works(client) if row.work_id == third_id]
-    assert messages.status == "interrupted"
+    [last] = [row for row in read_works(client) if row.work_id == third_id]
+    assert last.status == "interrupted"
     assert web.until_over(web.launch("cancel_backfill_job", backfill_id=third_id, **WHO)) == "SUCCESS"
 
     # List and delete.

@@ -108,8 +108,8 @@ def test_a_range_is_rebuilt_in_chunks_reported_audited_and_twice_changes_nothing
     assert world.instance.get_materialized_partitions(AssetKey(STATS)) == {str(day) for day in DAYS}
     assert not stored(world.client, BOUNCES)
     check = AssetCheckKey(AssetKey(STATS), "complete")
-    [messages] = world.instance.event_log_storage.get_asset_check_execution_history(check, limit=1)
-    assert messages.status.value == "SUCCEEDED"
+    [record] = world.instance.event_log_storage.get_asset_check_execution_history(check, limit=1)
+    assert record.status.value == "SUCCEEDED"
 
     once = {day: stored(world.client, STATS, day) for day in DAYS}
     assert run(world)["status"] == "completed"
@@ -237,8 +237,8 @@ def test_a_pause_and_a_cancel_let_the_chunk_finish_and_resume_does_what_is_left(
     assert "give the whole id" in fails(world, "delete_backfill_job", **who(report["backfill_id"][:10]))
     run(world, "delete_backfill_job", **who(report["backfill_id"]))
     assert run(world, "show_backfills_job") == {"backfills": []}
-    [messages] = read_works(world.client)
-    assert messages.status == "deleted"
+    [work] = read_works(world.client)
+    assert work.status == "deleted"
 
 
 def test_a_ceiling_and_the_switch_stop_between_chunks_and_can_be_resumed(world: World) -> None:
@@ -254,19 +254,25 @@ def test_a_ceiling_and_the_switch_stop_between_chunks_and_can_be_resumed(world: 
     assert holds_its_source(world, events)
 
 
-def test_a_run_that_is_ended_from_outside_says_so_and_is_resumed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    events = prepared(world, 1)
+def ended_after(world: World, monkeypatch: pytest.MonkeyPatch, chunks: int) -> None:
+    """A run that ends as a kill by the UI ends it, once so many chunks are over."""
 
     def ended(_: Work) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as ending:
-        after_event(ending, CHUNK_OVER, 2, ended)
+        after_event(ending, CHUNK_OVER, chunks, ended)
         with pytest.raises(KeyboardInterrupt):
             run(world)
-    [messages] = read_works(world.client)
-    assert (messages.status, messages.completed_at) == ("interrupted", None)
-    report = run(world, "resume_backfill_job", **who(messages.work_id))
+
+
+def test_a_run_that_is_ended_from_outside_says_so_and_is_resumed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    events = prepared(world, 1)
+
+    ended_after(world, monkeypatch, 2)
+    [work] = read_works(world.client)
+    assert (work.status, work.completed_at) == ("interrupted", None)
+    report = run(world, "resume_backfill_job", **who(work.work_id))
     assert (report["status"], report["successful"]) == ("completed", 3)
     assert holds_its_source(world, events)
 
@@ -276,13 +282,7 @@ def test_a_retry_of_a_run_goes_on_with_the_plan_that_was_accepted(
 ) -> None:
     events = prepared(world, 1)
 
-    def ended(_: Work) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as ending:
-        after_event(ending, CHUNK_OVER, 1, ended)
-        with pytest.raises(KeyboardInterrupt):
-            run(world)
+    ended_after(world, monkeypatch, 1)
     [first] = world.instance.get_runs(limit=1)
     # Whatever it would plan now: the days, the teams and the chunks are those of then.
     world.traffic([1], [ago(5)])
@@ -314,10 +314,10 @@ def test_a_day_that_was_published_and_not_recorded_is_built_again_and_its_backup
         losing.setattr(Log, "append", lost)
         with pytest.raises(KeyboardInterrupt):
             run(world)
-    [messages] = read_works(world.client, kinds=[MANAGED])
+    [work] = read_works(world.client, kinds=[MANAGED])
     assert stored(world.client, STATS, DAYS[0]) == fold(events + late, DAYS[0], STATS) != before
-    assert run(world, "resume_backfill_job", **who(messages.work_id))["status"] == "completed"
-    run(world, "rollback_backfill_job", **who(messages.work_id, allow_losing_later_builds=False))
+    assert run(world, "resume_backfill_job", **who(work.work_id))["status"] == "completed"
+    run(world, "rollback_backfill_job", **who(work.work_id, allow_losing_later_builds=False))
     assert stored(world.client, STATS, DAYS[0]) == before
 
 
@@ -334,8 +334,8 @@ def test_a_gate_on_staging_keeps_readers_on_the_old_day_and_a_failed_chunk_resto
     error = fails(world, start_date=str(DAYS[1]))
     assert "distribution" in error
     assert "rows per page view" in error
-    [messages] = read_works(world.client)
-    assert messages.status == "restored"
+    [work] = read_works(world.client)
+    assert work.status == "restored"
     assert {day: stored(world.client, STATS, day) for day in DAYS} == before
     kept = fails(world, on_gate_failure="keep", days=[str(DAYS[1]), str(DAYS[2])])
     assert "is failed" in kept
@@ -353,10 +353,10 @@ def test_a_team_that_cannot_be_built_fails_its_chunk_alone_and_the_others_are_ke
         mended(world.client)
     assert "bad data" in error
     assert "every_chunk_succeeded" in error
-    [messages] = read_works(world.client)
-    assert messages.status == "failed"
+    [work] = read_works(world.client)
+    assert work.status == "failed"
     assert holds_its_source(world, events)
-    assert run(world, "resume_backfill_job", **who(messages.work_id))["status"] == "completed"
+    assert run(world, "resume_backfill_job", **who(work.work_id))["status"] == "completed"
     assert holds_its_source(world, events + broken)
 
 
@@ -372,8 +372,8 @@ def test_a_rollback_makes_every_day_what_it_was_an_absent_one_too(world: World) 
     taken_back = run(world, "rollback_backfill_job", **who(report["backfill_id"], allow_losing_later_builds=False))
     assert taken_back["status"] == "rolled back"
     assert {day: stored(world.client, STATS, day) for day in DAYS} == before
-    [messages] = read_works(world.client, statuses=["rolled back"])
-    assert messages.work_id == report["backfill_id"]
+    [work] = read_works(world.client, statuses=["rolled back"])
+    assert work.work_id == report["backfill_id"]
 
 
 def test_a_rollback_keeps_the_rows_of_other_teams_and_refuses_to_lose_later_builds(world: World) -> None:

@@ -98,9 +98,9 @@ def test_a_webhook_goes_to_an_allowed_host_and_carries_no_secret() -> None:
     assert request(facts, webhook="https://hooks.example.com/backfills").webhook
     assert "does not allow" in refused(webhook="https://hooks.example.com/")[0]
     assert "does not allow" in refused(facts, webhook="https://hooks.example.com.evil.org/")[0]
-    [messages] = refused(facts, webhook="https://me:secret@hooks.example.com/x?token=secret")
-    assert "WEB_ANALYTICS_BACKFILL_WEBHOOK_TOKEN" in messages
-    assert "secret" not in messages
+    [message] = refused(facts, webhook="https://me:secret@hooks.example.com/x?token=secret")
+    assert "WEB_ANALYTICS_BACKFILL_WEBHOOK_TOKEN" in message
+    assert "secret" not in message
     for webhook in ("https://hooks.example.com/a b", "https://hooks.example.com/\n", "https://hooks.example.com/€"):
         assert refused(facts, webhook=webhook) == [
             "webhook holds characters that no address has: give https://host/path"

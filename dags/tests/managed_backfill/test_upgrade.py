@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
-
 from dags.tests.fold import stored
-from dags.tests.managed_backfill.test_managed_backfill import DAYS, holds_its_source, prepared, run, who
-from dags.tests.work.seams import CHUNK_OVER, after_event
+from dags.tests.managed_backfill.test_managed_backfill import DAYS, ended_after, holds_its_source, prepared, run, who
 from dags.tests.world import STATS
 
 if TYPE_CHECKING:
+    import pytest
+
     from dags.tests.world import World
-    from dags.work.audit.log import Work
 
 # As 0.5.1 wrote its events: days in place of steps, and the kind in the first alone.
 AS_0_5_1 = """
@@ -41,14 +39,7 @@ def test_a_backfill_of_0_5_1_that_was_running_is_resumed_and_rolled_back(
     world.build(*DAYS)
     before = {day: stored(world.client, STATS, day) for day in DAYS}
     events += world.traffic([1], DAYS, session="late")
-
-    def ended(_: Work) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as ending:
-        after_event(ending, CHUNK_OVER, 1, ended)
-        with pytest.raises(KeyboardInterrupt):
-            run(world)
+    ended_after(world, monkeypatch, 1)
     world.client.command(AS_0_5_1)
     # It was at work, and its run died with the upgrade.
     world.client.command(f"{DELETE} WHERE event = 'ended' SETTINGS mutations_sync = 2")
