@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 from unittest import mock
@@ -96,7 +97,7 @@ def _racers(server: Server) -> Iterator[list[subprocess.Popen[str]]]:
                 env={**environment, "DAGSTER_HOME": home},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
+                stderr=subprocess.STDOUT,
                 text=True,
             )
             stack.enter_context(racer)
@@ -115,10 +116,12 @@ def _tell(racer: subprocess.Popen[str], word: str) -> None:
 
 def _hear(racer: subprocess.Popen[str]) -> str:
     assert racer.stdout is not None
+    last: deque[str] = deque(maxlen=30)
     for line in racer.stdout:
         if line.startswith("RACER "):
             return line.removeprefix("RACER ").strip()
-    raise BrokenPromiseError(f"a racer ended with {racer.poll()}")
+        last.append(line)
+    raise BrokenPromiseError(f"a racer ended with {racer.wait()}:\n{''.join(last)}")
 
 
 def race(role: str) -> None:
