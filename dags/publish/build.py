@@ -282,6 +282,7 @@ class _Attempt:
             retry=self.retry,
             held=lambda name: read_units(self.sql, declared, name, build.day),
             team_column=declared.team_column,
+            tell=build.tell,
             checkpoint=build.checkpoint,
             at=build.at,
         )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 _Amount = TypeVar("_Amount")
 
@@ -41,7 +41,7 @@ class Written:
     Whatever anybody writes gets the table's next number, and what is merged keeps those that it had. So a day whose
     numbers have not risen was not written, though its page views may be equal by chance. ``ever``: the highest block
     and version of all parts that are remembered, also of those that are gone. ``names`` are these parts, ``active`` the
-    ones that readers have.
+    ones that readers have. ``highest`` is the last number that anything of what shares them is known to have taken.
     """
 
     parts: tuple[Part, ...] = ()
@@ -50,6 +50,7 @@ class Written:
     ever: tuple[int, int] = (0, 0)
     names: tuple[str, ...] = ()
     active: tuple[str, ...] = ()
+    highest: int = 0
 
     @property
     def block(self) -> int:
@@ -72,6 +73,71 @@ def written_since(before: Written, now: Written) -> str:
         # What is swapped in would be younger than the ALTER, which would pass it by.
         return f"{now.alters} ALTERs of it are under way, see system.mutations; KILL MUTATION ends one that hangs"
     return ""
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """A part that ClickHouse remembers of a day, whether readers have it yet or not. ``contents``: a hash of it."""
+
+    name: str
+    is_active: bool
+    rows: int
+    first: int
+    last: int
+    level: int
+    version: int
+    contents: str
+
+
+@dataclass(frozen=True)
+class WentAlong:
+    """What a swap took away that was not seen at the last look: parts, and their rows; none where rows were removed.
+
+    ``forgotten`` counts parts of the old day that ClickHouse does not remember any more. It tells the old parts apart
+    from what came between, but clears them away at once every half minute or so. ``is_unwritten`` then tells as well:
+    no number was taken between the look and the swap, so nothing was written.
+    """
+
+    parts: int
+    rows: int
+    forgotten: int
+    is_unwritten: bool
+
+
+# A swap takes a number for what it removes, and the next for the first part that it brings.
+_NUMBERS_OF_A_SWAP = 2
+
+
+def went_along(looked: Written, now: Collection[Remembered], staged: Collection[str]) -> WentAlong:
+    """What went along with a table's old day, from what is remembered right after the swap and from the staged parts'
+    hashes, by which what itself swapped in, and swapped in again, is known.
+    """
+    swapped_in = min((part.first for part in now if part.is_active and part.rows), default=0)
+    strange = [
+        part
+        for part in now
+        if not part.is_active
+        and part.name not in looked.names
+        and part.last < swapped_in
+        and part.contents not in staged
+        and _is_strange(part, looked)
+    ]
+    return WentAlong(
+        parts=len(strange),
+        rows=sum(part.rows for part in strange),
+        forgotten=len({*looked.active} - {part.name for part in now}),
+        is_unwritten=swapped_in == looked.highest + _NUMBERS_OF_A_SWAP,
+    )
+
+
+def _is_strange(part: Remembered, looked: Written) -> bool:
+    """Whether a part that was not there at the last look was written, and is not merged from parts that were."""
+    block, version = looked.ever
+    if part.rows:
+        # One as it was inserted may have an older number: replicas take theirs before the part is there.
+        return part.last > block or part.version > version or (part.level == 0 and part.version == part.first)
+    # An ALTER has left it without a row; the swap itself leaves one that is of no later version.
+    return part.last <= block and part.version > version
 
 
 def has_lost_parts(before: Written, now: Written) -> bool:

@@ -20,7 +20,7 @@ from dags.clickhouse.sql import Sql
 from dags.domain.errors import BuildError, ChangedError, ReadBackError, UnreadableError
 from dags.domain.units import MAX_TEAMS_BOUND
 from dags.publish.moments import Checkpoint, Moment, Swap
-from dags.publish.parts import Part, Written, differences, has_lost_parts, written_since
+from dags.publish.parts import Part, Remembered, Written, differences, has_lost_parts, went_along, written_since
 from dags.publish.staging import EMPTIED
 
 if TYPE_CHECKING:
@@ -84,16 +84,19 @@ def retried(publish: Callable[[], Published], tell: Callable[[str], None]) -> Pu
 def read_written(sql: Sql, table: str, day: date) -> Written:
     """How far a table's day was written until now, by anybody; ``sql`` is of any package."""
     bound = {"table": table, "partition": f"{day:%Y%m%d}"}
-    parts, alters, (block, version, names, active), uuid = Sql.of(sql, _PACKAGE).row("written", bound)
-    return Written(tuple(Part(*part) for part in parts), alters, uuid, (block, version), tuple(names), tuple(active))
+    parts, alters, ever, uuid = Sql.of(sql, _PACKAGE).row("written", bound)
+    block, version, names, active, highest = ever
+    ours = tuple(Part(*part) for part in parts)
+    return Written(ours, alters, uuid, (block, version), tuple(names), tuple(active), highest)
 
 
 @dataclass(frozen=True)
 class Publisher(Generic[_Amount]):
     """Publishes days of tables whose lease is held.
 
-    ``held`` reads what is compared. ``retry`` calls what may fail for a moment; ``at`` is told at which step it is, for
-    tests of faults. ``team_column`` is the tables'; what is staged is dropped when ``until_end`` closes.
+    ``held`` reads what is compared. ``retry`` calls what may fail for a moment; ``tell`` is told in words what is worth
+    knowing, ``at`` at which step it is, for tests of faults. ``team_column`` is the tables'; what is staged is dropped
+    when ``until_end`` closes.
     """
 
     sql: Sql
@@ -104,6 +107,7 @@ class Publisher(Generic[_Amount]):
     retry: Retrying
     held: Callable[[str], Mapping[int, Held[_Amount]]]
     team_column: str
+    tell: Callable[[str], None]
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
     at: Callable[[Moment], None] = field(default=lambda _: None)
 
@@ -263,37 +267,36 @@ class Publisher(Generic[_Amount]):
         """Between the last look and the swap lie milliseconds, and the rows of whoever writes in them go with the old
         day. ClickHouse remembers their parts for a while, so that it can be said.
         """
-        block, version = looked.ever
-        bound = {
-            "table": table,
-            "partition": str(self._number),
-            "staging": staging,
-            "block": block,
-            "version": version,
-            "names": list(looked.names),
-            "active": list(looked.active),
-        }
-        parts, rows, forgotten, uuid = self.retry(self.sql.row, "went_along", bound)
+        bound = {"table": table, "partition": str(self._number), "staging": staging}
+        found = self.retry(self.sql.rows, "went_along", bound)
+        staged = {part[-1] for is_staged, part, _ in found if is_staged}
+        along = went_along(looked, [Remembered(*part) for is_staged, part, _ in found if not is_staged], staged)
+        uuid = found[0][-1] if found else ""
         if uuid != looked.uuid:
             raise ReadBackError(
                 f"{table} of {self.day} was published into another table, which was put in its place in the instant "
                 "of the swap: what that one had of the day is gone. Let its writers write the day again, and build it "
                 "again in the table that readers are to have"
             )
-        if parts:
+        if along.parts:
             words = (
-                f"wrote {rows:,} rows into it in the instant of the swap, and they went with the old day: let their "
-                "writer write them again"
-                if rows
+                f"wrote {along.rows:,} rows into it in the instant of the swap, and they went with the old day: let "
+                "their writer write them again"
+                if along.rows
                 else "removed rows of it in the instant of the swap, and they are back: let it remove them again"
             )
             raise ReadBackError(f"{table} of {self.day} was published, but something else {words}")
-        if forgotten:
+        if along.forgotten and along.is_unwritten:
+            self.tell(
+                f"{table}: nothing was written into the old day before the swap; but its parts are cleared away already, "
+                "so whether something removed it in that instant is unknown, and then it is back"
+            )
+        elif along.forgotten:
             raise ReadBackError(
-                f"{table} of {self.day} was published, but ClickHouse has forgotten {forgotten} parts of the old day: "
-                "something else removed it in the instant of the swap, and it is back; or old_parts_lifetime passed "
-                "while this run stalled, and whether rows that others wrote in that instant went with it is unknown. "
-                "Compare the day with what its writers wrote, and build it again"
+                f"{table} of {self.day} was published, but ClickHouse has cleared {along.forgotten} parts of the old "
+                "day away, and meanwhile something else wrote this table: whether it wrote this day in the instant of "
+                "the swap, and its rows went with the old day, is unknown. Compare the day with what its writers wrote, "
+                "and build it again"
             )
 
     @contextmanager

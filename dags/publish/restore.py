@@ -84,6 +84,7 @@ class DayRestore:
                 retry=retry,
                 held=lambda name: contents(sql, self.table, name, self.day, self.compare),
                 team_column=self.table.team_column,
+                tell=self.progress,
                 checkpoint=self.checkpoint,
             )
             return retried(lambda: self._restored(publisher, uuid), self.progress)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +15,7 @@ from dags.web_preaggregated.tables import WEB_TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import date
 
     from dags.publish.built import BuiltDay
     from dags.tests.world import World
@@ -28,7 +28,9 @@ WRITTEN = (
 )
 
 
-def built(world: World, act: Callable[[Moment], object], *, allow_shrink: bool = False) -> BuiltDay:
+def built(
+    world: World, act: Callable[[Moment], object], *, allow_shrink: bool = False, tell: list[str] | None = None
+) -> BuiltDay:
     def at(step: Moment) -> None:
         act(step)
 
@@ -41,6 +43,7 @@ def built(world: World, act: Callable[[Moment], object], *, allow_shrink: bool =
         limits=build_limits(world.settings),
         allow_shrink=allow_shrink,
         at=at,
+        progress=[].append if tell is None else tell.append,
     ).run()
 
 
@@ -51,7 +54,6 @@ def teams(world: World) -> list[int]:
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        (f"ALTER TABLE {STATS} DROP PARTITION {PARTITION}", "removed"),
         (f"ALTER TABLE {STATS} DELETE WHERE team_id = 2 SETTINGS mutations_sync = 2", "removed"),
         (f"EXCHANGE TABLES {STATS} AND other", "published into another table"),
     ],
@@ -96,16 +98,42 @@ def test_rows_that_were_moved_out_with_an_emptied_day_come_back_when_the_run_end
     assert teams(world) == [2]
 
 
-def test_parts_that_were_forgotten_before_they_could_be_asked_for_are_unknown(
-    world: World, monkeypatch: pytest.MonkeyPatch
+CLEARED = f"ALTER TABLE {STATS} DROP PARTITION 19990101"  # with it, whatever was removed before goes at once
+
+
+@pytest.mark.parametrize("between", ["", f"ALTER TABLE {STATS} DROP PARTITION {PARTITION}"])
+def test_an_old_day_that_was_cleared_away_lost_nothing_where_no_number_was_taken(
+    world: World, monkeypatch: pytest.MonkeyPatch, between: str
 ) -> None:
+    told: list[str] = []
+    day = cleared_after_its_swap(world, monkeypatch, between, told)
+    assert not day.problems
+    assert [words for words in told if "nothing was written into the old day before the swap" in words]
+
+
+@pytest.mark.parametrize("day", [DAY, ago(2)])
+def test_an_old_day_that_was_cleared_away_is_unknown_where_something_wrote_the_table(
+    world: World, monkeypatch: pytest.MonkeyPatch, day: date
+) -> None:
+    built_day = cleared_after_its_swap(world, monkeypatch, WRITTEN.replace(str(DAY), str(day)), [])
+    assert "whether it wrote this day in the instant of the swap" in "".join(built_day.problems)
+
+
+def cleared_after_its_swap(
+    world: World, monkeypatch: pytest.MonkeyPatch, between: str, told: list[str]
+) -> BuiltDay:
     world.traffic([1], [DAY])
     world.select(1)
     world.built(DAY)
-    looked = Publisher._last_look
+    swapped = Publisher._swap
 
-    def stalled(itself: Publisher[object], *given: object) -> object:
-        return replace(looked(itself, *given), active=("gone_1_1_0",))  # type: ignore[arg-type]
+    def cleared(itself: Publisher[object], *given: str) -> None:
+        swapped(itself, *given)
+        world.client.command(CLEARED)
 
-    monkeypatch.setattr(Publisher, "_last_look", stalled)
-    assert "has forgotten 1 parts of the old day" in "".join(built(world, lambda _: None).problems)
+    monkeypatch.setattr(Publisher, "_swap", cleared)
+    return built(
+        world,
+        lambda step: world.client.command(between) if between and step is Moment.VALIDATED else None,
+        tell=told,
+    )
