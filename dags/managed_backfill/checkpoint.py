@@ -133,6 +133,10 @@ class DayCheckpoint(Checkpoint):
     def _backup(self) -> DayBackup:
         return DayBackup(self.client, self.table, self.backup, self.day, self.teams)
 
+    @property
+    def leases(self) -> Mapping[str, str]:
+        return {self.hold.name: self.hold.leases.token}
+
     def confirm(self) -> None:
         self.hold.confirm()
 

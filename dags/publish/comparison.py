@@ -29,12 +29,14 @@ _SAME_OF_ONE = ("sum", "min", "max", "any", "anyLast", "groupBitAnd", "groupBitO
 
 # A state of `uniq`: a byte, how many elements follow (1 to 3 bytes), and these, of 4 bytes, in an order that depends on
 # what came first. So: the byte, and the elements sorted. Cut one by one where they are few, as they mostly are; cutting
-# many so would copy the state for each, 12 GiB for 40,000 of them (measured), so these are cut at once.
+# many so would copy the state for each, 12 GiB for 40,000 of them (measured), so these are cut at once. One alone, as
+# that of a row mostly is, needs neither.
 _SORTED = (
-    "substring({state}, 1, 1), arraySort(if(length({state}) < 64, "
+    "substring({state}, 1, 1), if(length({state}) = 6, array(substring({state}, 3, 4)), "
+    "arraySort(if(length({state}) < 64, "
     "arrayMap(i -> substring({state}, 2 + modulo(length({state}) + 3, 4) + 4 * i, 4), "
     "range(intDiv(length({state}), 4))), "
-    "arrayMap(e -> unhex(e), extractAll(hex(substring({state}, 2 + modulo(length({state}) + 3, 4))), '........'))))"
+    "arrayMap(e -> unhex(e), extractAll(hex(substring({state}, 2 + modulo(length({state}) + 3, 4))), '........')))))"
 )
 
 
@@ -52,8 +54,11 @@ class Column:
     @property
     def spelled(self) -> str:
         """The name and the type, for values of two types cannot be compared; LowCardinality makes no difference."""
-        plain = _LOW_CARDINALITY.sub(r"\1", self.type)
-        return f"{self.name} {plain}"
+        return f"{self.name} {self.plain_type}"
+
+    @property
+    def plain_type(self) -> str:
+        return _LOW_CARDINALITY.sub(r"\1", self.type)
 
     @property
     def is_state(self) -> bool:
@@ -121,7 +126,7 @@ def comparison(table: str, now: Iterable[Column], backup: str, then: Iterable[Co
         )
     states = {name: state for name in both if (state := _state(ours[name])) and theirs[name].type == ours[name].type}
     keys = [name for name in both if name not in states and ours[name].is_key and theirs[name].is_key]
-    plain = [_plain(name, (ours[name], theirs[name])) for name in keys]
+    plain = [_plain(name, ours[name], theirs[name]) for name in keys]
     return Comparison(
         Expression(", ".join(keys)),
         Expression(", ".join([*plain, *(_merged(name, ours[name], state) for name, state in states.items())])),
@@ -145,9 +150,12 @@ def _is_exact(column: Column, state: re.Match[str]) -> bool:
     return _is_simple(column) or state["function"] in (*_SAME_BYTES, "uniq")
 
 
-def _plain(name: str, types: Iterable[Column]) -> str:
+def _plain(name: str, *both: Column) -> str:
     """A column's value, as text: the same value in another type may have another hash."""
-    return _or_null(name) if any("Nullable" in column.type for column in types) else f"toString({name})"
+    if any("Nullable" in column.type for column in both):
+        return _or_null(name)
+    is_text = all(column.plain_type == "String" for column in both)
+    return name if is_text else f"toString({name})"
 
 
 def _merged(name: str, column: Column, state: re.Match[str]) -> str:

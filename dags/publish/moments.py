@@ -63,8 +63,13 @@ class Checkpoint:
         """Told of each swap that is about to happen; what it raises keeps readers on the old day."""
         del swap
 
-    def confirm(self) -> None:
-        """Raises where something beside the day's lease must hold, and does not any more.
+    @property
+    def leases(self) -> Mapping[str, str]:
+        """The leases that must hold beside the day's: their tokens, by name."""
+        return {}
 
-        Called after each staging table is made, and just before the swap.
+    def confirm(self) -> None:
+        """Raises where a lease that must hold beside the day's does not hold any more.
+
+        Called just before the swap, and where these were not found to hold after a staging table was made.
         """

@@ -27,11 +27,20 @@ def differences(
 
 @dataclass(frozen=True)
 class Part:
-    """A ClickHouse part: the numbers of the first and last block that went into it, and of the last ALTER on it."""
+    """A ClickHouse part: the numbers of the first and last block that went into it, and of the last ALTER on it.
 
+    ``is_read``: whether readers have it, and it has rows.
+    """
+
+    name: str
+    is_read: bool
     first: int
     last: int
     version: int
+
+    @property
+    def highest(self) -> int:
+        return max(self.last, self.version)
 
 
 @dataclass(frozen=True)
@@ -39,26 +48,32 @@ class Written:
     """How far a table's day was written: its parts, how many ALTERs of its rows are under way, and which table it is.
 
     Whatever anybody writes gets the table's next number, and what is merged keeps those that it had. So a day whose
-    numbers have not risen was not written, though its page views may be equal by chance. ``ever``: the highest block
-    and version of all parts that are remembered, also of those that are gone. ``names`` are these parts, ``active`` the
-    ones that readers have. ``highest`` is the last number that anything of what shares them is known to have taken.
+    numbers have not risen was not written, though its page views may be equal by chance. ``parts`` are all that are
+    remembered, also those that are gone. ``others`` is the highest number of the table's other days, where these share
+    one row of numbers.
     """
 
     parts: tuple[Part, ...] = ()
     alters: int = 0
     uuid: str = ""
-    ever: tuple[int, int] = (0, 0)
-    names: tuple[str, ...] = ()
-    active: tuple[str, ...] = ()
-    highest: int = 0
+    others: int = 0
+
+    @property
+    def read(self) -> tuple[Part, ...]:
+        return tuple(part for part in self.parts if part.is_read)
 
     @property
     def block(self) -> int:
-        return max((part.last for part in self.parts), default=0)
+        return max((part.last for part in self.read), default=0)
 
     @property
     def version(self) -> int:
-        return max((part.version for part in self.parts), default=0)
+        return max((part.version for part in self.read), default=0)
+
+    @property
+    def highest(self) -> int:
+        """The last of the numbers that are known to be taken."""
+        return max([self.others, *(part.highest for part in self.parts)])
 
 
 def written_since(before: Written, now: Written) -> str:
@@ -112,34 +127,28 @@ def went_along(looked: Written, now: Collection[Remembered], staged: Collection[
     """What went along with a table's old day, from what is remembered right after the swap and from the staged parts'
     hashes, by which what itself swapped in, and swapped in again, is known.
     """
+    known = {part.name for part in looked.parts}
+    block = max((part.last for part in looked.parts), default=0)
+    version = max((part.version for part in looked.parts), default=0)
+
+    def is_strange(part: Remembered) -> bool:
+        if part.rows:
+            # One as it was inserted may have an older number: replicas take theirs before the part is there.
+            return part.last > block or part.version > version or (part.level == 0 and part.version == part.first)
+        # An ALTER has left it without a row; the one that the swap itself leaves is of no later version.
+        return part.last <= block and part.version > version
+
     swapped_in = min((part.first for part in now if part.is_active and part.rows), default=0)
-    strange = [
-        part
-        for part in now
-        if not part.is_active
-        and part.name not in looked.names
-        and part.last < swapped_in
-        and part.contents not in staged
-        and _is_strange(part, looked)
-    ]
+    gone = [part for part in now if not part.is_active and part.last < swapped_in]
+    strange = [part for part in gone if part.name not in known and part.contents not in staged and is_strange(part)]
     return WentAlong(
         parts=len(strange),
         rows=sum(part.rows for part in strange),
-        forgotten=len({*looked.active} - {part.name for part in now}),
+        forgotten=len({part.name for part in looked.read} - {part.name for part in now}),
         is_unwritten=swapped_in == looked.highest + _NUMBERS_OF_A_SWAP,
     )
 
 
-def _is_strange(part: Remembered, looked: Written) -> bool:
-    """Whether a part that was not there at the last look was written, and is not merged from parts that were."""
-    block, version = looked.ever
-    if part.rows:
-        # One as it was inserted may have an older number: replicas take theirs before the part is there.
-        return part.last > block or part.version > version or (part.level == 0 and part.version == part.first)
-    # An ALTER has left it without a row; the swap itself leaves one that is of no later version.
-    return part.last <= block and part.version > version
-
-
 def has_lost_parts(before: Written, now: Written) -> bool:
     """Whether a part is gone, and in none that was merged from it and others."""
-    return any(not any(one.first <= part.first and part.last <= one.last for one in now.parts) for part in before.parts)
+    return any(not any(one.first <= part.first and part.last <= one.last for one in now.read) for part in before.read)

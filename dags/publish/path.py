@@ -83,11 +83,19 @@ def retried(publish: Callable[[], Published], tell: Callable[[str], None]) -> Pu
 
 def read_written(sql: Sql, table: str, day: date) -> Written:
     """How far a table's day was written until now, by anybody; ``sql`` is of any package."""
+    found: dict[str, list[Part]] = {"table": [], "alter": [], "part": [], "highest": []}
     bound = {"table": table, "partition": f"{day:%Y%m%d}"}
-    parts, alters, ever, uuid = Sql.of(sql, _PACKAGE).row("written", bound)
-    block, version, names, active, highest = ever
-    ours = tuple(Part(*part) for part in parts)
-    return Written(ours, alters, uuid, (block, version), tuple(names), tuple(active), highest)
+    is_replicated = False
+    for what, of_replicated, *part in Sql.of(sql, _PACKAGE).rows("written", bound):
+        found[what].append(Part(*part))
+        is_replicated |= bool(of_replicated)
+    return Written(
+        parts=tuple(found["part"]),
+        alters=len(found["alter"]),
+        uuid="".join(one.name for one in found["table"]),
+        # A replicated table's days have numbers of their own.
+        others=0 if is_replicated else max((one.highest for one in found["highest"]), default=0),
+    )
 
 
 @dataclass(frozen=True)
@@ -229,8 +237,8 @@ class Publisher(Generic[_Amount]):
         return {team: held.amount for team, held in self.retry(self.held, name).items()}
 
     def _confirm(self, table: str) -> None:
-        self.leases.confirm(table, self.day)
-        self.checkpoint.confirm()
+        if not self.leases.confirm(table, self.day, self.checkpoint.leases):
+            self.checkpoint.confirm()
 
     def _written(self, table: str) -> Written:
         return self.retry(read_written, self.sql, table, self.day)
@@ -288,15 +296,15 @@ class Publisher(Generic[_Amount]):
             raise ReadBackError(f"{table} of {self.day} was published, but something else {words}")
         if along.forgotten and along.is_unwritten:
             self.tell(
-                f"{table}: nothing was written into the old day before the swap; but its parts are cleared away already, "
-                "so whether something removed it in that instant is unknown, and then it is back"
+                f"{table}: nothing was written into the old day before the swap; but its parts are cleared away, so "
+                "whether something removed it in that instant is unknown, and then it is back"
             )
         elif along.forgotten:
             raise ReadBackError(
                 f"{table} of {self.day} was published, but ClickHouse has cleared {along.forgotten} parts of the old "
                 "day away, and meanwhile something else wrote this table: whether it wrote this day in the instant of "
-                "the swap, and its rows went with the old day, is unknown. Compare the day with what its writers wrote, "
-                "and build it again"
+                "the swap, and its rows went with the old day, is unknown. Compare the day with what its writers "
+                "wrote, and build it again"
             )
 
     @contextmanager

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from dags.clickhouse.leases.rules import BID_PREFIX, run_key
+from dags.clickhouse.leases.rules import BID_PREFIX, LEASE_PREFIX, is_of_this_process, run_key
 from dags.clickhouse.leases.store import read_leases
 from dags.clickhouse.sql import Sql, is_embedded
 
@@ -97,7 +97,8 @@ class Staging:
 
     def fence(self, tables: Iterable[str]) -> list[str]:
         """Drop what any other build has staged of these tables and this day, so that it can publish nothing of it any
-        more; the names of whatever else is staged, read while the leases are held.
+        more; the names of whatever else of others there is, staging, bids and leases, read while ours are held. This
+        process's leases are left out, for it lives.
 
         A swap that is being done ends first: a table is gone only when nobody uses it.
 
@@ -107,8 +108,10 @@ class Staging:
         # With the kind and its number: one table's name may be the end of another's.
         staged = re.compile(rf"{STAGING_PREFIX}{self._day}_\w+_[a-z]+\d+__(?:{'|'.join(tables)})")
         left = []
-        for name in staged_names(self._sql):
-            if staged.fullmatch(name) and self._token not in name:
+        for name, holder in _listed(self._sql):
+            if self._token in name or (name.startswith(LEASE_PREFIX) and is_of_this_process(holder)):
+                continue
+            if staged.fullmatch(name):
                 drop(self._client, self._sql, name)
             else:
                 left.append(name)
@@ -127,16 +130,16 @@ class Staging:
                 self._tell(left_behind(name, fault))
 
 
-def staged_names(sql: Sql) -> list[str]:
-    """The names of all staging tables and of all bids for leases; ``sql`` is of any package."""
-    return [name for (name,) in Sql.of(sql, _PACKAGE).rows("leftovers", {"prefixes": [STAGING_PREFIX, BID_PREFIX]})]
+def _listed(sql: Sql) -> Iterable[tuple[str, str]]:
+    """All staging tables, bids for leases, and leases, each with its comment; ``sql`` is of any package."""
+    return Sql.of(sql, _PACKAGE).rows("leftovers", {"prefixes": [STAGING_PREFIX, BID_PREFIX, LEASE_PREFIX]})
 
 
 def fence_runs(client: Client, runs: Iterable[str]) -> None:
     """Drop whatever some runs have staged, so that they can publish nothing of it any more."""
     sql = Sql(_PACKAGE, client)
     marks = [f"_run_{run_key(run)}__" for run in runs]
-    for name in staged_names(sql) if marks else ():
+    for name, _ in _listed(sql) if marks else ():
         if name.startswith(STAGING_PREFIX) and any(mark in name for mark in marks):
             drop(client, sql, name)
 
@@ -185,18 +188,20 @@ def sweep(
 ) -> int:
     """Drop what builds that ended left behind; how many tables that were.
 
-    ``token``: of the build that asks; ``names``: of what was staged before, where it was read already.
+    ``token``: of the build that asks; ``names``: of what is not its own, where `Staging.fence` has read it already.
 
     What cannot be dropped is told and left: it is in nobody's way, and no reason for a build to fail.
     Live and dead are told apart by their leases: a build holds its lease before it stages, and gives it back last.
     """
     sql = Sql(_PACKAGE, client)
-    names = staged_names(sql) if names is None else names
+    names = [name for name, _ in _listed(sql)] if names is None else list(names)
+    if not names:
+        return 0
     leases = read_leases(client, except_token=token)
     living = [lease for lease in leases if not lease.is_dead(is_embedded=is_embedded(client))]
     dead = [lease.name for lease in leases if lease not in living]
     held = [lease.token for lease in living if lease.token] + ([token] if token else [])
-    left = [name for name in names if not any(one in name for one in held)]
+    left = [name for name in names if not name.startswith(LEASE_PREFIX) and not any(one in name for one in held)]
     dropped = 0
     for name in [*left, *dead]:
         tell(f"dropping {name}, left behind by a build that died")

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dags.clickhouse.leases.rules import work_lease
+from dags.clickhouse.leases.rules import lease_name, work_lease
 from dags.clickhouse.leases.store import Leases
 from dags.domain.errors import HoldLostError, LeaseError
 from dags.work.audit.store import read_state
@@ -32,6 +32,11 @@ class Hold:
     kind: Kind
     work: Work
     leases: Leases
+
+    @property
+    def name(self) -> str:
+        """What its lease is named."""
+        return lease_name(*work_lease(self.work.work_id, self.work.first_step))
 
     def confirm(self) -> None:
         """Make sure that it is still held.

@@ -186,32 +186,32 @@ class _Going(Generic[C]):
 
     def _chunks_gone_through(self, steps: Steps[C]) -> tuple[Status, str] | None:
         """All chunks that are left; or why it was stopped between two of them."""
-        done = self.at.read().done
-        waiting = [chunk for chunk in self.runner.chunks if not set(chunk.steps) <= done.keys()]
+        done = frozenset(self.at.read().done)
+        waiting = [chunk for chunk in self.runner.chunks if not set(chunk.steps) <= done]
         at_once = 1 if is_embedded(self.at.client) else self.runner.parallelism
         if at_once == 1:
             for chunk in waiting:
                 if stopped := self._why_stop(steps):
                     return stopped
-                self._chunk_is_over(chunk, self._done(self.at, steps, chunk))
+                self._chunk_is_over(chunk, self._done(self.at, steps, chunk, done))
             return None
         with ThreadPoolExecutor(at_once, "chunk") as pool:
             try:
-                return self._in_parallel(pool, steps, waiting, at_once)
+                return self._in_parallel(pool, steps, waiting, done, at_once)
             except BaseException:
                 # The pool waits for what has begun; of each chunk that is the step in work and no more.
                 self.halted.set()
                 raise
 
     def _in_parallel(
-        self, pool: ThreadPoolExecutor, steps: Steps[C], waiting: list[C], at_once: int
+        self, pool: ThreadPoolExecutor, steps: Steps[C], waiting: list[C], done: frozenset[str], at_once: int
     ) -> tuple[Status, str] | None:
         running: dict[Future[list[Entry]], C] = {}
         stopped = None
         while running or (waiting and not stopped):
             while waiting and len(running) < at_once and not (stopped := self._why_stop(steps)):
                 chunk = waiting.pop(0)
-                running[pool.submit(self._done_by_its_own_client, steps, chunk)] = chunk
+                running[pool.submit(self._done_by_its_own_client, steps, chunk, done)] = chunk
             over = wait(running, return_when=FIRST_COMPLETED).done if running else set()
             for future in over:
                 self._chunk_is_over(running.pop(future), future.result())
@@ -223,44 +223,36 @@ class _Going(Generic[C]):
             return asked
         if stopped := steps.why_stop(self.at):
             return Status.PAUSED, stopped
-        run_id = self.runner.run_id
-        read = sum(entry.source_rows for entry in self.at.read().done.values() if entry.run_id == run_id)
-        reached = ceiling_reached(self.runner.ceilings, read, time.monotonic() - self.began)
+        ceilings, run_id, read = self.runner.ceilings, self.runner.run_id, 0
+        if ceilings.source_rows is not None:
+            read = sum(entry.source_rows for entry in self.at.read().done.values() if entry.run_id == run_id)
+        reached = ceiling_reached(ceilings, read, time.monotonic() - self.began)
         return (Status.PAUSED, reached) if reached else None
 
-    def _done_by_its_own_client(self, steps: Steps[C], chunk: C) -> list[Entry]:
+    def _done_by_its_own_client(self, steps: Steps[C], chunk: C, before: frozenset[str]) -> list[Entry]:
         with self.runner.open_client() as client:
             log = Log(client, self.runner.work, self.runner.run_id)
-            return self._done(replace(self.at, client=client, log=log), steps, chunk)
+            return self._done(replace(self.at, client=client, log=log), steps, chunk, before)
 
-    def _done(self, at: AtWork, steps: Steps[C], chunk: C) -> list[Entry]:
-        """Do the steps of a chunk that are left, each recorded; one that fails keeps no other from being done."""
-        done, last = at.read().done, []
-        for step in chunk.steps:
-            if step in done or self.halted.is_set():
-                continue
+    def _done(self, at: AtWork, steps: Steps[C], chunk: C, before: frozenset[str]) -> list[Entry]:
+        """Do the steps of a chunk that were not done before, each recorded; one that fails keeps no other from it."""
+        left, ended = [step for step in chunk.steps if step not in before], list[Entry]()
+        for step in left:
+            if self.halted.is_set():
+                break
             at.hold.confirm()
             began = time.monotonic()
-            *before, entry = steps.do(at, chunk, step)
+            *found, entry = steps.do(at, chunk, step)
             entry = replace(entry, seconds=time.monotonic() - began)
             at.hold.confirm()
-            retrying(at.tell)(at.log.append, *before, entry)
-            last.append(entry)
-        return last
+            ended.append(entry)
+            over = [_over(chunk, ended)] if step == left[-1] else []
+            retrying(at.tell)(at.log.append, *found, entry, *over)
+        return ended
 
     def _chunk_is_over(self, chunk: C, entries: list[Entry]) -> None:
-        """Record it, and let who listens hear of it."""
-        runner, failed = self.runner, [entry for entry in entries if entry.event == Event.STEP_FAILED]
-        self.at.log.append(
-            Entry(
-                Event.CHUNK_FAILED if failed else Event.CHUNK_DONE,
-                chunk=chunk.id,
-                rows=sum(entry.rows for entry in entries),
-                source_rows=sum(entry.source_rows for entry in entries),
-                seconds=sum(entry.seconds for entry in entries),
-                payload="; ".join(f"{entry.step}: {entry.payload}" for entry in failed)[:1000],
-            )
-        )
+        """Let who listens hear of it."""
+        runner, failed = self.runner, any(entry.event == Event.STEP_FAILED for entry in entries)
         state = self.at.read()
         reached, states = (
             progress(runner.chunks, state.done, seconds_at_work(state)),
@@ -280,3 +272,16 @@ class _Going(Generic[C]):
                 "chunk": next(one.as_dict() for one in states if one.chunk.id == chunk.id),
             }
         )
+
+
+def _over(chunk: Chunk, entries: Sequence[Entry]) -> Entry:
+    """That every step of a chunk was gone through, and what they come to."""
+    failed = [entry for entry in entries if entry.event == Event.STEP_FAILED]
+    return Entry(
+        Event.CHUNK_FAILED if failed else Event.CHUNK_DONE,
+        chunk=chunk.id,
+        rows=sum(entry.rows for entry in entries),
+        source_rows=sum(entry.source_rows for entry in entries),
+        seconds=sum(entry.seconds for entry in entries),
+        payload="; ".join(f"{entry.step}: {entry.payload}" for entry in failed)[:1000],
+    )

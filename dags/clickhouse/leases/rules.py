@@ -52,6 +52,12 @@ def run_of(token: str) -> str:
     return found["run"] if found is not None else token
 
 
+def is_of_this_process(token: str) -> bool:
+    """Whether a token is of a build of this very process."""
+    found = _TOKEN.fullmatch(token)
+    return found is not None and found["process"] == THIS_PROCESS
+
+
 def lease_name(table: str, day: date) -> str:
     return f"{LEASE_PREFIX}{day:%Y%m%d}_{table}"
 

@@ -12,6 +12,7 @@ import logging
 import threading
 import time
 from contextlib import ExitStack, contextmanager, suppress
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Self
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
@@ -30,7 +31,7 @@ from dags.clickhouse.sql import Sql, is_embedded
 from dags.domain.errors import LeaseError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator, Mapping
     from datetime import date
 
     from clickhouse_connect.driver.client import Client
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 _PACKAGE = "dags.clickhouse.leases"
 
 _log = logging.getLogger(__name__)
+
+NO_OTHERS: Mapping[str, str] = MappingProxyType({})
 
 # How often whoever waits for a lease asks again.
 POLL_SECONDS = 1.0
@@ -163,14 +166,17 @@ class Leases:
         self._held.add(lease)
         return bool(waited_for)
 
-    def confirm(self, table: str, day: date) -> None:
+    def confirm(self, table: str, day: date, beside: Mapping[str, str] = NO_OTHERS) -> bool:
         """Make sure that a lease is still held: after making a staging table, before trusting it.
+
+        ``beside``: the tokens of other leases, by their names; whether these are held by them.
 
         Raises:
             LeaseError: it was taken away, because this run was silent for too long.
         """
         name = lease_name(table, day)
-        token = self._tokens({name}).get(name)
+        tokens = self._tokens({name, *beside})
+        token = tokens.get(name)
         if token != self.token:
             by = f"run {run_of(token)[:8]}" if token is not None else "nobody"
             raise LeaseError(
@@ -178,6 +184,7 @@ class Leases:
                 "is published of it",
                 run_of(token) if token is not None else "",
             )
+        return all(tokens.get(one) == theirs for one, theirs in beside.items())
 
     def _tokens(self, names: Collection[str]) -> dict[str, str]:
         """Whose these leases are."""

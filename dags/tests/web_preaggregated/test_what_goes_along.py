@@ -43,7 +43,7 @@ def built(
         limits=build_limits(world.settings),
         allow_shrink=allow_shrink,
         at=at,
-        progress=[].append if tell is None else tell.append,
+        progress=print if tell is None else tell.append,
     ).run()
 
 
@@ -119,9 +119,7 @@ def test_an_old_day_that_was_cleared_away_is_unknown_where_something_wrote_the_t
     assert "whether it wrote this day in the instant of the swap" in "".join(built_day.problems)
 
 
-def cleared_after_its_swap(
-    world: World, monkeypatch: pytest.MonkeyPatch, between: str, told: list[str]
-) -> BuiltDay:
+def cleared_after_its_swap(world: World, monkeypatch: pytest.MonkeyPatch, between: str, told: list[str]) -> BuiltDay:
     world.traffic([1], [DAY])
     world.select(1)
     world.built(DAY)
