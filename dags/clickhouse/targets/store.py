@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
@@ -25,10 +25,15 @@ _PACKAGE = "dags.clickhouse.targets"
 def describe(client: Client, names: Iterable[str]) -> dict[str, Facts]:
     """What ClickHouse knows of these tables, by name; those that do not exist are left out."""
     sql = Sql(_PACKAGE, client)
-    passing_on = [PassingOn(*row) for row in sql.rows("passed_on")]
+    rows = sorted(sql.rows("tables", {"tables": sorted(set(names))}))
+    of = {what: [(name, words) for one, name, _, words in rows if one == what] for what, *_ in rows}
+    passing_on = [PassingOn(database, name, *words) for name, (database, *words) in of.get("passing on", [])]
+    columns: dict[str, dict[str, Column]] = {}
+    for name, (column, *described) in of.get("column", []):
+        columns.setdefault(name, {})[column] = Column(*described)
     found = [
-        _facts(row, writers(f"{client.database}.{row[0]}", passing_on))
-        for row in sql.rows("tables", {"tables": sorted(set(names))})
+        _facts(name, words, columns.get(name, {}), writers(f"{client.database}.{name}", passing_on))
+        for name, words in of.get("table", [])
     ]
     hides = _hidden_rows(sql, {facts.name: facts.engine for facts in found if facts.engine != "Dictionary"})
     return {facts.name: replace(facts, hides=hides.get(facts.name, "")) for facts in found}
@@ -59,12 +64,10 @@ def _plan(sql: Sql, *tables: str) -> list[str]:
     return [line for (line,) in sql.rows("row_filters", counts=counts)] if tables else []
 
 
-def _facts(row: Sequence[Any], written_by: tuple[str, ...]) -> Facts:
-    """A row of tables.sql, with the tables that write into it."""
-    name, engine, engine_full, definition, partition_key, sorting_key, uuid, columns, read_by, time_zone = row
-    by_name = {column: Column(type_, kind) for column, type_, kind in columns}
+def _facts(name: str, words: Sequence[str], columns: Mapping[str, Column], written_by: tuple[str, ...]) -> Facts:
+    engine, engine_full, definition, partition_key, sorting_key, uuid, time_zone, *read_by = words
     return Facts(
-        name, engine, engine_full, definition, partition_key, sorting_key, uuid, by_name,
+        name, engine, engine_full, definition, partition_key, sorting_key, uuid, columns,
         tuple(read_by), written_by, time_zone,
     )  # fmt: skip
 

@@ -1,28 +1,28 @@
--- What ClickHouse knows of some tables: kind, keys, columns, the materialized views that read them.
--- Grain   one row per table that exists
+-- What ClickHouse knows of some tables: kind, keys, columns, the materialized views that read them; and every table that
+-- passes on what is inserted into it, or into what it reads, with the words that name where to.
+-- Grain   one row per table that exists, per column of it in their order, and per table that passes on, in every
+-- database that the user sees: what it is, the table's name, and texts
 -- Reads   system tables alone; one statement, however many tables
+-- A view writes into the table that its definition names after TO; older servers have no column for it.
 SELECT
-    tables.name AS name,
-    tables.engine AS engine,
-    tables.engine_full AS engine_full,
-    tables.create_table_query AS definition,
-    tables.partition_key AS partition_key,
-    tables.sorting_key AS sorting_key,
-    toString(tables.uuid) AS uuid,
-    columns.described AS columns,
-    arrayMap((database, view) -> concat(database, '.', view), dependencies_database, dependencies_table) AS read_by,
-    serverTimeZone() AS time_zone
-FROM system.tables AS tables
-LEFT JOIN
-(
-    SELECT table, groupArray((name, type, default_kind)) AS described
-    FROM (
-        SELECT table, name, type, default_kind
-        FROM system.columns
-        WHERE database = currentDatabase() AND table IN {tables:Array(String)}
-        ORDER BY table, position
-    )
-    GROUP BY table
-) AS columns ON columns.table = tables.name
-WHERE tables.database = currentDatabase() AND tables.name IN {tables:Array(String)}
-SETTINGS join_use_nulls = 0
+    'table' AS what,
+    name,
+    0 AS place,
+    arrayConcat(
+        [engine, engine_full, create_table_query, partition_key, sorting_key, toString(uuid), serverTimeZone()],
+        arrayMap((database, view) -> concat(database, '.', view), dependencies_database, dependencies_table)
+    ) AS words
+FROM system.tables
+WHERE database = currentDatabase() AND name IN {tables:Array(String)}
+UNION ALL
+SELECT 'column', table, position, [name, type, default_kind]
+FROM system.columns
+WHERE database = currentDatabase() AND table IN {tables:Array(String)}
+UNION ALL
+SELECT
+    'passing on',
+    name,
+    0,
+    [database, engine, if(engine = 'MaterializedView', left(create_table_query, 4000), engine_full)]
+FROM system.tables
+WHERE engine IN ('MaterializedView', 'Buffer', 'Distributed')
