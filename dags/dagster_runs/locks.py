@@ -30,7 +30,7 @@ _held: dict[Path, int] = {}
 _over: set[Path] = set()
 
 
-def hold(directory: Path, run_id: str) -> None:
+def take(directory: Path, run_id: str) -> None:
     """Hold the lock of a run until this process ends, or begins another run after `let_go`.
 
     The file gets its name when it is locked already, so that nobody finds it free before.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from dagster import ConfigurableResource, InitResourceContext
 
 from dags.clickhouse.engine import call, open_client
-from dags.dagster_runs.locks import hold, let_go
+from dags.dagster_runs.locks import let_go, take
 from dags.dagster_runs.tags import lock_directory
 from dags.settings import current_settings
 
@@ -37,7 +37,7 @@ class ClickHouseResource(ConfigurableResource):  # type: ignore[type-arg]
         if context.run is not None and context.instance is not None:
             # Without the lock nobody takes the run for dead; that is no reason not to carry it out.
             with suppress(OSError):
-                hold(lock_directory(context.instance), context.run.run_id)
+                take(lock_directory(context.instance), context.run.run_id)
 
     def teardown_after_execution(self, context: InitResourceContext) -> None:
         if context.run is not None and context.instance is not None:

@@ -52,7 +52,7 @@ class LeaseError(BuildError):
         self.holder = holder
 
 
-class HoldLostError(UserError):
+class LeaseLostError(UserError):
     """A managed backfill is in another run's hands now: this one must do nothing more, and say nothing of it."""
 
 

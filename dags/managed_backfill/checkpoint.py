@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from dags.publish.moments import Swap
     from dags.work.audit.log import Entry
     from dags.work.audit.store import Log
-    from dags.work.lease import Hold
+    from dags.work.lease import WorkLease
 
 _PACKAGE = "dags.managed_backfill"
 
@@ -47,7 +47,7 @@ class DayCheckpoint(Checkpoint):
 
     client: Client
     log: Log
-    hold: Hold
+    lease: WorkLease
     retry: Retrying
     table: WatchedTable
     entry: Entry
@@ -100,7 +100,7 @@ class DayCheckpoint(Checkpoint):
         Raises:
             BuildError: the backup is not what was recorded, does not fit, or may be of a state that was not before; the
                 gate failed.
-            HoldLostError: another run acts on the backfill now.
+            LeaseLostError: another run acts on the backfill now.
         """
         state, day = self.log.read(), self.day
         days = Days.of(state) if state is not None else Days()
@@ -114,7 +114,7 @@ class DayCheckpoint(Checkpoint):
         if not gate.is_passed:
             raise BuildError(f"not published, readers see the old day: {gate}")
         now = taken.recorded
-        self.hold.confirm()
+        self.lease.confirm()
         self.log.append(replace(self.entry, rows=now.rows, total=now.total, payload=now.kept))
         return gate
 
@@ -122,11 +122,11 @@ class DayCheckpoint(Checkpoint):
         """Record what the teams will have once a swap has happened, before it happens: so a restore knows what is ours.
 
         Raises:
-            HoldLostError: another run acts on the backfill now.
+            LeaseLostError: another run acts on the backfill now.
         """
-        self.hold.confirm()  # or the staging may be gone
+        self.lease.confirm()  # or the staging may be gone
         brings = self._backup.after(swap)
-        self.hold.confirm()
+        self.lease.confirm()
         self.log.append(replace(self.entry, event=DayEvent.SWAPPING, payload=brings))
 
     @property
@@ -135,10 +135,10 @@ class DayCheckpoint(Checkpoint):
 
     @property
     def leases(self) -> Mapping[str, str]:
-        return {self.hold.name: self.hold.leases.token}
+        return {self.lease.name: self.lease.leases.token}
 
     def confirm(self) -> None:
-        self.hold.confirm()
+        self.lease.confirm()
 
 
 def read_spread(client: Client, table: WatchedTable, name: str, day: date, teams: Collection[int]) -> Spread:

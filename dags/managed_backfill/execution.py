@@ -15,7 +15,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from dags.clickhouse.failures import retrying
 from dags.clickhouse.targets.store import read_usability
 from dags.domain.days import ONE_DAY, DayRange, in_words
-from dags.domain.errors import HoldLostError, UserError
+from dags.domain.errors import LeaseLostError, UserError
 from dags.managed_backfill import gates
 from dags.managed_backfill.checkpoint import DayCheckpoint, read_spread
 from dags.managed_backfill.log import UNTOUCHED, DayEvent, Days
@@ -119,7 +119,7 @@ class PlannedDays:
         checkpoint = DayCheckpoint(
             client=at.client,
             log=at.log,
-            hold=at.hold,
+            lease=at.lease,
             retry=retrying(at.tell),
             table=this.table,
             entry=Entry(DayEvent.BACKED_UP, step=step, chunk=chunk.id, name=table),
@@ -142,7 +142,7 @@ class PlannedDays:
                 progress=at.tell,
                 checkpoint=checkpoint,
             ).run()
-        except HoldLostError:
+        except LeaseLostError:
             raise
         except (UserError, ClickHouseError) as error:
             entry = replace(entry, payload=str(error)[:1000])
@@ -204,7 +204,7 @@ class PlannedDays:
         if plan.strategy.on_gate_failure is OnGateFailure.KEEP:
             return Ended(Status.FAILED, "a gate failed in the end; the plan says to keep what was published")
         at.tell("a gate failed in the end: every chunk is put back as it was")
-        restoring = Restoring(at.client, table, plan, state, at.log, at.hold, self.backfill.wait_seconds, at.tell)
+        restoring = Restoring(at.client, table, plan, state, at.log, at.lease, self.backfill.wait_seconds, at.tell)
         restored = restoring.run(restoring.comparable())
         status = Status.FAILED if restored.failed or restored.left else Status.RESTORED
         return Ended(status, f"a gate failed in the end: {restored.after_gate()}")

@@ -11,7 +11,7 @@ from typing import Annotated
 from pydantic import Field
 
 from dags.domain.given import EMPTY_IS_NONE, Day, Days, Given, TeamIds, Text, Words, choice
-from dags.managed_backfill.plan import ChunkBy, ChunkDays, Kind, OnGateFailure, RangeDays
+from dags.managed_backfill.plan import ChunkBy, ChunkDays, Extent, OnGateFailure, RangeDays
 from dags.work.audit.log import AUTOMATIC, MANAGED, Status
 from dags.work.plan import Count, EveryChunks, Parallelism, Seconds
 
@@ -37,8 +37,8 @@ class BackfillConfig(Given):
     requested_by: Text = Field(default="", description="Who asks; the audit keeps it.")
     team_ids: TeamIds = Field(default=(), description="The teams to rebuild; all enabled ones, when left out.")
     days: Days = Field(default=(), description="Only these days of the range; all, when left out.")
-    kind: Kind = choice(
-        Kind.FULL_RELOAD,
+    kind: Extent = choice(
+        Extent.FULL_RELOAD,
         "full_reload: the days that have a source. incremental: every day of the range. gap_filling: only "
         "what is wrong. point_in_time_correction: the teams in team_ids.",
     )

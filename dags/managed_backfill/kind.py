@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from dags.publish.backup import backup_name, drop_backup
 from dags.publish.staging import fence_runs
 from dags.work.audit.log import AUTOMATIC, MANAGED
-from dags.work.kinds import Kind
+from dags.work.kinds import KindOfWork
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -20,7 +20,7 @@ def _drop_backup(client: Client, work: Work) -> str:
     return "its backup is dropped"
 
 
-BACKFILL = Kind(
+BACKFILL = KindOfWork(
     MANAGED,
     "backfill",
     fence_runs,

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from dags.work.plan import Rates
 
 
-class Kind(StrEnum):
+class Extent(StrEnum):
     """Which units of the range are rebuilt."""
 
     FULL_RELOAD = "full_reload"
@@ -97,7 +97,7 @@ class Scope(Part):
 class Strategy(Part):
     """How the chunks were cut, and how they are carried out."""
 
-    kind: Kind
+    kind: Extent
     chunk_by: ChunkBy
     chunk_size_days: ChunkDays
     chunk_size_rows: Count | None = None

@@ -9,7 +9,7 @@ from dags.clickhouse.targets.store import read_usability
 from dags.domain.days import ONE_DAY, DayRange
 from dags.domain.errors import UserError
 from dags.managed_backfill import gates
-from dags.managed_backfill.plan import Checks, Held, Kind, Plan, Rollback, Scope, chunked
+from dags.managed_backfill.plan import Checks, Extent, Held, Plan, Rollback, Scope, chunked
 from dags.managed_backfill.request import Facts
 from dags.managed_backfill.shrunk import held_in_words, held_units, read_wrong
 from dags.managed_backfill.store import read_coverage, read_in_work, read_rates
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from dags.detection.rules import Verdict
     from dags.domain.watched import WatchedTable
-    from dags.managed_backfill.request import Request
+    from dags.managed_backfill.request import BackfillRequest
     from dags.managed_backfill.store import Coverage
     from dags.settings import Settings
 
@@ -56,7 +56,7 @@ def read_facts(
 
 
 def make_plan(
-    client: Client, watched: Sequence[WatchedTable], request: Request, settings: Settings, now: datetime
+    client: Client, watched: Sequence[WatchedTable], request: BackfillRequest, settings: Settings, now: datetime
 ) -> Plan:
     """The plan of a request.
 
@@ -68,7 +68,7 @@ def make_plan(
     coverage = read_coverage(client, table, days)
     allows = request.strategy.allow_shrink
     wrong: Iterable[Verdict] = ()
-    if request.strategy.kind is Kind.GAP_FILLING or not allows:
+    if request.strategy.kind is Extent.GAP_FILLING or not allows:
         teams = request.team_ids
         wrong = read_wrong(client, watched, request.table, days, teams=teams, settings=settings, now=now)
     asked = frozenset(request.days)
@@ -116,10 +116,10 @@ def make_plan(
     )
 
 
-def _teams_by_day(request: Request, coverage: Coverage, wrong: Iterable[Verdict]) -> TeamsByDay:
-    if request.strategy.kind is Kind.FULL_RELOAD:
+def _teams_by_day(request: BackfillRequest, coverage: Coverage, wrong: Iterable[Verdict]) -> TeamsByDay:
+    if request.strategy.kind is Extent.FULL_RELOAD:
         return {day: None for day in request.days if coverage.has_source(day, request.team_ids)}
-    if request.strategy.kind is Kind.GAP_FILLING:
+    if request.strategy.kind is Extent.GAP_FILLING:
         teams: dict[date, set[int]] = defaultdict(set)
         for verdict in wrong:
             teams[verdict.unit.day].add(verdict.unit.team_id)
@@ -127,7 +127,7 @@ def _teams_by_day(request: Request, coverage: Coverage, wrong: Iterable[Verdict]
     return dict.fromkeys(request.days)
 
 
-def _without(teams_by_day: TeamsByDay, held: Mapping[date, Mapping[int, str]], request: Request) -> TeamsByDay:
+def _without(teams_by_day: TeamsByDay, held: Mapping[date, Mapping[int, str]], request: BackfillRequest) -> TeamsByDay:
     """Less the units that are held; a day of which nothing is left is in no chunk."""
     left: TeamsByDay = {}
     for day, teams in teams_by_day.items():
@@ -138,7 +138,7 @@ def _without(teams_by_day: TeamsByDay, held: Mapping[date, Mapping[int, str]], r
     return left
 
 
-def _only_absent(teams_by_day: TeamsByDay, request: Request, coverage: Coverage) -> TeamsByDay:
+def _only_absent(teams_by_day: TeamsByDay, request: BackfillRequest, coverage: Coverage) -> TeamsByDay:
     """Only units that have a source and no row in the table."""
     absent: TeamsByDay = {}
     for day, teams in teams_by_day.items():

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from dags.domain.days import ONE_DAY, DayRange, in_words
 from dags.domain.given_text import text_problems
 from dags.managed_backfill import gates
-from dags.managed_backfill.plan import Kind, Strategy
+from dags.managed_backfill.plan import Extent, Strategy
 from dags.work.plan import Ceilings
 from dags.work.request import WHO, refusal, webhook_problems
 
@@ -51,7 +51,7 @@ class Facts:
 
 
 @dataclass(frozen=True)
-class Request:
+class BackfillRequest:
     """A request that can be planned. ``days`` are those that are over, ``left_out`` says why others are not."""
 
     table: str
@@ -70,7 +70,7 @@ class Request:
     requested_by: str
 
 
-def validated(asked: Read[BackfillConfig], facts: Facts) -> Request:
+def validated(asked: Read[BackfillConfig], facts: Facts) -> BackfillRequest:
     """The request that a job's configuration makes.
 
     Raises:
@@ -91,7 +91,7 @@ def validated(asked: Read[BackfillConfig], facts: Facts) -> Request:
     days, left_out = _days(start, end, usable.get("days", ()), facts.today, problems)
     teams = frozenset[int](usable.get("team_ids", ()))
     problems += team_problems(teams, facts)
-    if usable.get("kind") is Kind.CORRECTION and not usable.get("team_ids", "refused"):
+    if usable.get("kind") is Extent.CORRECTION and not usable.get("team_ids", "refused"):
         problems.append("team_ids is empty: a point_in_time_correction is of the teams that are named")
     if not facts.enabled:
         problems.append(
@@ -116,7 +116,7 @@ def validated(asked: Read[BackfillConfig], facts: Facts) -> Request:
         on_gate_failure=given.on_gate_failure,
         ceilings=Ceilings(source_rows=given.max_source_rows, seconds=given.max_seconds),
     )
-    return Request(
+    return BackfillRequest(
         table=table,
         start=start,
         end=end,

@@ -10,7 +10,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from dags.clickhouse.targets.store import require_usable
 from dags.domain.days import ONE_DAY, DayRange, in_words
-from dags.domain.errors import BuiltSinceError, HoldLostError, UserError
+from dags.domain.errors import BuiltSinceError, LeaseLostError, UserError
 from dags.managed_backfill.log import Days, recorded_of
 from dags.managed_backfill.store import later_builds
 from dags.publish.backup import BackedUp, DayBackup, backup_name, has_backup
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from dags.publish.comparison import Comparison
     from dags.work.audit.log import State
     from dags.work.audit.store import Log
-    from dags.work.lease import Hold
+    from dags.work.lease import WorkLease
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class _DayCheckpoint(Checkpoint):
             self._restoring.refuse_what_others_wrote(self._day)
 
     def confirm(self) -> None:
-        self._restoring.held.confirm()
+        self._restoring.lease.confirm()
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class Restoring:
     plan: Plan
     state: State
     log: Log
-    held: Hold
+    lease: WorkLease
     wait_seconds: float
     tell: Callable[[str], None]
     even_built_since: bool = False
@@ -120,15 +120,15 @@ class Restoring:
         A day that fails keeps no other from being restored; all of it can be done again.
 
         Raises:
-            HoldLostError: another run acts on the backfill now.
+            LeaseLostError: another run acts on the backfill now.
         """
         left: dict[date, str] = {}
         failed: dict[date, str] = {}
         for day in sorted(self.days.backed_up, reverse=True):
-            self.held.confirm()
+            self.lease.confirm()
             try:
                 rows = self._restored(day, by)
-            except HoldLostError:
+            except LeaseLostError:
                 raise
             except BuiltSinceError as error:
                 left[day] = str(error)
@@ -140,7 +140,7 @@ class Restoring:
         for day in sorted(self.days.backed_up.keys() - left.keys() - failed.keys()):
             if unlike := self._backup(day).unlike(self._recorded(day), by):
                 failed[day] = f"it was restored, and {unlike}: others wrote it since"
-        self.held.confirm()
+        self.lease.confirm()
         as_before = self.days.backed_up.keys() - left.keys() - failed.keys()
         return Restored(tuple(sorted(as_before)), left, failed, by.in_words())
 

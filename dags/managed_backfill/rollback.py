@@ -13,7 +13,7 @@ from dags.managed_backfill.restoring import Restoring, built_since
 from dags.work.audit.log import Entry, Event, Status
 from dags.work.audit.store import Log, require_state
 from dags.work.control import refuse_others, require_who
-from dags.work.lease import hold
+from dags.work.lease import leased
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -42,12 +42,12 @@ def roll_back(
         LeaseError: a run acts on it, which is named. Nothing was touched.
         UserError: it has taken no backup or has lost it, or others have built days since, and nothing was touched; or
             not every day is as it was, which ones the words say, and it can be done again.
-        HoldLostError: another run acts on it now, for this one was silent for too long.
+        LeaseLostError: another run acts on it now, for this one was silent for too long.
     """
     require_who(requested_by, reason)
     known = require_state(client, BACKFILL, backfill_id)
     refuse_others(BACKFILL, known)
-    with hold(client, BACKFILL, known.work, run_id, tell) as held:
+    with leased(client, BACKFILL, known.work, run_id, tell) as lease:
         state = require_state(client, BACKFILL, known.work_id)
         _refuse_rollback(state)
         plan = from_yaml(state.accepted.payload)
@@ -59,21 +59,21 @@ def roll_back(
                 "back too"
             )
         log = Log(client, state.work, run_id)
-        restoring = Restoring(client, table, plan, state, log, held, wait_seconds, tell, even_built_since)
+        restoring = Restoring(client, table, plan, state, log, lease, wait_seconds, tell, even_built_since)
         comparable = restoring.comparable()
-        held.confirm()
+        lease.confirm()
         log.append(Entry(Event.STARTED, Status.ROLLING_BACK, requested_by=requested_by, reason=reason))
         restored = restoring.run(comparable)
         if restored.left or restored.failed:
             words = restored.in_words()
-            held.confirm()
+            lease.confirm()
             log.append(Entry(Event.ENDED, Status.ROLLING_BACK, payload=words[:1000]))
             raise UserError(
                 f"{state.work_id} is not wholly rolled back:\n{words}\nRun rollback_backfill_job again; where "
                 "others have written days since, allow_losing_later_builds: true takes these back too"
             )
         entry = Entry(Event.ENDED, Status.ROLLED_BACK, requested_by=requested_by, reason=reason)
-        held.confirm()
+        lease.confirm()
         log.append(entry)
     days = restored.days
     tell(

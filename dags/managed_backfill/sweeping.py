@@ -9,7 +9,7 @@ from dags.managed_backfill.kind import BACKFILL
 from dags.publish.backup import backup_name, drop_backup, expired_backups
 from dags.work.audit.log import FINISHED
 from dags.work.audit.store import read_state, read_works
-from dags.work.lease import hold
+from dags.work.lease import leased
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,11 +36,11 @@ def sweep_backups(client: Client, now: datetime, run_id: str, tell: Callable[[st
             tell(f"{name} is kept beyond its time, until {row.work_id} is over: it is {row.status}")
             continue
         try:
-            with hold(client, BACKFILL, row.work, run_id, tell) as held:
+            with leased(client, BACKFILL, row.work, run_id, tell) as lease:
                 state = read_state(client, row.work_id)
                 if state is not None and state.status not in FINISHED:
                     continue
-                held.confirm()
+                lease.confirm()
                 drop_backup(client, name)
                 dropped.append(name)
         except LeaseError as error:

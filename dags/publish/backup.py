@@ -87,7 +87,7 @@ def expired_backups(client: Client, now: datetime) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class Held:
+class DayRows:
     """What a table or a backup has of a day: rows, and what each team's come to, which no merge changes."""
 
     rows: int = 0
@@ -116,8 +116,8 @@ class BackedUp:
 class Taken:
     """A backup that was just taken: what the day holds, and what of it is in the backup."""
 
-    in_table: Held
-    in_backup: Held
+    in_table: DayRows
+    in_backup: DayRows
     kept: str
 
     @property
@@ -163,8 +163,8 @@ class DayBackup:
                     f" since the backup {self.backup} was begun, and its parts do not fit there ({str(error)[:200]}). "
                     "Cancel or roll back this backfill, and ask for a new one for the days that are left"
                 ) from None
-        in_table = self._held(self.table.name)
-        in_backup = self._held(self.backup) if swap.rows else Held()
+        in_table = self._rows(self.table.name)
+        in_backup = self._rows(self.backup) if swap.rows else DayRows()
         kept = Kept.now(self.client, self.backup, self.day, total_by_team=in_backup.total_by_team)
         return Taken(in_table, in_backup, kept.text())
 
@@ -239,13 +239,13 @@ class DayBackup:
             # Where hashes settle it, nothing of the backup is read.
             return kept.is_still(
                 self.client, self.table, self.backup, self.day,
-                total_by_team=lambda: self._held(self.backup).total_by_team,
+                total_by_team=lambda: self._rows(self.backup).total_by_team,
             )  # fmt: skip
         then = Digest.of(recorded.kept)
         is_still = self._holds(self.backup, then) if then is not None else None
         if is_still is not None:
             return is_still
-        found = self._held(self.backup)
+        found = self._rows(self.backup)
         return found.total == recorded.total if recorded.total else found.rows == recorded.rows
 
     def source(self, recorded: BackedUp) -> str | None:
@@ -267,11 +267,11 @@ class DayBackup:
         bound = {"table": self.table.name, "day": self.day, "run_ids": list(run_ids)}
         published = {team: Measure(*measure) for team, *measure in sql.rows("published", bound)}
         strange = {
-            team: held.amount
-            for team, held in now.items()
+            team: rows.amount
+            for team, rows in now.items()
             if team in self.teams
-            and held.amount != published.get(team)
-            and (team not in then or held.amount != then[team].amount)
+            and rows.amount != published.get(team)
+            and (team not in then or rows.amount != then[team].amount)
         }
         if strange:
             team, amount = next(iter(strange.items()))
@@ -290,7 +290,7 @@ class DayBackup:
         """How the teams' day differs now from what it was, in words; empty if it does not."""
         sql = Sql(_PACKAGE, self.client)
         now, then = (
-            {team: held.amount for team, held in contents(sql, self.table, name, self.day, by).items()}
+            {team: rows.amount for team, rows in contents(sql, self.table, name, self.day, by).items()}
             if name is not None
             else {}
             for name in (self.table.name, self.source(recorded))
@@ -301,11 +301,11 @@ class DayBackup:
         )
         return f"{len(wrong)} teams differ, first {next(iter(wrong))}" if wrong else ""
 
-    def _held(self, name: str) -> Held:
+    def _rows(self, name: str) -> DayRows:
         identifiers = {**target_of(self.table), "table": name}
         bound = {"start": self.day, "end": self.day + ONE_DAY}
         rows = Sql(_PACKAGE, self.client).rows("units_by_day", bound, **identifiers)
-        return Held(sum(count for _, _, count, _ in rows), {team: total for _, team, _, total in rows})
+        return DayRows(sum(count for _, _, count, _ in rows), {team: total for _, team, _, total in rows})
 
     def _holds(self, name: str, then: Digest) -> bool | None:
         return holds(self.client, self.table, name, self.day, teams=self.teams, then=then)

@@ -101,13 +101,13 @@ def batches(
 def _cut(teams: Iterable[int], events_by_team: Mapping[int, int], limit: int) -> Sequence[tuple[int, ...]]:
     cut: list[tuple[int, ...]] = []
     current: list[int] = []
-    held = 0
+    events = 0
     for team in sorted(teams):
-        if current and (held + events_by_team[team] > limit or len(current) == MAX_TEAMS_BOUND):
+        if current and (events + events_by_team[team] > limit or len(current) == MAX_TEAMS_BOUND):
             cut.append(tuple(current))
-            current, held = [], 0
+            current, events = [], 0
         current.append(team)
-        held += events_by_team[team]
+        events += events_by_team[team]
     if current:
         cut.append(tuple(current))
     return cut

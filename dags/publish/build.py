@@ -280,7 +280,7 @@ class _Attempt:
             until_end=self.until_end,
             leases=self.leases,
             retry=self.retry,
-            held=lambda name: read_units(self.sql, declared, name, build.day),
+            read=lambda name: read_units(self.sql, declared, name, build.day),
             team_column=declared.team_column,
             tell=build.tell,
             checkpoint=build.checkpoint,

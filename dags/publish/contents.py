@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from dags.clickhouse.sql import Sql
 from dags.domain.units import Measure
 from dags.publish.comparison import Column, Comparison, Content, comparison
-from dags.publish.path import Held
+from dags.publish.path import TeamRows
 from dags.publish.staging import STAGING_PREFIX
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _PACKAGE = "dags.publish"
 
 
-def read_units(sql: Sql, declared: WatchedTable, name: str, day: date) -> dict[int, Held[Measure]]:
+def read_units(sql: Sql, declared: WatchedTable, name: str, day: date) -> dict[int, TeamRows[Measure]]:
     """What a table, a backup or a staging of it holds of a day, by team. Of a staging all rows are read, to find
     strays.
     """
@@ -36,17 +36,17 @@ def read_units(sql: Sql, declared: WatchedTable, name: str, day: date) -> dict[i
         "total": declared.total,
     }
     return {
-        team: Held(Measure(distinct, total), rows, strays)
+        team: TeamRows(Measure(distinct, total), rows, strays)
         for team, rows, distinct, total, strays in Sql.of(sql, _PACKAGE).rows(
             "target_units", bound, target=name, **identifiers
         )
     }
 
 
-def contents(sql: Sql, declared: WatchedTable, name: str, day: date, by: Comparison) -> Mapping[int, Held[Content]]:
+def contents(sql: Sql, declared: WatchedTable, name: str, day: date, by: Comparison) -> Mapping[int, TeamRows[Content]]:
     """What a table, a backup or a staging of it holds of a day, by team."""
     rows = sql.rows("contents", _of_day(name, day), key=by.key, compared=by.compared, **_identifiers(declared, name))
-    return {team: Held(Content(keys, found), rows, strays) for team, rows, keys, found, strays in rows}
+    return {team: TeamRows(Content(keys, found), rows, strays) for team, rows, keys, found, strays in rows}
 
 
 def contents_of_rows(sql: Sql, declared: WatchedTable, name: str, day: date, by: Comparison) -> dict[int, Content]:

@@ -39,7 +39,7 @@ Published = TypeVar("Published")
 
 
 @dataclass(frozen=True)
-class Held(Generic[_Amount]):
+class TeamRows(Generic[_Amount]):
     """What a table, or a staging of one, holds of a team's day: what is compared, the rows, those outside the day."""
 
     amount: _Amount
@@ -51,16 +51,16 @@ class Held(Generic[_Amount]):
 class Seen(Generic[_Amount]):
     """What a table held of a day when it was looked at, by team, and how far it was written then."""
 
-    by_team: Mapping[int, Held[_Amount]]
+    by_team: Mapping[int, TeamRows[_Amount]]
     written: Written
 
     @property
     def amounts(self) -> dict[int, _Amount]:
-        return {team: held.amount for team, held in self.by_team.items()}
+        return {team: rows.amount for team, rows in self.by_team.items()}
 
     @property
     def rows(self) -> int:
-        return sum(held.rows for held in self.by_team.values())
+        return sum(rows.rows for rows in self.by_team.values())
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def read_written(sql: Sql, table: str, day: date) -> Written:
 class Publisher(Generic[_Amount]):
     """Publishes days of tables whose lease is held.
 
-    ``held`` reads what is compared. ``retry`` calls what may fail for a moment; ``tell`` is told in words what is worth
+    ``read`` reads what is compared. ``retry`` calls what may fail for a moment; ``tell`` is told in words what is worth
     knowing, ``at`` at which step it is, for tests of faults. ``team_column`` is the tables'; what is staged is dropped
     when ``until_end`` closes.
     """
@@ -113,7 +113,7 @@ class Publisher(Generic[_Amount]):
     until_end: Tables
     leases: Leases
     retry: Retrying
-    held: Callable[[str], Mapping[int, Held[_Amount]]]
+    read: Callable[[str], Mapping[int, TeamRows[_Amount]]]
     team_column: str
     tell: Callable[[str], None]
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
@@ -123,7 +123,7 @@ class Publisher(Generic[_Amount]):
         """What a table holds of the day now."""
         # Written first: what is written between the two is then a change, and not overlooked.
         written = self._written(table)
-        return Seen(self.retry(self.held, table), written)
+        return Seen(self.retry(self.read, table), written)
 
     def publish(
         self, table: str, before: Seen[_Amount], replaced: Collection[int], new: Collection[NewRows[_Amount]]
@@ -197,8 +197,8 @@ class Publisher(Generic[_Amount]):
             self.sql.command("delete_teams", {"teams": some}, staging=staging, team=self.team_column)
 
     def _compare(self, staging: str, table: str, expected: Mapping[int, _Amount]) -> None:
-        found = self.held(staging)
-        if wrong := differences({team: held.amount for team, held in found.items()}, expected):
+        found = self.read(staging)
+        if wrong := differences({team: rows.amount for team, rows in found.items()}, expected):
             team, (has, should) = next(iter(wrong.items()))
             raise BuildError(
                 f"{table} of {self.day} was not published, readers still see the old data: {len(wrong)} teams differ "
@@ -206,7 +206,7 @@ class Publisher(Generic[_Amount]):
                 "day at the same moment, then the next attempt succeeds; or this is a fault of ours: report "
                 "it with this message"
             )
-        if strays := sum(held.strays for held in found.values()):
+        if strays := sum(rows.strays for rows in found.values()):
             raise BuildError(f"{table} of {self.day} was not published: {strays} staged rows lie outside the day")
 
     # --- Just before ---------------------------------------------------------------------------------------------
@@ -234,7 +234,7 @@ class Publisher(Generic[_Amount]):
         self.sql.command("publish_day", self._partition, target=into, staging=kept)
 
     def _amounts(self, name: str) -> dict[int, _Amount]:
-        return {team: held.amount for team, held in self.retry(self.held, name).items()}
+        return {team: rows.amount for team, rows in self.retry(self.read, name).items()}
 
     def _confirm(self, table: str) -> None:
         if not self.leases.confirm(table, self.day, self.checkpoint.leases):
@@ -323,13 +323,13 @@ class Publisher(Generic[_Amount]):
 
         What others have written of other teams since the swap is theirs, and there.
         """
-        found = self.held(table)
-        if wrong := differences({team: held.amount for team, held in found.items() if team in ours}, expected):
+        found = self.read(table)
+        if wrong := differences({team: rows.amount for team, rows in found.items() if team in ours}, expected):
             raise ReadBackError(
                 f"{table} of {self.day} was published, but {len(wrong)} teams read back unlike what was staged "
                 f"(first: {list(wrong)[:5]}): something else wrote the day at the same moment; build it again"
             )
-        return sum(held.rows for held in found.values())
+        return sum(rows.rows for rows in found.values())
 
     @property
     def _number(self) -> int:

@@ -82,7 +82,7 @@ class DayRestore:
                 until_end=until_end,
                 leases=leases,
                 retry=retry,
-                held=lambda name: contents(sql, self.table, name, self.day, self.compare),
+                read=lambda name: contents(sql, self.table, name, self.day, self.compare),
                 team_column=self.table.team_column,
                 tell=self.progress,
                 checkpoint=self.checkpoint,
@@ -98,7 +98,7 @@ class DayRestore:
                 "it again if the day is to be restored in that one"
             )
         then = {} if self.backup is None else retry(contents, sql, self.table, self.backup, self.day, self.compare)
-        ours = {team: held.amount for team, held in then.items() if team in self.teams}
+        ours = {team: rows.amount for team, rows in then.items() if team in self.teams}
         replaced = before.by_team.keys() & set(self.teams)
         if self.compare.is_whole and ours == {team: before.by_team[team].amount for team in replaced}:
             return before.rows

@@ -200,8 +200,8 @@ def sweep(
     leases = read_leases(client, except_token=token)
     living = [lease for lease in leases if not lease.is_dead(is_embedded=is_embedded(client))]
     dead = [lease.name for lease in leases if lease not in living]
-    held = [lease.token for lease in living if lease.token] + ([token] if token else [])
-    left = [name for name in names if not name.startswith(LEASE_PREFIX) and not any(one in name for one in held)]
+    holders = [lease.token for lease in living if lease.token] + ([token] if token else [])
+    left = [name for name in names if not name.startswith(LEASE_PREFIX) and not any(one in name for one in holders)]
     dropped = 0
     for name in [*left, *dead]:
         tell(f"dropping {name}, left behind by a build that died")

@@ -73,7 +73,7 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Request:
+class RepairRequest:
     """One day to rebuild by one job, in the tables that are wrong on it. Estimate None: the sizes could not be read.
 
     ``teams_by_table`` holds the teams that are wrong, and no other is rebuilt; ``outdated_tables`` those of which an
@@ -132,7 +132,7 @@ class Decision:
     """
 
     trigger: Trigger
-    requests: tuple[Request, ...]
+    requests: tuple[RepairRequest, ...]
     deferred: tuple[Deferred, ...]
     remaining: frozenset[date]
     missing_partitions: int
@@ -231,7 +231,7 @@ def decide(
     aged = frozenset(day for day in todo if _is_aged(day, policy, now))
     remaining_now = (frozenset(todo) if is_minimum_reached else aged) | (remaining & {one.day for one in wrong})
     budget = _Budget(policy, runs_by_day, now)
-    requests: list[Request] = []
+    requests: list[RepairRequest] = []
     deferred = [Deferred(day, *_not_acted_on(group, policy)) for day, group in _left_alone(wrong, todo).items()]
     for day in in_order(todo, policy.priority, policy.weight_by_team):
         by_job: dict[str, list[Alike]] = defaultdict(list)
@@ -300,7 +300,7 @@ def _choose(
     budget: _Budget,
     read_at: datetime,
     now: datetime,
-) -> tuple[Request | None, list[Deferred]]:
+) -> tuple[RepairRequest | None, list[Deferred]]:
     """What to rebuild of a day now, and what of it waits, and why."""
     tables = {one.table for one in verdicts}
     relevant = [run for run in runs if run.tables & tables]
@@ -327,7 +327,7 @@ def _choose(
     reasons = tuple(f"{reason}: {count}" for reason, count in units_by_reason.most_common())
     frozen = {table: tuple(sorted(teams)) for table, teams in sorted(teams_by_table.items())}
     outdated = frozenset(one.table for one in due if one.kind is Kind.OUTDATED)
-    return Request(day, frozen, attempt, run_key, reasons, outdated_tables=outdated), left
+    return RepairRequest(day, frozen, attempt, run_key, reasons, outdated_tables=outdated), left
 
 
 def _blocked(
@@ -366,7 +366,7 @@ def _not_acted_on(groups: Sequence[Alike], policy: Policy) -> tuple[Why, str]:
     return (Why.HELD if held else Why.NOT_ACTED_ON), ", ".join(sorted({one.reason for one in groups}))
 
 
-def _estimated(requests: Iterable[Request]) -> str:
+def _estimated(requests: Iterable[RepairRequest]) -> str:
     known = [request.estimate for request in requests if request.estimate is not None]
     if not known:
         return ""

@@ -32,7 +32,7 @@ from dags.domain.days import calendar
 from dags.domain.errors import UnreadableError
 from dags.domain.watched import first_day
 from dags.repair.asked import days_listed
-from dags.repair.decision import Building, Decision, Policy, Request, Trigger, decide
+from dags.repair.decision import Building, Decision, Policy, RepairRequest, Trigger, decide
 from dags.repair.requests.store import frozen_teams
 from dags.repair.runs import runs_of, with_frozen_teams, without_the_dead
 from dags.settings import current_settings
@@ -254,7 +254,7 @@ def teams_to_freeze(evaluation: Evaluation, job: str | None = None) -> dict[tupl
     }
 
 
-def _run_config(evaluation: Evaluation, request: Request, plan_id: str) -> dict[str, Any]:
+def _run_config(evaluation: Evaluation, request: RepairRequest, plan_id: str) -> dict[str, Any]:
     """The teams to rebuild, frozen: of each table those that are wrong, and those that an older logic built."""
     by_op = _teams_by_op(evaluation, request)
     enabled = evaluation.detection.teams
@@ -263,7 +263,7 @@ def _run_config(evaluation: Evaluation, request: Request, plan_id: str) -> dict[
     )
 
 
-def _teams_by_op(evaluation: Evaluation, request: Request) -> dict[str, dict[str, tuple[int, ...]]]:
+def _teams_by_op(evaluation: Evaluation, request: RepairRequest) -> dict[str, dict[str, tuple[int, ...]]]:
     by_op: dict[str, dict[str, tuple[int, ...]]] = defaultdict(dict)
     for table in evaluation.watched:
         if table.op and table.name in request.tables:

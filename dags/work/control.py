@@ -10,14 +10,14 @@ from dags.clickhouse.leases.store import living_leases
 from dags.domain.errors import LeaseError, UserError
 from dags.work.audit.log import FINISHED, RESUMABLE, Entry, Event, State, Status, standing
 from dags.work.audit.store import Log, Row, read_state, read_unheard, read_works, require_state
-from dags.work.lease import hold
+from dags.work.lease import leased
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from clickhouse_connect.driver.client import Client
 
-    from dags.work.kinds import Kind
+    from dags.work.kinds import KindOfWork
 
 
 # So many characters of a run's id are enough for people, as long as no other begins so.
@@ -38,7 +38,7 @@ def accept(log: Log, plan: str, requested_by: str, reason: str, *, planned_in: f
     )
 
 
-def asked_by(client: Client, kind: Kind, run_id: str, is_of: Callable[[str], bool]) -> tuple[str, State | None]:
+def asked_by(client: Client, kind: KindOfWork, run_id: str, is_of: Callable[[str], bool]) -> tuple[str, State | None]:
     """The id of what a run asks for, and its state where an earlier attempt of that run has asked for it already.
 
     The id is short as long as no other work has it: the first characters of the run's, and else the whole.
@@ -51,7 +51,7 @@ def asked_by(client: Client, kind: Kind, run_id: str, is_of: Callable[[str], boo
     return whole, read_state(client, whole)
 
 
-def refuse_resume(kind: Kind, state: State) -> None:
+def refuse_resume(kind: KindOfWork, state: State) -> None:
     """Raises: UserError: there is nothing that could be resumed."""
     refuse_others(kind, state)
     if state.status not in RESUMABLE:
@@ -60,18 +60,18 @@ def refuse_resume(kind: Kind, state: State) -> None:
         )
 
 
-def pause(client: Client, kind: Kind, work_id: str, run_id: str, *, requested_by: str, reason: str) -> str:
+def pause(client: Client, kind: KindOfWork, work_id: str, run_id: str, *, requested_by: str, reason: str) -> str:
     """Ask for a pause; what was asked for is in words."""
     return _ask(client, kind, work_id, run_id, Status.PAUSED, requested_by=requested_by, reason=reason)
 
 
-def cancel(client: Client, kind: Kind, work_id: str, run_id: str, *, requested_by: str, reason: str) -> str:
+def cancel(client: Client, kind: KindOfWork, work_id: str, run_id: str, *, requested_by: str, reason: str) -> str:
     """Ask for an end; work that no run carries out ends at once."""
     return _ask(client, kind, work_id, run_id, Status.CANCELLED, requested_by=requested_by, reason=reason)
 
 
 def _ask(
-    client: Client, kind: Kind, work_id: str, run_id: str, status: Status, *, requested_by: str, reason: str
+    client: Client, kind: KindOfWork, work_id: str, run_id: str, status: Status, *, requested_by: str, reason: str
 ) -> str:
     require_who(requested_by, reason)
     known = require_state(client, kind, work_id)
@@ -79,12 +79,12 @@ def _ask(
     _refuse_ask(kind, known, status)
     log = Log(client, known.work, run_id)
     try:
-        with hold(client, kind, known.work, run_id, lambda _: None) as held:
+        with leased(client, kind, known.work, run_id, lambda _: None) as lease:
             state = require_state(client, kind, known.work_id)
             _refuse_ask(kind, state, status)
             # A cancel that was asked of a run which died is carried out now, and outranks a pause.
             is_late = as_it_is(client, state, is_held=True).status == Status.CANCELLED != status
-            held.confirm()
+            lease.confirm()
             ends = Status.CANCELLED if is_late else status
             log.append(Entry(Event.ENDED, ends, payload=reason, requested_by=requested_by, reason=reason))
             if is_late:
@@ -97,7 +97,7 @@ def _ask(
     return f"{status.upper():<8} {known.work_id}: no run carries it out, nothing more happens"
 
 
-def _refuse_ask(kind: Kind, state: State, status: Status) -> None:
+def _refuse_ask(kind: KindOfWork, state: State, status: Status) -> None:
     """Raises: UserError: it is over, or is taken back, so that there is nothing to pause or to cancel."""
     if state.status in FINISHED:
         raise UserError(f"{state.work_id} is {state.status}: it cannot be {status}")
@@ -107,7 +107,7 @@ def _refuse_ask(kind: Kind, state: State, status: Status) -> None:
         )
 
 
-def delete(client: Client, kind: Kind, work_id: str, run_id: str, *, requested_by: str, reason: str) -> str:
+def delete(client: Client, kind: KindOfWork, work_id: str, run_id: str, *, requested_by: str, reason: str) -> str:
     """Drop what is kept of it and leave it out of the lists; the audit keeps every event.
 
     ``work_id`` is whole, for nothing brings back what is dropped.
@@ -123,7 +123,7 @@ def delete(client: Client, kind: Kind, work_id: str, run_id: str, *, requested_b
             f"{kind.id_field} is {work_id!r}: a deletion cannot be undone, so give the whole id, {known.work_id}"
         )
     refuse_others(kind, known)
-    with hold(client, kind, known.work, run_id, lambda _: None) as held:
+    with leased(client, kind, known.work, run_id, lambda _: None) as lease:
         state = as_it_is(client, require_state(client, kind, known.work_id), is_held=True)
         if state.status not in FINISHED:
             raise UserError(
@@ -134,14 +134,16 @@ def delete(client: Client, kind: Kind, work_id: str, run_id: str, *, requested_b
                     else "cancel it first, then delete it"
                 )
             )
-        held.confirm()
+        lease.confirm()
         dropped = kind.discard(client, state.work)
         entry = Entry(Event.ENDED, Status.DELETED, requested_by=requested_by, reason=reason)
         Log(client, state.work, run_id).append(entry)
     return f"DELETED  {state.work_id}: {dropped}, the audit stays"
 
 
-def listed(client: Client, kind: Kind, *, only: str = "", subject: str = "", status: str = "", limit: int) -> list[Row]:
+def listed(
+    client: Client, kind: KindOfWork, *, only: str = "", subject: str = "", status: str = "", limit: int
+) -> list[Row]:
     """The audit's rows, newest first; deleted ones only when they are asked for. ``only``: one of the kinds shown."""
     if limit < 1:
         raise UserError(f"limit is {limit}: give a whole number above 0")
@@ -178,7 +180,7 @@ def require_who(requested_by: str, reason: str) -> None:
         raise UserError(f"{' and '.join(lacking)} may not be empty: the audit keeps who did it and why")
 
 
-def refuse_others(kind: Kind, state: State) -> None:
+def refuse_others(kind: KindOfWork, state: State) -> None:
     """Raises: UserError: it is of a kind that no person controls."""
     if state.work.kind != kind.name:
         raise UserError(f"{state.work_id} is {kind.beside[state.work.kind]}")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Kind:
+class KindOfWork:
     """A kind of work that people ask for.
 
     ``name`` is what the log has, ``word`` what people call one: ``backfill`` has a ``backfill_id``, and jobs that are

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from dags.clickhouse.leases.rules import lease_name, work_lease
 from dags.clickhouse.leases.store import Leases
-from dags.domain.errors import HoldLostError, LeaseError
+from dags.domain.errors import LeaseError, LeaseLostError
 from dags.work.audit.store import read_state
 
 if TYPE_CHECKING:
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
     from dags.work.audit.log import Work
-    from dags.work.kinds import Kind
+    from dags.work.kinds import KindOfWork
 
 
 @dataclass(frozen=True)
-class Hold:
-    """A piece of work that is held."""
+class WorkLease:
+    """The lease of a piece of work, while it is ours."""
 
-    kind: Kind
+    kind: KindOfWork
     work: Work
     leases: Leases
 
@@ -42,21 +42,23 @@ class Hold:
         """Make sure that it is still held.
 
         Raises:
-            HoldLostError: it was taken away, because this run was silent for too long.
+            LeaseLostError: it was taken away, because this run was silent for too long.
         """
         try:
             self.leases.confirm(*work_lease(self.work.work_id, self.work.first_step))
         except LeaseError as error:
             by = f"run {error.holder[:8]} acts on it" if error.holder else "nobody acts on it"
-            raise HoldLostError(
+            raise LeaseLostError(
                 f"{self.work.work_id} was taken from this run, which was silent for too long; now {by}. This run does "
                 f"nothing more: {self.kind.job('show')} says how it stands"
             ) from None
 
 
 @contextmanager
-def hold(client: Client, kind: Kind, work: Work, run_id: str, tell: Callable[[str], None]) -> Iterator[Hold]:
-    """Hold a piece of work.
+def leased(
+    client: Client, kind: KindOfWork, work: Work, run_id: str, tell: Callable[[str], None]
+) -> Iterator[WorkLease]:
+    """Take the lease of a piece of work, and give it back in the end.
 
     Raises:
         LeaseError: another run that lives holds it; the words say which.
@@ -72,4 +74,4 @@ def hold(client: Client, kind: Kind, work: Work, run_id: str, tell: Callable[[st
             ) from None
         state = read_state(client, work.work_id)
         kind.fence(client, {run for run in (state.run_ids if state is not None else ()) if run != run_id})
-        yield Hold(kind, work, leases)
+        yield WorkLease(kind, work, leases)

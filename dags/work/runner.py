@@ -17,11 +17,11 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from dags.clickhouse.failures import retrying
 from dags.clickhouse.sql import is_embedded
-from dags.domain.errors import HoldLostError, UserError
+from dags.domain.errors import LeaseLostError, UserError
 from dags.work.audit.log import Entry, Event, State, Status, Work
 from dags.work.audit.store import Log
 from dags.work.control import refuse_resume
-from dags.work.lease import Hold, hold
+from dags.work.lease import WorkLease, leased
 from dags.work.orders import Orders, ceiling_reached
 from dags.work.plan import Ceilings, Chunk, Monitoring
 from dags.work.progress import ChunkState, Progress, chunk_states, progress, seconds_at_work
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from clickhouse_connect.driver.client import Client
 
-    from dags.work.kinds import Kind
+    from dags.work.kinds import KindOfWork
 
 C = TypeVar("C", bound=Chunk)
 C_contra = TypeVar("C_contra", bound=Chunk, contravariant=True)
@@ -54,7 +54,7 @@ class AtWork:
 
     client: Client
     log: Log
-    hold: Hold
+    lease: WorkLease
     tell: Callable[[str], None]
 
     def read(self) -> State:
@@ -113,7 +113,7 @@ class Runner(Generic[C]):
 
     client: Client
     open_client: Callable[[], AbstractContextManager[Client]]
-    kind: Kind
+    kind: KindOfWork
     work: Work
     chunks: Sequence[C]
     worker: Worker[C]
@@ -130,34 +130,34 @@ class Runner(Generic[C]):
 
         Raises:
             LeaseError: another run acts on this work right now.
-            HoldLostError: another run took it over, for this one was silent for too long.
+            LeaseLostError: another run took it over, for this one was silent for too long.
             UserError: the log does not know it, it is over, or what it needs is lost.
         """
         log = Log(self.client, self.work, self.run_id)
         # Before the lease: whoever sees this run at work and asks for a pause is heard, the first moment included.
         orders = Orders(log, self.ordered_at)
-        with hold(self.client, self.kind, self.work, self.run_id, self.listeners.tell) as held:
-            at = AtWork(self.client, log, held, self.listeners.tell)
+        with leased(self.client, self.kind, self.work, self.run_id, self.listeners.tell) as lease:
+            at = AtWork(self.client, log, lease, self.listeners.tell)
             refuse_resume(self.kind, at.read())
-            held.confirm()
+            lease.confirm()
             if asked := orders.heard():
                 return self._ended(at, Ended(*asked))
             requested_by, reason = self.asked_by
             log.append(Entry(Event.STARTED, Status.RUNNING, requested_by=requested_by, reason=reason))
             try:
                 return self._ended(at, _Going(self, at, orders, time.monotonic()).to_the_end())
-            except HoldLostError:
+            except LeaseLostError:
                 raise  # what it is now, the other run says
             except BaseException as error:
                 # Whatever ends it, a kill by the UI too: what is left can be resumed, and the log says so if it can.
-                with suppress(ClickHouseError, HoldLostError):
-                    held.confirm()
+                with suppress(ClickHouseError, LeaseLostError):
+                    lease.confirm()
                     words = f"{type(error).__name__}: {error}"[:1000]
                     log.append(Entry(Event.ENDED, Status.INTERRUPTED, payload=words))
                 raise
 
     def _ended(self, at: AtWork, end: Ended) -> State:
-        at.hold.confirm()
+        at.lease.confirm()
         at.log.append(Entry(Event.ENDED, end.status, payload=end.words))
         if end.words:
             at.tell(f"{end.status}: {end.words}")
@@ -240,11 +240,11 @@ class _Going(Generic[C]):
         for step in left:
             if self.halted.is_set():
                 break
-            at.hold.confirm()
+            at.lease.confirm()
             began = time.monotonic()
             *found, entry = steps.do(at, chunk, step)
             entry = replace(entry, seconds=time.monotonic() - began)
-            at.hold.confirm()
+            at.lease.confirm()
             ended.append(entry)
             over = [_over(chunk, ended)] if step == left[-1] else []
             retrying(at.tell)(at.log.append, *found, entry, *over)

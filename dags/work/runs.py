@@ -10,7 +10,7 @@ from dags.dagster_runs.command import Command
 from dags.dagster_runs.tags import TAG_PREFIX
 from dags.settings import current_settings
 from dags.work.audit.log import State, Status, Work
-from dags.work.kinds import Kind
+from dags.work.kinds import KindOfWork
 from dags.work.progress import ChunkState, Progress, chunks_text
 from dags.work.runner import Listeners
 from dags.work.webhook import Webhook
@@ -26,7 +26,7 @@ class Shown:
     """
 
     asked: Command[Any]
-    kind: Kind
+    kind: KindOfWork
     work: Work
     asset: str
     text: Callable[[State], str]

@@ -54,12 +54,12 @@ def read_leases(client: Client, *, except_token: str | None = None) -> tuple[Lea
     """
     sql = Sql(_PACKAGE, client)
     bound = {"prefix": LEASE_PREFIX, "pattern": LEASE_PATTERN, "except_token": except_token or ""}
-    held, strange = sql.row("held", bound)
+    others, strange = sql.row("others", bound)
     if strange:
         _log.warning("no leases, though they are named like ones: %s. Rename or drop them", ", ".join(sorted(strange)))
-    if not held:
+    if not others:
         return ()
-    pattern = f"^({'|'.join(held)})$" if strange else LEASE_PATTERN
+    pattern = f"^({'|'.join(others)})$" if strange else LEASE_PATTERN
     try:
         rows = sql.rows("leases", {"pattern": pattern})
     except ClickHouseError as error:
@@ -102,7 +102,7 @@ class Leases:
         self._wait_seconds = wait_seconds
         self._tell = tell
         self._sleep = sleep
-        self._held: set[str] = set()
+        self._names: set[str] = set()
         self._over = threading.Event()
         self._stack = ExitStack()
 
@@ -120,12 +120,12 @@ class Leases:
         """Give back what is held; what cannot be given back, others take when this holder has been silent."""
         tokens: dict[str, str] = {}
         with suppress(ClickHouseError):
-            tokens = self._tokens(self._held)
-        for name in sorted(self._held):
+            tokens = self._tokens(self._names)
+        for name in sorted(self._names):
             if tokens.get(name) == self.token:
                 with suppress(ClickHouseError):
                     self._sql.command("drop", lease=name)
-        self._held.clear()
+        self._names.clear()
         self._stack.close()
 
     def take(self, table: str, day: date) -> bool:
@@ -139,31 +139,31 @@ class Leases:
         lease, started, waited_for = lease_name(table, day), time.monotonic(), ""
         bid = BID_PREFIX + lease.removeprefix(LEASE_PREFIX) + "_" + self.token
         if self._taken(bid, lease):
-            self._held.add(lease)
+            self._names.add(lease)
             return False
         with self._dropping(bid):
             while not self._taken(bid, lease, is_new=False):
-                held = self._holder(lease)
-                if held is None:
+                holder = self._holder(lease)
+                if holder is None:
                     continue
-                if held.token == self.token:  # taken, and the answer was lost on its way
+                if holder.token == self.token:  # taken, and the answer was lost on its way
                     break
-                if held.is_dead(is_embedded=is_embedded(self._client)):
-                    self._tell(f"{day}: taking {table} over from run {held.run[:8]}, which died")
+                if holder.is_dead(is_embedded=is_embedded(self._client)):
+                    self._tell(f"{day}: taking {table} over from run {holder.run[:8]}, which died")
                     if self._stolen(bid, lease):
                         break
                     continue
                 if time.monotonic() - started >= self._wait_seconds:
                     raise LeaseError(
-                        f"{table} of {day} is being built by run {held.run[:8]}; waited {self._wait_seconds:.0f} s. "
+                        f"{table} of {day} is being built by run {holder.run[:8]}; waited {self._wait_seconds:.0f} s. "
                         "Nothing of it was touched: wait for that run, or build the partition again later",
-                        held.run,
+                        holder.run,
                     )
-                if held.token != waited_for:
-                    self._tell(f"{day}: {table} is being built by run {held.run[:8]}, waiting for it")
-                    waited_for = held.token
+                if holder.token != waited_for:
+                    self._tell(f"{day}: {table} is being built by run {holder.run[:8]}, waiting for it")
+                    waited_for = holder.token
                 self._sleep(POLL_SECONDS)
-        self._held.add(lease)
+        self._names.add(lease)
         return bool(waited_for)
 
     def confirm(self, table: str, day: date, beside: Mapping[str, str] = NO_OTHERS) -> bool:
@@ -231,7 +231,7 @@ class Leases:
     def _beat(self) -> None:
         sql = Sql(_PACKAGE, self._client)
         while not self._over.wait(BEAT_SECONDS):
-            for name in sorted(self._held):
+            for name in sorted(self._names):
                 with suppress(ClickHouseError):
                     sql.command("beat", {"token": self.token}, lease=name)
 

@@ -13,7 +13,7 @@ from dags.dagster_runs.resource import ClickHouseResource
 from dags.definitions import defs
 from dags.domain.given import Nothing, read
 from dags.managed_backfill.fields import BackfillConfig, ShowConfig
-from dags.managed_backfill.plan import Kind
+from dags.managed_backfill.plan import Extent
 from dags.tests.domain.test_given import GOOD, Thing
 
 
@@ -37,7 +37,8 @@ def enums_of(job: JobDefinition) -> dict[str, list[str]]:
 
 def test_the_launchpad_completes_enums_by_the_words_that_people_write() -> None:
     managed = enums_of(defs.resolve_job_def("managed_backfill_job"))
-    assert managed["Kind"] == ["full_reload", "incremental", "gap_filling", "point_in_time_correction"] == list(Kind)
+    extents = ["full_reload", "incremental", "gap_filling", "point_in_time_correction"]
+    assert managed["Extent"] == extents == list(Extent)
     assert (managed["ChunkBy"], managed["OnGateFailure"]) == (["day", "week", "month"], ["restore", "keep"])
     shown = enums_of(defs.resolve_job_def("show_backfills_job"))
     assert shown["OriginOrEmpty"] == ["managed", "automatic", ""]

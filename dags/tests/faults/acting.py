@@ -16,7 +16,7 @@ from dags.clickhouse.dsn import Dsn
 from dags.clickhouse.engine import open_client
 from dags.clickhouse.sql import Sql
 from dags.domain import clock
-from dags.domain.errors import HoldLostError, UserError
+from dags.domain.errors import LeaseLostError, UserError
 from dags.managed_backfill.execution import Backfill
 from dags.managed_backfill.kind import BACKFILL
 from dags.managed_backfill.log import work_of
@@ -53,7 +53,7 @@ def act(asked: Connection, dsn_text: str, role: str, backfill_id: str, run_id: s
             open_client(Dsn.parse(dsn_text), wait_seconds=5, answer_seconds=20) as client,
         ):
             asked.send(("done", _ROLES[role](client, dsn_text, backfill_id, run_id)))
-    except HoldLostError as error:
+    except LeaseLostError as error:
         asked.send(("robbed", str(error)))
     except UserError as error:
         asked.send(("refused", str(error)))

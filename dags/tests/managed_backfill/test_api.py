@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from dags.dagster_runs.tags import TAG_PREFIX
-from dags.managed_backfill.plan import Kind
+from dags.managed_backfill.plan import Extent
 from dags.tests.builds import build
 from dags.tests.deployment import Deployment, launched, until
 from dags.tests.events import Event, insert
@@ -107,7 +107,7 @@ def test_the_launchpad_completes_what_people_write_and_marks_what_is_wrong_befor
     seen = web.ask(LAUNCHPAD, job={**job, **location}, wrong=wrong, right=right)
     types = seen["runConfigSchemaOrError"]["allConfigTypes"]
     words = {one["key"]: [value["value"] for value in one["values"]] for one in types if "values" in one}
-    assert words["Kind"] == list(Kind)
+    assert words["Extent"] == list(Extent)
     assert words["OnGateFailure"] == ["restore", "keep"]
     reasons = sorted(error["reason"] for error in seen["wrong"]["errors"])
     assert reasons == ["FIELD_NOT_DEFINED", "RUNTIME_TYPE_MISMATCH"]

@@ -23,7 +23,7 @@ from dags.web_preaggregated.tables import WEB_TABLES
 from dags.work import control, runner
 from dags.work.audit.log import MANAGED, Ask, Entry, Event, Status, Work, outranking, overruled, standing
 from dags.work.audit.store import Log, read_works
-from dags.work.lease import hold
+from dags.work.lease import leased
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,10 +84,10 @@ def test_a_pause_between_the_order_to_go_on_and_the_lease_is_heard(
 
     def held(*facts: Any) -> Any:
         text.append(control.pause(world.client, BACKFILL, backfill_id, "person", **BOB))
-        return hold(*facts)
+        return leased(*facts)
 
     with monkeypatch.context() as late:
-        late.setattr(runner, "hold", held)
+        late.setattr(runner, "leased", held)
         assert resume(world, backfill_id)["successful"] == 1
     assert text[0].startswith("PAUSED")
     # A later order overrules them both.
@@ -134,13 +134,13 @@ def test_a_cancel_outranks_a_pause_and_both_are_done_when_asked_in_the_last_chun
 def test_what_was_asked_of_a_run_that_died_is_carried_out_by_whoever_comes_next(world: World) -> None:
     first = begun(world)
     lease = lease_name(*work_lease(first, str(DAYS[0])))
-    with hold(world.client, BACKFILL, work(first), "doomed", lambda _: None):
+    with leased(world.client, BACKFILL, work(first), "doomed", lambda _: None):
         Log(world.client, work(first), "doomed").append(Entry(Event.STARTED, Status.RUNNING))
         assert shown(world, first) == ["running", "running"]
         assert control.pause(world.client, BACKFILL, first, "person", **BOB).startswith("ASKED")
     assert shown(world, first) == ["paused", "paused"]
     assert resume(world, first)["successful"] == 2
-    with hold(world.client, BACKFILL, work(first), "doomed", lambda _: None):
+    with leased(world.client, BACKFILL, work(first), "doomed", lambda _: None):
         assert control.cancel(world.client, BACKFILL, first, "person", **BOB).startswith("ASKED")
     assert shown(world, first) == ["cancelled", "cancelled"]
     with pytest.raises(UserError, match="is cancelled, as was asked before: it cannot be paused"):
@@ -151,7 +151,7 @@ def test_what_was_asked_of_a_run_that_died_is_carried_out_by_whoever_comes_next(
 
 def test_a_resume_carries_out_the_cancel_that_a_dead_run_did_not_hear(world: World) -> None:
     backfill_id = begun(world)
-    with hold(world.client, BACKFILL, work(backfill_id), "doomed", lambda _: None):
+    with leased(world.client, BACKFILL, work(backfill_id), "doomed", lambda _: None):
         control.cancel(world.client, BACKFILL, backfill_id, "person", **BOB)
     report = resume(world, backfill_id)
     assert (report["status"], report["successful"]) == ("cancelled", 1)
@@ -164,12 +164,12 @@ def test_a_pause_writes_nothing_over_an_end_that_came_before_its_lease(
     backfill_id = begun(world)
 
     def held(*facts: Any) -> Any:
-        monkeypatch.setattr(control, "hold", hold)
+        monkeypatch.setattr(control, "leased", leased)
         roll_back(world, backfill_id)
-        return hold(*facts)
+        return leased(*facts)
 
     for ask in (control.pause, control.cancel):
-        monkeypatch.setattr(control, "hold", held if ask is control.pause else hold)
+        monkeypatch.setattr(control, "leased", held if ask is control.pause else leased)
         with pytest.raises(UserError, match="is rolled back: it cannot be"):
             ask(world.client, BACKFILL, backfill_id, "person", **BOB)
     assert read_works(world.client)[0].status == "rolled back"

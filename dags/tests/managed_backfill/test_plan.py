@@ -14,8 +14,8 @@ from dags.managed_backfill.gates import AFTER, BEFORE, OF_CHUNKS
 from dags.managed_backfill.plan import (
     Checks,
     ChunkBy,
+    Extent,
     Held,
-    Kind,
     Plan,
     Rollback,
     Scope,
@@ -36,14 +36,14 @@ def days(first: date, count: int) -> list[date]:
 
 
 def cut(the_days: list[date], rows: int = 10, **strategy: object) -> list[list[date]]:
-    chosen = {"kind": Kind.FULL_RELOAD, "chunk_by": ChunkBy.DAY, "chunk_size_days": 7, **strategy}
+    chosen = {"kind": Extent.FULL_RELOAD, "chunk_by": ChunkBy.DAY, "chunk_size_days": 7, **strategy}
     chunks = chunked(dict.fromkeys(the_days), dict.fromkeys(the_days, rows), Strategy(**chosen), RATES)  # type: ignore[arg-type]
     assert [chunk.id for chunk in chunks] == list(range(1, len(chunks) + 1))
     return [list(chunk.days) for chunk in chunks]
 
 
 def a_plan(**changes: object) -> Plan:
-    strategy = Strategy(kind=Kind.FULL_RELOAD, chunk_by=ChunkBy.DAY, chunk_size_days=2)
+    strategy = Strategy(kind=Extent.FULL_RELOAD, chunk_by=ChunkBy.DAY, chunk_size_days=2)
     scope = Scope(table="t", start_date=MONDAY, end_date=date(2026, 1, 9), team_ids=(1, 2), max_range_days=30)
     plan = Plan(
         name="a reload",

@@ -11,8 +11,8 @@ import pytest
 from dags.domain.errors import UserError
 from dags.domain.given import read
 from dags.managed_backfill.fields import BackfillConfig
-from dags.managed_backfill.plan import Kind
-from dags.managed_backfill.request import Facts, Request, validated
+from dags.managed_backfill.plan import Extent
+from dags.managed_backfill.request import BackfillRequest, Facts, validated
 from dags.tests.managed_backfill import asked
 from dags.tests.world import BOUNCES, STATS
 
@@ -20,7 +20,7 @@ TODAY = date(2026, 2, 1)
 FACTS = Facts(today=TODAY, enabled=frozenset({1, 2}), tables=(STATS, BOUNCES), max_range_days=30)
 
 
-def request(facts: Facts = FACTS, **given: Any) -> Request:
+def request(facts: Facts = FACTS, **given: Any) -> BackfillRequest:
     config = asked(**{"start_date": "2026-01-05", "end_date": "2026-01-10", **given})
     return validated(read(BackfillConfig, config), facts)
 
@@ -37,7 +37,7 @@ def test_both_ends_are_included_and_what_is_left_out_has_its_default() -> None:
     made = request()
     assert (made.days[0], made.days[-1], len(made.days)) == (date(2026, 1, 5), date(2026, 1, 10), 6)
     assert made.team_ids == {1, 2}
-    assert (made.strategy.kind, made.strategy.chunk_size_days) == (Kind.FULL_RELOAD, 7)
+    assert (made.strategy.kind, made.strategy.chunk_size_days) == (Extent.FULL_RELOAD, 7)
     assert made.name == "full_reload of web_pre_aggregated_stats, 2026-01-05 … 2026-01-10"
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from dags.clickhouse.leases.rules import Lease
 from dags.clickhouse.leases.store import read_leases
-from dags.domain.errors import HoldLostError, LeaseError
+from dags.domain.errors import LeaseError, LeaseLostError
 from dags.managed_backfill.kind import BACKFILL
 from dags.managed_backfill.log import DayEvent
 from dags.publish.path import Publisher
@@ -22,7 +22,7 @@ from dags.tests.world import STATS
 from dags.work.audit.log import MANAGED, Entry, Work
 from dags.work.audit.log import Event as LogEvent
 from dags.work.audit.store import Log, read_state
-from dags.work.lease import hold
+from dags.work.lease import leased
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -276,14 +276,14 @@ def _open_backfill(sql: Any) -> str:
 def test_who_acts_on_a_backfill_finds_out_that_it_was_taken_away(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     prepared(world, 1, days=DAYS)
     work = Work("backfill-x", MANAGED, STATS, str(DAYS[0]), str(DAYS[-1]))
-    with hold(world.client, BACKFILL, work, "first-run", lambda _: None) as held:
+    with leased(world.client, BACKFILL, work, "first-run", lambda _: None) as held:
         held.confirm()
         with pytest.raises(LeaseError, match=r"backfill-x is in work by run first_ru\. Nothing was touched"):
-            hold(world.client, BACKFILL, work, "second", lambda _: None).__enter__()
+            leased(world.client, BACKFILL, work, "second", lambda _: None).__enter__()
         dead(world, monkeypatch)
         with (
-            hold(world.client, BACKFILL, work, "second", lambda _: None),
-            pytest.raises(HoldLostError, match="taken from this run, which was silent for too long; now run second"),
+            leased(world.client, BACKFILL, work, "second", lambda _: None),
+            pytest.raises(LeaseLostError, match="taken from this run, which was silent for too long; now run second"),
         ):
             held.confirm()
 

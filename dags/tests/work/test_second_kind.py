@@ -13,14 +13,14 @@ import pytest
 from dags.clickhouse.clocks import read_clocks
 from dags.clickhouse.engine import open_client
 from dags.clickhouse.leases.rules import lease_name, work_lease
-from dags.domain.errors import HoldLostError, LeaseError, UserError
+from dags.domain.errors import LeaseError, LeaseLostError, UserError
 from dags.tests.work.seams import CHUNK_OVER, STEP_OVER, after_event
 from dags.work import control
 from dags.work.audit.log import Entry, Event, State, Status, Work
 from dags.work.audit.store import Log, read_works, require_state
 from dags.work.document import as_yaml, from_yaml
-from dags.work.kinds import Kind
-from dags.work.lease import hold
+from dags.work.kinds import KindOfWork
+from dags.work.lease import leased
 from dags.work.plan import NOTHING, Ceilings, Estimate, Monitoring, Part
 from dags.work.plan_files import read_plan, save_plan
 from dags.work.progress import Progress, report, report_text
@@ -116,13 +116,13 @@ class Copies:
 
     client: Client
     dsn: Dsn
-    kind: Kind = field(init=False)
+    kind: KindOfWork = field(init=False)
     fenced: list[set[str]] = field(default_factory=list)
     progress: list[Progress] = field(default_factory=list)
     messages: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.kind = Kind("copy", "copy", self.fence, self.discarded, subject="target")
+        self.kind = KindOfWork("copy", "copy", self.fence, self.discarded, subject="target")
 
     def fence(self, _: Client, runs: Collection[str]) -> None:
         self.fenced.append(set(runs))
@@ -236,7 +236,7 @@ def test_a_copy_is_stopped_by_its_ceiling_by_a_person_and_by_a_kill_and_comes_to
 def test_a_copy_is_cancelled_for_good_deleted_by_its_whole_id_and_is_no_backfill(copies: Copies) -> None:
     work = copies.accept(planned(), "run-1")
     client, kind = copies.client, copies.kind
-    with hold(client, kind, work, "run-1", print):
+    with leased(client, kind, work, "run-1", print):
         Log(client, work, "run-1").append(Entry(Event.STARTED, Status.RUNNING))
         assert copies.statuses() == ["running"]
         with pytest.raises(LeaseError, match=r"copy-run-1 is in work by run run_1\. .* cancel the copy first"):
@@ -274,7 +274,7 @@ def test_a_copy_that_was_robbed_says_nothing_more_and_one_without_a_target_does_
 
     with monkeypatch.context() as robbing:
         after_event(robbing, CHUNK_OVER, 2, robbed)
-        with pytest.raises(HoldLostError, match=r"too long; now nobody acts on it\. .* show_\w+_job says"):
+        with pytest.raises(LeaseLostError, match=r"too long; now nobody acts on it\. .* show_\w+_job says"):
             copies.runner(work, "run-1").run()
     assert len(copies.numbers()) == 40
     assert require_state(copies.client, copies.kind, work.work_id).entries[-1].event == Event.CHUNK_DONE

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from clickhouse_connect.driver.client import Client
 
-    from dags.work.kinds import Kind
+    from dags.work.kinds import KindOfWork
 
 _PACKAGE = "dags.work.audit"
 
@@ -98,7 +98,7 @@ def read_state(client: Client, work_id: str) -> State | None:
     return state_of(work, (entry for _, entry in every), rows[-1][-1]) if work is not None else None
 
 
-def require_state(client: Client, kind: Kind, work_id: str) -> State:
+def require_state(client: Client, kind: KindOfWork, work_id: str) -> State:
     """The state of work that must be there; the first characters of its id are enough.
 
     Raises:

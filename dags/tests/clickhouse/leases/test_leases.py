@@ -191,7 +191,7 @@ def test_a_dead_holders_lease_is_taken_over_and_it_finds_out_should_it_live_afte
         zombie = leases(client, "dead-run")
         with pytest.raises(LeaseError, match="held by run thief and no longer by this run"):
             zombie.confirm(TABLE, DAY)
-        zombie._held.add(lease_name(TABLE, DAY))
+        zombie._names.add(lease_name(TABLE, DAY))
         zombie.__exit__()  # and it must not give back what is not its own
         thief.confirm(TABLE, DAY)
     assert messages == [f"{DAY}: taking {TABLE} over from run dead_run, which died"]

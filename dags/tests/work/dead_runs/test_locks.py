@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dags.dagster_runs import locks
-from dags.dagster_runs.locks import death, forget, hold, let_go, names
+from dags.dagster_runs.locks import death, forget, let_go, names, take
 from dags.dagster_runs.processes import clock_is_steady
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 HOLDER = """
 import sys, time
 from pathlib import Path
-from dags.dagster_runs.locks import hold
-hold(Path(sys.argv[1]), sys.argv[2])
+from dags.dagster_runs.locks import take
+take(Path(sys.argv[1]), sys.argv[2])
 print("held", flush=True)
 time.sleep(600)
 """
@@ -82,22 +82,22 @@ def test_a_lock_of_another_machine_is_not_judged_and_one_of_before_a_restart_is(
 
 
 def test_a_lock_is_held_until_the_process_carries_out_another_run(tmp_path: Path) -> None:
-    hold(tmp_path, "first")
-    hold(tmp_path, "first")
+    take(tmp_path, "first")
+    take(tmp_path, "first")
     let_go(tmp_path, "first")
     assert death(tmp_path, "first") is None
     of_the_first = (tmp_path / "first").stat().st_ino
-    hold(tmp_path, "first")  # its resources are set up once more: at no instant is it free
+    take(tmp_path, "first")  # its resources are set up once more: at no instant is it free
     assert (tmp_path / "first").stat().st_ino == of_the_first
-    hold(tmp_path, "within the first")
+    take(tmp_path, "within the first")
     assert death(tmp_path, "first") is None
     for run_id in ("within the first", "first"):
         let_go(tmp_path, run_id)
-    hold(tmp_path, "second")
+    take(tmp_path, "second")
     assert death(tmp_path, "first") is not None
     assert death(tmp_path, "second") is None
     let_go(tmp_path, "second")
-    hold(tmp_path, "third")
+    take(tmp_path, "third")
     let_go(tmp_path, "third")
     assert len(locks._held) == 1
 
@@ -106,7 +106,7 @@ def test_files_that_nobody_removes_are_removed_after_a_week(tmp_path: Path) -> N
     for name in ("old", ".old.1"):
         (tmp_path / name).touch()
         os.utime(tmp_path / name, (0, time.time() - locks.OLD_SECONDS - 60))
-    hold(tmp_path, "new")
+    take(tmp_path, "new")
     let_go(tmp_path, "new")
     assert names(tmp_path) == {"new"}
 
@@ -118,7 +118,7 @@ def test_a_lock_that_is_held_keeps_its_file_however_old_that_seems(
     with a_process(tmp_path, "living"):
         assert clock_is_steady(tmp_path)
         monkeypatch.setattr(time, "time", lambda: now() + 8 * 86_400)
-        hold(tmp_path, "next")
+        take(tmp_path, "next")
         let_go(tmp_path, "next")
         assert names(tmp_path) == {"living", "next"}
         assert not clock_is_steady(tmp_path)  # what tells that the clock was set is not removed by it either
@@ -127,4 +127,4 @@ def test_a_lock_that_is_held_keeps_its_file_however_old_that_seems(
 def test_a_directory_that_cannot_be_written_is_an_error_that_the_run_survives(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="Not a directory"):
-        hold(tmp_path / "file" / "locks", "run")
+        take(tmp_path / "file" / "locks", "run")
