@@ -15,6 +15,7 @@ from dags.clickhouse.schema.declared import (
     DICTIONARY,
     PACKAGE,
     added_columns,
+    alias_columns,
     declared_columns,
     migrations,
 )
@@ -63,7 +64,7 @@ def apply_schema(client: Client, watched: Sequence[WatchedTable]) -> tuple[Migra
         Sql(PACKAGE, client),
         DICTIONARY in facts
         and all(
-            name in facts and columns.keys() <= facts[name].columns.keys()
+            name in facts and columns.keys() | alias_columns().get(name, ()) <= facts[name].columns.keys()
             for name, columns in declared_columns().items()
         ),
     )

@@ -33,7 +33,8 @@ _COLUMN = re.compile(r"^    (\w+) ([A-Z](?:[^(),]|\((?:[^()]|\([^()]*\))*\))*)",
 _DEFAULT = re.compile(r" DEFAULT .*", re.DOTALL)
 _CREATED = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+)")
 ALTERED = re.compile(r"^ALTER TABLE (\w+)", re.MULTILINE)
-_ADDED = re.compile(r"ADD COLUMN IF NOT EXISTS (\w+) (?:Nested\((.*)\)|(\w+(?:\([^)]*\))?))", re.DOTALL)
+_ADDED = re.compile(r"ADD COLUMN IF NOT EXISTS (\w+) (?:Nested\((.*)\)|(\w++(?:\([^)]*\))?+)(?! ALIAS))", re.DOTALL)
+_ALIAS = re.compile(r"ADD COLUMN IF NOT EXISTS (\w+) \S+ ALIAS ")
 _NESTED = re.compile(r"^        (\w+) ([\w()]+?),?$", re.MULTILINE)
 
 
@@ -75,6 +76,16 @@ def added_columns() -> dict[str, dict[str, str]]:
                 own = {f"{column}.{name}": f"Array({inner})" for name, inner in _NESTED.findall(nested)}
                 added.setdefault(altered[1], {}).update(own or {column: type_})
     return added
+
+
+@cache
+def alias_columns() -> dict[str, frozenset[str]]:
+    """The columns of each table that are there for its readers alone: aliases, which no build writes or needs."""
+    return {
+        altered[1]: frozenset(found)
+        for text in _texts()
+        if (found := _ALIAS.findall(text)) and (altered := ALTERED.search(text)) is not None
+    }
 
 
 def _texts() -> list[str]:

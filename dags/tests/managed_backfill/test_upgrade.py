@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dags.clickhouse.schema.apply import apply_schema
+from dags.clickhouse.schema.declared import alias_columns
 from dags.tests.fold import stored
 from dags.tests.managed_backfill.test_managed_backfill import DAYS, ended_after, holds_its_source, prepared, run, who
-from dags.tests.world import STATS
+from dags.tests.world import BOUNCES, STATS
+from dags.web_preaggregated.tables import WEB_TABLES
 
 if TYPE_CHECKING:
     import pytest
@@ -36,6 +39,10 @@ def test_a_backfill_of_0_5_1_that_was_running_is_resumed_and_rolled_back(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     events = prepared(world, 1)
+    # Nor had its tables the columns that readers of PostHog's know.
+    for table in (STATS, BOUNCES):
+        for column in alias_columns()[table]:
+            world.client.command(f"ALTER TABLE {table} DROP COLUMN {column}")
     world.build(*DAYS)
     before = {day: stored(world.client, STATS, day) for day in DAYS}
     events += world.traffic([1], DAYS, session="late")
@@ -43,6 +50,7 @@ def test_a_backfill_of_0_5_1_that_was_running_is_resumed_and_rolled_back(
     world.client.command(AS_0_5_1)
     # It was at work, and its run died with the upgrade.
     world.client.command(f"{DELETE} WHERE event = 'ended' SETTINGS mutations_sync = 2")
+    assert apply_schema(world.client, WEB_TABLES)
     [row] = run(world, "show_backfills_job")["backfills"]
     assert row["status"] == "interrupted"
     report = run(world, "resume_backfill_job", **who(row["backfill_id"]))

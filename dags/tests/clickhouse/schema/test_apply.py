@@ -15,7 +15,7 @@ from clickhouse_connect.driver.exceptions import DatabaseError
 from dags.clickhouse.dsn import Dsn
 from dags.clickhouse.engine import open_client
 from dags.clickhouse.schema.apply import apply_schema, recorded_version, require_schema
-from dags.clickhouse.schema.declared import BOOKS, migrations, required_columns
+from dags.clickhouse.schema.declared import BOOKS, alias_columns, migrations, required_columns
 from dags.clickhouse.sql import Sql
 from dags.clickhouse.targets.rules import NEXT_STEP
 from dags.clickhouse.targets.store import names_of
@@ -85,7 +85,8 @@ def test_the_columns_that_are_required_are_those_that_are_made(own: Client) -> N
     apply_schema(own, WEB_TABLES)
     rows = own.query(
         "SELECT table, groupArray(name) FROM (SELECT table, name FROM system.columns "
-        f"WHERE database = currentDatabase() AND table NOT IN {(DICTIONARY, *VIEWS)} ORDER BY table, position) "
+        f"WHERE database = currentDatabase() AND table NOT IN {(DICTIONARY, *VIEWS)} AND default_kind != 'ALIAS' "
+        "ORDER BY table, position) "
         "GROUP BY table"
     ).result_rows
     assert {table: tuple(columns) for table, columns in rows} == required_columns()
@@ -93,6 +94,33 @@ def test_the_columns_that_are_required_are_those_that_are_made(own: Client) -> N
     assert "qualifies" in required_columns()["events"]
     # Whatever a file makes is of our own books, or is judged by itself as a watched table or a source.
     assert required_columns().keys() - BOOKS == names_of(WEB_TABLES)
+
+
+def test_a_reader_of_posthogs_tables_finds_its_columns_empty_and_one_who_fills_them_keeps_them(own: Client) -> None:
+    types = {"mat_metadata_loggedIn": "Nullable(Bool)", "mat_metadata_backend": "Nullable(String)"}
+    filled = {**types, "mat_metadata_backend": "Nullable(UInt8)"}
+    make_by_hand(own, STATS)
+    for name, kind in filled.items():
+        own.command(f"ALTER TABLE {STATS} ADD COLUMN {name} {kind}")
+    make_by_hand(own, BOUNCES)
+    own.command(f"INSERT INTO {BOUNCES} (period_bucket, team_id) VALUES ('2026-01-01 00:00:00', 1)")
+    assert alias_columns() == dict.fromkeys((STATS, BOUNCES), frozenset(types))
+    for again in range(2):
+        apply_schema(own, WEB_TABLES)
+        require_schema(own, WEB_TABLES)
+        for table, expected, kind in ((STATS, filled, ""), (BOUNCES, types, "ALIAS")):
+            rows = own.query(
+                "SELECT name, type, default_kind FROM system.columns WHERE database = currentDatabase() "
+                f"AND table = '{table}' AND startsWith(name, 'mat_')"
+            ).result_rows
+            assert {name: (type_, found) for name, type_, found in rows} == {
+                name: (type_, kind) for name, type_ in expected.items()
+            }
+        read = f"SELECT count(), countIf(mat_metadata_loggedIn IS NULL) FROM {BOUNCES} WHERE mat_metadata_backend"
+        assert own.query(f"{read} IS NULL").result_rows == [(1, 1)]
+        assert own.query(f"{read} = 'x'").result_rows == [(0, 0)]
+        if not again:
+            own.command(f"ALTER TABLE {BOUNCES} DROP COLUMN mat_metadata_loggedIn")
 
 
 def test_numbers_of_files_are_never_given_twice_nor_left_out() -> None:
