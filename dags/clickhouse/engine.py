@@ -305,7 +305,7 @@ def _use_database(client: Client, dsn: Dsn) -> None:
     if not int(str(known)):
         raise EngineError(
             f"the database {dsn.database!r} does not exist at {dsn}: correct CLICKHOUSE_DSN, "
-            "or create it with `dagster job execute -j apply_schema_job`"
+            "or create it with apply_schema_job"
         )
     if dsn.is_embedded:
         client.command(f"USE {dsn.database}")

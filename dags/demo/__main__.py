@@ -105,7 +105,7 @@ def _close_the_loop(
         f"the sensor asked for {len(rebuilt)} days\n({keys_in_words(rebuilt)}), which were rebuilt, nothing twice, "
         f"in {time.monotonic() - began:.0f} s.\n"
         "\nLook at it in the UI:      make dev, then http://localhost:3000\n"
-        "Ask again in a terminal:   source .venv/bin/activate && dagster job execute -j check_missing_data_job\n"
+        "Ask again in a terminal:   source .venv/bin/activate && dg launch --job check_missing_data_job\n"
     )
     return 0 if is_complete else 1
 

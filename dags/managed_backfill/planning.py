@@ -80,7 +80,7 @@ def make_plan(
         lines = "".join(f"\n{day}: {held_in_words(teams)}; allow_shrink: true rebuilds" for day, teams in held.items())
         raise UserError(
             f"nothing to do: {request.strategy.kind} of {request.table}, {days}, finds no unit to rebuild. "
-            f"`dagster job execute -j show_data_gaps_job` shows what is wrong{lines}"
+            f"show_data_gaps_job shows what is wrong{lines}"
         )
     everyone = tuple(sorted(request.team_ids))
     reach = table.source.reach_days

@@ -22,7 +22,6 @@ class Terminal:
             **{name: value for name, value in os.environ.items() if not name.startswith("WEB_ANALYTICS_")},
             "CLICKHOUSE_DSN": f"chdb://{directory}/engine",
             # What .venv/bin/activate exports.
-            "DAGSTER_MODULE_NAME": "dags.definitions",
             "DAGSTER_HOME": str(directory),
         }
 
@@ -47,23 +46,36 @@ class Terminal:
 def terminal(tmp_path_factory: pytest.TempPathFactory) -> Terminal:
     """A terminal in which the schema was applied, as the first answer of any command asks for."""
     opened = Terminal(tmp_path_factory.mktemp("terminal"))
-    ran = opened.run("dagster job execute -j check_missing_data_job")
+    ran = opened.run("dg launch --job check_missing_data_job")
     assert ran.returncode != 0
-    assert "`dagster job execute -j apply_schema_job`" in ran.stderr
-    assert "has schema version" in opened.succeed("dagster job execute -j apply_schema_job")
+    assert "create it with apply_schema_job" in ran.stderr
+    assert "has schema version" in opened.succeed("dg launch --job apply_schema_job")
     return opened
 
 
 def test_the_diagnostics_answer_with_little_else_around_the_answer(terminal: Terminal) -> None:
-    checked = terminal.succeed("dagster job execute -j check_missing_data_job")
+    checked = terminal.succeed("dg launch --job check_missing_data_job")
     assert checked.startswith("NOTHING IS WATCHED")
-    terminal.succeed("dagster job execute -j web_analytics_team_selection_job")
-    asked = terminal.succeed("dagster job execute -j show_data_gaps_job -c <(echo 'days_back: 14')")
+    terminal.succeed("dg launch --job web_analytics_team_selection_job")
+    asked = terminal.succeed("dg launch --job show_data_gaps_job -c <(echo 'days_back: 14')")
     assert asked.startswith("NOTHING IS WATCHED")
 
 
+def test_the_older_command_says_the_same_and_that_another_supersedes_it(terminal: Terminal) -> None:
+    answer = terminal.succeed("dg launch --job check_missing_data_job").splitlines()
+    older = terminal.run("dagster job execute -m dags.definitions -j check_missing_data_job")
+    assert (older.returncode, older.stdout.splitlines()[:6]) == (0, answer[:6])
+    assert "superseded" in older.stderr
+
+
+def test_the_definitions_are_checked_and_listed(terminal: Terminal) -> None:
+    checked = terminal.run("dg check defs")
+    assert (checked.returncode, "All definitions loaded successfully." in checked.stdout + checked.stderr) == (0, True)
+    assert "why_job" in terminal.succeed("dg list defs")
+
+
 def test_a_bad_look_back_is_refused_in_words(terminal: Terminal) -> None:
-    ran = terminal.run("dagster job execute -j show_data_gaps_job -c <(echo 'days_back: 0')")
+    ran = terminal.run("dg launch --job show_data_gaps_job -c <(echo 'days_back: 0')")
     assert ran.returncode != 0
     assert "days_back is 0: give a whole number of days from 1 to 3,650" in ran.stderr
     assert "Stack Trace" not in ran.stderr
@@ -79,7 +91,7 @@ def test_jobs_are_listed_and_described(terminal: Terminal) -> None:
 
 
 def test_the_detector_is_materialized_by_name(terminal: Terminal) -> None:
-    ran = terminal.run("dagster asset materialize --select web_analytics_backfill_detector")
+    ran = terminal.run("dg launch --assets web_analytics_backfill_detector")
     assert ran.returncode == 0, ran.stderr
     assert "RUN_SUCCESS" in ran.stdout + ran.stderr
 
@@ -102,6 +114,6 @@ def test_every_invalid_setting_is_named_when_the_location_is_validated(terminal:
 def test_loading_the_location_opens_no_connection(terminal: Terminal) -> None:
     nobody_listens = "clickhouse://u:p@127.0.0.1:1/x"
     assert terminal.run("dagster definitions validate", CLICKHOUSE_DSN=nobody_listens).returncode == 0
-    ran = terminal.run("dagster job execute -j check_missing_data_job", CLICKHOUSE_DSN=nobody_listens)
+    ran = terminal.run("dg launch --job check_missing_data_job", CLICKHOUSE_DSN=nobody_listens)
     assert ran.returncode != 0
     assert "no ClickHouse answers at clickhouse://u@127.0.0.1:1/x" in ran.stderr

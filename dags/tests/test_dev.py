@@ -1,4 +1,6 @@
-"""`make dev`, as a person types it: the webserver answers, the location is loaded, sensor and schedules run."""
+"""`make dev` and `dagster dev`, as a person types them: the webserver answers, the location is loaded, sensor and
+schedules run.
+"""
 
 from __future__ import annotations
 
@@ -29,18 +31,21 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+# One after the other: they share the instance of the checkout, and its daemon is one at a time.
 @pytest.mark.slow
-def test_make_dev_serves_the_location_with_sensor_and_schedules_running(tmp_path: Path) -> None:
+@pytest.mark.xdist_group("dev")
+@pytest.mark.parametrize("command", ["make dev PORT={port}", "dagster dev --port {port}"])
+def test_dev_serves_the_location_with_sensor_and_schedules_running(tmp_path: Path, command: str) -> None:
     port = free_port()
     environment = {
         **os.environ,
         "CLICKHOUSE_DSN": f"chdb://{tmp_path}/engine",
-        # What .venv/bin/activate exports; the webserver refuses to start beside it.
-        "DAGSTER_MODULE_NAME": "dags.definitions",
+        # What .venv/bin/activate exports.
+        "DAGSTER_HOME": str(ROOT / ".dagster"),
     }
     log = (tmp_path / "log").open("w")
     dev = subprocess.Popen(
-        ["make", "dev", f"PORT={port}"], cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True
+        command.format(port=port).split(), cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True
     )
     try:
         answer = _asked(port, time.monotonic() + 90)

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 SHOWN = 20
 
 NEXT_STEPS = {
-    Why.STOPPED: "dagster job execute -j resume_backfills_job, or unset WEB_ANALYTICS_BACKFILL_STOPPED",
-    Why.IN_FLIGHT: "wait for the run, or look at it: dagster job execute -j why_job with run_id",
+    Why.STOPPED: "run resume_backfills_job, or unset WEB_ANALYTICS_BACKFILL_STOPPED",
+    Why.IN_FLIGHT: "wait for the run, or look at it: why_job with its run_id",
     Why.JUST_DONE: "wait for the next tick",
     Why.BACKING_OFF: "look at the failed run (why_job with run_id); to try at once, materialize the partition",
     Why.CAP: "wait for the next tick, or raise WEB_ANALYTICS_BACKFILL_MAX_PARTITIONS_PER_RUN",
@@ -91,7 +91,7 @@ def why_text(
 
 def _about_teams(question: Question, selection: Selection, detection: Detection) -> list[str]:
     if selection.selected_at is None:
-        return ["no list was ever written: dagster job execute -j web_analytics_team_selection_job"]
+        return ["no list was ever written: run web_analytics_team_selection_job"]
     lines = [f"{len(selection.teams):,} enabled, list written {selection.selected_at:%Y-%m-%d %H:%M} UTC"]
     lines += detection.warnings or ["the dictionary answers as the list does"]
     if question.team_id is not None:

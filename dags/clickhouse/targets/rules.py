@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # Replicated and Shared tables are these with a prefix. The others of the family drop or change rows when they merge.
 PUBLISHABLE = ("MergeTree", "AggregatingMergeTree")
 
-NEXT_STEP = "run `dagster job execute -j apply_schema_job`"
+NEXT_STEP = "run apply_schema_job"
 
 _RENAMED = f"rename it, and have the table made anew: {NEXT_STEP}"
 

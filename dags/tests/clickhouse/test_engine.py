@@ -152,7 +152,7 @@ def test_a_wrong_password_is_refused_and_not_called_a_wrong_host(server: Dsn) ->
 def test_a_database_that_the_server_does_not_have_is_named_with_the_job_that_makes_it(server: Dsn) -> None:
     assert refusal(replace(server, database="nowhere")) == (
         f"the database 'nowhere' does not exist at clickhouse://{server.user}@{server.host}:{server.port}/nowhere: "
-        "correct CLICKHOUSE_DSN, or create it with `dagster job execute -j apply_schema_job`"
+        "correct CLICKHOUSE_DSN, or create it with apply_schema_job"
     )
 
 
@@ -186,7 +186,7 @@ def test_a_database_that_the_directory_does_not_have_is_named_with_the_job_that_
         call(embedded, first_database, wait_seconds=1, limit_seconds=LONG)
     assert str(refused.value) == (
         f"the database 'web_analytics' does not exist at {embedded}: correct CLICKHOUSE_DSN, "
-        "or create it with `dagster job execute -j apply_schema_job`"
+        "or create it with apply_schema_job"
     )
 
 

@@ -109,7 +109,7 @@ def require_state(client: Client, kind: KindOfWork, work_id: str) -> State:
     if len(matching) != 1 or not work_id:
         raise UserError(
             f"{kind.id_field} is {work_id!r}: {len(matching) if work_id else 'no'} {kind.word}s begin so. "
-            f"`dagster job execute -j {kind.job('show')}` lists them"
+            f"{kind.job('show')} lists them"
         )
     found = read_state(client, matching[0])
     if found is None:

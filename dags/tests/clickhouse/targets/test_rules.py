@@ -106,9 +106,7 @@ def test_a_table_that_is_only_read_may_be_of_any_kind_that_answers_twice() -> No
         assert unreadable("orders", replace(FACTS, name="orders", engine=engine), {"team_id": "UInt64"}) == []
     for engine in ("Null", "Memory", "Kafka"):
         assert len(unreadable("orders", replace(FACTS, name="orders", engine=engine), {})) == 1
-    assert unreadable("orders", None, {}) == [
-        "the table orders does not exist: run `dagster job execute -j apply_schema_job`"
-    ]
+    assert unreadable("orders", None, {}) == ["the table orders does not exist: run apply_schema_job"]
 
 
 def test_who_writes_into_a_table_is_found_whatever_it_is_called_and_whatever_stands_between() -> None:
