@@ -200,6 +200,8 @@ def _frame(sessions: _Sessions, day: date, end: date) -> pd.DataFrame:
             "host": _labels([f"site-{team}.example" for team in teams], site[session]),
             "pathname": _labels(PAGES, rank[page]),
             **_columns(CHANNELS, np.where(is_first, channel, 0)),
+            # Trackers keep a session's referrer, and say it with each of its events.
+            "referring_domain": _labels([each.referring_domain for each in CHANNELS], channel),
             **_columns(DEVICES, device),
             **_columns(PLACES, place),
         }

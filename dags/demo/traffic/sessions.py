@@ -5,6 +5,9 @@ follows for 30 minutes, and it is split before it lasts the 24 hours that builds
 views count for both, as with a tracker, which sees no images: so every session has a page view, and a poll
 that goes on overnight keeps no session alive.
 
+Where a page view has no referrer but the site itself, it carries the referrer of its session's first page view, as with
+a tracker, and a session that began without one is ``$direct``.
+
 Identifiers are functions of the team and what was logged, so the same log gives the same events however often
 it is loaded; addresses themselves are not written. They cover the time too: a trace that another day's load
 shifts elsewhere is other events in other sessions, not one session that lasts from the one to the other.
@@ -20,6 +23,7 @@ from uuid import UUID, uuid5
 
 from dags.demo.traffic.page_views import PageView
 from dags.demo.traffic.user_agent import classify
+from dags.demo.traffic.vocabulary import DIRECT
 from dags.web_preaggregated.tables import MAX_SESSION
 
 # Without a page view for longer than this a session is over: the field's usual limit.
@@ -62,6 +66,7 @@ class _Visitor:
     session_id: str
     start: datetime
     last: datetime
+    referring_domain: str
     at_once: Counter[str] = field(default_factory=Counter)
 
 
@@ -74,7 +79,8 @@ def events(page_views: Iterable[PageView], team_id: int, own_domain: str = "") -
     team = uuid5(NAMESPACE, f"team {team_id}")
     visitors: dict[tuple[str, str], _Visitor] = {}
     for view in sorted(page_views, key=lambda view: view.at):
-        visitor = _seen(visitors, view, team)
+        referrer = "" if _is_own(view.referring_domain, own_domain or view.host) else view.referring_domain
+        visitor = _seen(visitors, view, team, referrer or DIRECT)
         content = f"{view.at.isoformat()}\n{view.host}\n{view.pathname}"
         visitor.at_once[content] += 1
         yield Event(
@@ -87,22 +93,27 @@ def events(page_views: Iterable[PageView], team_id: int, own_domain: str = "") -
             visitor.session_id,
             view.host,
             view.pathname,
-            "" if _is_own(view.referring_domain, own_domain or view.host) else view.referring_domain,
+            referrer or visitor.referring_domain,
             *view.campaign,
             *classify(view.user_agent),
         )
 
 
-def _seen(visitors: dict[tuple[str, str], _Visitor], view: PageView, team: UUID) -> _Visitor:
-    """Find the visitor of a page view and bring the session up to it; page views come in order of time."""
+def _seen(visitors: dict[tuple[str, str], _Visitor], view: PageView, team: UUID, referring_domain: str) -> _Visitor:
+    """Find the visitor of a page view and bring the session up to it; page views come in order of time.
+
+    A session that begins here has this referring domain.
+    """
     key = (view.address, view.user_agent)
     visitor = visitors.get(key)
     if visitor is None:
         person_id = uuid5(team, f"visitor\n{view.address}\n{view.user_agent}")
-        visitor = visitors[key] = _Visitor(person_id, _session_id(person_id, view.at), view.at, view.at)
+        session_id = _session_id(person_id, view.at)
+        visitor = visitors[key] = _Visitor(person_id, session_id, view.at, view.at, referring_domain)
         return visitor
     if view.at - visitor.last > SESSION_GAP or view.at - visitor.start >= MAX_SESSION:
         visitor.session_id, visitor.start = _session_id(visitor.person_id, view.at), view.at
+        visitor.referring_domain = referring_domain
     if view.at != visitor.last:
         visitor.last = view.at
         visitor.at_once.clear()

@@ -2,6 +2,9 @@
 
 from typing import NamedTuple
 
+# What trackers say, and readers of the pre-aggregated tables expect, where a session has no referrer.
+DIRECT = "$direct"
+
 
 class Device(NamedTuple):
     """What a visitor browses with; ``weight`` is relative to the other devices."""
@@ -25,10 +28,10 @@ class Place(NamedTuple):
 
 
 class Channel(NamedTuple):
-    """How a session came to the site: what its first pageview carries."""
+    """How a session came to the site: its referrer, and what else its first pageview carries."""
 
     weight: float
-    referring_domain: str = ""
+    referring_domain: str = DIRECT
     utm_source: str = ""
     utm_medium: str = ""
     utm_campaign: str = ""
@@ -65,7 +68,7 @@ PLACES = (
     Place(5, "", "", "", ""),
 )
 
-# The first one says nothing; pageviews after a session's first carry it as well.
+# The first one has no campaign, which is what pageviews after a session's first carry as well.
 CHANNELS = (
     Channel(40),
     Channel(24, "www.google.com"),
@@ -74,7 +77,7 @@ CHANNELS = (
     Channel(7, "www.google.com", "google", "cpc", "brand", "analytics", "ad-1", "gclid-generated", "1"),
     Channel(3, "www.google.com", "google", "cpc", "video", "", "ad-2", "gclid-generated", "5"),
     Channel(6, "www.facebook.com", "facebook", "social", "launch", fbclid="fbclid-generated"),
-    Channel(8, "", "newsletter", "email", "weekly", utm_content="header"),
+    Channel(8, DIRECT, "newsletter", "email", "weekly", utm_content="header"),
     Channel(3, "t.co", "twitter", "social", "launch", utm_content="video"),
 )
 

@@ -118,6 +118,14 @@ def test_a_session_is_of_one_team_and_person_and_shorter_than_a_day(week: pd.Dat
     assert (by_session["timestamp"].max() - by_session["timestamp"].min()).max() < timedelta(hours=24)
 
 
+def test_a_session_has_one_referrer_which_is_direct_where_there_is_none(week: pd.DataFrame) -> None:
+    in_sessions = week[week["session_id"] != ""]
+    of_session = in_sessions[["session_id", "referring_domain"]].drop_duplicates()
+    assert len(of_session) == in_sessions["session_id"].nunique()
+    assert 0.3 < (of_session["referring_domain"] == "$direct").mean() < 0.6
+    assert "" not in set(week["referring_domain"])
+
+
 def test_a_person_belongs_to_one_team(week: pd.DataFrame) -> None:
     assert len(week[["person_id", "team_id"]].drop_duplicates()) == week["person_id"].nunique()
 

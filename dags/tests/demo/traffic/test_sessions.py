@@ -114,9 +114,10 @@ def test_a_log_that_moved_elsewhere_in_time_has_other_events_in_other_sessions()
 @pytest.mark.parametrize(
     ("referring_domain", "host", "own_domain", "expected"),
     [
-        ("own.example", "", "own.example", ""),
-        ("www.own.example", "", "own.example", ""),
-        ("own.example", "www.own.example", "", ""),
+        ("", "", "", "$direct"),
+        ("own.example", "", "own.example", "$direct"),
+        ("www.own.example", "", "own.example", "$direct"),
+        ("own.example", "www.own.example", "", "$direct"),
         ("www.google.com", "", "own.example", "www.google.com"),
         ("www.google.com", "", "", "www.google.com"),
     ],
@@ -125,6 +126,18 @@ def test_the_site_itself_is_no_referrer(referring_domain: str, host: str, own_do
     page_view = view()._replace(host=host, referring_domain=referring_domain)
     (event,) = events([page_view], 1, own_domain)
     assert event.referring_domain == expected
+
+
+def test_a_page_view_without_a_referrer_of_its_own_carries_that_of_its_session() -> None:
+    hour = timedelta(hours=1)
+    came_from = [
+        (timedelta(), "www.google.com"), (SECOND, ""), (2 * SECOND, "own.example"), (3 * SECOND, "x.org"),
+        (4 * SECOND, ""), (hour, "own.example"), (hour + SECOND, ""),
+    ]  # fmt: skip
+    page_views = [view(after)._replace(referring_domain=domain) for after, domain in came_from]
+    assert [event.referring_domain for event in events(page_views, 1, "own.example")] == [
+        *["www.google.com"] * 3, "x.org", "www.google.com", "$direct", "$direct",
+    ]  # fmt: skip
 
 
 # Times that meet the two limits and their neighbours often.
