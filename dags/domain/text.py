@@ -8,6 +8,8 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
+from dags.domain.errors import UserError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -33,3 +35,9 @@ def table_text(rows: Sequence[Sequence[object]], columns: Sequence[str]) -> str:
 def wrapped(text: str, indent: int = 9) -> str:
     """Text in lines of at most `WIDTH`; its own indentation stays, further lines are set in by ``indent``."""
     return textwrap.fill(text, WIDTH, subsequent_indent=" " * indent, drop_whitespace=bool(text.strip()))
+
+
+def of_error(error: BaseException, characters: int = 1000) -> str:
+    """What an error says, for a record: the words alone where they were written for people, else its class as well."""
+    words = str(error)
+    return (words if isinstance(error, UserError) and words else f"{type(error).__name__}: {words}")[:characters]

@@ -76,6 +76,8 @@ class BuiltDay:
         return (*self.not_begun.values(), *filter(None, [self.left_out]), *of_tables)
 
     def problems_of(self, table: str) -> tuple[str, ...]:
-        """Why it is none for one table."""
-        words = [self.not_begun.get(table, ""), self.left_out]
-        return (*filter(None, words), *(one for own in self.tables if own.table == table for one in own.problems))
+        """Why it is none for one table: of a table of which no team was left out, that is no reason."""
+        own = [one for one in self.tables if one.table == table]
+        lacks = any(one.teams(Outcome.SKIPPED) for one in own)
+        words = [self.not_begun.get(table, ""), self.left_out if lacks else ""]
+        return (*filter(None, words), *(problem for one in own for problem in one.problems))

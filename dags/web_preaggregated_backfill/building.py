@@ -47,7 +47,7 @@ from dags.repair.stops.store import why_stopped
 from dags.schedules import DAILY_BUILD_CRON, TIME_ZONE
 from dags.settings import current_settings
 from dags.team_selection.store import read_selection
-from dags.work.automatic import begin_automatic, end_automatic
+from dags.work.automatic import audited
 
 # What a build says of its teams in its metadata.
 OUTCOMES = (Outcome.BUILT, Outcome.EMPTY, Outcome.HELD, Outcome.FAILED, Outcome.SKIPPED)
@@ -157,26 +157,25 @@ def _built_day(
             "Correct the clock that is wrong, then build it",
             allow_retries=False,
         )
-    for name in names if by_planner else ():
-        trigger, reasons = (context.run.tags.get(TAG_PREFIX + tag, "") for tag in ("trigger", "reasons"))
-        begin_automatic(client, context.run.run_id, name, str(day), requested_by=trigger, reason=reasons)
-    built = DayBuild(
+    wanted = _named(client, config, names, day)
+    build = DayBuild(
         client=client,
         day=day,
-        teams_by_table=teams_to_build(
-            names, selection.teams, selection.departed, config.team_ids, _named(client, config, names, day)
-        ),
+        teams_by_table=teams_to_build(names, selection.teams, selection.departed, config.team_ids, wanted),
         run_id=context.run.run_id,
         limits=build_limits(current_settings()),
         tables=selected,
         allow_shrink=config.allow_shrink,
         wait_seconds=current_settings().engine_wait_seconds,
         progress=context.log.info,
-    ).run()
-    rows_by_table = {one.table: one.rows for one in built.tables}
-    for name in names if by_planner else ():
-        problem = "; ".join(built.problems_of(name))
-        end_automatic(client, context.run.run_id, name, str(day), rows=rows_by_table.get(name, 0), problem=problem)
+    )
+    if not by_planner:
+        return build.run()
+    trigger, reasons = (context.run.tags.get(TAG_PREFIX + tag, "") for tag in ("trigger", "reasons"))
+    with audited(client, context.run.run_id, names, str(day), requested_by=trigger, reason=reasons) as ended:
+        built = build.run()
+        rows = {one.table: one.rows for one in built.tables}
+        ended({name: (rows.get(name, 0), "; ".join(built.problems_of(name))) for name in names})
     return built
 
 

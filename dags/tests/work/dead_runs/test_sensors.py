@@ -29,7 +29,7 @@ from dags.dagster_runs.processes import clock_is_steady, is_gone
 from dags.dagster_runs.tags import lock_directory
 from dags.definitions import defs
 from dags.tests.world import STATS, World, ago
-from dags.work.automatic import automatic, begin_automatic, end_automatic, end_dead_automatic
+from dags.work.automatic import automatic, begin_automatic, end_automatic, end_silent_automatic
 from dags.work.dead_runs import sensors
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ def test_the_audit_says_of_a_dead_run_of_the_planner_what_that_could_not(world: 
         begin_automatic(world.client, run_id, STATS, day, requested_by="sensor", reason="never built")
     # It had said how it ended before it died.
     end_automatic(world.client, "dead-2", STATS, day, rows=7, problem="")
-    end_dead_automatic(world.client, ["dead-1", "dead-2"], "the run's process died")
+    end_silent_automatic(world.client, dict.fromkeys(["dead-1", "dead-2"], "the run's process died"))
     messages = world.client.query("SELECT backfill_id, status, rows_affected FROM backfill_log").result_rows
     assert {tuple(row) for row in messages} == {
         (automatic(run_id, STATS, day).work_id, status, rows)
