@@ -14,7 +14,7 @@ from dagster import DagsterInstance, JobDefinition, OpExecutionContext, in_proce
 
 from dags.clickhouse.clocks import tell_of_skew
 from dags.clickhouse.schema.apply import require_schema
-from dags.dagster_runs.console import answers_console
+from dags.dagster_runs.console import answers_console, say_in_any_encoding
 from dags.dagster_runs.launchpad import WholeConfig, launchpad_fields
 from dags.dagster_runs.resource import ClickHouseResource
 from dags.dagster_runs.tags import SHORT_RUN
@@ -78,8 +78,9 @@ def command(
     node = op_name or name
     fields = launchpad_fields(config)
 
-    @op(name=node, description=answer.__doc__ or description, config_schema=dict if fields else None, pool=pool)
+    @op(name=node, description=answer.__doc__ or description, config_schema=dict, pool=pool)
     def answering(context: OpExecutionContext, clickhouse: ClickHouseResource) -> Any:  # noqa: ANN401 -- whatever it is
+        say_in_any_encoding()
         found = read(config, context.op_config or {})
         if not refuses:
             found.required()
@@ -94,7 +95,7 @@ def command(
         executor_def=in_process_executor,
         tags=dict(tags),
         logger_defs={"console": answers_console},
-        config=WholeConfig(of_one_op, config_schema=fields) if fields else ANSWER_ONLY,
+        config=WholeConfig(of_one_op, config_schema=fields),
     )
     def answers() -> None:
         answering()

@@ -6,8 +6,10 @@ The event log of the run has them all the same.
 
 from __future__ import annotations
 
+import io
 import logging
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 from dagster import DagsterEvent, DagsterEventType, Field, InitLoggerContext, logger
@@ -16,6 +18,13 @@ from dags.domain.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+def say_in_any_encoding() -> None:
+    """Have the terminal's output show a mark for what its encoding lacks: no answer may fail for a ``×`` in it."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _names(error: type[UserError] = UserError) -> Iterator[str]:

@@ -50,7 +50,9 @@ class Loop:
         """Run a job here, to its end."""
         tags = {DEMO_TAG: "true", **options.pop("tags", {})}
         job = self.definitions.resolve_job_def(job_name)
-        return job.execute_in_process(instance=self.instance, tags=tags, **{"run_config": ANSWER_ONLY, **options})
+        # A command says by itself that nothing but its answer is to be printed.
+        quiet = ANSWER_ONLY if job.config_mapping is None else {}
+        return job.execute_in_process(instance=self.instance, tags=tags, **{"run_config": quiet, **options})
 
     def build(self, days: Collection[date], progress: Callable[[str], None]) -> None:
         """Build days as the daily schedule does."""

@@ -61,6 +61,18 @@ def test_the_diagnostics_answer_with_little_else_around_the_answer(terminal: Ter
     assert asked.startswith("NOTHING IS WATCHED")
 
 
+def test_an_encoding_that_lacks_a_sign_costs_the_sign_and_not_the_answer(terminal: Terminal) -> None:
+    ran = terminal.run("dg launch --job show_data_gaps_job", PYTHONIOENCODING="ascii")
+    assert (ran.returncode, ran.stdout.startswith("NOTHING IS WATCHED")) == (0, True), ran.stderr
+
+
+def test_a_field_that_no_command_has_is_refused_in_words_and_they_are_the_last(terminal: Terminal) -> None:
+    ran = terminal.run("dg launch --job list_waivers_job -c <(echo 'nonsense: 1')")
+    assert ran.returncode != 0
+    assert "nonsense" in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
 def test_the_older_command_says_the_same_and_that_another_supersedes_it(terminal: Terminal) -> None:
     answer = terminal.succeed("dg launch --job check_missing_data_job").splitlines()
     older = terminal.run("dagster job execute -m dags.definitions -j check_missing_data_job")

@@ -9,23 +9,27 @@ from __future__ import annotations
 
 import base64
 from collections import Counter, defaultdict
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from dags.detection.rules import Kind
 from dags.detection.verdicts import Verdicts
+from dags.domain.days import ONE_DAY, DayRange
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from datetime import date
 
     from dags.detection.rules import Verdict
     from dags.detection.verdicts import Alike
-    from dags.domain.days import DayRange
 
 # As many teams as fit a screen, those with the most wrong units; the rest is counted below.
 TEAMS = 50
 
-CELL, LEFT, TOP, LINE = 16, 110, 46, 20
+# The newest days of a long look-back; what is older is counted in the tables of the report.
+DAYS = 92
+
+CELL, GAP, LEFT, TOP, LINE = 16, 2, 110, 46, 20
 
 # Colours that stay apart for the colour-blind (Okabe and Ito, 2008), the gravest first: a cell shows its worst unit.
 COLOURS = {
@@ -42,8 +46,10 @@ HELD, FINE, PAPER, INK = "#7f7f7f", "#e3ebe6", "#ffffff", "#333333"
 def team_by_day(verdicts: Iterable[Verdict], days: DayRange) -> str:
     """An SVG with a row per team and a column per day; the teams with the most wrong units come first.
 
-    What is waived is shown beside what is wrong; a team of which nothing is wrong has no row.
+    What is waived is shown beside what is wrong; a team of which nothing is wrong has no row. One path draws all cells
+    of a colour, neighbours as one dashed line: 50 teams × 92 days, no two neighbours alike, are under 100 KB.
     """
+    days = DayRange(max(days.start, days.end - DAYS * ONE_DAY), days.end)
     drawn = [one for one in Verdicts.of(verdicts).groups if one.kind in COLOURS and one.day in days]
     wrong_by_team: Counter[int] = Counter()
     for one in drawn:
@@ -59,14 +65,14 @@ def team_by_day(verdicts: Iterable[Verdict], days: DayRange) -> str:
                 cells[team][one.day] = one
     parts = [_text(LEFT + CELL * n, TOP - 8, f"{day:%d}", size=9) for n, day in enumerate(days)]
     parts.append(_text(LEFT, 16, f"{days}", size=12))
+    lines: dict[str, list[str]] = defaultdict(list)
+    dashed = f'stroke-width="{CELL - GAP}" stroke-dasharray="{CELL - GAP} {GAP}"'
     for row, team in enumerate(shown):
         top = TOP + CELL * row
         parts.append(_text(8, top + 12, f"team {team}", size=11))
-        for column, day in enumerate(days):
-            colour = _colour(cells[team].get(day))
-            parts.append(
-                f'<rect x="{LEFT + CELL * column}" y="{top}" width="{CELL - 2}" height="{CELL - 2}" fill="{colour}"/>'
-            )
+        for colour, column, length in _runs(_colour(cells[team].get(day)) for day in days):
+            lines[colour].append(f"M{LEFT + CELL * column} {top + (CELL - GAP) // 2}h{CELL * length - GAP}")
+    parts += [f'<path d="{"".join(drawn)}" stroke="{colour}" {dashed}/>' for colour, drawn in lines.items()]
     bottom = TOP + CELL * len(shown) + LINE
     if wrong_teams > len(shown):
         parts.append(_text(8, bottom, f"… and {wrong_teams - len(shown):,} more teams", size=11))
@@ -85,6 +91,13 @@ def team_by_day(verdicts: Iterable[Verdict], days: DayRange) -> str:
 def as_markdown(svg: str) -> str:
     """The picture as Markdown, the one way in which the UI shows one; an inline ``<svg>`` is stripped there."""
     return f"![team by day](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})"
+
+
+def _runs(colours: Iterable[str]) -> Iterator[tuple[str, int, int]]:
+    """Neighbours of one colour: it, the first of them, and how many they are."""
+    for colour, run in groupby(enumerate(colours), key=lambda cell: cell[1]):
+        cells = list(run)
+        yield colour, cells[0][0], len(cells)
 
 
 def _gravity(one: Alike) -> tuple[bool, bool, int]:

@@ -102,9 +102,9 @@ def progress(chunks: Sequence[Chunk], done: Mapping[str, Entry], seconds: float)
     share = {step: (chunk.estimate.seconds or 1.0) / len(chunk.steps) for chunk in chunks for step in chunk.steps}
     whole = total(chunk.estimate for chunk in chunks)
     finished = [step for step in share if step in done]
-    part = sum(share[step] for step in finished)
-    whole_share = sum(share.values())
-    percent = 100 * part / whole_share if whole_share else 100.0
+    part, whole_share = sum(share[step] for step in finished), sum(share.values())
+    # All of it is all of it, whatever sums of fractions come to.
+    percent = 100.0 if len(finished) == len(share) else 100 * part / whole_share
     spent = whole.model_copy(update={"seconds": whole.seconds * percent / 100})
     rest = whole.model_copy(update={"seconds": whole.seconds * (1 - percent / 100)})
     return Progress(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
+import re
 from datetime import date
 from xml.etree import ElementTree as ET
 
 from dags.detection.rules import Kind, Verdict
 from dags.domain.days import DayRange
 from dags.domain.units import Unit
-from dags.web_preaggregated_backfill.picture import COLOURS, FINE, HELD, TEAMS, as_markdown, team_by_day
+from dags.web_preaggregated_backfill.picture import CELL, COLOURS, FINE, HELD, TEAMS, as_markdown, team_by_day
 
 DAYS = DayRange(date(2026, 1, 1), date(2026, 1, 4))
 SVG = "{http://www.w3.org/2000/svg}"
@@ -23,8 +24,13 @@ def rows(svg: str) -> dict[str, list[str]]:
     """Team → the colours of its days, read back from the picture."""
     root = ET.fromstring(svg)  # noqa: S314 -- our own
     teams = [t.text or "" for t in root.iter(f"{SVG}text") if (t.text or "").startswith("team ")]
-    cells = [r.get("fill", "") for r in root.iter(f"{SVG}rect") if r.get("width") == "14"]
-    return {team: cells[len(DAYS) * n : len(DAYS) * (n + 1)] for n, team in enumerate(teams)}
+    cells: dict[int, dict[int, str]] = {}
+    for path in root.iter(f"{SVG}path"):
+        for x, y, length in re.findall(r"M(\d+) (\d+)h(\d+)", path.get("d", "")):
+            run = range(int(x), int(x) + int(length), CELL)
+            cells.setdefault(int(y), {}).update(dict.fromkeys(run, path.get("stroke", "")))
+    drawn = [[row[x] for x in sorted(row)] for _, row in sorted(cells.items())]
+    return dict(zip(teams, drawn, strict=True))
 
 
 def test_a_row_is_a_team_and_a_column_a_day_the_worst_team_first() -> None:
@@ -49,6 +55,17 @@ def test_more_teams_than_fit_a_screen_are_counted() -> None:
     svg = team_by_day([wrong(team, 1) for team in range(1, TEAMS + 8)], DAYS)
     assert len(rows(svg)) == TEAMS
     assert "… and 7 more teams" in svg
+
+
+def test_a_picture_is_bounded_however_many_teams_and_days_there_are() -> None:
+    days = DayRange(date(2020, 1, 1), date(2026, 1, 1))
+    kinds = [Kind.MISSING, Kind.STALE, Kind.EXCESS]
+    every = [
+        Verdict(Unit("stats", team, day), kinds[(n + team) % 3]) for team in range(1, 101) for n, day in enumerate(days)
+    ]
+    picture = as_markdown(team_by_day(every, days))
+    assert 50_000 < len(picture) < 140_000
+    assert len(rows(team_by_day(every, days))["team 1"]) == 92
 
 
 def test_the_markdown_holds_the_picture() -> None:
