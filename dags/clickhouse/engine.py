@@ -27,6 +27,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from clickhouse_connect.driver.httpclient import HttpClient
 from filelock import FileLock, Timeout
 
+from dags.clickhouse.grants import missing_grant
 from dags.clickhouse.pinned import FIRST, Setting, pinned, reset
 from dags.clickhouse.sql import Sql
 from dags.domain.errors import EngineError, UnreadableError
@@ -278,6 +279,8 @@ def _refusal(dsn: Dsn, error: ClickHouseError) -> EngineError:
     # As a word: within others a password of one letter would show itself by where it is missing.
     reason = re.sub(rf"(?<!\w){re.escape(dsn.password)}(?!\w)", "[hidden]", str(error)) if dsn.password else str(error)
     name = getattr(error, "name", None) or error_code(error)
+    if lacks := missing_grant(error):
+        return EngineError(f"the user {dsn.user!r} of ClickHouse at {dsn} lacks a right: GRANT {lacks} TO {dsn.user}")
     if error_code(error) in (AUTHENTICATION_FAILED, REQUIRED_PASSWORD, ACCESS_DENIED):
         return EngineError(f"ClickHouse at {dsn} refused the user {dsn.user!r} or its password: correct CLICKHOUSE_DSN")
     if name in ("READONLY", "SETTING_CONSTRAINT_VIOLATION"):

@@ -160,7 +160,7 @@ def pinned(settings: Iterable[Setting]) -> tuple[dict[str, str], list[str]]:
     problems: list[str] = []
     for setting in settings:
         if setting.name == "readonly" and setting.value == "1":  # then every setting is fixed: say why, once
-            return {}, [_refusal(setting, "'0': also who only asks keeps what was found")]
+            return {}, [_refusal(setting, "'0', or '2' for who only asks")]
         if setting.name in WISHES and not setting.is_fixed:
             chosen[setting.name] = WISHES[setting.name]
         if allowed := PINS.get(setting.name):

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from dags.clickhouse.clocks import read_clocks
+from dags.clickhouse.grants import why_nothing_is_kept
 from dags.clickhouse.leases.store import read_leases
 from dags.clickhouse.schema.apply import require_schema
 from dags.clickhouse.sql import Sql, is_embedded
@@ -78,7 +79,8 @@ def detect(
     so that whatever the memory of earlier detections might miss is found within a day. ``now`` is this host's clock: it
     says what today is, unless it is not so late by ClickHouse's, and is never written down. ``verify_seconds``: how
     long days may be read; a tick has little time, and what it leaves over the next one goes on with. ``records``: leave
-    behind what was found, for the next detection to recall; without it nothing is written. ``only``: judge no other day
+    behind what was found, for the next detection to recall, unless the user may not write; without it nothing is
+    written. ``only``: judge no other day
     of the lookback.
 
     Raises:
@@ -88,6 +90,8 @@ def detect(
     usable = require_schema(client, watched)
     judged = [table for table in watched if table.name not in usable.unusable]
     clocks = read_clocks(client)
+    not_kept = why_nothing_is_kept(client) if records else ""
+    records = records and not not_kept
     sql = Sql(_PACKAGE, client, settings={"max_execution_time": STATEMENT_SECONDS})
     dates = calendar(clocks.earlier(now), lookback_days=lookback_days, settle=settle, first_day=first_day(watched))
     if only is not None:
@@ -139,6 +143,7 @@ def detect(
             *clocks.warnings,
             *_warnings(client, selection.selected_at, len(selection.teams), clocks.server),
             *usable.notes,
+            *([f"nothing of this is kept: {not_kept}"] if not_kept else []),
         ),
         verdicts=with_interiors(verdicts, hints.spans),
         complete_by_table={table.name: complete[table.name] for table in judged if table.name not in reading.unknown},

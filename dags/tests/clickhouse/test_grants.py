@@ -1,0 +1,121 @@
+"""The rights that the README asks for are enough; who lacks one is told which, and who only reads is answered."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from dagster import DagsterInstance
+
+from dags.definitions import defs
+from dags.settings import current_settings
+from dags.tests.clickhouse_server import require_or_skip_reason, running_server
+from dags.tests.world import STATS, World, ago, new_world
+from dags.work.audit.store import read_works
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+README = (Path(__file__).resolve().parents[3] / "README.md").read_text(encoding="utf-8")
+[BLOCK] = re.findall(r"```sql\n(GRANT .+?)```", README, re.DOTALL)
+GRANTS = [" ".join(one.split()) for one in re.sub(r"--.*", "", BLOCK).split(";")]
+READS = ["GRANT SELECT, dictGet ON web_analytics.*", "GRANT SELECT ON system.*"]
+WHO = {"requested_by": "alice", "reason": "a test"}
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("grants")]
+
+
+def user(name: str, grants: Iterable[str], profile: str = "default") -> str:
+    queries = "".join(f"<query>{grant.removesuffix(' TO web_analytics')}</query>" for grant in grants)
+    return (
+        f"<{name}><password>word</password><networks><ip>127.0.0.1</ip></networks><profile>{profile}</profile>"
+        f"<quota>default</quota><grants>{queries}</grants></{name}>"
+    )
+
+
+USERS = f"""<clickhouse>
+<profiles><default/><asks><readonly>2</readonly></asks></profiles><quotas><default/></quotas>
+<users>
+  <default><password></password><networks><ip>127.0.0.1</ip><ip>::1</ip></networks><profile>default</profile>
+    <quota>default</quota></default>
+  {user("web_analytics", GRANTS)}
+  {user("drops_nothing", [grant.replace("DROP TABLE, ", "") for grant in GRANTS])}
+  {user("inserts_nothing", READS)}
+  {user("asks", READS, "asks")}
+</users></clickhouse>"""
+
+
+@pytest.fixture(scope="module")
+def dsn_of(tmp_path_factory: pytest.TempPathFactory) -> Iterable[Callable[[str], str]]:
+    if reason := require_or_skip_reason():
+        pytest.skip(reason)
+    with running_server(tmp_path_factory.mktemp("grants"), USERS) as server:
+        address = server.dsn("web_analytics").rpartition("@")[2]
+        yield lambda name: f"clickhouse://{name}:word@{address}"
+
+
+def run(instance: DagsterInstance, name: str, config: object = None, **options: object) -> str:
+    """Run a job; why it failed, in the words of what it raised; empty if it did not."""
+    job = defs.resolve_job_def(name)
+    ran = job.execute_in_process(instance=instance, run_config=config or {}, raise_on_error=False, **options)  # type: ignore[arg-type]
+    failures = ran.get_step_failure_events()
+    return str(failures[0].step_failure_data.error) if failures else ""
+
+
+@pytest.fixture
+def world(dsn_of: Callable[[str], str], monkeypatch: pytest.MonkeyPatch) -> Iterable[World]:
+    dsn = dsn_of("web_analytics")
+    monkeypatch.setenv("CLICKHOUSE_DSN", dsn)
+    current_settings.cache_clear()
+    with DagsterInstance.ephemeral() as instance:
+        assert not run(instance, "apply_schema_job")
+    with new_world(dsn, monkeypatch) as opened:
+        opened.traffic([1], [ago(1), ago(2)])
+        opened.select(1)
+        yield opened
+
+
+def test_the_rights_in_the_readme_are_enough_for_every_command_and_build(world: World) -> None:
+    assert not run(world.instance, "web_analytics_team_selection_job")
+    assert not run(world.instance, "web_pre_aggregate_job", partition_key=str(ago(1)))
+    assert not run(world.instance, "check_missing_data_job")
+    days = {"start_date": str(ago(2)), "end_date": str(ago(1))}
+    assert not run(world.instance, "managed_backfill_job", {"target_table": STATS, **days, **WHO, "dry_run": False})
+    [work, *_] = read_works(world.client)
+    for job in ("rollback_backfill_job", "delete_backfill_job"):
+        assert not run(world.instance, job, {"backfill_id": work.work_id, **WHO})
+
+
+def test_a_right_that_lacks_is_named_with_the_statement_that_gives_it(
+    world: World, dsn_of: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLICKHOUSE_DSN", dsn_of("inserts_nothing"))
+    current_settings.cache_clear()
+    refused = run(world.instance, "stop_backfills_job", WHO)
+    assert "`GRANT INSERT ON web_analytics.web_analytics_backfill_stops TO` it" in refused
+    monkeypatch.setenv("CLICKHOUSE_DSN", dsn_of("drops_nothing"))
+    current_settings.cache_clear()
+    failed = run(world.instance, "web_pre_aggregate_job", partition_key=str(ago(1)))
+    assert "DROP TABLE ON web_analytics." in failed
+
+
+def test_who_only_reads_is_answered_and_told_that_nothing_is_kept(
+    world: World,
+    dsn_of: Callable[[str], str],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    kept = "SELECT count() FROM web_pre_aggregated_day_states"
+    before = world.client.query(kept).result_rows
+    for name, words in {"asks": "readonly (2)", "inserts_nothing": "GRANT INSERT ON web_analytics.* TO it"}.items():
+        world.traffic([1], [ago(1), ago(2)], session=name)
+        monkeypatch.setenv("CLICKHOUSE_DSN", dsn_of(name))
+        current_settings.cache_clear()
+        for job in ("check_missing_data_job", "show_data_gaps_job", "show_backfills_job", "list_waivers_job"):
+            assert not run(world.instance, job)
+        said = " ".join(capfd.readouterr().out.split())
+        assert "NOT COMPLETE" in said
+        assert words in said
+    assert world.client.query(kept).result_rows == before
