@@ -42,6 +42,9 @@ class Workbench(Protocol):
         From here to the next call what fails is this table's failure, and keeps no other from being built.
         """
 
+    def uncounted(self, what: str, rows_by_team: Mapping[int, int]) -> None:
+        """Have it reported that rows of the source count on no day: ``what`` they are, and each team's."""
+
 
 class Builder(Protocol):
     """Computes days of one or more tables from their source. It stages; what becomes of that is not its business.

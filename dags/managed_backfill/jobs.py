@@ -273,6 +273,7 @@ def _carried_out(
             "published": one.is_published,
             "rows": one.rows,
             "source_events": built.source_events,
+            "uncounted_events": sum(built.uncounted.values()),
             "backfill": backfill_id,
         }
         context.log_event(AssetMaterialization(table.name, partition=built.day.isoformat(), metadata=metadata))

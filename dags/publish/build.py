@@ -114,7 +114,12 @@ class DayBuild:
         )
         not_begun = {table: f"{table} of {self.day} is not built: {why}" for table, why in usable.unusable.items()}
         events = sum(fingerprint.events for by_team in rows.values() for fingerprint in by_team.values())
-        return BuiltDay(self.day, tuple(built), events, sql.cost, not_begun, left_out if computed.at_ceiling else "")
+        uncounted = computed.uncounted()
+        for what, number in uncounted.items():
+            self.tell(f"counted on no day, {what}: {number:,}")
+        return BuiltDay(
+            self.day, tuple(built), events, sql.cost, not_begun, left_out if computed.at_ceiling else "", uncounted
+        )
 
     def tell(self, words: str) -> None:
         """Say in words what has been done, of this day."""

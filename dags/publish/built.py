@@ -59,7 +59,7 @@ class BuiltDay:
     """What a build did, and what it cost.
 
     ``not_begun``: tables that no day may be swapped into, and why. ``left_out``: teams of any table that were left out,
-    and why, in words.
+    and why, in words. ``uncounted``: how many rows of the sources count on no day, by what they are.
     """
 
     day: date
@@ -68,6 +68,7 @@ class BuiltDay:
     cost: Cost
     not_begun: Mapping[str, str] = field(default_factory=dict)
     left_out: str = ""
+    uncounted: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def problems(self) -> tuple[str, ...]:

@@ -53,11 +53,12 @@ def of_table(left: LeftOut, table: str) -> dict[int, tuple[Outcome, str]]:
 
 @dataclass(frozen=True)
 class Staged:
-    """A batch that was computed: its staging by table, and what its teams' sources amount to."""
+    """A batch that was computed: its staging by table, what its teams' sources amount to, what of them counts nowhere."""
 
     batch: Batch
     staging_by_table: Mapping[str, str]
     measures: Mapping[int, Measure]
+    uncounted: Mapping[str, Mapping[int, int]]
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,14 @@ class Computed:
     def of(self, table: str) -> tuple[Staged, ...]:
         return tuple(one for one in self.staged if table in one.batch.tables)
 
+    def uncounted(self) -> dict[str, int]:
+        """How many rows of the sources count on no day, by what they are; of a team once, in however many batches."""
+        found: dict[str, dict[int, int]] = {}
+        for one in self.staged:
+            for what, rows_by_team in one.uncounted.items():
+                found.setdefault(what, {}).update(rows_by_team)
+        return {what: sum(rows.values()) for what, rows in found.items() if rows}
+
 
 class _Bench:
     """A batch's `dags.domain.watched.Workbench`. ``table`` is the one in work; empty while none alone is."""
@@ -78,6 +87,7 @@ class _Bench:
     def __init__(self, sql: Sql, staging: Staging, at: Callable[[Moment], None]) -> None:
         self.table = ""
         self.staging_by_table: dict[str, str] = {}
+        self.uncounted_by_team: dict[str, Mapping[int, int]] = {}
         self._sql = sql
         self._staging = staging
         self._at = at
@@ -88,7 +98,7 @@ class _Bench:
     def attempt(self) -> Iterator[Tables]:
         """Work from the start; the results, to be handed over, or else they are dropped as all the rest is."""
         with self._staging.together() as self._scratch, self._staging.together() as self._results:
-            self.table, self.staging_by_table = "", {}
+            self.table, self.staging_by_table, self.uncounted_by_team = "", {}, {}
             yield self._results
 
     def rows(self, package: str, name: str, parameters: Mapping[str, Any], **identifiers: str) -> Sequence[Any]:
@@ -115,6 +125,9 @@ class _Bench:
         self.table = table
         self.staging_by_table[table] = self._staging.like(self._results, "batch", table)
         return self.staging_by_table[table]
+
+    def uncounted(self, what: str, rows_by_team: Mapping[int, int]) -> None:
+        self.uncounted_by_team[what] = rows_by_team
 
 
 @dataclass
@@ -184,7 +197,7 @@ class Computation:
         with bench.attempt() as results:
             measures = builder.stage(bench, self.day, batch.tables, batch.teams)
             results.hand_over(self.until_end)
-        return Staged(batch, bench.staging_by_table, measures)
+        return Staged(batch, bench.staging_by_table, measures, bench.uncounted_by_team)
 
     def _is_hopeless(self, batch: Batch, error: ClickHouseError) -> bool:
         """Whether fewer teams would fail all the same.

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dags.domain.days import ONE_DAY
 from dags.domain.units import Measure
 
 if TYPE_CHECKING:
@@ -33,4 +34,7 @@ class SessionsBuilder:
         for table in tables:
             bench.command(_PACKAGE, table, bound, staging=bench.staging(table), **shared)
         rows = bench.rows(_PACKAGE, "session_units", {}, sessions=shared["sessions"])
-        return {team: Measure(*counts) for team, *counts in rows}
+        what = f"events of {day + ONE_DAY} whose sessions had begun before {day}"
+        bench.uncounted(what, {team: events for team, *_, events in rows if events})
+        measures = {team: Measure(*counts) for team, *counts, _ in rows}
+        return {team: measure for team, measure in measures.items() if measure}

@@ -1,8 +1,15 @@
 -- The sessions that begin on a day and have a page view or screen: everything that both tables say of a session.
 -- Grain   one row per (team, session)
 -- Reads   those teams' events of [day - 1, day + 2): a session may begin a day before its page views and end a day
---         after. One that lasts longer than that counts again on the day on which it reappears.
--- Of deliveries with the same uuid the newest counts; instants that are equal are ordered by uuid.
+--         after.
+-- A session begins on a day on which it has an event and on the day before none, and counts there with its events of
+-- that day and the next. So of one that goes on day after day no build counts what comes from the third day on, and one
+-- that is silent for a whole day begins again, as another session. Trackers end a session after 24 hours: neither
+-- happens to theirs. What this build sees of the former, the events of the day after in sessions that began before the
+-- day, is `uncounted`, in a row of its own for each such session: such rows are there to be reported, and only they
+-- have any.
+-- Of deliveries with the same uuid the newest counts; instants that are equal are ordered by uuid. Deliveries on days
+-- that are two or more apart are never seen together by the builds that count them: such an event counts twice.
 CREATE TABLE $sessions
 ENGINE = MergeTree
 ORDER BY tuple()
@@ -71,7 +78,14 @@ SELECT
     argMinIf(utm_content, position, utm_content != '') AS utm_content,
     countIf(gclid != '') > 0 AS has_gclid,
     argMinIf(gad_source, position, gad_source != '') = '1' AS has_gad_source_paid_search,
-    countIf(fbclid != '') > 0 AS has_fbclid
+    countIf(fbclid != '') > 0 AS has_fbclid,
+    if(
+        toDate(began) < {day:Date}
+        AND countIf(timestamp >= toDateTime64({day:Date}, 6, 'UTC'))
+            > countIf(timestamp >= toDateTime64({day:Date} + 1, 6, 'UTC')),
+        countIf(timestamp >= toDateTime64({day:Date} + 1, 6, 'UTC')),
+        0
+    ) AS uncounted
 FROM ordered
 GROUP BY team_id, session_id
-HAVING toDate(began) = {day:Date} AND pageviews > 0
+HAVING pageviews > 0 AND (toDate(began) = {day:Date} OR uncounted > 0)

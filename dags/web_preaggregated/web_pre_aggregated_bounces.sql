@@ -41,4 +41,5 @@ SELECT
     sumState(toInt64(intDiv(lasted_microseconds, 1000000))) AS total_session_duration_state,
     sumState(toUInt64(1)) AS total_session_count_state
 FROM $sessions
+WHERE uncounted = 0
 GROUP BY ALL

@@ -66,5 +66,5 @@ SELECT
 FROM deduplicated AS pageview
 INNER JOIN $sessions AS session
     ON pageview.team_id = session.team_id AND pageview.session_id = session.session_id
-WHERE pageview.qualifies
+WHERE pageview.qualifies AND session.uncounted = 0
 GROUP BY ALL

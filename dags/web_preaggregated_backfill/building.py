@@ -200,6 +200,7 @@ def _metadata(built: BuiltDay, table: BuiltTable, words: tuple[str, str]) -> dic
         words[1].replace(" ", ""): MetadataValue.int(sum(m.total for m in table.after.values())),
         **{f"teams_{outcome}": MetadataValue.int(len(table.teams(outcome))) for outcome in OUTCOMES},
         "source_events": MetadataValue.int(built.source_events),
+        "uncounted_events": MetadataValue.int(sum(built.uncounted.values())),
         **({} if read is None else {"rows_read": MetadataValue.int(read)}),
         "query_seconds": MetadataValue.float(round(built.cost.seconds, 3)),
     }
