@@ -53,7 +53,7 @@ def of_table(left: LeftOut, table: str) -> dict[int, tuple[Outcome, str]]:
 
 @dataclass(frozen=True)
 class Staged:
-    """A batch that was computed: its staging by table, what its teams' sources hold, and what of them counts nowhere."""
+    """A batch that was computed: its staging by table, what its teams' sources hold, and what counts on no day."""
 
     batch: Batch
     staging_by_table: Mapping[str, str]
