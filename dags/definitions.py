@@ -25,6 +25,7 @@ from dags.web_preaggregated.tables import WEB_TABLES
 from dags.web_preaggregated_backfill.adoption import adoption_job
 from dags.web_preaggregated_backfill.assets import detector
 from dags.web_preaggregated_backfill.building import build_job, built_assets, daily_schedule
+from dags.web_preaggregated_backfill.catalog import after_command
 from dags.web_preaggregated_backfill.checks import standing_checks
 from dags.web_preaggregated_backfill.jobs import diagnostics
 from dags.web_preaggregated_backfill.sensors import backfill_schedules, backfill_sensor
@@ -65,7 +66,7 @@ def location(
             web_analytics_team_selection_job,
             *jobs,
             *diagnostics(watched),
-            *waiver_jobs(watched),
+            *waiver_jobs(watched, after_command(watched)),
             *managed_backfill_jobs(watched),
             stop_backfills_job,
             resume_backfills_job,
@@ -78,7 +79,8 @@ def location(
             *backfill_schedules(watched, jobs),
         ],
         sensors=[backfill_sensor(watched, jobs), web_analytics_dead_runs_sensor],
-        resources={"clickhouse": ClickHouseResource()},
+        # What a build cannot know of its own tables: which all are watched, and judged together.
+        resources={"clickhouse": ClickHouseResource(), "watched": watched},
         # A process for each step makes small runs twice as slow, and the embedded engine serves one process at a time.
         executor=in_process_executor,
     )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dags.clickhouse.leases.rules import Lease
     from dags.detection.verdicts import Alike
     from dags.detection.waivers.rules import Waiver
-    from dags.domain.days import Calendar
+    from dags.domain.days import Calendar, DayRange
 
 
 @dataclass(frozen=True)
@@ -39,14 +39,15 @@ class Standing:
 class Detection:
     """What was found in the data at one moment.
 
-    ``verdicts`` are those of the units that needed a look; all others are complete (``complete_by_table`` counts
-    them) or have nothing to expect. ``unknown`` holds the error of each table that could not be read; ``unverified``
+    ``verdicts`` are those of the units that needed a look; all others are complete (``complete`` counts them by table
+    and day) or have nothing to expect. ``unknown`` holds the error of each table that could not be read; ``unverified``
     the days for whose suspects a tick had no time, so that nothing is known of them yet. ``errors``: the error alone of
     each failed build that verdicts speak of, by the words in which they do; whoever lacks one takes the words.
 
-    ``days_read`` were read just now; the others, but for those that are unverified, are as they were at
-    ``oldest_reading``, for nothing in their tables has changed since. ``source_rows`` says of the days with something
-    to repair how many rows a rebuild will read, by table, and ``seconds_per_row`` how long past builds took for one.
+    ``recalled`` are the days that were not read anew and when they were read, for nothing in their tables has changed
+    since; all others, but for those that are unverified, were read at ``server_at``, None where nothing could be.
+    ``source_rows`` says of the days with something to repair how many rows a rebuild will read, by table, and
+    ``seconds_per_row`` how long past builds took for one.
 
     ``read_at`` is by the clock of this host, for it is compared with the times of Dagster's runs, which the daemon's
     host stamps; all other instants are ClickHouse's, and so never compared with it.
@@ -65,20 +66,54 @@ class Detection:
     selected_at: datetime | None
     warnings: tuple[str, ...]
     verdicts: Verdicts
-    complete_by_table: Mapping[str, int]
+    complete: Mapping[tuple[str, date], int]
     unknown: Mapping[str, str]
     cost: Cost
     living: tuple[Lease, ...] = ()
     standing: Standing = field(default_factory=Standing)
     dead_runs: Mapping[str, datetime] = field(default_factory=dict)
     unverified: frozenset[date] = frozenset()
-    days_read: int = 0
-    oldest_reading: datetime | None = None
+    recalled: Mapping[date, datetime] = field(default_factory=dict)
+    server_at: datetime | None = None
     outdated: Mapping[tuple[str, date], int] = field(default_factory=dict)
     waivers: tuple[Waiver, ...] = ()
     source_rows: Mapping[tuple[str, date], int] = field(default_factory=dict)
     seconds_per_row: Mapping[str, float] = field(default_factory=dict)
     errors: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def complete_by_table(self) -> dict[str, int]:
+        """How many units of each table that was read hold their source."""
+        found = {table: 0 for table in self.tables if table not in self.unknown}
+        for (table, _), count in self.complete.items():
+            if table in found:
+                found[table] += count
+        return found
+
+    @property
+    def days_read(self) -> int:
+        """How many days were read just now."""
+        known = len(self.recalled) + len(self.unverified)
+        return 0 if self.server_at is None else len(self.calendar.judged) - known
+
+    @property
+    def oldest_reading(self) -> datetime | None:
+        """Since when what is said here is known to be so."""
+        return min(self.recalled.values(), default=self.server_at)
+
+    def within(self, days: DayRange, lookback_days: int) -> Detection:
+        """What was found on some of the days alone."""
+        return replace(
+            self,
+            calendar=self.calendar.within(days),
+            lookback_days=lookback_days,
+            verdicts=self.verdicts.where(lambda one: one.day in days),
+            complete={unit: count for unit, count in self.complete.items() if unit[1] in days},
+            unverified=frozenset(day for day in self.unverified if day in days),
+            recalled={day: at for day, at in self.recalled.items() if day in days},
+            outdated={unit: count for unit, count in self.outdated.items() if unit[1] in days},
+            source_rows={unit: rows for unit, rows in self.source_rows.items() if unit[1] in days},
+        )
 
     @property
     def wrong(self) -> Verdicts:
@@ -106,7 +141,7 @@ def unreadable(
         selected_at=None,
         warnings=(),
         verdicts=Verdicts(),
-        complete_by_table={},
+        complete={},
         unknown=dict.fromkeys(tables, reason[:1000]),
         cost=Cost(),
     )

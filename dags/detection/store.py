@@ -126,9 +126,6 @@ def detect(
     recollected = (one for state in known.values() for one in state.wrong.groups if one.table not in reading.unknown)
     found = Verdicts.joined([*recollected, *reading.wrong().groups])
     verdicts, waivers = with_waivers(found, read_waivers(client), clocks.earlier(now).date())
-    complete: Counter[str] = Counter()
-    for (table, _), count in reading.complete.items():
-        complete[table] += count
     leases = read_leases(client)
     dead = [lease for lease in leases if lease.is_dead(is_embedded=is_embedded(client))]
     hints = _hints(sql, dates, judged, verdicts, reading.outdated)
@@ -146,11 +143,11 @@ def detect(
             *([f"nothing of this is kept: {not_kept}"] if not_kept else []),
         ),
         verdicts=with_interiors(verdicts, hints.spans),
-        complete_by_table={table.name: complete[table.name] for table in judged if table.name not in reading.unknown},
+        complete={unit: count for unit, count in reading.complete.items() if unit[0] not in reading.unknown},
         unknown={**usable.unusable, **reading.unknown},
         unverified=frozenset(reading.unverified),
-        days_read=len(dates.judged) - len(known) - len(reading.unverified),
-        oldest_reading=min((state.read_at for state in known.values()), default=clocks.server),
+        recalled={day: state.read_at for day, state in known.items()},
+        server_at=clocks.server,
         outdated={key: count for key, count in reading.outdated.items() if count},
         waivers=waivers,
         source_rows=hints.source_rows,

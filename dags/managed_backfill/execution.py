@@ -45,13 +45,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Backfill:
-    """What a managed backfill brings to the runner of its plan. ``day_done`` hears of each day that was published."""
+    """What a managed backfill brings to the runner of its plan.
+
+    ``day_done`` hears of each day that was published, ``day_restored`` of each that was put back, with its rows.
+    """
 
     table: WatchedTable
     plan: Plan
     limits: Limits
     wait_seconds: float
     day_done: Callable[[BuiltDay], None]
+    day_restored: Callable[[date, int], None]
 
     def begin(self, at: AtWork) -> PlannedDays | Ended:
         """Ask the gates before the first chunk, and make sure of the backup.
@@ -204,7 +208,10 @@ class PlannedDays:
         if plan.strategy.on_gate_failure is OnGateFailure.KEEP:
             return Ended(Status.FAILED, "a gate failed in the end; the plan says to keep what was published")
         at.tell("a gate failed in the end: every chunk is put back as it was")
-        restoring = Restoring(at.client, table, plan, state, at.log, at.lease, self.backfill.wait_seconds, at.tell)
+        restoring = Restoring(
+            at.client, table, plan, state, at.log, at.lease,
+            self.backfill.wait_seconds, at.tell, self.backfill.day_restored,
+        )  # fmt: skip
         restored = restoring.run(restoring.comparable())
         status = Status.FAILED if restored.failed or restored.left else Status.RESTORED
         return Ended(status, f"a gate failed in the end: {restored.after_gate()}")

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from datetime import datetime
+from datetime import date, datetime
 from functools import partial
 from typing import Any
 
@@ -38,8 +38,8 @@ from dags.publish.built import BuiltDay
 from dags.repair.runs import runs_of
 from dags.schedules import SWEEP_BACKUPS_CRON, TIME_ZONE
 from dags.settings import current_settings
-from dags.web_preaggregated_backfill.checks import report_checks
-from dags.web_preaggregated_backfill.evaluation import evaluate_in_run
+from dags.web_preaggregated_backfill.building import of_build
+from dags.web_preaggregated_backfill.catalog import look_again
 from dags.work import control
 from dags.work.audit.log import MANAGED
 from dags.work.audit.store import Log, require_state
@@ -97,18 +97,12 @@ def managed_backfill_jobs(watched: tuple[WatchedTable, ...]) -> list[JobDefiniti
 
     def rollback_backfill(asked: Command[RollbackConfig]) -> dict[str, Any]:
         """Put the days of a backfill back as they were before it."""
-        with asked.client() as (client, _):
-            return roll_back(
-                client,
-                watched,
-                asked.given.backfill_id,
-                run_id=asked.run_id,
-                requested_by=asked.given.requested_by,
-                reason=asked.given.reason,
-                even_built_since=asked.given.allow_losing_later_builds,
-                wait_seconds=current_settings().engine_wait_seconds,
-                tell=print,
-            )
+        return _rolled_back(asked, watched)
+
+    def delete_backfill(asked: Command[ControlConfig]) -> None:
+        """Drop a backfill's backup."""
+        _acted(asked, control.delete)
+        look_again(asked.instance, asked.clickhouse, watched, asked.run_id)
 
     return [
         command(
@@ -135,7 +129,11 @@ def managed_backfill_jobs(watched: tuple[WatchedTable, ...]) -> list[JobDefiniti
         ),
         pause_backfill_job,
         cancel_backfill_job,
-        delete_backfill_job,
+        command(
+            delete_backfill,
+            "Drop a finished backfill's backup and leave it out of lists.",
+            config=ControlConfig,
+        ),
         show_backfills_job,
         sweep_backups_job,
     ]
@@ -149,11 +147,6 @@ def pause_backfill(asked: Command[ControlConfig]) -> None:
 def cancel_backfill(asked: Command[ControlConfig]) -> None:
     """Ask a backfill to end."""
     _acted(asked, control.cancel)
-
-
-def delete_backfill(asked: Command[ControlConfig]) -> None:
-    """Drop a backfill's backup."""
-    _acted(asked, control.delete)
 
 
 def _acted(asked: Command[ControlConfig], act: Callable[..., str]) -> None:
@@ -198,11 +191,6 @@ pause_backfill_job = command(
 cancel_backfill_job = command(
     cancel_backfill,
     "Cancel a backfill: the chunk in work finishes, no other starts.",
-    config=ControlConfig,
-)
-delete_backfill_job = command(
-    delete_backfill,
-    "Drop a finished backfill's backup and leave it out of lists.",
     config=ControlConfig,
 )
 show_backfills_job = command(
@@ -267,29 +255,30 @@ def _carried_out(
     context, settings = asked.context, current_settings()
     table = next(table for table in watched if table.name == plan.scope.table)
 
+    changed = list[tuple[str, date]]()
+
     def day_done(built: BuiltDay) -> None:
         [one] = built.tables
-        metadata: dict[str, Any] = {
-            "published": one.is_published,
-            "rows": one.rows,
-            "source_events": built.source_events,
-            "uncounted_events": sum(built.uncounted.values()),
-            "backfill": backfill_id,
-        }
+        changed.append((one.table, built.day))
+        metadata = {**of_build(built, one, table.words), "backfill": MetadataValue.text(backfill_id)}
         context.log_event(AssetMaterialization(table.name, partition=built.day.isoformat(), metadata=metadata))
+
+    def day_restored(day: date, rows: int) -> None:
+        changed.append((table.name, day))
+        context.log_event(_of_restored(backfill_id, table.name, day, rows))
 
     def opened() -> AbstractContextManager[Client]:
         return asked.clickhouse.client(asked.run_id)
 
     work = work_of(backfill_id, plan)
     shown = Shown(asked, BACKFILL, work, table.name, partial(report_text, plan), "days")
-    state = Runner(
+    runner = Runner(
         client=client,
         open_client=opened,
         kind=BACKFILL,
         work=work,
         chunks=plan.chunks,
-        worker=Backfill(table, plan, build_limits(settings), settings.engine_wait_seconds, day_done),
+        worker=Backfill(table, plan, build_limits(settings), settings.engine_wait_seconds, day_done, day_restored),
         run_id=asked.run_id,
         ordered_at=ordered,
         listeners=shown.listeners(plan.monitoring.webhook),
@@ -297,10 +286,48 @@ def _carried_out(
         ceilings=plan.strategy.ceilings,
         monitoring=plan.monitoring,
         asked_by=asked_by,
-    ).run()
-    shown.end(state)
-    # The standing checks outlive the backfill: they say at once what is so now.
-    found = evaluate_in_run(asked.instance, asked.clickhouse, watched, asked.run_id)
-    report_checks(asked.instance, found.detection)
+    )
+    try:
+        state = runner.run()
+        shown.end(state)
+    finally:
+        # Whatever ended it: the checks outlive the backfill, and say at once what is so now.
+        look_again(asked.instance, asked.clickhouse, watched, asked.run_id, changed=changed)
     shown.require_success(state)
     return report(plan, state)
+
+
+def _rolled_back(asked: Command[RollbackConfig], watched: tuple[WatchedTable, ...]) -> dict[str, Any]:
+    restored = list[tuple[str, date]]()
+
+    def day_restored(backfill_id: str, table: str, day: date, rows: int) -> None:
+        restored.append((table, day))
+        asked.context.log_event(_of_restored(backfill_id, table, day, rows))
+
+    with asked.client() as (client, _):
+        try:
+            return roll_back(
+                client,
+                watched,
+                asked.given.backfill_id,
+                run_id=asked.run_id,
+                requested_by=asked.given.requested_by,
+                reason=asked.given.reason,
+                even_built_since=asked.given.allow_losing_later_builds,
+                wait_seconds=current_settings().engine_wait_seconds,
+                tell=print,
+                day_restored=day_restored,
+            )
+        finally:
+            if restored:
+                look_again(asked.instance, asked.clickhouse, watched, asked.run_id, changed=restored)
+
+
+def _of_restored(backfill_id: str, table: str, day: date, rows: int) -> AssetMaterialization:
+    """That a day is again what it was: of its page what the build said that was taken back is no longer so."""
+    return AssetMaterialization(
+        table,
+        partition=day.isoformat(),
+        description=f"Put back as it was before {backfill_id}.",
+        metadata={"day_rows": MetadataValue.int(rows), "restored_from": MetadataValue.text(backfill_id)},
+    )

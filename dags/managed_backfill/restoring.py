@@ -97,7 +97,10 @@ class _DayCheckpoint(Checkpoint):
 
 @dataclass(frozen=True)
 class Restoring:
-    """One restore of all days that a backfill backed up, newest first. Its lease is held."""
+    """One restore of all days that a backfill backed up, newest first. Its lease is held.
+
+    ``day_restored`` hears of each day that was put back, and how many rows it has.
+    """
 
     client: Client
     table: WatchedTable
@@ -107,6 +110,7 @@ class Restoring:
     lease: WorkLease
     wait_seconds: float
     tell: Callable[[str], None]
+    day_restored: Callable[[date, int], None]
     even_built_since: bool = False
 
     @cached_property
@@ -137,6 +141,7 @@ class Restoring:
             else:
                 self.log.append(Entry(Event.STEP_UNDONE, step=str(day), rows=rows))
                 self.tell(f"{day}: {self.table.name} is restored, {rows:,} rows")
+                self.day_restored(day, rows)
         for day in sorted(self.days.backed_up.keys() - left.keys() - failed.keys()):
             if unlike := self._backup(day).unlike(self._recorded(day), by):
                 failed[day] = f"it was restored, and {unlike}: others wrote it since"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dags.domain.days import in_words
@@ -17,6 +18,7 @@ from dags.work.lease import leased
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import date
 
     from clickhouse_connect.driver.client import Client
 
@@ -35,8 +37,11 @@ def roll_back(
     even_built_since: bool,
     wait_seconds: float,
     tell: Callable[[str], None],
+    day_restored: Callable[[str, str, date, int], None] = lambda *_: None,
 ) -> dict[str, Any]:
     """Restore every day that a backfill replaced, and read all of them back.
+
+    ``day_restored`` hears of each day that was put back: the backfill, the table, the day, its rows.
 
     Raises:
         LeaseError: a run acts on it, which is named. Nothing was touched.
@@ -59,7 +64,8 @@ def roll_back(
                 "back too"
             )
         log = Log(client, state.work, run_id)
-        restoring = Restoring(client, table, plan, state, log, lease, wait_seconds, tell, even_built_since)
+        heard = partial(day_restored, state.work_id, table.name)
+        restoring = Restoring(client, table, plan, state, log, lease, wait_seconds, tell, heard, even_built_since)
         comparable = restoring.comparable()
         lease.confirm()
         log.append(Entry(Event.STARTED, Status.ROLLING_BACK, requested_by=requested_by, reason=reason))

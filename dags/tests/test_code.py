@@ -152,6 +152,7 @@ SHELL = (
     "schema_jobs.py",
     "building.py",
     "evaluation.py",
+    "catalog.py",
     "adoption.py",
     "definitions.py",
 )

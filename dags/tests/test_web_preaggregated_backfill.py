@@ -487,8 +487,8 @@ def test_builds_that_failed_for_one_reason_are_said_once_though_the_runs_were_ma
     world.select(1, 2)
     for day in WEEK[:2]:
         world.build_fails(day)
-    for days_read in (30, 0):
-        found = world.evaluate()
+    for trigger, days_read in ((Trigger.SCHEDULE, 30), (Trigger.SENSOR, 0)):
+        found = world.evaluate(trigger)
         assert found.detection.days_read == days_read
         lines = [line for line in summary_text(found.detection, found.decision).splitlines() if line[:6] == "FAILED"]
         assert [" and 7 more: run " in line for line in lines] == [True]

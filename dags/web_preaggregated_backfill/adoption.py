@@ -25,6 +25,7 @@ from dags.domain.days import in_words
 from dags.domain.errors import UserError
 from dags.domain.given import Nothing
 from dags.domain.watched import WatchedTable
+from dags.web_preaggregated_backfill.catalog import look_again
 
 
 def adoption_job(watched: tuple[WatchedTable, ...]) -> JobDefinition:
@@ -50,6 +51,8 @@ def adoption_job(watched: tuple[WatchedTable, ...]) -> JobDefinition:
                     )
                 reported[table.name] = len(days)
                 print(f"{table.name}: {len(days):,} days reported, {in_words(days)}")
+        # That a day is there says nothing of whether it holds its source.
+        look_again(asked.instance, asked.clickhouse, watched, asked.run_id)
         if unusable:
             raise UserError(f"nothing was reported of {', '.join(unusable)}: {'; '.join(unusable.values())}")
         return reported

@@ -20,6 +20,7 @@ from dagster import (
     Failure,
     MaterializeResult,
     MetadataValue,
+    ResourceParam,
     RunRequest,
     ScheduleDefinition,
     ScheduleEvaluationContext,
@@ -47,6 +48,7 @@ from dags.repair.stops.store import why_stopped
 from dags.schedules import DAILY_BUILD_CRON, TIME_ZONE
 from dags.settings import current_settings
 from dags.team_selection.store import read_selection
+from dags.web_preaggregated_backfill.catalog import look_again
 from dags.work.automatic import audited
 
 # What a build says of its teams in its metadata.
@@ -115,7 +117,10 @@ def built_assets(tables: tuple[WatchedTable, ...]) -> AssetsDefinition:
         pool=op,
     )
     def built(
-        context: AssetExecutionContext, config: BuildConfig, clickhouse: ClickHouseResource
+        context: AssetExecutionContext,
+        config: BuildConfig,
+        clickhouse: ClickHouseResource,
+        watched: ResourceParam[tuple[WatchedTable, ...]],
     ) -> Iterator[MaterializeResult[None]]:
         """Rebuild a day of the selected tables for the teams asked for; every other team's rows stay as they are."""
         selected = [table for table in tables if AssetKey(table.name) in context.selected_asset_keys]
@@ -131,9 +136,11 @@ def built_assets(tables: tuple[WatchedTable, ...]) -> AssetsDefinition:
             # A table of which nothing could be built is as it was: the day is not said to be materialized.
             is_untouched = day.problems and set(table.outcome_by_team.values()) <= {Outcome.FAILED, Outcome.SKIPPED}
             if not is_untouched or not table.outcome_by_team:
-                metadata = _metadata(day, table, _words(tables, table.table))
+                metadata = of_build(day, table, _words(tables, table.table))
                 yield MaterializeResult(asset_key=table.table, metadata=metadata)
         if day.problems:
+            # The check that else follows a build is skipped after one that has failed, whatever that has published.
+            look_again(context.instance, clickhouse, watched, context.run.run_id, tell=context.log.info)
             raise Failure("\n".join(day.problems), allow_retries=False)
 
     return built
@@ -191,7 +198,7 @@ def _named(client: Client, config: BuildConfig, tables: Sequence[str], day: date
     return teams_of_plan(tables, config.plan_id, day, frozen, (config.team_ids, config.team_ids_by_table))
 
 
-def _metadata(built: BuiltDay, table: BuiltTable, words: tuple[str, str]) -> dict[str, MetadataValue]:
+def of_build(built: BuiltDay, table: BuiltTable, words: tuple[str, str]) -> dict[str, MetadataValue]:
     read = built.cost.rows_read
     return {
         "published": MetadataValue.bool(table.is_published),

@@ -1,6 +1,7 @@
-"""One evaluation: detect, decide, and leave a materialization of the detector that says what and why.
+"""One evaluation: detect, decide, and say what and why as the detector's metadata.
 
-The sensor, the schedule and the detector asset differ in what they do with the decision, and in nothing else.
+The sensor, the schedule, the detector asset and the diagnostics differ in what they do with the decision, and in
+nothing else. What every one of them leaves in Dagster's catalog is `catalog`'s business.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
-from dagster import AssetKey, AssetMaterialization, JsonMetadataValue, MetadataValue, RunRequest
+from dagster import AssetKey, JsonMetadataValue, MetadataValue, RunRequest
 from dagster._core.storage.tags import PRIORITY_TAG
 
 from dags.dagster_runs.tags import (
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from dagster import DagsterInstance
 
     from dags.dagster_runs.resource import ClickHouseResource
+    from dags.domain.days import Calendar
     from dags.domain.watched import WatchedTable
     from dags.repair.attempts import Run
     from dags.settings import Settings
@@ -84,15 +86,22 @@ TAG_CHARACTERS = 200
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was found, and what each trigger would do about it."""
+    """What was found, and what each trigger would do about it.
+
+    ``detection`` is of the days of the settings' look-back, no fewer and no more, whatever was asked about: one verdict
+    for all to see. ``asked`` is of the days that were asked about. ``begun`` are the days that a backfill which has
+    begun has not got to; a person's evaluation launches nothing, so it begins none.
+    """
 
     trigger: Trigger
     detection: Detection
+    asked: Detection
     decision: Decision
     decisions: Mapping[Trigger, Decision]
     runs: tuple[Run, ...]
     watched: tuple[WatchedTable, ...]
     outdated_teams: Mapping[tuple[str, date], tuple[int, ...]]
+    begun: frozenset[date]
 
     @property
     def is_unknown(self) -> bool:
@@ -113,24 +122,34 @@ def evaluate(
 
     Runs are read after the data: a run that ended in between has changed what was read, and is left alone. Where
     ClickHouse answers and what it says cannot be relied on, or is an error, every table is unknown, whichever of the
-    questions it was.
+    questions it was. ``lookback_days``: what is asked about, where that is not the settings' look-back.
     """
-    days = settings.backfill_lookback_days if lookback_days is None else lookback_days
+    own = settings.backfill_lookback_days
+    asked = own if lookback_days is None else lookback_days
+    widest = max(own, asked)
     work: partial[Detection] = partial(
         observe,
         now=now,
         watched=watched,
-        lookback_days=days,
+        lookback_days=widest,
         settle=settings.settle,
         reads_all_days=trigger is Trigger.SCHEDULE,
         verify_seconds=math.inf if trigger is Trigger.MANUAL else TICK_VERIFY_SECONDS,
     )
     judged = partial(_decided, instance, settings, watched, trigger=trigger, on_engine=on_engine, now=now)
+
+    def of(days: int) -> Calendar:
+        return calendar(now, lookback_days=days, settle=settings.settle, first_day=first_day(watched))
+
+    def seen(found: Detection, days: int) -> Detection:
+        return found if days == widest else found.within(of(days).judged, days)
+
     try:
-        return judged(on_engine(work))
+        found = on_engine(work)
+        return judged(seen(found, own), seen(found, asked))
     except (UnreadableError, ClickHouseError) as error:
-        dates = calendar(now, lookback_days=days, settle=settings.settle, first_day=first_day(watched))
-        return judged(unreadable(str(error), tuple(table.name for table in watched), dates, days, now))
+        names = tuple(table.name for table in watched)
+        return judged(*(unreadable(str(error), names, of(days), days, now) for days in (own, asked)))
 
 
 def _decided(
@@ -138,6 +157,7 @@ def _decided(
     settings: Settings,
     watched: tuple[WatchedTable, ...],
     detection: Detection,
+    asked: Detection,
     *,
     trigger: Trigger,
     on_engine: OnEngine,
@@ -150,24 +170,27 @@ def _decided(
     outdated = as_outdated(detection.outdated, {table.name: table.logic_version for table in watched})
     remaining, policy = _remaining(instance), policy_of(settings)
     decisions = {
-        asked: decide(
+        one: decide(
             Verdicts((*detection.wrong.groups, *outdated.groups)),
             runs,
             policy,
-            trigger=asked,
+            trigger=one,
             remaining=remaining,
             read_at=detection.read_at,
             now=now,
             building=Building(job_by_table, detection.source_rows, detection.seconds_per_row),
             standing=detection.standing,
         )
-        for asked in (Trigger.SENSOR, Trigger.SCHEDULE)
+        for one in (Trigger.SENSOR, Trigger.SCHEDULE)
     }
     if detection.unknown:  # what remains of a backfill that has begun remains
-        decisions = {asked: replace(one, remaining=one.remaining | remaining) for asked, one in decisions.items()}
+        decisions = {one: replace(made, remaining=made.remaining | remaining) for one, made in decisions.items()}
     chosen = Trigger.SCHEDULE if trigger is Trigger.SCHEDULE else Trigger.SENSOR
     teams_by_day = _outdated_teams(decisions[chosen], watched, on_engine)
-    return Evaluation(trigger, detection, decisions[chosen], decisions, tuple(runs), watched, teams_by_day)
+    begun = remaining if trigger is Trigger.MANUAL else decisions[chosen].remaining
+    return Evaluation(
+        trigger, detection, asked, decisions[chosen], decisions, tuple(runs), watched, teams_by_day, begun
+    )
 
 
 def policy_of(settings: Settings) -> Policy:
@@ -205,11 +228,6 @@ def evaluate_in_run(
         now=clock.utc_now(),
         lookback_days=lookback_days,
     )
-
-
-def record(instance: DagsterInstance, evaluation: Evaluation) -> None:
-    """Leave the materialization of an evaluation that no asset run makes: a tick's."""
-    instance.report_runless_asset_event(AssetMaterialization(DETECTOR, metadata=metadata(evaluation)))
 
 
 def run_requests(evaluation: Evaluation, plan_id: str, job: str | None = None) -> list[RunRequest]:
@@ -330,7 +348,7 @@ def metadata(evaluation: Evaluation) -> dict[str, MetadataValue]:
         "teams": MetadataValue.int(detection.teams),
         "days_requested": MetadataValue.int(len(decision.requests)),
         "days_deferred": MetadataValue.int(len(decision.deferred)),
-        _REMAINING: MetadataValue.json(sorted(str(day) for day in decision.remaining)),
+        _REMAINING: MetadataValue.json(sorted(str(day) for day in evaluation.begun)),
         "freshness": MetadataValue.text(freshness(detection)),
         "days_read": MetadataValue.int(detection.days_read),
         "outdated_units": MetadataValue.int(sum(detection.outdated.values())),

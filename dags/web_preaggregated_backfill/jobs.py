@@ -15,6 +15,7 @@ from dags.domain.given import EMPTY_IS_NONE, Day, Given, Nothing, Text, whole
 from dags.domain.watched import WatchedTable, first_day
 from dags.repair.runs import run_text
 from dags.team_selection.store import read_selection
+from dags.web_preaggregated_backfill.catalog import leave
 from dags.web_preaggregated_backfill.evaluation import Evaluation, evaluate_in_run
 from dags.web_preaggregated_backfill.report import data_gaps, gaps_text, missing_data, summary_text
 from dags.web_preaggregated_backfill.why import Question, why_text
@@ -47,7 +48,9 @@ def diagnostics(watched: tuple[WatchedTable, ...]) -> list[JobDefinition]:
     """The jobs, for the tables that are watched."""
 
     def evaluated(asked: Command[Any], days_back: int | None = None) -> Evaluation:
-        return evaluate_in_run(asked.instance, asked.clickhouse, watched, asked.run_id, days_back)
+        found = evaluate_in_run(asked.instance, asked.clickhouse, watched, asked.run_id, days_back)
+        leave(asked.instance, found)
+        return found
 
     def check_missing_data(asked: Command[Nothing]) -> dict[str, Any]:
         """Print and return what is missing, and what the sensor would do about it."""
@@ -59,9 +62,9 @@ def diagnostics(watched: tuple[WatchedTable, ...]) -> list[JobDefinition]:
     def show_data_gaps(asked: Command[GapsConfig]) -> dict[str, Any]:
         """Print and return every gap with its reason, days merged into ranges."""
         found = evaluated(asked, asked.given.days_back)
-        print(gaps_text(found.detection))
+        print(gaps_text(found.asked))
         _refuse_unknown(found)
-        return data_gaps(found.detection)
+        return data_gaps(found.asked)
 
     def why(asked: Command[WhyConfig]) -> str:
         """Print and return why a gap is there, why nothing was launched, or what a run did."""

@@ -88,11 +88,14 @@ def data_gaps(detection: Detection) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class TableStatus:
-    """One watched table at a glance. ``words`` say what is the matter; the numbers are 0 where nothing is known."""
+    """One watched table at a glance. ``words`` say what is the matter, ``days`` of which days; the numbers are 0 where
+    nothing is known.
+    """
 
     table: str
     is_complete: bool
     words: str
+    days: str
     complete: int = 0
     wrong: int = 0
     missing_days: int = 0
@@ -101,10 +104,10 @@ class TableStatus:
 
 def table_statuses(detection: Detection) -> tuple[TableStatus, ...]:
     """Each watched table; complete only if it was read, a team is enabled and no judged unit is wrong."""
-    found = []
+    found, days = [], _days(detection)
     for table in detection.tables:
         if table in detection.unknown:
-            found.append(TableStatus(table, is_complete=False, words=f"unknown: {detection.unknown[table]}"))
+            found.append(TableStatus(table, is_complete=False, words=f"unknown: {detection.unknown[table]}", days=days))
             continue
         wrong = _by_reason(detection.wrong, table)
         words = "; ".join(f"{reason}: {count:,}" for reason, count in wrong.most_common())
@@ -114,6 +117,7 @@ def table_statuses(detection: Detection) -> tuple[TableStatus, ...]:
                 table,
                 is_complete=bool(detection.teams) and not wrong and not detection.unverified,
                 words=words if detection.teams else "nothing is watched: no team is enabled",
+                days=days,
                 complete=detection.complete_by_table[table],
                 wrong=wrong.total(),
                 missing_days=len(missing_days(detection, table)),
@@ -134,8 +138,7 @@ def _by_reason(verdicts: Verdicts, table: str) -> Counter[str]:
 
 def status_line(detection: Detection) -> str:
     """The first thing to read: whether all is well."""
-    span = detection.calendar.judged
-    judged = f"{detection.teams:,} teams, {len(span)} days ({span})" if len(span) else "no day is settled yet"
+    judged = _days(detection)
     if detection.unknown:
         return f"UNKNOWN: {', '.join(detection.unknown)} could not be read. {judged}"
     if not detection.teams:
@@ -151,6 +154,12 @@ def status_line(detection: Detection) -> str:
     return (
         f"COMPLETE: {sum(detection.complete_by_table.values()):,} (table, team, day) hold their source.{left} {judged}"
     )
+
+
+def _days(detection: Detection) -> str:
+    """Of how many teams and of which days all of it speaks."""
+    span = detection.calendar.judged
+    return f"{detection.teams:,} teams, {len(span)} days ({span})" if len(span) else "no day is settled yet"
 
 
 def freshness(detection: Detection) -> str:

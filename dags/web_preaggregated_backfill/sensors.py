@@ -28,8 +28,8 @@ from dags.repair.decision import Trigger
 from dags.repair.requests.store import freeze
 from dags.schedules import COMPREHENSIVE_CHECK_CRON, SENSOR_INTERVAL_SECONDS, TIME_ZONE
 from dags.settings import current_settings
-from dags.web_preaggregated_backfill.checks import report_checks
-from dags.web_preaggregated_backfill.evaluation import evaluate, record, run_requests, skip_reason, teams_to_freeze
+from dags.web_preaggregated_backfill.catalog import leave
+from dags.web_preaggregated_backfill.evaluation import evaluate, run_requests, skip_reason, teams_to_freeze
 
 
 def backfill_sensor(
@@ -88,8 +88,7 @@ def _tick(
 ) -> list[RunRequest] | SkipReason:
     now = clock.utc_now()
     evaluation = evaluate(instance, current_settings(), watched, trigger, clickhouse.in_tick, now=now)
-    record(instance, evaluation)
-    report_checks(instance, evaluation.detection)
+    leave(instance, evaluation)
     plan_id = f"{trigger}-{now:%Y%m%dT%H%M%S}"
     if frozen := teams_to_freeze(evaluation, job):
         clickhouse.in_tick(partial(freeze, plan_id=plan_id, teams_by_unit=frozen))

@@ -1,5 +1,8 @@
 """The jobs by which a person sets a waiver, lifts it, and sees which there are."""
 
+from collections.abc import Callable
+from typing import Any
+
 from dagster import JobDefinition
 
 from dags.dagster_runs.command import Command, command
@@ -9,8 +12,8 @@ from dags.domain.given import Nothing
 from dags.domain.watched import WatchedTable
 
 
-def waiver_jobs(watched: tuple[WatchedTable, ...]) -> list[JobDefinition]:
-    """The jobs, for the tables that are watched."""
+def waiver_jobs(watched: tuple[WatchedTable, ...], changed: Callable[[Command[Any]], None]) -> list[JobDefinition]:
+    """The jobs, for the tables that are watched. ``changed`` hears of each command after it has changed a waiver."""
 
     def waive(asked: Command[WaiverConfig]) -> str:
         """Set a waiver and print it."""
@@ -19,7 +22,15 @@ def waiver_jobs(watched: tuple[WatchedTable, ...]) -> list[JobDefinition]:
             waiver = validated(asked.read, watched, waiver_id, clocks.today)
             set_waiver(client, waiver)
         print(f"SET      {waiver}")
+        changed(asked)
         return waiver.waiver_id
+
+    def lift(asked: Command[LiftConfig]) -> None:
+        """Lift a waiver and print it."""
+        with asked.client() as (client, _):
+            lifted = lift_waiver(client, asked.given.waiver_id, asked.given.requested_by)
+        print(f"LIFTED   {lifted}")
+        changed(asked)
 
     waive_job = command(
         waive,
@@ -27,14 +38,14 @@ def waiver_jobs(watched: tuple[WatchedTable, ...]) -> list[JobDefinition]:
         config=WaiverConfig,
         refuses=True,
     )
+    lift_waiver_job = command(
+        lift,
+        "End a waiver: what is wrong is wrong again.",
+        name="lift_waiver",
+        op_name="lift",
+        config=LiftConfig,
+    )
     return [waive_job, lift_waiver_job, list_waivers_job]
-
-
-def lift(asked: Command[LiftConfig]) -> None:
-    """Lift a waiver and print it."""
-    with asked.client() as (client, _):
-        lifted = lift_waiver(client, asked.given.waiver_id, asked.given.requested_by)
-    print(f"LIFTED   {lifted}")
 
 
 def list_waivers(asked: Command[Nothing]) -> list[str]:
@@ -48,11 +59,4 @@ def list_waivers(asked: Command[Nothing]) -> list[str]:
     return [waiver.waiver_id for waiver in waivers]
 
 
-lift_waiver_job = command(
-    lift,
-    "End a waiver: what is wrong is wrong again.",
-    name="lift_waiver",
-    op_name="lift",
-    config=LiftConfig,
-)
 list_waivers_job = command(list_waivers, "Which days and teams are waived, by whom, why, and until when?")
