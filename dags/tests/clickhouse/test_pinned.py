@@ -137,7 +137,8 @@ def test_no_profile_of_a_server_changes_an_answer(served: Dsn) -> None:
     assert "optimize_use_projections is '0' and may not be changed by this user; expected: '1'" in str(
         text[FIXED_UNKNOWN]
     )
-    assert "readonly is '1' and may not be changed by this user; expected: '0', or '2' for who only asks" in str(text[READ_ONLY])
+    expected = "readonly is '1' and may not be changed by this user; expected: '0', or '2' for who only asks"
+    assert expected in str(text[READ_ONLY])
     assert f"does not let u{ALL.index(FIXED_FIRST)} set what every statement must carry" in str(text[FIXED_FIRST])
     assert "Setting limit should not be changed" in str(text[FIXED_FIRST])
     assert text[FIXED_COST] == truth
