@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -84,6 +85,20 @@ def test_the_definitions_are_checked_and_listed(terminal: Terminal) -> None:
     checked = terminal.run("dg check defs")
     assert (checked.returncode, "All definitions loaded successfully." in checked.stdout + checked.stderr) == (0, True)
     assert "why_job" in terminal.succeed("dg list defs")
+
+
+def test_a_script_is_answered_in_one_line_of_json_and_by_the_exit_code(terminal: Terminal) -> None:
+    """On `dagster job execute` as well, which prints a warning of its own: not where the answer is."""
+    for command in ("dg launch --job", "dagster job execute -m dags.definitions -j"):
+        ran = terminal.run(
+            f"{command} check_missing_data_job -c <(echo '{{output: json, fail_when_incomplete: true}}')"
+        )
+        assert ran.returncode == 1
+        answer = json.loads(ran.stdout)
+        assert (answer["is_complete"], answer["total_missing_partitions"]) == (False, 0)
+        assert answer["status"] in ran.stderr
+        assert answer["status"].startswith("NOTHING IS WATCHED")
+    assert json.loads(terminal.succeed("dg launch --job check_missing_data_job -c <(echo 'output: json')")) == answer
 
 
 def test_a_bad_look_back_is_refused_in_words(terminal: Terminal) -> None:

@@ -3,6 +3,8 @@
 They run in process, because a process for each step would double the time of an answer.
 """
 
+import json
+from enum import StrEnum
 from typing import Annotated, Any
 
 from dagster import Failure, JobDefinition
@@ -11,7 +13,7 @@ from pydantic import Field
 from dags.dagster_runs.command import Command, command
 from dags.domain.days import MAX_LOOKBACK_DAYS
 from dags.domain.errors import UserError
-from dags.domain.given import EMPTY_IS_NONE, Day, Given, Nothing, Text, whole
+from dags.domain.given import EMPTY_IS_NONE, Day, Given, Text, choice, whole
 from dags.domain.watched import WatchedTable, first_day
 from dags.repair.runs import run_text
 from dags.team_selection.store import read_selection
@@ -26,6 +28,22 @@ DEFAULT_DAYS_BACK = 7
 def _refuse_unknown(found: Evaluation) -> None:
     if found.is_unknown:
         raise Failure(f"unknown, not complete: {found.detection.unknown}", allow_retries=False)
+
+
+class Output(StrEnum):
+    """How an answer is printed."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class CheckConfig(Given):
+    """How the answer is given; a person needs none of it, a script both."""
+
+    fail_when_incomplete: bool = Field(
+        default=False, description="End as a failure, with exit code 1, unless everything that is watched is complete."
+    )
+    output: Output = choice(Output.TEXT, "text: for people. json: one line on standard output, and nothing else there.")
 
 
 class GapsConfig(Given):
@@ -52,12 +70,16 @@ def diagnostics(watched: tuple[WatchedTable, ...]) -> list[JobDefinition]:
         leave(asked.instance, found)
         return found
 
-    def check_missing_data(asked: Command[Nothing]) -> dict[str, Any]:
+    def check_missing_data(asked: Command[CheckConfig]) -> dict[str, Any]:
         """Print and return what is missing, and what the sensor would do about it."""
         found = evaluated(asked)
-        print(summary_text(found.detection, found.decision))
+        report = missing_data(found.detection, found.decision)
+        is_for_people = asked.given.output is Output.TEXT
+        print(summary_text(found.detection, found.decision) if is_for_people else json.dumps(report))
         _refuse_unknown(found)
-        return missing_data(found.detection, found.decision)
+        if asked.given.fail_when_incomplete and not report["is_complete"]:
+            raise Failure(report["status"], allow_retries=False)
+        return report
 
     def show_data_gaps(asked: Command[GapsConfig]) -> dict[str, Any]:
         """Print and return every gap with its reason, days merged into ranges."""
@@ -86,7 +108,9 @@ def diagnostics(watched: tuple[WatchedTable, ...]) -> list[JobDefinition]:
     return [
         command(
             check_missing_data,
-            "What is missing in the pre-aggregated tables, and would a backfill start? Takes no configuration.",
+            "What is missing in the pre-aggregated tables, and would a backfill start? For scripts there is "
+            "fail_when_incomplete: true, and output: json.",
+            config=CheckConfig,
         ),
         command(
             show_data_gaps,

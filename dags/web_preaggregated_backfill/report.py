@@ -33,17 +33,25 @@ def missing_days(detection: Detection, table: str) -> tuple[date, ...]:
 
 
 def missing_data(detection: Detection, decision: Decision) -> dict[str, Any]:
-    """The report of ``check_missing_data_job``.
+    """The report of ``check_missing_data_job``, for programs: what `summary_text` says, as JSON takes it.
 
-    ``should_run_backfill`` is False and ``unknown`` not empty when a table could not be read: that is no answer, and
-    the job fails.
+    ``is_complete`` is what a script asks; ``status`` says it in words. ``should_run_backfill`` is False and ``unknown``
+    not empty when a table could not be read: that is no answer, and the job fails.
     """
     details = {}
-    for table in detection.tables:
-        if table not in detection.unknown:
-            days = missing_days(detection, table)
-            details[table] = {"missing_count": len(days), "sample_dates": [str(day) for day in days[:SAMPLE]]}
+    for status in table_statuses(detection):
+        if status.table not in detection.unknown:
+            days = missing_days(detection, status.table)
+            details[status.table] = {
+                "missing_count": len(days),
+                "sample_dates": [str(day) for day in days[:SAMPLE]],
+                "complete_units": status.complete,
+                "wrong_units": status.wrong,
+                "reasons": dict(_by_reason(detection.wrong, status.table).most_common()),
+            }
     return {
+        "is_complete": is_complete(detection),
+        "status": status_line(detection),
         "total_missing_partitions": sum(table["missing_count"] for table in details.values()),
         "tables_with_missing_data": [table for table, facts in details.items() if facts["missing_count"]],
         "should_run_backfill": decision.should_backfill,
@@ -125,6 +133,11 @@ def table_statuses(detection: Detection) -> tuple[TableStatus, ...]:
             )
         )
     return tuple(found)
+
+
+def is_complete(detection: Detection) -> bool:
+    """Whether every watched table is: what is unknown, not verified yet or of no team is not."""
+    return all(status.is_complete for status in table_statuses(detection))
 
 
 def _by_reason(verdicts: Verdicts, table: str) -> Counter[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -111,6 +112,38 @@ def test_whoever_asks_leaves_the_verdict_where_it_is_seen_and_no_more_than_was_l
     world.run_as_configured("show_data_gaps_job", {"days_back": 30})
     assert "NOT COMPLETE: 2" in capsys.readouterr().out
     truth.is_shown(0)
+
+
+def test_a_check_fails_for_a_script_while_anything_is_wrong_or_not_known(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for_scripts = {"output": "json", "fail_when_incomplete": True}
+    world.traffic([1], DAYS)
+    world.select(1)
+    world.built(*DAYS)
+    world.run_as_configured("check_missing_data_job", for_scripts)
+    complete = json.loads(capsys.readouterr().out)
+    assert complete["is_complete"]
+    assert complete["details"][STATS]["complete_units"] == 3
+    lose(world, DAYS[0])
+    for refused, problem in ((for_scripts, "NOT COMPLETE: 1 "), ({"output": "yaml"}, "output is 'yaml'")):
+        with pytest.raises(Exception, match=problem):  # Dagster's Failure, or ours
+            world.run_as_configured("check_missing_data_job", refused)
+    found = json.loads(capsys.readouterr().out)
+    assert not found["is_complete"]
+    assert found["details"][STATS] == {
+        "missing_count": 1,
+        "sample_dates": [str(DAYS[0])],
+        "complete_units": 2,
+        "wrong_units": 1,
+        "reasons": {"rows lost, tables disagree": 1},
+    }
+    world.client.command(f"RENAME TABLE {STATS} TO stats_elsewhere")
+    try:
+        with pytest.raises(Exception):  # noqa: B017, PT011 -- whichever it is: it fails
+            world.run_as_configured("check_missing_data_job", for_scripts)
+    finally:
+        world.client.command(f"RENAME TABLE stats_elsewhere TO {STATS}")
 
 
 def test_whatever_changes_data_leaves_what_is_so_then(
