@@ -43,7 +43,7 @@ coverage: setup ## the tests, and which lines and branches they reach; fails und
 
 # Some of them wait for most of their time.
 soak: setup ## the tests that take minutes, and the stories once more on a real server
-	@$(RUN) python -m pytest -n 3 --dist loadgroup -m 'slow or second_engine'
+	@$(RUN) python -m pytest -n 4 --dist loadgroup -m 'slow or second_engine'
 
 walk: setup ## every setting of both engines, each with the values worth a try: do answers stay the same? An hour
 	@$(RUN) python -m pytest -n 0 -s -m walk

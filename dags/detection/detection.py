@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from dags.clickhouse.sql import Cost
 from dags.detection.rules import Kind, Verdict
 from dags.detection.verdicts import Verdicts
+from dags.domain.text import counted
 from dags.domain.units import ALL_TEAMS, Unit
 
 if TYPE_CHECKING:
@@ -194,7 +195,7 @@ def as_outdated(counts: Mapping[tuple[str, date], int], version_by_table: Mappin
         Verdict(
             Unit(table, ALL_TEAMS, day),
             Kind.OUTDATED,
-            detail=f"{count:,} teams built by an older logic version than {version_by_table[table]}",
+            detail=f"{counted(count, 'team')} built by an older logic version than {version_by_table[table]}",
         )
         for (table, day), count in sorted(counts.items())
         if count

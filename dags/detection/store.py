@@ -28,6 +28,7 @@ from dags.detection.signals import Reading, source_identifiers, target_identifie
 from dags.detection.verdicts import Verdicts
 from dags.detection.waivers.store import read_waivers
 from dags.domain.days import ONE_DAY, Calendar, DayRange, calendar
+from dags.domain.text import counted
 from dags.domain.watched import first_day
 from dags.team_selection.store import dictionary_mismatches, read_selection
 
@@ -282,7 +283,7 @@ def _warnings(client: Client, selected_at: datetime | None, teams: int, now: dat
     try:
         if wrong := dictionary_mismatches(client):
             found.append(
-                f"web_pre_aggregated_teams_dict disagrees with the list about {len(wrong)} teams: "
+                f"web_pre_aggregated_teams_dict disagrees with the list about {counted(len(wrong), 'team')}: "
                 "materialize web_analytics_team_selection to reload it"
             )
     except ClickHouseError as error:

@@ -41,3 +41,8 @@ def of_error(error: BaseException, characters: int = 1000) -> str:
     """What an error says, for a record: the words alone where they were written for people, else its class as well."""
     words = str(error)
     return (words if isinstance(error, UserError) and words else f"{type(error).__name__}: {words}")[:characters]
+
+
+def counted(count: int, noun: str) -> str:
+    """So many of something, as people say it: ``1 team``, ``2,000 teams``."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

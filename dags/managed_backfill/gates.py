@@ -10,6 +10,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from dags.domain.days import in_words
+from dags.domain.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -70,7 +71,9 @@ class Spread:
 
 
 def source_has_data(days: Sequence[date], rows: int) -> Gate:
-    return Gate(SOURCE, rows > 0 and bool(days), f"{rows:,} source rows bear on {len(days)} days, {in_words(days)}")
+    return Gate(
+        SOURCE, rows > 0 and bool(days), f"{rows:,} source rows bear on {counted(len(days), 'day')}, {in_words(days)}"
+    )
 
 
 def target_columns_exist(table: str, unusable: str) -> Gate:
@@ -115,7 +118,7 @@ def distribution(now: Spread, baseline: Iterable[Spread]) -> Gate:
         is_unlike = value > FACTOR * middle or value < middle / FACTOR
         is_unusual = is_unlike and abs(value - middle) > DEVIATIONS * deviation
         is_passed = is_passed and not is_unusual
-        words.append(f"{name} {value:.3g}, median of {len(others)} days {middle:.3g}")
+        words.append(f"{name} {value:.3g}, median of {counted(len(others), 'day')} {middle:.3g}")
     return Gate(DISTRIBUTION, is_passed, "; ".join(words) or "no row, nothing to compare")
 
 
@@ -126,7 +129,7 @@ def backup_taken(in_table: int, in_backup: int, *, is_equal: bool) -> Gate:
 
 def staged_rows(rows: int, teams: int) -> Gate:
     """Passed when it is reached: staging that differs from its source is refused by the build itself."""
-    return Gate(ROWS, is_passed=True, measured=f"{rows:,} staged rows of {teams:,} teams equal their source")
+    return Gate(ROWS, is_passed=True, measured=f"{rows:,} staged rows of {counted(teams, 'team')} equal their source")
 
 
 def every_chunk_succeeded(failed: Mapping[int, str], chunks: int) -> Gate:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from dags.domain.text import table_text, wrapped
+from dags.domain.text import counted, table_text, wrapped
 from dags.managed_backfill.log import Days
 from dags.publish.backup import backup_name
 from dags.work import progress
@@ -32,20 +32,20 @@ def plan_text(plan: Plan) -> str:
         f"PLAN     {plan.name}",
         f"         asked by {plan.requested_by}: {plan.reason}",
         (
-            f"SCOPE    {scope.table}, {len(plan.days)} days of {scope.start_date} … {scope.end_date}, "
-            f"{len(scope.team_ids):,} teams"
+            f"SCOPE    {scope.table}, {counted(len(plan.days), 'day')} of {scope.start_date} … {scope.end_date}, "
+            f"{counted(len(scope.team_ids), 'team')}"
         ),
         *(f"         {day} is left out: {why}" for day, why in scope.left_out.items()),
         *_held_text({day: held.words for day, held in scope.held.items()}),
         (
-            f"HOW      {strategy.kind}, {len(plan.chunks)} chunks, {strategy.parallelism} at once, "
+            f"HOW      {strategy.kind}, {counted(len(plan.chunks), 'chunk')}, {strategy.parallelism} at once, "
             f"{'newest' if strategy.newest_first else 'oldest'} first; on a failed gate: {strategy.on_gate_failure}"
         ),
         (
             f"ESTIMATE {estimate.rows:,} source rows, {estimate.bytes / 1e9:,.2f} GB, "
             f"{seconds_in_words(estimate.seconds)}, {estimate.usd:,.2f} USD; a lower bound, from {scope.estimated_from}"
         ),
-        f"BACKUP   {plan.rollback.backup}, kept {plan.rollback.kept_days} days",
+        f"BACKUP   {plan.rollback.backup}, kept {counted(plan.rollback.kept_days, 'day')}",
         "",
     ]
     rows = [

@@ -178,10 +178,10 @@ def range_problems(start: date, end: date, max_range_days: int, today: date) -> 
         problems.append(f"end_date is {end}: give a day that is not before start_date, {start}")
     if end > today:
         problems.append(f"end_date is {end}: give a day that is not in the future; today is {today} (UTC)")
-    if (end - start).days > max_range_days:
+    if (apart := (end - start).days) > max_range_days:
         problems.append(
-            f"{start} … {end} are {(end - start).days} days apart, at most {max_range_days} are allowed: name fewer, "
-            "or set max_range_days for this backfill (WEB_ANALYTICS_BACKFILL_MAX_RANGE_DAYS for all)"
+            f"{start} … {end} are {apart + 1} days, the last {apart} after the first; at most {max_range_days} are "
+            "allowed: name fewer, or set max_range_days for this one (WEB_ANALYTICS_BACKFILL_MAX_RANGE_DAYS for all)"
         )
     return problems
 

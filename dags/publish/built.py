@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from dags.domain.text import counted
 from dags.domain.units import Measure, Outcome
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class BuiltTable:
     def in_words(self) -> str:
         """What became of it, and of how many teams nothing did."""
         left = [
-            f"{len(teams):,} teams {outcome}"
+            f"{counted(len(teams), 'team')} {outcome}"
             for outcome in (Outcome.FAILED, Outcome.HELD, Outcome.SKIPPED)
             if (teams := self.teams(outcome))
         ]

@@ -15,6 +15,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from dags.clickhouse.failures import Remedy, remedy
 from dags.clickhouse.sql import Sql
+from dags.domain.text import counted
 from dags.domain.units import Outcome
 from dags.publish.batches import Batch, Limits, batches, left_to_read
 from dags.publish.moments import Moment
@@ -159,7 +160,7 @@ class Computation:
         cut = batches(teams_by_table, rows_by_team, self.limits.batch_events)
         for number, batch in enumerate(cut, start=1):
             self._stage(builder, batch, rows_by_team)
-            self.tell(f"batch {number} of {len(cut)} staged, {len(batch.teams):,} teams")
+            self.tell(f"batch {number} of {len(cut)} staged, {counted(len(batch.teams), 'team')}")
 
     @property
     def computed(self) -> Computed:
@@ -189,7 +190,7 @@ class Computation:
             elif len(batch.teams) == 1 or self._is_hopeless(batch, error):
                 self._left |= left_out(batch.tables, batch.teams, Outcome.FAILED, str(error))
             else:
-                self.tell(f"{len(batch.teams):,} teams failed together, trying halves: {str(error)[:200]}")
+                self.tell(f"{counted(len(batch.teams), 'team')} failed together, trying halves: {str(error)[:200]}")
                 for half in batch.halves():
                     self._stage(builder, half, rows_by_team)
 

@@ -14,6 +14,7 @@ from itertools import compress
 from typing import TYPE_CHECKING
 
 from dags.domain.days import ONE_DAY
+from dags.domain.text import counted
 from dags.domain.units import ALL_TEAMS
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def divided_by_backoff(verdicts: Sequence[Alike], runs: Sequence[Run], now: date
                 due.append(units)
                 attempt = max(attempt, len(failed))
     words = ", ".join(
-        f"{failures} attempts left {units:,} units wrong, next from {again:%Y-%m-%d %H:%M} UTC"
+        f"{counted(failures, 'attempt')} left {counted(units, 'unit')} wrong, next from {again:%Y-%m-%d %H:%M} UTC"
         for (failures, again), units in sorted(waiting.items(), key=lambda item: item[0][1])
     )
     return due, words, attempt

@@ -16,6 +16,7 @@ from dags.detection.detection import Standing
 from dags.detection.rules import Cause, Judged, Kind
 from dags.detection.verdicts import Alike, Verdicts, repeated_unit
 from dags.domain.days import ONE_DAY, in_words, start_of
+from dags.domain.text import counted
 from dags.repair.attempts import divided_by_backoff, ended
 from dags.repair.priority import in_order
 from dags.settings import Priority
@@ -378,18 +379,17 @@ def _estimated(requests: Iterable[RepairRequest]) -> str:
 def _with_reasons(decision: Decision, policy: Policy, obstacles: Standing, *, is_minimum_reached: bool) -> Decision:
     count, minimum = decision.missing_partitions, policy.min_missing_partitions
     reasons = [f"backfills are {obstacles.stopped}"] if obstacles.stopped else []
+    wrong = f"{counted(count, 'partition')} to repair"
     if count == 0:
         reasons.append(NOTHING_TO_REPAIR)
     elif is_minimum_reached:
-        reasons.append(f"{count} partitions to repair, at least {minimum} begin a backfill")
+        reasons.append(f"{wrong}, at least {minimum} begin a backfill")
     elif decision.requests:
-        reasons.append(f"{count} partitions to repair, fewer than {minimum}: finishing what remains")
+        reasons.append(f"{wrong}, fewer than {minimum}: finishing what remains")
     else:
-        reasons.append(f"{count} partitions to repair, fewer than the {minimum} that begin a backfill")
+        reasons.append(f"{wrong}, fewer than the {minimum} that begin a backfill")
     if decision.requests:
-        reasons.append(
-            f"rebuild {in_words(request.day for request in decision.requests)}{_estimated(decision.requests)}"
-        )
+        reasons.append(f"rebuild {in_words(one.day for one in decision.requests)}{_estimated(decision.requests)}")
     by_why: dict[Why, list[Deferred]] = defaultdict(list)
     for one in decision.deferred:
         by_why[one.why].append(one)

@@ -464,8 +464,8 @@ def test_each_question_in_front_of_a_gap_has_an_answer_in_one_command(world: Wor
     assert f"{WEEK[3]} is a valid partition key and is judged; it is closed" in about_day
     assert f"GAP       {STATS}, team 1, {WEEK[3]}: missing, build failed, tables disagree" in about_day
     assert "memory limit exceeded" in about_day
-    assert "DECISION  of the sensor: 1 partitions to repair, fewer than the 3 that begin a backfill" in about_day
-    assert "1 attempts left 2 units wrong, next from" in about_day
+    assert "DECISION  of the sensor: 1 partition to repair, fewer than the 3 that begin a backfill" in about_day
+    assert "1 attempt left 2 units wrong, next from" in about_day
     assert "next: look at the failed run (why_job with run_id)" in about_day
 
     about_team = why(world, team_id=2)

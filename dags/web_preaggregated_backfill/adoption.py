@@ -24,6 +24,7 @@ from dags.domain.clock import Clocks
 from dags.domain.days import in_words
 from dags.domain.errors import UserError
 from dags.domain.given import Nothing
+from dags.domain.text import counted
 from dags.domain.watched import WatchedTable
 from dags.web_preaggregated_backfill.catalog import look_again
 
@@ -50,7 +51,7 @@ def adoption_job(watched: tuple[WatchedTable, ...]) -> JobDefinition:
                         )
                     )
                 reported[table.name] = len(days)
-                print(f"{table.name}: {len(days):,} days reported, {in_words(days)}")
+                print(f"{table.name}: {counted(len(days), 'day')} reported, {in_words(days)}")
         # That a day is there says nothing of whether it holds its source.
         look_again(asked.instance, asked.clickhouse, watched, asked.run_id)
         if unusable:

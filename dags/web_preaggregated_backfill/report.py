@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dags.domain.days import ONE_DAY, in_words, merged
-from dags.domain.text import table_text, wrapped
+from dags.domain.text import counted, table_text, wrapped
 from dags.repair.decision import NOTHING_TO_REPAIR
 
 if TYPE_CHECKING:
@@ -172,7 +172,8 @@ def status_line(detection: Detection) -> str:
 def _days(detection: Detection) -> str:
     """Of how many teams and of which days all of it speaks."""
     span = detection.calendar.judged
-    return f"{detection.teams:,} teams, {len(span)} days ({span})" if len(span) else "no day is settled yet"
+    judged = f"{counted(detection.teams, 'team')}, {counted(len(span), 'day')} ({span})"
+    return judged if len(span) else "no day is settled yet"
 
 
 def freshness(detection: Detection) -> str:
@@ -182,11 +183,11 @@ def freshness(detection: Detection) -> str:
         return "no table could be read"
     more = f"; {left} not verified yet" if left else ""
     if read + left >= judged or detection.oldest_reading is None:
-        return f"{read} of {judged} days read now{more}" if left else f"all {judged} days read now"
+        return f"{read} of {counted(judged, 'day')} read now{more}" if left else f"all {judged} days read now"
     since = f"{detection.oldest_reading:%Y-%m-%d %H:%M} UTC"
     if not read:
         return f"no day read now: nothing has changed since {since}{more}"
-    return f"{read} of {judged} days read now; nothing has changed of the others since {since}{more}"
+    return f"{read} of {counted(judged, 'day')} read now; nothing has changed of the others since {since}{more}"
 
 
 def _also(detection: Detection) -> list[str]:
@@ -211,13 +212,13 @@ def _failures(detection: Detection) -> list[str]:
     for one in detection.wrong.groups:
         if one.failure:
             by_error[detection.errors.get(one.failure, one.failure)].append(one)
-    counted = sorted(((sum(map(len, group)), group[0]) for group in by_error.values()), key=lambda pair: -pair[0])
+    by_count = sorted(((sum(map(len, group)), group[0]) for group in by_error.values()), key=lambda pair: -pair[0])
     lines = []
-    for units, first in counted[:MAX_SHOWN]:
+    for units, first in by_count[:MAX_SHOWN]:
         more = f" and {units - 1:,} more" if units > 1 else ""
         lines.append(wrapped(f"FAILED   team {first.teams[0]}, {first.day}, {first.table}{more}: {first.failure}"))
-    if len(counted) > MAX_SHOWN:
-        lines.append(f"FAILED   … and {len(counted) - MAX_SHOWN:,} more errors: why_job with a day shows each")
+    if len(by_count) > MAX_SHOWN:
+        lines.append(f"FAILED   … and {len(by_count) - MAX_SHOWN:,} more errors: why_job with a day shows each")
     return lines
 
 
@@ -289,6 +290,6 @@ def _gap_rows(verdicts: Verdicts) -> list[tuple[str, ...]]:
         for days in merged(one.day for one in members):
             inside = [one for one in members if one.day in days]
             teams = set().union(*(one.teams for one in inside))
-            named = ", ".join(map(str, sorted(teams))) if len(teams) <= MAX_SHOWN else f"{len(teams):,} teams"
+            named = ", ".join(map(str, sorted(teams))) if len(teams) <= MAX_SHOWN else counted(len(teams), "team")
             rows.append((sum(map(len, inside)), (table, str(days), named, reason)))
     return [row for _, row in sorted(rows, key=lambda pair: (-pair[0], pair[1]))]

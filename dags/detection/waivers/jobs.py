@@ -10,6 +10,7 @@ from dags.detection.waivers.rules import LiftConfig, WaiverConfig, free_id, vali
 from dags.detection.waivers.store import lift_waiver, read_waivers, set_waiver
 from dags.domain.given import Nothing
 from dags.domain.watched import WatchedTable
+from dags.team_selection.store import read_selection
 
 
 def waiver_jobs(watched: tuple[WatchedTable, ...], changed: Callable[[Command[Any]], None]) -> list[JobDefinition]:
@@ -19,7 +20,7 @@ def waiver_jobs(watched: tuple[WatchedTable, ...], changed: Callable[[Command[An
         """Set a waiver and print it."""
         with asked.client() as (client, clocks):
             waiver_id = free_id(asked.run_id, {waiver.waiver_id for waiver in read_waivers(client)})
-            waiver = validated(asked.read, watched, waiver_id, clocks.today)
+            waiver = validated(asked.read, watched, read_selection(client).teams, waiver_id, clocks.today)
             set_waiver(client, waiver)
         print(f"SET      {waiver}")
         changed(asked)

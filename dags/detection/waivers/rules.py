@@ -13,6 +13,7 @@ from pydantic import Field
 from dags.domain.days import MAX_LOOKBACK_DAYS, ONE_DAY, DayRange
 from dags.domain.errors import UserError
 from dags.domain.given import Day, Given, TeamIds, Words
+from dags.domain.text import counted
 from dags.domain.watched import first_day
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class Waiver:
 
     def __str__(self) -> str:
         """What is waived, for how long, by whom and why, in one line."""
-        named = f"team {min(self.teams)}" if len(self.teams) == 1 else f"{len(self.teams):,} teams"
+        named = f"team {min(self.teams)}" if len(self.teams) == 1 else counted(len(self.teams), "team")
         who = named if self.teams else "all teams"
         where = self.table or "every table"
         return (
@@ -86,8 +87,10 @@ def free_id(run_id: str, taken: Collection[str]) -> str:
     return f"waiver-{run_id}" if short in taken else short
 
 
-def validated(asked: Read[WaiverConfig], watched: Sequence[WatchedTable], waiver_id: str, today: date) -> Waiver:
-    """The waiver that a job's configuration asks for.
+def validated(
+    asked: Read[WaiverConfig], watched: Sequence[WatchedTable], enabled: Collection[int], waiver_id: str, today: date
+) -> Waiver:
+    """The waiver that a job's configuration asks for; of ``enabled`` teams, for no others are judged.
 
     Raises:
         UserError: every violation, each on a line of its own.
@@ -105,6 +108,11 @@ def validated(asked: Read[WaiverConfig], watched: Sequence[WatchedTable], waiver
     table, tables = usable.get("table", ""), sorted(one.name for one in watched)
     if table and table not in tables:
         problems.append(f"table is {table!r}: give one of {', '.join(tables)}, or leave it out for all")
+    if strangers := sorted(set(usable.get("team_ids", ())) - set(enabled)):
+        problems.append(
+            f"team_ids has {strangers[:10]}, which are not enabled and so not judged: leave them out, or enable them "
+            "(WEB_ANALYTICS_TEAM_SOURCES) and materialize web_analytics_team_selection first"
+        )
     given = asked.whole
     if problems or given is None:
         raise UserError("the waiver was not set:\n" + "\n".join(problems))

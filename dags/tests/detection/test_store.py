@@ -150,7 +150,7 @@ def test_a_list_that_is_old_or_unlike_its_dictionary_is_reported(client: Client)
     client.command("INSERT INTO web_pre_aggregated_teams VALUES (9, 1, '2026-01-13 00:00:00')")
     warnings = " ".join(detected(client).warnings)
     assert "the list of teams is from 2026-01-13" in warnings
-    assert "web_pre_aggregated_teams_dict disagrees with the list about 1 teams" in warnings
+    assert "web_pre_aggregated_teams_dict disagrees with the list about 1 team" in warnings
 
 
 def test_suspects_are_found_by_projections_alone(client: Client) -> None:

@@ -61,7 +61,10 @@ def test_every_violation_is_named_at_once() -> None:
 def test_a_range_ends_after_it_begins_not_in_the_future_and_within_its_limit() -> None:
     assert refused(start_date="2026-01-11")[0].startswith("end_date is 2026-01-10: give a day that is not before")
     assert "in the future; today is 2026-02-01" in refused(end_date="2026-02-02", start_date="2026-01-20")[0]
-    assert "31 days apart, at most 30 are allowed" in refused(start_date="2026-01-01", end_date="2026-02-01")[0]
+    assert (
+        "are 32 days, the last 31 after the first; at most 30 are allowed"
+        in refused(start_date="2026-01-01", end_date="2026-02-01")[0]
+    )
     assert len(request(start_date="2026-01-01", end_date="2026-01-31").days) == 31
     assert len(request(start_date="2025-12-01", end_date="2026-01-31", max_range_days=61).days) == 62
 

@@ -307,7 +307,7 @@ def test_a_team_that_cannot_be_built_backs_off_and_the_others_of_its_day_do_not_
     }
     [waiting] = decision.deferred
     assert (waiting.day, waiting.why) == (ago(1), Why.BACKING_OFF)
-    assert waiting.detail == "1 attempts left 2 units wrong, next from 2026-01-20 11:00 UTC"
+    assert waiting.detail == "1 attempt left 2 units wrong, next from 2026-01-20 11:00 UTC"
 
 
 def test_a_team_that_keeps_failing_waits_longer_each_time() -> None:

@@ -412,7 +412,7 @@ def test_what_fails_in_one_table_fails_no_team_of_the_other(shop: Shop) -> None:
         assert "only_the_first" in problem
         assert [words for words in shop.messages if "published" in words][-2:] == [
             f"{DAYS[0]}: {BOUNCES} published, {len(stored(shop.client, BOUNCES, DAYS[0]))} rows",
-            f"{DAYS[0]}: {STATS} published, {len(stored(shop.client, STATS, DAYS[0]))} rows; 1 teams failed",
+            f"{DAYS[0]}: {STATS} published, {len(stored(shop.client, STATS, DAYS[0]))} rows; 1 team failed",
         ]
     finally:
         shop.client.command(f"ALTER TABLE {STATS} DROP CONSTRAINT only_the_first")

@@ -31,7 +31,7 @@ REQUEST: dict[str, Any] = {
 
 
 def waiver(**changes: object) -> Waiver:
-    return validated(read(WaiverConfig, {**REQUEST, **changes}), WEB_TABLES, "waiver-1", NOW.date())
+    return validated(read(WaiverConfig, {**REQUEST, **changes}), WEB_TABLES, {1, 2}, "waiver-1", NOW.date())
 
 
 def missing(team: int = 1, day: date = DAY, table: str = STATS) -> Verdict:
@@ -66,6 +66,11 @@ def test_a_waiver_holds_through_its_last_day_and_then_what_is_wrong_is_wrong_aga
     assert bool(holding) == holds
 
 
+def test_a_team_that_is_not_enabled_is_not_waived_for_it_is_not_judged() -> None:
+    with pytest.raises(UserError, match=r"team_ids has \[3, 77\], which are not enabled and so not judged"):
+        waiver(team_ids=[1, 77, 3])
+
+
 def test_what_is_complete_needs_no_waiver() -> None:
     complete = Verdict(Unit(STATS, 1, DAY), Kind.COMPLETE)
     assert with_waivers([complete], [waiver()], NOW.date())[0] == (complete,)
@@ -90,8 +95,8 @@ def test_a_day_that_is_none_is_refused(day: str) -> None:
 
 
 def test_a_waiver_reads_as_one_line() -> None:
-    assert str(waiver(team_ids=[7])) == (
-        "waiver-1: 2026-01-09 … 2026-01-10, team 7, every table, until 2026-02-01, by ada: tracker was off"
+    assert str(waiver(team_ids=[2])) == (
+        "waiver-1: 2026-01-09 … 2026-01-10, team 2, every table, until 2026-02-01, by ada: tracker was off"
     )
     assert waiver().days == DayRange(date(2026, 1, 9), date(2026, 1, 11))
 
