@@ -53,6 +53,9 @@ CONNECT_SECONDS = 10
 # A build may work for minutes before the first byte of its answer; an hour of silence is a server that hangs.
 ANSWER_SECONDS = 3600
 
+# Who waits for the embedded engine for longer says so.
+A_MOMENT_SECONDS = 2.0
+
 _held: dict[str, tuple[FileLock, Client]] = {}
 _held_guard = threading.Lock()
 
@@ -175,7 +178,7 @@ def _hold(dsn: Dsn, wait_seconds: float, who: str) -> None:
         lock = FileLock(f"{path}.lock")
         holder = Path(f"{path}.holder")
         try:
-            lock.acquire(timeout=wait_seconds, poll_interval=0.1)
+            _acquire(lock, holder, wait_seconds)
         except Timeout:
             raise EngineError(
                 f"the embedded engine in {path} is in use by {_holder_in_words(holder)}; waited {wait_seconds:.0f} s. "
@@ -192,6 +195,18 @@ def _hold(dsn: Dsn, wait_seconds: float, who: str) -> None:
         )
         _held[path] = (lock, keeper)
         atexit.register(_let_go, path)
+
+
+def _acquire(lock: FileLock, holder: Path, wait_seconds: float) -> None:
+    """Take the lock; who waits for it for longer than a moment says so, for a person may look on."""
+    try:
+        lock.acquire(timeout=min(A_MOMENT_SECONDS, wait_seconds), poll_interval=0.1)
+    except Timeout:
+        if wait_seconds <= A_MOMENT_SECONDS:
+            raise
+        words = f"waiting for the embedded engine, in use by {_holder_in_words(holder)}; {wait_seconds:.0f} s at most"
+        print(words, file=sys.stderr, flush=True)
+        lock.acquire(timeout=wait_seconds - A_MOMENT_SECONDS, poll_interval=0.1)
 
 
 def _let_go(path: str) -> None:

@@ -6,6 +6,8 @@ work to a child when the engine is the embedded one.
 
 from __future__ import annotations
 
+import math
+import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 
@@ -59,15 +61,18 @@ class ClickHouseResource(ConfigurableResource):  # type: ignore[type-arg]
         ) as opened:
             yield opened
 
-    def in_tick(self, work: Callable[[Client], Answer]) -> Answer:
+    def in_tick(self, work: Callable[[Client], Answer], until: float = math.inf) -> Answer:
         """``work(client)`` within the time that a tick has; see `dags.clickhouse.engine.call`.
+
+        ``until``, of this process's clock (`time.monotonic`): when the tick is over that this is a part of.
 
         Raises:
             EngineError: as `client`, or it took too long.
         """
+        left = max(1.0, min(TICK_SECONDS, until - time.monotonic()))
         return call(
             current_settings().clickhouse_dsn,
             work,
-            wait_seconds=TICK_WAIT_SECONDS,
-            limit_seconds=TICK_SECONDS,
+            wait_seconds=min(TICK_WAIT_SECONDS, left),
+            limit_seconds=left,
         )

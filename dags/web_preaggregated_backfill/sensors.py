@@ -3,6 +3,7 @@
 Both evaluate, leave a materialization of the detector, and launch what the decision asks for, or say why not.
 """
 
+import time
 from collections.abc import Sequence
 from functools import partial
 
@@ -21,7 +22,7 @@ from dagster import (
 )
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from dags.dagster_runs.resource import ClickHouseResource
+from dags.dagster_runs.resource import TICK_SECONDS, ClickHouseResource
 from dags.domain import clock
 from dags.domain.watched import WatchedTable
 from dags.repair.decision import Trigger
@@ -87,9 +88,10 @@ def _tick(
     job: str | None = None,
 ) -> list[RunRequest] | SkipReason:
     now = clock.utc_now()
-    evaluation = evaluate(instance, current_settings(), watched, trigger, clickhouse.in_tick, now=now)
+    in_tick = partial(clickhouse.in_tick, until=time.monotonic() + TICK_SECONDS)
+    evaluation = evaluate(instance, current_settings(), watched, trigger, in_tick, now=now)
     leave(instance, evaluation)
     plan_id = f"{trigger}-{now:%Y%m%dT%H%M%S}"
     if frozen := teams_to_freeze(evaluation, job):
-        clickhouse.in_tick(partial(freeze, plan_id=plan_id, teams_by_unit=frozen))
+        in_tick(partial(freeze, plan_id=plan_id, teams_by_unit=frozen))
     return run_requests(evaluation, plan_id, job) or SkipReason(skip_reason(evaluation))

@@ -7,6 +7,7 @@ process of its own: through `call`, or with a script.
 from __future__ import annotations
 
 import functools
+import math
 import os
 import signal
 import subprocess
@@ -30,6 +31,7 @@ from filelock import FileLock
 from dags.clickhouse import engine
 from dags.clickhouse.dsn import Dsn
 from dags.clickhouse.engine import call, error_code, open_client
+from dags.dagster_runs import resource
 from dags.domain.errors import EngineError, SchemaError
 
 if TYPE_CHECKING:
@@ -278,6 +280,25 @@ def test_whoever_waits_gets_the_engine_when_its_holder_ends(embedded: Dsn, end: 
             child.stdin.close()
         assert answer.result(timeout=LONG) == 3
         assert child.wait(timeout=LONG) == (-signal.SIGKILL if end == "killed" else 0)
+
+
+def test_who_waits_for_the_engine_says_for_whom(embedded: Dsn, capfd: pytest.CaptureFixture[str]) -> None:
+    with holder(embedded) as child, ThreadPoolExecutor(1) as threads, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dags.clickhouse.engine.A_MOMENT_SECONDS", 0.3)
+        waiting = threads.submit(lambda: open_client(embedded, wait_seconds=1).__enter__())
+        with pytest.raises(EngineError, match="waited 1 s"):
+            waiting.result(timeout=LONG)
+    assert f"waiting for the embedded engine, in use by process {child.pid}" in capfd.readouterr().err
+
+
+def test_the_work_of_one_tick_shares_its_time(embedded: Dsn, monkeypatch: pytest.MonkeyPatch) -> None:
+    limits: list[float] = []
+    monkeypatch.setattr(resource, "call", lambda *_, limit_seconds, **__: limits.append(limit_seconds))
+    monkeypatch.setenv("CLICKHOUSE_DSN", f"chdb://{embedded.path}")
+    ends = time.monotonic() + 20
+    for until in (math.inf, ends, ends - 100):
+        resource.ClickHouseResource().in_tick(count_rows, until=until)
+    assert limits == [resource.TICK_SECONDS, pytest.approx(20, abs=1), 1]
 
 
 def run(script: str, *arguments: str) -> str:
