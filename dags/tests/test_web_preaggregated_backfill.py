@@ -56,9 +56,10 @@ def test_what_broke_is_found_rebuilt_and_verified_and_nothing_else_is_touched(wo
     for table in (STATS, BOUNCES):
         world.client.command(f"DELETE FROM {table} WHERE team_id = 2 AND toDate(period_bucket) = '{team_day}'")
 
-    assert world.missing_data()["details"] == {
-        STATS: {"missing_count": 3, "sample_dates": [str(d) for d in (never_built, team_day, lost_day)]},
-        BOUNCES: {"missing_count": 2, "sample_dates": [str(d) for d in (never_built, team_day)]},
+    details = world.missing_data()["details"]
+    assert {table: (found["missing_count"], found["sample_dates"]) for table, found in details.items()} == {
+        STATS: (3, [str(day) for day in (never_built, team_day, lost_day)]),
+        BOUNCES: (2, [str(day) for day in (never_built, team_day)]),
     }
 
     asked = world.tick()
