@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 # Our own corner of a prefix that other systems use too: a name below it that we do not know is a typing error.
-OWN_PREFIX = "WEB_ANALYTICS_BACKFILL_"
+PREFIX = "WEB_ANALYTICS_"
+OWN_PREFIX = f"{PREFIX}BACKFILL_"
 
 DEFAULT_DSN = f"chdb://{Path(__file__).resolve().parent.parent / '.clickhouse'}"
 
@@ -134,7 +135,7 @@ def whole(default: int | None, lowest: int, highest: int, unit: str) -> Any:  # 
 
 def variable(field: str) -> str:
     """The environment variable of a field of `Settings`."""
-    return field.upper() if field == "clickhouse_dsn" else f"WEB_ANALYTICS_{field.upper()}"
+    return field.upper() if field == "clickhouse_dsn" else f"{PREFIX}{field.upper()}"
 
 
 class Settings(BaseSettings):
@@ -236,11 +237,11 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     An empty variable counts as unset, as shells and compose files have it. What is in both is the variable's.
 
     Raises:
-        SettingsError: one line for each value that is not usable, and for each name below `OWN_PREFIX` that is no
-            setting (a misspelt limit would otherwise be ignored in silence).
+        SettingsError: one line for each value that is not usable, and for each name that is no setting and lies below
+            `OWN_PREFIX`, or is nearly one (a misspelt limit would otherwise be ignored in silence).
     """
     given = {name: value for name, value in environment.items() if value.strip()}
-    names, problems = [name for name in given if name.startswith(OWN_PREFIX)], []
+    names, problems = list(filter(_is_meant, given)), []
     values: dict[str, Any] = {}
     if (directory := given.get(SECRETS_DIRECTORY, "")) and Path(directory).is_absolute():
         try:
@@ -262,8 +263,20 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
 _VARIABLES = {variable(field): field for field in Settings.model_fields}
 
 
+# How alike a name must be to a setting's to be taken for it, from 0 to 1: one with a letter or two wrong is.
+_NEARLY = 0.9
+
+
+def _is_meant(name: str) -> bool:
+    """Whether a variable is meant for us; other programs' may begin alike."""
+    is_ours = name.startswith(OWN_PREFIX)
+    return is_ours or (
+        name.startswith(PREFIX) and bool(difflib.get_close_matches(name, _VARIABLES, n=1, cutoff=_NEARLY))
+    )
+
+
 def _own_names(directory: Path) -> list[str]:
-    return [path.name.upper() for path in directory.iterdir() if path.name.upper().startswith(OWN_PREFIX)]
+    return [name for path in directory.iterdir() if _is_meant(name := path.name.upper())]
 
 
 def _secrets(directory: Path) -> dict[str, Any]:

@@ -194,12 +194,18 @@ def test_a_team_source_that_is_unknown_or_named_twice_is_refused(refused: str) -
 MISSPELT = {
     "WEB_ANALYTICS_BACKFILL_LOOKBACK_DAY": "did you mean WEB_ANALYTICS_BACKFILL_LOOKBACK_DAYS?",
     "WEB_ANALYTICS_BACKFILL_MAX_PARTITION_PER_RUN": "did you mean WEB_ANALYTICS_BACKFILL_MAX_PARTITIONS_PER_RUN?",
+    "WEB_ANALYTICS_BUILD_MAX_ROW_READ": "did you mean WEB_ANALYTICS_BUILD_MAX_ROWS_READ?",
+    "WEB_ANALYTICS_ENABLED_TEAMS_IDS": "did you mean WEB_ANALYTICS_ENABLED_TEAM_IDS?",
 }
 
 
 @pytest.mark.parametrize(("name", "hint"), MISSPELT.items())
 def test_a_misspelt_name_under_our_prefix_is_refused_with_what_was_meant(name: str, hint: str) -> None:
     assert problem_with(**{name: "5"}) == f"{name} is no setting: {hint}"
+
+
+def test_another_programs_name_that_begins_alike_is_let_be() -> None:
+    assert read_settings({"WEB_ANALYTICS_TEST_TICKS": "5", "WEB_ANALYTICS_TEAM_OWNER": "x"}) == read_settings({})
 
 
 def test_a_name_like_no_setting_is_sent_to_the_readme() -> None:
