@@ -28,8 +28,11 @@ setup: .venv/.ready ## the virtual environment, from the lock file
 	@printf '%s\n' 'export DAGSTER_HOME="$(CURDIR)/.dagster"' >> $(BIN)/activate
 	@touch $@
 
+# The path as it was typed: neither make nor the shell reads anything into a dollar or a quote.
+unexport LOGS
+demo: export DEMO_LOGS := $(value LOGS)
 demo: setup ## run the main job on the embedded engine; LOGS=<access log or glob> takes your own traffic
-	@$(RUN) python -m dags.demo $(if $(LOGS),--logs '$(LOGS)')
+	@$(RUN) python -m dags.demo $${DEMO_LOGS:+--logs "$$DEMO_LOGS"}
 
 dev: setup ## the Dagster UI and daemon on the same data: http://localhost:3000
 	@$(RUN) dg dev $(if $(PORT),--port $(PORT))

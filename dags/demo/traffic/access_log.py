@@ -4,23 +4,19 @@ Whoever can send a request writes into such a log, so it is read as hostile text
 a piece of rubbish of a named kind, no line is fatal, and nothing in it is evaluated or un-escaped. What a hit
 means (a page view or not) is for ``page_views``.
 
-Accepted beside the two formats, since servers write them by default: a ``host:port`` before the address
-(Apache's ``vhost_combined``) and further fields after the user agent (nginx's ``main``).
+Accepted beside the two formats: more fields before the address, such as a site's name (Apache's ``vhost_combined``) or
+what syslog puts before a line, see ``visitor``, and further fields after the user agent (nginx's ``main``).
 
-Pure but for ``read_log``, which opens a file. No clock, no engine.
+Pure. Which files there are, and how they are packed, is for ``log_files``.
 """
 
-import gzip
 import re
-import zlib
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from enum import StrEnum
 from functools import lru_cache
-from pathlib import Path
-from typing import IO, NamedTuple, cast
+from typing import NamedTuple
 
-GZIP_MAGIC = b"\x1f\x8b"
+from dags.demo.traffic.visitor import FIELDS, Visitor, visitor
 
 # Longer lines are rubbish. Apache refuses a request line over 8,190 bytes and nginx one over 32 KiB with
 # their default settings; a referrer and a user agent come on top, and escapes write one byte as four.
@@ -41,19 +37,20 @@ class RubbishKind(StrEnum):
     NOT_UTF8 = "bytes that are not UTF-8"
     UNPRINTABLE = "unprintable characters"
     MALFORMED = "not Common or Combined Log Format"
+    NO_ADDRESS = "no address of a visitor"
     BAD_TIMESTAMP = "timestamp that does not exist"
     BAD_STATUS = "status that is not 100 to 599"
     EMPTY_REQUEST = "no request"
     BINARY_REQUEST = "binary bytes where a request belongs"
     NOT_HTTP = "request line that is not HTTP"
-    BROKEN_GZIP = "gzip stream that breaks off"
+    BROKEN_STREAM = "compressed stream that breaks off"
 
 
 class Hit(NamedTuple):
     """One answered HTTP request, as logged: escapes and percent-encoding are left as they stand.
 
-    ``host`` is empty unless the line names it; ``referrer`` and ``user_agent`` are empty when the line has
-    none.
+    ``host`` is the site, empty unless the line names it before the address; ``referrer`` and ``user_agent`` are empty
+    when the line has none.
     """
 
     line: int
@@ -71,25 +68,20 @@ class Rubbish(NamedTuple):
     """One line that is no hit.
 
     ``sample`` is escaped ASCII, safe to print: the beginning of the line, or of the request when that is at
-    fault.
+    fault. ``file`` is the name of the log's file where it has several.
     """
 
     line: int
     kind: RubbishKind
     sample: str
+    file: str = ""
 
 
 # A quoted field; servers escape a quote in it as \" or \x22. Possessive, so that a hostile line costs no
 # backtracking; the bound on the timestamp has the same reason.
 _QUOTED = r'"((?:[^"\\]++|\\.)*+)"'
 _LINE = re.compile(
-    r"(?:([\w.-]+):[0-9]{1,5} )?(\S+) \S+ .*? \[([^\[\]]{1,40})\] "
-    + _QUOTED
-    + r" (\S+) (?:[0-9]+|-)(?: "
-    + _QUOTED
-    + " "
-    + _QUOTED
-    + r"(?: .*)?)?",
+    r"(\S.*?) \[([^\[\]]{1,40})\] " + _QUOTED + r" (\S+) (?:[0-9]+|-)(?: " + _QUOTED + " " + _QUOTED + r"( .*)?)?",
     re.ASCII,
 )
 _TIMESTAMP = re.compile(
@@ -111,13 +103,13 @@ def parse_line(raw: bytes, line: int) -> Hit | Rubbish:
     protocol) is a request, as it was in 1995.
     """
     try:
-        host, address, timestamp, request, status, referrer, user_agent = _fields(_text(raw))
+        before, timestamp, request, status, referrer, user_agent, after = _fields(_text(raw))
+        who = _visitor(before, after)
         method, target = _request(request)
         return Hit(
             line,
             _instant(timestamp),
-            address,
-            host,
+            *who,
             method,
             target,
             _status(status),
@@ -128,51 +120,11 @@ def parse_line(raw: bytes, line: int) -> Hit | Rubbish:
         return Rubbish(line, found.kind, printable(raw if found.culprit is None else found.culprit.encode()))
 
 
-def read_log(path: Path) -> Iterator[Hit | Rubbish]:
-    """Parse a file, plain or gzip (told by its first bytes, not by its name), one result for each line.
-
-    Memory does not grow with the file. A gzip stream that breaks off, as a copy of a log in rotation does,
-    ends with one rubbish entry that stands for all that could not be read.
-
-    Raises:
-        OSError: the file cannot be opened or read.
-    """
-    line = 0
-    with open_log(path) as stream:
-        try:
-            for line, raw in enumerate(_lines_of(stream), start=1):
-                yield parse_line(raw, line)
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            yield Rubbish(line + 1, RubbishKind.BROKEN_GZIP, printable(str(error).encode()))
-
-
-def open_log(path: Path) -> IO[bytes]:
-    """Open a plain or gzip file for reading bytes.
-
-    Raises:
-        OSError: the file cannot be opened or read.
-    """
-    with path.open("rb") as head:
-        is_gzip = head.read(len(GZIP_MAGIC)) == GZIP_MAGIC
-    if is_gzip:
-        return cast("IO[bytes]", gzip.open(path, "rb"))
-    return path.open("rb")
-
-
 def printable(raw: bytes) -> str:
     """Show bytes as escaped ASCII, at most ``SAMPLE_WIDTH`` characters, cut ones with an ellipsis."""
     text = ascii(raw[:SAMPLE_WIDTH])[1:]
     is_cut = len(raw) > SAMPLE_WIDTH or len(text) > SAMPLE_WIDTH
     return text[: SAMPLE_WIDTH - 3] + "..." if is_cut else text
-
-
-def _lines_of(stream: IO[bytes]) -> Iterator[bytes]:
-    """Split at newlines, holding one line of bounded length: of a longer one only the beginning is kept."""
-    while raw := stream.readline(MAX_LINE_BYTES + 1):
-        rest = raw
-        while len(rest) > MAX_LINE_BYTES and not rest.endswith(b"\n"):
-            rest = stream.readline(MAX_LINE_BYTES + 1)
-        yield raw
 
 
 class _NotAHitError(Exception):
@@ -199,11 +151,19 @@ def _text(raw: bytes) -> str:
 
 
 def _fields(text: str) -> tuple[str, ...]:
-    """Split into host, address, timestamp, request, status, referrer and user agent; "" is not there."""
+    """Split into what is before the timestamp, it, request, status, referrer, user agent, rest; "" is not there."""
     found = _LINE.fullmatch(text)
     if found is None:
         raise _NotAHitError(RubbishKind.MALFORMED)
     return found.groups("")
+
+
+def _visitor(before: str, after: str) -> Visitor:
+    if before.count(" ") < FIELDS - 1:
+        raise _NotAHitError(RubbishKind.MALFORMED)
+    if (found := visitor(before, after)) is None:
+        raise _NotAHitError(RubbishKind.NO_ADDRESS, before)
+    return found
 
 
 # Lines of one second stand together, so a few entries answer nearly every call.

@@ -1,4 +1,4 @@
-"""Which hits are page views, and why the others are not.
+"""Which hits are page views, of which site, and why the others are not.
 
 A page view is a GET that was answered 2xx or 304 and whose path is a page: its last segment has no extension,
 or one that servers make pages with (``html``, ``php``, ...). Images, scripts, styles, fonts, media, feeds,
@@ -158,6 +158,19 @@ class SiteLog:
     last_hit_by_day: dict[date, datetime] = field(default_factory=dict)
     dress_referrers: Counter[str] = field(default_factory=Counter)
 
+    def add(self, other: "SiteLog") -> None:
+        """Take in another log of the same site, which goes on where this one ends or earlier."""
+        self.lines += other.lines
+        self.page_views += other.page_views
+        for sample in other.samples:
+            if sum(one.kind is sample.kind for one in self.samples) < SAMPLES_PER_KIND:
+                self.samples.append(sample)
+        self.rubbish.update(other.rubbish)
+        self.skipped.update(other.skipped)
+        self.dress_referrers.update(other.dress_referrers)
+        for day, at in other.last_hit_by_day.items():
+            self.last_hit_by_day[day] = max(at, self.last_hit_by_day.get(day, at))
+
     @property
     def own_domain(self) -> str:
         """The site's own domain, told by the pages that load its scripts, styles and fonts, or else empty.
@@ -177,7 +190,17 @@ def read_site(lines: Iterable[Hit | Rubbish]) -> SiteLog:
     ``shift``.
     """
     log = SiteLog()
+    for part in read_sites(lines).values():
+        log.add(part)
+    return log
+
+
+def read_sites(lines: Iterable[Hit | Rubbish]) -> dict[str, SiteLog]:
+    """The same by the site that a hit names, without ``www.``; "" are hits that name none, and all rubbish."""
+    logs: dict[str, SiteLog] = {}
     for entry in lines:
+        host = "" if isinstance(entry, Rubbish) else entry.host.removeprefix("www.")
+        log = logs.get(host) or logs.setdefault(host, SiteLog())
         log.lines += 1
         if isinstance(entry, Rubbish):
             log.rubbish[entry.kind] += 1
@@ -193,4 +216,4 @@ def read_site(lines: Iterable[Hit | Rubbish]) -> SiteLog:
         log.skipped[judged] += 1
         if judged is Skip.DRESS and (domain := domain_of(entry.referrer)):
             log.dress_referrers[domain] += 1
-    return log
+    return logs

@@ -73,13 +73,14 @@ class _Visitor:
 def events(page_views: Iterable[PageView], team_id: int, own_domain: str = "") -> Iterator[Event]:
     """Turn page views, in any order, into events in order of time.
 
-    ``own_domain``, with or without ``www.``, is no referrer. Page views of one visitor, page and second are
-    told apart by their ordinal.
+    ``own_domain``, with or without ``www.``, is no referrer, nor is the host that a page view names. Page views of one
+    visitor, page and second are told apart by their ordinal.
     """
     team = uuid5(NAMESPACE, f"team {team_id}")
     visitors: dict[tuple[str, str], _Visitor] = {}
     for view in sorted(page_views, key=lambda view: view.at):
-        referrer = "" if _is_own(view.referring_domain, own_domain or view.host) else view.referring_domain
+        is_own = _is_own(view.referring_domain, own_domain) or _is_own(view.referring_domain, view.host)
+        referrer = "" if is_own else view.referring_domain
         visitor = _seen(visitors, view, team, referrer or DIRECT)
         content = f"{view.at.isoformat()}\n{view.host}\n{view.pathname}"
         visitor.at_once[content] += 1

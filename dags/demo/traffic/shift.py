@@ -1,8 +1,9 @@
 """Where in time a trace goes, so that an old one looks like the last weeks.
 
 A trace moves forward by whole days until its last full UTC day is yesterday: time of day, order and holes
-stay what they are. It never moves back: times ahead of today mean a wrong clock, and a recent trace keeps its
-true times. What lies on today or later, shifted or not, is dropped and counted. Pure: today is a value.
+stay what they are. A trace of today alone moves back by one, as nothing would be left otherwise. None else does: times
+ahead of today mean a wrong clock, and a recent trace keeps its true times. What lies on today or later, shifted or not,
+is left out and counted. Pure: today is a value, and may be the first day that is not judged yet.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,7 +20,7 @@ FINAL_HOUR = time(23, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """How many whole days a trace moves forward, and why, in words."""
+    """How many whole days a trace moves forward, -1 for one of today alone, and why, in words."""
 
     days: int
     reason: str
@@ -42,6 +43,8 @@ def plan_shift(last_hit_by_day: Mapping[date, datetime], today: date) -> Shift:
     if not days:
         return Shift(0, "has no hit up to today: times kept")
     yesterday, first, last = today - ONE_DAY, min(days), max(days)
+    if first == today:
+        return Shift(-1, f"only day {today} is not over and became {yesterday}: shifted back by 1 day")
     if last >= yesterday:
         return Shift(0, f"has hits up to {last}: times kept")
     if last_hit_by_day[last].astimezone(UTC).timetz() >= FINAL_HOUR:
@@ -56,7 +59,7 @@ def plan_shift(last_hit_by_day: Mapping[date, datetime], today: date) -> Shift:
 
 
 def apply_shift(page_views: Iterable[PageView], shift: Shift, today: date) -> tuple[list[PageView], int]:
-    """Move page views; give those before today, and how many others were dropped."""
+    """Move page views; give those before today, and how many others were left out."""
     moved_by, end = timedelta(days=shift.days), datetime.combine(today, time(), tzinfo=UTC)
     kept: list[PageView] = []
     dropped = 0

@@ -34,16 +34,37 @@ def demo(directory: Path, *arguments: str, **environment: str) -> subprocess.Com
     )
 
 
-def access_log(path: Path, days: int) -> Path:
-    """A log of a page view each hour of the last days, with a line of rubbish."""
-    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    hours = [midnight - timedelta(days=days) + timedelta(hours=n) for n in range(24 * days)]
-    lines = [
-        f'10.0.0.{n % 9} - - [{at:%d/%b/%Y:%H:%M:%S} +0000] "GET /p{n % 5} HTTP/1.1" 200 1'
-        for n, at in enumerate(hours)
+def midnight() -> datetime:
+    return datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def lines(first: datetime, hours: int, before: str = "10.0.0.{} - -") -> list[str]:
+    """A page view each hour."""
+    return [
+        f'{before.format(n % 9)} [{first + timedelta(hours=n):%d/%b/%Y:%H:%M:%S +0000}] "GET /p{n % 5} HTTP/1.1" 200 1'
+        for n in range(hours)
     ]
-    path.write_bytes(gzip.compress("\n".join([*lines, "$(reboot)"]).encode()))
+
+
+def written(path: Path, content: list[str]) -> Path:
+    text = "".join(f"{line}\n" for line in content).encode()
+    path.write_bytes(gzip.compress(text) if path.suffix == ".gz" else text)
     return path
+
+
+def rotated(directory: Path) -> Path:
+    """16 files of half a day each, numbered and dated, of two sites: of four days and of three; a line of rubbish."""
+    for age in range(8):
+        first = midnight() - timedelta(hours=12 * (age + 1))
+        name = "site-1.log" + (f".{age}.gz" if age > 1 else ".1" * age)
+        written(directory / name, [*lines(first, 12), *["$(reboot)"] * (not age)])
+        written(directory / f"site-2.log-{first:%Y%m%d%H}", lines(first, 12) if age < 6 else [])
+    return directory / "site-*"
+
+
+def state(directory: Path) -> dict[Path, tuple[int, int]]:
+    """Every file below, with its size and when it was last written."""
+    return {path: (path.stat().st_size, path.stat().st_mtime_ns) for path in directory.rglob("*") if path.is_file()}
 
 
 @pytest.mark.slow(minutes=1)
@@ -57,19 +78,73 @@ def test_real_traces_run_through_the_loop_and_their_outages_are_no_gaps(tmp_path
     assert "COMPLETE: 32 (table, team, day) hold their source" in ran.stdout
 
 
-def test_the_demo_runs_on_the_users_own_logs_and_refuses_other_peoples_events(tmp_path: Path) -> None:
-    access_log(tmp_path / "site-1.log.gz", days=5)
-    access_log(tmp_path / "site-2.log.gz", days=4)
-    ran = demo(tmp_path, "--logs", str(tmp_path / "site-*.log.gz"))
+def test_rotated_logs_of_two_sites_run_through_the_loop_and_nothing_is_emptied_for_what_cannot_be_shown(
+    tmp_path: Path,
+) -> None:
+    (logs := tmp_path / "it's $HOME").mkdir()
+    ran = demo(tmp_path, "--logs", str(rotated(logs)))
     assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "team 1: 96 events on 4 days" in ran.stdout
+    assert "team 2: 72 events on 3 days" in ran.stdout
+    assert "team 3" not in ran.stdout
     assert "NOT COMPLETE: 10 (table, team, day) are missing or wrong" in ran.stdout
-    assert "tick 1 asks for 4 runs" in ran.stdout
     assert "Complete. 10 (table, team, day) were missing; the sensor asked for 4 days" in ran.stdout
-    assert "'$(reboot)'" in ran.stdout
+    assert "site-1.log line 13: '$(reboot)" in ran.stdout
+    before = state(tmp_path / "engine")
+    assert before
+    for name, content, why in (
+        ("rubbish.log", b"Starting nginx\n", "1  rubbish: not Common or Combined Log Format"),
+        ("packed.zip", b"PK\x03\x04", "it is a zip archive"),
+    ):
+        (tmp_path / name).write_bytes(content)
+        refused = demo(tmp_path, "--logs", str(tmp_path / name))
+        assert refused.returncode == 1
+        assert why in refused.stderr
+        assert "nothing was touched" in refused.stderr
+        assert "Traceback" not in refused.stderr
+    assert state(tmp_path / "engine") == before
     (tmp_path / "engine.demo").unlink()
-    ran = demo(tmp_path, "--logs", str(tmp_path / "site-*.log.gz"))
+    ran = demo(tmp_path, "--logs", str(logs / "site-1.log"))
     assert ran.returncode == 1
     assert "events that no demo loaded" in ran.stderr
+
+
+@pytest.mark.slow(minutes=1)
+@pytest.mark.parametrize(
+    ("content", "built", "missing"),
+    [
+        pytest.param(lines(midnight() - timedelta(days=400), 24), "the build of no day yet", 2, id="one day"),
+        pytest.param(lines(midnight(), 2), "the build of no day yet", 2, id="today only"),
+        pytest.param(lines(midnight() - timedelta(days=2), 48), "the build of 1 day", 3, id="two days"),
+        pytest.param(
+            [
+                *lines(midnight() - timedelta(days=3), 72, "shop.example:443 10.0.0.{} - -"),
+                *lines(midnight() - timedelta(days=3), 72, "blog.example:80 10.0.0.{} - -"),
+            ],
+            "the build of 2 days", 8, id="virtual hosts",
+        ),
+        pytest.param(
+            lines(midnight() - timedelta(days=3), 72, "Nov 26 11:38:29 web1 nginx: 8.8.8.{} - -"),
+            "the build of 2 days", 5, id="syslog",
+        ),
+    ],
+)  # fmt: skip
+def test_the_loop_is_closed_whatever_a_log_has_room_for(
+    tmp_path: Path, content: list[str], built: str, missing: int
+) -> None:
+    ran = demo(tmp_path, "--logs", str(written(tmp_path / "access.log", content)))
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert built in ran.stdout
+    assert f"\nComplete. {missing} (table, team, day) were missing" in ran.stdout
+
+
+def test_make_hands_a_path_on_as_it_was_typed() -> None:
+    typed = """/srv/it's a "$HOME" $(PATH) `x`/*.log"""
+    shown = "python() { printf '%s|' \"$$@\"; };"
+    command = ["make", "--no-print-directory", "-o", "setup", "-o", ".venv/.ready", "demo", f"RUN={shown}"]
+    for logs, expected in ((["LOGS=" + typed], f"-m|dags.demo|--logs|{typed}|"), ([], "-m|dags.demo|")):
+        made = subprocess.run([*command, *logs], cwd=ROOT, capture_output=True, text=True, check=True)
+        assert made.stdout == expected
 
 
 def test_a_log_that_is_not_there_is_refused_before_anything_is_touched(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ def test_a_report_of_a_log_accounts_for_every_line() -> None:
         samples=(Rubbish(9, RubbishKind.NOT_HTTP, "'SSH-2.0-Go'"),),
         skipped={"answered 4xx": 2, "method is not GET": 4},
         shift=Shift(0, "has hits up to 2026-01-05: times kept"),
-        dropped=1,
+        left_out={"page views of 2026-01-05 or later": 1},
     )
     assert (report.events, report.days_with_events) == (1_002, 2)
     assert report.text().splitlines() == [
@@ -25,7 +25,7 @@ def test_a_report_of_a_log_accounts_for_every_line() -> None:
         "  from logs/site.log",
         "  has hits up to 2026-01-05: times kept",
         "  1,010 lines, of which 1,002 are page views that were loaded",
-        "          1  page views of today or later: dropped",
+        "          1  left out: page views of 2026-01-05 or later",
         "          4  no page view: method is not GET",
         "          2  no page view: answered 4xx",
         "          1  rubbish: request line that is not HTTP",
