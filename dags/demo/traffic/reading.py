@@ -165,7 +165,7 @@ def _sites_of(source: str, by_host: dict[str, SiteLog], days: DayRange) -> tuple
         log = by_host[host]
         page_views, too_late = apply_shift(log.page_views, shift, days.end)
         if page_views and len(sites) < MOST_SITES:
-            name = host if len(by_host) > 1 else ""
+            name = (host or "no host") if len(by_host) > 1 else ""
             report = _report(source, log, {late: too_late}, host=name, shift=shift)
             sites.append(Site(page_views, log.own_domain, report))
         else:

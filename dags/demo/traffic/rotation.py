@@ -12,9 +12,12 @@ from collections.abc import Iterable
 from pathlib import Path, PurePath
 
 _PACKED = re.compile(r"\.(?:gz|bz2|xz|zst|zstd|gzip)$", re.IGNORECASE)
-# 20260102, 2026-01-02, 2026-01, and an hour or a whole time after it; or seconds since 1970.
+# 20260102, 2026-01-02 or 2026-01; with an hour, a whole time or seconds since 1970 after it, and the number of a second
+# rotation on that day; seconds alone; Jan-2026.
 _DAY = r"(?:19|20)\d\d([-_.]?)(?:0[1-9]|1[0-2])(?:\1(?:0[1-9]|[12]\d|3[01]))?"
-_DATE = rf"(?:{_DAY}(?:[-_.T]?\d{{2}}(?:[-_.:]?\d{{2}}){{0,2}})?|1\d{{9}})"
+_TIME = r"(?:[-_.]1\d{9}|[-_.T]?\d{2}(?:[-_.:]?\d{2}){0,2})?(?:\.\d{1,3})?"
+_MONTH = r"(?:\d{2}[-_.]?)?(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[-_.]?(?:19|20)\d\d"
+_DATE = rf"(?:{_DAY}{_TIME}|1\d{{9}}|{_MONTH})"
 # At the end of a name, or before its suffixes.
 _DATED = re.compile(rf"(?:^|[-_.]|(?<=[a-z])){_DATE}(?=(?:\.[a-z]+)*$)", re.IGNORECASE)
 _NUMBERED = re.compile(r"(?<=[^\d.])(?:\.\d{1,4}(?=$|\.[a-z]+$)|(?<=log)-\d{1,4}$|\.(?:old|bak)$)", re.IGNORECASE)

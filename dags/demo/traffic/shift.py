@@ -44,7 +44,7 @@ def plan_shift(last_hit_by_day: Mapping[date, datetime], today: date) -> Shift:
         return Shift(0, "has no hit up to today: times kept")
     yesterday, first, last = today - ONE_DAY, min(days), max(days)
     if first == today:
-        return Shift(-1, f"only day {today} is not over and became {yesterday}: shifted back by 1 day")
+        return Shift(-1, f"only day {today}, too recent to be judged, became {yesterday}: shifted back by 1 day")
     if last >= yesterday:
         return Shift(0, f"has hits up to {last}: times kept")
     if last_hit_by_day[last].astimezone(UTC).timetz() >= FINAL_HOUR:

@@ -50,7 +50,8 @@ def visitor(before: str, after: str = "") -> Visitor | None:
         place = min(beside_ident) if beside_ident else belongs if belongs in found else max(found)
         first = _first_of_list(words, place)
         place = min(one for one in found if one >= first)
-        address, host = found[place], site(words[first - 1]) if first else ""
+        # Beside the address some have the site in place of an ident (lighttpd's own format).
+        address, host = found[place], site(words[first - 1] if first else words[place + 1])
         if _is_public(address):
             return Visitor(address, host)
         return Visitor(_forwarded_for(after, is_public=True) or address, host)

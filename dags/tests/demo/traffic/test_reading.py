@@ -97,7 +97,7 @@ def test_rotated_files_of_two_sites_are_two_sites_in_order_of_time(tmp_path: Pat
     [
         (hours(date(2025, 3, 5)), "last full day 2025-03-05 became 2026-01-29"),
         (hours(date(2025, 3, 5), 7), "only day, a partial one, 2025-03-05 became 2026-01-29"),
-        (hours(TODAY, 9), "only day 2026-01-30 is not over and became 2026-01-29: shifted back by 1 day"),
+        (hours(TODAY, 9), "only day 2026-01-30, too recent to be judged, became 2026-01-29: shifted back by 1 day"),
     ],
 )
 def test_a_log_of_one_day_is_shown_as_the_last_day_and_so_is_one_of_today(
@@ -124,7 +124,7 @@ def test_a_log_of_several_hosts_is_a_site_for_each_and_moves_together(tmp_path: 
     assert found(read) == [
         ("shop.example", "01-28 … 01-28", 24, 48),
         ("blog.example", "01-29 … 01-29", 1, 24),
-        ("", "01-29 … 01-29", 1, 3),
+        ("no host", "01-29 … 01-29", 1, 3),
     ]
     # What names no site is with that of the default site, as far as it has one.
     assert read.sites[2].report.rubbish == {"not Common or Combined Log Format": 1}
@@ -148,6 +148,8 @@ VISITORS = {
     "the same in quotes": ('"8.8.8.{}, 10.0.0.1" - -', ""),
     "a proxy of one's own, and whom it was forwarded for": ("127.0.0.1 - -", ' "8.8.8.{}, 10.0.0.1"'),
     "a socket, and whom it was forwarded for": ("unix: - -", ' 0.004 "10.0.0.9:8080" "8.8.8.{}"'),
+    "the site in place of an ident": ("8.8.8.{} shop.example -", ""),
+    "an address in brackets as well": ("8.8.8.{} - [8.8.8.8] - -", ""),
     "a port": ("8.8.8.{}:51234 - -", ""),
     "IPv6 with a port": ("[2001:db8::{}]:443 - -", ""),
     "a user of many words, an address among them": ("8.8.8.{} - one 1.1.1.1 and more", ""),
