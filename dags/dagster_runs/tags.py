@@ -26,6 +26,13 @@ TAG_PREFIX = "web_analytics_backfill/"
 BACKFILL_RUN_TAG = "backfill_run"
 MISSING_DATA_TAG = "missing_data_detected"
 
+# Who launched a build by hand and why, as far as that is said. Tags, because Dagster takes the name of an environment
+# variable in place of a text of its configuration, and the audit would show what that holds.
+REQUESTED_BY_TAG, REASON_TAG = f"{TAG_PREFIX}requested_by", f"{TAG_PREFIX}reason"
+
+# On the runs of the daily schedule, which are nobody's backfill.
+DAILY_RUN_TAG = f"{TAG_PREFIX}daily"
+
 # Dagster's queue starts runs of a higher priority first; the daily build has 0.
 BACKFILL_PRIORITY = "-1"
 
@@ -58,9 +65,16 @@ def is_automatic(run: DagsterRun) -> bool:
     What a person executes again carries the tags of the run before it, and is a person's run all the same: only
     Dagster's own retries have a number, and a number is never handed on.
     """
-    if run.tags.get(BACKFILL_RUN_TAG) != "true":
-        return False
-    return PARENT_RUN_ID_TAG not in run.tags or RETRY_NUMBER_TAG in run.tags
+    return run.tags.get(BACKFILL_RUN_TAG) == "true" and not _is_executed_again(run)
+
+
+def is_daily(run: DagsterRun) -> bool:
+    """Whether the daily schedule launched a run, or Dagster itself retried one that it had launched."""
+    return run.tags.get(DAILY_RUN_TAG) == "true" and not _is_executed_again(run)
+
+
+def _is_executed_again(run: DagsterRun) -> bool:
+    return PARENT_RUN_ID_TAG in run.tags and RETRY_NUMBER_TAG not in run.tags
 
 
 def root_of(instance: DagsterInstance, run_id: str) -> str:

@@ -14,7 +14,7 @@ from dagster import AssetKey, DagsterInstance, Definitions, RunsFilter, SensorDe
 from dags.clickhouse.schema.books import append
 from dags.clickhouse.sql import Sql
 from dags.dagster_runs.command import ANSWER_ONLY
-from dags.dagster_runs.tags import TAG_PREFIX
+from dags.dagster_runs.tags import DAILY_RUN_TAG, TAG_PREFIX
 from dags.definitions import defs
 from dags.web_preaggregated.tables import JOB as BUILD_JOB
 from dags.web_preaggregated.tables import STATS, WEB_TABLES
@@ -57,7 +57,7 @@ class Loop:
     def build(self, days: Collection[date], progress: Callable[[str], None]) -> None:
         """Build days as the daily schedule does."""
         for number, day in enumerate(sorted(days), start=1):
-            self.run("web_pre_aggregate_job", partition_key=day.isoformat())
+            self.run("web_pre_aggregate_job", partition_key=day.isoformat(), tags={DAILY_RUN_TAG: "true"})
             progress(f"built {day} ({number} of {len(days)})")
 
     def missing_data(self) -> dict[str, Any]:

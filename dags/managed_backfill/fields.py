@@ -12,7 +12,7 @@ from pydantic import Field
 
 from dags.domain.given import EMPTY_IS_NONE, Day, Days, Given, TeamIds, Text, Words, choice
 from dags.managed_backfill.plan import ChunkBy, ChunkDays, Extent, OnGateFailure, RangeDays
-from dags.work.audit.log import AUTOMATIC, MANAGED, Status
+from dags.work.audit.log import AUTOMATIC, MANAGED, MANUAL, Status
 from dags.work.plan import Count, EveryChunks, Parallelism, Seconds
 
 
@@ -21,6 +21,7 @@ class Origin(StrEnum):
 
     MANAGED = MANAGED
     AUTOMATIC = AUTOMATIC
+    MANUAL = MANUAL
 
 
 class BackfillConfig(Given):
@@ -115,7 +116,11 @@ class ShowConfig(Given):
     )
     table: Text = Field(default="", description="Only those of this table.")
     status: Annotated[Status | None, EMPTY_IS_NONE] = choice(None, "Only those of this status.")
-    origin: Annotated[Origin | None, EMPTY_IS_NONE] = choice(None, "managed or automatic; both, when left out.")
+    origin: Annotated[Origin | None, EMPTY_IS_NONE] = choice(
+        None,
+        "managed: by a plan. automatic: launched by sensor or schedule. manual: a build that a person launched. All, "
+        "when left out.",
+    )
     limit: int = Field(default=20, ge=1, le=1_000_000, description="How many, newest first.")
     save_plan_to: str = Field(
         default="", description="With backfill_id: keep its plan under this name in the directory of plans."

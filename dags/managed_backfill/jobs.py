@@ -24,7 +24,7 @@ from dags.domain.watched import WatchedTable
 from dags.managed_backfill.execution import Backfill
 from dags.managed_backfill.fields import BackfillConfig, ControlConfig, RollbackConfig, ShowConfig
 from dags.managed_backfill.kind import BACKFILL
-from dags.managed_backfill.listing import as_dict, automatic_text, listed_text
+from dags.managed_backfill.listing import as_dict, listed_text, of_run_text
 from dags.managed_backfill.log import work_of
 from dags.managed_backfill.plan import Plan, from_yaml
 from dags.managed_backfill.planning import make_plan, read_facts
@@ -40,7 +40,7 @@ from dags.schedules import SWEEP_BACKUPS_CRON, TIME_ZONE
 from dags.settings import current_settings
 from dags.web_preaggregated_backfill.building import of_build
 from dags.web_preaggregated_backfill.catalog import look_again
-from dags.work import control
+from dags.work import control, history
 from dags.work.audit.log import MANAGED
 from dags.work.audit.store import Log, require_state
 from dags.work.document import as_yaml, require_size
@@ -167,8 +167,8 @@ def show_backfills(asked: Command[ShowConfig]) -> dict[str, Any]:
             return {"backfills": [as_dict(row) for row in rows]}
         state = control.as_it_is(client, require_state(client, BACKFILL, given.backfill_id))
     if state.work.kind != MANAGED:
-        print(automatic_text(state))
-        return {"backfill_id": state.work_id, "status": state.status}
+        print(of_run_text(state))
+        return {"backfill_id": state.work_id, "status": state.status, **history.as_dict(state)}
     plan = from_yaml(state.accepted.payload)
     print(report_text(plan, state))
     _save(state.accepted.payload, given.save_plan_to)

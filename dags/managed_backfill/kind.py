@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from dags.publish.backup import backup_name, drop_backup
 from dags.publish.staging import fence_runs
-from dags.work.audit.log import AUTOMATIC, MANAGED
+from dags.work.audit.log import AUTOMATIC, MANAGED, MANUAL
 from dags.work.kinds import KindOfWork
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ BACKFILL = KindOfWork(
     undo_job="rollback_backfill_job",
     beside={
         AUTOMATIC: "a run that the planner launched: it has no plan and no backup. End the run in the UI, or stop all "
-        "of them with stop_backfills_job"
+        "of them with stop_backfills_job",
+        MANUAL: "a build that a person launched: it has no plan and no backup. End its run in the UI",
     },
 )

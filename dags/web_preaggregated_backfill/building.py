@@ -35,7 +35,16 @@ from pydantic import Field, field_validator
 from dags.clickhouse.clocks import tell_of_skew
 from dags.clickhouse.schema.apply import require_schema
 from dags.dagster_runs.resource import ClickHouseResource
-from dags.dagster_runs.tags import BUILD_RUN, PLAN_ID, TAG_PREFIX, is_automatic
+from dags.dagster_runs.tags import (
+    BUILD_RUN,
+    DAILY_RUN_TAG,
+    PLAN_ID,
+    REASON_TAG,
+    REQUESTED_BY_TAG,
+    TAG_PREFIX,
+    is_automatic,
+    is_daily,
+)
 from dags.domain.days import ONE_DAY
 from dags.domain.units import Outcome
 from dags.domain.watched import WatchedTable, first_day, most_reach
@@ -49,7 +58,8 @@ from dags.schedules import DAILY_BUILD_CRON, TIME_ZONE
 from dags.settings import current_settings
 from dags.team_selection.store import read_selection
 from dags.web_preaggregated_backfill.catalog import look_again
-from dags.work.automatic import audited
+from dags.work.audit.log import AUTOMATIC, MANUAL
+from dags.work.of_runs import RunWork, audited
 
 # What a build says of its teams in its metadata.
 OUTCOMES = (Outcome.BUILT, Outcome.EMPTY, Outcome.HELD, Outcome.FAILED, Outcome.SKIPPED)
@@ -176,10 +186,15 @@ def _built_day(
         wait_seconds=current_settings().engine_wait_seconds,
         progress=context.log.info,
     )
-    if not by_planner:
+    if is_daily(context.run):
         return build.run()
-    trigger, reasons = (context.run.tags.get(TAG_PREFIX + tag, "") for tag in ("trigger", "reasons"))
-    with audited(client, context.run.run_id, names, str(day), requested_by=trigger, reason=reasons) as ended:
+    kind, who, why = (
+        (AUTOMATIC, f"{TAG_PREFIX}trigger", f"{TAG_PREFIX}reasons")
+        if by_planner
+        else (MANUAL, REQUESTED_BY_TAG, REASON_TAG)
+    )
+    works = [RunWork(client, kind, context.run.run_id, name, str(day)) for name in names]
+    with audited(works, requested_by=context.run.tags.get(who, ""), reason=context.run.tags.get(why, "")) as ended:
         built = build.run()
         rows = {one.table: one.rows for one in built.tables}
         ended({name: (rows.get(name, 0), "; ".join(built.problems_of(name))) for name in names})
@@ -240,6 +255,10 @@ def daily_schedule(job: UnresolvedAssetJobDefinition, tables: Sequence[WatchedTa
         """Build yesterday, and once more the days that have closed since."""
         today = context.scheduled_execution_time.astimezone(UTC).date()
         days = [today - age * ONE_DAY for age in ages]
-        return [RunRequest(partition_key=day.isoformat(), run_key=f"{today}/{day}") for day in days if day >= first]
+        return [
+            RunRequest(partition_key=day.isoformat(), run_key=f"{today}/{day}", tags={DAILY_RUN_TAG: "true"})
+            for day in days
+            if day >= first
+        ]
 
     return daily

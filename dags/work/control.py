@@ -9,7 +9,7 @@ from dags.clickhouse.leases.rules import run_key, work_lease
 from dags.clickhouse.leases.store import living_leases
 from dags.domain.errors import LeaseError, UserError
 from dags.work.audit.log import FINISHED, RESUMABLE, Entry, Event, State, Status, standing
-from dags.work.audit.store import Log, Row, read_state, read_unheard, read_works, require_state
+from dags.work.audit.store import Log, Row, read_endings, read_state, read_unheard, read_works, require_state
 from dags.work.lease import leased
 
 if TYPE_CHECKING:
@@ -147,9 +147,13 @@ def listed(
     """The audit's rows, newest first; deleted ones only when they are asked for. ``only``: one of the kinds shown."""
     if limit < 1:
         raise UserError(f"limit is {limit}: give a whole number above 0")
-    living, unheard = _living(client), read_unheard(client)
+    living, unheard, endings = _living(client), read_unheard(client), read_endings(client)
     rows = [
-        replace(row, status=standing(row.status, unheard.get(row.work_id, ""), is_at_work=_is_of(row, living)))
+        replace(
+            row,
+            status=standing(row.status, unheard.get(row.work_id, ""), is_at_work=_is_of(row, living)),
+            end=endings.get(row.work_id),
+        )
         for row in read_works(client, kinds=[only] if only else kind.shown, subject=subject)
     ]
     wanted = [row for row in rows if (row.status == status if status else row.status != Status.DELETED)]

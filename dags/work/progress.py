@@ -9,7 +9,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dags.domain.text import table_text, wrapped
+from dags.domain.text import counted, table_text, wrapped
+from dags.work import history
 from dags.work.audit.log import Event, Status
 from dags.work.plan import total
 
@@ -176,6 +177,7 @@ def report(chunks: Sequence[Chunk], state: State) -> dict[str, Any]:
     estimate = total(chunk.estimate for chunk in chunks)
     return {
         "status": state.status,
+        **history.as_dict(state),
         "total_chunks": len(states),
         "successful": sum(one.status == "done" for one in states),
         "failed": sum(one.status == "failed" for one in states),
@@ -200,26 +202,28 @@ def report_text(
     ``notes`` are lines of the kind's own, ``steps`` is what it calls steps.
     """
     sums = report(chunks, state)
-    reached = progress(chunks, state.done, sums["seconds"])
     lines = [
         f"{state.status.upper():<8} {state.work_id}: {name}",
-        (
-            f"         {reached.bar()}  {sums['successful']} of {sums['total_chunks']} chunks done, {sums['failed']} "
-            f"failed; {sums['total_rows']:,} rows"
-        ),
+        *history.outcome(state.status, state.end),
+        f"         {_reached(chunks, state, sums, steps)}",
         (
             f"         {sums['source_rows']:,} source rows of {sums['estimated_source_rows']:,} estimated, "
             f"{seconds_in_words(sums['seconds'])} of {seconds_in_words(sums['estimated_seconds'])}"
         ),
         *map(wrapped, notes),
     ]
-    gates = state.gates()
-    failed = [gate for gate in gates if not gate.is_passed]
-    lines += [f"GATES    {len(gates) - len(failed)} passed, {len(failed)} failed"] if gates else []
-    lines += [wrapped(f"FAILED   {gate.name}{_where(gate)}: {gate.payload}") for gate in failed]
+    lines += history.lines(state)
+    lines += history.gates_text(state)
     lines += [wrapped(f"FAILED   {entry.step}: {entry.payload}") for entry in state.failed.values()]
     return "\n".join([*lines, "", chunks_text(chunk_states(chunks, state), steps)])
 
 
-def _where(gate: Entry) -> str:
-    return f" of {gate.step}" if gate.chunk else ""
+def _reached(chunks: Sequence[Chunk], state: State, sums: Mapping[str, Any], steps: str) -> str:
+    """How much of it is done; or, if it was taken back, how much of what was done is as it was before."""
+    undone = {entry.step for entry in state.entries if entry.event == Event.STEP_UNDONE} - state.done.keys()
+    if undone:
+        ever = {entry.step for entry in state.entries if entry.event == Event.STEP_DONE} | undone
+        return f"{len(undone):,} of the {len(ever):,} {steps} that it had replaced are as they were before it"
+    reached = progress(chunks, state.done, sums["seconds"])
+    whole, rows = counted(sums["total_chunks"], "chunk"), counted(sums["total_rows"], "row")
+    return f"{reached.bar()}  {sums['successful']} of {whole} done, {sums['failed']} failed; {rows}"

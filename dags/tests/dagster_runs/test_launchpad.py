@@ -41,7 +41,7 @@ def test_the_launchpad_completes_enums_by_the_words_that_people_write() -> None:
     assert managed["Extent"] == extents == list(Extent)
     assert (managed["ChunkBy"], managed["OnGateFailure"]) == (["day", "week", "month"], ["restore", "keep"])
     shown = enums_of(defs.resolve_job_def("show_backfills_job"))
-    assert shown["OriginOrEmpty"] == ["managed", "automatic", ""]
+    assert shown["OriginOrEmpty"] == ["managed", "automatic", "manual", ""]
     assert {"rolling back", "deleted", ""} < set(shown["StatusOrEmpty"])
 
 

@@ -169,7 +169,7 @@ def test_a_plan_is_saved_edited_and_carried_out_exactly_as_it_is(world: World, t
     world.set(backfill_plans_directory=tmp_path)
     path = tmp_path / "reload.yaml"
     # As the README has it.
-    example = yaml.safe_load(EXAMPLE.split("backfill.yaml\n")[1].split("$ dagster")[0])
+    example = yaml.safe_load(EXAMPLE.split("backfill.yaml\n")[1].split("$ dg")[0])
     world.run_as_configured("managed_backfill_job", asked(**{**example, **SPAN, "chunk_size_days": 1}))
     assert example["save_plan_to"] == "reload"
     assert "has already: give another name" in fails(world, dry_run=True, save_plan_to="reload")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 # The kinds of work, as the log has them.
-MANAGED, AUTOMATIC = "managed", "automatic"
+MANAGED, AUTOMATIC, MANUAL = "managed", "automatic", "manual"
 
 
 class Event(StrEnum):
@@ -126,6 +126,13 @@ class State:
     def run_id(self) -> str:
         """The run that carried it out last, or accepted it."""
         return [entry.run_id for entry in self.entries if entry.event in (Event.ACCEPTED, Event.STARTED)][-1]
+
+    @property
+    def end(self) -> Entry | None:
+        """What it ended as last, None if it never has; its deletion is no end of the work."""
+        ends = (Event.ENDED, Event.STEP_DONE, Event.STEP_FAILED)
+        ended = [one for one in self.entries if one.event in ends and one.status not in ("", Status.DELETED)]
+        return ended[-1] if ended else None
 
     def gates(self) -> tuple[Entry, ...]:
         return tuple(entry for entry in self.entries if entry.event == Event.GATE)

@@ -33,7 +33,7 @@ _KEPT_AS = {"work_id": "backfill_id", "kind": "origin", "subject": "table_name",
 
 @dataclass(frozen=True)
 class Row:
-    """A row of ``web_analytics_work_log``."""
+    """A row of ``web_analytics_work_log``. ``end`` is how it ended last, where that was asked for."""
 
     work: Work
     status: str
@@ -43,6 +43,7 @@ class Row:
     requested_by: str
     reason: str
     run_id: str
+    end: Entry | None = None
 
     @property
     def work_id(self) -> str:
@@ -129,6 +130,14 @@ def read_works(
 def read_unheard(client: Client, work_id: str = "") -> dict[str, str]:
     """What was asked of works, or of one, and was not carried out yet: to be ``paused`` or ``cancelled``."""
     return dict(Sql(_PACKAGE, client).rows("unheard", {"work_id": work_id}))
+
+
+def read_endings(client: Client) -> dict[str, Entry]:
+    """How works ended last, and why; of one that was deleted since, how before that."""
+    return {
+        work_id: Entry(Event.ENDED, status, payload=payload, requested_by=requested_by, reason=reason)
+        for work_id, status, payload, requested_by, reason in Sql(_PACKAGE, client).rows("endings")
+    }
 
 
 def at_work(client: Client, kind: str, living: Collection[str]) -> tuple[Row, ...]:

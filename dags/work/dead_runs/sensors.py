@@ -28,10 +28,10 @@ from dagster._core.storage.tags import GRPC_INFO_TAG
 from dags.dagster_runs.locks import death, forget, names
 from dags.dagster_runs.processes import clock_is_steady, is_gone, is_local
 from dags.dagster_runs.resource import ClickHouseResource
-from dags.dagster_runs.tags import BACKFILL_RUN_TAG, is_automatic, lock_directory
+from dags.dagster_runs.tags import lock_directory
 from dags.domain.errors import UserError
 from dags.schedules import DEAD_RUNS_INTERVAL_SECONDS
-from dags.work.automatic import end_silent_automatic
+from dags.work.of_runs import end_silent
 
 # A run takes its lock within a second of its start, or several on a busy machine.
 LOCK_SECONDS = 45.0
@@ -63,32 +63,32 @@ def web_analytics_dead_runs_sensor(context: SensorEvaluationContext, clickhouse:
         return is_here and run.job_name in jobs
 
     ended = end_dead_runs(context.instance, is_ours, context.log)
-    why_by_run, cursor = over_since(context.instance, context.cursor or "")
-    why_by_run |= {run.run_id: "the run's process died" for run in ended if is_automatic(run)}
+    why_by_run, cursor = over_since(context.instance, context.cursor or "", is_ours)
+    why_by_run |= {run.run_id: "the run's process died" for run in ended}
     try:
         if why_by_run:
-            clickhouse.in_tick(partial(end_silent_automatic, why_by_run=why_by_run))
+            clickhouse.in_tick(partial(end_silent, why_by_run=why_by_run))
         context.update_cursor(cursor)
     except (UserError, ClickHouseError) as error:
-        runs = ", ".join(why_by_run)
-        context.log.warning("the audit may keep %s as running, the next tick tries again: %s", runs, error)
+        context.log.warning("the audit may keep builds as running, the next tick tries again: %s", error)
     words = ", ".join(run.run_id for run in ended)
     return SkipReason(f"ended {words}: their processes are dead" if ended else "no run's process is dead")
 
 
-def over_since(instance: DagsterInstance, cursor: str) -> tuple[dict[str, str], str]:
-    """The planner's runs that failed or were canceled since the last tick, what to say of each, and the next cursor.
+def over_since(
+    instance: DagsterInstance, cursor: str, is_ours: Callable[[DagsterRun], bool]
+) -> tuple[dict[str, str], str]:
+    """The runs that failed or were canceled since the last tick, what to say of each, and the next cursor.
 
-    Most have told the audit themselves; the log of those that could not, or not of all they did, would be open for
-    ever. An empty cursor, as after an upgrade, is of all that Dagster knows.
+    Most builds have told the audit themselves; the log of those that could not, or not of all they did, would be open
+    for ever. An empty cursor, as after an upgrade, is of all that Dagster knows.
     """
     last = datetime.fromisoformat(cursor) if cursor else None
-    wanted = RunsFilter(statuses=UNSUCCESSFUL, tags={BACKFILL_RUN_TAG: "true"}, updated_after=last)
-    records = instance.get_run_records(wanted, limit=MOST_RUNS)
+    records = instance.get_run_records(RunsFilter(statuses=UNSUCCESSFUL, updated_after=last), limit=MOST_RUNS)
     why = {
         run.run_id: f"the run ended as {run.status.value.lower()}, its log in Dagster says why"
         for run in (record.dagster_run for record in records)
-        if is_automatic(run)
+        if is_ours(run)
     }
     newest = max((record.update_timestamp.astimezone(UTC).isoformat() for record in records), default=cursor)
     return why, newest

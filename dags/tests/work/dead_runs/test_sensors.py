@@ -29,8 +29,9 @@ from dags.dagster_runs.processes import clock_is_steady, is_gone
 from dags.dagster_runs.tags import lock_directory
 from dags.definitions import defs
 from dags.tests.world import STATS, World, ago
-from dags.work.automatic import automatic, begin_automatic, end_automatic, end_silent_automatic
+from dags.work.audit.log import AUTOMATIC
 from dags.work.dead_runs import sensors
+from dags.work.of_runs import RunWork, end_silent, of_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -197,15 +198,15 @@ def test_a_process_that_lives_is_not_gone_when_the_clock_of_its_host_was_set(
 def test_the_audit_says_of_a_dead_run_of_the_planner_what_that_could_not(world: World) -> None:
     day = str(ago(1))
     for run_id in ("dead-1", "dead-2", "alive"):
-        begin_automatic(world.client, run_id, STATS, day, requested_by="sensor", reason="never built")
+        RunWork(world.client, AUTOMATIC, run_id, STATS, day).begin("sensor", "never built")
     # It had said how it ended before it died.
-    end_automatic(world.client, "dead-2", STATS, day, rows=7, problem="")
-    end_silent_automatic(world.client, dict.fromkeys(["dead-1", "dead-2"], "the run's process died"))
+    RunWork(world.client, AUTOMATIC, "dead-2", STATS, day).end(7, "")
+    end_silent(world.client, dict.fromkeys(["dead-1", "dead-2"], "the run's process died"))
     messages = world.client.query("SELECT backfill_id, status, rows_affected FROM backfill_log").result_rows
     assert {tuple(row) for row in messages} == {
-        (automatic(run_id, STATS, day).work_id, status, rows)
+        (of_run(AUTOMATIC, run_id, STATS, day).work_id, status, rows)
         for run_id, status, rows in (("dead-1", "failed", 0), ("dead-2", "completed", 7), ("alive", "running", 0))
     }
     # Of runs whose ids begin alike, and of tables whose names end alike, each has an audit of its own.
     alike = [("12345678-a", STATS), ("12345678-b", STATS), ("12345678-a", f"other_{STATS}")]
-    assert len({automatic(run_id, table, day).work_id for run_id, table in alike}) == len(alike)
+    assert len({of_run(AUTOMATIC, run_id, table, day).work_id for run_id, table in alike}) == len(alike)

@@ -12,7 +12,7 @@ from dags.definitions import defs
 from dags.domain.errors import LeaseError
 from dags.publish.build import DayBuild
 from dags.tests.world import BOUNCES, STATS, ago
-from dags.work import automatic
+from dags.work import of_runs
 from dags.work.audit.store import read_works
 from dags.work.dead_runs.sensors import over_since
 
@@ -77,7 +77,7 @@ def test_what_a_run_could_not_say_in_its_end_is_said_by_the_next_tick_for_it(
 
     with monkeypatch.context() as fault:
         fault.setattr(DayBuild, "run", give_out)
-        fault.setattr(automatic, "_end", give_out)
+        fault.setattr(of_runs, "_end", give_out)
         fault.setattr("dags.clickhouse.failures.wait_seconds", lambda *_: 0.0)
         carried_out(world)
     assert audit(world) == dict.fromkeys((STATS, BOUNCES), ("running", False))
@@ -88,6 +88,6 @@ def test_what_a_run_could_not_say_in_its_end_is_said_by_the_next_tick_for_it(
     ) as context:
         sensor.evaluate_tick(context)
         assert context.cursor
-        assert over_since(world.instance, context.cursor) == ({}, context.cursor)
+        assert over_since(world.instance, context.cursor, lambda _: True) == ({}, context.cursor)
     assert audit(world) == dict.fromkeys((STATS, BOUNCES), ("failed", True))
     assert errors(world) == {"the run ended as failure, its log in Dagster says why"}

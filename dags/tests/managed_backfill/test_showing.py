@@ -1,0 +1,103 @@
+"""What the audit shows of backfills: who asked for each, when and why, and what came of it, as long as it is kept."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from dags.dagster_runs.tags import DAILY_RUN_TAG, REASON_TAG, REQUESTED_BY_TAG
+from dags.domain.text import WIDTH
+from dags.tests.managed_backfill import asked
+from dags.tests.world import BOUNCES, STATS, ago
+from dags.work.audit.store import read_works
+
+if TYPE_CHECKING:
+    import pytest
+
+    from dags.tests.world import World
+
+DAYS = [ago(n) for n in (3, 2, 1)]
+WHO = {"requested_by": "bob", "reason": "it was wrong"}
+
+
+class Audit:
+    """`show_backfills_job`, as a person reads it: lines folded, times left out."""
+
+    def __init__(self, world: World, capsys: pytest.CaptureFixture[str]) -> None:
+        self.world = world
+        self.capsys = capsys
+
+    def shown(self, **given: Any) -> str:
+        self.capsys.readouterr()
+        self.world.run_as_configured("show_backfills_job", given)
+        text = self.capsys.readouterr().out
+        assert max(map(len, text.splitlines())) <= WIDTH
+        return re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d", "<at>", " ".join(text.split()))
+
+    def has(self, backfill_id: str, *words: str, **given: Any) -> None:
+        """In the list and alone."""
+        for text in (self.shown(**given), self.shown(backfill_id=backfill_id)):
+            assert [one for one in words if one not in text] == [], text
+
+
+def test_a_backfill_shows_who_when_why_and_what_came_of_it_until_after_its_deletion(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.traffic([1], DAYS)
+    world.select(1)
+    audit = Audit(world, capsys)
+    span = {"start_date": str(DAYS[0]), "end_date": str(DAYS[-1]), "dry_run": False}
+    report = world.run_as_configured(
+        "managed_backfill_job", asked(**span, chunk_size_days=1, max_source_rows=1)
+    ).output_for_node("managed_backfill")
+    this = {"backfill_id": report["backfill_id"], **WHO}
+    why = "source rows were read, the plan's ceiling is 1: resume it"
+    audit.has(this["backfill_id"], "<at>", "by ada: a bug", why)
+    text = audit.shown(backfill_id=this["backfill_id"])
+    assert "1 of 3 chunks done" in text
+    assert (report["requested_by"], report["reason"], report["outcome"]) == ("ada", "a bug", "paused")
+
+    world.run_as_configured("stop_backfills_job", WHO)
+    world.run_as_configured("resume_backfill_job", this)
+    audit.has(this["backfill_id"], "backfills are stopped by bob")
+    world.run_as_configured("resume_backfills_job", WHO)
+    world.run_as_configured("resume_backfill_job", this)  # its ceiling counts anew
+    world.run_as_configured("resume_backfill_job", this)
+    text = audit.shown(backfill_id=this["backfill_id"])
+    assert text.startswith("COMPLETED")
+    assert "HISTORY <at> asked for, by ada: a bug <at> begun in run" in text
+    assert text.count("gone on with in run") == 3
+    assert "by bob: it was wrong" in text
+    for gate in ("source_has_data 4 times", "row_counts 4 times", "backup_taken 3 times", "every_chunk_succeeded"):
+        assert gate in text
+
+    world.run_as_configured("rollback_backfill_job", this)
+    text = audit.shown(backfill_id=this["backfill_id"])
+    assert "3 of the 3 days that it had replaced are as they were before it" in text
+    assert "a rollback began in run" in text
+    assert "0 %" not in text
+    audit.has(this["backfill_id"], "rolled back", "by bob: it was wrong")
+    world.run_as_configured("delete_backfill_job", this)
+    assert this["backfill_id"] not in audit.shown()
+    audit.has(this["backfill_id"], "deleted", "it was rolled back before", status="deleted")
+
+
+def test_a_build_that_a_person_launched_is_in_the_audit_and_the_daily_one_is_not(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.traffic([1], DAYS)
+    world.select(1)
+    audit = Audit(world, capsys)
+    build = {"partition_key": str(DAYS[0])}
+    world.loop.run("web_pre_aggregate_job", **build, tags={DAILY_RUN_TAG: "true"})
+    assert audit.shown().startswith("No backfill")
+    tags = {REQUESTED_BY_TAG: "grace", REASON_TAG: "a late import"}
+    run_id = world.loop.run("web_pre_aggregate_job", **build, tags=tags).run_id
+    world.loop.run("web_pre_aggregate_job", partition_key=str(DAYS[1]))
+    rows = read_works(world.client)
+    assert {(row.work.subject, row.work.kind, str(row.status), row.requested_by) for row in rows} == {
+        (table, "manual", "completed", who) for table in (BOUNCES, STATS) for who in ("", "grace")
+    }
+    this = next(row.work_id for row in rows if row.run_id == run_id)
+    audit.has(this, "by grace: a late import", origin="manual")
+    assert "by a person who is not named" in audit.shown()

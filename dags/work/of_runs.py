@@ -1,0 +1,101 @@
+"""The audit of work that is a run and no more: launched by the planner or by a person, one step of one subject.
+
+It has no plan, no lease of its own and nothing to be resumed; its run is all there is to control.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from dags.clickhouse.failures import retrying
+from dags.domain.text import of_error
+from dags.work.audit.log import AUTOMATIC, MANUAL, Entry, Event, Status, Work
+from dags.work.audit.store import Log, read_works
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from clickhouse_connect.driver.client import Client
+
+# What a run says of one subject in the end: rows that were written, and why it is no success; empty if it is one.
+Ending = tuple[int, str]
+
+
+_log = logging.getLogger(__name__)
+
+
+# By kind, what the id of such a work begins with.
+PREFIX = {AUTOMATIC: "auto", MANUAL: "build"}
+
+
+def of_run(kind: str, run_id: str, subject: str, step: str) -> Work:
+    """What such a run works on. Its id begins as the run's does, and is that of the whole run and subject."""
+    whole = hashlib.sha256(f"{run_id} {subject}".encode()).hexdigest()
+    return Work(f"{PREFIX[kind]}-{run_id[:8]}-{whole[:12]}", kind, subject, step, step)
+
+
+@dataclass(frozen=True)
+class RunWork:
+    """A run's work on a step of one subject, of a kind that has no plan, and where the audit keeps it."""
+
+    client: Client
+    kind: str
+    run_id: str
+    subject: str
+    step: str
+
+    def begin(self, requested_by: str, reason: str) -> None:
+        """Say that it begins, who launched it and why."""
+        self._log.append(Entry(Event.ACCEPTED, Status.RUNNING, requested_by=requested_by, reason=reason))
+
+    def end(self, rows: int, problem: str) -> None:
+        """Say what became of it. That it cannot be said is no reason to fail what was done."""
+        with suppress(ClickHouseError):
+            retrying(_log.info)(self._log.append, _end(self.step, rows, problem))
+
+    @property
+    def _log(self) -> Log:
+        return Log(self.client, of_run(self.kind, self.run_id, self.subject, self.step), self.run_id)
+
+
+@contextmanager
+def audited(
+    works: Sequence[RunWork], *, requested_by: str, reason: str
+) -> Iterator[Callable[[Mapping[str, Ending]], None]]:
+    """Work of a run on some subjects; the caller says how each has ended.
+
+    Whatever ends it before that, a kill by the UI too, has failed it, and the audit keeps the error's words.
+    """
+    for work in works:
+        work.begin(requested_by, reason)
+
+    def ended(by_subject: Mapping[str, Ending]) -> None:
+        for work in works:
+            work.end(*by_subject[work.subject])
+
+    try:
+        yield ended
+    except BaseException as error:
+        ended({work.subject: (0, of_error(error)) for work in works})
+        raise
+
+
+def end_silent(client: Client, why_by_run: Mapping[str, str]) -> None:
+    """Say of runs that are over what they could not say themselves, and why.
+
+    One that has said how it ended is left alone. Their process died, or ClickHouse did not answer in the end.
+    """
+    for row in read_works(client, kinds=[*PREFIX], statuses=[Status.RUNNING]):
+        if (why := why_by_run.get(row.run_id)) is not None:
+            Log(client, row.work, row.run_id).append(_end(row.work.first_step, 0, why))
+
+
+def _end(step: str, rows: int, problem: str) -> Entry:
+    event, status = (Event.STEP_FAILED, Status.FAILED) if problem else (Event.STEP_DONE, Status.COMPLETED)
+    return Entry(event, status, step, rows=rows, payload=problem[:1000])
