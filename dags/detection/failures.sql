@@ -6,7 +6,7 @@ SELECT
     team_id,
     max(finished_at) AS failed_at,
     argMax(run_id, finished_at) AS run_id,
-    argMax(substring(error, 1, 300), finished_at) AS error
+    argMax(substringUTF8(error, 1, 300), finished_at) AS error
 FROM web_pre_aggregated_builds
 WHERE
     table_name = {table:String}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
 _Amount = TypeVar("_Amount")
 
@@ -49,14 +49,15 @@ class Written:
 
     Whatever anybody writes gets the table's next number, and what is merged keeps those that it had. So a day whose
     numbers have not risen was not written, though its page views may be equal by chance. ``parts`` are all that are
-    remembered, also those that are gone. ``others`` is the highest number of the table's other days, where these share
-    one row of numbers.
+    remembered, also those that are gone, and those in which a light UPDATE changes rows of others. ``others`` is the
+    highest number of the table's other days; where it ``shares_numbers``, all days take them from one row.
     """
 
     parts: tuple[Part, ...] = ()
     alters: int = 0
     uuid: str = ""
     others: int = 0
+    shares_numbers: bool = True
 
     @property
     def read(self) -> tuple[Part, ...]:
@@ -73,7 +74,7 @@ class Written:
     @property
     def highest(self) -> int:
         """The last of the numbers that are known to be taken."""
-        return max([self.others, *(part.highest for part in self.parts)])
+        return max([self.others * self.shares_numbers, *(part.highest for part in self.parts)])
 
 
 def written_since(before: Written, now: Written) -> str:
@@ -92,7 +93,7 @@ def written_since(before: Written, now: Written) -> str:
 
 @dataclass(frozen=True)
 class Remembered:
-    """A part that ClickHouse remembers of a day, whether readers have it yet or not. ``contents``: a hash of it."""
+    """A part that ClickHouse remembers, whether readers have it yet or not. ``contents``: a hash of it."""
 
     name: str
     is_active: bool
@@ -103,6 +104,11 @@ class Remembered:
     version: int
     contents: str
 
+    @property
+    def is_patch(self) -> bool:
+        """Whether it holds what a light UPDATE changes of other parts, which a swap leaves where it is."""
+        return self.name.startswith("patch-")
+
 
 @dataclass(frozen=True)
 class WentAlong:
@@ -110,7 +116,7 @@ class WentAlong:
 
     ``forgotten`` counts parts of the old day that ClickHouse does not remember any more. It tells the old parts apart
     from what came between, but clears them away at once every half minute or so. ``is_unwritten`` then tells as well:
-    no number was taken between the look and the swap, so nothing was written.
+    every number that was taken between the look and the swap is explained by a part of another day.
     """
 
     parts: int
@@ -119,36 +125,61 @@ class WentAlong:
     is_unwritten: bool
 
 
-# A swap takes a number for what it removes, and the next for the first part that it brings.
-_NUMBERS_OF_A_SWAP = 2
+# So many numbers are looked through; more than that were not taken within milliseconds.
+_MOST_NUMBERS = 10_000
 
 
-def went_along(looked: Written, now: Collection[Remembered], staged: Collection[str]) -> WentAlong:
-    """What went along with a table's old day, from what is remembered right after the swap and from the staged parts'
-    hashes, by which what itself swapped in, and swapped in again, is known.
+def went_along(
+    looked: Written, now: Collection[Remembered], staged: Collection[str], others: Collection[Remembered]
+) -> WentAlong:
+    """What went along with a table's old day, from what is remembered right after the swap, of the day and of
+    ``others``, and from the staged parts' hashes, by which what itself swapped in, and swapped in again, is known.
     """
     known = {part.name for part in looked.parts}
     block = max((part.last for part in looked.parts), default=0)
     version = max((part.version for part in looked.parts), default=0)
+    swapped_in = min((part.first for part in now if part.is_active and part.rows and not part.is_patch), default=0)
 
     def is_strange(part: Remembered) -> bool:
+        if part.name in known or part.contents in staged:
+            return False
+        if part.is_patch:
+            return part.last > block
+        if part.is_active or part.last >= swapped_in:
+            return False
         if part.rows:
             # One as it was inserted may have an older number: replicas take theirs before the part is there.
             return part.last > block or part.version > version or (part.level == 0 and part.version == part.first)
         # An ALTER has left it without a row; the one that the swap itself leaves is of no later version.
         return part.last <= block and part.version > version
 
-    swapped_in = min((part.first for part in now if part.is_active and part.rows), default=0)
-    gone = [part for part in now if not part.is_active and part.last < swapped_in]
-    strange = [part for part in gone if part.name not in known and part.contents not in staged and is_strange(part)]
+    strange = list(filter(is_strange, now))
+    # A swap takes one number for what it removes, and the next for the first part that it brings.
+    between = range(looked.highest + 1, swapped_in - 1)
     return WentAlong(
         parts=len(strange),
         rows=sum(part.rows for part in strange),
         forgotten=len({part.name for part in looked.read} - {part.name for part in now}),
-        is_unwritten=swapped_in == looked.highest + _NUMBERS_OF_A_SWAP,
+        is_unwritten=swapped_in - 1 > 0 and len(between) < _MOST_NUMBERS and _are_explained(between, looked, others),
     )
 
 
-def has_lost_parts(before: Written, now: Written) -> bool:
-    """Whether a part is gone, and in none that was merged from it and others."""
-    return any(not any(one.first <= part.first and part.last <= one.last for one in now.read) for part in before.read)
+def _are_explained(numbers: Iterable[int], looked: Written, others: Collection[Remembered]) -> bool:
+    """Whether other days took these numbers: for a part, for an ALTER of it, or for what a swap of theirs removed."""
+    if not looked.shares_numbers:
+        return not set(numbers)
+    taken = {number for part in others for number in (part.first, part.last, part.version)}
+    brought = {part.first for part in others}
+    return all(number in taken or number + 1 in brought for number in numbers)
+
+
+def is_published(now: Iterable[Remembered], staged: Collection[str]) -> bool:
+    """Whether readers have all staged parts, as they have after a swap of which the answer was lost."""
+    return bool(staged) and set(staged) <= {part.contents for part in now if part.is_active}
+
+
+def has_other_parts(before: Written, now: Written) -> bool:
+    """Whether the parts that readers have are others, though nothing was written: by a merge, which may remove rows as
+    well (DEDUPLICATE, a TTL, deleted ones), or by a removal. Only the rows tell.
+    """
+    return {part.name for part in before.read} != {part.name for part in now.read}

@@ -20,7 +20,16 @@ from dags.clickhouse.sql import Sql
 from dags.domain.errors import BuildError, ChangedError, ReadBackError, UnreadableError
 from dags.domain.units import MAX_TEAMS_BOUND
 from dags.publish.moments import Checkpoint, Moment, Swap
-from dags.publish.parts import Part, Remembered, Written, differences, has_lost_parts, went_along, written_since
+from dags.publish.parts import (
+    Part,
+    Remembered,
+    Written,
+    differences,
+    has_other_parts,
+    is_published,
+    went_along,
+    written_since,
+)
 from dags.publish.staging import EMPTIED
 
 if TYPE_CHECKING:
@@ -93,8 +102,8 @@ def read_written(sql: Sql, table: str, day: date) -> Written:
         parts=tuple(found["part"]),
         alters=len(found["alter"]),
         uuid="".join(one.name for one in found["table"]),
-        # A replicated table's days have numbers of their own.
-        others=0 if is_replicated else max((one.highest for one in found["highest"]), default=0),
+        others=max((one.highest for one in found["highest"]), default=0),
+        shares_numbers=not is_replicated,
     )
 
 
@@ -145,7 +154,7 @@ class Publisher(Generic[_Amount]):
             staging = self.retry(self._assembled, table, before, replaced, new)
             self.retry(self._compare, staging, table, expected)
             looked = self._last_look(table, staging, before, kept)
-            self._swap(table, staging)
+            self._swap(table, staging, looked)
             with self._unread(table):
                 self._nothing_went_along(table, staging, looked)
         elif before.by_team:
@@ -217,8 +226,7 @@ class Publisher(Generic[_Amount]):
         self.retry(self.checkpoint.confirm)
         now = self._written(table)
         changed = written_since(before.written, now)
-        # A part that holds no row any more goes in a merge by itself; only the rows tell that from a removal.
-        if not changed and has_lost_parts(before.written, now) and self._amounts(table) != before.amounts:
+        if not changed and has_other_parts(before.written, now) and self._amounts(table) != before.amounts:
             changed = "rows were removed"
         if changed:
             raise ChangedError(
@@ -245,12 +253,44 @@ class Publisher(Generic[_Amount]):
 
     # --- The swap, and after it ----------------------------------------------------------------------------------
 
-    def _swap(self, table: str, staging: str) -> None:
+    def _swap(self, table: str, staging: str, looked: Written) -> None:
+        swap = partial(self.sql.command, "publish_day", self._partition, target=table, staging=staging)
+        began = list[bool]()
+
+        def once_more() -> None:
+            # An answer was lost: done twice, a swap would take along what others wrote since the first.
+            if began and written_since(looked, read_written(self.sql, table, self.day)):
+                self._has_swapped(table, staging, looked)
+                return
+            began.append(True)
+            swap()
+
         try:
-            self.retry(self.sql.command, "publish_day", self._partition, target=table, staging=staging)
+            self.retry(once_more)
         except ClickHouseError:
             self._confirm(table)  # whoever took the lease dropped the staging; then say that
             raise
+
+    def _has_swapped(self, table: str, staging: str, looked: Written) -> None:
+        """Raises: ReadBackError: whether the swap happened of which no answer came cannot be told."""
+        now, staged, _, _ = self._remembered(table, staging, looked)
+        if not is_published(now, staged):
+            raise ReadBackError(
+                f"{table} of {self.day} was perhaps published: the answer was lost, and the day was written since, by "
+                "that or by others. The next detection judges it; build it again"
+            )
+
+    def _remembered(
+        self, table: str, staging: str, looked: Written
+    ) -> tuple[list[Remembered], set[str], list[Remembered], str]:
+        """What ClickHouse remembers of the day; the staged parts' hashes; what other days have taken numbers for since
+        a look; and the table's uuid.
+        """
+        bound = {"table": table, "partition": str(self._number), "staging": staging, "highest": looked.highest}
+        found = self.sql.rows("went_along", bound)
+        of = {what: [Remembered(*part) for one, part, _ in found if one == what] for what in ("day", "staged", "other")}
+        uuid = found[0][-1] if found else ""
+        return of["day"], {part.contents for part in of["staged"]}, of["other"], uuid
 
     def _empty(self, table: str, taken: str, before: Seen[_Amount]) -> None:
         """Move the day out of the table; what came in the same instant goes back.
@@ -275,11 +315,8 @@ class Publisher(Generic[_Amount]):
         """Between the last look and the swap lie milliseconds, and the rows of whoever writes in them go with the old
         day. ClickHouse remembers their parts for a while, so that it can be said.
         """
-        bound = {"table": table, "partition": str(self._number), "staging": staging}
-        found = self.retry(self.sql.rows, "went_along", bound)
-        staged = {part[-1] for is_staged, part, _ in found if is_staged}
-        along = went_along(looked, [Remembered(*part) for is_staged, part, _ in found if not is_staged], staged)
-        uuid = found[0][-1] if found else ""
+        now, staged, others, uuid = self.retry(self._remembered, table, staging, looked)
+        along = went_along(looked, now, staged, others)
         if uuid != looked.uuid:
             raise ReadBackError(
                 f"{table} of {self.day} was published into another table, which was put in its place in the instant "
@@ -302,9 +339,15 @@ class Publisher(Generic[_Amount]):
         elif along.forgotten:
             raise ReadBackError(
                 f"{table} of {self.day} was published, but ClickHouse has cleared {along.forgotten} parts of the old "
-                "day away, and meanwhile something else wrote this table: whether it wrote this day in the instant of "
-                "the swap, and its rows went with the old day, is unknown. Compare the day with what its writers "
-                "wrote, and build it again"
+                "day away, and since the last look the table has taken numbers that no part explains: whether "
+                "something wrote this day in the instant of the swap, and its rows went with the old day, is unknown. "
+                "Compare the day with what its writers wrote, and build it again"
+            )
+        elif not (looked.read or along.is_unwritten):
+            self.tell(
+                f"{table}: the day had no rows, and since the last look the table has taken numbers that no part "
+                "explains, as after a day was dropped: whether something wrote this day in the instant of the swap is "
+                "unknown"
             )
 
     @contextmanager

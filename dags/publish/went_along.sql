@@ -1,11 +1,23 @@
--- What ClickHouse remembers of a table's day right after a swap, and the parts of the staging that were swapped in.
--- Grain   one row per part; the uuid of the table, which tells whether it is still the one that was looked at
+-- What ClickHouse remembers of a table's day right after a swap, the parts of the staging that were swapped in, and what
+-- of the table's other days has taken a number since the last look.
+-- Grain   one row per part: which of the three it is; the uuid of the table, which tells whether it is still the one that
+-- was looked at
 -- Reads   system.parts, of that table and of its staging; system.tables
 SELECT
-    table = {staging:String} AS is_staged,
+    multiIf(
+        table = {staging:String},
+        'staged',
+        partition_id = {partition:String}
+        OR (startsWith(partition_id, 'patch-') AND endsWith(partition_id, concat('-', {partition:String}))),
+        'day',
+        'other'
+    ) AS what,
     (
         name, active, rows, min_block_number, max_block_number, level, data_version, hash_of_all_files
     ) AS part,
     (SELECT toString(any(uuid)) FROM system.tables WHERE database = currentDatabase() AND name = {table:String}) AS uuid
 FROM system.parts
-WHERE database = currentDatabase() AND table IN ({table:String}, {staging:String}) AND partition_id = {partition:String}
+WHERE
+    database = currentDatabase()
+    AND table IN ({table:String}, {staging:String})
+    AND (what != 'other' OR max_block_number > {highest:Int64} OR data_version > {highest:Int64})

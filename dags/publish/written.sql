@@ -1,8 +1,9 @@
 -- How far a table's day was written, by anybody. A merge moves none of the numbers; an insert, an attached part and a
--- swap bring a higher block, an ALTER that changes rows a higher version, once it is through.
--- Grain   one row: of the table, whose id is its uuid, which tells it from another that was put in its place; of
--- each ALTER of rows that is under way; of each part that ClickHouse remembers of the day, those that were swapped or
--- moved away among them; and of the part with the highest number of the table's other days
+-- swap bring a higher block, an ALTER that changes rows a higher version, once it is through, and a light UPDATE a part
+-- of its own in a partition beside (`patch-…-<day>`).
+-- Grain   one row: of the table, whose id is its uuid, which tells it from another that was put in its place; of each
+-- ALTER of rows that is under way; of each part that ClickHouse remembers of the day, those that were swapped or moved
+-- away among them; and of the part with the highest number of the table's other days
 -- Reads   system.parts, system.mutations and system.tables, that table's
 SELECT
     'table' AS what,
@@ -25,7 +26,12 @@ WHERE
     AND position(command, 'MATERIALIZE') NOT IN (1, 2)
 UNION ALL
 SELECT
-    if(partition_id = {partition:String}, 'part', 'highest') AS what,
+    if(
+        partition_id = {partition:String}
+        OR (startsWith(partition_id, 'patch-') AND endsWith(partition_id, concat('-', {partition:String}))),
+        'part',
+        'highest'
+    ) AS what,
     false,
     name,
     active AND rows > 0,

@@ -70,13 +70,17 @@ _LITERAL = re.compile(r"'(?:[^'\\]|\\.)*'")
 _QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`")
 _IDENTIFIER = r"(?:`(?:[^`\\]|\\.)*`|[^\s`.(]+)"
 _VIEWS_TARGET = re.compile(
-    rf"CREATE MATERIALIZED VIEW {_IDENTIFIER}\.{_IDENTIFIER} (?:REFRESH [^(]*?)?TO ({_IDENTIFIER})\.({_IDENTIFIER})"
+    rf"CREATE MATERIALIZED VIEW {_IDENTIFIER}\.{_IDENTIFIER} (?:REFRESH (?:[^(`]|`(?:[^`\\]|\\.)*`)*?)?"
+    rf"TO ({_IDENTIFIER})\.({_IDENTIFIER})"
 )
 _TARGET_OF_KIND = {
     "MaterializedView": _VIEWS_TARGET,
     "Buffer": re.compile(r"Buffer\('?([^',]*)'?, '?([^',)]*)'?"),
     "Distributed": re.compile(r"Distributed\('?[^',]*'?, '?([^',]*)'?, '?([^',)]*)'?"),
+    "Alias": re.compile(r"Alias\('(?:([^'.]*)(?:', '|\.))?([^']*)'\)"),
 }
+# These pass on what somebody inserts, and nothing by themselves.
+_PASSES_ONLY = ("Distributed", "Alias")
 _NAME = re.compile(r"`?(\w+)`? ")
 _LOW_CARDINALITY = re.compile(r"\bLowCardinality\(((?:[^()]|\([^()]*\))*)\)")
 _TIME = re.compile(r"DateTime(?:64)?(?:\((?:\d(?:, )?)?(?:'([^']*)')?\))?")
@@ -201,13 +205,13 @@ class PassingOn:
     def target(self) -> str:
         """Where to, as ``database.table``; empty where the words name none."""
         found = _TARGET_OF_KIND[self.engine].match(self.words)
-        return f"{found[1].strip('`') or self.database}.{found[2].strip('`')}" if found else ""
+        return f"{(found[1] or '').strip('`') or self.database}.{found[2].strip('`')}" if found else ""
 
 
 def writers(name: str, tables: Iterable[PassingOn]) -> tuple[str, ...]:
-    """Who writes into ``database.table`` without being asked, also through a Distributed or a Buffer before it.
+    """Who writes into ``database.table`` without being asked, also through a table before it that passes rows on.
 
-    A Distributed only passes on what somebody inserts; a Buffer counts by itself, for it inserts when it likes.
+    A Distributed and an Alias do only that; a Buffer counts by itself, for it inserts when it likes.
     """
     by_target: dict[str, list[PassingOn]] = {}
     for table in tables:
@@ -218,7 +222,7 @@ def writers(name: str, tables: Iterable[PassingOn]) -> tuple[str, ...]:
             if table.full_name not in seen:
                 seen.add(table.full_name)
                 ahead += [table.full_name] * (table.engine != "MaterializedView")
-                found += [table.full_name] * (table.engine != "Distributed")
+                found += [table.full_name] * (table.engine not in _PASSES_ONLY)
     return tuple(found)
 
 

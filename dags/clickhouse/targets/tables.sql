@@ -23,6 +23,6 @@ SELECT
     'passing on',
     name,
     0,
-    [database, engine, if(engine = 'MaterializedView', left(create_table_query, 4000), engine_full)]
+    [database, engine, if(engine = 'MaterializedView', leftUTF8(create_table_query, 65536), engine_full)]
 FROM system.tables
-WHERE engine IN ('MaterializedView', 'Buffer', 'Distributed')
+WHERE engine IN ('MaterializedView', 'Buffer', 'Distributed', 'Alias')

@@ -254,10 +254,10 @@ def _stall(patch: pytest.MonkeyPatch, at: str, act: Callable[[str], None]) -> No
         if at == "recorded" and DayEvent.BACKED_UP in events:
             act(itself.work.work_id)
 
-    def swap(itself: Any, table: str, staging: str) -> None:
+    def swap(itself: Any, *given: Any) -> None:
         if at == "before the swap":
             act(_open_backfill(itself.sql))
-        swapped(itself, table, staging)
+        swapped(itself, *given)
 
     swapped = Publisher._swap
     patch.setattr(Publisher, "_attach", attached)

@@ -117,6 +117,11 @@ def test_who_writes_into_a_table_is_found_whatever_it_is_called_and_whatever_sta
         PassingOn("o db", "my `TO x", "MaterializedView", view.format(r"`o db`.`my \`TO x`", "web.stats")),
         PassingOn("web", "fresh", "MaterializedView", f"{refreshed} APPEND TO web.stats (`a` UInt8) AS SELECT 1"),
         PassingOn("web", "other", "MaterializedView", view.format("web.other", "web.statistics")),
+        PassingOn("web", "named", "MaterializedView", f"{refreshed} DEPENDS ON web.`a (b` TO web.stats (`a` UInt8)"),
+        PassingOn("web", "alias", "Alias", "Alias('web', 'stats')"),
+        PassingOn("o db", "dotted", "Alias", "Alias('web.alias')"),
+        PassingOn("web", "short", "Alias", "Alias('alias')"),
+        PassingOn("web", "by_alias", "MaterializedView", view.format("web.by_alias", "web.short")),
         PassingOn("web", "inner", "MaterializedView", "CREATE MATERIALIZED VIEW web.inner (`a` UInt8) AS SELECT 1"),
         PassingOn("web", "buffer", "Buffer", "Buffer('web', 'stats', 1, 1, 1, 1, 1, 1, 1)"),
         PassingOn("web", "fed", "MaterializedView", view.format("web.fed", "web.buffer")),
@@ -124,7 +129,16 @@ def test_who_writes_into_a_table_is_found_whatever_it_is_called_and_whatever_sta
         PassingOn("web", "far", "MaterializedView", view.format("web.far", "`o db`.spread")),
         PassingOn("web", "round", "Distributed", "Distributed('all', '', 'round')"),
     ]  # fmt: skip
-    expected = {"web.plain", "o db.my `TO x", "web.fresh", "web.buffer", "web.fed", "web.far"}
+    expected = {
+        "web.plain",
+        "o db.my `TO x",
+        "web.fresh",
+        "web.buffer",
+        "web.fed",
+        "web.far",
+        "web.named",
+        "web.by_alias",
+    }
     assert set(writers("web.stats", passing_on)) == expected
     assert writers("web.round", passing_on) == writers("web.nothing", passing_on) == ()
 
