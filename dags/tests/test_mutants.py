@@ -51,6 +51,14 @@ class Mutant:
 
 MUTANTS = [
     Mutant(
+        "a session that is there to be reported is counted on the day after it began as well",
+        "dags/web_preaggregated/web_pre_aggregated_bounces.sql",
+        "WHERE uncounted = 0",
+        "WHERE 1",
+        "dags/tests/web_preaggregated/test_overlong.py::"
+        "test_events_that_no_day_counts_are_counted_in_what_the_build_of_the_day_before_reports",
+    ),
+    Mutant(
         "a lost join condition: the ledger of any team is every team's",
         "dags/detection/suspects.sql",
         "LEFT JOIN built USING (table_number, unit_day, team_id)",
@@ -214,8 +222,8 @@ MUTANTS = [
     Mutant(
         "a step that is done is done again by the next run",
         "dags/work/runner.py",
-        "if step in done or self.halted.is_set():",
-        "if self.halted.is_set():",
+        "[step for step in chunk.steps if step not in before]",
+        "list(chunk.steps)",
         f"{WORK}::test_a_copy_is_stopped_by_its_ceiling_by_a_person_and_by_a_kill_and_comes_to_the_same",
     ),
     Mutant(
