@@ -52,9 +52,9 @@ class Mutant:
 MUTANTS = [
     Mutant(
         "a session that is there to be reported is counted on the day after it began as well",
-        "dags/web_preaggregated/web_pre_aggregated_bounces.sql",
-        "WHERE uncounted = 0",
-        "WHERE 1",
+        "dags/web_preaggregated/session_units.sql",
+        "uniqIf(session_id, uncounted = 0)",
+        "uniq(session_id)",
         "dags/tests/web_preaggregated/test_overlong.py::"
         "test_events_that_no_day_counts_are_counted_in_what_the_build_of_the_day_before_reports",
     ),
