@@ -5,7 +5,7 @@ Pure: no clock, no database, no Dagster.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
@@ -51,11 +51,15 @@ class Measure(NamedTuple):
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """Activity of a day and its neighbours; equal numbers mean that nothing has arrived in between."""
+    """Activity of a day and its neighbours; equal numbers mean that nothing has arrived in between.
+
+    ``own_events`` are those of the day itself, where somebody has asked.
+    """
 
     events: int = 0
     qualifying: int = 0
     newest: datetime = EPOCH
+    own_events: int = field(default=0, compare=False)
 
 
 class Outcome(StrEnum):

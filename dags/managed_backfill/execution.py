@@ -173,7 +173,10 @@ class PlannedDays:
             total=spread.total + checkpoint.kept_total
             if spread is not None
             else read_spread(at.client, self.backfill.table, table.table, built.day, rebuilt).total,
-            source_rows=built.source_events,
+            source_rows=built.source.around,
+            own_source_rows=built.source.own,
+            rows_read=built.source.cost.rows_read or 0,
+            bytes_read=built.source.cost.bytes_read or 0,
             payload="; ".join([*built.problems, *([held_in_words(kept)] if kept else [])])[:1000],
         )
 

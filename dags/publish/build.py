@@ -25,7 +25,7 @@ from dags.domain.errors import BuildError, LeaseError, ReadBackError, Unreadable
 from dags.domain.units import MAX_TEAMS_BOUND, Fingerprint, Measure, Outcome
 from dags.domain.watched import Source
 from dags.publish.batches import Limits, replacement
-from dags.publish.built import BuiltDay, BuiltTable
+from dags.publish.built import BuiltDay, BuiltTable, SourceRead
 from dags.publish.computing import Computation, Computed, LeftOut, Staged, left_out, of_table
 from dags.publish.contents import read_units
 from dags.publish.moments import Checkpoint, Moment
@@ -105,6 +105,7 @@ class DayBuild:
             attempt = replace(attempt, started_at=clocks.server_now())
             self.at(Moment.LEASED)
             rows, computed = attempt.compute({t: teams - of_table(left, t).keys() for t, teams in wanted.items()})
+            read = sql.cost
             self.at(Moment.STAGED)
             left |= computed.left
             built = [attempt.publish(table, teams, rows, computed, left) for table, teams in sorted(wanted.items())]
@@ -113,12 +114,13 @@ class DayBuild:
             "(WEB_ANALYTICS_BUILD_MAX_ROWS_READ, WEB_ANALYTICS_BUILD_MAX_BYTES_READ); the next run goes on"
         )
         not_begun = {table: f"{table} of {self.day} is not built: {why}" for table, why in usable.unusable.items()}
-        events = sum(fingerprint.events for by_team in rows.values() for fingerprint in by_team.values())
+        sizes = [fingerprint for by_team in rows.values() for fingerprint in by_team.values()]
+        source = SourceRead(sum(one.own_events for one in sizes), sum(one.events for one in sizes), read)
         uncounted = computed.uncounted()
         for what, number in uncounted.items():
             self.tell(f"counted on no day, {what}: {number:,}")
         return BuiltDay(
-            self.day, tuple(built), events, sql.cost, not_begun, left_out if computed.at_ceiling else "", uncounted
+            self.day, tuple(built), source, sql.cost, not_begun, left_out if computed.at_ceiling else "", uncounted
         )
 
     def tell(self, words: str) -> None:

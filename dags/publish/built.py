@@ -56,6 +56,17 @@ class BuiltTable:
 
 
 @dataclass(frozen=True)
+class SourceRead:
+    """Of the teams that a build was of: the rows of the day itself, those with its neighbours that bear on it, and what
+    ClickHouse has read to compute them, which the embedded engine does not say.
+    """
+
+    own: int
+    around: int
+    cost: Cost
+
+
+@dataclass(frozen=True)
 class BuiltDay:
     """What a build did, and what it cost.
 
@@ -65,7 +76,7 @@ class BuiltDay:
 
     day: date
     tables: tuple[BuiltTable, ...]
-    source_events: int
+    source: SourceRead
     cost: Cost
     not_begun: Mapping[str, str] = field(default_factory=dict)
     left_out: str = ""

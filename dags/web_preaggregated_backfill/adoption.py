@@ -47,7 +47,7 @@ def adoption_job(watched: tuple[WatchedTable, ...]) -> JobDefinition:
                             table.name,
                             partition=day.isoformat(),
                             description="Found in ClickHouse; not built by a run that Dagster knows.",
-                            metadata={"rows": MetadataValue.int(rows)},
+                            metadata={"day_rows": MetadataValue.int(rows)},
                         )
                     )
                 reported[table.name] = len(days)

@@ -147,6 +147,9 @@ def built_assets(tables: tuple[WatchedTable, ...]) -> AssetsDefinition:
             is_untouched = day.problems and set(table.outcome_by_team.values()) <= {Outcome.FAILED, Outcome.SKIPPED}
             if not is_untouched or not table.outcome_by_team:
                 metadata = of_build(day, table, _words(tables, table.table))
+                if estimate := context.run.tags.get(f"{TAG_PREFIX}estimate"):
+                    actual = f"{day.source.around:,} rows, {day.cost.seconds:,.1f} s"
+                    metadata["estimate"] = MetadataValue.text(f"{estimate}; it was {actual}")
                 yield MaterializeResult(asset_key=table.table, metadata=metadata)
         if day.problems:
             # The check that else follows a build is skipped after one that has failed, whatever that has published.
@@ -214,14 +217,22 @@ def _named(client: Client, config: BuildConfig, tables: Sequence[str], day: date
 
 
 def of_build(built: BuiltDay, table: BuiltTable, words: tuple[str, str]) -> dict[str, MetadataValue]:
+    """What a build says of its table's day; each figure's name says of what it is.
+
+    ``day_…`` of the whole day, all teams, as readers see it; ``rebuilt_…`` of the teams that this run rebuilt and no
+    others; ``source_…`` of the source of the teams that it was asked for.
+    """
+    rebuilt = [table.after[team] for team in table.teams(Outcome.BUILT) if team in table.after]
+    distinct, total = (word.replace(" ", "") for word in words)
     read = built.cost.rows_read
     return {
         "published": MetadataValue.bool(table.is_published),
-        "rows": MetadataValue.int(table.rows),
-        words[0].replace(" ", ""): MetadataValue.int(sum(m.distinct for m in table.after.values())),
-        words[1].replace(" ", ""): MetadataValue.int(sum(m.total for m in table.after.values())),
+        "day_rows": MetadataValue.int(table.rows),
+        f"rebuilt_{distinct}": MetadataValue.int(sum(one.distinct for one in rebuilt)),
+        f"rebuilt_{total}": MetadataValue.int(sum(one.total for one in rebuilt)),
         **{f"teams_{outcome}": MetadataValue.int(len(table.teams(outcome))) for outcome in OUTCOMES},
-        "source_events": MetadataValue.int(built.source_events),
+        "source_events": MetadataValue.int(built.source.own),
+        "source_events_with_neighbours": MetadataValue.int(built.source.around),
         "uncounted_events": MetadataValue.int(sum(built.uncounted.values())),
         **({} if read is None else {"rows_read": MetadataValue.int(read)}),
         "query_seconds": MetadataValue.float(round(built.cost.seconds, 3)),

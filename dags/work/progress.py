@@ -27,12 +27,19 @@ _MINUTE, _HOUR = 60, 3600
 
 @dataclass(frozen=True)
 class ChunkState:
-    """A chunk and what its steps have come to."""
+    """A chunk and what its steps have come to.
+
+    Its done steps' sources hold ``own_source_rows``, and ``source_rows`` with their neighbours that bear on them, once
+    for each step; ``rows_read`` and ``bytes_read`` are ClickHouse's figures, None where it does not say.
+    """
 
     chunk: Chunk
     status: str
     rows: int
     source_rows: int
+    own_source_rows: int
+    rows_read: int | None
+    bytes_read: int | None
     seconds: float
     error: str
 
@@ -42,7 +49,10 @@ class ChunkState:
             **self.chunk.named(),
             "status": self.status,
             "rows": self.rows,
-            "source_rows": self.source_rows,
+            "source_rows": self.own_source_rows,
+            "source_rows_with_neighbours": self.source_rows,
+            "rows_read": self.rows_read,
+            "estimated_rows_read": self.chunk.estimate.rows,
             "seconds": round(self.seconds, 1),
             "error": self.error,
         }
@@ -69,11 +79,20 @@ def chunk_states(chunks: Sequence[Chunk], state: State) -> tuple[ChunkState, ...
                 status,
                 sum(entry.rows for entry in done),
                 sum(entry.source_rows for entry in done),
+                sum(entry.own_source_rows for entry in done),
+                _told(entry.rows_read for entry in done),
+                _told(entry.bytes_read for entry in done),
                 sum(entry.seconds for entry in (*done, *failed)),
                 "; ".join(f"{entry.step}: {entry.payload}" for entry in failed),
             )
         )
     return tuple(found)
+
+
+def _told(figures: Iterable[int]) -> int | None:
+    """A sum of what ClickHouse says it has read; None if it says so of none, or not of all."""
+    every = tuple(figures)
+    return sum(every) if every and all(every) else None
 
 
 @dataclass(frozen=True)
@@ -92,7 +111,7 @@ class Progress:
 
     def __str__(self) -> str:
         return (
-            f"{self.bar()}  {self.source_rows:,} of {self.source_rows_estimated:,} source rows, "
+            f"{self.bar()}  {self.source_rows:,} of {self.source_rows_estimated:,} source rows to read, "
             f"{seconds_in_words(self.elapsed)}, {seconds_in_words(self.left)} left"
         )
 
@@ -160,15 +179,20 @@ def chunks_text(states: Iterable[ChunkState], steps: str = "steps") -> str:
             str(one.chunk),
             one.status,
             one.rows,
-            one.source_rows,
+            one.own_source_rows,
+            _or_unknown(one.rows_read),
             one.chunk.estimate.rows,
             seconds_in_words(one.seconds),
             seconds_in_words(one.chunk.estimate.seconds),
         )
         for one in states
     ]
-    columns = ("chunk", steps, "status", "rows", "source rows", "estimated", "took", "estimated")
+    columns = ("chunk", steps, "status", "rows", "source", "read", "estimated", "took", "estimated")
     return table_text(rows, columns)
+
+
+def _or_unknown(figure: int | None) -> int | str:
+    return "-" if figure is None else figure
 
 
 def report(chunks: Sequence[Chunk], state: State) -> dict[str, Any]:
@@ -184,8 +208,12 @@ def report(chunks: Sequence[Chunk], state: State) -> dict[str, Any]:
         "total_rows": sum(one.rows for one in states),
         "seconds": round(seconds_at_work(state), 1),
         "estimated_seconds": estimate.seconds,
-        "source_rows": sum(one.source_rows for one in states),
-        "estimated_source_rows": estimate.rows,
+        "source_rows": sum(one.own_source_rows for one in states),
+        "source_rows_with_neighbours": sum(one.source_rows for one in states),
+        "rows_read": _told(entry.rows_read for entry in state.done.values()),
+        "estimated_rows_read": estimate.rows,
+        "bytes_read": _told(entry.bytes_read for entry in state.done.values()),
+        "estimated_bytes_read": estimate.bytes,
         "chunks": [one.as_dict() for one in states],
         "gates": [
             {"name": gate.name, "chunk": gate.chunk, "passed": gate.is_passed, "measured": gate.payload}
@@ -201,14 +229,22 @@ def report_text(
 
     ``notes`` are lines of the kind's own, ``steps`` is what it calls steps.
     """
-    sums = report(chunks, state)
+    sums, estimate = report(chunks, state), total(chunk.estimate for chunk in chunks)
     lines = [
         f"{state.status.upper():<8} {state.work_id}: {name}",
         *history.outcome(state.status, state.end),
         f"         {_reached(chunks, state, sums, steps)}",
+        wrapped(
+            f"SOURCE   {counted(sums['source_rows'], 'row')} of these {steps}, "
+            f"{sums['source_rows_with_neighbours']:,} with the neighbours that bear on each"
+        ),
+        wrapped(
+            f"READ     {_read(sums['rows_read'], sums['bytes_read'])}; estimated {estimate.rows:,} rows, "
+            f"{estimate.bytes / 1e9:,.2f} GB"
+        ),
         (
-            f"         {sums['source_rows']:,} source rows of {sums['estimated_source_rows']:,} estimated, "
-            f"{seconds_in_words(sums['seconds'])} of {seconds_in_words(sums['estimated_seconds'])}"
+            f"TOOK     {seconds_in_words(sums['seconds'])}, estimated {seconds_in_words(estimate.seconds)}; "
+            "estimates are of the whole plan"
         ),
         *map(wrapped, notes),
     ]
@@ -216,6 +252,10 @@ def report_text(
     lines += history.gates_text(state)
     lines += [wrapped(f"FAILED   {entry.step}: {entry.payload}") for entry in state.failed.values()]
     return "\n".join([*lines, "", chunks_text(chunk_states(chunks, state), steps)])
+
+
+def _read(rows: int | None, size: int | None) -> str:
+    return "not told by this engine" if rows is None else f"{rows:,} rows, {(size or 0) / 1e9:,.2f} GB"
 
 
 def _reached(chunks: Sequence[Chunk], state: State, sums: Mapping[str, Any], steps: str) -> str:

@@ -282,6 +282,9 @@ def _over(chunk: Chunk, entries: Sequence[Entry]) -> Entry:
         chunk=chunk.id,
         rows=sum(entry.rows for entry in entries),
         source_rows=sum(entry.source_rows for entry in entries),
+        own_source_rows=sum(entry.own_source_rows for entry in entries),
+        rows_read=sum(entry.rows_read for entry in entries),
+        bytes_read=sum(entry.bytes_read for entry in entries),
         seconds=sum(entry.seconds for entry in entries),
         payload="; ".join(f"{entry.step}: {entry.payload}" for entry in failed)[:1000],
     )

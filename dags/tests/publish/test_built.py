@@ -6,7 +6,9 @@ from datetime import date
 
 from dags.clickhouse.sql import Cost
 from dags.domain.units import Outcome
-from dags.publish.built import BuiltDay, BuiltTable
+from dags.publish.built import BuiltDay, BuiltTable, SourceRead
+
+NOTHING = SourceRead(0, 0, Cost())
 
 
 def test_what_went_wrong_is_told_of_its_table_and_of_no_other_whose_name_begins_alike() -> None:
@@ -14,9 +16,10 @@ def test_what_went_wrong_is_told_of_its_table_and_of_no_other_whose_name_begins_
         BuiltTable(name, {7: outcome}, {}, 0, problems=(f"{name} is broken",))
         for name, outcome in (("orders", Outcome.SKIPPED), ("orders_x", Outcome.BUILT))
     )
-    day = BuiltDay(date(2026, 1, 2), (orders, by_day), 0, Cost(), {"orders_y": "orders_y is a view"}, "teams left out")
+    not_begun = {"orders_y": "orders_y is a view"}
+    day = BuiltDay(date(2026, 1, 2), (orders, by_day), NOTHING, Cost(), not_begun, "teams left out")
     assert day.problems == ("orders_y is a view", "teams left out", "orders is broken", "orders_x is broken")
     assert day.problems_of("orders") == ("teams left out", "orders is broken")
     assert day.problems_of("orders_x") == ("orders_x is broken",)  # none of its teams was left out
     assert day.problems_of("orders_y") == ("orders_y is a view",)
-    assert BuiltDay(date(2026, 1, 2), (), 0, Cost()).problems == ()
+    assert BuiltDay(date(2026, 1, 2), (), NOTHING, Cost()).problems == ()

@@ -10,6 +10,7 @@ import pytest
 from dagster import AssetCheckKey, AssetKey, AssetRecordsFilter
 
 from dags.publish.build import DayBuild
+from dags.tests.fold import stored
 from dags.tests.managed_backfill import asked
 from dags.tests.world import BOUNCES, STATS, ago
 from dags.web_preaggregated_backfill.evaluation import DETECTOR
@@ -219,3 +220,19 @@ def test_a_day_before_the_look_back_that_was_taken_back_says_so_on_its_page(
     records = world.instance.fetch_observations(of_the_day, limit=9).records
     seen = [one.event_log_entry.dagster_event.event_specific_data.asset_observation for one in records]  # type: ignore[union-attr]
     assert [one.metadata["wrong_units"].value for one in seen] == [1, 0]
+
+
+def test_a_partitions_figures_name_what_they_are_of(world: World) -> None:
+    world.traffic([1, 2, 3], DAYS)
+    world.select(1, 2, 3)
+    world.built(*DAYS)
+    config = {"ops": {"web_pre_aggregated": {"config": {"team_ids": [2]}}}}
+    ran = world.loop.run("web_pre_aggregate_job", partition_key=str(DAYS[1]), run_config=config)
+    [stats] = [
+        made for made in ran.asset_materializations_for_node("web_pre_aggregated") if made.asset_key == AssetKey(STATS)
+    ]
+    figures = {name: entry.value for name, entry in stats.metadata.items()}
+    # Of each team two page views at noon; the day's neighbours have as many.
+    assert figures["day_rows"] == len(stored(world.client, STATS, DAYS[1])) == 6
+    assert (figures["rebuilt_sessions"], figures["rebuilt_pageviews"], figures["teams_built"]) == (1, 2, 1)
+    assert (figures["source_events"], figures["source_events_with_neighbours"]) == (2, 6)

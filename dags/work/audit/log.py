@@ -78,9 +78,11 @@ class Work:
 class Entry:
     """One event. ``status`` is what the work is from then on; empty where it stays what it was.
 
-    ``event`` is one of `Event`, or of the kind's own. ``rows`` were written, ``source_rows`` read; what ``total`` sums
-    up and what ``payload`` holds, the kind knows. ``at`` is ClickHouse's stamp and orders the events of a log,
-    ``server_at`` its clock then, which ``at`` may be ahead of; an event that is not in the log yet has neither.
+    ``event`` is one of `Event`, or of the kind's own. ``rows`` were written. The step's source holds
+    ``own_source_rows``, and ``source_rows`` with the neighbours that bear on it; ClickHouse read ``rows_read``, 0 where
+    it does not say. What ``total`` sums up and what ``payload`` holds, the kind knows. ``at`` is ClickHouse's stamp and
+    orders the events of a log, ``server_at`` its clock then, which ``at`` may be ahead of; an event that is not in the
+    log yet has neither.
     """
 
     event: str
@@ -92,6 +94,9 @@ class Entry:
     rows: int = 0
     total: int = 0
     source_rows: int = 0
+    own_source_rows: int = 0
+    rows_read: int = 0
+    bytes_read: int = 0
     seconds: float = 0.0
     requested_by: str = ""
     reason: str = ""
