@@ -52,6 +52,10 @@ class LeaseError(BuildError):
         self.holder = holder
 
 
+class NoLeaseError(LeaseError):
+    """Somebody else made a table or a view that is named like a lease: nobody is at work by it, and nobody can be."""
+
+
 class LeaseLostError(UserError):
     """A managed backfill is in another run's hands now: this one must do nothing more, and say nothing of it."""
 

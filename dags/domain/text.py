@@ -39,7 +39,10 @@ def wrapped(text: str, indent: int = 9) -> str:
 
 def of_error(error: BaseException, characters: int = 1000) -> str:
     """What an error says, for a record: the words alone where they were written for people, else its class as well."""
-    words = str(error)
+    try:
+        words = str(error)
+    except Exception as fault:  # noqa: BLE001 -- an error of somebody else's, which has to be recorded all the same
+        words = f"its words cannot be read, which raises {type(fault).__name__}"
     return (words if isinstance(error, UserError) and words else f"{type(error).__name__}: {words}")[:characters]
 
 

@@ -28,8 +28,8 @@ from dags.publish.backup import backup_name, has_backup, kept_until, make_backup
 from dags.publish.build import DayBuild
 from dags.repair.stops.store import why_stopped
 from dags.work.audit.log import Entry, Event, Status
+from dags.work.orders import Ended
 from dags.work.progress import chunk_states
-from dags.work.runner import Ended
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

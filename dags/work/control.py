@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
 from dags.clickhouse.leases.rules import run_key, work_lease
 from dags.clickhouse.leases.store import living_leases
-from dags.domain.errors import LeaseError, UserError
+from dags.domain.errors import LeaseError, NoLeaseError, UserError
 from dags.work.audit.log import FINISHED, RESUMABLE, Entry, Event, State, Status, standing
 from dags.work.audit.store import Log, Row, read_endings, read_state, read_unheard, read_works, require_state
 from dags.work.lease import leased
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
 
     from dags.work.kinds import KindOfWork
 
+
+# A run that has recorded its end gives its lease back when its last message is out, which takes ten seconds at most.
+LAST_MOMENTS_SECONDS = 15.0
 
 # So many characters of a run's id are enough for people, as long as no other begins so.
 SHORT_ID = 8
@@ -89,12 +95,41 @@ def _ask(
             log.append(Entry(Event.ENDED, ends, payload=reason, requested_by=requested_by, reason=reason))
             if is_late:
                 raise UserError(f"{state.work_id} is {ends}, as was asked before: it cannot be {status}")
-    except LeaseError:
+    except NoLeaseError:
+        raise  # nobody is at work on it, and nobody would hear
+    except LeaseError as error:
         log.append(Entry(Event.CONTROL, name=str(status), requested_by=requested_by, reason=reason))
-        _refuse_ask(kind, require_state(client, kind, known.work_id), status)  # it may have ended just now
+        state = require_state(client, kind, known.work_id)
+        if _has_ended(state, error.holder):
+            return _heard_at_the_end(client, kind, known, run_id, status, requested_by=requested_by, reason=reason)
+        _refuse_ask(kind, state, status)
         outranks = read_unheard(client, known.work_id).get(known.work_id, status)
         return f"ASKED    {known.work_id} ends its chunk, then it is {outranks}"
     return f"{status.upper():<8} {known.work_id}: no run carries it out, nothing more happens"
+
+
+def _has_ended(state: State, run: str) -> bool:
+    """Whether a run, as `run_key` has it, has recorded its end, and has yet to give its lease back."""
+    last = [entry for entry in state.entries if entry.status][-1]
+    return last.event == Event.ENDED and run_key(last.run_id) == run
+
+
+def _heard_at_the_end(
+    client: Client, kind: KindOfWork, known: State, run_id: str, status: Status, *, requested_by: str, reason: str
+) -> str:
+    """What came of a request that met the end of a run: whether it was heard, the log has when the lease is given back.
+
+    What was not heard is settled by a finish, and asked anew of work that can be gone on with.
+    """
+    with (
+        suppress(LeaseError),
+        leased(client, kind, known.work, run_id, lambda _: None, wait_seconds=LAST_MOMENTS_SECONDS),
+    ):
+        pass
+    state = require_state(client, kind, known.work_id)
+    if state.status == status:
+        return f"{status.upper():<8} {known.work_id}: its run heard of it in the end"
+    return _ask(client, kind, known.work_id, run_id, status, requested_by=requested_by, reason=reason)
 
 
 def _refuse_ask(kind: KindOfWork, state: State, status: Status) -> None:
@@ -135,9 +170,16 @@ def delete(client: Client, kind: KindOfWork, work_id: str, run_id: str, *, reque
                 )
             )
         lease.confirm()
-        dropped = kind.discard(client, state.work)
+        # First who did it: what is dropped before that is gone, and nobody knows who wanted it so.
         entry = Entry(Event.ENDED, Status.DELETED, requested_by=requested_by, reason=reason)
         Log(client, state.work, run_id).append(entry)
+        try:
+            dropped = kind.discard(client, state.work)
+        except ClickHouseError as error:
+            raise UserError(
+                f"{state.work_id} is {Status.DELETED} in the audit, and what is kept of it may be there yet: "
+                f"{str(error)[:300]}. Run {kind.job('delete')} again, it drops the rest"
+            ) from error
     return f"DELETED  {state.work_id}: {dropped}, the audit stays"
 
 
@@ -187,4 +229,5 @@ def require_who(requested_by: str, reason: str) -> None:
 def refuse_others(kind: KindOfWork, state: State) -> None:
     """Raises: UserError: it is of a kind that no person controls."""
     if state.work.kind != kind.name:
-        raise UserError(f"{state.work_id} is {kind.beside[state.work.kind]}")
+        what = kind.beside.get(state.work.kind, f"work of kind {state.work.kind!r}, which is no {kind.word}")
+        raise UserError(f"{state.work_id} is {what}")

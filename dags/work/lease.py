@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dags.clickhouse.leases.rules import lease_name, work_lease
+from dags.clickhouse.leases.rules import in_words, lease_name, work_lease
 from dags.clickhouse.leases.store import Leases
-from dags.domain.errors import LeaseError, LeaseLostError
+from dags.domain.errors import LeaseError, LeaseLostError, NoLeaseError
 from dags.work.audit.store import read_state
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class WorkLease:
         try:
             self.leases.confirm(*work_lease(self.work.work_id, self.work.first_step))
         except LeaseError as error:
-            by = f"run {error.holder[:8]} acts on it" if error.holder else "nobody acts on it"
+            by = f"{in_words(error.holder)} acts on it" if error.holder else "nobody acts on it"
             raise LeaseLostError(
                 f"{self.work.work_id} was taken from this run, which was silent for too long; now {by}. This run does "
                 f"nothing more: {self.kind.job('show')} says how it stands"
@@ -56,19 +56,28 @@ class WorkLease:
 
 @contextmanager
 def leased(
-    client: Client, kind: KindOfWork, work: Work, run_id: str, tell: Callable[[str], None]
+    client: Client,
+    kind: KindOfWork,
+    work: Work,
+    run_id: str,
+    tell: Callable[[str], None],
+    *,
+    wait_seconds: float = 0,
 ) -> Iterator[WorkLease]:
     """Take the lease of a piece of work, and give it back in the end.
 
     Raises:
-        LeaseError: another run that lives holds it; the words say which.
+        NoLeaseError: somebody else made a table or a view of its name.
+        LeaseError: another run that lives held it for all of the time that one waits; the words say which.
     """
-    with Leases(client, run_id, wait_seconds=0, tell=tell) as leases:
+    with Leases(client, run_id, wait_seconds=wait_seconds, tell=tell) as leases:
         try:
             leases.take(*work_lease(work.work_id, work.first_step))
+        except NoLeaseError:
+            raise
         except LeaseError as error:
             raise LeaseError(
-                f"{work.work_id} is in work by run {error.holder[:8]}. Nothing was touched: wait until that run has "
+                f"{work.work_id} is in work by {in_words(error.holder)}. Nothing was touched: wait until that run has "
                 f"ended, or pause or cancel the {kind.word} first",
                 error.holder,
             ) from None

@@ -10,13 +10,26 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from dags.work.audit.log import Ask, Status, outranking, overruled
+from dags.work.audit.log import Ask, Event, Status, outranking, overruled
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from dags.work.audit.log import State
     from dags.work.audit.store import Log
     from dags.work.plan import Ceilings
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What the work is from now on, and why, in words; empty where nothing needs to be said."""
+
+    status: Status
+    words: str = ""
+
+    def in_place_of(self, end: Ended) -> Ended:
+        """What was asked for while it came to that end; the words of both, for nothing else keeps those."""
+        return Ended(self.status, "; ".join(filter(None, (self.words, end.words))))
 
 
 @dataclass(frozen=True)
@@ -30,10 +43,16 @@ class Orders:
     def __post_init__(self) -> None:
         object.__setattr__(self, "_overruled", overruled(self.log.asks(), self.ordered_at))
 
-    def heard(self) -> tuple[Status, str] | None:
+    def heard(self) -> Ended | None:
         """What it has to become, and who asks for it; events are only added, so each new one is heard at once."""
         ask = outranking(one for one in self.log.asks() if one not in self._overruled)
-        return (ask.status, f"asked by {ask.requested_by}: {ask.reason}") if ask is not None else None
+        return Ended(ask.status, f"asked by {ask.requested_by}: {ask.reason}") if ask is not None else None
+
+
+def source_rows_read(state: State, run_id: str) -> int:
+    """How many source rows a run has read, for steps that failed as well: what fails may cost as much."""
+    over = (Event.STEP_DONE, Event.STEP_FAILED)
+    return sum(entry.source_rows for entry in state.entries if entry.run_id == run_id and entry.event in over)
 
 
 def ceiling_reached(ceilings: Ceilings, source_rows: int, seconds: float) -> str:

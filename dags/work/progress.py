@@ -30,7 +30,8 @@ class ChunkState:
     """A chunk and what its steps have come to.
 
     Its done steps' sources hold ``own_source_rows``, and ``source_rows`` with their neighbours that bear on them, once
-    for each step; ``rows_read`` and ``bytes_read`` are ClickHouse's figures, None where it does not say.
+    for each step; ``rows_read`` and ``bytes_read`` are ClickHouse's figures, of failed steps as well, None where it does
+    not say.
     """
 
     chunk: Chunk
@@ -80,13 +81,18 @@ def chunk_states(chunks: Sequence[Chunk], state: State) -> tuple[ChunkState, ...
                 sum(entry.rows for entry in done),
                 sum(entry.source_rows for entry in done),
                 sum(entry.own_source_rows for entry in done),
-                _told(entry.rows_read for entry in done),
-                _told(entry.bytes_read for entry in done),
+                _told(entry.rows_read for entry in _read_of(done, failed)),
+                _told(entry.bytes_read for entry in _read_of(done, failed)),
                 sum(entry.seconds for entry in (*done, *failed)),
                 "; ".join(f"{entry.step}: {entry.payload}" for entry in failed),
             )
         )
     return tuple(found)
+
+
+def _read_of(done: Iterable[Entry], failed: Iterable[Entry]) -> Iterable[Entry]:
+    """The steps that tell what was read: also those that failed after they had read, for that was read all the same."""
+    return [*done, *(entry for entry in failed if entry.rows_read)]
 
 
 def _told(figures: Iterable[int]) -> int | None:
@@ -210,9 +216,9 @@ def report(chunks: Sequence[Chunk], state: State) -> dict[str, Any]:
         "estimated_seconds": estimate.seconds,
         "source_rows": sum(one.own_source_rows for one in states),
         "source_rows_with_neighbours": sum(one.source_rows for one in states),
-        "rows_read": _told(entry.rows_read for entry in state.done.values()),
+        "rows_read": _told(entry.rows_read for entry in _read_of(state.done.values(), state.failed.values())),
         "estimated_rows_read": estimate.rows,
-        "bytes_read": _told(entry.bytes_read for entry in state.done.values()),
+        "bytes_read": _told(entry.bytes_read for entry in _read_of(state.done.values(), state.failed.values())),
         "estimated_bytes_read": estimate.bytes,
         "chunks": [one.as_dict() for one in states],
         "gates": [

@@ -11,18 +11,19 @@ import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from dags.clickhouse.failures import retrying
 from dags.clickhouse.sql import is_embedded
 from dags.domain.errors import LeaseLostError, UserError
+from dags.domain.text import of_error
 from dags.work.audit.log import Entry, Event, State, Status, Work
 from dags.work.audit.store import Log
 from dags.work.control import refuse_resume
 from dags.work.lease import WorkLease, leased
-from dags.work.orders import Orders, ceiling_reached
+from dags.work.orders import Ended, Orders, ceiling_reached, source_rows_read
 from dags.work.plan import Ceilings, Chunk, Monitoring
 from dags.work.progress import ChunkState, Progress, chunk_states, progress, seconds_at_work
 
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
     from dags.work.kinds import KindOfWork
 
+P = ParamSpec("P")
+R = TypeVar("R")
 C = TypeVar("C", bound=Chunk)
 C_contra = TypeVar("C_contra", bound=Chunk, contravariant=True)
 
@@ -63,18 +66,14 @@ class AtWork:
         Raises:
             UserError: it does not know this work.
         """
-        state = self.log.read()
+        state = self.again(self.log.read)
         if state is None:
             raise UserError(f"{self.log.work.work_id} is not in the log; accept its plan first")
         return state
 
-
-@dataclass(frozen=True)
-class Ended:
-    """What the work is from now on, and why, in words; empty where nothing needs to be said."""
-
-    status: Status
-    words: str = ""
+    def again(self, ask: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Ask ClickHouse, and again where it could not answer for a moment, such as while it restarts."""
+        return retrying(self.tell)(ask, *args, **kwargs)
 
 
 class Steps(Protocol[C_contra]):
@@ -140,30 +139,39 @@ class Runner(Generic[C]):
             at = AtWork(self.client, log, lease, self.listeners.tell)
             refuse_resume(self.kind, at.read())
             lease.confirm()
-            if asked := orders.heard():
-                return self._ended(at, Ended(*asked))
+            if asked := at.again(orders.heard):
+                return self._ended(at, orders, asked)
             requested_by, reason = self.asked_by
             log.append(Entry(Event.STARTED, Status.RUNNING, requested_by=requested_by, reason=reason))
             try:
-                return self._ended(at, _Going(self, at, orders, time.monotonic()).to_the_end())
+                end = _Going(self, at, orders, time.monotonic()).to_the_end()
+                at.again(lease.confirm)
             except LeaseLostError:
                 raise  # what it is now, the other run says
             except BaseException as error:
                 # Whatever ends it, a kill by the UI too: what is left can be resumed, and the log says so if it can.
                 with suppress(ClickHouseError, LeaseLostError):
                     lease.confirm()
-                    words = f"{type(error).__name__}: {error}"[:1000]
-                    log.append(Entry(Event.ENDED, Status.INTERRUPTED, payload=words))
+                    log.append(Entry(Event.ENDED, Status.INTERRUPTED, payload=of_error(error)))
                 raise
+            # Beyond that attempt: an end that is in the log, or may be, stands whatever fails after it.
+            return self._ended(at, orders, end)
 
-    def _ended(self, at: AtWork, end: Ended) -> State:
-        at.lease.confirm()
-        at.log.append(Entry(Event.ENDED, end.status, payload=end.words))
-        if end.words:
-            at.tell(f"{end.status}: {end.words}")
+    def _ended(self, at: AtWork, orders: Orders, end: Ended) -> State:
+        """Record the end, and what was asked in the moment in which it was recorded."""
+        self._record(at, end)
+        # Who asks and saw no end of it was promised what he asked for; his request is in the log by now.
+        while (asked := at.again(orders.heard)) and asked.status != end.status:
+            end = asked.in_place_of(end)
+            self._record(at, end)
         state = at.read()
         self.listeners.notify({**self.worker.report(state), "percent": None, "chunk": None})
         return state
+
+    def _record(self, at: AtWork, end: Ended) -> None:
+        at.again(at.log.append, Entry(Event.ENDED, end.status, payload=end.words))
+        if end.words:
+            at.tell(f"{end.status}: {end.words}")
 
 
 @dataclass(frozen=True)
@@ -177,14 +185,22 @@ class _Going(Generic[C]):
     halted: threading.Event = field(default_factory=threading.Event)
 
     def to_the_end(self) -> Ended:
+        end = self._gone_through()
+        # What is asked meanwhile, while gates are asked or steps are taken back as well, was answered so too.
+        asked = self._heard()
+        return asked.in_place_of(end) if asked and asked.status != end.status else end
+
+    def _gone_through(self) -> Ended:
         steps = self.runner.worker.begin(self.at)
         if isinstance(steps, Ended):
             return steps
         # What is asked during the last chunk was answered with "then it is": so it is, and nothing is judged.
-        stopped = self._chunks_gone_through(steps) or self.orders.heard()
-        return Ended(*stopped) if stopped else steps.judge(self.at)
+        return self._chunks_gone_through(steps) or self._heard() or steps.judge(self.at)
 
-    def _chunks_gone_through(self, steps: Steps[C]) -> tuple[Status, str] | None:
+    def _heard(self) -> Ended | None:
+        return self.at.again(self.orders.heard)
+
+    def _chunks_gone_through(self, steps: Steps[C]) -> Ended | None:
         """All chunks that are left; or why it was stopped between two of them."""
         done = frozenset(self.at.read().done)
         waiting = [chunk for chunk in self.runner.chunks if not set(chunk.steps) <= done]
@@ -205,7 +221,7 @@ class _Going(Generic[C]):
 
     def _in_parallel(
         self, pool: ThreadPoolExecutor, steps: Steps[C], waiting: list[C], done: frozenset[str], at_once: int
-    ) -> tuple[Status, str] | None:
+    ) -> Ended | None:
         running: dict[Future[list[Entry]], C] = {}
         stopped = None
         while running or (waiting and not stopped):
@@ -217,17 +233,17 @@ class _Going(Generic[C]):
                 self._chunk_is_over(running.pop(future), future.result())
         return stopped
 
-    def _why_stop(self, steps: Steps[C]) -> tuple[Status, str] | None:
+    def _why_stop(self, steps: Steps[C]) -> Ended | None:
         """What was asked of it between two chunks: by a person, by the kind of work, or by the plan's ceilings."""
-        if asked := self.orders.heard():
+        if asked := self._heard():
             return asked
-        if stopped := steps.why_stop(self.at):
-            return Status.PAUSED, stopped
-        ceilings, run_id, read = self.runner.ceilings, self.runner.run_id, 0
+        if stopped := self.at.again(steps.why_stop, self.at):
+            return Ended(Status.PAUSED, stopped)
+        ceilings, read = self.runner.ceilings, 0
         if ceilings.source_rows is not None:
-            read = sum(entry.source_rows for entry in self.at.read().done.values() if entry.run_id == run_id)
+            read = source_rows_read(self.at.read(), self.runner.run_id)
         reached = ceiling_reached(ceilings, read, time.monotonic() - self.began)
-        return (Status.PAUSED, reached) if reached else None
+        return Ended(Status.PAUSED, reached) if reached else None
 
     def _done_by_its_own_client(self, steps: Steps[C], chunk: C, before: frozenset[str]) -> list[Entry]:
         with self.runner.open_client() as client:
@@ -240,14 +256,14 @@ class _Going(Generic[C]):
         for step in left:
             if self.halted.is_set():
                 break
-            at.lease.confirm()
+            at.again(at.lease.confirm)
             began = time.monotonic()
-            *found, entry = steps.do(at, chunk, step)
+            *found, entry = _of_step(chunk, step, steps.do(at, chunk, step))
             entry = replace(entry, seconds=time.monotonic() - began)
-            at.lease.confirm()
+            at.again(at.lease.confirm)
             ended.append(entry)
             over = [_over(chunk, ended)] if step == left[-1] else []
-            retrying(at.tell)(at.log.append, *found, entry, *over)
+            at.again(at.log.append, *found, entry, *over)
         return ended
 
     def _chunk_is_over(self, chunk: C, entries: list[Entry]) -> None:
@@ -272,6 +288,22 @@ class _Going(Generic[C]):
                 "chunk": next(one.as_dict() for one in states if one.chunk.id == chunk.id),
             }
         )
+
+
+def _of_step(chunk: Chunk, step: str, entries: Sequence[Entry]) -> Sequence[Entry]:
+    """The events of a step, the last of which says what became of this very one.
+
+    Raises:
+        ValueError: it does not: the kind of work is at fault, and the step would count as gone through.
+    """
+    last = entries[-1] if entries else None
+    if last is None or last.event not in (Event.STEP_DONE, Event.STEP_FAILED) or last.step != step:
+        found = f"{last.event} of {last.step or 'no step'}" if last is not None else "nothing"
+        raise ValueError(
+            f"step {step} of chunk {chunk.id} ended with {found}: give {Event.STEP_DONE} or "
+            f"{Event.STEP_FAILED} of it as the last event"
+        )
+    return entries
 
 
 def _over(chunk: Chunk, entries: Sequence[Entry]) -> Entry:

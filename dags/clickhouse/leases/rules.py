@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import secrets
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 
 # Every lease's name begins so, and every bid's for one; nothing else's may.
 LEASE_PREFIX = "web_analytics_lease_"
@@ -32,13 +32,13 @@ DEAD_AFTER_SECONDS = 60.0
 # Tells this process from any other, also from one that had its id before.
 THIS_PROCESS = secrets.token_hex(4)
 
-_TOKEN = re.compile(r"run_(?P<run>\w+)__(?P<process>[0-9a-f]{8})_(?P<nonce>[0-9a-f]{4})")
-_LEASE = re.compile(LEASE_PREFIX + r"(?P<day>\d{8})_(?P<table>\w+)")
+_TOKEN = re.compile(r"run_(?P<run>\w+)__(?P<process>[0-9a-f]{8})_(?P<nonce>[0-9a-f]{4})", re.ASCII)
+_LEASE = re.compile(LEASE_PREFIX + r"(?P<day>\d{8})_(?P<table>\w+)", re.ASCII)
 
 
 def run_key(run_id: str) -> str:
     """A run's id as a part of a name in ClickHouse."""
-    return re.sub(r"\W", "_", run_id)
+    return re.sub(r"\W", "_", run_id, flags=re.ASCII)
 
 
 def new_token(run_id: str) -> str:
@@ -52,6 +52,11 @@ def run_of(token: str) -> str:
     return found["run"] if found is not None else token
 
 
+def in_words(run: str) -> str:
+    """Who holds a lease, for people; ``run`` as `run_of` has it, empty where somebody took away what names it."""
+    return f"run {run[:8]}" if run else "a run that its lease does not name any more"
+
+
 def is_of_this_process(token: str) -> bool:
     """Whether a token is of a build of this very process."""
     found = _TOKEN.fullmatch(token)
@@ -59,7 +64,19 @@ def is_of_this_process(token: str) -> bool:
 
 
 def lease_name(table: str, day: date) -> str:
-    return f"{LEASE_PREFIX}{day:%Y%m%d}_{table}"
+    """The name of a lease, which `table_and_day` reads."""
+    return f"{LEASE_PREFIX}{day.isoformat().replace('-', '')}_{table}"  # %Y is not padded before the year 1000
+
+
+def table_and_day(name: str) -> tuple[str, date] | None:
+    """What the lease of this name is of; None if it is the name of none, as where its digits are no day."""
+    found = _LEASE.fullmatch(name)
+    if found is None:
+        return None
+    try:
+        return found["table"], date.fromisoformat(found["day"])
+    except ValueError:
+        return None
 
 
 def work_lease(work_id: str, first_step: str = "") -> tuple[str, date]:
@@ -83,11 +100,8 @@ class Lease:
     @classmethod
     def of(cls, name: str, token: str, silent_seconds: float) -> Lease | None:
         """The lease that a table of ClickHouse is; None if it is none of ours."""
-        found = _LEASE.fullmatch(name)
-        if found is None:
-            return None
-        day = datetime.strptime(found["day"], "%Y%m%d").date()  # noqa: DTZ007 -- a day, not an instant
-        return cls(found["table"], day, token, silent_seconds)
+        found = table_and_day(name)
+        return cls(*found, token, silent_seconds) if found is not None else None
 
     @property
     def name(self) -> str:

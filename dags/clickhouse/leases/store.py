@@ -23,12 +23,14 @@ from dags.clickhouse.leases.rules import (
     LEASE_PATTERN,
     LEASE_PREFIX,
     Lease,
+    in_words,
     lease_name,
     new_token,
     run_of,
+    table_and_day,
 )
 from dags.clickhouse.sql import Sql, is_embedded
-from dags.domain.errors import LeaseError
+from dags.domain.errors import LeaseError, NoLeaseError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -134,6 +136,7 @@ class Leases:
         Whoever takes it must drop every other build's staging of that day before working on it.
 
         Raises:
+            NoLeaseError: somebody else made a table or a view of that name.
             LeaseError: another run that lives held it for all of the time that one waits.
         """
         lease, started, waited_for = lease_name(table, day), time.monotonic(), ""
@@ -149,18 +152,19 @@ class Leases:
                 if holder.token == self.token:  # taken, and the answer was lost on its way
                     break
                 if holder.is_dead(is_embedded=is_embedded(self._client)):
-                    self._tell(f"{day}: taking {table} over from run {holder.run[:8]}, which died")
+                    self._tell(f"{day}: taking {table} over from {in_words(holder.run)}, which died")
                     if self._stolen(bid, lease):
                         break
                     continue
                 if time.monotonic() - started >= self._wait_seconds:
                     raise LeaseError(
-                        f"{table} of {day} is being built by run {holder.run[:8]}; waited {self._wait_seconds:.0f} s. "
-                        "Nothing of it was touched: wait for that run, or build the partition again later",
+                        f"{table} of {day} is being built by {in_words(holder.run)}; waited "
+                        f"{self._wait_seconds:.0f} s. Nothing of it was touched: wait for that run, or build the "
+                        "partition again later",
                         holder.run,
                     )
                 if holder.token != waited_for:
-                    self._tell(f"{day}: {table} is being built by run {holder.run[:8]}, waiting for it")
+                    self._tell(f"{day}: {table} is being built by {in_words(holder.run)}, waiting for it")
                     waited_for = holder.token
                 self._sleep(POLL_SECONDS)
         self._names.add(lease)
@@ -178,7 +182,7 @@ class Leases:
         tokens = self._tokens({name, *beside})
         token = tokens.get(name)
         if token != self.token:
-            by = f"run {run_of(token)[:8]}" if token is not None else "nobody"
+            by = in_words(run_of(token)) if token is not None else "nobody"
             raise LeaseError(
                 f"{name} is held by {by} and no longer by this run, which was silent for too long: nothing more "
                 "is published of it",
@@ -240,10 +244,10 @@ def _read(sql: Sql, name: str, token: str, seconds: float, is_lease: bool) -> Le
     """A lease with its holder's silence; one that vanishes while it is read is no lease.
 
     Raises:
-        LeaseError: somebody else made a table or a view of this name, which is theirs.
+        NoLeaseError: somebody else made a table or a view of this name, which is theirs.
     """
-    if not is_lease:
-        raise LeaseError(
+    if not is_lease or table_and_day(name) is None:
+        raise NoLeaseError(
             f"{name} is no lease, though it has a lease's name: somebody made it by hand. Rename or drop it; nothing "
             "was touched"
         )

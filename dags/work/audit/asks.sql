@@ -1,10 +1,15 @@
--- What people ever asked of a piece of work: to be paused or cancelled, whether a run had to be told or none was at it.
--- Grain   one row per request, in order: what, by whom, why, in which run, its stamps; the server's clock now
--- Reads   that work's events
-SELECT if(event = 'control', name, status) AS asked, requested_by, reason, run_id, at, server_at, now64(6, 'UTC')
+-- What people ever asked of a piece of work, or of every one of which something was asked while a run was at it: to be
+-- paused or cancelled; and its starts and ends, which tell what of that is settled.
+-- Grain   one row per such event, each work's in order: what, by whom, why, in which run, its stamps; the server's
+--         clock now
+-- Reads   that work's events, or all where the id is empty
+SELECT work_id, event, status, name, requested_by, reason, run_id, at, server_at, now64(6, 'UTC')
 FROM web_analytics_work_events
 WHERE
-    work_id = {work_id:String}
-    AND requested_by != ''
-    AND (event = 'control' OR (event = 'ended' AND status IN ('paused', 'cancelled')))
-ORDER BY at
+    event IN ('control', 'started', 'ended')
+    AND if(
+        {work_id:String} = '',
+        work_id IN (SELECT work_id FROM web_analytics_work_events WHERE event = 'control'),
+        work_id = {work_id:String}
+    )
+ORDER BY work_id, at

@@ -6,7 +6,7 @@ works on a table, and a step of it is a day.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -61,6 +61,9 @@ UNFINISHED = {Status.ACCEPTED, Status.RUNNING, Status.PAUSED, Status.INTERRUPTED
 FINISHED = {
     Status.CANCELLED, Status.COMPLETED, Status.FAILED, Status.RESTORED, Status.ROLLED_BACK, Status.DELETED,
 }  # fmt: skip
+
+# What a person may ask for.
+ASKABLE = {Status.PAUSED, Status.CANCELLED}
 
 
 @dataclass(frozen=True)
@@ -154,7 +157,10 @@ def standing(status: str, unheard: str, *, is_at_work: bool) -> str:
 
 @dataclass(frozen=True)
 class Ask:
-    """A pause or a cancel that a person asked for; the stamps as in `Entry`, ``read_at`` is the server's clock now."""
+    """A pause or a cancel that a person asked for; the stamps as in `Entry`, ``read_at`` is the server's clock now.
+
+    ``is_settled``: the work has finished since, or had when it was asked, so that nobody carries it out any more.
+    """
 
     status: Status
     requested_by: str
@@ -163,16 +169,53 @@ class Ask:
     at: datetime
     server_at: datetime
     read_at: datetime = field(compare=False)
+    is_settled: bool = field(default=False, compare=False)
+
+
+def asks_of(entries: Iterable[Entry], read_at: datetime) -> tuple[Ask, ...]:
+    """What people asked of a piece of work, from its events in order: by name of a run, or by an end where none was.
+
+    A finish settles every request before it, and those between it and the next start: whoever asked then was told that
+    there was nothing to stop. An event that asks for neither a pause nor a cancel, or names nobody, is no request.
+    """
+    asks: list[Ask] = []
+    is_over = False
+    for entry in entries:
+        wanted = entry.name if entry.event == Event.CONTROL else entry.status if entry.event == Event.ENDED else ""
+        if wanted in ASKABLE and entry.requested_by:
+            facts = (entry.requested_by, entry.reason, entry.run_id, entry.at, entry.server_at, read_at)
+            asks.append(Ask(Status(wanted), *facts, is_settled=is_over))
+        if entry.status in FINISHED:
+            is_over, asks = True, [replace(ask, is_settled=True) for ask in asks]
+        elif entry.event == Event.STARTED and entry.status == Status.RUNNING:
+            is_over = False
+    return tuple(asks)
+
+
+def unheard_of(entries: Iterable[Entry]) -> str:
+    """What was asked while a run was at work and was not carried out yet: that run died, or is at it; empty if nothing.
+
+    A cancel is never overruled; a pause is, by the next run that begins.
+    """
+    every = tuple(entries)
+    asks = [ask for ask in asks_of(every, EPOCH) if not ask.is_settled]
+    if any(ask.status is Status.CANCELLED for ask in asks):
+        return Status.CANCELLED
+    begun_at = max((entry.at for entry in every if entry.event in (Event.STARTED, Event.ENDED)), default=EPOCH)
+    return Status.PAUSED if any(ask.at > begun_at for ask in asks) else ""
 
 
 def overruled(asks: Iterable[Ask], ordered_at: datetime) -> frozenset[Ask]:
-    """The pauses that an order to go on, given at ``ordered_at`` by the server's clock, overrules: those before it.
+    """What an order to go on, given at ``ordered_at`` by the server's clock, overrules: the pauses before it, and
+    whatever is settled.
 
     A stamp from the future says nothing of when it was: the clock that made it was wrong, and the log has it already.
-    Nothing overrules a cancel.
+    Nothing else overrules a cancel.
     """
     return frozenset(
-        one for one in asks if one.status is not Status.CANCELLED and not ordered_at < one.server_at <= one.read_at
+        one
+        for one in asks
+        if one.is_settled or (one.status is not Status.CANCELLED and not ordered_at < one.server_at <= one.read_at)
     )
 
 

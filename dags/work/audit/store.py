@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dags.clickhouse.leases.rules import run_key
 from dags.clickhouse.schema.books import append
 from dags.clickhouse.sql import Sql
 from dags.domain.errors import UserError
 from dags.domain.expression import Expression
-from dags.work.audit.log import Ask, Entry, Event, State, Status, Work, state_of
+from dags.work.audit.log import Ask, Entry, Event, State, Status, Work, asks_of, state_of, unheard_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
     from datetime import datetime
 
     from clickhouse_connect.driver.client import Client
@@ -65,7 +65,7 @@ class Log:
     def asks(self) -> tuple[Ask, ...]:
         """What people ever asked of it, in order: to be ``paused`` or ``cancelled``."""
         rows = Sql(_PACKAGE, self._client).rows("asks", {"work_id": self.work.work_id})
-        return tuple(Ask(Status(status), *facts) for status, *facts in rows)
+        return asks_of([_asking(row) for row in rows], rows[-1][-1]) if rows else ()
 
     def append(self, *entries: Entry) -> None:
         """Append events, all in one insert, stamped by ClickHouse and after all that the log has; the stamps of
@@ -77,7 +77,7 @@ class Log:
         rows = [
             {
                 **asdict(self.work),
-                **asdict(entry),
+                **{name: _storable(value) for name, value in asdict(entry).items()},
                 "event": str(entry.event),
                 "run_id": entry.run_id or self.run_id,
                 "at": at + timedelta(microseconds=number),
@@ -87,6 +87,11 @@ class Log:
         ]
         columns = [_KEPT_AS.get(name, name) for name in rows[0]]
         append(self._client, _TABLE, [list(row.values()) for row in rows], columns)
+
+
+def _storable(value: Any) -> Any:  # noqa: ANN401 -- a value of any field
+    """A value as ClickHouse takes it: half a character, as in the words of somebody's error, hides no event."""
+    return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value
 
 
 def read_state(client: Client, work_id: str) -> State | None:
@@ -129,7 +134,18 @@ def read_works(
 
 def read_unheard(client: Client, work_id: str = "") -> dict[str, str]:
     """What was asked of works, or of one, and was not carried out yet: to be ``paused`` or ``cancelled``."""
-    return dict(Sql(_PACKAGE, client).rows("unheard", {"work_id": work_id}))
+    by_work: dict[str, list[Entry]] = {}
+    for row in Sql(_PACKAGE, client).rows("asks", {"work_id": work_id}):
+        by_work.setdefault(row[0], []).append(_asking(row))
+    return {work: unheard for work, entries in by_work.items() if (unheard := unheard_of(entries))}
+
+
+def _asking(row: Sequence[Any]) -> Entry:
+    """The event of a row of ``asks``."""
+    _, event, status, name, requested_by, reason, run_id, at, server_at, _ = row
+    return Entry(
+        event, status, name=name, requested_by=requested_by, reason=reason, run_id=run_id, at=at, server_at=server_at
+    )
 
 
 def read_endings(client: Client) -> dict[str, Entry]:
