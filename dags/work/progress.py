@@ -30,8 +30,8 @@ class ChunkState:
     """A chunk and what its steps have come to.
 
     Its done steps' sources hold ``own_source_rows``, and ``source_rows`` with their neighbours that bear on them, once
-    for each step; ``rows_read`` and ``bytes_read`` are ClickHouse's figures, of failed steps as well, None where it does
-    not say.
+    for each step; ``rows_read`` and ``bytes_read`` are ClickHouse's figures, of failed steps as well, None where
+    it does not say.
     """
 
     chunk: Chunk

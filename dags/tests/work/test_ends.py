@@ -220,14 +220,14 @@ def test_what_is_named_like_the_lease_of_a_work_is_said_and_is_no_run(copies: Co
 def test_what_failing_steps_read_counts_for_the_ceiling_and_in_the_report(copies: Copies) -> None:
     class Costly(Copy):
         def do(self, at: AtWork, chunk: Ranges, step: str) -> Sequence[Entry]:
-            return [replace(entry, source_rows=10) for entry in super().do(at, chunk, step)]
+            return [replace(entry, source_rows=10, rows_read=10) for entry in super().do(at, chunk, step)]
 
     every = frozenset(step for chunk in short().chunks for step in chunk.steps)
     work = copies.accept(short(ceilings=Ceilings(source_rows=15)), "run-1")
     state = copies.runner(work, "run-2", worker=Costly(short(), every)).run()
     assert (state.status, len(state.failed)) == ("paused", 2)
     assert "20 source rows were read" in state.entries[-1].payload
-    assert Copy(short()).report(state)["source_rows"] == 20
+    assert Copy(short()).report(state)["rows_read"] == 20
 
 
 def test_a_deletion_is_in_the_audit_before_anything_is_dropped_and_can_be_done_again(
