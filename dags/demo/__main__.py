@@ -60,7 +60,7 @@ def demo(logs: str | None) -> int:
             "engine only. Unset CLICKHOUSE_DSN for it"
         )
     span = calendar(now, lookback_days=settings.backfill_lookback_days, settle=settings.settle).judged
-    read = _read(logs, span) if logs else None  # refused before anything is touched
+    read = _read(logs, span, now.date()) if logs else None  # refused before anything is touched
     dsn = settings.clickhouse_dsn
     step("1", f"an empty schema on the embedded engine, {dsn}")
     with open_client(dsn, wait_seconds=5, create_database=True, who="make demo") as client:
@@ -146,9 +146,9 @@ def _start_over(client: Client, marker: Path) -> None:
     marker.write_text("The data beside this file was loaded by `make demo`, which may remove it again.\n")
 
 
-def _read(logs: str, days: DayRange) -> ReadLogs:
+def _read(logs: str, days: DayRange, today: date) -> ReadLogs:
     step("0", "your logs, read whole before anything is emptied")
-    return read_access_logs([logs], days, progress=_progress)
+    return read_access_logs([logs], days, today, progress=_progress)
 
 
 def _load(client: Client, read: ReadLogs | None, today: date) -> list[LoadReport]:

@@ -8,6 +8,7 @@ log of which nothing can be shown.
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from glob import glob
 from pathlib import Path
 
@@ -46,11 +47,11 @@ class ReadLogs:
 
 
 def read_access_logs(
-    logs: Iterable[str | Path], days: DayRange, progress: Callable[[str], None] = lambda _message: None
+    logs: Iterable[str | Path], days: DayRange, today: date, progress: Callable[[str], None] = lambda _message: None
 ) -> ReadLogs:
     """Read the logs of paths and globs (``**`` included), each shifted so that its last full day is that of ``days``.
 
-    ``progress`` gets a line of text before each file.
+    ``days`` are those that are judged, all before ``today``. ``progress`` gets a line of text before each file.
 
     Raises:
         TrafficError: a path or glob finds nothing, files cannot be read, or no site has a page view in ``days``.
@@ -60,7 +61,7 @@ def read_access_logs(
     for name, paths in logs_of(find_logs(logs)).items():
         whole, twice = _read_files(paths, progress)
         files = len(paths) - len(twice)
-        own, rest = _sites_of(f"{name} in {files} files" if files > 1 else str(paths[0]), whole, days)
+        own, rest = _sites_of(f"{name} in {files} files" if files > 1 else str(paths[0]), whole, days, today)
         sites += own
         others += [*rest, *(LoadReport(None, f"{path}, the same as {other}", {}) for path, other in twice)]
     if not any(view.at.date() >= days.start for site in sites for view in site.page_views):
@@ -148,7 +149,9 @@ def _begins(by_host: dict[str, SiteLog]) -> float:
     return min((at.timestamp() for log in by_host.values() for at in log.last_hit_by_day.values()), default=0.0)
 
 
-def _sites_of(source: str, by_host: dict[str, SiteLog], days: DayRange) -> tuple[list[Site], list[LoadReport]]:
+def _sites_of(
+    source: str, by_host: dict[str, SiteLog], days: DayRange, today: date
+) -> tuple[list[Site], list[LoadReport]]:
     """The sites of a log that have page views, the busiest first where there are many, and the lines of no site."""
     whole = SiteLog()
     for log in by_host.values():
@@ -157,7 +160,7 @@ def _sites_of(source: str, by_host: dict[str, SiteLog], days: DayRange) -> tuple
     if len(hosts) <= 1 and not by_host.get("", SiteLog()).page_views:
         # Who names one site alone, or none, has a log of one site.
         by_host = {"": whole}
-    shift = _shift(whole, days)
+    shift = _shift(whole, days, today)
     ranked = sorted(by_host, key=lambda host: (-len(by_host[host].page_views), host))
     late, beyond = f"page views of {days.end} or later", f"page views of hosts beyond the {MOST_SITES} busiest"
     sites, rest, left_out = list[Site](), SiteLog(), Counter[str]()
@@ -174,14 +177,14 @@ def _sites_of(source: str, by_host: dict[str, SiteLog], days: DayRange) -> tuple
     return sites, [_report(source, rest, left_out, shift=None if sites else shift)] if rest.lines or not sites else []
 
 
-def _shift(log: SiteLog, days: DayRange) -> Shift:
+def _shift(log: SiteLog, days: DayRange, today: date) -> Shift:
     """By the hits of any kind; where that leaves no page view in the days, by the page views alone."""
-    shift = plan_shift(log.last_hit_by_day, days.end)
+    shift = plan_shift(log.last_hit_by_day, days.end, today)
     kept, _ = apply_shift(log.page_views, shift, days.end)
     if any(view.at.date() >= days.start for view in kept):
         return shift
     by_day = {view.at.date(): view.at for view in sorted(log.page_views, key=lambda view: view.at)}
-    return plan_shift(by_day, days.end) if by_day else shift
+    return plan_shift(by_day, days.end, today) if by_day else shift
 
 
 def _report(

@@ -77,7 +77,7 @@ def test_rotated_files_of_two_sites_are_two_sites_in_order_of_time(tmp_path: Pat
     # What was being packed when it was copied is there twice, and so is what a link names.
     written(tmp_path / "access.log.2", [line(at, path=f"/{at:%d}") for at in hours(newest - timedelta(days=2))])
     (tmp_path / "shop's $1-current.log").symlink_to(tmp_path / f"shop's $1-{newest}.log")
-    read = read_access_logs([tmp_path / "*"], DAYS)
+    read = read_access_logs([tmp_path / "*"], DAYS, TODAY)
     assert found(read) == [("", "01-22 … 01-29", 1, 192)] * 2
     assert [site.report.lines for site in read.sites] == [192, 192]
     assert [str(site.report.source).rpartition("/")[2] for site in read.sites] == [
@@ -88,7 +88,7 @@ def test_rotated_files_of_two_sites_are_two_sites_in_order_of_time(tmp_path: Pat
     times = [view.at for view in read.sites[0].page_views]
     assert times == sorted(times)
     # All of a log moves together: none of its files becomes yesterday by itself.
-    old = read_access_logs([tmp_path / "access.log.[67]*"], DAYS)
+    old = read_access_logs([tmp_path / "access.log.[67]*"], DAYS, TODAY)
     assert found(old) == [("", "01-28 … 01-29", 1, 48)]
 
 
@@ -97,20 +97,29 @@ def test_rotated_files_of_two_sites_are_two_sites_in_order_of_time(tmp_path: Pat
     [
         (hours(date(2025, 3, 5)), "last full day 2025-03-05 became 2026-01-29"),
         (hours(date(2025, 3, 5), 7), "only day, a partial one, 2025-03-05 became 2026-01-29"),
-        (hours(TODAY, 9), "only day 2026-01-30, too recent to be judged, became 2026-01-29: shifted back by 1 day"),
+        (hours(TODAY, 9), "begins on 2026-01-30, too recent to be judged: shifted back by 1 day"),
     ],
 )
 def test_a_log_of_one_day_is_shown_as_the_last_day_and_so_is_one_of_today(
     tmp_path: Path, at: list[datetime], words: str
 ) -> None:
-    read = read_access_logs([written(tmp_path / "access.log", map(line, at))], DAYS)
+    read = read_access_logs([written(tmp_path / "access.log", map(line, at))], DAYS, TODAY)
     assert found(read) == [("", "01-29 … 01-29", 1, len(at))]
     assert words in read.sites[0].report.text()
 
 
+def test_in_the_hour_after_midnight_the_last_day_that_is_judged_is_the_one_before_yesterday(tmp_path: Path) -> None:
+    days = DayRange(DAYS.start, TODAY - timedelta(days=1))
+    for first, shown in ((TODAY, 1), (TODAY - timedelta(days=1), 24), (TODAY - timedelta(days=2), 24)):
+        times = [at for age in range(3) for at in hours(TODAY - timedelta(days=age)) if at.date() >= first]
+        times = [at for at in times if at <= hours(TODAY)[0]]
+        read = read_access_logs([written(tmp_path / f"{first}", map(line, times))], days, TODAY)
+        assert found(read) == [("", "01-28 … 01-28", 1, shown)]
+
+
 def test_where_only_images_are_older_than_today_its_pages_are_shown_all_the_same(tmp_path: Path) -> None:
     lines = [line(at, path="/a.png") for at in hours(TODAY - timedelta(days=1))] + [line(at) for at in hours(TODAY, 2)]
-    assert found(read_access_logs([written(tmp_path / "log", lines)], DAYS)) == [("", "01-29 … 01-29", 1, 2)]
+    assert found(read_access_logs([written(tmp_path / "log", lines)], DAYS, TODAY)) == [("", "01-29 … 01-29", 1, 2)]
 
 
 def test_a_log_of_several_hosts_is_a_site_for_each_and_moves_together(tmp_path: Path) -> None:
@@ -120,7 +129,7 @@ def test_a_log_of_several_hosts_is_a_site_for_each_and_moves_together(tmp_path: 
     lines += [line(at, "blog.example:80 203.0.113.9 - -") for at in hours(days[1])]
     lines += [line(at, "*:80 203.0.113.9 - -") for at in hours(days[1], 3)]
     lines += [line(hours(days[1])[0], "pictures.example:80 203.0.113.9 - -", "/a.png"), "rubbish"]
-    read = read_access_logs([written(tmp_path / "other_vhosts_access.log", lines)], DAYS)
+    read = read_access_logs([written(tmp_path / "other_vhosts_access.log", lines)], DAYS, TODAY)
     assert found(read) == [
         ("shop.example", "01-28 … 01-28", 24, 48),
         ("blog.example", "01-29 … 01-29", 1, 24),
@@ -132,7 +141,7 @@ def test_a_log_of_several_hosts_is_a_site_for_each_and_moves_together(tmp_path: 
     assert "from shop.example in " in read.sites[0].report.text()
     # Hosts that scanners make up are not all a team each; every line is accounted for.
     many = [line(at, f"host{number}.example:80 203.0.113.9 - -") for number in range(50) for at in hours(days[0], 2)]
-    read = read_access_logs([written(tmp_path / "many.log", many)], DAYS)
+    read = read_access_logs([written(tmp_path / "many.log", many)], DAYS, TODAY)
     assert len(read.sites) == MOST_SITES
     assert dict(read.others[0].left_out) == {f"page views of hosts beyond the {MOST_SITES} busiest": 60}
 
@@ -162,7 +171,7 @@ VISITORS = {
 def test_visitors_are_told_apart_whatever_stands_before_their_address(tmp_path: Path, before: str, after: str) -> None:
     times = hours(TODAY - timedelta(days=1))
     lines = [line(at, before.format(at.hour), after=after.format(at.hour)) for at in times]
-    read = read_access_logs([written(tmp_path / "access.log", lines)], DAYS)
+    read = read_access_logs([written(tmp_path / "access.log", lines)], DAYS, TODAY)
     assert found(read) == [("", "01-29 … 01-29", 24, 24)]
     assert not read.sites[0].report.rubbish
 
@@ -171,14 +180,14 @@ def test_visitors_are_told_apart_whatever_stands_before_their_address(tmp_path: 
 def test_a_line_without_an_address_is_rubbish_by_name(tmp_path: Path, before: str) -> None:
     times = hours(TODAY - timedelta(days=1))
     log = written(tmp_path / "access.log", [line(times[0]), *(line(at, before) for at in times[1:])])
-    read = read_access_logs([log], DAYS)
+    read = read_access_logs([log], DAYS, TODAY)
     assert found(read) == [("", "01-29 … 01-29", 1, 1)]
     assert read.sites[0].report.rubbish == {"no address of a visitor": 23}
 
 
 def refusal(*logs: Path) -> str:
     with pytest.raises(TrafficError) as refused:
-        read_access_logs(logs, DAYS)
+        read_access_logs(logs, DAYS, TODAY)
     assert "nothing was touched" in str(refused.value)
     return str(refused.value)
 
@@ -208,7 +217,7 @@ def test_what_cannot_be_read_or_shown_is_refused_in_words_everything_at_once(tmp
         written(tmp_path / "images.log", [line(at, path="/a.png") for at in hours(DAYS.start)])
     )
     # A log that cannot be shown is no reason not to show another.
-    read = read_access_logs([good, rubbish], DAYS)
+    read = read_access_logs([good, rubbish], DAYS, TODAY)
     assert (len(read.sites), [other.source for other in read.others]) == (1, [str(rubbish)])
 
 
@@ -221,7 +230,7 @@ def test_a_packed_log_that_breaks_off_is_shown_as_far_as_it_goes(tmp_path: Path,
     log = written(tmp_path / "log", numbered, packed)
     content = log.read_bytes()
     log.write_bytes(content[: len(content) * 2 // 3])
-    read = read_access_logs([log], DAYS)
+    read = read_access_logs([log], DAYS, TODAY)
     assert len(read.sites[0].page_views) > 100
     assert read.sites[0].report.rubbish == {"compressed stream that breaks off": 1}
 
