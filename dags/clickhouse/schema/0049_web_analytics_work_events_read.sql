@@ -1,9 +1,10 @@
 -- What happened to all work, of any kind: the events as `dags.work` reads and names them, those of before 0.6.0 too.
 -- Grain   one row per event
--- kind: managed (a managed backfill), automatic (a build that the planner launched), or another; until 0.6.0 the first
--- event of a work alone had it. subject: what is worked on, such as a table. step: what of it, such as a day; empty
--- where an event is of none. source_rows: what its source holds with the neighbours that bear on it, own_source_rows
--- without them; rows_read: by ClickHouse, 0 where it does not say. payload: the frozen plan of `accepted`, what a gate measured, an error
+-- kind: managed (a managed backfill), automatic (a build that the planner launched), manual (one that a person did), or
+-- another; until 0.6.0 the first event of a work alone had it. subject: what is worked on, such as a table. step: what
+-- of it, such as a day; empty where an event is of none. source_rows: what its source holds with the neighbours that
+-- bear on it, own_source_rows without them; rows_read: by ClickHouse, 0 where it does not say. payload: the frozen plan
+-- of `accepted`, what a gate measured, an error
 CREATE OR REPLACE VIEW web_analytics_work_events
 AS
 SELECT
