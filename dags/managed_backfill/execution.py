@@ -222,7 +222,7 @@ class PlannedDays:
 
 def recorded(at: AtWork, asked: Sequence[Gate]) -> bool:
     """Record gates of the whole backfill; whether all of them passed."""
-    at.log.append(*map(gate_entry, asked))
+    at.again(at.log.append, *map(gate_entry, asked))
     for gate in asked:
         if not gate.is_passed:
             at.tell(f"gate {gate}")

@@ -5,6 +5,7 @@ The one place where days become steps and steps days.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
@@ -68,9 +69,8 @@ class Days:
         backed_up: dict[date, Entry] = {}
         swapping: dict[date, tuple[Entry, ...]] = {}
         for entry in state.entries:
-            if not entry.step:
+            if (day := day_of(entry.step)) is None:
                 continue
-            day = date.fromisoformat(entry.step)
             if entry.event == DayEvent.BACKED_UP:
                 if day not in backed_up or (entry.payload and not _of_others(swapping, day, entry)):
                     backed_up[day] = entry
@@ -81,9 +81,17 @@ class Days:
             elif entry.event == Event.STEP_UNDONE:
                 swapping.pop(day, None)
         done, failed = (
-            {date.fromisoformat(step): entry for step, entry in found.items()} for found in (state.done, state.failed)
+            {day: entry for step, entry in found.items() if (day := day_of(step)) is not None}
+            for found in (state.done, state.failed)
         )
         return cls(done, failed, backed_up, swapping)
+
+
+def day_of(step: str) -> date | None:
+    """The day that a step is; None where it is none, as in a row that somebody wrote by hand."""
+    with suppress(ValueError):
+        return date.fromisoformat(step)
+    return None
 
 
 def recorded_of(entry: Entry) -> BackedUp:

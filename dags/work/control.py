@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -11,8 +12,10 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from dags.clickhouse.leases.rules import run_key, work_lease
 from dags.clickhouse.leases.store import living_leases
 from dags.domain.errors import LeaseError, NoLeaseError, UserError
+from dags.domain.given_text import require_texts
 from dags.work.audit.log import FINISHED, RESUMABLE, Entry, Event, State, Status, standing
 from dags.work.audit.store import Log, Row, read_endings, read_state, read_unheard, read_works, require_state
+from dags.work.document import parsed
 from dags.work.lease import leased
 
 if TYPE_CHECKING:
@@ -23,6 +26,9 @@ if TYPE_CHECKING:
     from dags.work.kinds import KindOfWork
 
 
+# What `work_lease` makes a name of that no other id has, which ClickHouse and its files take beside a bid's token.
+_WORK_ID = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,99}")
+
 # A run that has recorded its end gives its lease back when its last message is out, which takes ten seconds at most.
 LAST_MOMENTS_SECONDS = 15.0
 
@@ -31,7 +37,22 @@ SHORT_ID = 8
 
 
 def accept(log: Log, plan: str, requested_by: str, reason: str, *, planned_in: float) -> None:
-    """From here on the plan is frozen, and somebody's. ``planned_in``: the seconds that making it took."""
+    """From here on the plan is frozen, and somebody's. ``planned_in``: the seconds that making it took.
+
+    Raises:
+        UserError: the id names no lease of its own or is taken, or the plan could not be read back, so that nobody
+            could go on with it. Nothing was touched.
+    """
+    require_who(requested_by, reason)
+    work_id = log.work.work_id
+    if not _WORK_ID.fullmatch(work_id):
+        raise UserError(
+            f"the id {work_id[:120]!r} cannot be that of work: give letters, digits and '-', a letter first, at most "
+            "100 characters, for leases are named by it"
+        )
+    if (known := log.read()) is not None:
+        raise UserError(f"{work_id} is in the log already, of kind {known.work.kind}: give another id")
+    parsed(plan)
     log.append(
         Entry(
             Event.ACCEPTED,
@@ -220,10 +241,8 @@ def _is_of(known: Row | State, living: Collection[str]) -> bool:
 
 
 def require_who(requested_by: str, reason: str) -> None:
-    """Raises: UserError: it is not said who asks, or why."""
-    given = (("reason", reason), ("requested_by", requested_by))
-    if lacking := [name for name, value in given if not value.strip()]:
-        raise UserError(f"{' and '.join(lacking)} may not be empty: the audit keeps who did it and why")
+    """Raises: UserError: it is not said who asks, or why, or not in plain text."""
+    require_texts({"reason": reason, "requested_by": requested_by}, required=("reason", "requested_by"))
 
 
 def refuse_others(kind: KindOfWork, state: State) -> None:

@@ -16,6 +16,7 @@ from dags.work.plan import total
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
 
     from dags.work.audit.log import Entry, State
     from dags.work.plan import Chunk, Estimate
@@ -145,16 +146,22 @@ def progress(chunks: Sequence[Chunk], done: Mapping[str, Entry], seconds: float)
 def seconds_at_work(state: State) -> float:
     """Seconds of planning, and between each start and its end, of all runs; of one that goes on until the log was read.
 
-    All of them by ClickHouse's clock. A rollback is no work on the plan.
+    All of them by ClickHouse's clock, which the stamps that order a log may be ahead of. A rollback is no work on the
+    plan.
     """
     worked, began = state.accepted.seconds, None
     for entry in state.entries:
         if entry.event == Event.STARTED and entry.status != Status.ROLLING_BACK:
-            began = entry.at
+            began = entry.server_at
         elif entry.event == Event.ENDED and began is not None:
-            worked += (entry.at - began).total_seconds()
+            worked += _seconds_between(began, entry.server_at)
             began = None
-    return worked + ((state.read_at - began).total_seconds() if began is not None else 0.0)
+    return worked + (_seconds_between(began, state.read_at) if began is not None else 0.0)
+
+
+def _seconds_between(began: datetime, ended: datetime) -> float:
+    """Seconds by a clock that may have been set back in between, which then tells none."""
+    return max((ended - began).total_seconds(), 0.0)
 
 
 def time_left(estimate_left: Estimate, estimate_done: Estimate, seconds_done: float) -> float:

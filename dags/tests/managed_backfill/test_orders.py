@@ -13,6 +13,7 @@ from dags.clickhouse.clocks import read_clocks
 from dags.clickhouse.leases.rules import lease_name, work_lease
 from dags.dagster_runs import tags as runs
 from dags.domain.errors import UserError
+from dags.managed_backfill import gates
 from dags.managed_backfill.kind import BACKFILL
 from dags.managed_backfill.rollback import roll_back as taken_back
 from dags.managed_backfill.store import unfinished_days
@@ -129,6 +130,37 @@ def test_a_cancel_outranks_a_pause_and_both_are_done_when_asked_in_the_last_chun
         if status == "paused":
             assert resume(world, report["backfill_id"])["status"] == "completed"
         text.clear()
+
+
+def test_a_cancel_while_the_last_gates_fail_is_final_in_every_list_and_days_are_put_back(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.traffic([1], DAYS)
+    world.select(1)
+    failing = gates.Gate("row_counts", is_passed=False, measured="made up")
+
+    def asked_meanwhile(*_: Any) -> gates.Gate:
+        control.cancel(world.client, BACKFILL, read_works(world.client)[0].work_id, "person", **BOB)
+        return failing
+
+    monkeypatch.setattr(gates, "row_counts", asked_meanwhile)
+    report = run(world)
+    assert report["status"] == "cancelled"
+    [row] = read_works(world.client)
+    assert (row.status, shown(world, row.work_id)) == ("cancelled", ["cancelled", "cancelled"])
+    assert world.client.query("SELECT status FROM backfill_log").result_rows == [("cancelled",)]
+    assert world.client.query(f"SELECT count() FROM {STATS}").result_rows == [(0,)]
+    # Rows that somebody wrote by hand are passed over by whoever reads the log.
+    world.client.command(
+        "INSERT INTO web_analytics_backfill_events (backfill_id, origin, table_name, event, step, name, requested_by) "
+        f"SELECT '{row.work_id}', 'managed', '{STATS}', event, step, name, 'hand' "
+        "FROM values('event String, step String, name String', "
+        "('control', '', 'stop'), ('step_done', 'nonsense', ''), ('day_backed_up', '2026-13-45', ''))"
+    )
+    assert shown(world, row.work_id) == ["cancelled", "cancelled"]
+    roll_back(world, row.work_id)
+    with pytest.raises(UserError, match="is rolled back: it cannot be cancelled"):
+        control.cancel(world.client, BACKFILL, row.work_id, "person", **BOB)
 
 
 def test_what_was_asked_of_a_run_that_died_is_carried_out_by_whoever_comes_next(world: World) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,8 @@ from dags.tests.work.seams import STEP_OVER, after_event
 from dags.work import control
 from dags.work.audit.log import Ask, Entry, Event, Status, Work, asks_of, unheard_of
 from dags.work.audit.store import Log, read_works, require_state
+from dags.work.document import MAX_KEYS, as_yaml
+from dags.work.lease import WorkLease
 from dags.work.orders import Ended
 from dags.work.plan import Ceilings
 from dags.work.runner import Listeners
@@ -288,3 +290,109 @@ def test_a_request_counts_until_the_work_finishes_and_strange_events_ask_for_not
     ):
         assert unheard_of(events(*found)) == expected, found
     assert isinstance(asks_of(events(cancel), EPOCH)[0], Ask)
+
+
+class WordlessError(Exception):
+    """An error of somebody else's whose words cannot be had."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+def test_whatever_a_step_comes_to_is_recorded_and_one_that_tells_no_end_is_not_gone_through(copies: Copies) -> None:
+    @dataclass(frozen=True)
+    class Odd(Copy):
+        act: Callable[[], Sequence[Entry]] = tuple
+
+        def do(self, at: AtWork, chunk: Ranges, step: str) -> Sequence[Entry]:
+            return self.act() if step == "10-20" else super().do(at, chunk, step)
+
+    def raising(error: Exception) -> Callable[[], Sequence[Entry]]:
+        def raised() -> Sequence[Entry]:
+            raise error
+
+        return raised
+
+    half = Entry(Event.STEP_FAILED, step="10-20", chunk=1, payload="half a character \ud800")
+    for number, (act, error, words) in enumerate(
+        [
+            (raising(ValueError("half \ud800")), ValueError, "ValueError: half \\ud800"),
+            (
+                raising(WordlessError()),
+                WordlessError,
+                "WordlessError: its words cannot be read, which raises RuntimeError",
+            ),
+            (list, ValueError, "step 10-20 of chunk 1 ended with nothing"),
+            (lambda: [Entry(Event.GATE, step="10-20", chunk=1)], ValueError, "ended with gate of 10-20"),
+            (lambda: [Entry(Event.STEP_DONE, step="0-10", chunk=1)], ValueError, "ended with step_done of 0-10"),
+        ]
+    ):
+        work = copies.accept(short(), f"odd-{number}")
+        with pytest.raises(error):
+            copies.runner(work, "run-1", worker=Odd(short(), act=act)).run()
+        state = require_state(copies.client, copies.kind, work.work_id)
+        assert (state.status, list(state.done)) == ("interrupted", ["0-10"])
+        assert words in state.entries[-1].payload
+    work = copies.accept(short(), "half")
+    state = copies.runner(work, "run-1", worker=Odd(short(), act=lambda: [half])).run()
+    assert state.failed["10-20"].payload == "half a character \\ud800"
+
+
+def test_what_cannot_be_gone_on_with_is_refused_before_it_is_accepted(copies: Copies) -> None:
+    client, plan = copies.client, as_yaml(short())
+
+    def accept(work_id: str, plan: str, reason: str = "because", kind: str = "copy") -> None:
+        log = Log(client, Work(work_id, kind, "numbers_copied", "0-10", "30-40"), "run-1")
+        control.accept(log, plan, "bob", reason, planned_in=0.0)
+
+    accept("copy-1", plan)
+    crowded = "\n".join(f"k{number}: 1" for number in range(MAX_KEYS + 1))
+    for work_id, text, reason, words in (
+        ("copy-\u00e9", plan, "because", "cannot be that of work: give letters, digits and '-'"),
+        ("copy-" + "x" * 300, plan, "because", "at most 100 characters"),
+        ("copy_1", plan, "because", "'copy_1' cannot be that of work"),
+        ("copy-1", plan, "because", "copy-1 is in the log already, of kind copy"),
+        ("copy-2", crowded, "because", "more than 100,000 keys"),
+        ("copy-2", "name: \ud800", "because", "characters that no YAML has"),
+        ("copy-2", plan, "half \ud800", r"reason holds what is not shown as it is \(U\+D800\)"),
+        ("copy-2", plan, " ", "reason is empty"),
+    ):
+        with pytest.raises(UserError, match=words):
+            accept(work_id, text, reason, kind="move")
+    assert len(read_works(client)) == 1
+
+
+def test_a_server_that_is_gone_for_a_moment_between_two_steps_ends_nothing(
+    copies: Copies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(failures, "FIRST_WAIT_SECONDS", 0.0)
+    failed: list[str] = []
+
+    class Stopped(Copy):
+        def why_stop(self, _: AtWork) -> str:
+            fails_once("why_stop")
+            return ""
+
+    def fails_once(name: str) -> None:
+        if name not in failed:
+            failed.append(name)
+            raise OperationalError(f"{name}: connection refused")
+
+    def flaky(of: type, name: str) -> None:
+        real = getattr(of, name)
+
+        def called(*args: Any, **kwargs: Any) -> Any:
+            if is_on:
+                fails_once(name)
+            return real(*args, **kwargs)
+
+        monkeypatch.setattr(of, name, called)
+
+    is_on: list[bool] = []
+    work = copies.accept(short(), "run-1")
+    runner = copies.runner(work, "run-1", worker=Stopped(short()))
+    for of, name in ((Log, "asks"), (Log, "read"), (Log, "append"), (WorkLease, "confirm")):
+        flaky(of, name)
+    after_event(monkeypatch, STEP_OVER, 1, lambda _: is_on.append(True))
+    assert runner.run().status == "completed"
+    assert sorted(failed) == ["append", "asks", "confirm", "read", "why_stop"]

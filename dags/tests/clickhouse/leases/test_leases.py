@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dags.clickhouse.dsn import Dsn
 from dags.clickhouse.engine import open_client
 from dags.clickhouse.leases import rules, store
-from dags.clickhouse.leases.rules import DEAD_AFTER_SECONDS, Lease, lease_name, new_token, run_key
+from dags.clickhouse.leases.rules import DEAD_AFTER_SECONDS, Lease, lease_name, new_token, run_key, table_and_day
 from dags.clickhouse.leases.store import Leases, read_leases
 from dags.clickhouse.sql import Sql
 from dags.domain.errors import LeaseError
@@ -242,10 +244,34 @@ def test_a_lease_is_named_by_its_day_and_table_and_tells_them(client: Client) ->
     assert read_leases(client) == ()
 
 
+@given(st.dates(), st.from_regex("[A-Za-z0-9_]{1,40}", fullmatch=True))
+def test_what_a_leases_name_is_made_of_is_read_back_from_it(day: date, table: str) -> None:
+    assert table_and_day(lease_name(table, day)) == (table, day)
+
+
+def test_no_day_makes_who_waits_ask_without_end_and_digits_that_are_none_are_passed_over(client: Client) -> None:
+    assert table_and_day("web_analytics_lease_20261345_x") is None
+    first = date(1, 1, 1)
+    with leases(client, "first-run") as holder, leases(client, "second-run") as other:
+        holder.take(TABLE, first)
+        client.command(f"RENAME TABLE {lease_name(TABLE, first)} TO web_analytics_lease_20261345_x")
+        assert read_leases(client) == ()
+        client.command(f"RENAME TABLE web_analytics_lease_20261345_x TO {lease_name(TABLE, first)}")
+        [held] = read_leases(client)
+        assert (held.day, held.run) == (first, "first_run")
+        with pytest.raises(LeaseError, match="0001-01-01 is being built by run first_ru"):
+            other.take(TABLE, first)
+        client.command(f"ALTER TABLE {lease_name(TABLE, first)} MODIFY COMMENT ''")
+        with pytest.raises(LeaseError, match="by a run that its lease does not name any more"):
+            other.take(TABLE, first)
+
+
 RACER = """
 import sys
 from datetime import date, timedelta
 from clickhouse_connect.driver.exceptions import DatabaseError
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dags.clickhouse.dsn import Dsn
 from dags.clickhouse.engine import open_client
