@@ -75,9 +75,14 @@ def audited(
     for work in works:
         work.begin(requested_by, reason)
 
+    said = set[str]()
+
     def ended(by_subject: Mapping[str, Ending]) -> None:
         for work in works:
-            work.end(*by_subject[work.subject])
+            if work.subject not in said:
+                # Before it is: an end that may be there is not written over by what fails after it.
+                said.add(work.subject)
+                work.end(*by_subject[work.subject])
 
     try:
         yield ended

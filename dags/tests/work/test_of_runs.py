@@ -13,10 +13,14 @@ from dags.domain.errors import LeaseError
 from dags.publish.build import DayBuild
 from dags.tests.world import BOUNCES, STATS, ago
 from dags.work import of_runs
+from dags.work.audit.log import AUTOMATIC
 from dags.work.audit.store import read_works
 from dags.work.dead_runs.sensors import over_since
+from dags.work.of_runs import RunWork, audited
 
 if TYPE_CHECKING:
+    from clickhouse_connect.driver.client import Client
+
     from dags.tests.world import World
 
 DAY = ago(1)
@@ -91,3 +95,20 @@ def test_what_a_run_could_not_say_in_its_end_is_said_by_the_next_tick_for_it(
         assert over_since(world.instance, context.cursor, lambda _: True) == ({}, context.cursor)
     assert audit(world) == dict.fromkeys((STATS, BOUNCES), ("failed", True))
     assert errors(world) == {"the run ended as failure, its log in Dagster says why"}
+
+
+def test_a_kill_while_ends_are_recorded_writes_over_none_of_them(client: Client) -> None:
+    works = [RunWork(client, AUTOMATIC, "run-1", subject, "2026-01-02") for subject in ("first", "second", "third")]
+
+    def killed(self: RunWork, rows: int, problem: str) -> None:
+        end(self, rows, problem)
+        if self.subject == "second":
+            raise KeyboardInterrupt
+
+    end = RunWork.end
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):  # noqa: PT012 -- one context
+        patch.setattr(RunWork, "end", killed)
+        with audited(works, requested_by="sensor", reason="wrong") as ended:
+            ended(dict.fromkeys(("first", "second", "third"), (3, "")))
+    statuses = {row.work.subject: row.status for row in read_works(client, kinds=[AUTOMATIC])}
+    assert statuses == {"first": "completed", "second": "completed", "third": "failed"}
