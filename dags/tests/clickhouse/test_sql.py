@@ -205,7 +205,7 @@ def test_a_statement_begins_with_a_header_that_says_something(file: str) -> None
 @pytest.mark.parametrize("file", SQL_FILES)
 def test_a_file_holds_one_statement(file: str) -> None:
     acted_on = _without_comments_and_strings((ROOT / file).read_text(encoding="utf-8"))
-    verbs = "EXPLAIN|SELECT|WITH|INSERT|CREATE|ALTER|DROP|DELETE|SYSTEM|OPTIMIZE|TRUNCATE|RENAME|EXCHANGE|KILL"
+    verbs = "EXPLAIN|SELECT|WITH|INSERT|CREATE|ALTER|DROP|DELETE|SYSTEM|OPTIMIZE|TRUNCATE|RENAME|EXCHANGE|KILL|CHECK"
     assert re.match(rf"\s*({verbs})\b", acted_on)
     assert ";" not in acted_on
 

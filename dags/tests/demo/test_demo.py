@@ -115,7 +115,6 @@ def test_rotated_logs_of_two_sites_run_through_the_loop_and_nothing_is_emptied_f
     [
         pytest.param(lines(midnight() - timedelta(days=400), 24), "the build of no day yet", 2, id="one day"),
         pytest.param(lines(midnight(), 2), "the build of no day yet", 2, id="today only"),
-        pytest.param(lines(midnight() - timedelta(days=2), 48), "the build of 1 day", 3, id="two days"),
         pytest.param(
             [
                 *lines(midnight() - timedelta(days=3), 72, "shop.example:443 10.0.0.{} - -"),

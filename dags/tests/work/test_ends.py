@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from dags.work.audit.log import State
     from dags.work.runner import AtWork
 
+# Each is a whole piece of work, from its plan to its end.
+pytestmark = pytest.mark.story
+
 QUIET = Listeners(lambda _: None, lambda *_: None, lambda _: None)
 
 
