@@ -263,16 +263,15 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
 _VARIABLES = {variable(field): field for field in Settings.model_fields}
 
 
-# How alike a name must be to a setting's to be taken for it, from 0 to 1: one with a letter or two wrong is.
+# How alike a name must be to a setting's to be taken for it, from 0 to 1: one with a letter or two wrong is, and
+# CLICKHOUSE_DB is no CLICKHOUSE_DSN.
 _NEARLY = 0.9
 
 
 def _is_meant(name: str) -> bool:
     """Whether a variable is meant for us; other programs' may begin alike."""
-    is_ours = name.startswith(OWN_PREFIX)
-    return is_ours or (
-        name.startswith(PREFIX) and bool(difflib.get_close_matches(name, _VARIABLES, n=1, cutoff=_NEARLY))
-    )
+    is_near = name.startswith((PREFIX, "CLICKHOUSE_")) and difflib.get_close_matches(name, _VARIABLES, 1, _NEARLY)
+    return name.startswith(OWN_PREFIX) or bool(is_near)
 
 
 def _own_names(directory: Path) -> list[str]:

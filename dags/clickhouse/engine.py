@@ -12,6 +12,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import json
+import logging
 import os
 import pickle
 import re
@@ -55,6 +56,9 @@ ANSWER_SECONDS = 3600
 
 # Who waits for the embedded engine for longer says so.
 A_MOMENT_SECONDS = 2.0
+
+# Its one line of each failed request says nothing that the error does not, and would stand before our answer.
+logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())
 
 _held: dict[str, tuple[FileLock, Client]] = {}
 _held_guard = threading.Lock()

@@ -44,17 +44,20 @@ def naming_what_lacks() -> Iterator[None]:
 def why_nothing_is_kept(client: Client) -> str:
     """Why this user cannot write what was found for the next who asks, in words; empty if it can, or nobody says.
 
-    Who only asks needs no more than to read; then every question reads all that it is about.
+    Who only asks needs no more than to read, and recalls what others have kept.
     """
     if is_embedded(client):
         return ""
     readonly = client.server_settings.get("readonly")
     if readonly is not None and readonly.value != "0":
-        return f"the user's profile is readonly ({readonly.value}): its questions read every day anew"
+        return f"the user's profile is readonly ({readonly.value}): what it reads anew, the next who asks reads again"
     try:
         (may,) = Sql(_PACKAGE, client).row("check_insert", database=str(client.database))
     except ClickHouseError:
         return ""
     if may:
         return ""
-    return f"the user may not INSERT, so its questions read every day anew: GRANT INSERT ON {client.database}.* TO it"
+    return (
+        "the user may not INSERT, so what it reads anew, the next who asks reads again: "
+        f"GRANT INSERT ON {client.database}.* TO it"
+    )

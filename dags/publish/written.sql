@@ -3,7 +3,7 @@
 -- of its own in a partition beside (`patch-…-<day>`).
 -- Grain   one row: of the table, whose id is its uuid, which tells it from another that was put in its place; of each
 -- ALTER of rows that is under way; of each part that ClickHouse remembers of the day, those that were swapped or moved
--- away among them; and of the part with the highest number of the table's other days
+-- away among them; and of the highest number of the rest, the table's other days and all of its ALTERs
 -- Reads   system.parts, system.mutations and system.tables, that table's
 SELECT
     'table' AS what,
@@ -24,6 +24,10 @@ WHERE
     AND NOT is_done
     AND NOT is_killed
     AND position(command, 'MATERIALIZE') NOT IN (1, 2)
+UNION ALL
+SELECT 'highest', false, mutation_id, false, toInt64(0), toInt64(0), arrayMax(block_numbers.number)
+FROM system.mutations
+WHERE database = currentDatabase() AND table = {table:String}
 UNION ALL
 SELECT
     if(

@@ -17,7 +17,7 @@ from dagster._core.storage.tags import (
 )
 
 from dags.clickhouse.leases.rules import run_key
-from dags.dagster_runs.tags import is_automatic
+from dags.dagster_runs.tags import DATABASE_TAG, is_automatic
 from dags.domain.errors import UserError
 from dags.domain.text import wrapped
 from dags.repair.asked import asked_days, asked_plan, asked_teams
@@ -45,11 +45,12 @@ RECENT_RUNS = 5000
 
 
 def runs_of(
-    instance: DagsterInstance, job_by_table: Mapping[str, str], days: Iterable[date], now: datetime
+    instance: DagsterInstance, job_by_table: Mapping[str, str], days: Iterable[date], now: datetime, database: str = ""
 ) -> list[Run]:
     """Every run, of any trigger, that covers ``days`` of the tables: all in flight, and the ended ones of two weeks.
 
-    Asked by partition, because the instance may be shared with jobs that make thousands of runs a day.
+    Asked by partition, because the instance may be shared with jobs that make thousands of runs a day. ``database``:
+    the mark of the one that is asked about; what has ended and says that it was of another is left out.
     """
     keys = [day.isoformat() for day in days]
     ended = RunsFilter(tags={PARTITION_NAME_TAG: keys}, created_after=now - REMEMBERED)
@@ -64,6 +65,8 @@ def runs_of(
         if not covered:
             continue
         state = _state(run)
+        if state is not RunState.IN_FLIGHT and run.tags.get(DATABASE_TAG, database) != database:
+            continue
         ended_at = _instant(record.end_time) if state is not RunState.IN_FLIGHT else None
         if state is not RunState.IN_FLIGHT and ended_at is None:
             ended_at = record.update_timestamp.astimezone(UTC)

@@ -50,9 +50,10 @@ from dagster._grpc import impl
 from dagster._grpc.types import StartRunResult
 from dagster._serdes import serialize_value
 
+from dags.clickhouse.dsn import Dsn
 from dags.dagster_runs.console import _LETS_ANSWERS_OUT
 from dags.dagster_runs.processes import is_local
-from dags.dagster_runs.tags import BACKFILL_RUN_TAG, is_automatic
+from dags.dagster_runs.tags import BACKFILL_RUN_TAG, DATABASE_TAG, is_automatic
 from dags.repair.runs import runs_of
 
 _TAGS = "dagster._core.storage.tags"
@@ -141,10 +142,10 @@ def test_a_job_of_assets_is_what_its_type_says() -> None:
 # --- Which days a run covers ------------------------------------------------------------------------------
 
 
-def covered(instance: DagsterInstance) -> set[date]:
+def covered(instance: DagsterInstance, database: str = "") -> set[date]:
     now = datetime.now(UTC) + timedelta(minutes=1)
     wanted = [date(2026, 1, day) for day in range(1, 10)]
-    return {run.day for run in runs_of(instance, {"a_table": "a_job"}, wanted, now)}
+    return {run.day for run in runs_of(instance, {"a_table": "a_job"}, wanted, now, database)}
 
 
 def test_a_run_of_one_partition_carries_its_key_and_is_found_by_it(instance: DagsterInstance) -> None:
@@ -163,6 +164,16 @@ def test_a_run_of_several_partitions_is_of_the_first_tags_day_to_the_last_tags_b
     assert made.materialization.metadata["days"].value == ["2026-01-02", "2026-01-03", "2026-01-04"]
     queued(instance, asset_partition_range_start="2026-01-02", asset_partition_range_end="2026-01-04")
     assert covered(instance) == {date(2026, 1, 2), date(2026, 1, 3), date(2026, 1, 4)}
+
+
+def test_what_has_ended_for_another_database_is_no_run_of_this_one(instance: DagsterInstance) -> None:
+    job = location.resolve_job_def("a_job")
+    job.execute_in_process(instance=instance, partition_key="2026-01-02", tags={DATABASE_TAG: "the demo's"})
+    job.execute_in_process(instance=instance, partition_key="2026-01-03")
+    assert covered(instance, "the demo's") == {date(2026, 1, 2), date(2026, 1, 3)}
+    assert covered(instance, "the server's") == {date(2026, 1, 3)}
+    marks = {Dsn.parse(f"clickhouse://{user}@here:8123/{name}").mark for user in ("a", "b:c") for name in ("x", "y")}
+    assert len(marks) == 2
 
 
 # --- Who launched a run -----------------------------------------------------------------------------------

@@ -195,6 +195,7 @@ MISSPELT = {
     "WEB_ANALYTICS_BACKFILL_LOOKBACK_DAY": "did you mean WEB_ANALYTICS_BACKFILL_LOOKBACK_DAYS?",
     "WEB_ANALYTICS_BACKFILL_MAX_PARTITION_PER_RUN": "did you mean WEB_ANALYTICS_BACKFILL_MAX_PARTITIONS_PER_RUN?",
     "WEB_ANALYTICS_BUILD_MAX_ROW_READ": "did you mean WEB_ANALYTICS_BUILD_MAX_ROWS_READ?",
+    "CLICKHOUSE_DNS": "did you mean CLICKHOUSE_DSN?",
     "WEB_ANALYTICS_ENABLED_TEAMS_IDS": "did you mean WEB_ANALYTICS_ENABLED_TEAM_IDS?",
 }
 
@@ -205,7 +206,8 @@ def test_a_misspelt_name_under_our_prefix_is_refused_with_what_was_meant(name: s
 
 
 def test_another_programs_name_that_begins_alike_is_let_be() -> None:
-    assert read_settings({"WEB_ANALYTICS_TEST_TICKS": "5", "WEB_ANALYTICS_TEAM_OWNER": "x"}) == read_settings({})
+    others = {"WEB_ANALYTICS_TEST_TICKS": "5", "WEB_ANALYTICS_TEAM_OWNER": "x", "CLICKHOUSE_DB": "y"}
+    assert read_settings(others) == read_settings({})
 
 
 def test_a_name_like_no_setting_is_sent_to_the_readme() -> None:

@@ -6,6 +6,7 @@ it evaluated at once. So no page stays green over what a terminal has called wro
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
@@ -21,7 +22,7 @@ from dags.web_preaggregated_backfill.evaluation import DETECTOR, evaluate_in_run
 from dags.web_preaggregated_backfill.report import TableStatus, status_line, table_statuses
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterator
     from datetime import date
 
     from clickhouse_connect.driver.client import Client
@@ -47,6 +48,26 @@ def leave(instance: DagsterInstance, evaluation: Evaluation, *, but: Collection[
                     asset_key=key, check_name=CHECK, passed=status.is_complete, metadata=of_check(status)
                 )
             )
+
+
+@contextmanager
+def leaving_unknown(instance: DagsterInstance, watched: tuple[WatchedTable, ...]) -> Iterator[None]:
+    """Where ClickHouse cannot even be asked, leave that nothing is known; the error goes on.
+
+    Not of the embedded engine: it serves one process at a time, and that it is busy for a while is no news.
+    """
+    try:
+        yield
+    except (UserError, ClickHouseError) as error:
+        if not current_settings().clickhouse_dsn.is_embedded:
+            words = MetadataValue.text(f"UNKNOWN: {error}"[:1000])
+            told = {"status": words, "should_backfill": MetadataValue.bool(False)}
+            instance.report_runless_asset_event(AssetMaterialization(DETECTOR, metadata=told))
+            for table in watched:
+                instance.report_runless_asset_event(
+                    AssetCheckEvaluation(AssetKey(table.name), CHECK, passed=False, metadata={"status": words})
+                )
+        raise
 
 
 def of_check(status: TableStatus) -> dict[str, Any]:
@@ -76,7 +97,8 @@ def look_again(
     fails no run: it is told.
     """
     try:
-        found = evaluate_in_run(instance, clickhouse, watched, run_id)
+        with leaving_unknown(instance, watched):
+            found = evaluate_in_run(instance, clickhouse, watched, run_id)
         leave(instance, found)
         tell(wrapped(f"VERDICT  {status_line(found.detection)}"))
         earlier = {(table, day) for table, day in changed if day < found.detection.calendar.judged.start}

@@ -20,6 +20,7 @@ from dagster._core.storage.tags import PRIORITY_TAG
 from dags.dagster_runs.tags import (
     BACKFILL_PRIORITY,
     BACKFILL_RUN_TAG,
+    DATABASE_TAG,
     MISSING_DATA_TAG,
     PLAN_FIELD,
     TAG_PREFIX,
@@ -165,7 +166,9 @@ def _decided(
 ) -> Evaluation:
     """The decision on what was found. Of a detection to which all is unknown it asks ClickHouse nothing more."""
     job_by_table = {table.name: table.job for table in watched}
-    runs = without_the_dead(runs_of(instance, job_by_table, detection.calendar.judged, now), detection.dead_runs)
+    database = settings.clickhouse_dsn.mark
+    found = runs_of(instance, job_by_table, detection.calendar.judged, now, database)
+    runs = without_the_dead(found, detection.dead_runs)
     runs = _with_teams(runs, {one.day for one in detection.wrong.groups}, on_engine)
     outdated = as_outdated(detection.outdated, {table.name: table.logic_version for table in watched})
     remaining, policy = _remaining(instance), policy_of(settings)
@@ -249,6 +252,7 @@ def run_requests(evaluation: Evaluation, plan_id: str, job: str | None = None) -
                 BACKFILL_RUN_TAG: "true",
                 MISSING_DATA_TAG: "true",
                 f"{TAG_PREFIX}plan": plan_id,
+                DATABASE_TAG: current_settings().clickhouse_dsn.mark,
                 f"{TAG_PREFIX}trigger": str(decision.trigger),
                 f"{TAG_PREFIX}attempt": str(request.attempt),
                 f"{TAG_PREFIX}reasons": "; ".join(request.reasons)[:TAG_CHARACTERS],

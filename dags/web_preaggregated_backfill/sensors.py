@@ -29,7 +29,7 @@ from dags.repair.decision import Trigger
 from dags.repair.requests.store import freeze
 from dags.schedules import COMPREHENSIVE_CHECK_CRON, SENSOR_INTERVAL_SECONDS, TIME_ZONE
 from dags.settings import current_settings
-from dags.web_preaggregated_backfill.catalog import leave
+from dags.web_preaggregated_backfill.catalog import leave, leaving_unknown
 from dags.web_preaggregated_backfill.evaluation import evaluate, run_requests, skip_reason, teams_to_freeze
 
 
@@ -89,7 +89,8 @@ def _tick(
 ) -> list[RunRequest] | SkipReason:
     now = clock.utc_now()
     in_tick = partial(clickhouse.in_tick, until=time.monotonic() + TICK_SECONDS)
-    evaluation = evaluate(instance, current_settings(), watched, trigger, in_tick, now=now)
+    with leaving_unknown(instance, watched):
+        evaluation = evaluate(instance, current_settings(), watched, trigger, in_tick, now=now)
     leave(instance, evaluation)
     plan_id = f"{trigger}-{now:%Y%m%dT%H%M%S}"
     if frozen := teams_to_freeze(evaluation, job):

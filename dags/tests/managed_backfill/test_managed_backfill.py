@@ -526,5 +526,5 @@ def test_two_backfills_of_the_same_days_are_not_accepted(world: World, monkeypat
 
 
 def test_a_backfill_that_is_not_known_is_said_to_be_so(world: World) -> None:
-    with pytest.raises(UserError, match="backfill_id is 'backfill-0000': 0 backfills begin so"):
+    with pytest.raises(UserError, match="backfill_id is 'backfill-0000': no backfill's id begins so"):
         run(world, "pause_backfill_job", **who("backfill-0000"))

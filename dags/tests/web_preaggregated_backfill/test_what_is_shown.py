@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from dagster import AssetCheckKey, AssetKey, AssetRecordsFilter
 
+from dags.domain.errors import EngineError
 from dags.publish.build import DayBuild
+from dags.settings import current_settings
 from dags.tests.fold import stored
 from dags.tests.managed_backfill import asked
 from dags.tests.world import BOUNCES, STATS, ago
@@ -113,6 +115,26 @@ def test_whoever_asks_leaves_the_verdict_where_it_is_seen_and_no_more_than_was_l
     world.run_as_configured("show_data_gaps_job", {"days_back": 30})
     assert "NOT COMPLETE: 2" in capsys.readouterr().out
     truth.is_shown(0)
+
+
+def test_where_no_clickhouse_answers_nothing_stays_green(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.traffic([1], DAYS)
+    world.select(1)
+    world.built(*DAYS)
+    world.missing_data()
+    assert checks(world) == {STATS: True, BOUNCES: True}
+    with monkeypatch.context() as down:
+        down.setenv("CLICKHOUSE_DSN", "clickhouse://u:secret@127.0.0.1:1/x")
+        current_settings.cache_clear()
+        with pytest.raises(EngineError, match="no ClickHouse answers"):
+            world.missing_data()
+    assert checks(world) == {STATS: False, BOUNCES: False}
+    shown = detector(world)
+    assert shown["status"].startswith("UNKNOWN: no ClickHouse answers at clickhouse://u@127.0.0.1:1/x")
+    assert "secret" not in shown["status"]
+    current_settings.cache_clear()
+    world.missing_data()
+    assert checks(world) == {STATS: True, BOUNCES: True}
 
 
 def test_a_check_fails_for_a_script_while_anything_is_wrong_or_not_known(

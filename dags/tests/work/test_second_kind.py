@@ -113,7 +113,7 @@ def test_a_copy_is_cancelled_for_good_deleted_by_its_whole_id_and_is_no_backfill
     [row] = read_works(client, kinds=["copy"])
     assert (row.work, row.status, row.requested_by) == (work, "deleted", "bob")
     assert client.query("SELECT count() FROM backfill_log").result_rows == [(0,)]
-    with pytest.raises(UserError, match="backfill_id is 'copy-run-1': 0 backfills begin so"):
+    with pytest.raises(UserError, match="backfill_id is 'copy-run-1': no backfill's id begins so"):
         require_state(client, replace(kind, name="managed", word="backfill"), work.work_id)
 
 

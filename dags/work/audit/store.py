@@ -113,10 +113,8 @@ def require_state(client: Client, kind: KindOfWork, work_id: str) -> State:
     known = [row.work_id for row in read_works(client, kinds=kind.shown)]
     matching = [one for one in known if one == work_id] or [one for one in known if one.startswith(work_id)]
     if len(matching) != 1 or not work_id:
-        raise UserError(
-            f"{kind.id_field} is {work_id!r}: {len(matching) if work_id else 'no'} {kind.word}s begin so. "
-            f"{kind.job('show')} lists them"
-        )
+        so = f"{len(matching)} {kind.word}s begin so" if matching and work_id else f"no {kind.word}'s id begins so"
+        raise UserError(f"{kind.id_field} is {work_id!r}: {so}. {kind.job('show')} lists them")
     found = read_state(client, matching[0])
     if found is None:
         raise UserError(f"{matching[0]} has no accepted plan in the log; it cannot be continued")
