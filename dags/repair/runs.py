@@ -50,7 +50,7 @@ def runs_of(
     """Every run, of any trigger, that covers ``days`` of the tables: all in flight, and the ended ones of two weeks.
 
     Asked by partition, because the instance may be shared with jobs that make thousands of runs a day. ``database``:
-    the mark of the one that is asked about; what has ended and says that it was of another is left out.
+    the mark of the one that is asked about, else any; what has ended and says that it was of another is left out.
     """
     keys = [day.isoformat() for day in days]
     ended = RunsFilter(tags={PARTITION_NAME_TAG: keys}, created_after=now - REMEMBERED)
@@ -65,7 +65,8 @@ def runs_of(
         if not covered:
             continue
         state = _state(run)
-        if state is not RunState.IN_FLIGHT and run.tags.get(DATABASE_TAG, database) != database:
+        is_elsewhere = bool(database) and run.tags.get(DATABASE_TAG, database) != database
+        if state is not RunState.IN_FLIGHT and is_elsewhere:
             continue
         ended_at = _instant(record.end_time) if state is not RunState.IN_FLIGHT else None
         if state is not RunState.IN_FLIGHT and ended_at is None:

@@ -184,12 +184,10 @@ def freshness(detection: Detection) -> str:
     more = f"; {left} not verified yet" if left else ""
     if read + left >= judged or detection.oldest_reading is None:
         return f"{read} of {counted(judged, 'day')} read now{more}" if left else f"all {judged} days read now"
-    since = (
-        f"nothing of them has changed since they were read, the first at {detection.oldest_reading:%Y-%m-%d %H:%M} UTC"
-    )
+    since = f"since they were read, the first at {detection.oldest_reading:%Y-%m-%d %H:%M} UTC"
     if not read:
-        return f"no day read now: {since}{more}"
-    return f"{read} of {counted(judged, 'day')} read now; of the others {since.replace(' of them', '')}{more}"
+        return f"no day read now: nothing of them has changed {since}{more}"
+    return f"{read} of {counted(judged, 'day')} read now; of the others nothing has changed {since}{more}"
 
 
 def _also(detection: Detection) -> list[str]:
