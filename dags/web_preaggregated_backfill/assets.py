@@ -5,8 +5,8 @@ from dagster import AssetExecutionContext, AssetsDefinition, Failure, Materializ
 from dags.dagster_runs.resource import ClickHouseResource
 from dags.dagster_runs.tags import SHORT_RUN
 from dags.domain.watched import WatchedTable
-from dags.web_preaggregated_backfill.catalog import leave, leaving_unknown
-from dags.web_preaggregated_backfill.evaluation import DETECTOR, evaluate_in_run, metadata
+from dags.web_preaggregated_backfill.catalog import evaluate_now, leave
+from dags.web_preaggregated_backfill.evaluation import DETECTOR, metadata
 from dags.web_preaggregated_backfill.report import summary_text
 
 
@@ -24,8 +24,7 @@ def detector(watched: tuple[WatchedTable, ...]) -> AssetsDefinition:
         context: AssetExecutionContext, clickhouse: ClickHouseResource
     ) -> MaterializeResult[None]:
         """What is missing or wrong, and what the sensor would do about it."""
-        with leaving_unknown(context.instance, watched):
-            found = evaluate_in_run(context.instance, clickhouse, watched, context.run.run_id)
+        found = evaluate_now(context.instance, clickhouse, watched, context.run.run_id)
         # A run that fails materializes nothing: that nothing is known is left without it.
         leave(context.instance, found, but=() if found.is_unknown else [DETECTOR])
         context.log.info("%s", summary_text(found.detection, found.decision))

@@ -16,8 +16,7 @@ from dagster import (
 from dags.dagster_runs.resource import ClickHouseResource
 from dags.dagster_runs.tags import SHORT_RUN
 from dags.domain.watched import WatchedTable
-from dags.web_preaggregated_backfill.catalog import CHECK, leave, leaving_unknown, of_check
-from dags.web_preaggregated_backfill.evaluation import evaluate_in_run
+from dags.web_preaggregated_backfill.catalog import CHECK, evaluate_now, leave, of_check
 from dags.web_preaggregated_backfill.report import table_statuses
 
 
@@ -40,8 +39,7 @@ def standing_checks(watched: tuple[WatchedTable, ...]) -> AssetChecksDefinition:
     )
     def complete(context: AssetCheckExecutionContext, clickhouse: ClickHouseResource) -> Iterator[AssetCheckResult]:
         """Compare the tables with their source now. Fails too when that cannot be read, or when no team is enabled."""
-        with leaving_unknown(context.instance, watched):
-            found = evaluate_in_run(context.instance, clickhouse, watched, context.run.run_id)
+        found = evaluate_now(context.instance, clickhouse, watched, context.run.run_id)
         asked = {key.asset_key for key in context.selected_asset_check_keys}
         leave(context.instance, found, but=asked)
         for status in table_statuses(found.detection):

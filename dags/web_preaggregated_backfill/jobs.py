@@ -17,8 +17,8 @@ from dags.domain.given import EMPTY_IS_NONE, Day, Given, Text, choice, whole
 from dags.domain.watched import WatchedTable, first_day
 from dags.repair.runs import run_text
 from dags.team_selection.store import read_selection
-from dags.web_preaggregated_backfill.catalog import leave, leaving_unknown
-from dags.web_preaggregated_backfill.evaluation import Evaluation, evaluate_in_run
+from dags.web_preaggregated_backfill.catalog import evaluate_now, leave
+from dags.web_preaggregated_backfill.evaluation import Evaluation
 from dags.web_preaggregated_backfill.report import data_gaps, gaps_text, missing_data, summary_text
 from dags.web_preaggregated_backfill.why import Question, why_text
 
@@ -66,8 +66,7 @@ def diagnostics(watched: tuple[WatchedTable, ...]) -> list[JobDefinition]:
     """The jobs, for the tables that are watched."""
 
     def evaluated(asked: Command[Any], days_back: int | None = None) -> Evaluation:
-        with leaving_unknown(asked.instance, watched):
-            found = evaluate_in_run(asked.instance, asked.clickhouse, watched, asked.run_id, days_back)
+        found = evaluate_now(asked.instance, asked.clickhouse, watched, asked.run_id, days_back)
         leave(asked.instance, found)
         return found
 
