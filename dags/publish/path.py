@@ -102,7 +102,7 @@ def read_written(sql: Sql, table: str, day: date) -> Written:
         parts=tuple(found["part"]),
         alters=len(found["alter"]),
         uuid="".join(one.name for one in found["table"]),
-        others=max((one.highest for one in found["highest"]), default=0),
+        others=max((one.highest for one in (*found["highest"], *found["alter"])), default=0),
         shares_numbers=not is_replicated,
     )
 

@@ -2,8 +2,8 @@
 -- swap bring a higher block, an ALTER that changes rows a higher version, once it is through, and a light UPDATE a part
 -- of its own in a partition beside (`patch-…-<day>`).
 -- Grain   one row: of the table, whose id is its uuid, which tells it from another that was put in its place; of each
--- ALTER of rows that is under way; of each part that ClickHouse remembers of the day, those that were swapped or moved
--- away among them; and of the highest number of the rest, the table's other days and all of its ALTERs
+-- ALTER, told apart by whether it changes rows and is under way; of each part that ClickHouse remembers of the day, those
+-- that were swapped or moved away among them; and of the part with the highest number of the table's other days
 -- Reads   system.parts, system.mutations and system.tables, that table's
 SELECT
     'table' AS what,
@@ -16,16 +16,14 @@ SELECT
 FROM system.tables
 WHERE database = currentDatabase() AND name = {table:String}
 UNION ALL
-SELECT 'alter', false, mutation_id, false, toInt64(0), toInt64(0), toInt64(0)
-FROM system.mutations
-WHERE
-    database = currentDatabase()
-    AND table = {table:String}
-    AND NOT is_done
-    AND NOT is_killed
-    AND position(command, 'MATERIALIZE') NOT IN (1, 2)
-UNION ALL
-SELECT 'highest', false, mutation_id, false, toInt64(0), toInt64(0), arrayMax(block_numbers.number)
+SELECT
+    if(is_done OR is_killed OR position(command, 'MATERIALIZE') IN (1, 2), 'highest', 'alter'),
+    false,
+    mutation_id,
+    false,
+    toInt64(0),
+    toInt64(0),
+    arrayMax(block_numbers.number)
 FROM system.mutations
 WHERE database = currentDatabase() AND table = {table:String}
 UNION ALL

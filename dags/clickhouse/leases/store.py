@@ -42,7 +42,7 @@ _PACKAGE = "dags.clickhouse.leases"
 
 _log = logging.getLogger(__name__)
 
-NO_OTHERS: Mapping[str, str] = MappingProxyType({})
+_NO_OTHERS: Mapping[str, str] = MappingProxyType({})
 
 # How often whoever waits for a lease asks again.
 POLL_SECONDS = 1.0
@@ -170,7 +170,7 @@ class Leases:
         self._names.add(lease)
         return bool(waited_for)
 
-    def confirm(self, table: str, day: date, beside: Mapping[str, str] = NO_OTHERS) -> bool:
+    def confirm(self, table: str, day: date, beside: Mapping[str, str] = _NO_OTHERS) -> bool:
         """Make sure that a lease is still held: after making a staging table, before trusting it.
 
         ``beside``: the tokens of other leases, by their names; whether these are held by them.
