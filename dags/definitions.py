@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from click import ClickException
 from dagster import AssetsDefinition, Definitions, in_process_executor
 
+from dags.dagster_runs.console import say_failures_in_words
 from dags.dagster_runs.resource import ClickHouseResource
 from dags.detection.waivers.jobs import waiver_jobs
+from dags.domain.errors import SettingsError
 from dags.managed_backfill.jobs import managed_backfill_jobs, web_analytics_sweep_backups_schedule
 from dags.repair.stops.jobs import resume_backfills_job, stop_backfills_job
 from dags.settings import current_settings
@@ -86,7 +89,13 @@ def location(
     )
 
 
-# A bad setting must stop the location from loading, and name itself, rather than the first run.
-current_settings()
+# A bad setting must stop the location from loading, and name itself, rather than the first run. A terminal shows the
+# words of an error of click's, and of any other a traceback as well.
+try:
+    current_settings()
+except SettingsError as error:
+    raise ClickException(str(error)) from None
+
+say_failures_in_words()
 
 defs = location(WATCHED, [web_pre_aggregated], [web_pre_aggregate_job])

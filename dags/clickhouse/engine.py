@@ -28,8 +28,8 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from clickhouse_connect.driver.httpclient import HttpClient
 from filelock import FileLock, Timeout
 
-from dags.clickhouse.grants import missing_grant
 from dags.clickhouse.pinned import FIRST, Setting, pinned, reset
+from dags.clickhouse.rights import lacking, naming_what_lacks
 from dags.clickhouse.sql import Sql
 from dags.domain.errors import EngineError, UnreadableError
 
@@ -93,9 +93,10 @@ def open_client(
     client = None
     try:
         client = _connect(dsn, answer_seconds)
-        if create_database:
-            client.command(f"CREATE DATABASE IF NOT EXISTS {dsn.database}")
-        _use_database(client, dsn)
+        with naming_what_lacks():
+            if create_database:
+                client.command(f"CREATE DATABASE IF NOT EXISTS {dsn.database}")
+            _use_database(client, dsn)
         if who and not dsn.is_embedded:
             client.set_client_setting("log_comment", who)
         yield client
@@ -296,10 +297,12 @@ def _set(client: Client, dsn: Dsn, chosen: Mapping[str, str], problems: Sequence
 def _refusal(dsn: Dsn, error: ClickHouseError) -> EngineError:
     """Why there is no client, in words. That nothing answers is said only when nothing did."""
     # As a word: within others a password of one letter would show itself by where it is missing.
-    reason = re.sub(rf"(?<!\w){re.escape(dsn.password)}(?!\w)", "[hidden]", str(error)) if dsn.password else str(error)
+    # Where nothing was answered the driver's cause says why, and the driver puts the whole address before that.
+    reason = str(getattr(error.__cause__, "reason", None) or error)
+    reason = re.sub(rf"(?<!\w){re.escape(dsn.password)}(?!\w)", "[hidden]", reason) if dsn.password else reason
     name = getattr(error, "name", None) or error_code(error)
-    if lacks := missing_grant(error):
-        return EngineError(f"the user {dsn.user!r} of ClickHouse at {dsn} lacks a right: GRANT {lacks} TO {dsn.user}")
+    if (lacks := lacking(error, f"the user {dsn.user!r} of ClickHouse at {dsn}")) is not None:
+        return lacks
     if error_code(error) in (AUTHENTICATION_FAILED, REQUIRED_PASSWORD, ACCESS_DENIED):
         return EngineError(f"ClickHouse at {dsn} refused the user {dsn.user!r} or its password: correct CLICKHOUSE_DSN")
     if name in ("READONLY", "SETTING_CONSTRAINT_VIOLATION"):

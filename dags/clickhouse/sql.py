@@ -16,6 +16,7 @@ from importlib.resources import files
 from string import Template
 from typing import TYPE_CHECKING, Any
 
+from dags.clickhouse.rights import naming_what_lacks
 from dags.domain.errors import UnreadableError
 from dags.domain.expression import Expression
 
@@ -147,7 +148,8 @@ class Sql:
         if expected != bound.keys():
             raise ValueError(f"{name}.sql binds {sorted(expected)}, but got {sorted(bound)}")
         started = time.monotonic()
-        answer = run(text, parameters=bound, settings=self._settings)
+        with naming_what_lacks():
+            answer = run(text, parameters=bound, settings=self._settings)
         summary = getattr(answer, "summary", None) or {}
         is_known = not is_embedded(self._client)
         self._bill[0] += Cost(

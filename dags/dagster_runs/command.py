@@ -13,7 +13,6 @@ from clickhouse_connect.driver.client import Client
 from dagster import DagsterInstance, JobDefinition, OpExecutionContext, in_process_executor, job, op
 
 from dags.clickhouse.clocks import tell_of_skew
-from dags.clickhouse.grants import naming_what_lacks
 from dags.clickhouse.schema.apply import require_schema
 from dags.dagster_runs.console import answers_console, say_in_any_encoding
 from dags.dagster_runs.launchpad import WholeConfig, launchpad_fields
@@ -85,8 +84,7 @@ def command(
         found = read(config, context.op_config or {})
         if not refuses:
             found.required()
-        with naming_what_lacks():
-            return answer(Command(context, clickhouse, found))
+        return answer(Command(context, clickhouse, found))
 
     def of_one_op(given: Mapping[str, Any] | None) -> dict[str, Any]:
         return {"ops": {node: {"config": given or {}}}, **ANSWER_ONLY}

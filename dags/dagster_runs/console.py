@@ -1,7 +1,9 @@
-"""What a command's run says on a terminal besides its answer: why it failed, in our own words where these say it.
+"""What a run says on a terminal besides its answer: why it failed, in our own words where these say it.
 
 Dagster prints two tracebacks around an error that a person can put right, and what to do about it stands in the middle.
-The event log of the run has them all the same.
+The event log of the run has them all the same. A command names `answers_console` as its logger. A job of assets, and
+assets that are launched by name, can name none that holds without a configuration: theirs is Dagster's own, a logger of
+the process's class for loggers, see `say_failures_in_words`.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ import io
 import logging
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from dagster import DagsterEvent, DagsterEventType, Field, InitLoggerContext, logger
 
@@ -71,6 +73,40 @@ class _Terminal(logging.StreamHandler[Any]):
             if first is not None and (words := why_failed(first)):
                 return f"\n{words}"
         return super().format(record)
+
+
+class _InWords(logging.Logger):
+    """A console that Dagster makes of its own: of steps that failed in words of ours it prints these at the run's end,
+    and no traceback. Whatever else it is given, it prints as it is.
+    """
+
+    # By run, for Dagster makes two of them: one hears of the steps, the other of the run.
+    _words: ClassVar[dict[object, list[str]]] = {}
+
+    def handle(self, record: logging.LogRecord) -> None:
+        event = getattr(record, "dagster_event", None)
+        if isinstance(event, DagsterEvent):
+            self._put_in_words(record, event)
+        super().handle(record)
+
+    def _put_in_words(self, record: logging.LogRecord, event: DagsterEvent) -> None:
+        # What Dagster appends to its own line about an event begins after an empty one.
+        line, run = str(record.msg).partition("\n\n")[0], getattr(record, "dagster_meta", {}).get("run_id")
+        if words := why_failed(event):
+            self._words.setdefault(run, []).append(words)
+            record.msg = line
+        elif event.event_type is DagsterEventType.RUN_FAILURE and (heard := self._words.pop(run, [])):
+            first = event.job_failure_data.first_step_failure_event
+            if first is not None and why_failed(first):
+                record.msg = "\n\n".join([line, *dict.fromkeys(heard)])
+
+
+def say_failures_in_words() -> None:
+    """Have the consoles that Dagster makes of its own in this process print our words without a traceback.
+
+    Dagster makes them of `logging.getLoggerClass`, and takes no other logger for a run without a configuration.
+    """
+    logging.setLoggerClass(_InWords)
 
 
 @logger(

@@ -138,6 +138,15 @@ def test_every_invalid_setting_is_named_when_the_location_is_validated(terminal:
     assert "hunter2" not in shown
 
 
+def test_a_command_under_a_bad_setting_ends_in_its_words_and_nothing_else(terminal: Terminal) -> None:
+    for command in ("--job check_missing_data_job", "--assets web_analytics_backfill_detector"):
+        ran = terminal.run(f"dg launch {command}", WEB_ANALYTICS_BACKFILL_LOKBACK_DAYS="3")
+        said = "WEB_ANALYTICS_BACKFILL_LOKBACK_DAYS is no setting: did you mean WEB_ANALYTICS_BACKFILL_LOOKBACK_DAYS?"
+        # Before it Dagster may say that this instance has no configuration.
+        assert (ran.returncode, ran.stdout, ran.stderr.splitlines()[-1]) == (1, "", f"Error: {said}")
+        assert "Traceback" not in ran.stderr
+
+
 def test_loading_the_location_opens_no_connection(terminal: Terminal) -> None:
     nobody_listens = "clickhouse://u:p@127.0.0.1:1/x"
     assert terminal.run("dagster definitions validate", CLICKHOUSE_DSN=nobody_listens).returncode == 0

@@ -7,7 +7,7 @@ from dags.dagster_runs.tags import SHORT_RUN
 from dags.domain.watched import WatchedTable
 from dags.web_preaggregated_backfill.catalog import evaluate_now, leave
 from dags.web_preaggregated_backfill.evaluation import DETECTOR, metadata
-from dags.web_preaggregated_backfill.report import summary_text
+from dags.web_preaggregated_backfill.report import summary_text, unknown_words
 
 
 def detector(watched: tuple[WatchedTable, ...]) -> AssetsDefinition:
@@ -29,9 +29,8 @@ def detector(watched: tuple[WatchedTable, ...]) -> AssetsDefinition:
         leave(context.instance, found, but=() if found.is_unknown else [DETECTOR])
         context.log.info("%s", summary_text(found.detection, found.decision))
         if found.is_unknown:
-            raise Failure(
-                f"unknown, not complete: {found.detection.unknown}", metadata=metadata(found), allow_retries=False
-            )
+            words = "\n".join(["unknown, not complete:", *unknown_words(found.detection)])
+            raise Failure(words, metadata=metadata(found), allow_retries=False)
         return MaterializeResult(metadata=metadata(found))
 
     return web_analytics_backfill_detector

@@ -33,7 +33,6 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 from pydantic import Field, field_validator
 
 from dags.clickhouse.clocks import tell_of_skew
-from dags.clickhouse.grants import naming_what_lacks
 from dags.clickhouse.schema.apply import require_schema
 from dags.dagster_runs.resource import ClickHouseResource
 from dags.dagster_runs.tags import (
@@ -135,7 +134,7 @@ def built_assets(tables: tuple[WatchedTable, ...]) -> AssetsDefinition:
     ) -> Iterator[MaterializeResult[None]]:
         """Rebuild a day of the selected tables for the teams asked for; every other team's rows stay as they are."""
         selected = [table for table in tables if AssetKey(table.name) in context.selected_asset_keys]
-        with clickhouse.client(context.run.run_id) as client, naming_what_lacks():
+        with clickhouse.client(context.run.run_id) as client:
             day = _built_day(context, config, client, selected)
         for table in day.tables:
             if held := table.teams(Outcome.HELD):

@@ -19,7 +19,7 @@ from dags.repair.runs import run_text
 from dags.team_selection.store import read_selection
 from dags.web_preaggregated_backfill.catalog import evaluate_now, leave
 from dags.web_preaggregated_backfill.evaluation import Evaluation
-from dags.web_preaggregated_backfill.report import data_gaps, gaps_text, missing_data, summary_text
+from dags.web_preaggregated_backfill.report import data_gaps, gaps_text, missing_data, summary_text, unknown_words
 from dags.web_preaggregated_backfill.why import Question, why_text
 
 DEFAULT_DAYS_BACK = 7
@@ -27,7 +27,7 @@ DEFAULT_DAYS_BACK = 7
 
 def _refuse_unknown(found: Evaluation) -> None:
     if found.is_unknown:
-        raise Failure(f"unknown, not complete: {found.detection.unknown}", allow_retries=False)
+        raise Failure("\n".join(["unknown, not complete:", *unknown_words(found.detection)]), allow_retries=False)
 
 
 class Output(StrEnum):

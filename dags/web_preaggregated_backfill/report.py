@@ -222,6 +222,14 @@ def _failures(detection: Detection) -> list[str]:
     return lines
 
 
+def unknown_words(detection: Detection) -> list[str]:
+    """Why tables are unknown, each reason once."""
+    tables: dict[str, list[str]] = defaultdict(list)
+    for table, error in detection.unknown.items():
+        tables[error].append(table)
+    return [f"{', '.join(names)}: {error}" for error, names in tables.items()]
+
+
 def summary_text(detection: Detection, decision: Decision) -> str:
     """What ``check_missing_data_job`` prints."""
     rows: list[tuple[object, ...]] = [
@@ -243,7 +251,7 @@ def summary_text(detection: Detection, decision: Decision) -> str:
         *_also(detection),
         *(wrapped(f"WARNING  {warning}") for warning in detection.warnings),
     ]
-    parts += [wrapped(f"UNKNOWN  {table}: {error}") for table, error in detection.unknown.items()]
+    parts += [wrapped(f"UNKNOWN  {words}") for words in unknown_words(detection)]
     parts += [wrapped(f"DECISION {reason}") for reason in reasons(detection, decision)]
     parts += [wrapped(f"FACTS    {freshness(detection)}"), f"COST     {detection.cost}"]
     return "\n".join(parts)
@@ -254,7 +262,7 @@ def gaps_text(detection: Detection) -> str:
     parts = [status_line(detection), ""]
     parts.append(table_text(_gap_rows(detection.wrong), _GAP_COLUMNS) if detection.wrong else _no_gaps(detection))
     parts += ["", *_failures(detection), *_also(detection)]
-    parts += [wrapped(f"UNKNOWN  {table}: {error}") for table, error in detection.unknown.items()]
+    parts += [wrapped(f"UNKNOWN  {words}") for words in unknown_words(detection)]
     parts += [wrapped(f"WARNING  {warning}") for warning in detection.warnings]
     parts += [wrapped(f"FACTS    {freshness(detection)}")]
     return "\n".join(parts)

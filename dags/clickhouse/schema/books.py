@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from dags.clickhouse.rights import naming_what_lacks
 from dags.clickhouse.schema.declared import declared_columns
 
 if TYPE_CHECKING:
@@ -22,10 +23,11 @@ def append(
         ClickHouseError: nothing was appended.
     """
     types = declared_columns()[table]
-    client.insert(
-        table,
-        data,
-        column_names=list(columns),
-        column_type_names=[types[column] for column in columns],
-        column_oriented=is_by_column,
-    )
+    with naming_what_lacks():
+        client.insert(
+            table,
+            data,
+            column_names=list(columns),
+            column_type_names=[types[column] for column in columns],
+            column_oriented=is_by_column,
+        )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from dagster import DagsterInstance
+from dagster import AssetKey, DagsterInstance
 
 from dags.definitions import defs
 from dags.settings import current_settings
@@ -44,6 +44,7 @@ USERS = f"""<clickhouse>
   {user("drops_nothing", [grant.replace("DROP TABLE, ", "") for grant in GRANTS])}
   {user("inserts_nothing", READS)}
   {user("asks", READS, "asks")}
+  {user("nobody", ["GRANT SELECT ON system.one"])}
 </users></clickhouse>"""
 
 
@@ -99,6 +100,32 @@ def test_a_right_that_lacks_is_named_with_the_statement_that_gives_it(
     current_settings.cache_clear()
     failed = run(world.instance, "web_pre_aggregate_job", partition_key=str(ago(1)))
     assert "DROP TABLE ON web_analytics." in failed
+    assert "README, Server, has all of them" in failed
+
+
+def test_a_right_that_lacks_is_named_without_a_trace_wherever_it_is_met(
+    world: World,
+    dsn_of: Callable[[str], str],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    of_assets = defs.resolve_implicit_global_asset_job_def().name
+    runs: list[tuple[str, str, dict[str, object], str]] = [
+        ("inserts_nothing", "web_pre_aggregate_job", {"partition_key": str(ago(1))}, "`GRANT INSERT ON web_analytics."),
+        ("inserts_nothing", "web_analytics_team_selection_job", {}, "`GRANT INSERT ON web_analytics."),
+        ("nobody", "check_missing_data_job", {}, "README, Server, has the statements for it"),
+        ("nobody", of_assets, {"asset_selection": [AssetKey("web_analytics_backfill_detector")]}, "README, Server"),
+    ]
+    for name, job, options, words in runs:
+        monkeypatch.setenv("CLICKHOUSE_DSN", dsn_of(name))
+        current_settings.cache_clear()
+        capfd.readouterr()
+        assert run(world.instance, job, **options)
+        shown = capfd.readouterr()
+        assert "Stack Trace" not in shown.err
+        last = " ".join(shown.err.rstrip().rpartition("\n\n")[2].split())
+        assert words in last
+        assert "SHOW DATABASES" not in shown.out + shown.err
 
 
 def test_who_only_reads_is_answered_and_told_that_nothing_is_kept(

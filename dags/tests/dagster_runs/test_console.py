@@ -1,0 +1,90 @@
+"""What a terminal shows of a run that failed for a reason of ours: the words, once, and nothing after them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from dagster import AssetKey, DagsterInstance, Failure, job, op
+
+from dags.definitions import defs
+from dags.domain.errors import UserError
+from dags.settings import current_settings
+from dags.tests.world import ago
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+WORDS = "no ClickHouse answers at clickhouse://default@localhost:1/x"
+
+
+@pytest.fixture
+def instance(monkeypatch: pytest.MonkeyPatch) -> Iterator[DagsterInstance]:
+    """One by which no ClickHouse answers."""
+    monkeypatch.setenv("CLICKHOUSE_DSN", "clickhouse://localhost:1/x")
+    current_settings.cache_clear()
+    with DagsterInstance.ephemeral() as made:
+        yield made
+    current_settings.cache_clear()
+
+
+def said_last(shown: str) -> str:
+    """The last of what stands between empty lines, in one line."""
+    return " ".join(shown.rstrip().rpartition("\n\n")[2].split())
+
+
+def test_a_job_of_assets_and_a_selection_of_assets_end_in_words_without_a_trace(
+    instance: DagsterInstance, capsys: pytest.CaptureFixture[str]
+) -> None:
+    of_all = defs.resolve_implicit_global_asset_job_def()
+    runs = [
+        (defs.resolve_job_def("web_pre_aggregate_job"), {"partition_key": str(ago(1))}),
+        (defs.resolve_job_def("web_analytics_team_selection_job"), {}),
+        (of_all, {"asset_selection": [AssetKey("web_analytics_backfill_detector")]}),
+    ]
+    for ran, options in runs:
+        assert not ran.execute_in_process(instance=instance, raise_on_error=False, **options).success  # type: ignore[arg-type]
+        shown = capsys.readouterr().err
+        assert "Stack Trace" not in shown
+        assert "RUN_FAILURE" in shown
+        assert shown.count(WORDS) == 1
+        assert said_last(shown).startswith(WORDS)
+
+
+def test_every_step_that_failed_in_words_is_heard_and_a_fault_keeps_its_trace(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    @op
+    def refused() -> None:
+        raise UserError("the first reason")
+
+    @op
+    def given_up() -> None:
+        raise Failure("the second reason")
+
+    @op
+    def broken() -> None:
+        raise ZeroDivisionError
+
+    @job
+    def in_words() -> None:
+        refused()
+        given_up()
+
+    @job
+    def at_fault() -> None:
+        broken()
+
+    with DagsterInstance.ephemeral() as own:
+        in_words.execute_in_process(instance=own, raise_on_error=False)
+        shown = capsys.readouterr().err
+        assert "Stack Trace" not in shown
+        assert shown.rstrip().split("\n\n")[-2:] == ["the second reason", "the first reason"]
+        # The event log has it all.
+        [run] = own.get_runs()
+        kept = [one.dagster_event for one in own.all_logs(run.run_id) if one.dagster_event is not None]
+        traces = [one.step_failure_data.error.stack for one in kept if one.is_step_failure]  # type: ignore[union-attr]
+        assert len(traces) == 2
+        assert all(traces)
+        at_fault.execute_in_process(instance=own, raise_on_error=False)
+        assert "Stack Trace" in capsys.readouterr().err
