@@ -27,6 +27,7 @@ BACKFILL = KindOfWork(
     _drop_backup,
     subject="table",
     undo_job="rollback_backfill_job",
+    resume_all_job="resume_backfills_job",
     beside={
         AUTOMATIC: "a run that the planner launched: it has no plan and no backup. End the run in the UI, or stop all "
         "of them with stop_backfills_job",

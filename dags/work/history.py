@@ -64,21 +64,29 @@ def _what(entry: Entry, state: State) -> str:
 
 
 def gates_text(state: State) -> list[str]:
-    """Which gates were asked, how often each passed, and what those that failed measured."""
-    gates = state.gates()
+    """Which gates were asked, and how often each passed."""
+    gates, failed = state.gates(), _failed_gates(state)
     passed = Counter(gate.name for gate in gates if gate.is_passed)
-    failed = [gate for gate in gates if not gate.is_passed]
     if not gates:
         return []
     named = ", ".join(name if times == 1 else f"{name} {times} times" for name, times in passed.items())
+    return [wrapped(f"GATES    {passed.total()} passed, {len(failed)} failed{': ' if named else ''}{named}")]
+
+
+def failures_text(state: State) -> list[str]:
+    """Which gates failed, with what they measured, and which steps, with why."""
     return [
-        wrapped(f"GATES    {passed.total()} passed, {len(failed)} failed{': ' if named else ''}{named}"),
-        *(wrapped(f"FAILED   {gate.name}{_where(gate)}: {gate.payload}") for gate in failed),
+        *(wrapped(f"FAILED   {gate.name}{_where(gate)}: {gate.payload}") for gate in _failed_gates(state)),
+        *(wrapped(f"FAILED   {entry.step}: {entry.payload}") for entry in state.failed.values()),
     ]
 
 
 def _where(gate: Entry) -> str:
     return f" of {gate.step}" if gate.chunk else ""
+
+
+def _failed_gates(state: State) -> list[Entry]:
+    return [gate for gate in state.gates() if not gate.is_passed]
 
 
 def as_dict(state: State) -> dict[str, Any]:

@@ -22,8 +22,8 @@ class KindOfWork:
 
     ``fence`` drops what some runs have begun and not published, before another acts in their place. ``discard`` drops
     what is kept of a piece of work, and answers in words what that was. ``undo_job`` takes one to its end that is half
-    taken back; empty where nothing is ever taken back. ``beside`` are other kinds that are listed with this one and
-    that no person controls, each with what to say to who tries.
+    taken back; empty where nothing is ever taken back. ``resume_all_job`` ends a stop of all of them. ``beside`` are
+    other kinds that are listed with this one and that no person controls, each with what to say to who tries.
     """
 
     name: str
@@ -32,6 +32,7 @@ class KindOfWork:
     discard: Callable[[Client, Work], str]
     subject: str = "subject"
     undo_job: str = ""
+    resume_all_job: str = ""
     beside: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -22,10 +22,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Ended:
-    """What the work is from now on, and why, in words; empty where nothing needs to be said."""
+    """What the work is from now on, and why, in words; empty where nothing needs to be said.
+
+    ``name`` is `STOPPED` where nobody asked that of this very work.
+    """
 
     status: Status
     words: str = ""
+    name: str = ""
 
     def in_place_of(self, end: Ended) -> Ended:
         """What was asked for while it came to that end; the words of both, for nothing else keeps those."""

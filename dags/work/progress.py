@@ -262,8 +262,7 @@ def report_text(
         *map(wrapped, notes),
     ]
     lines += history.lines(state)
-    lines += history.gates_text(state)
-    lines += [wrapped(f"FAILED   {entry.step}: {entry.payload}") for entry in state.failed.values()]
+    lines += [*history.gates_text(state), *history.failures_text(state)]
     return "\n".join([*lines, "", chunks_text(chunk_states(chunks, state), steps)])
 
 

@@ -19,7 +19,7 @@ from dags.clickhouse.failures import retrying
 from dags.clickhouse.sql import is_embedded
 from dags.domain.errors import LeaseLostError, UserError
 from dags.domain.text import of_error
-from dags.work.audit.log import Entry, Event, State, Status, Work
+from dags.work.audit.log import STOPPED, Entry, Event, State, Status, Work
 from dags.work.audit.store import Log
 from dags.work.control import refuse_resume
 from dags.work.lease import WorkLease, leased
@@ -169,7 +169,7 @@ class Runner(Generic[C]):
         return state
 
     def _record(self, at: AtWork, end: Ended) -> None:
-        at.again(at.log.append, Entry(Event.ENDED, end.status, payload=end.words))
+        at.again(at.log.append, Entry(Event.ENDED, end.status, name=end.name, payload=end.words))
         if end.words:
             at.tell(f"{end.status}: {end.words}")
 
@@ -238,7 +238,7 @@ class _Going(Generic[C]):
         if asked := self._heard():
             return asked
         if stopped := self.at.again(steps.why_stop, self.at):
-            return Ended(Status.PAUSED, stopped)
+            return Ended(Status.PAUSED, stopped, STOPPED)
         ceilings, read = self.runner.ceilings, 0
         if ceilings.source_rows is not None:
             read = source_rows_read(self.at.read(), self.runner.run_id)

@@ -9,13 +9,14 @@ from dagster import AssetObservation, Failure, MetadataValue
 from dags.dagster_runs.command import Command
 from dags.dagster_runs.tags import TAG_PREFIX
 from dags.settings import current_settings
-from dags.work.audit.log import State, Status, Work
+from dags.work.audit.log import STOPPED, State, Status, Work
+from dags.work.history import end_text, failures_text
 from dags.work.kinds import KindOfWork
 from dags.work.progress import ChunkState, Progress, chunks_text
 from dags.work.runner import Listeners
 from dags.work.webhook import Webhook
 
-# After these a run that carried work out is not a success.
+# After these a run that carried work out is not a success. A pause and a cancel are what somebody asked of this work.
 _FAILED = {Status.FAILED, Status.RESTORED}
 
 
@@ -48,9 +49,16 @@ class Shown:
         self.asked.context.add_output_metadata({"status": state.status, "report": _monospaced(text)})
 
     def require_success(self, state: State) -> None:
-        """Raises: Failure: it is not as it was to be, so the run has failed; Dagster does not try it again."""
-        if state.status in _FAILED:
-            raise Failure(f"{state.work_id} is {state.status}:\n{self.text(state)}", allow_retries=False)
+        """Raises: Failure: it is not as it was to be, so the run has failed; Dagster does not try it again.
+
+        Neither is it where all work of its kind is stopped: who waits for the run must not take it for done.
+        """
+        is_stopped = state.status == Status.PAUSED and state.end is not None and state.end.name == STOPPED
+        if state.status not in _FAILED and not is_stopped:
+            return
+        next_step = f". When these may run again ({self.kind.resume_all_job}), go on with it: {self.kind.job('resume')}"
+        words = f"{state.work_id} is {state.status}: {end_text(state.end)}{next_step if is_stopped else ''}"
+        raise Failure("\n".join([words, *failures_text(state)]), allow_retries=False)
 
     def _chunk(self, reached: Progress, words: str, chunks: tuple[ChunkState, ...]) -> None:
         print(f"{words}\n{reached}", flush=True)

@@ -19,6 +19,7 @@ from dags.clickhouse.sql import is_embedded
 from dags.domain.clock import utc_now
 from dags.domain.errors import UserError
 from dags.managed_backfill.sweeping import sweep_backups
+from dags.repair.stops.store import why_stopped
 from dags.tests.events import Event, insert
 from dags.tests.faulty import break_team, mended
 from dags.tests.fold import fold, stored
@@ -254,7 +255,13 @@ def test_a_ceiling_and_the_switch_stop_between_chunks_and_can_be_resumed(world: 
     assert report["successful"] == 1
     assert report["status"] == "paused"
     world.run_as_configured("stop_backfills_job", {"reason": "a storm", "requested_by": "eve"})
-    assert run(world, "resume_backfill_job", **who(report["backfill_id"]))["successful"] == 1
+    # Nobody asked that of this backfill: whoever waits for the run's end must not take it for done.
+    words = fails(world, "resume_backfill_job", **who(report["backfill_id"]))
+    assert words == (
+        f"{report['backfill_id']} is paused: backfills are {why_stopped(world.client)}. When these may run again "
+        "(resume_backfills_job), go on with it: resume_backfill_job"
+    )
+    assert read_works(world.client)[0].status == "paused"
     world.run_as_configured("resume_backfills_job", {"reason": "over", "requested_by": "eve"})
     for successful in (2, 3):
         assert run(world, "resume_backfill_job", **who(report["backfill_id"]))["successful"] == successful

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+import pytest
+from dagster import Failure
+
 from dags.dagster_runs.tags import DAILY_RUN_TAG, REASON_TAG, REQUESTED_BY_TAG
 from dags.domain.text import WIDTH
 from dags.tests.managed_backfill import asked
@@ -12,8 +15,6 @@ from dags.tests.world import BOUNCES, STATS, ago
 from dags.work.audit.store import read_works
 
 if TYPE_CHECKING:
-    import pytest
-
     from dags.tests.world import World
 
 DAYS = [ago(n) for n in (3, 2, 1)]
@@ -58,7 +59,8 @@ def test_a_backfill_shows_who_when_why_and_what_came_of_it_until_after_its_delet
     assert (report["requested_by"], report["reason"], report["outcome"]) == ("ada", "a bug", "paused")
 
     world.run_as_configured("stop_backfills_job", WHO)
-    world.run_as_configured("resume_backfill_job", this)
+    with pytest.raises(Failure, match="is paused: backfills are stopped by bob"):
+        world.run_as_configured("resume_backfill_job", this)
     audit.has(this["backfill_id"], "backfills are stopped by bob")
     world.run_as_configured("resume_backfills_job", WHO)
     world.run_as_configured("resume_backfill_job", this)  # its ceiling counts anew

@@ -62,6 +62,9 @@ FINISHED = {
     Status.CANCELLED, Status.COMPLETED, Status.FAILED, Status.RESTORED, Status.ROLLED_BACK, Status.DELETED,
 }  # fmt: skip
 
+# The name of an end that nobody asked of this very work: all of its kind are stopped.
+STOPPED = "stopped"
+
 # What a person may ask for.
 ASKABLE = {Status.PAUSED, Status.CANCELLED}
 
