@@ -20,7 +20,7 @@ from dags.demo.outage import outage
 from dags.demo.traffic.generate import Traffic, sites
 from dags.demo.traffic.load import load_generated, load_sites
 from dags.demo.traffic.log_files import READ
-from dags.demo.traffic.reading import read_access_logs
+from dags.demo.traffic.reading import logs_named, read_access_logs
 from dags.domain import clock
 from dags.domain.days import calendar, in_words
 from dags.domain.errors import UserError
@@ -42,7 +42,9 @@ TEAMS, EVENTS_PER_DAY, DAYS = 12, 15_000, 15
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument(
-        "--logs", help=f"an access log (Common or Combined Log Format, {READ}), or a glob; rotated files are one site"
+        "--logs",
+        help=f"an access log (Common or Combined Log Format, {READ}), a glob, or several with blanks between them, "
+        "quoted where they hold blanks; rotated files are one site",
     )
     logs = arguments.parse_args().logs
     try:
@@ -148,7 +150,7 @@ def _start_over(client: Client, marker: Path) -> None:
 
 def _read(logs: str, days: DayRange, today: date) -> ReadLogs:
     step("0", "your logs, read whole before anything is emptied")
-    return read_access_logs([logs], days, today, progress=_progress)
+    return read_access_logs(logs_named(logs), days, today, progress=_progress)
 
 
 def _load(client: Client, read: ReadLogs | None, today: date) -> list[LoadReport]:

@@ -117,6 +117,16 @@ def test_jobs_are_listed_and_described(terminal: Terminal) -> None:
     assert "What is missing in the pre-aggregated tables" in described
 
 
+def test_sql_by_hand_is_answered_as_it_asks_and_refused_in_words(terminal: Terminal) -> None:
+    asked = terminal.succeed("python -m dags.demo.sql 'SELECT count() AS n FROM backfill_log FORMAT Vertical'")
+    assert asked.splitlines()[-1].split() == ["n:", "0"]
+    insert = "INSERT INTO web_analytics_enabled_teams (team_id, is_enabled) VALUES (7, 0)"
+    assert terminal.succeed(f"python -m dags.demo.sql '{insert}'") == ""
+    ran = terminal.run("python -m dags.demo.sql 'SELECT nonsense'")
+    assert (ran.returncode, ran.stdout, "Traceback" in ran.stderr) == (1, "", False)
+    assert "`nonsense`" in ran.stderr
+
+
 def test_the_detector_is_materialized_by_name(terminal: Terminal) -> None:
     ran = terminal.run("dg launch --assets web_analytics_backfill_detector")
     assert ran.returncode == 0, ran.stderr

@@ -48,7 +48,7 @@ def test_dev_serves_the_location_with_sensor_and_schedules_running(tmp_path: Pat
         command.format(port=port).split(), cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True
     )
     try:
-        answer = _asked(port, time.monotonic() + 90)
+        answer = asked(port, time.monotonic() + 90)
     finally:
         # Not SIGINT: whatever was started in the background of a shell ignores it.
         os.killpg(dev.pid, signal.SIGTERM)
@@ -75,7 +75,7 @@ def test_dev_serves_the_location_with_sensor_and_schedules_running(tmp_path: Pat
     ), (tmp_path / "log").read_text()
 
 
-def _asked(port: int, until: float) -> Any:
+def asked(port: int, until: float) -> Any:
     request = Request(
         f"http://127.0.0.1:{port}/graphql",
         data=json.dumps({"query": QUERY}).encode(),

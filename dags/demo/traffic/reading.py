@@ -5,6 +5,7 @@ a log moves in time together. Its page views are held in memory, 0.3 to 0.5 kB e
 log of which nothing can be shown.
 """
 
+import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -73,6 +74,19 @@ def read_access_logs(
     return ReadLogs(tuple(sites), tuple(others))
 
 
+def logs_named(text: str) -> list[str]:
+    """The paths and globs that a person typed as one text: one, or several with blanks between them.
+
+    A text that is the name of something is that one name, whatever blanks and quotes it holds; so is one of which no
+    part is the name of anything, for then the refusal should show it as it was typed.
+    """
+    try:
+        parts = shlex.split(text)
+    except ValueError:  # a quote that is part of a name
+        return [text]
+    return [text] if _paths_at(text) or not any(map(_paths_at, parts)) else parts
+
+
 def find_logs(logs: Iterable[str | Path]) -> list[Path]:
     """Expand paths and globs to readable files, sorted, each once.
 
@@ -83,9 +97,7 @@ def find_logs(logs: Iterable[str | Path]) -> list[Path]:
     problems: list[str] = []
     for log in logs:
         pattern = Path(log).expanduser()
-        # A name may hold glob characters, hence the second try: the pattern itself.
-        names = glob(str(pattern), recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
-        found = [Path(name) for name in names] or [pattern]
+        found = _paths_at(log)
         files = [path for path in found if _is(Path.is_file, path)]
         if not files:
             what = "only a directory" if any(_is(Path.is_dir, path) for path in found) else "no file"
@@ -105,6 +117,13 @@ def find_logs(logs: Iterable[str | Path]) -> list[Path]:
     if problems:
         raise TrafficError("nothing was touched: " + "\n".join(problems))
     return sorted(paths.values())
+
+
+def _paths_at(log: str | Path) -> list[Path]:
+    """What is there at a path or a glob. A name may hold what globs are made of, hence the second try."""
+    pattern = Path(log).expanduser()
+    names = glob(str(pattern), recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
+    return [Path(name) for name in names] or [pattern] * _is(Path.exists, pattern)
 
 
 def _is(kind: Callable[[Path], bool], path: Path) -> bool:

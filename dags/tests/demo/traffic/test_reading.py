@@ -10,11 +10,12 @@ import sys
 import tarfile
 import zipfile
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from dags.demo.traffic.reading import MOST_SITES, ReadLogs, TrafficError, find_logs, read_access_logs
+from dags.demo.traffic.reading import MOST_SITES, ReadLogs, TrafficError, find_logs, logs_named, read_access_logs
 from dags.domain.days import DayRange
 
 if sys.version_info >= (3, 14):
@@ -24,7 +25,6 @@ else:
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from pathlib import Path
 
 TODAY = date(2026, 1, 30)
 DAYS = DayRange(date(2026, 1, 1), TODAY)
@@ -238,3 +238,19 @@ def test_a_packed_log_that_breaks_off_is_shown_as_far_as_it_goes(tmp_path: Path,
 def test_files_are_found_by_names_that_hold_what_globs_are_made_of(tmp_path: Path) -> None:
     log = written(tmp_path / "it's [1] $HOME.log", [line(hours(TODAY)[0])])
     assert find_logs([log, str(log)]) == [log]
+
+
+def test_several_logs_are_given_with_blanks_between_them_and_a_name_with_blanks_is_one(tmp_path: Path) -> None:
+    one, two, blank, quoted = (tmp_path / name for name in ("one.log", "two.log", "a b.log", "it's a"))
+    for log in (one, two, blank, quoted):
+        log.write_text("")
+    both = f"{one} {two}"
+    assert logs_named(both) == [str(one), str(two)]
+    assert logs_named(f"'{blank}' {tmp_path}/t*.log") == [str(blank), f"{tmp_path}/t*.log"]
+    for name in (str(blank), f"{tmp_path}/a b*", str(quoted), f"{tmp_path}/no such.log", f"{one} it's", str(one)):
+        assert logs_named(name) == [name]
+    # All of them, or none: one that is missing is named.
+    assert f"no file at '{tmp_path}/three.log'" in refusal(*map(Path, logs_named(f"{one} {tmp_path}/three.log")))
+    Path(both).parent.mkdir(parents=True)
+    Path(both).write_text("")
+    assert logs_named(both) == [both]
