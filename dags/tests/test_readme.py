@@ -225,7 +225,7 @@ def test_every_command_of_the_readme_works_in_its_order(tmp_path: Path, emptied:
 def test_a_command_that_does_not_work_is_found_wherever_it_stands(tmp_path: Path) -> None:
     """A slip in a program, a target, an option, a job, a field; what else stands in a text is no command."""
     readme = """
-`source .venv/bin/activate`, then `dg list defs` or `mkae demo`; `in flight (run 0b5e61d2)` `ALTER TABLE`
+`source .venv/bin/activate`, then `dg list defs` or `makes demo`; `in flight (run 0b5e61d2)` `ALTER TABLE`
 
 ## Blocks
 
@@ -248,7 +248,7 @@ no_such_job` | `SELECT * FROM no_table` |
 """
     problems = Walk(tmp_path, lambda: "").go(readme)
     assert [problem.splitlines()[0] for problem in problems] == [
-        "The beginning: mkae demo",
+        "The beginning: makes demo",
         "Blocks: make dem",
         "Blocks: dg lists defs",
         "Blocks: dg launch --job waive_job -c waiver.yaml",
