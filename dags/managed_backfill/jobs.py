@@ -41,7 +41,7 @@ from dags.settings import current_settings
 from dags.web_preaggregated_backfill.building import of_build
 from dags.web_preaggregated_backfill.catalog import look_again
 from dags.work import control, history
-from dags.work.audit.log import MANAGED
+from dags.work.audit.log import MANAGED, Work
 from dags.work.audit.store import Log, require_state
 from dags.work.document import as_yaml, require_size
 from dags.work.plan_files import read_plan, save_plan
@@ -75,12 +75,13 @@ def managed_backfill_jobs(watched: tuple[WatchedTable, ...]) -> list[JobDefiniti
             if asked.given.dry_run:
                 print("\nDRY RUN  nothing was written; dry_run: false carries it out")
                 return {"backfill_id": None, "status": "dry run", "plan": text}
+            work = known.work if known is not None else work_of(backfill_id, plan)
             if known is not None:
                 control.refuse_resume(BACKFILL, known)
             else:
-                log, who = Log(client, work_of(backfill_id, plan), asked.run_id), (plan.requested_by, plan.reason)
+                log, who = Log(client, work, asked.run_id), (plan.requested_by, plan.reason)
                 control.accept(log, text, *who, planned_in=time.monotonic() - began)
-            return _carried_out(asked, client, watched, backfill_id=backfill_id, plan=plan, ordered=ordered)
+            return _carried_out(asked, client, watched, work=work, plan=plan, ordered=ordered)
 
     def resume_backfill(asked: Command[ControlConfig]) -> dict[str, Any]:
         """Carry out what is left of a backfill's plan, and only that."""
@@ -91,7 +92,7 @@ def managed_backfill_jobs(watched: tuple[WatchedTable, ...]) -> list[JobDefiniti
             plan = from_yaml(state.accepted.payload)
             print(f"RESUMED  {state.work_id}: {plan.name}; {len(state.done)} of {len(plan.days)} days were done")
             return _carried_out(
-                asked, client, watched, backfill_id=state.work_id, plan=plan, ordered=ordered,
+                asked, client, watched, work=state.work, plan=plan, ordered=ordered,
                 asked_by=(asked.given.requested_by, asked.given.reason),
             )  # fmt: skip
 
@@ -247,7 +248,7 @@ def _carried_out(
     client: Client,
     watched: tuple[WatchedTable, ...],
     *,
-    backfill_id: str,
+    work: Work,
     plan: Plan,
     ordered: datetime,
     asked_by: tuple[str, str] = ("", ""),
@@ -260,17 +261,16 @@ def _carried_out(
     def day_done(built: BuiltDay) -> None:
         [one] = built.tables
         changed.append((one.table, built.day))
-        metadata = {**of_build(built, one, table.words), "backfill": MetadataValue.text(backfill_id)}
+        metadata = {**of_build(built, one, table.words), "backfill": MetadataValue.text(work.work_id)}
         context.log_event(AssetMaterialization(table.name, partition=built.day.isoformat(), metadata=metadata))
 
     def day_restored(day: date, rows: int) -> None:
         changed.append((table.name, day))
-        context.log_event(_of_restored(backfill_id, table.name, day, rows))
+        context.log_event(_of_restored(work.work_id, table.name, day, rows))
 
     def opened() -> AbstractContextManager[Client]:
         return asked.clickhouse.client(asked.run_id)
 
-    work = work_of(backfill_id, plan)
     shown = Shown(asked, BACKFILL, work, table.name, partial(report_text, plan), "days")
     runner = Runner(
         client=client,

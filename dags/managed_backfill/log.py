@@ -34,9 +34,9 @@ class DayEvent(StrEnum):
 
 
 def work_of(backfill_id: str, plan: Plan) -> Work:
-    """The work that a plan is."""
-    scope = plan.scope
-    return Work(backfill_id, MANAGED, scope.table, str(scope.start_date), str(scope.end_date))
+    """The work that a plan becomes once it is accepted: from the first day that it rebuilds to the last."""
+    days = plan.days
+    return Work(backfill_id, MANAGED, plan.scope.table, str(days[0]), str(days[-1]))
 
 
 def days_of(work: Work) -> DayRange:

@@ -116,6 +116,7 @@ def validated(asked: Read[BackfillConfig], facts: Facts) -> BackfillRequest:
         on_gate_failure=given.on_gate_failure,
         ceilings=Ceilings(source_rows=given.max_source_rows, seconds=given.max_seconds),
     )
+    span = DayRange(days[0], days[-1] + ONE_DAY) if days else DayRange(start, end + ONE_DAY)
     return BackfillRequest(
         table=table,
         start=start,
@@ -127,7 +128,7 @@ def validated(asked: Read[BackfillConfig], facts: Facts) -> BackfillRequest:
         max_range_days=max_range,
         webhook=given.webhook,
         webhook_every_chunks=given.webhook_every_chunks,
-        name=given.name or f"{given.kind} of {table}, {in_words(DayRange(start, end + ONE_DAY))}",
+        name=given.name or f"{given.kind} of {table}, {in_words(span)}",
         description=given.description,
         reason=given.reason,
         requested_by=given.requested_by,

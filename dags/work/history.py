@@ -12,6 +12,8 @@ from dags.domain.text import wrapped
 from dags.work.audit.log import Event, Status
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from dags.work.audit.log import Entry, State
 
 
@@ -39,12 +41,30 @@ def outcome(status: str, end: Entry | None) -> list[str]:
 
 def lines(state: State) -> list[str]:
     """Everything that people, runs and ceilings did to it, in order."""
-    shown = ((entry, _what(entry, state)) for entry in state.entries)
-    found = [(entry, what) for entry, what in shown if what]
+    found = _happened(state)
     heads = ["HISTORY ", *([" " * 8] * (len(found) - 1))]
-    return [
-        wrapped(f"{head} {entry.at:%Y-%m-%d %H:%M} {what}") for head, (entry, what) in zip(heads, found, strict=True)
-    ]
+    return [wrapped(f"{head} {at:%Y-%m-%d %H:%M} {what}") for head, (at, what, _) in zip(heads, found, strict=True)]
+
+
+def _happened(state: State) -> list[tuple[datetime, str, str]]:
+    """When what happened, and by which run. A run that died could not say so: that is told by what came after it."""
+    found: list[tuple[datetime, str, str]] = []
+    begun: Entry | None = None
+    for entry in state.entries:
+        what = _what(entry, state)
+        if entry.event in (Event.STARTED, Event.ENDED):
+            if begun is not None and entry.run_id != begun.run_id:
+                found.append((entry.at, f"{_died(begun)}, it had not come to an end", begun.run_id))
+            begun = entry if entry.event == Event.STARTED else None
+        if what:
+            found.append((entry.at, what, entry.run_id))
+    if begun is not None and state.status != begun.status:
+        found.append((state.read_at, f"{_died(begun)}, nothing is heard of it", begun.run_id))
+    return found
+
+
+def _died(begun: Entry) -> str:
+    return f"run {begun.run_id[:8]} was killed, or silent for too long"
 
 
 def _what(entry: Entry, state: State) -> str:
@@ -98,9 +118,5 @@ def as_dict(state: State) -> dict[str, Any]:
         "asked_at": state.accepted.at.isoformat(),
         "outcome": str(end.status) if end is not None else "",
         "outcome_words": end_text(end),
-        "history": [
-            {"at": entry.at.isoformat(), "what": what, "run_id": entry.run_id}
-            for entry in state.entries
-            if (what := _what(entry, state))
-        ],
+        "history": [{"at": at.isoformat(), "what": what, "run_id": run_id} for at, what, run_id in _happened(state)],
     }

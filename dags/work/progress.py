@@ -30,7 +30,8 @@ _MINUTE, _HOUR = 60, 3600
 class ChunkState:
     """A chunk and what its steps have come to.
 
-    Its done steps' sources hold ``own_source_rows``, and ``source_rows`` with their neighbours that bear on them, once
+    ``rows`` are those of its steps as each was left, written or put back; all else is of what was done, undone since or
+    not. The steps' sources hold ``own_source_rows``, and ``source_rows`` with their neighbours that bear on them, once
     for each step; ``rows_read`` and ``bytes_read`` are ClickHouse's figures, of failed steps as well, None where
     it does not say.
     """
@@ -62,16 +63,17 @@ class ChunkState:
 
 def chunk_states(chunks: Sequence[Chunk], state: State) -> tuple[ChunkState, ...]:
     """Every chunk with its status: planned, part done, done, failed, or restored."""
-    undone = {entry.step for entry in state.entries if entry.event == Event.STEP_UNDONE}
     found = []
     for chunk in chunks:
         done = [state.done[step] for step in chunk.steps if step in state.done]
+        did = [state.did[step] for step in chunk.steps if step in state.did]
+        undone = [state.undone[step] for step in chunk.steps if step in state.undone]
         failed = [state.failed[step] for step in chunk.steps if step in state.failed]
         if len(done) == len(chunk.steps):
             status = "done"
         elif failed:
             status = "failed"
-        elif not done and undone & set(chunk.steps):
+        elif not done and undone:
             status = "restored"
         else:
             status = "part done" if done else "planned"
@@ -79,21 +81,21 @@ def chunk_states(chunks: Sequence[Chunk], state: State) -> tuple[ChunkState, ...
             ChunkState(
                 chunk,
                 status,
-                sum(entry.rows for entry in done),
-                sum(entry.source_rows for entry in done),
-                sum(entry.own_source_rows for entry in done),
-                _told(entry.rows_read for entry in _read_of(done, failed)),
-                _told(entry.bytes_read for entry in _read_of(done, failed)),
-                sum(entry.seconds for entry in (*done, *failed)),
+                sum(entry.rows for entry in (*done, *undone)),
+                sum(entry.source_rows for entry in did),
+                sum(entry.own_source_rows for entry in did),
+                _told(entry.rows_read for entry in _read_of(did, failed)),
+                _told(entry.bytes_read for entry in _read_of(did, failed)),
+                sum(entry.seconds for entry in (*did, *failed)),
                 "; ".join(f"{entry.step}: {entry.payload}" for entry in failed),
             )
         )
     return tuple(found)
 
 
-def _read_of(done: Iterable[Entry], failed: Iterable[Entry]) -> Iterable[Entry]:
+def _read_of(did: Iterable[Entry], failed: Iterable[Entry]) -> Iterable[Entry]:
     """The steps that tell what was read: also those that failed after they had read, for that was read all the same."""
-    return [*done, *(entry for entry in failed if entry.rows_read)]
+    return [*did, *(entry for entry in failed if entry.rows_read)]
 
 
 def _told(figures: Iterable[int]) -> int | None:
@@ -223,9 +225,9 @@ def report(chunks: Sequence[Chunk], state: State) -> dict[str, Any]:
         "estimated_seconds": estimate.seconds,
         "source_rows": sum(one.own_source_rows for one in states),
         "source_rows_with_neighbours": sum(one.source_rows for one in states),
-        "rows_read": _told(entry.rows_read for entry in _read_of(state.done.values(), state.failed.values())),
+        "rows_read": _told(entry.rows_read for entry in _read_of(state.did.values(), state.failed.values())),
         "estimated_rows_read": estimate.rows,
-        "bytes_read": _told(entry.bytes_read for entry in _read_of(state.done.values(), state.failed.values())),
+        "bytes_read": _told(entry.bytes_read for entry in _read_of(state.did.values(), state.failed.values())),
         "estimated_bytes_read": estimate.bytes,
         "chunks": [one.as_dict() for one in states],
         "gates": [
@@ -246,7 +248,7 @@ def report_text(
     lines = [
         f"{state.status.upper():<8} {state.work_id}: {name}",
         *history.outcome(state.status, state.end),
-        f"         {_reached(chunks, state, sums, steps)}",
+        wrapped(f"         {_reached(chunks, state, sums, steps)}"),
         wrapped(
             f"SOURCE   {counted(sums['source_rows'], 'row')} of these {steps}, "
             f"{sums['source_rows_with_neighbours']:,} with the neighbours that bear on each"
@@ -272,10 +274,12 @@ def _read(rows: int | None, size: int | None) -> str:
 
 def _reached(chunks: Sequence[Chunk], state: State, sums: Mapping[str, Any], steps: str) -> str:
     """How much of it is done; or, if it was taken back, how much of what was done is as it was before."""
-    undone = {entry.step for entry in state.entries if entry.event == Event.STEP_UNDONE} - state.done.keys()
-    if undone:
-        ever = {entry.step for entry in state.entries if entry.event == Event.STEP_DONE} | undone
-        return f"{len(undone):,} of the {len(ever):,} {steps} that it had replaced are as they were before it"
+    if state.undone:
+        ever, wrote = state.did.keys() | state.undone.keys(), sum(entry.rows for entry in state.did.values())
+        return (
+            f"{len(state.undone):,} of the {len(ever):,} {steps} that it had replaced are as they were before it: "
+            f"{counted(sums['total_rows'], 'row')} now, {wrote:,} as it had written them"
+        )
     reached = progress(chunks, state.done, sums["seconds"])
     whole, rows = counted(sums["total_chunks"], "chunk"), counted(sums["total_rows"], "row")
     return f"{reached.bar()}  {sums['successful']} of {whole} done, {sums['failed']} failed; {rows}"

@@ -10,9 +10,11 @@ from dagster import Failure
 
 from dags.dagster_runs.tags import DAILY_RUN_TAG, REASON_TAG, REQUESTED_BY_TAG
 from dags.domain.text import WIDTH
+from dags.managed_backfill.kind import BACKFILL
 from dags.tests.managed_backfill import asked
 from dags.tests.world import BOUNCES, STATS, ago
-from dags.work.audit.store import read_works
+from dags.work.audit.log import Entry, Event, Status
+from dags.work.audit.store import Log, read_works, require_state
 
 if TYPE_CHECKING:
     from dags.tests.world import World
@@ -35,6 +37,10 @@ class Audit:
         assert max(map(len, text.splitlines())) <= WIDTH
         return re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d", "<at>", " ".join(text.split()))
 
+    def report(self, backfill_id: str) -> dict[str, Any]:
+        ran = self.world.run_as_configured("show_backfills_job", {"backfill_id": backfill_id})
+        return ran.output_for_node("show_backfills")  # type: ignore[no-any-return]
+
     def has(self, backfill_id: str, *words: str, **given: Any) -> None:
         """In the list and alone."""
         for text in (self.shown(**given), self.shown(backfill_id=backfill_id)):
@@ -47,7 +53,8 @@ def test_a_backfill_shows_who_when_why_and_what_came_of_it_until_after_its_delet
     world.traffic([1], DAYS)
     world.select(1)
     audit = Audit(world, capsys)
-    span = {"start_date": str(DAYS[0]), "end_date": str(DAYS[-1]), "dry_run": False}
+    # Today is accepted, and left out.
+    span = {"start_date": str(DAYS[0]), "end_date": str(ago(0)), "dry_run": False}
     report = world.run_as_configured(
         "managed_backfill_job", asked(**span, chunk_size_days=1, max_source_rows=1)
     ).output_for_node("managed_backfill")
@@ -57,6 +64,15 @@ def test_a_backfill_shows_who_when_why_and_what_came_of_it_until_after_its_delet
     text = audit.shown(backfill_id=this["backfill_id"])
     assert "1 of 3 chunks done" in text
     assert (report["requested_by"], report["reason"], report["outcome"]) == ("ada", "a bug", "paused")
+    days = "SELECT start_date, end_date FROM backfill_log"
+    assert world.client.query(days).result_rows == [(DAYS[0], DAYS[-1])]
+    assert f"{DAYS[0]} … {DAYS[-1]}" in audit.shown()
+
+    # A run that was killed has a line of its own, as long as nothing comes after it and for good.
+    known = require_state(world.client, BACKFILL, this["backfill_id"])
+    Log(world.client, known.work, "doomed-run").append(Entry(Event.STARTED, Status.RUNNING))
+    died = "run doomed-r was killed, or silent for too long"
+    assert audit.shown(backfill_id=this["backfill_id"]).count(f"{died}, nothing is heard of it") == 1
 
     world.run_as_configured("stop_backfills_job", WHO)
     with pytest.raises(Failure, match="is paused: backfills are stopped by bob"):
@@ -68,14 +84,24 @@ def test_a_backfill_shows_who_when_why_and_what_came_of_it_until_after_its_delet
     text = audit.shown(backfill_id=this["backfill_id"])
     assert text.startswith("COMPLETED")
     assert "HISTORY <at> asked for, by ada: a bug <at> begun in run" in text
-    assert text.count("gone on with in run") == 3
+    assert text.count("gone on with in run") == 4
+    assert text.count(died) == 1
+    assert re.search(f"gone on with in run doomed-r.+{died}, it had not come to an end.+gone on with in run", text)
     assert "by bob: it was wrong" in text
     for gate in ("source_has_data 4 times", "row_counts 4 times", "backup_taken 3 times", "every_chunk_succeeded"):
         assert gate in text
 
+    written = audit.report(this["backfill_id"])
     world.run_as_configured("rollback_backfill_job", this)
     text = audit.shown(backfill_id=this["backfill_id"])
-    assert "3 of the 3 days that it had replaced are as they were before it" in text
+    # What it did stays on record; the rows are those that the days have now, here and in SQL.
+    left = audit.report(this["backfill_id"])
+    sizes = ("source_rows", "source_rows_with_neighbours", "rows_read")
+    assert {name: left[name] for name in sizes} == {name: written[name] for name in sizes}
+    assert [chunk["source_rows"] for chunk in left["chunks"]] == [chunk["source_rows"] for chunk in written["chunks"]]
+    assert (written["total_rows"], left["total_rows"]) == (6, 0)
+    assert world.client.query("SELECT rows_affected FROM backfill_log").result_rows == [(left["total_rows"],)]
+    assert "3 of the 3 days that it had replaced are as they were before it: 0 rows now, 6 as it had written" in text
     assert "a rollback began in run" in text
     assert "0 %" not in text
     audit.has(this["backfill_id"], "rolled back", "by bob: it was wrong")

@@ -116,8 +116,9 @@ class Entry:
 class State:
     """What the events of a piece of work amount to.
 
-    ``done`` are the steps that are done and not undone since, with their last event; ``failed`` those whose last
-    attempt failed. ``read_at`` is ClickHouse's clock, as all stamps are, when the log was read.
+    ``done`` are the steps that are done and not undone since, with their last event; ``undone`` those that were undone
+    since, likewise; ``did`` says of both how each was done last. ``failed`` are those whose last attempt failed.
+    ``read_at`` is ClickHouse's clock, as all stamps are, when the log was read.
     """
 
     work: Work
@@ -128,6 +129,8 @@ class State:
     failed: Mapping[str, Entry] = field(default_factory=dict)
     run_ids: tuple[str, ...] = ()
     read_at: datetime = EPOCH
+    undone: Mapping[str, Entry] = field(default_factory=dict)
+    did: Mapping[str, Entry] = field(default_factory=dict)
 
     @property
     def work_id(self) -> str:
@@ -235,17 +238,20 @@ def state_of(work: Work, entries: Iterable[Entry], read_at: datetime = EPOCH) ->
     accepted = next((entry for entry in every if entry.event == Event.ACCEPTED), None)
     if accepted is None:
         return None
-    done: dict[str, Entry] = {}
+    did: dict[str, Entry] = {}
+    undone: dict[str, Entry] = {}
     failed: dict[str, Entry] = {}
     status = ""
     for entry in every:
         status = entry.status or status
         if entry.event == Event.STEP_DONE:
-            done[entry.step] = entry
+            did[entry.step] = entry
+            undone.pop(entry.step, None)
             failed.pop(entry.step, None)
         elif entry.event == Event.STEP_FAILED:
             failed[entry.step] = entry
         elif entry.event == Event.STEP_UNDONE:
-            done.pop(entry.step, None)
+            undone[entry.step] = entry
+    done = {step: entry for step, entry in did.items() if step not in undone}
     runs = dict.fromkeys(entry.run_id for entry in every if entry.run_id)
-    return State(work, every, accepted, status, done, failed, tuple(runs), read_at)
+    return State(work, every, accepted, status, done, failed, tuple(runs), read_at, undone, did)
