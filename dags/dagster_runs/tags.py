@@ -30,6 +30,9 @@ MISSING_DATA_TAG = "missing_data_detected"
 # variable in place of a text of its configuration, and the audit would show what that holds.
 REQUESTED_BY_TAG, REASON_TAG = f"{TAG_PREFIX}requested_by", f"{TAG_PREFIX}reason"
 
+# Why the planner launched a build: of all its tables, and of each its own, as JSON.
+REASONS_TAG, REASONS_BY_TABLE_TAG = f"{TAG_PREFIX}reasons", f"{TAG_PREFIX}reasons_by_table"
+
 # Which database a run was asked to repair, see `dags.clickhouse.dsn.Dsn.mark`: what a run came to elsewhere, as in a
 # demo before, is no attempt here.
 DATABASE_TAG = f"{TAG_PREFIX}database"

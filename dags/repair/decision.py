@@ -18,6 +18,7 @@ from dags.detection.verdicts import Alike, Verdicts, repeated_unit
 from dags.domain.days import ONE_DAY, in_words, start_of
 from dags.domain.text import counted
 from dags.repair.attempts import divided_by_backoff, ended
+from dags.repair.estimate import Building, Estimate
 from dags.repair.priority import in_order
 from dags.settings import Priority
 
@@ -60,32 +61,18 @@ class Policy:
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """What a rebuild will cost, from the source's size and past builds; both are estimates. Seconds None: no build
-    is known to tell from.
-    """
-
-    source_rows: int
-    seconds: float | None
-
-    def __str__(self) -> str:
-        """``about 1,200,000 rows, 12 s``."""
-        return f"about {self.source_rows:,} rows" + ("" if self.seconds is None else f", {self.seconds:,.1f} s")
-
-
-@dataclass(frozen=True)
 class RepairRequest:
     """One day to rebuild by one job, in the tables that are wrong on it. Estimate None: the sizes could not be read.
 
     ``teams_by_table`` holds the teams that are wrong, and no other is rebuilt; ``outdated_tables`` those of which an
-    older logic version built teams, which it does not name.
+    older logic version built teams, which it does not name. ``units`` says how many units of a table are wrong, by why.
     """
 
     day: date
     teams_by_table: Mapping[str, tuple[int, ...]]
     attempt: int
     run_key: str
-    reasons: tuple[str, ...]
+    units: Mapping[str, Counter[str]]
     job: str = ""
     estimate: Estimate | None = None
     outdated_tables: frozenset[str] = frozenset()
@@ -93,6 +80,11 @@ class RepairRequest:
     @property
     def tables(self) -> tuple[str, ...]:
         return tuple(sorted({*self.teams_by_table, *self.outdated_tables}))
+
+    def reasons(self, table: str = "") -> str:
+        """Why it is rebuilt, or a table of it, each reason with its units: ``never built: 24; rows lost: 2``."""
+        units = self.units.get(table, Counter[str]()) if table else sum(self.units.values(), Counter[str]())
+        return "; ".join(f"{reason}: {count}" for reason, count in units.most_common())
 
     @property
     def teams(self) -> int:
@@ -146,28 +138,6 @@ class Decision:
     @property
     def words(self) -> str:
         return "; ".join(self.reasons)
-
-
-@dataclass(frozen=True)
-class Building:
-    """How days are rebuilt: by which job a table is, what a rebuild of a day reads, and how long a row takes."""
-
-    job_by_table: Mapping[str, str] = field(default_factory=dict)
-    source_rows: Mapping[tuple[str, date], int] = field(default_factory=dict)
-    seconds_per_row: Mapping[str, float] = field(default_factory=dict)
-
-    def job(self, table: str) -> str:
-        return self.job_by_table.get(table, "")
-
-    def estimate(self, day: date, tables: Sequence[str]) -> Estimate | None:
-        """Tables of one job share their source's rows and their time; the largest of each counts."""
-        rows = {table: self.source_rows[table, day] for table in tables if (table, day) in self.source_rows}
-        if not rows:
-            return None
-        seconds = [
-            count * self.seconds_per_row[table] for table, count in rows.items() if table in self.seconds_per_row
-        ]
-        return Estimate(max(rows.values()), max(seconds, default=None))
 
 
 def acts_on(trigger: Trigger, judged: Judged, policy: Policy) -> bool:
@@ -319,16 +289,15 @@ def _choose(
     last_run = before[-1].run_id if before else "first"
     # Dagster remembers a run key for ever, whatever became of its run: the key changes with every run of the day.
     run_key = f"{day}/after-{last_run}/attempt-{attempt}"
-    units_by_reason: Counter[str] = Counter()
+    units: dict[str, Counter[str]] = defaultdict(Counter)
     teams_by_table: dict[str, list[int]] = defaultdict(list)
     for one in due:
-        units_by_reason[one.reason] += len(one)
+        units[one.table][one.reason] += len(one)
         if one.kind is not Kind.OUTDATED:
             teams_by_table[one.table].extend(one.teams)
-    reasons = tuple(f"{reason}: {count}" for reason, count in units_by_reason.most_common())
     frozen = {table: tuple(sorted(teams)) for table, teams in sorted(teams_by_table.items())}
     outdated = frozenset(one.table for one in due if one.kind is Kind.OUTDATED)
-    return RepairRequest(day, frozen, attempt, run_key, reasons, outdated_tables=outdated), left
+    return RepairRequest(day, frozen, attempt, run_key, units, outdated_tables=outdated), left
 
 
 def _blocked(

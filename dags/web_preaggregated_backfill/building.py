@@ -3,10 +3,12 @@
 Tables that share a builder share an op, which computes what they have in common once.
 """
 
+import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, date
 
 from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
 from dagster import (
     AssetExecutionContext,
     AssetKey,
@@ -15,6 +17,7 @@ from dagster import (
     AssetSpec,
     BackfillPolicy,
     Config,
+    DagsterRun,
     DailyPartitionsDefinition,
     DefaultScheduleStatus,
     Failure,
@@ -34,12 +37,15 @@ from pydantic import Field, field_validator
 
 from dags.clickhouse.clocks import tell_of_skew
 from dags.clickhouse.schema.apply import require_schema
+from dags.clickhouse.sql import Sql
 from dags.dagster_runs.resource import ClickHouseResource
 from dags.dagster_runs.tags import (
     BUILD_RUN,
     DAILY_RUN_TAG,
     PLAN_ID,
     REASON_TAG,
+    REASONS_BY_TABLE_TAG,
+    REASONS_TAG,
     REQUESTED_BY_TAG,
     TAG_PREFIX,
     is_automatic,
@@ -51,6 +57,7 @@ from dags.domain.watched import WatchedTable, first_day, most_reach
 from dags.publish.batches import build_limits
 from dags.publish.build import DayBuild
 from dags.publish.built import BuiltDay, BuiltTable
+from dags.publish.contents import target_of
 from dags.repair.requests.rules import teams_of_plan, teams_to_build
 from dags.repair.requests.store import frozen_teams
 from dags.repair.stops.store import why_stopped
@@ -191,17 +198,38 @@ def _built_day(
     )
     if is_daily(context.run):
         return build.run()
-    kind, who, why = (
-        (AUTOMATIC, f"{TAG_PREFIX}trigger", f"{TAG_PREFIX}reasons")
-        if by_planner
-        else (MANUAL, REQUESTED_BY_TAG, REASON_TAG)
-    )
-    works = [RunWork(client, kind, context.run.run_id, name, str(day)) for name in names]
-    with audited(works, requested_by=context.run.tags.get(who, ""), reason=context.run.tags.get(why, "")) as ended:
+    kind, who = (AUTOMATIC, f"{TAG_PREFIX}trigger") if by_planner else (MANUAL, REQUESTED_BY_TAG)
+    why = _why(context.run, names, by_planner=by_planner)
+    works = [RunWork(client, kind, context.run.run_id, name, str(day), why[name]) for name in names]
+    with audited(works, requested_by=context.run.tags.get(who, "")) as ended:
         built = build.run()
-        rows = {one.table: one.rows for one in built.tables}
-        ended({name: (rows.get(name, 0), "; ".join(built.problems_of(name))) for name in names})
+        rows = {table.name: _rows_built(client, table, built) for table in selected}
+        ended({name: (rows[name], "; ".join(built.problems_of(name))) for name in names})
     return built
+
+
+def _why(run: DagsterRun, names: Sequence[str], *, by_planner: bool) -> Mapping[str, str]:
+    """Why each table is built, as the planner or a person says."""
+    if not by_planner:
+        return dict.fromkeys(names, run.tags.get(REASON_TAG, ""))
+    of_all = dict.fromkeys(names, run.tags.get(REASONS_TAG, ""))
+    # A run that was queued before an upgrade says it of all of them alone.
+    return {**of_all, **json.loads(run.tags.get(REASONS_BY_TABLE_TAG, "{}"))}
+
+
+def _rows_built(client: Client, table: WatchedTable, built: BuiltDay) -> int:
+    """How many rows the table has of the teams that were rebuilt; 0 where that cannot be read, as nothing of it fails
+    what is published.
+    """
+    teams = {team for one in built.tables if one.table == table.name for team in one.teams(Outcome.BUILT)}
+    if not teams:
+        return 0
+    bound = {"start": built.day, "end": built.day + ONE_DAY}
+    try:
+        units = Sql("dags.publish", client).rows("units_by_day", bound, **target_of(table))
+    except ClickHouseError:
+        return 0
+    return sum(rows for _, team, rows, _ in units if team in teams)
 
 
 def _words(tables: Sequence[WatchedTable], name: str) -> tuple[str, str]:

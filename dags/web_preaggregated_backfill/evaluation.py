@@ -6,6 +6,7 @@ nothing else. What every one of them leaves in Dagster's catalog is `catalog`'s 
 
 from __future__ import annotations
 
+import json
 import math
 from collections import defaultdict
 from collections.abc import Callable
@@ -23,6 +24,8 @@ from dags.dagster_runs.tags import (
     DATABASE_TAG,
     MISSING_DATA_TAG,
     PLAN_FIELD,
+    REASONS_BY_TABLE_TAG,
+    REASONS_TAG,
     TAG_PREFIX,
     TEAMS_FIELD,
 )
@@ -34,7 +37,8 @@ from dags.domain.days import calendar
 from dags.domain.errors import UnreadableError
 from dags.domain.watched import first_day
 from dags.repair.asked import days_listed
-from dags.repair.decision import Building, Decision, Policy, RepairRequest, Trigger, decide
+from dags.repair.decision import Decision, Policy, RepairRequest, Trigger, decide
+from dags.repair.estimate import Building
 from dags.repair.requests.store import frozen_teams
 from dags.repair.runs import runs_of, with_frozen_teams, without_the_dead
 from dags.settings import current_settings
@@ -255,7 +259,10 @@ def run_requests(evaluation: Evaluation, plan_id: str, job: str | None = None) -
                 DATABASE_TAG: current_settings().clickhouse_dsn.mark,
                 f"{TAG_PREFIX}trigger": str(decision.trigger),
                 f"{TAG_PREFIX}attempt": str(request.attempt),
-                f"{TAG_PREFIX}reasons": "; ".join(request.reasons)[:TAG_CHARACTERS],
+                REASONS_TAG: request.reasons()[:TAG_CHARACTERS],
+                REASONS_BY_TABLE_TAG: json.dumps(
+                    {table: request.reasons(table)[:TAG_CHARACTERS] for table in request.tables}
+                ),
                 **({f"{TAG_PREFIX}estimate": str(request.estimate)} if request.estimate is not None else {}),
             },
         )

@@ -42,17 +42,18 @@ def of_run(kind: str, run_id: str, subject: str, step: str) -> Work:
 
 @dataclass(frozen=True)
 class RunWork:
-    """A run's work on a step of one subject, of a kind that has no plan, and where the audit keeps it."""
+    """A run's work on a step of one subject, of a kind that has no plan; why it is done, and where the audit has it."""
 
     client: Client
     kind: str
     run_id: str
     subject: str
     step: str
+    reason: str = ""
 
-    def begin(self, requested_by: str, reason: str) -> None:
+    def begin(self, requested_by: str) -> None:
         """Say that it begins, who launched it and why."""
-        self._log.append(Entry(Event.ACCEPTED, Status.RUNNING, requested_by=requested_by, reason=reason))
+        self._log.append(Entry(Event.ACCEPTED, Status.RUNNING, requested_by=requested_by, reason=self.reason))
 
     def end(self, rows: int, problem: str) -> None:
         """Say what became of it. That it cannot be said is no reason to fail what was done."""
@@ -65,15 +66,13 @@ class RunWork:
 
 
 @contextmanager
-def audited(
-    works: Sequence[RunWork], *, requested_by: str, reason: str
-) -> Iterator[Callable[[Mapping[str, Ending]], None]]:
+def audited(works: Sequence[RunWork], *, requested_by: str) -> Iterator[Callable[[Mapping[str, Ending]], None]]:
     """Work of a run on some subjects; the caller says how each has ended.
 
     Whatever ends it before that, a kill by the UI too, has failed it, and the audit keeps the error's words.
     """
     for work in works:
-        work.begin(requested_by, reason)
+        work.begin(requested_by)
 
     said = set[str]()
 

@@ -1,6 +1,6 @@
--- The audit of backfills, builds that a person launched among them: those of all work, a day a step. rows_affected: the
--- rows of the days that it published, each day as it was left; completed_at is NULL while the backfill is not over, and
--- while it is rolled back.
+-- The audit of backfills, builds that a person launched among them: those of all work, a day a step. rows_affected: of a
+-- managed backfill the rows of the days that it published, each day as it was left; of an automatic and a manual build
+-- those of the teams that it rebuilt. completed_at is NULL while the backfill is not over, and while it is rolled back.
 CREATE OR REPLACE VIEW backfill_log
 AS
 SELECT

@@ -440,14 +440,22 @@ def test_a_backup_is_kept_until_its_backfill_is_over_and_nothing_goes_on_without
 
 
 def test_what_the_planner_launches_is_in_the_audit_as_well(world: World) -> None:
-    world.traffic([1], DAYS[-3:])
-    world.select(1)
+    world.traffic([1, 2, 3], DAYS[-3:])
+    world.select(1, 2, 3)
+    world.built(*DAYS[-3:])
+    world.client.command(f"DELETE FROM {STATS} WHERE team_id = 2")
+    for day in DAYS[-3:]:
+        world.client.command(f"ALTER TABLE {BOUNCES} DROP PARTITION {day:%Y%m%d}")
     world.carry_out(world.tick())
     rows = read_works(world.client)
     assert {(row.work.subject, row.work.first_step, row.status, row.work.kind, row.requested_by) for row in rows} == {
         (table, str(day), "completed", "automatic", "sensor") for table in (STATS, BOUNCES) for day in DAYS[-3:]
     }
-    assert all(row.reason == "never built: 2" and row.rows for row in rows)
+    # Of each table its own units, and the rows of the teams that were rebuilt: two of stats a team, one of bounces.
+    assert {(row.work.subject, row.reason, row.rows) for row in rows} == {
+        (STATS, "rows lost: 1", 2),
+        (BOUNCES, "rows lost, tables disagree: 2; rows lost: 1", 3),
+    }
     assert "has no plan and no backup" in fails(world, "cancel_backfill_job", **who(rows[0].work_id))
 
 

@@ -108,7 +108,7 @@ def test_a_kill_while_ends_are_recorded_writes_over_none_of_them(client: Client)
     end = RunWork.end
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):  # noqa: PT012 -- one context
         patch.setattr(RunWork, "end", killed)
-        with audited(works, requested_by="sensor", reason="wrong") as ended:
+        with audited(works, requested_by="sensor") as ended:
             ended(dict.fromkeys(("first", "second", "third"), (3, "")))
     statuses = {row.work.subject: row.status for row in read_works(client, kinds=[AUTOMATIC])}
     assert statuses == {"first": "completed", "second": "completed", "third": "failed"}

@@ -198,7 +198,7 @@ def test_a_process_that_lives_is_not_gone_when_the_clock_of_its_host_was_set(
 def test_the_audit_says_of_a_dead_run_of_the_planner_what_that_could_not(world: World) -> None:
     day = str(ago(1))
     for run_id in ("dead-1", "dead-2", "alive"):
-        RunWork(world.client, AUTOMATIC, run_id, STATS, day).begin("sensor", "never built")
+        RunWork(world.client, AUTOMATIC, run_id, STATS, day).begin("sensor")
     # It had said how it ended before it died.
     RunWork(world.client, AUTOMATIC, "dead-2", STATS, day).end(7, "")
     end_silent(world.client, dict.fromkeys(["dead-1", "dead-2"], "the run's process died"))
