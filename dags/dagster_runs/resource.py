@@ -46,8 +46,10 @@ class ClickHouseResource(ConfigurableResource):  # type: ignore[type-arg]
             let_go(lock_directory(context.instance), context.run.run_id)
 
     @contextmanager
-    def client(self, who: str, *, create_database: bool = False) -> Iterator[Client]:
+    def client(self, who: str, *, create_database: bool = False, wait_seconds: float | None = None) -> Iterator[Client]:
         """A client for the length of a step. ``who``, a run id, marks its queries and its hold on the engine.
+
+        ``wait_seconds``: how long to wait for the embedded engine, unless as the settings say.
 
         Raises:
             EngineError: unreachable, refused, or held by another process for too long.
@@ -55,7 +57,7 @@ class ClickHouseResource(ConfigurableResource):  # type: ignore[type-arg]
         settings = current_settings()
         with open_client(
             settings.clickhouse_dsn,
-            wait_seconds=settings.engine_wait_seconds,
+            wait_seconds=settings.engine_wait_seconds if wait_seconds is None else wait_seconds,
             create_database=create_database,
             who=who,
         ) as opened:

@@ -110,10 +110,8 @@ def with_frozen_teams(
     return [replace(run, teams_by_table=frozen.get((run.plan_id, run.day), {})) if run.plan_id else run for run in runs]
 
 
-def run_text(instance: DagsterInstance, run_id: str) -> str:
-    """What a run did: its tags, what it materialized with which figures, and its errors.
-
-    ``run_id`` may be the first characters that reports show.
+def find_run(instance: DagsterInstance, run_id: str) -> DagsterRun:
+    """The run of an id, or of the first characters of one, as reports show them.
 
     Raises:
         UserError: no run, or more than one, begins so.
@@ -125,7 +123,11 @@ def run_text(instance: DagsterInstance, run_id: str) -> str:
         raise UserError(
             f"run_id is {run_id!r}: {len(matching) or 'no'} runs begin so. `dagster run list` shows the ids of the last"
         )
-    run = matching[0]
+    return matching[0]
+
+
+def run_text(instance: DagsterInstance, run: DagsterRun) -> str:
+    """What a run did: its tags, what it materialized with which figures, and its errors."""
     lines = [f"RUN       {run.run_id}: {run.job_name}, {run.status.value.lower()}"]
     lines += [f"          {name} = {value}" for name, value in sorted(run.tags.items())]
     for entry in instance.all_logs(run.run_id):

@@ -7,20 +7,26 @@ import json
 from enum import StrEnum
 from typing import Annotated, Any
 
+from clickhouse_connect.driver.exceptions import ClickHouseError
 from dagster import Failure, JobDefinition
 from pydantic import Field
 
+from dags.clickhouse.engine import A_MOMENT_SECONDS
 from dags.dagster_runs.command import Command, command
 from dags.domain.days import MAX_LOOKBACK_DAYS
 from dags.domain.errors import UserError
 from dags.domain.given import EMPTY_IS_NONE, Day, Given, Text, choice, whole
+from dags.domain.text import wrapped
 from dags.domain.watched import WatchedTable, first_day
-from dags.repair.runs import run_text
+from dags.repair.runs import find_run, run_text
 from dags.team_selection.store import read_selection
 from dags.web_preaggregated_backfill.catalog import evaluate_now, leave
 from dags.web_preaggregated_backfill.evaluation import Evaluation
 from dags.web_preaggregated_backfill.report import data_gaps, gaps_text, missing_data, summary_text, unknown_words
-from dags.web_preaggregated_backfill.why import Question, why_text
+from dags.web_preaggregated_backfill.why import Question, why_text, work_text
+from dags.work.audit.log import MANAGED
+from dags.work.audit.store import read_changes, read_works_of
+from dags.work.control import as_it_is
 
 DEFAULT_DAYS_BACK = 7
 
@@ -28,6 +34,21 @@ DEFAULT_DAYS_BACK = 7
 def _refuse_unknown(found: Evaluation) -> None:
     if found.is_unknown:
         raise Failure("\n".join(["unknown, not complete:", *unknown_words(found.detection)]), allow_retries=False)
+
+
+def _about_run(asked: Command[Any], run_id: str) -> str:
+    """What a run did, by Dagster; and what its works have come to since, by the audit, if that can be read now."""
+    run = find_run(asked.instance, run_id)
+    text = run_text(asked.instance, run)
+    print(text)
+    try:
+        with asked.clickhouse.client(asked.run_id, wait_seconds=A_MOMENT_SECONDS) as client:
+            states = [as_it_is(client, state) for state in read_works_of(client, run.run_id)]
+        since = "\n".join(map(work_text, states))
+    except (UserError, ClickHouseError) as error:
+        since = wrapped(f"WARNING   what became of its work since cannot be read now: {error}", indent=10)
+    print(since, end="\n" * bool(since))
+    return "\n".join(filter(None, [text, since]))
 
 
 class Output(StrEnum):
@@ -91,16 +112,16 @@ def diagnostics(watched: tuple[WatchedTable, ...]) -> list[JobDefinition]:
     def why(asked: Command[WhyConfig]) -> str:
         """Print and return why a gap is there, why nothing was launched, or what a run did."""
         if asked.given.run_id:
-            text = run_text(asked.instance, asked.given.run_id)
-            print(text)
-            return text
+            return _about_run(asked, asked.given.run_id)
         question = Question(asked.given.team_id, asked.given.day)
         if question.day is not None and question.day < (first := first_day(watched)):
             raise UserError(f"day is '{question.day}': the partitions begin on {first}")
         found = evaluated(asked)
         with asked.clickhouse.client(asked.run_id) as client:
             selection = read_selection(client)
-        text = why_text(question, found.detection, found.decisions.values(), found.runs, selection, watched=watched)
+            changes = read_changes(client, MANAGED, str(question.day)) if question.day is not None else ()
+        decisions = found.decisions.values()
+        text = why_text(question, found.detection, decisions, found.runs, selection, watched=watched, changes=changes)
         print(text)
         _refuse_unknown(found)
         return text

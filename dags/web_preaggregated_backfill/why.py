@@ -8,10 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dags.domain.text import wrapped
+from dags.domain.text import counted, wrapped
 from dags.domain.watched import most_reach
 from dags.repair.decision import Why
 from dags.web_preaggregated_backfill.report import freshness, status_line
+from dags.work.audit.log import Event
+from dags.work.history import asked_text, end_text
+from dags.work.history import lines as history_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from dags.repair.attempts import Run
     from dags.repair.decision import Decision
     from dags.team_selection.store import Selection
+    from dags.work.audit.log import Entry, State, Work
 
 # As many units as are read in a terminal; the rest is counted.
 SHOWN = 20
@@ -63,8 +67,9 @@ def why_text(
     selection: Selection,
     *,
     watched: Sequence[WatchedTable],
+    changes: Sequence[tuple[Work, Entry]] = (),
 ) -> str:
-    """The answer, the most general part first."""
+    """The answer, the most general part first. ``changes``: what managed backfills did to the day, in order."""
     lines = [status_line(detection), ""]
     lines += [f"TEAMS     {line}" for line in _about_teams(question, selection, detection)]
     if question.day is not None:
@@ -84,6 +89,7 @@ def why_text(
     for decision in decisions:
         lines += ["", *_about_decision(decision, days)]
     lines += ["", *_about_runs(runs, days if question.day is None else {question.day})]
+    lines += [f"BACKFILL  {_changed(work, entry)}" for work, entry in [*changes][-SHOWN:][::-1]]
     lines += [f"WAIVER    {waiver}" for waiver in detection.waivers]
     lines += ["", f"FACTS     {freshness(detection)}", f"COST      {detection.cost}"]
     return "\n".join(wrapped(line, indent=10) for line in lines)
@@ -135,6 +141,33 @@ def _about_decision(decision: Decision, days: set[date]) -> list[str]:
             lines.append(f"          {deferred.day}: {deferred.why}{detail}")
             lines.append(f"          next: {NEXT_STEPS[deferred.why]}")
     return lines
+
+
+_DID = {
+    Event.STEP_DONE: "was rebuilt",
+    Event.STEP_FAILED: "could not be rebuilt",
+    Event.STEP_UNDONE: "was put back as it was before",
+}
+
+
+def _changed(work: Work, entry: Entry) -> str:
+    """What a managed backfill did to a day: when, in which run, and who had that run do it."""
+    rows = "" if entry.event == Event.STEP_FAILED else f", {counted(entry.rows, 'row')}"
+    return (
+        f"{entry.at:%Y-%m-%d %H:%M} {work.subject} {_DID[Event(entry.event)]}{rows}: {work.work_id}, "
+        f"run {entry.run_id[:8]}, {asked_text(entry.requested_by, entry.reason)}"
+    )
+
+
+def work_text(state: State) -> str:
+    """What a piece of work that a run did has come to since."""
+    work, days = state.work, " … ".join(dict.fromkeys([state.work.first_step, state.work.last_step]))
+    said = end_text(state.end)
+    lines = [
+        f"BACKFILL  {work.work_id}, {work.subject} of {days}, is {state.status} now{f', {said}' if said else ''}",
+        *(line.replace("HISTORY ", " " * 8, 1) for line in history_lines(state)),
+    ]
+    return "\n".join(wrapped(line, indent=10) for line in lines)
 
 
 def _about_runs(runs: Sequence[Run], days: set[date]) -> list[str]:

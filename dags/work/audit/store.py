@@ -154,6 +154,24 @@ def read_endings(client: Client) -> dict[str, Entry]:
     }
 
 
+def read_changes(client: Client, kind: str, step: str) -> tuple[tuple[Work, Entry], ...]:
+    """What works of a kind did to a step, in order; each event with who had its run do that, and why."""
+    rows = Sql(_PACKAGE, client).rows("changes", {"kind": kind, "step": step})
+    return tuple(
+        (
+            Work(work_id, kind, subject),
+            Entry(event, step=step, rows=rows, run_id=run_id, at=at, requested_by=requested_by, reason=reason),
+        )
+        for work_id, subject, event, rows, run_id, at, requested_by, reason in rows
+    )
+
+
+def read_works_of(client: Client, run_id: str) -> tuple[State, ...]:
+    """The works that a run has begun, gone on with or taken back, each with everything that happened to it."""
+    found = Sql(_PACKAGE, client).rows("works_of_run", {"run_id": run_id})
+    return tuple(state for (work_id,) in found if (state := read_state(client, work_id)) is not None)
+
+
 def at_work(client: Client, kind: str, living: Collection[str]) -> tuple[Row, ...]:
     """The works of a kind whose run is among ``living``, as `run_key` has them.
 
