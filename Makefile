@@ -34,8 +34,11 @@ demo: export DEMO_LOGS := $(value LOGS)
 demo: setup ## run the main job on the embedded engine; LOGS=<access log or glob> takes your own traffic
 	@$(RUN) python -m dags.demo $${DEMO_LOGS:+--logs "$$DEMO_LOGS"}
 
+# Whom a shell starts in the background ignores SIGINT, and Dagster has SIGTERM do what SIGINT does: nothing would end
+# its processes then. In the place of this shell, so that what ends make reaches them.
+INTERRUPTIBLE := python -c 'import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execvp(sys.argv[1], sys.argv[1:])'
 dev: setup ## the Dagster UI and daemon on the same data: http://localhost:3000
-	@$(RUN) dg dev $(if $(PORT),--port $(PORT))
+	@$(RUN) exec $(INTERRUPTIBLE) dg dev $(if $(PORT),--port $(PORT))
 
 test: setup ## the tests: statements on both engines, stories on the embedded one
 	@$(RUN) python -m pytest -n 2 --dist loadgroup -m 'not (slow or second_engine or walk)'

@@ -13,11 +13,10 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import psutil
 import pytest
 
 from dags.tests.readme import Command, File, steps
-from dags.tests.test_dev import asked, free_port
+from dags.tests.test_dev import end, free_port, interrupted_by, left, served
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -130,9 +129,9 @@ class Walk:
     def _stay(self, text: str, ask: str = "") -> None:
         """Wait until it serves the location, ask, then end it as Ctrl-C does: nothing of it stays."""
         port = free_port()
-        # What runs in the background of a shell ignores the signal, and so would what it starts.
-        before = signal.signal(signal.SIGINT, signal.default_int_handler)
-        with (self._directory / "log").open("w") as log:
+        mark = ("PYTHONPATH", self._environment["PYTHONPATH"])
+        # In the foreground of a terminal, wherever this test runs.
+        with interrupted_by(signal.default_int_handler), (self._directory / "log").open("w") as log:
             process = subprocess.Popen(
                 ["bash", "-c", f"{self._before}{text} {STAYS.get(text, '--port {}').format(port)}"],
                 cwd=self._checkout,
@@ -141,37 +140,23 @@ class Walk:
                 stderr=log,
                 start_new_session=True,
             )
-        signal.signal(signal.SIGINT, before)
         try:
-            asked(port, time.monotonic() + 90)
+            served(port, time.monotonic() + 90)
             if ask:
                 self._run(ask.replace("localhost:3000", f"localhost:{port}"))
             os.killpg(process.pid, signal.SIGINT)
             process.wait(60)
-            left = [one for one in self._processes() if _is_there_after(one, 15)]
-            assert not left, [one.cmdline() for one in left]
+            still_there = left(*mark)
+            assert not still_there, still_there
         except Exception as error:
             raise AssertionError(f"{error!r}\n{(self._directory / 'log').read_text()[-3000:]}") from error
         finally:
-            for one in self._processes():
-                one.kill()
+            end(*mark)
             process.wait(10)
 
     def _with_webserver(self, text: str) -> None:
         self._stay("dagster-webserver", text)
         assert '"LaunchRunSuccess"' in self._said
-
-    def _processes(self) -> list[psutil.Process]:
-        """Those of this copy that run."""
-        found = []
-        for process in psutil.process_iter():
-            try:
-                environment = process.environ()
-            except (psutil.AccessDenied, psutil.NoSuchProcess, psutil.ZombieProcess):
-                continue
-            if environment.get("PYTHONPATH") == str(self._checkout):
-                found.append(process)
-        return found
 
     def _write_logs(self) -> None:
         """A log of some sites and what rotation made of it, a page view an hour for each site."""
@@ -186,14 +171,6 @@ class Walk:
                     for site in range(SITES)
                 )
             )
-
-
-def _is_there_after(process: psutil.Process, seconds: float) -> bool:
-    try:
-        process.wait(seconds)
-    except psutil.TimeoutExpired:
-        return True
-    return False
 
 
 def _copy(checkout: Path) -> None:
