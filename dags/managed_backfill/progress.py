@@ -42,7 +42,7 @@ def plan_text(plan: Plan) -> str:
             f"{'newest' if strategy.newest_first else 'oldest'} first; on a failed gate: {strategy.on_gate_failure}"
         ),
         (
-            f"ESTIMATE {estimate.rows:,} source rows to read, {estimate.bytes / 1e9:,.2f} GB, "
+            f"ESTIMATE {estimate.rows:,} source rows with neighbours, {estimate.bytes / 1e9:,.2f} GB, "
             f"{seconds_in_words(estimate.seconds)}, {estimate.usd:,.2f} USD; a lower bound, from {scope.estimated_from}"
         ),
         f"BACKUP   {plan.rollback.backup}, kept {counted(plan.rollback.kept_days, 'day')}",
@@ -51,7 +51,7 @@ def plan_text(plan: Plan) -> str:
     rows = [
         (chunk.id, str(chunk), chunk.estimate.rows, seconds_in_words(chunk.estimate.seconds)) for chunk in plan.chunks
     ]
-    shown = table_text(rows, ("chunk", "days", "to read", "estimate"))
+    shown = table_text(rows, ("chunk", "days", "source rows", "estimate"))
     return "\n".join([*(wrapped(line) for line in lines), shown])
 
 

@@ -44,7 +44,7 @@ class Coverage:
     target: Mapping[tuple[date, int], tuple[int, int]]
 
     def rows_for(self, day: date, teams: Iterable[int], reach_days: int) -> int:
-        """How many source rows a rebuild of these teams' day reads."""
+        """How many source rows bear on these teams' day, its own and its neighbours', each once."""
         near = DayRange(day - reach_days * ONE_DAY, day + (reach_days + 1) * ONE_DAY)
         return sum(self.source.get((one, team), (0, 0))[0] for team in teams for one in near)
 

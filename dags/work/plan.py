@@ -30,8 +30,8 @@ EveryChunks = Annotated[int, Field(ge=1, le=10_000)]
 class Estimate(Part):
     """What the work will take: a lower bound, not a promise.
 
-    ``rows`` are those that are read of the source; ``bytes`` is what these take uncompressed; ``usd`` is bytes at the
-    rate of the settings.
+    ``rows`` are those of the source that bear on it, neighbours included, each once for each step, and not all that
+    ClickHouse reads; ``bytes`` is what these take uncompressed; ``usd`` is bytes at the rate of the settings.
     """
 
     rows: Amount

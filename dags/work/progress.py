@@ -55,7 +55,7 @@ class ChunkState:
             "source_rows": self.own_source_rows,
             "source_rows_with_neighbours": self.source_rows,
             "rows_read": self.rows_read,
-            "estimated_rows_read": self.chunk.estimate.rows,
+            "estimated_source_rows_with_neighbours": self.chunk.estimate.rows,
             "seconds": round(self.seconds, 1),
             "error": self.error,
         }
@@ -120,7 +120,7 @@ class Progress:
 
     def __str__(self) -> str:
         return (
-            f"{self.bar()}  {self.source_rows:,} of {self.source_rows_estimated:,} source rows to read, "
+            f"{self.bar()}  {self.source_rows:,} of {self.source_rows_estimated:,} source rows with neighbours, "
             f"{seconds_in_words(self.elapsed)}, {seconds_in_words(self.left)} left"
         )
 
@@ -187,22 +187,25 @@ def seconds_in_words(seconds: float) -> str:
 
 
 def chunks_text(states: Iterable[ChunkState], steps: str = "steps") -> str:
-    """The table of chunks, actual beside estimate. ``steps``: what steps are called."""
+    """The table of chunks, what each was estimated at beside it; ``source`` is with the neighbours, as the estimate is.
+
+    ``steps``: what steps are called.
+    """
     rows = [
         (
             one.chunk.id,
             str(one.chunk),
             one.status,
             one.rows,
-            one.own_source_rows,
-            _or_unknown(one.rows_read),
+            one.source_rows,
             one.chunk.estimate.rows,
+            _or_unknown(one.rows_read),
             seconds_in_words(one.seconds),
             seconds_in_words(one.chunk.estimate.seconds),
         )
         for one in states
     ]
-    columns = ("chunk", steps, "status", "rows", "source", "read", "estimated", "took", "estimated")
+    columns = ("chunk", steps, "status", "rows", "source", "estimated", "read", "took", "estimated")
     return table_text(rows, columns)
 
 
@@ -226,9 +229,9 @@ def report(chunks: Sequence[Chunk], state: State) -> dict[str, Any]:
         "source_rows": sum(one.own_source_rows for one in states),
         "source_rows_with_neighbours": sum(one.source_rows for one in states),
         "rows_read": _told(entry.rows_read for entry in _read_of(state.did.values(), state.failed.values())),
-        "estimated_rows_read": estimate.rows,
+        "estimated_source_rows_with_neighbours": estimate.rows,
+        "estimated_source_bytes_with_neighbours": estimate.bytes,
         "bytes_read": _told(entry.bytes_read for entry in _read_of(state.did.values(), state.failed.values())),
-        "estimated_bytes_read": estimate.bytes,
         "chunks": [one.as_dict() for one in states],
         "gates": [
             {"name": gate.name, "chunk": gate.chunk, "passed": gate.is_passed, "measured": gate.payload}
@@ -250,13 +253,10 @@ def report_text(
         *history.outcome(state.status, state.end),
         wrapped(f"         {_reached(chunks, state, sums, steps)}"),
         wrapped(
-            f"SOURCE   {counted(sums['source_rows'], 'row')} of these {steps}, "
-            f"{sums['source_rows_with_neighbours']:,} with the neighbours that bear on each"
+            f"SOURCE   {counted(sums['source_rows'], 'row')} of these {steps}; with the neighbours that bear on each "
+            f"{sums['source_rows_with_neighbours']:,}, estimated {estimate.rows:,} ({estimate.bytes / 1e9:,.2f} GB)"
         ),
-        wrapped(
-            f"READ     {_read(sums['rows_read'], sums['bytes_read'])}; estimated {estimate.rows:,} rows, "
-            f"{estimate.bytes / 1e9:,.2f} GB"
-        ),
+        wrapped(f"READ     {_read(sums['rows_read'], sums['bytes_read'])}"),
         (
             f"TOOK     {seconds_in_words(sums['seconds'])}, estimated {seconds_in_words(estimate.seconds)}; "
             "estimates are of the whole plan"
@@ -269,7 +269,13 @@ def report_text(
 
 
 def _read(rows: int | None, size: int | None) -> str:
-    return "not told by this engine" if rows is None else f"{rows:,} rows, {(size or 0) / 1e9:,.2f} GB"
+    """What was read in all, which no estimate is of: source rows more than once, and what is compared."""
+    if rows is None:
+        return "not told by this engine"
+    return (
+        f"{rows:,} rows, {(size or 0) / 1e9:,.2f} GB in all: source rows more than once, and what they are compared "
+        "with; no estimate is of that"
+    )
 
 
 def _reached(chunks: Sequence[Chunk], state: State, sums: Mapping[str, Any], steps: str) -> str:

@@ -86,6 +86,9 @@ def test_a_backfill_shows_who_when_why_and_what_came_of_it_until_after_its_delet
     world.run_as_configured("resume_backfill_job", this)
     text = audit.shown(backfill_id=this["backfill_id"])
     assert text.startswith("COMPLETED")
+    # An estimate stands beside what it estimated, and what ClickHouse read in all by itself.
+    assert "SOURCE 6 rows of these days; with the neighbours that bear on each 14, estimated 14 (0.00 GB) READ " in text
+    assert "chunk days status rows source estimated read took estimated" in text
     assert "HISTORY <at> asked for, by ada: a bug <at> begun in run" in text
     assert text.count("gone on with in run") == 4
     assert re.search(f"gone on with in run doomed-r.+{died}, it had not come to an end.+gone on with in run", text)
