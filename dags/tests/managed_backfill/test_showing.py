@@ -99,13 +99,7 @@ def test_a_backfill_shows_who_when_why_and_what_came_of_it_until_after_its_delet
     written = audit.report(this["backfill_id"])
     taken_back = world.run_as_configured("rollback_backfill_job", this)
     text = audit.shown(backfill_id=this["backfill_id"])
-    # What it did stays on record; the rows are those that the days have now, here and in SQL.
-    left = audit.report(this["backfill_id"])
-    sizes = ("source_rows", "source_rows_with_neighbours", "rows_read")
-    assert {name: left[name] for name in sizes} == {name: written[name] for name in sizes}
-    assert [chunk["source_rows"] for chunk in left["chunks"]] == [chunk["source_rows"] for chunk in written["chunks"]]
-    assert (written["total_rows"], left["total_rows"]) == (6, 0)
-    assert world.client.query("SELECT rows_affected FROM backfill_log").result_rows == [(left["total_rows"],)]
+    what_it_did_is_kept(audit, this["backfill_id"], written)
     assert "3 of the 3 days that it had replaced are as they were before it: 0 rows now, 6 as it had written" in text
     assert "a rollback began in run" in text
     assert "0 %" not in text
@@ -114,6 +108,17 @@ def test_a_backfill_shows_who_when_why_and_what_came_of_it_until_after_its_delet
     world.run_as_configured("delete_backfill_job", this)
     assert this["backfill_id"] not in audit.shown()
     audit.has(this["backfill_id"], "deleted", "it was rolled back before", status="deleted")
+
+
+def what_it_did_is_kept(audit: Audit, backfill_id: str, written: dict[str, Any]) -> None:
+    """Of a backfill that was rolled back; rows are those that the days have now, in the report and in SQL."""
+    left = audit.report(backfill_id)
+    sizes = ("source_rows", "source_rows_with_neighbours", "rows_read")
+    assert {name: left[name] for name in sizes} == {name: written[name] for name in sizes}
+    assert [chunk["source_rows"] for chunk in left["chunks"]] == [chunk["source_rows"] for chunk in written["chunks"]]
+    assert (written["total_rows"], left["total_rows"]) == (6, 0)
+    rows = audit.world.client.query("SELECT rows_affected FROM backfill_log").result_rows
+    assert rows == [(left["total_rows"],)]
 
 
 def whoever_asks_hears_of_it(audit: Audit, backfill_id: str, built_by: str, taken_back_by: str) -> None:
