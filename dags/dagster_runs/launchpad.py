@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
 from dagster import ConfigMapping, Enum, EnumValue, Field, Noneable
 
+from dags.domain.given import EMPTY_IS_NONE
+
 if TYPE_CHECKING:
     from dags.domain.given import Given
 
@@ -39,6 +41,9 @@ def launchpad_fields(model: type[Given]) -> dict[str, Field]:
 def _default(value: Any, field: Any) -> dict[str, Any]:  # noqa: ANN401 -- pydantic's own
     if field.is_required():
         return {}
+    if EMPTY_IS_NONE in field.metadata:
+        # The launchpad writes no field down whose default is nothing, and a person would not know of it.
+        return {"default_value": ""}
     return {"default_value": list(value) if isinstance(value, tuple) else getattr(value, "value", value)}
 
 

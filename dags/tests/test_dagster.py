@@ -81,6 +81,9 @@ PRIVATE: dict[str, dict[str, str]] = {
     "dagster._core.remote_origin.RemoteJobOrigin": {"tests": "the same"},
     "dagster._core.remote_origin.RemoteRepositoryOrigin": {"tests": "the same"},
     "dagster._core.events.EngineEventData": {"tests": "a run says which process carries it out"},
+    "dagster._core.snap.snap_to_yaml.default_values_yaml_from_type_snap": {
+        "tests": "what the webserver writes into the launchpad of a job's defaults"
+    },
     "dagster._core.test_utils.freeze_time": {"tests": "the clock of Dagster's host is wrong"},
 }
 

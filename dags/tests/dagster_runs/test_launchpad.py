@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import yaml
 from dagster import DagsterInstance, Definitions, JobDefinition
+from dagster._core.snap.snap_to_yaml import default_values_yaml_from_type_snap
 
 from dags.dagster_runs.command import Command, command
 from dags.dagster_runs.launchpad import launchpad_fields
@@ -43,6 +45,23 @@ def test_the_launchpad_completes_enums_by_the_words_that_people_write() -> None:
     shown = enums_of(defs.resolve_job_def("show_backfills_job"))
     assert shown["OriginOrEmpty"] == ["managed", "automatic", "manual", ""]
     assert {"rolling back", "deleted", ""} < set(shown["StatusOrEmpty"])
+
+
+def scaffolded(job: JobDefinition) -> dict[str, Any]:
+    """What the webserver writes into the launchpad, where a person asks for the defaults."""
+    schema, [mode] = job.get_config_schema_snapshot(), job.get_job_snapshot().mode_def_snaps
+    root = schema.get_config_snap(str(mode.root_config_key))
+    written = yaml.safe_load(default_values_yaml_from_type_snap(schema, root))
+    assert isinstance(written, dict)
+    return written
+
+
+def test_the_launchpad_writes_down_the_dates_that_one_must_give_and_whatever_may_be_left_empty() -> None:
+    managed = scaffolded(defs.resolve_job_def("managed_backfill_job"))
+    assert {"start_date": "", "end_date": "", "target_table": "", "dry_run": True}.items() <= managed.items()
+    assert read(BackfillConfig, managed).required() == BackfillConfig()
+    assert scaffolded(defs.resolve_job_def("why_job")) == {"day": ""}
+    assert scaffolded(defs.resolve_job_def("show_backfills_job"))["status"] == ""
 
 
 @pytest.mark.parametrize("model", [BackfillConfig, ShowConfig])
