@@ -270,7 +270,7 @@ _NEARLY = 0.9
 
 def _is_meant(name: str) -> bool:
     """Whether a variable is meant for us; other programs' may begin alike."""
-    is_near = name.startswith((PREFIX, "CLICKHOUSE_")) and difflib.get_close_matches(name, _VARIABLES, 1, _NEARLY)
+    is_near = name.startswith(("WEB", "CLICKHOUSE_")) and difflib.get_close_matches(name, _VARIABLES, 1, _NEARLY)
     return name.startswith(OWN_PREFIX) or bool(is_near)
 
 

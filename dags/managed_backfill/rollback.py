@@ -58,8 +58,9 @@ def roll_back(
         plan = from_yaml(state.accepted.payload)
         table = next(one for one in watched if one.name == plan.scope.table)
         if not even_built_since and (since := built_since(client, plan, state)):
+            was = "was" if len(since) == 1 else "were"
             raise UserError(
-                f"{in_words(since)} of {table.name} were built since, by {', '.join(sorted(set(since.values())))}: a "
+                f"{in_words(since)} of {table.name} {was} built since, by {', '.join(sorted(set(since.values())))}: a "
                 "rollback would lose these builds. Nothing was touched; allow_losing_later_builds: true takes them "
                 "back too"
             )

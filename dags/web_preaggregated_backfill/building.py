@@ -33,7 +33,7 @@ from dagster import (
     schedule,
 )
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from dags.clickhouse.clocks import tell_of_skew
 from dags.clickhouse.schema.apply import require_schema
@@ -52,6 +52,7 @@ from dags.dagster_runs.tags import (
     is_daily,
 )
 from dags.domain.days import ONE_DAY
+from dags.domain.errors import UserError
 from dags.domain.units import Outcome
 from dags.domain.watched import WatchedTable, first_day, most_reach
 from dags.publish.batches import build_limits
@@ -90,20 +91,22 @@ class BuildConfig(Config):
         "web_pre_aggregated_requests keeps them for 60 days.",
     )
 
-    @field_validator("plan_id")
-    @classmethod
-    def _is_a_plans(cls, given: str) -> str:
-        if given and not PLAN_ID.fullmatch(given):
-            raise ValueError(
-                f"plan_id has {len(given):,} characters, or some that no plan's has: give one as a run's tag "
-                f"{TAG_PREFIX}plan shows it, or leave it out and name the teams. Nothing was touched"
-            )
-        return given
-
     allow_shrink: bool = Field(
         default=False,
         description="Publish also where a team would lose half of its sessions or more, as when its source expired.",
     )
+
+    def refuse_unusable(self) -> None:
+        """In words, where a validator's would stand in a traceback.
+
+        Raises:
+            UserError: the plan's id is none.
+        """
+        if self.plan_id and not PLAN_ID.fullmatch(self.plan_id):
+            raise UserError(
+                f"plan_id has {len(self.plan_id):,} characters, or some that no plan's has: give one as a run's tag "
+                f"{TAG_PREFIX}plan shows it, or leave it out and name the teams. Nothing was touched"
+            )
 
 
 def built_assets(tables: tuple[WatchedTable, ...]) -> AssetsDefinition:
@@ -140,6 +143,7 @@ def built_assets(tables: tuple[WatchedTable, ...]) -> AssetsDefinition:
         watched: ResourceParam[tuple[WatchedTable, ...]],
     ) -> Iterator[MaterializeResult[None]]:
         """Rebuild a day of the selected tables for the teams asked for; every other team's rows stay as they are."""
+        config.refuse_unusable()
         selected = [table for table in tables if AssetKey(table.name) in context.selected_asset_keys]
         with clickhouse.client(context.run.run_id) as client:
             day = _built_day(context, config, client, selected)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from dagster import AssetKey, DagsterInstance, Failure, job, op
+from dagster import AssetKey, DagsterInstance, Failure, JobDefinition, job, op
 
 from dags.definitions import defs
 from dags.domain.errors import UserError
@@ -37,18 +37,21 @@ def test_a_job_of_assets_and_a_selection_of_assets_end_in_words_without_a_trace(
     instance: DagsterInstance, capsys: pytest.CaptureFixture[str]
 ) -> None:
     of_all = defs.resolve_implicit_global_asset_job_def()
-    runs = [
-        (defs.resolve_job_def("web_pre_aggregate_job"), {"partition_key": str(ago(1))}),
-        (defs.resolve_job_def("web_analytics_team_selection_job"), {}),
-        (of_all, {"asset_selection": [AssetKey("web_analytics_backfill_detector")]}),
+    build, of_a_day = defs.resolve_job_def("web_pre_aggregate_job"), {"partition_key": str(ago(1))}
+    strange = {"ops": {"web_pre_aggregated": {"config": {"plan_id": "a b"}}}}
+    runs: list[tuple[JobDefinition, dict[str, Any], str]] = [
+        (build, of_a_day, WORDS),
+        (build, {**of_a_day, "run_config": strange}, "plan_id has 3 characters, or some that no plan's has"),
+        (defs.resolve_job_def("web_analytics_team_selection_job"), {}, WORDS),
+        (of_all, {"asset_selection": [AssetKey("web_analytics_backfill_detector")]}, WORDS),
     ]
-    for ran, options in runs:
-        assert not ran.execute_in_process(instance=instance, raise_on_error=False, **options).success  # type: ignore[arg-type]
+    for ran, options, words in runs:
+        assert not ran.execute_in_process(instance=instance, raise_on_error=False, **options).success
         shown = capsys.readouterr().err
         assert "Stack Trace" not in shown
         assert "RUN_FAILURE" in shown
-        assert shown.count(WORDS) == 1
-        assert said_last(shown).startswith(WORDS)
+        assert shown.count(words) == 1
+        assert said_last(shown).startswith(words)
 
 
 def test_every_step_that_failed_in_words_is_heard_and_a_fault_keeps_its_trace(

@@ -184,7 +184,7 @@ def test_a_build_since_the_backup_is_seen_when_the_log_runs_ahead_of_the_servers
     assert (report["status"], report["successful"]) == ("completed", 2)
     world.traffic([1], [DAYS[1]], session="late")
     world.build(DAYS[1])
-    with pytest.raises(UserError, match=f"{DAYS[1]} of {STATS} were built since, by run by-hand"):
+    with pytest.raises(UserError, match=f"{DAYS[1]} of {STATS} was built since, by run by-hand"):
         run(world, "rollback_backfill_job", backfill_id=backfill_id, allow_losing_later_builds=False, **WHO)
 
 

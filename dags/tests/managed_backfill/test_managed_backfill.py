@@ -405,7 +405,7 @@ def test_a_rollback_keeps_the_rows_of_other_teams_and_refuses_to_lose_later_buil
         partition_key=str(DAYS[1]),
     )
     refused = fails(world, "rollback_backfill_job", **who(report["backfill_id"], allow_losing_later_builds=False))
-    assert f"{DAYS[1]} of web_pre_aggregated_stats were built since" in refused
+    assert f"{DAYS[1]} of web_pre_aggregated_stats was built since" in refused
     assert holds_its_source(world, events + late)
     run(world, "rollback_backfill_job", **who(report["backfill_id"], allow_losing_later_builds=True))
     of_two = fold([event for event in events + late if event.team_id == 2], DAYS[0], STATS)

@@ -10,6 +10,7 @@ from clickhouse_connect.driver.exceptions import OperationalError
 from dagster import AssetMaterialization, DagsterRun, DagsterRunStatus, MetadataValue
 
 from dags.domain.days import FIRST_DAY, LAST_DAY, ONE_DAY, DayRange
+from dags.domain.errors import UserError
 from dags.repair.asked import asked_days, asked_plan, asked_teams, days_listed
 from dags.tests.world import STATS, ago
 from dags.web_preaggregated_backfill import evaluation
@@ -95,5 +96,5 @@ def test_no_launch_and_no_report_ends_detection_and_a_fault_on_the_way_is_unknow
 def test_a_build_of_a_plan_that_can_be_none_is_refused_in_words() -> None:
     assert BuildConfig(plan_id="sensor-20260101T000000").plan_id
     for plan in ("x" * 140_000, "\ud800", "a b"):
-        with pytest.raises(Exception, match=r"or some that no plan's has: give one as a run's tag"):
-            BuildConfig(plan_id=plan)
+        with pytest.raises(UserError, match=r"or some that no plan's has: give one as a run's tag"):
+            BuildConfig(plan_id=plan).refuse_unusable()

@@ -105,13 +105,14 @@ def read_state(client: Client, work_id: str) -> State | None:
 
 
 def require_state(client: Client, kind: KindOfWork, work_id: str) -> State:
-    """The state of work that must be there; the first characters of its id are enough.
+    """The state of work that must be there; the first characters of its id are enough, with its kind's word or without.
 
     Raises:
         UserError: none or more than one begins so.
     """
     known = [row.work_id for row in read_works(client, kinds=kind.shown)]
-    matching = [one for one in known if one == work_id] or [one for one in known if one.startswith(work_id)]
+    begins = (work_id, f"{kind.word}-{work_id}")
+    matching = [one for one in known if one == work_id] or [one for one in known if one.startswith(begins)]
     if len(matching) != 1 or not work_id:
         so = f"{len(matching)} {kind.word}s begin so" if matching and work_id else f"no {kind.word}'s id begins so"
         raise UserError(f"{kind.id_field} is {work_id!r}: {so}. {kind.job('show')} lists them")
