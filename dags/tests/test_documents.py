@@ -55,6 +55,27 @@ def test_a_document_points_at_what_is_there(path: Path) -> None:
     assert not [link for link in links if not (path.parent / link).exists()]
 
 
+def anchors(path: Path) -> list[str]:
+    """Of its sections, as GitHub makes them of their titles."""
+    titles = re.findall(r"^#{2,} (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return [re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=named)
+def test_a_link_to_a_section_leads_to_one(path: Path) -> None:
+    links = re.findall(r"\]\(([^)#:]*)#([^)]+)\)", path.read_text(encoding="utf-8"))
+    assert not [link for link in links if link[1] not in anchors((path.parent / link[0]) if link[0] else path)]
+
+
+def test_the_contents_of_the_readme_are_its_sections_in_their_order() -> None:
+    readme = ROOT / "README.md"
+    [contents] = [part for part in readme.read_text(encoding="utf-8").split("\n\n") if part.count("](#") > 3]
+    assert re.findall(r"\]\(#(.*?)\)", contents) == anchors(readme)
+    assert [re.sub(r"\W", "-", title.lower()) for title in re.findall(r"\[(.*?)\]", contents, re.DOTALL)] == anchors(
+        readme
+    )
+
+
 def test_every_version_has_a_date_and_the_newest_is_the_projects() -> None:
     heads = re.findall(r"^## (.*)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
     versions = [re.fullmatch(r"(\d+\.\d+\.\d+) \((\d{4}-\d\d-\d\d)\)", head) for head in heads]

@@ -27,9 +27,6 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 # Why a command of the README is not run here. Of these the targets of make are looked up.
 NOT_RUN = {
     "make test": "this is one of them",
-    "make soak": "this is one of them",
-    "make check": "CI runs it beside this",
-    "make walk": "an hour",
     "make faults": "a quarter of an hour",
     "make bench": "a quarter of an hour",
     "pip install .": "the packages of the lock file are there, and others are not to be",
