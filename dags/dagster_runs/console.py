@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import re
 import sys
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -45,8 +46,8 @@ def why_failed(event: DagsterEvent) -> str:
     cause = data.error.cause if data.error is not None else None
     if cause is None or cause.cls_name not in set(_names()):
         return ""
-    # Dagster keeps what Python prints of an exception: its class, then its words.
-    return cause.message.removeprefix(f"{UserError.__module__}.{cause.cls_name}: ").strip()
+    # Dagster keeps what Python prints of an exception: its class, with the module's name, then its words.
+    return re.sub(rf"^[\w.]*\b{cause.cls_name}: ", "", cause.message).strip()
 
 
 # So many seconds Dagster waits at a step's end before it ends the process that copies its output to the terminal; else

@@ -17,6 +17,7 @@ from dagster._core.storage.tags import (
 )
 
 from dags.clickhouse.leases.rules import run_key
+from dags.dagster_runs.console import why_failed
 from dags.dagster_runs.tags import DATABASE_TAG, is_automatic
 from dags.domain.errors import UserError
 from dags.domain.text import wrapped
@@ -142,7 +143,8 @@ def run_text(instance: DagsterInstance, run: DagsterRun) -> str:
         elif event.is_step_failure:
             error = event.step_failure_data.error
             cause = error.cause or error if error is not None else None
-            lines.append(f"{at}  {event.step_key} failed: {cause.message.strip() if cause else 'no message'}")
+            words = why_failed(event) or (cause.message.strip() if cause else "no message")
+            lines.append(f"{at}  {event.step_key} failed: {words}")
         elif event.is_run_failure or event.event_type is DagsterEventType.RUN_CANCELED:
             lines.append(f"{at}  {event.message}")
     return "\n".join(wrapped(line, indent=10) for line in lines)

@@ -125,6 +125,8 @@ def test_a_right_that_lacks_is_named_without_a_trace_wherever_it_is_met(
         assert "Stack Trace" not in shown.err
         last = " ".join(shown.err.rstrip().rpartition("\n\n")[2].split())
         assert words in last
+        # The words alone, without the class of what was raised.
+        assert last.startswith(("the user ", "unknown, not complete: web_pre_aggregated_"))
         assert "SHOW DATABASES" not in shown.out + shown.err
 
 
