@@ -165,7 +165,7 @@ def work_text(state: State) -> str:
     said = end_text(state.end)
     lines = [
         f"BACKFILL  {work.work_id}, {work.subject} of {days}, is {state.status} now{f', {said}' if said else ''}",
-        *(line.replace("HISTORY ", " " * 8, 1) for line in history_lines(state)),
+        *(" " * 10 + " ".join(line.removeprefix("HISTORY ").split()) for line in history_lines(state)),
     ]
     return "\n".join(wrapped(line, indent=10) for line in lines)
 
