@@ -303,6 +303,8 @@ class BackfillTrial:
             if self._state().status in (Status.ROLLED_BACK, Status.DELETED):
                 break
             self._settle()
+            if attempt >= 2:
+                self._writing.set()  # as on the way forth
             # A build of others in between is theirs to lose, and a person says so.
             self._act("rollback anyway" if attempt >= 2 or self.fault is Fault.BUILT else "rollback")
         status = self._state().status
