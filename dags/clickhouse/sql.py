@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from clickhouse_connect.driver.query import QueryResult
 
 _PARAMETER = re.compile(r"\{(\w+):[^{}]+\}")
+_HEADER = re.compile(r"\A(?:--.*\n)+")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -62,7 +63,12 @@ def _sum(one: int | None, other: int | None) -> int | None:
 
 @cache
 def _text(package: str, name: str) -> str:
-    return files(package).joinpath(f"{name}.sql").read_text(encoding="utf-8")
+    """A statement as it is sent: with its file's name, by which ``system.query_log`` tells it, in place of its header.
+
+    The driver looks through every word of a text in which ``INTO`` stands anywhere, and headers are prose.
+    """
+    text = files(package).joinpath(f"{name}.sql").read_text(encoding="utf-8")
+    return f"-- {package}/{name}.sql\n{_HEADER.sub('', text)}"
 
 
 # What stands in a statement for a ``$name``: one identifier, or several with commas between them.
