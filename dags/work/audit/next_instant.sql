@@ -4,5 +4,5 @@
 -- Grain   one row: that instant, and the server's clock as it is
 -- Reads   that work's events, one column alone
 SELECT greatest(now64(6, 'UTC'), max(at) + toIntervalMicrosecond(1)), now64(6, 'UTC')
-FROM web_analytics_work_events
-WHERE work_id = {work_id:String}
+FROM web_analytics_backfill_events
+WHERE backfill_id = {work_id:String}

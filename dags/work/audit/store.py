@@ -11,6 +11,7 @@ from dags.clickhouse.schema.books import append
 from dags.clickhouse.sql import Sql
 from dags.domain.errors import UserError
 from dags.domain.expression import Expression
+from dags.domain.units import EPOCH
 from dags.work.audit.log import Ask, Entry, Event, State, Status, Work, asks_of, state_of, unheard_of
 
 if TYPE_CHECKING:
@@ -24,11 +25,18 @@ if TYPE_CHECKING:
 _PACKAGE = "dags.work.audit"
 
 _OF_WORK, _OF_EVENT = ([one.name for one in fields(kind)] for kind in (Work, Entry))
-_COLUMNS = Expression(", ".join([*_OF_WORK, *_OF_EVENT]))
 
 # The table is older than kinds of work, and keeps the names that its first kind gave these columns.
 _TABLE = "web_analytics_backfill_events"
 _KEPT_AS = {"work_id": "backfill_id", "kind": "origin", "subject": "table_name", "payload": "detail"}
+
+# Before 0.6.0 steps were days, in columns of their own, and events were named after them. The table's view,
+# web_analytics_work_events, says the same in SQL.
+_DATED = {"first_step": "start_date", "last_step": "end_date", "step": "day"}
+_ONCE = {"day_done": Event.STEP_DONE, "day_failed": Event.STEP_FAILED, "day_restored": Event.STEP_UNDONE}
+
+_KEPT = [_KEPT_AS.get(name, name) for name in (*_OF_WORK, *_OF_EVENT)]
+_COLUMNS = Expression(", ".join([*_KEPT, *_DATED.values()]))
 
 
 @dataclass(frozen=True)
@@ -97,11 +105,21 @@ def _storable(value: Any) -> Any:  # noqa: ANN401 -- a value of any field
 def read_state(client: Client, work_id: str) -> State | None:
     """What the events of a piece of work amount to; None if none was accepted under this id."""
     rows = Sql(_PACKAGE, client).rows("events_of", {"work_id": work_id}, columns=_COLUMNS)
-    count = len(_OF_WORK)
-    every = [(Work(*row[:count]), Entry(*row[count:-1])) for row in rows]
+    every = [_as_named_now(row) for row in rows]
     # Before 0.6.0 no other event had the kind.
     work = next((work for work, entry in every if entry.event == Event.ACCEPTED), None)
     return state_of(work, (entry for _, entry in every), rows[-1][-1]) if work is not None else None
+
+
+def _as_named_now(row: Sequence[Any]) -> tuple[Work, Entry]:
+    """A row of ``events_of``, whichever version wrote it."""
+    values = dict(zip((*_OF_WORK, *_OF_EVENT, *_DATED.values()), row[:-1], strict=True))
+    for step, column in _DATED.items():
+        date = values.pop(column)
+        if not values[step] and date != EPOCH.date():
+            values[step] = str(date)
+    values["event"] = _ONCE.get(values["event"], values["event"])
+    return Work(*(values[name] for name in _OF_WORK)), Entry(*(values[name] for name in _OF_EVENT))
 
 
 def require_state(client: Client, kind: KindOfWork, work_id: str) -> State:
@@ -110,9 +128,9 @@ def require_state(client: Client, kind: KindOfWork, work_id: str) -> State:
     Raises:
         UserError: none or more than one begins so.
     """
-    known = [row.work_id for row in read_works(client, kinds=kind.shown)]
-    begins = (work_id, f"{kind.word}-{work_id}")
-    matching = [one for one in known if one == work_id] or [one for one in known if one.startswith(begins)]
+    bound = {"starts": [work_id, f"{kind.word}-{work_id}"], "kinds": list(kind.shown)}
+    known = [found for (found,) in Sql(_PACKAGE, client).rows("ids", bound)]
+    matching = [one for one in known if one == work_id] or known
     if len(matching) != 1 or not work_id:
         so = f"{len(matching)} {kind.word}s begin so" if matching and work_id else f"no {kind.word}'s id begins so"
         raise UserError(f"{kind.id_field} is {work_id!r}: {so}. {kind.job('show')} lists them")
