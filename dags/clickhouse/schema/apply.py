@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from clickhouse_connect.driver.exceptions import DatabaseError
+
 from dags.clickhouse.schema.books import append
 from dags.clickhouse.schema.declared import (
     ALTERED,
@@ -52,8 +54,7 @@ def apply_schema(client: Client, watched: Sequence[WatchedTable]) -> tuple[Migra
             days can be swapped into.
     """
     database = str(client.database)
-    engine, has_schema = _read_database(client)
-    version = _newest_version(client) if has_schema else None
+    engine, version = _read_schema(client)
     if version is not None and version > migrations()[-1].version:
         raise SchemaError(_too_new(version, database))
     # Before anything is changed: a file that needs a column which is not there would fail half-way, in ClickHouse's
@@ -69,10 +70,16 @@ def apply_schema(client: Client, watched: Sequence[WatchedTable]) -> tuple[Migra
         ),
     )
     pending = tuple(m for m in migrations() if version is None or m.version > version or not is_whole)
-    for migration in pending:
-        if not _is_for_others(migration, facts):
-            sql.command(migration.name, database=database)
-        append(client, "web_analytics_schema_version", [[migration.version, migration.name]], ["version", "name"])
+    applied = []
+    try:
+        for migration in pending:
+            if not _is_for_others(migration, facts):
+                sql.command(migration.name, database=database)
+            applied.append([migration.version, migration.name])
+    finally:
+        # Together: a version that was applied and not recorded is applied once more, and changes nothing.
+        if applied:
+            append(client, "web_analytics_schema_version", applied, ["version", "name"])
     _refuse(client, list(require_schema(client, watched).unusable.values()))
     return pending
 
@@ -87,8 +94,7 @@ def require_schema(client: Client, watched: Sequence[WatchedTable] = ()) -> Usab
         SchemaError: no schema yet, an older or a newer one, or a table that is needed for everything is not usable.
     """
     database = str(client.database)
-    engine, has_schema = _read_database(client)
-    version, newest = _newest_version(client) if has_schema else None, migrations()[-1].version
+    (engine, version), newest = _read_schema(client), migrations()[-1].version
     if version is None:
         raise SchemaError(f"the database {database!r} has no schema yet: {NEXT_STEP}")
     if version < newest:
@@ -107,12 +113,20 @@ def require_schema(client: Client, watched: Sequence[WatchedTable] = ()) -> Usab
 
 def recorded_version(client: Client) -> int | None:
     """The newest version recorded in the database; None when nothing was ever applied."""
-    return _newest_version(client) if _read_database(client)[1] else None
+    return _read_schema(client)[1]
 
 
-def _newest_version(client: Client) -> int | None:
-    count, version = client.query("SELECT count(), max(version) FROM web_analytics_schema_version").result_rows[0]
-    return int(version) if count else None
+def _read_schema(client: Client) -> tuple[str, int | None]:
+    """What engine the database has, and the newest version recorded in it; None when nothing was ever applied."""
+    sql = Sql("dags.clickhouse.targets", client)
+    try:
+        engine, count, version = sql.row("schema")
+    except DatabaseError as error:
+        if getattr(error, "name", None) != "UNKNOWN_TABLE":
+            raise
+        [(engine,)] = sql.rows("database")
+        return str(engine), None
+    return str(engine), int(version) if count else None
 
 
 def _too_new(version: int, database: str) -> str:
@@ -120,12 +134,6 @@ def _too_new(version: int, database: str) -> str:
         f"the database {database!r} has schema version {version}, this code knows {migrations()[-1].version}: "
         "deploy the code that made it, or a newer one"
     )
-
-
-def _read_database(client: Client) -> tuple[str, bool]:
-    """What engine the database has, and whether a schema was ever applied."""
-    engine, has_schema = Sql("dags.clickhouse.targets", client).row("database")
-    return str(engine), bool(has_schema)
 
 
 def _present_problems(facts: Mapping[str, Facts], watched: Sequence[WatchedTable]) -> list[str]:
