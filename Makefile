@@ -47,9 +47,12 @@ coverage: setup ## the tests, and which lines and branches they reach; fails und
 	@$(RUN) coverage erase && coverage run -m pytest -n 2 --dist loadgroup -m 'not (slow or second_engine or walk)' \
 		&& coverage combine --quiet && coverage report
 
+stories: setup ## the stories once more, on a real server
+	@$(RUN) python -m pytest -n 2 --dist loadgroup -m 'second_engine and not slow'
+
 # Some of them wait for most of their time.
-soak: setup ## the tests that take minutes, and the stories once more on a real server
-	@$(RUN) python -m pytest -n 4 --dist loadgroup -m 'slow or second_engine'
+soak: setup ## the tests that take minutes: faults, mutants, real queues, benchmarks. A quarter of an hour
+	@$(RUN) python -m pytest -n 4 --dist loadgroup -m 'slow'
 
 walk: setup ## every setting of both engines, each with the values worth a try: do answers stay the same? An hour
 	@$(RUN) python -m pytest -n 0 -s -m walk
@@ -66,4 +69,4 @@ hooks: setup ## have git run the checks of .pre-commit-config.yaml before each c
 bench: setup ## the figures of the README
 	@$(RUN) python -m dags.bench
 
-.PHONY: help setup demo dev test coverage soak walk faults check hooks bench
+.PHONY: help setup demo dev test coverage stories soak walk faults check hooks bench

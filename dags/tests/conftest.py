@@ -1,7 +1,7 @@
 """Fixtures: each test that touches SQL gets an empty schema on the embedded engine and on a real server.
 
 Statements and stores are always tried on both. A story, which is a whole job or several, is the same on both but takes
-seconds: the default suite tells it on the embedded engine, and `make soak`, which CI runs too, once more on a server.
+seconds: the default suite tells it on the embedded engine, and `make stories`, which CI runs too, on a server.
 """
 
 from __future__ import annotations

@@ -113,18 +113,19 @@ def test_the_hooks_are_what_make_check_runs_and_the_workflows_run_what_anyone_ca
         workflow = yaml.safe_load(path.read_text(encoding="utf-8"))
         assert workflow["permissions"] == {"contents": "read"}
         ran |= {step["run"] for job in workflow["jobs"].values() for step in job["steps"] if "run" in step}
-    assert {".ci/run", "make coverage"} <= ran
+    assert {".ci/run", "make coverage", "make soak"} <= ran
 
 
-def test_what_the_default_suite_leaves_out_is_run_by_ci_but_for_the_walk() -> None:
+def test_what_the_default_suite_leaves_out_is_run_by_ci_or_every_night_but_for_the_walk() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     marks = dict(
-        re.findall(r"^(test|soak|walk): .*\n\t@\$\(RUN\) python -m pytest .*-m '?([^'\n]+)'?$", makefile, re.MULTILINE)
+        re.findall(r"^(test|stories|soak|walk): .*\n\t@\$\(RUN\) python -m pytest .*-m '?([^'\n]+)'?$", makefile, re.MULTILINE)
     )
     assert marks == {
         "test": "not (slow or second_engine or walk)",
-        "soak": "slow or second_engine",
+        "stories": "second_engine and not slow",
+        "soak": "slow",
         "walk": "walk",
     }
     ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-    assert re.findall(r"\bmake (\w+)$", ci, re.MULTILINE) == ["check", "test", "soak"]
+    assert re.findall(r"\bmake (\w+)$", ci, re.MULTILINE) == ["check", "test", "stories"]

@@ -1,4 +1,4 @@
-"""Variants of a story: one is told in the default suite, all of them in CI."""
+"""Variants of a story: one is told in the default suite, all of them every night."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 
 def variants(first: object, *others: object) -> list[Any]:
-    """What a test is parametrized with, one value or a tuple each: ``first`` in the default suite, all in CI."""
+    """What a test is parametrized with, one value or a tuple each: ``first`` in the default suite, all every night."""
     return [
         first,
         *(pytest.param(*(other if isinstance(other, tuple) else (other,)), marks=pytest.mark.slow) for other in others),

@@ -78,6 +78,7 @@ def test_real_traces_run_through_the_loop_and_their_outages_are_no_gaps(tmp_path
     assert "COMPLETE: 32 (table, team, day) hold their source" in ran.stdout
 
 
+@pytest.mark.slow(minutes=1)
 def test_rotated_logs_of_two_sites_run_through_the_loop_and_nothing_is_emptied_for_what_cannot_be_shown(
     tmp_path: Path,
 ) -> None:
