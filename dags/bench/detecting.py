@@ -50,8 +50,7 @@ def signals_cost(client: Client, days: int) -> dict[str, Cost]:
     compared["logic_versions"] = [table.logic_version for table in WEB_TABLES]
     present = suspects.union("present", (target_identifiers(table) for table in WEB_TABLES))
     suspects.rows("suspects", compared, present=present, **source_identifiers(EVENTS))
-    for name in tables:
-        failures.rows("failures", {**bound, "table": name})
+    failures.rows("failures", {**bound, "tables": tables})
     return {"suspects": suspects.cost, "failures": failures.cost}
 
 

@@ -1,7 +1,8 @@
--- The last failed build of each unit of a table: the reason of a gap that it left.
--- Grain   one row per team and day with a failed build; team 0 stands for all teams of a day
+-- The last failed build of each unit of some tables: the reason of a gap that it left.
+-- Grain   one row per table, day and team with a failed build; team 0 stands for all teams of a day
 -- Reads   the stretches of the ledger in which something failed, by its index `outcomes`
 SELECT
+    table_name,
     day,
     team_id,
     max(finished_at) AS failed_at,
@@ -9,8 +10,8 @@ SELECT
     argMax(substringUTF8(error, 1, 300), finished_at) AS error
 FROM web_pre_aggregated_builds
 WHERE
-    table_name = {table:String}
+    table_name IN {tables:Array(String)}
     AND day >= {start:Date}
     AND day < {end:Date}
     AND outcome = 'failed'
-GROUP BY day, team_id
+GROUP BY table_name, day, team_id

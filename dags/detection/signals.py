@@ -146,8 +146,7 @@ class Reading:
             return
         try:
             rows = self.suspects(group, span)
-            for table in group:
-                self._failed_builds(table, span)
+            self._failed_builds(group, span)
         except ClickHouseError as error:
             smaller = _smaller(group, span, error)
             for some, days in smaller:
@@ -186,10 +185,10 @@ class Reading:
         present = sql.union("present", (target_identifiers(table) for table in group))
         return sql.rows("suspects", bound, present=present, **source_identifiers(source))
 
-    def _failed_builds(self, table: WatchedTable, span: DayRange) -> None:
-        rows = self.sql.rows("failures", {"table": table.name, "start": span.start, "end": span.end})
-        for day, team, at, run_id, error in rows:
-            self._failures[table.name, day][team] = Failure(run_id, at, error)
+    def _failed_builds(self, group: Sequence[WatchedTable], span: DayRange) -> None:
+        bound = {"tables": [table.name for table in group], "start": span.start, "end": span.end}
+        for table, day, team, at, run_id, error in self.sql.rows("failures", bound):
+            self._failures[table, day][team] = Failure(run_id, at, error)
 
     def _judge(self, days: Sequence[date], suspected: Suspected, now: datetime) -> None:
         """Count some days' suspects exactly, judge them, and record what is in order."""

@@ -234,8 +234,8 @@ def _errors(sql: Sql, verdicts: Verdicts) -> dict[str, str]:
             days_by_table[one.table].append(one.day)
     errors: dict[str, str] = {}
     for table, days in days_by_table.items():
-        bound = {"table": table, "start": min(days), "end": max(days) + ONE_DAY}
-        failures = [Failure(run_id, at, error) for _, _, at, run_id, error in sql.rows("failures", bound)]
+        bound = {"tables": [table], "start": min(days), "end": max(days) + ONE_DAY}
+        failures = [Failure(run_id, at, error) for *_, at, run_id, error in sql.rows("failures", bound)]
         errors |= {str(failure): failure.error for failure in failures}
     return errors
 
@@ -257,14 +257,9 @@ def _source_rows(sql: Sql, watched: Sequence[WatchedTable], days: Collection[dat
 
 def _rates(sql: Sql, watched: Sequence[WatchedTable], dates: Calendar) -> dict[str, float]:
     """Seconds that past builds took for a row of their source, by table."""
-    days = dates.judged
-    rates = {}
-    for table in watched:
-        bound = {"table": table.name, "start": days.end - RATE_DAYS * ONE_DAY, "end": days.end}
-        [(seconds, rows)] = sql.rows("build_rate", bound) or [(0.0, 0)]
-        if rows:
-            rates[table.name] = seconds / rows
-    return rates
+    end = dates.judged.end
+    bound = {"tables": [table.name for table in watched], "start": end - RATE_DAYS * ONE_DAY, "end": end}
+    return {table: seconds / rows for table, seconds, rows in sql.rows("build_rate", bound) if rows}
 
 
 def _warnings(client: Client, selected_at: datetime | None, teams: int, now: datetime) -> tuple[str, ...]:

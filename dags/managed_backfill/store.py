@@ -85,8 +85,8 @@ def read_baseline(client: Client, table: WatchedTable, start: date, teams: Colle
 def read_rates(client: Client, table: WatchedTable, today: date, usd_per_gb: float) -> Rates:
     """What a source row costs: as past builds of the table took, or an assumption that says it is one."""
     (width,) = Sql(_PACKAGE, client).row("source_width", {"table": table.source.table})
-    bound = {"table": table.name, "start": today - RATE_DAYS * ONE_DAY, "end": today}
-    seconds, rows = Sql("dags.detection", client).row("build_rate", bound)
+    bound = {"tables": [table.name], "start": today - RATE_DAYS * ONE_DAY, "end": today}
+    [(_, seconds, rows)] = Sql("dags.detection", client).rows("build_rate", bound) or [("", 0.0, 0)]
     words = (
         f"builds of the last {RATE_DAYS} days, {rows:,} rows in {seconds:,.1f} s" if rows else "no past build: assumed"
     )

@@ -118,9 +118,8 @@ def test_the_hooks_are_what_make_check_runs_and_the_workflows_run_what_anyone_ca
 
 def test_what_the_default_suite_leaves_out_is_run_by_ci_or_every_night_but_for_the_walk() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    marks = dict(
-        re.findall(r"^(test|stories|soak|walk): .*\n\t@\$\(RUN\) python -m pytest .*-m '?([^'\n]+)'?$", makefile, re.MULTILINE)
-    )
+    target = r"^(test|stories|soak|walk): .*\n\t@\$\(RUN\) python -m pytest .*-m '?([^'\n]+)'?$"
+    marks = dict(re.findall(target, makefile, re.MULTILINE))
     assert marks == {
         "test": "not (slow or second_engine or walk)",
         "stories": "second_engine and not slow",

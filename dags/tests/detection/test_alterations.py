@@ -19,6 +19,8 @@ from dags.tests.events import Event, at, insert
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
+pytestmark = pytest.mark.story
+
 DAY, OTHER = date(2026, 1, 5), date(2026, 1, 9)
 
 # In place: the number of rows and their newest arrival stay what they are.

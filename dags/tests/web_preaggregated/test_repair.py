@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
     from dags.publish.moments import Swap
 
+pytestmark = pytest.mark.story
+
 STATS, BOUNCES = TABLES
 
 
