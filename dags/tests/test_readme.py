@@ -106,8 +106,13 @@ class Walk:
         ):
             text = text.replace(shown, tried)
         text = re.sub(r"clickhouse://user:password\S+", lambda _: self._server(), text)
-        runs = re.findall(r"^RUN +(\w{8})", self._said, re.MULTILINE)
-        return re.sub(r'run_id: "\w+"', f'run_id: "{runs[-1]}"', text) if runs else text
+        for printed, example, filled in (
+            (r"^RUN +(\w{8})", r'run_id: "\w{8}"', 'run_id: "{}"'),
+            (r"^BACKFILL +(backfill-\w{8})", r"backfill-\w{8}", "{}"),
+        ):
+            if known := re.findall(printed, self._said, re.MULTILINE):
+                text = re.sub(example, filled.format(known[-1]), text)
+        return text
 
     def _run(self, text: str) -> None:
         ran = subprocess.run(
