@@ -121,10 +121,10 @@ def test_what_the_default_suite_leaves_out_is_run_by_ci_or_every_night_but_for_t
     target = r"^(test|stories|soak|walk): .*\n\t@\$\(RUN\) python -m pytest .*-m '?([^'\n]+)'?$"
     marks = dict(re.findall(target, makefile, re.MULTILINE))
     assert marks == {
-        "test": "not (slow or second_engine or walk)",
-        "stories": "second_engine and not slow",
+        "test": "not (slow or long or second_engine or walk)",
+        "stories": "(second_engine or long) and not slow",
         "soak": "slow",
         "walk": "walk",
     }
     ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-    assert re.findall(r"\bmake (\w+)$", ci, re.MULTILINE) == ["check", "test", "stories"]
+    assert re.findall(r"\bmake (\w+)$", ci, re.MULTILINE) == ["check", "test", "stories", "demo"]

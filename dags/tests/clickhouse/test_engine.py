@@ -266,6 +266,7 @@ def test_an_engine_in_use_by_who_knows_whom_is_refused_too(embedded: Dsn) -> Non
         pass
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("end", ["closed", "killed"])
 def test_whoever_waits_gets_the_engine_when_its_holder_ends(embedded: Dsn, end: str) -> None:
     with holder(embedded) as child, ThreadPoolExecutor(1) as threads:
@@ -332,6 +333,7 @@ with open_client(first, wait_seconds=1, create_database=True) as client:
 """
 
 
+@pytest.mark.long
 def test_a_second_directory_in_one_process_is_refused_and_stays_free_for_others(tmp_path: Path) -> None:
     refused, free = run(TWO_DIRECTORIES, f"{tmp_path}/one", f"{tmp_path}/two").splitlines()
     assert refused.startswith(f"the embedded engine cannot open chdb://{tmp_path}/two")
@@ -359,6 +361,7 @@ print(cost()[0] - fds, cost()[1] - threads)
 """
 
 
+@pytest.mark.long
 def test_a_process_that_holds_the_engine_can_have_a_client_as_often_as_it_likes(embedded: Dsn) -> None:
     fds, threads = map(int, run(OPEN_OFTEN, f"chdb://{embedded.path}").split())
     # An open that is one leaks 10 descriptors and 5 threads, 400 and 200 here; the engine's pools come and go.
@@ -431,10 +434,12 @@ def test_work_is_done_by_a_child_and_its_answer_returned(written: Dsn) -> None:
     assert in_child(written, functools.partial(add, number=2, to="it is ")) == "it is 3"
 
 
+@pytest.mark.long
 def test_what_the_work_prints_does_not_get_into_its_answer(written: Dsn) -> None:
     assert in_child(written, talk) == 1
 
 
+@pytest.mark.long
 def test_an_error_of_the_work_is_raised_again_as_what_it_was(written: Dsn) -> None:
     with pytest.raises(SchemaError) as ours:
         in_child(written, refuse)
@@ -444,12 +449,14 @@ def test_an_error_of_the_work_is_raised_again_as_what_it_was(written: Dsn) -> No
     assert isinstance(theirs.value, ClickHouseError)
 
 
+@pytest.mark.long
 def test_the_words_of_an_error_that_cannot_be_sent_arrive(written: Dsn) -> None:
     with pytest.raises(EngineError) as refused:
         in_child(written, refuse_in_two_words)
     assert str(refused.value) == "TwoWordsError: very wrong"
 
 
+@pytest.mark.long
 def test_a_child_that_ends_without_an_answer_is_an_error_with_its_last_words(written: Dsn) -> None:
     with pytest.raises(EngineError, match="ended with code 3: the last words"):
         in_child(written, die)
@@ -460,6 +467,7 @@ def test_a_child_that_ends_without_an_answer_is_an_error_with_its_last_words(wri
     assert in_child(written, count_rows) == 3
 
 
+@pytest.mark.long
 def test_work_that_takes_too_long_is_stopped_and_the_engine_is_free_afterwards(written: Dsn) -> None:
     started = time.monotonic()
     with pytest.raises(EngineError) as stopped:

@@ -126,6 +126,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dsn]:
         yield Dsn.parse(address.dsn("world"))
 
 
+@pytest.mark.long
 def test_no_profile_of_a_server_changes_an_answer(served: Dsn) -> None:
     truth, seen = walk(served, ALL)
     assert others(truth, ALL, seen) == {}

@@ -52,6 +52,7 @@ class Audit:
             assert [one for one in words if one not in text] == [], text
 
 
+@pytest.mark.long
 def test_a_backfill_shows_who_when_why_and_what_came_of_it_until_after_its_deletion(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from dags.clickhouse.schema.apply import apply_schema
 from dags.clickhouse.schema.declared import alias_columns
 from dags.tests.fold import stored
@@ -12,7 +14,6 @@ from dags.tests.world import BOUNCES, STATS
 from dags.web_preaggregated.tables import WEB_TABLES
 
 if TYPE_CHECKING:
-    import pytest
 
     from dags.tests.world import World
 
@@ -35,6 +36,7 @@ AS_0_5_1 = """
 DELETE = "ALTER TABLE web_analytics_backfill_events DELETE"
 
 
+@pytest.mark.long
 def test_a_backfill_of_0_5_1_that_was_running_is_resumed_and_rolled_back(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

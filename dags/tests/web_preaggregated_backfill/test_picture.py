@@ -7,6 +7,8 @@ import re
 from datetime import date
 from xml.etree import ElementTree as ET
 
+import pytest
+
 from dags.detection.rules import Kind, Verdict
 from dags.domain.days import DayRange
 from dags.domain.units import Unit
@@ -57,6 +59,7 @@ def test_more_teams_than_fit_a_screen_are_counted() -> None:
     assert "… and 7 more teams" in svg
 
 
+@pytest.mark.long
 def test_a_picture_is_bounded_however_many_teams_and_days_there_are() -> None:
     days = DayRange(date(2020, 1, 1), date(2026, 1, 1))
     kinds = [Kind.MISSING, Kind.STALE, Kind.EXCESS]

@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 from unittest import mock
 
+import pytest
 from dagster import (
     DagsterEvent,
     DagsterEventType,
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    import pytest
 
 # A run with the real resource, under the name of a job of ours, whose op lasts until it is told to go on.
 RUN = """
@@ -88,6 +88,7 @@ def status(instance: DagsterInstance, run_id: str) -> DagsterRunStatus:
     return run.status
 
 
+@pytest.mark.long
 def test_runs_whose_process_is_dead_are_ended_and_no_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     @job(executor_def=in_process_executor)
     def of_somebody_else() -> None: ...
