@@ -14,7 +14,6 @@ from dags.tests.world import BOUNCES, STATS
 from dags.web_preaggregated.tables import WEB_TABLES
 
 if TYPE_CHECKING:
-
     from dags.tests.world import World
 
 # As 0.5.1 wrote its events: days in place of steps, and the kind in the first alone.
