@@ -68,10 +68,6 @@ class Written:
         return max((part.last for part in self.read), default=0)
 
     @property
-    def version(self) -> int:
-        return max((part.version for part in self.read), default=0)
-
-    @property
     def highest(self) -> int:
         """The last of the numbers that are known to be taken."""
         return max([self.others * self.shares_numbers, *(part.highest for part in self.parts)])
@@ -83,12 +79,22 @@ def written_since(before: Written, now: Written) -> str:
         return "another table was put in its place"
     if now.block > before.block:
         return "rows were inserted"
-    if now.version > before.version:
+    if any(_is_altered(part, before.read) for part in now.read):
         return "rows were altered"
     if now.alters:
         # What is swapped in would be younger than the ALTER, which would pass it by.
         return f"{now.alters} ALTERs of it are under way, see system.mutations; KILL MUTATION ends one that hangs"
     return ""
+
+
+def _is_altered(now: Part, before: Iterable[Part]) -> bool:
+    """Whether an ALTER went through some rows of a part since: it is as late as one that parts it was made of were not.
+
+    Asked of each by itself. An ALTER may be through with one part of a day earlier than with another, and takes no
+    number that is higher than those of the parts that were written after it.
+    """
+    made_of = (part for part in before if now.first <= part.first and part.last <= now.last)
+    return any(part.version < now.version and part.last < now.version for part in made_of)
 
 
 @dataclass(frozen=True)

@@ -159,6 +159,34 @@ def test_rows_that_somebody_else_writes_in_the_meantime_are_not_lost(client: Cli
     assert holds(client, events_of([1, 2]) + events_of([1], "late"), [BOUNCES])
 
 
+def test_an_update_that_ends_while_a_day_is_built_is_kept_though_the_day_has_a_younger_part(client: Client) -> None:
+    insert(client, events_of([1, 2]))
+    build(client, 1, 2)
+    client.command(f"SYSTEM STOP MERGES {STATS}")
+    client.command(
+        f"ALTER TABLE {STATS} UPDATE persons_uniq_state = initializeAggregation('uniqState', generateUUIDv4(1)) "
+        "WHERE team_id = 2 SETTINGS mutations_sync = 0, allow_nondeterministic_mutations = 1"
+    )
+    # Its block comes after the ALTER's number, so the day's highest version does not rise once that is through.
+    client.command(f"INSERT INTO {STATS} (period_bucket, team_id) VALUES ('{DAY} 05:00:00', 9)")
+    before = bytes_of(client, STATS, 2)
+    under_way = f"SELECT count() FROM system.mutations WHERE table = '{STATS}' AND NOT is_done"
+    updated = list[object]()
+
+    def ends(swap: Swap) -> None:
+        if swap.table == STATS and not updated:
+            client.command(f"SYSTEM START MERGES {STATS}")
+            while client.query(under_way).first_row[0]:
+                time.sleep(0.05)
+            updated.append(bytes_of(client, STATS, 2))
+
+    insert(client, late := events_of([1], session="late"))
+    assert build(client, 1, checkpoint=AtSwap(ends)).problems == ()
+    assert updated != [before]
+    assert [bytes_of(client, STATS, 2)] == updated
+    assert stored(client, BOUNCES, DAY) == fold([*events_of([1, 2]), *late], DAY, BOUNCES)
+
+
 def test_a_build_that_was_robbed_of_its_lease_publishes_nothing_more(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
