@@ -176,7 +176,7 @@ def test_an_update_that_ends_while_a_day_is_built_is_kept_though_the_day_has_a_y
     def ends(swap: Swap) -> None:
         if swap.table == STATS and not updated:
             client.command(f"SYSTEM START MERGES {STATS}")
-            while client.query(under_way).first_row[0]:
+            while client.query(under_way).result_rows[0][0]:
                 time.sleep(0.05)
             updated.append(bytes_of(client, STATS, 2))
 
