@@ -117,6 +117,24 @@ class Remembered:
 
 
 @dataclass(frozen=True)
+class Memory:
+    """What ClickHouse remembers right after a swap: of the ``day``; of the ``staged`` parts the contents, by which what
+    itself swapped in, and swapped in again, is known; what ``others`` of the table's days took numbers for since the
+    last look; and which table it is.
+    """
+
+    day: tuple[Remembered, ...]
+    staged: frozenset[str]
+    others: tuple[Remembered, ...]
+    uuid: str
+
+    @property
+    def has_staged(self) -> bool:
+        """Whether readers have all staged parts, as they have after a swap of which the answer was lost."""
+        return bool(self.staged) and self.staged <= {part.contents for part in self.day if part.is_active}
+
+
+@dataclass(frozen=True)
 class WentAlong:
     """What a swap took away that was not seen at the last look: parts, and their rows; none where rows were removed.
 
@@ -135,19 +153,15 @@ class WentAlong:
 _MOST_NUMBERS = 10_000
 
 
-def went_along(
-    looked: Written, now: Collection[Remembered], staged: Collection[str], others: Collection[Remembered]
-) -> WentAlong:
-    """What went along with a table's old day, from what is remembered right after the swap, of the day and of
-    ``others``, and from the staged parts' hashes, by which what itself swapped in, and swapped in again, is known.
-    """
+def went_along(looked: Written, now: Memory) -> WentAlong:
+    """What went along with a table's old day, from what is remembered right after the swap."""
     known = {part.name for part in looked.parts}
     block = max((part.last for part in looked.parts), default=0)
     version = max((part.version for part in looked.parts), default=0)
-    swapped_in = min((part.first for part in now if part.is_active and part.rows and not part.is_patch), default=0)
+    swapped_in = min((part.first for part in now.day if part.is_active and part.rows and not part.is_patch), default=0)
 
     def is_strange(part: Remembered) -> bool:
-        if part.name in known or part.contents in staged:
+        if part.name in known or part.contents in now.staged:
             return False
         if part.is_patch:
             return part.last > block
@@ -159,14 +173,16 @@ def went_along(
         # An ALTER has left it without a row; the one that the swap itself leaves is of no later version.
         return part.last <= block and part.version > version
 
-    strange = list(filter(is_strange, now))
+    strange = list(filter(is_strange, now.day))
     # A swap takes one number for what it removes, and the next for the first part that it brings.
     between = range(looked.highest + 1, swapped_in - 1)
     return WentAlong(
         parts=len(strange),
         rows=sum(part.rows for part in strange),
-        forgotten=len({part.name for part in looked.read} - {part.name for part in now}),
-        is_unwritten=swapped_in - 1 > 0 and len(between) < _MOST_NUMBERS and _are_explained(between, looked, others),
+        forgotten=len({part.name for part in looked.read} - {part.name for part in now.day}),
+        is_unwritten=swapped_in - 1 > 0
+        and len(between) < _MOST_NUMBERS
+        and _are_explained(between, looked, now.others),
     )
 
 
@@ -177,11 +193,6 @@ def _are_explained(numbers: Iterable[int], looked: Written, others: Collection[R
     taken = {number for part in others for number in (part.first, part.last, part.version)}
     brought = {part.first for part in others}
     return all(number in taken or number + 1 in brought for number in numbers)
-
-
-def is_published(now: Iterable[Remembered], staged: Collection[str]) -> bool:
-    """Whether readers have all staged parts, as they have after a swap of which the answer was lost."""
-    return bool(staged) and set(staged) <= {part.contents for part in now if part.is_active}
 
 
 def has_other_parts(before: Written, now: Written) -> bool:

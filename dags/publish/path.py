@@ -21,12 +21,12 @@ from dags.domain.errors import BuildError, ChangedError, ReadBackError, Unreadab
 from dags.domain.units import MAX_TEAMS_BOUND
 from dags.publish.moments import Checkpoint, Moment, Swap
 from dags.publish.parts import (
+    Memory,
     Part,
     Remembered,
     Written,
     differences,
     has_other_parts,
-    is_published,
     went_along,
     written_since,
 )
@@ -287,25 +287,23 @@ class Publisher(Generic[_Amount]):
 
     def _has_swapped(self, table: str, staging: str, looked: Written) -> None:
         """Raises: ReadBackError: whether the swap happened of which no answer came cannot be told."""
-        now, staged, _, _ = self._remembered(table, staging, looked)
-        if not is_published(now, staged):
+        if not self._remembered(table, staging, looked).has_staged:
             raise ReadBackError(
                 f"{table} of {self.day} was perhaps published: the answer was lost, and the day was written since, by "
                 "that or by others. The next detection judges it; build it again"
             )
 
-    def _remembered(
-        self, table: str, staging: str, looked: Written
-    ) -> tuple[list[Remembered], set[str], list[Remembered], str]:
-        """What ClickHouse remembers of the day; the staged parts' hashes; what other days have taken numbers for since
-        a look; and the table's uuid.
-        """
+    def _remembered(self, table: str, staging: str, looked: Written) -> Memory:
         bound = {"table": table, "partition": str(self._number), "staging": staging, "highest": looked.highest}
         of: dict[str, list[Remembered]] = {"table": [], "day": [], "staged": [], "other": []}
         for what, part in self.sql.rows("went_along", bound):
             of[what].append(Remembered(*part))
-        uuid = "".join(one.name for one in of["table"])
-        return of["day"], {part.contents for part in of["staged"]}, of["other"], uuid
+        return Memory(
+            day=tuple(of["day"]),
+            staged=frozenset(part.contents for part in of["staged"]),
+            others=tuple(of["other"]),
+            uuid="".join(one.name for one in of["table"]),
+        )
 
     def _empty(self, table: str, taken: str, before: Seen[_Amount]) -> None:
         """Move the day out of the table; what came in the same instant goes back.
@@ -330,9 +328,9 @@ class Publisher(Generic[_Amount]):
         """Between the last look and the swap lie milliseconds, and the rows of whoever writes in them go with the old
         day. ClickHouse remembers their parts for a while, so that it can be said.
         """
-        now, staged, others, uuid = self.retry(self._remembered, table, staging, looked)
-        along = went_along(looked, now, staged, others)
-        if uuid != looked.uuid:
+        now = self.retry(self._remembered, table, staging, looked)
+        along = went_along(looked, now)
+        if now.uuid != looked.uuid:
             raise ReadBackError(
                 f"{table} of {self.day} was published into another table, which was put in its place in the instant "
                 "of the swap: what that one had of the day is gone. Let its writers write the day again, and build it "
