@@ -7,15 +7,13 @@ import os
 import sys
 import time
 from datetime import date
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dagster import DagsterInstance
 
 from dags.clickhouse.engine import open_client
-from dags.clickhouse.schema.apply import apply_schema
-from dags.clickhouse.schema.declared import required_columns
 from dags.demo.loop import Loop, break_it, enable, forget_demo_runs
+from dags.demo.mark import marking, start_over
 from dags.demo.outage import outage
 from dags.demo.traffic.generate import Traffic, sites
 from dags.demo.traffic.load import load_generated, load_sites
@@ -26,7 +24,7 @@ from dags.domain.days import calendar, in_words
 from dags.domain.errors import UserError
 from dags.domain.text import counted
 from dags.settings import current_settings
-from dags.web_preaggregated.tables import STATS, WEB_TABLES
+from dags.web_preaggregated.tables import STATS
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -66,12 +64,12 @@ def demo(logs: str | None) -> int:
     dsn = settings.clickhouse_dsn
     step("1", f"an empty schema on the embedded engine, {dsn}")
     with open_client(dsn, wait_seconds=5, create_database=True, who="make demo") as client:
-        _start_over(client, Path(f"{dsn.path}.demo"))
-        step("2", "traffic")
-        reports = _load(client, read, now.date())
-        days_by_team = {report.team_id: set(report.events_by_day) for report in reports if report.team_id is not None}
-        enable(client, days_by_team.keys())
-        with DagsterInstance.get() as instance:
+        start_over(client, dsn)
+        with marking(client), DagsterInstance.get() as instance:
+            step("2", "traffic")
+            reports = _load(client, read, now.date())
+            days_by_team = {one.team_id: set(one.events_by_day) for one in reports if one.team_id is not None}
+            enable(client, days_by_team.keys())
             return _close_the_loop(client, Loop(instance), span, days_by_team, began)
 
 
@@ -132,20 +130,6 @@ def _begin_with(missing: int) -> None:
 def keys_in_words(keys: list[str | None]) -> str:
     """Partition keys as ranges of days."""
     return in_words(date.fromisoformat(key) for key in keys if key)
-
-
-def _start_over(client: Client, marker: Path) -> None:
-    """Empty the tables that an earlier demo filled; refuse to touch anybody else's."""
-    apply_schema(client, WEB_TABLES)
-    events = client.query("SELECT count() FROM events").result_rows[0][0]
-    if events and not marker.exists():
-        raise UserError(
-            f"the embedded engine holds {events:,} events that no demo loaded, and the demo would remove them: "
-            f"give it a directory of its own, CLICKHOUSE_DSN=chdb:///some/new/directory make demo"
-        )
-    for table in required_columns().keys() - {"web_analytics_schema_version"}:
-        client.command(f"TRUNCATE TABLE {table} SYNC")
-    marker.write_text("The data beside this file was loaded by `make demo`, which may remove it again.\n")
 
 
 def _read(logs: str, days: DayRange, today: date) -> ReadLogs:

@@ -15,10 +15,12 @@ ROOT = Path(__file__).resolve().parents[3]
 TRACES = ROOT.parent / "shared" / "data"
 
 
-def demo(directory: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def demo(
+    directory: Path, *arguments: str, module: str = "dags.demo", **environment: str
+) -> subprocess.CompletedProcess[str]:
     (directory / "home").mkdir(exist_ok=True)
     return subprocess.run(
-        [sys.executable, "-m", "dags.demo", *arguments],
+        [sys.executable, "-m", module, *arguments],
         cwd=directory,
         env={
             **{name: value for name, value in os.environ.items() if not name.startswith("WEB_ANALYTICS_")},
@@ -104,10 +106,15 @@ def test_rotated_logs_of_two_sites_run_through_the_loop_and_nothing_is_emptied_f
         assert "nothing was touched" in refused.stderr
         assert "Traceback" not in refused.stderr
     assert state(tmp_path / "engine") == before
-    (tmp_path / "engine.demo").unlink()
+    again = demo(tmp_path, "--logs", str(logs / "site-1.log"))
+    assert again.returncode == 0, again.stdout + again.stderr
+    insert = "INSERT INTO events (team_id, uuid, event, timestamp) SELECT 1, generateUUIDv4(), 'mine', now()"
+    demo(tmp_path, insert, module="dags.demo.sql")
     ran = demo(tmp_path, "--logs", str(logs / "site-1.log"))
     assert ran.returncode == 1
-    assert "events that no demo loaded" in ran.stderr
+    assert "holds rows that no demo is known to have made" in ran.stderr
+    demo(tmp_path, "DROP DATABASE web_analytics", module="dags.demo.sql")
+    assert demo(tmp_path, "--logs", str(logs / "site-1.log")).returncode == 0
 
 
 @pytest.mark.slow(minutes=1)

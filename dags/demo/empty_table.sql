@@ -1,0 +1,2 @@
+-- A table is emptied at once.
+TRUNCATE TABLE $target SYNC
