@@ -81,7 +81,8 @@ SELECT
     countIf(fbclid != '') > 0 AS has_fbclid,
     if(
         toDate(began) < {day:Date}
-        AND sum(timestamp >= toDateTime64({day:Date}, 6, 'UTC')) > sum(timestamp >= toDateTime64({day:Date} + 1, 6, 'UTC')),
+        AND sum(timestamp >= toDateTime64({day:Date}, 6, 'UTC'))
+            > sum(timestamp >= toDateTime64({day:Date} + 1, 6, 'UTC')),
         sum(timestamp >= toDateTime64({day:Date} + 1, 6, 'UTC')),
         0
     ) AS uncounted
