@@ -40,11 +40,13 @@ class Doubts:
     """Since when what was found of a day is in doubt, by table and day; and the days of which that is news.
 
     ``read_at`` is ClickHouse's clock after the parts were read: what is counted from then on knows of every alteration.
+    ``not_kept`` says why this could not be kept: then it is news to the next who looks as well.
     """
 
     since: Mapping[tuple[str, date], datetime] = field(default_factory=dict)
     news: frozenset[date] = frozenset()
     read_at: datetime = EPOCH
+    not_kept: str = ""
 
     def of(self, group: Sequence[WatchedTable], days: Iterable[date]) -> list[tuple[int, date, datetime]]:
         """Of tables of one source: which is in doubt, by its place from 1 on, on which day and since when.
@@ -101,9 +103,13 @@ def read_doubts(client: Client, sql: Sql, days: DayRange, watched: Iterable[Watc
             if seen != now if (name, day) in before else now:
                 rows = [(partition, *astuple(one)) for partition, one in sorted(now.items())]
                 kept.append((name, day, rows, doubted))
+    not_kept = ""
     if kept and records:
-        append(client, _TABLE, kept, _COLUMNS)
-    return Doubts(since, frozenset(news), read_at)
+        try:
+            append(client, _TABLE, kept, _COLUMNS)
+        except ClickHouseError as error:
+            not_kept = str(error)
+    return Doubts(since, frozenset(news), read_at, not_kept)
 
 
 def _last_seen(sql: Sql, tables: Iterable[str], days: DayRange) -> dict[tuple[str, date], tuple[Partitions, datetime]]:

@@ -12,6 +12,7 @@ import math
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +64,9 @@ class Reading:
     of it before is right, but not all. ``deadline`` is the reading of ``time.monotonic()`` at which no more is begun:
     the days that are left then, the oldest, are ``unverified``, and the next detection goes on with them. However late
     it is, the newest day is judged, or else a slow machine would never get anywhere. ``records``: record what was
-    verified. ``keep`` is called with days as soon as all of their units are judged, those in ``whole``.
+    verified. ``keep`` is called with days as soon as all of their units are judged, those in ``whole``. ``not_kept`` is
+    why something of this could not be written down for the next detection: that one reads it again, and no answer of
+    this one depends on it.
     """
 
     client: Client
@@ -80,6 +83,7 @@ class Reading:
     unknown: dict[str, str] = field(default_factory=dict)
     unverified: set[date] = field(default_factory=set)
     whole: set[date] = field(default_factory=set)
+    not_kept: str = ""
     _wrong: dict[date, list[Alike]] = field(default_factory=lambda: defaultdict(list))
     _failures: dict[tuple[str, date], dict[int, Failure]] = field(default_factory=lambda: defaultdict(dict))
     _has_begun: bool = False
@@ -233,7 +237,8 @@ class Reading:
         """All that is watched is judged of these days, unless a table could not be read."""
         if days and not self.unknown:
             self.whole |= set(days)
-            self.keep(days)
+            with self._keeping():
+                self.keep(days)
 
     def _sources(self, source: Source, expected: Mapping[tuple[date, int], int]) -> dict[date, dict[int, Measure]]:
         return counting.sources(self.sql, source, expected, self._is_late)
@@ -261,16 +266,21 @@ class Reading:
     ) -> None:
         """Record the suspects that turned out to be in order, with the fingerprint read before they were verified."""
         if self.records:
-            append_verified(
-                self.client,
-                (
-                    _verified(name, day, tables[day][name], places)
-                    for day, judgement in judgements.items()
-                    for name, places in judgement.equal.items()
-                    if places
-                ),
-                started,
-            )
+            found = [
+                _verified(name, day, tables[day][name], places)
+                for day, judgement in judgements.items()
+                for name, places in judgement.equal.items()
+                if places
+            ]
+            with self._keeping():
+                append_verified(self.client, found, started)
+
+    @contextmanager
+    def _keeping(self) -> Iterator[None]:
+        try:
+            yield
+        except ClickHouseError as error:
+            self.not_kept = self.not_kept or str(error)
 
     @staticmethod
     def _by_source(tables: Iterable[WatchedTable]) -> dict[Source, list[WatchedTable]]:

@@ -142,6 +142,7 @@ def detect(
             *_warnings(client, selection.selected_at, len(selection.teams), clocks.server),
             *usable.notes,
             *([f"nothing of this is kept: {not_kept}"] if not_kept else []),
+            *_failed_to_keep(doubts.not_kept or reading.not_kept),
         ),
         verdicts=with_interiors(verdicts, hints.spans),
         complete={unit: count for unit, count in reading.complete.items() if unit[0] not in reading.unknown},
@@ -158,6 +159,10 @@ def detect(
         living=tuple(lease for lease in leases if lease not in dead),
         dead_runs={lease.run: now - timedelta(seconds=lease.silent_seconds) for lease in dead},
     )
+
+
+def _failed_to_keep(why: str) -> tuple[str, ...]:
+    return (f"all was read, and not all is kept, so the next who asks reads it again: {why[:300]}",) if why else ()
 
 
 def read_outdated_teams(

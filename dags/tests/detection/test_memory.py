@@ -61,6 +61,28 @@ def test_what_has_not_changed_is_not_read_again_and_is_judged_alike(judged: Clie
     assert recalled.oldest_reading < reads_all_days.oldest_reading  # type: ignore[operator]
 
 
+def test_what_cannot_be_kept_costs_no_answer_and_is_told(client: Client) -> None:
+    """Refused for whatever reason: a constraint stands for a full disk, too many parts, a right on one table."""
+    write_selection(client, [1])
+    wrong = set()
+    for day, memory_of in enumerate(("day_states", "part_states", "builds"), start=1):
+        table = f"web_pre_aggregated_{memory_of}"
+        # A visit across midnight: the second day is a suspect that is verified, which the ledger would keep.
+        midnight = at(f"2026-01-0{2 * day} 00:00:00") + ONE_DAY
+        insert(client, [Event(1, midnight + timedelta(minutes=n), f"{day}") for n in (-1, 1)])
+        wrong.add(date(2026, 1, 2 * day))
+        client.command(f"ALTER TABLE {table} ADD CONSTRAINT nope CHECK 0")
+        try:
+            refused = detected(client, reads_all_days=True)
+        finally:
+            client.command(f"ALTER TABLE {table} DROP CONSTRAINT nope")
+        assert not refused.unknown
+        assert {v.unit.day for v in refused.wrong} == wrong
+        [told] = [one for one in refused.warnings if "not all is kept" in one]
+        assert table in told
+    assert not [one for one in detected(client).warnings if "kept" in one]
+
+
 def loses_rows(client: Client) -> None:
     client.command(f"DELETE FROM {STATS.name} IN PARTITION 20260107 WHERE team_id = 1")
 
