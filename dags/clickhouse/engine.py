@@ -31,7 +31,7 @@ from filelock import FileLock, Timeout
 from dags.clickhouse.pinned import FIRST, Setting, pinned, reset
 from dags.clickhouse.rights import lacking, naming_what_lacks
 from dags.clickhouse.sql import Sql
-from dags.domain.errors import EngineError, UnreadableError
+from dags.domain.errors import EngineBusyError, EngineError, UnreadableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -185,7 +185,7 @@ def _hold(dsn: Dsn, wait_seconds: float, who: str) -> None:
         try:
             _acquire(lock, holder, wait_seconds)
         except Timeout:
-            raise EngineError(
+            raise EngineBusyError(
                 f"the embedded engine in {path} is in use by {_holder_in_words(holder)}; waited {wait_seconds:.0f} s. "
                 "It serves one process at a time: wait for that one (a run waits WEB_ANALYTICS_ENGINE_WAIT_SECONDS, a "
                 "tick less), or let CLICKHOUSE_DSN name a ClickHouse server"

@@ -21,6 +21,10 @@ class EngineError(UserError):
     """ClickHouse cannot be reached, or refused what was asked."""
 
 
+class EngineBusyError(EngineError):
+    """Another process has the embedded engine, which serves one at a time: nothing is the matter with the database."""
+
+
 class UnreadableError(EngineError):
     """ClickHouse answers, but refuses, or under settings by which its answers cannot be relied on: all is unknown."""
 

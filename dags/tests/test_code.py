@@ -153,6 +153,7 @@ SHELL = (
     "building.py",
     "evaluation.py",
     "catalog.py",
+    "last_verdict.py",
     "adoption.py",
     "definitions.py",
 )

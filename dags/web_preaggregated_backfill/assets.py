@@ -5,8 +5,9 @@ from dagster import AssetExecutionContext, AssetsDefinition, Failure, Materializ
 from dags.dagster_runs.resource import ClickHouseResource
 from dags.dagster_runs.tags import SHORT_RUN
 from dags.domain.watched import WatchedTable
-from dags.web_preaggregated_backfill.catalog import evaluate_now, leave
-from dags.web_preaggregated_backfill.evaluation import DETECTOR, metadata
+from dags.web_preaggregated_backfill.catalog import as_shown, evaluate_now, leave_or_tell
+from dags.web_preaggregated_backfill.evaluation import metadata
+from dags.web_preaggregated_backfill.last_verdict import DETECTOR
 from dags.web_preaggregated_backfill.report import summary_text, unknown_words
 
 
@@ -25,12 +26,13 @@ def detector(watched: tuple[WatchedTable, ...]) -> AssetsDefinition:
     ) -> MaterializeResult[None]:
         """What is missing or wrong, and what the sensor would do about it."""
         found = evaluate_now(context.instance, clickhouse, watched, context.run.run_id)
-        # A run that fails materializes nothing: that nothing is known is left without it.
-        leave(context.instance, found, but=() if found.is_unknown else [DETECTOR])
+        shown = as_shown(context.instance, found)
         context.log.info("%s", summary_text(found.detection, found.decision))
+        # A run that fails materializes nothing: that nothing is known is left without it.
+        leave_or_tell(context.instance, found, but=() if found.is_unknown else [DETECTOR])
         if found.is_unknown:
             words = "\n".join(["unknown, not complete:", *unknown_words(found.detection)])
             raise Failure(words, metadata=metadata(found), allow_retries=False)
-        return MaterializeResult(metadata=metadata(found))
+        return MaterializeResult(metadata=shown.detector)
 
     return web_analytics_backfill_detector

@@ -6,23 +6,32 @@ it evaluated at once. So no page stays green over what a terminal has called wro
 
 from __future__ import annotations
 
+import sys
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from clickhouse_connect.driver.exceptions import ClickHouseError
 from dagster import AssetCheckEvaluation, AssetKey, AssetMaterialization, AssetObservation, MetadataValue
 
 from dags.detection.store import detect
 from dags.domain import clock
 from dags.domain.days import ONE_DAY, DayRange
-from dags.domain.errors import UserError
-from dags.domain.text import wrapped
+from dags.domain.errors import EngineBusyError
+from dags.domain.text import of_error, wrapped
+from dags.repair.decision import Trigger
 from dags.settings import current_settings
-from dags.web_preaggregated_backfill.evaluation import DETECTOR, evaluate_in_run, metadata
+from dags.web_preaggregated_backfill.evaluation import evaluate_in_run, metadata
+from dags.web_preaggregated_backfill.last_verdict import (
+    DETECTOR,
+    REMAINING,
+    last_verdict,
+    provenance,
+    remaining_days,
+)
 from dags.web_preaggregated_backfill.report import TableStatus, status_line, table_statuses
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator, Mapping
     from datetime import date
 
     from clickhouse_connect.driver.client import Client
@@ -37,37 +46,110 @@ if TYPE_CHECKING:
 CHECK = "complete"
 
 
+@dataclass(frozen=True)
+class Shown:
+    """A verdict as the catalog has it: the detector's metadata, and of each table whether its check passes, with that
+    one's metadata.
+    """
+
+    detector: Mapping[str, MetadataValue]
+    checks: Mapping[AssetKey, tuple[bool, Mapping[str, MetadataValue]]]
+
+
+def as_shown(instance: DagsterInstance, evaluation: Evaluation) -> Shown:
+    """What an evaluation has the catalog show, after what that shows now."""
+    dsn, found = current_settings().clickhouse_dsn, evaluation.detection
+    beside, elsewhere = provenance(last_verdict(instance), dsn, found.server_at)
+    told = metadata(evaluation)
+    if evaluation.trigger is Trigger.MANUAL:  # it begins nothing, and a tick may have begun something meanwhile
+        told[REMAINING] = _as_listed(remaining_days(instance, dsn.mark))
+    return Shown(
+        {**told, **beside, "status": MetadataValue.text(status_line(found) + elsewhere)},
+        {
+            AssetKey(status.table): (status.is_complete, {**of_check(status, found, elsewhere), **beside})
+            for status in table_statuses(found)
+        },
+    )
+
+
+def is_overtaken(instance: DagsterInstance, evaluation: Evaluation) -> bool:
+    """Whether a later reading of this database has left its verdict since this one began to read.
+
+    What was the last verdict when it began is older, whatever the clocks say; of any other ClickHouse's clock decides.
+    """
+    last, read_at = last_verdict(instance), evaluation.detection.server_at
+    is_news = last.number != evaluation.before and last.is_of(current_settings().clickhouse_dsn.mark)
+    return is_news and None not in (last.read_at, read_at) and read_at < last.read_at  # type: ignore[operator]
+
+
 def leave(instance: DagsterInstance, evaluation: Evaluation, *, but: Collection[AssetKey] = ()) -> None:
-    """Leave the detector's materialization and the checks' results. ``but``: the run itself leaves those of these."""
-    if DETECTOR not in but:
-        instance.report_runless_asset_event(AssetMaterialization(DETECTOR, metadata=metadata(evaluation)))
-    for status in table_statuses(evaluation.detection):
-        if (key := AssetKey(status.table)) not in but:
-            instance.report_runless_asset_event(
-                AssetCheckEvaluation(
-                    asset_key=key, check_name=CHECK, passed=status.is_complete, metadata=of_check(status)
-                )
-            )
+    """Leave the detector's materialization and the checks' results, unless a later reading has left its own.
+
+    ``but``: the run itself leaves those of these.
+    """
+    if not is_overtaken(instance, evaluation):
+        _report(instance, as_shown(instance, evaluation), but)
+
+
+def leave_or_tell(
+    instance: DagsterInstance,
+    evaluation: Evaluation,
+    *,
+    but: Collection[AssetKey] = (),
+    tell: Callable[[str], None] = lambda words: print(words, file=sys.stderr),
+) -> None:
+    """`leave`, where that nothing can be left, as when Dagster's event log is locked, fails nothing: it is told."""
+    with _telling(tell):
+        leave(instance, evaluation, but=but)
 
 
 @contextmanager
 def leaving_unknown(instance: DagsterInstance, watched: tuple[WatchedTable, ...]) -> Iterator[None]:
-    """Where ClickHouse cannot even be asked, leave that nothing is known; the error goes on.
+    """Whatever keeps the question from being asked, leave that nothing is known; the error goes on.
 
-    Not of the embedded engine: it serves one process at a time, and that it is busy for a while is no news.
+    The embedded engine serves one process at a time: that it is in use for a while is no news.
     """
     try:
         yield
-    except (UserError, ClickHouseError) as error:
-        if not current_settings().clickhouse_dsn.is_embedded:
-            words = MetadataValue.text(f"UNKNOWN: {error}"[:1000])
-            told = {"status": words, "should_backfill": MetadataValue.bool(False)}
-            instance.report_runless_asset_event(AssetMaterialization(DETECTOR, metadata=told))
-            for table in watched:
-                instance.report_runless_asset_event(
-                    AssetCheckEvaluation(AssetKey(table.name), CHECK, passed=False, metadata={"status": words})
-                )
+    except EngineBusyError:
         raise
+    except Exception as error:
+        with _telling(lambda words: print(words, file=sys.stderr)):
+            _report(instance, _unknown(instance, watched, error))
+        raise
+
+
+def _unknown(instance: DagsterInstance, watched: tuple[WatchedTable, ...], error: Exception) -> Shown:
+    """That nothing is known; what remains of a backfill that has begun remains."""
+    dsn = current_settings().clickhouse_dsn
+    beside, elsewhere = provenance(last_verdict(instance), dsn, None)
+    words = MetadataValue.text(f"UNKNOWN: {of_error(error)}{elsewhere}")
+    remaining = _as_listed(remaining_days(instance, dsn.mark))
+    return Shown(
+        {"status": words, "should_backfill": MetadataValue.bool(False), REMAINING: remaining, **beside},
+        {AssetKey(table.name): (False, {"status": words, **beside}) for table in watched},
+    )
+
+
+def _as_listed(days: Collection[date]) -> MetadataValue:
+    return MetadataValue.json(sorted(map(str, days)))
+
+
+def _report(instance: DagsterInstance, shown: Shown, but: Collection[AssetKey] = ()) -> None:
+    if DETECTOR not in but:
+        instance.report_runless_asset_event(AssetMaterialization(DETECTOR, metadata=shown.detector))
+    for key, (passed, told) in shown.checks.items():
+        if key not in but:
+            instance.report_runless_asset_event(AssetCheckEvaluation(key, CHECK, passed=passed, metadata=told))
+
+
+@contextmanager
+def _telling(tell: Callable[[str], None]) -> Iterator[None]:
+    """Whatever Dagster's storage raises is told, and ends nothing."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 -- a storage's own; that a page is old undoes no change and no answer
+        tell(wrapped(f"WARNING  what is so now is not shown in the UI, check_missing_data_job tries again: {error}"))
 
 
 def evaluate_now(
@@ -77,19 +159,26 @@ def evaluate_now(
     run_id: str,
     lookback_days: int | None = None,
 ) -> Evaluation:
-    """What a person's run finds now; where ClickHouse cannot even be asked, that is left before the error goes on."""
+    """What a person's run finds now; where ClickHouse cannot even be asked, that is left before the error goes on.
+
+    Who was overtaken asks once more: what a run itself says of an asset Dagster writes in the end, whatever came first.
+    """
     with leaving_unknown(instance, watched):
-        return evaluate_in_run(instance, clickhouse, watched, run_id, lookback_days)
+        found = evaluate_in_run(instance, clickhouse, watched, run_id, lookback_days)
+        if is_overtaken(instance, found):
+            found = evaluate_in_run(instance, clickhouse, watched, run_id, lookback_days)
+        return found
 
 
-def of_check(status: TableStatus) -> dict[str, Any]:
-    """What a check's result says of its table."""
+def of_check(status: TableStatus, found: Detection, elsewhere: str = "") -> dict[str, MetadataValue]:
+    """What a check's result says of its table; ``elsewhere`` is of the database, see `last_verdict.provenance`."""
     return {
-        "status": MetadataValue.text(status.words),
+        "status": MetadataValue.text(status.words + elsewhere),
         "wrong_units": MetadataValue.int(status.wrong),
         "missing_days": MetadataValue.int(status.missing_days),
         "complete_units": MetadataValue.int(status.complete),
         "days": MetadataValue.text(status.days),
+        "warnings": MetadataValue.json(list(found.warnings)),
     }
 
 
@@ -105,21 +194,23 @@ def look_again(
     """After something has changed data, or what is expected of it: evaluate, leave the verdict, and tell it.
 
     ``changed``: the tables' days that may be otherwise now. Those before the look-back are looked at as well, and what
-    is so of each is left as an observation of its partition. That nothing can be read any more undoes no change and
-    fails no run: it is told.
+    is so of each is left as an observation of its partition. That nothing can be read or left any more undoes no change
+    and fails no run: it is told.
     """
     try:
         found = evaluate_now(instance, clickhouse, watched, run_id)
-        leave(instance, found)
         tell(wrapped(f"VERDICT  {status_line(found.detection)}"))
+        leave_or_tell(instance, found, tell=tell)
         earlier = {(table, day) for table, day in changed if day < found.detection.calendar.judged.start}
         if earlier:
             with clickhouse.client(run_id) as client:
-                before = _detected(client, watched, earlier)
-            _observe(instance, before, earlier)
+                before = detected(client, watched, earlier)
             tell(wrapped(f"VERDICT  before the look-back: {status_line(before)}"))
-    except (UserError, ClickHouseError) as error:
-        tell(wrapped(f"WARNING  what is so now could not be read, check_missing_data_job reads it again: {error}"))
+            with _telling(tell):
+                _observe(instance, before, earlier)
+    except Exception as error:  # noqa: BLE001 -- whichever it is, what was changed is changed
+        words = of_error(error)
+        tell(wrapped(f"WARNING  what is so now could not be read, check_missing_data_job reads it again: {words}"))
 
 
 def after_command(watched: tuple[WatchedTable, ...]) -> Callable[[Command[Any]], None]:
@@ -131,7 +222,8 @@ def after_command(watched: tuple[WatchedTable, ...]) -> Callable[[Command[Any]],
     return look
 
 
-def _detected(client: Client, watched: tuple[WatchedTable, ...], units: Collection[tuple[str, date]]) -> Detection:
+def detected(client: Client, watched: tuple[WatchedTable, ...], units: Collection[tuple[str, date]]) -> Detection:
+    """What is so of days that may lie before the look-back, in the tables that are named with them."""
     now, days, tables = clock.utc_now(), {day for _, day in units}, {table for table, _ in units}
     return detect(
         client,
@@ -148,5 +240,5 @@ def _observe(instance: DagsterInstance, found: Detection, units: Collection[tupl
         alone = found.within(DayRange(day, day + ONE_DAY), found.lookback_days)
         [status] = [one for one in table_statuses(alone) if one.table == table]
         instance.report_runless_asset_event(
-            AssetObservation(table, partition=str(day), description=status.words, metadata=of_check(status))
+            AssetObservation(table, partition=str(day), description=status.words, metadata=of_check(status, found))
         )

@@ -9,15 +9,13 @@ from dagster import (
     AssetCheckResult,
     AssetChecksDefinition,
     AssetCheckSpec,
-    AssetKey,
     multi_asset_check,
 )
 
 from dags.dagster_runs.resource import ClickHouseResource
 from dags.dagster_runs.tags import SHORT_RUN
 from dags.domain.watched import WatchedTable
-from dags.web_preaggregated_backfill.catalog import CHECK, evaluate_now, leave, of_check
-from dags.web_preaggregated_backfill.report import table_statuses
+from dags.web_preaggregated_backfill.catalog import CHECK, as_shown, evaluate_now, leave_or_tell
 
 
 def standing_checks(watched: tuple[WatchedTable, ...]) -> AssetChecksDefinition:
@@ -41,11 +39,10 @@ def standing_checks(watched: tuple[WatchedTable, ...]) -> AssetChecksDefinition:
         """Compare the tables with their source now. Fails too when that cannot be read, or when no team is enabled."""
         found = evaluate_now(context.instance, clickhouse, watched, context.run.run_id)
         asked = {key.asset_key for key in context.selected_asset_check_keys}
-        leave(context.instance, found, but=asked)
-        for status in table_statuses(found.detection):
-            if AssetKey(status.table) in asked:
-                yield AssetCheckResult(
-                    asset_key=status.table, check_name=CHECK, passed=status.is_complete, metadata=of_check(status)
-                )
+        shown = as_shown(context.instance, found)  # before it is left: beside another database's verdict it says so
+        leave_or_tell(context.instance, found, but=asked)
+        for key, (passed, told) in shown.checks.items():
+            if key in asked:
+                yield AssetCheckResult(asset_key=key, check_name=CHECK, passed=passed, metadata=told)
 
     return complete

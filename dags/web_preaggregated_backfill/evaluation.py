@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
-from dagster import AssetKey, JsonMetadataValue, MetadataValue, RunRequest
+from dagster import AssetKey, MetadataValue, RunRequest
 from dagster._core.storage.tags import PRIORITY_TAG
 
 from dags.dagster_runs.tags import (
@@ -36,12 +36,12 @@ from dags.domain import clock
 from dags.domain.days import calendar
 from dags.domain.errors import UnreadableError
 from dags.domain.watched import first_day
-from dags.repair.asked import days_listed
 from dags.repair.decision import Decision, Policy, RepairRequest, Trigger, decide
 from dags.repair.estimate import Building
 from dags.repair.requests.store import frozen_teams
 from dags.repair.runs import runs_of, with_frozen_teams, without_the_dead
 from dags.settings import current_settings
+from dags.web_preaggregated_backfill.last_verdict import REMAINING, last_verdict, remaining_days
 from dags.web_preaggregated_backfill.picture import as_markdown, team_by_day
 from dags.web_preaggregated_backfill.report import (
     SAMPLE,
@@ -71,10 +71,6 @@ if TYPE_CHECKING:
 # Calls what it is given with a client, in this process or in a child.
 OnEngine = Callable[[Callable[["Client"], Any]], Any]
 
-DETECTOR = AssetKey("web_analytics_backfill_detector")
-
-_REMAINING = "open_backfill_days"
-
 # The UI hides Markdown of a thousand characters and more behind a link.
 MARKDOWN_CHARACTERS = 950
 
@@ -95,7 +91,8 @@ class Evaluation:
 
     ``detection`` is of the days of the settings' look-back, no fewer and no more, whatever was asked about: one verdict
     for all to see. ``asked`` is of the days that were asked about. ``begun`` are the days that a backfill which has
-    begun has not got to; a person's evaluation launches nothing, so it begins none.
+    begun has not got to; a person's evaluation launches nothing, so it begins none. ``before`` is the verdict that was
+    the last one in the catalog when this evaluation began to read, see `last_verdict.LastVerdict`.
     """
 
     trigger: Trigger
@@ -107,6 +104,7 @@ class Evaluation:
     watched: tuple[WatchedTable, ...]
     outdated_teams: Mapping[tuple[str, date], tuple[int, ...]]
     begun: frozenset[date]
+    before: int
 
     @property
     def is_unknown(self) -> bool:
@@ -122,13 +120,16 @@ def evaluate(
     *,
     now: datetime,
     lookback_days: int | None = None,
+    is_in_tick: bool = False,
 ) -> Evaluation:
     """Detect, then decide.
 
     Runs are read after the data: a run that ended in between has changed what was read, and is left alone. Where
     ClickHouse answers and what it says cannot be relied on, or is an error, every table is unknown, whichever of the
     questions it was. ``lookback_days``: what is asked about, where that is not the settings' look-back.
+    ``is_in_tick``: a person's evaluation has all the time that it needs, unless a tick makes it.
     """
+    before = last_verdict(instance).number
     own = settings.backfill_lookback_days
     asked = own if lookback_days is None else lookback_days
     widest = max(own, asked)
@@ -139,9 +140,11 @@ def evaluate(
         lookback_days=widest,
         settle=settings.settle,
         reads_all_days=trigger is Trigger.SCHEDULE,
-        verify_seconds=math.inf if trigger is Trigger.MANUAL else TICK_VERIFY_SECONDS,
+        verify_seconds=math.inf if trigger is Trigger.MANUAL and not is_in_tick else TICK_VERIFY_SECONDS,
     )
-    judged = partial(_decided, instance, settings, watched, trigger=trigger, on_engine=on_engine, now=now)
+    judged = partial(
+        _decided, instance, settings, watched, trigger=trigger, on_engine=on_engine, now=now, before=before
+    )
 
     def of(days: int) -> Calendar:
         return calendar(now, lookback_days=days, settle=settings.settle, first_day=first_day(watched))
@@ -167,6 +170,7 @@ def _decided(
     trigger: Trigger,
     on_engine: OnEngine,
     now: datetime,
+    before: int,
 ) -> Evaluation:
     """The decision on what was found. Of a detection to which all is unknown it asks ClickHouse nothing more."""
     job_by_table = {table.name: table.job for table in watched}
@@ -175,7 +179,7 @@ def _decided(
     runs = without_the_dead(found, detection.dead_runs)
     runs = _with_teams(runs, {one.day for one in detection.wrong.groups}, on_engine)
     outdated = as_outdated(detection.outdated, {table.name: table.logic_version for table in watched})
-    remaining, policy = _remaining(instance), policy_of(settings)
+    remaining, policy = remaining_days(instance, database), policy_of(settings)
     decisions = {
         one: decide(
             Verdicts((*detection.wrong.groups, *outdated.groups)),
@@ -196,7 +200,7 @@ def _decided(
     teams_by_day = _outdated_teams(decisions[chosen], watched, on_engine)
     begun = remaining if trigger is Trigger.MANUAL else decisions[chosen].remaining
     return Evaluation(
-        trigger, detection, asked, decisions[chosen], decisions, tuple(runs), watched, teams_by_day, begun
+        trigger, detection, asked, decisions[chosen], decisions, tuple(runs), watched, teams_by_day, begun, before
     )
 
 
@@ -359,7 +363,7 @@ def metadata(evaluation: Evaluation) -> dict[str, MetadataValue]:
         "teams": MetadataValue.int(detection.teams),
         "days_requested": MetadataValue.int(len(decision.requests)),
         "days_deferred": MetadataValue.int(len(decision.deferred)),
-        _REMAINING: MetadataValue.json(sorted(str(day) for day in evaluation.begun)),
+        REMAINING: MetadataValue.json(sorted(str(day) for day in evaluation.begun)),
         "freshness": MetadataValue.text(freshness(detection)),
         "days_read": MetadataValue.int(detection.days_read),
         "outdated_units": MetadataValue.int(sum(detection.outdated.values())),
@@ -381,17 +385,3 @@ def metadata(evaluation: Evaluation) -> dict[str, MetadataValue]:
             entries[f"{table}_missing_count"] = MetadataValue.int(len(days))
             entries[f"{table}_sample_dates"] = MetadataValue.json([str(day) for day in days[:SAMPLE]])
     return entries
-
-
-def _remaining(instance: DagsterInstance) -> frozenset[date]:
-    """What the last evaluation said remains of a backfill that has begun.
-
-    Kept with the detector's materializations, which anybody may report. Losing it costs no more than the minimum
-    being asked for again.
-    """
-    event = instance.get_latest_materialization_event(DETECTOR)
-    materialization = event.asset_materialization if event is not None else None
-    if materialization is None:
-        return frozenset()
-    value: Any = materialization.metadata.get(_REMAINING)
-    return days_listed(value.data) if isinstance(value, JsonMetadataValue) else frozenset()

@@ -4,6 +4,8 @@ They run in process, because a process for each step would double the time of an
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -20,7 +22,7 @@ from dags.domain.text import wrapped
 from dags.domain.watched import WatchedTable, first_day
 from dags.repair.runs import find_run, run_text
 from dags.team_selection.store import read_selection
-from dags.web_preaggregated_backfill.catalog import evaluate_now, leave
+from dags.web_preaggregated_backfill.catalog import evaluate_now, leave_or_tell
 from dags.web_preaggregated_backfill.evaluation import Evaluation
 from dags.web_preaggregated_backfill.report import data_gaps, gaps_text, missing_data, summary_text, unknown_words
 from dags.web_preaggregated_backfill.why import Question, why_text, work_text
@@ -86,17 +88,21 @@ class WhyConfig(Given):
 def diagnostics(watched: tuple[WatchedTable, ...]) -> list[JobDefinition]:
     """The jobs, for the tables that are watched."""
 
-    def evaluated(asked: Command[Any], days_back: int | None = None) -> Evaluation:
+    @contextmanager
+    def evaluated(asked: Command[Any], days_back: int | None = None) -> Iterator[Evaluation]:
+        """What is found; it is left in the catalog once the answer is out, whichever that is."""
         found = evaluate_now(asked.instance, asked.clickhouse, watched, asked.run_id, days_back)
-        leave(asked.instance, found)
-        return found
+        try:
+            yield found
+        finally:
+            leave_or_tell(asked.instance, found)
 
     def check_missing_data(asked: Command[CheckConfig]) -> dict[str, Any]:
         """Print and return what is missing, and what the sensor would do about it."""
-        found = evaluated(asked)
-        report = missing_data(found.detection, found.decision)
-        is_for_people = asked.given.output is Output.TEXT
-        print(summary_text(found.detection, found.decision) if is_for_people else json.dumps(report))
+        with evaluated(asked) as found:
+            report = missing_data(found.detection, found.decision)
+            is_for_people = asked.given.output is Output.TEXT
+            print(summary_text(found.detection, found.decision) if is_for_people else json.dumps(report))
         _refuse_unknown(found)
         if asked.given.fail_when_incomplete and not report["is_complete"]:
             raise Failure(report["status"], allow_retries=False)
@@ -104,8 +110,8 @@ def diagnostics(watched: tuple[WatchedTable, ...]) -> list[JobDefinition]:
 
     def show_data_gaps(asked: Command[GapsConfig]) -> dict[str, Any]:
         """Print and return every gap with its reason, days merged into ranges."""
-        found = evaluated(asked, asked.given.days_back)
-        print(gaps_text(found.asked))
+        with evaluated(asked, asked.given.days_back) as found:
+            print(gaps_text(found.asked))
         _refuse_unknown(found)
         return data_gaps(found.asked)
 
@@ -116,13 +122,15 @@ def diagnostics(watched: tuple[WatchedTable, ...]) -> list[JobDefinition]:
         question = Question(asked.given.team_id, asked.given.day)
         if question.day is not None and question.day < (first := first_day(watched)):
             raise UserError(f"day is '{question.day}': the partitions begin on {first}")
-        found = evaluated(asked)
-        with asked.clickhouse.client(asked.run_id) as client:
-            selection = read_selection(client)
-            changes = read_changes(client, MANAGED, str(question.day)) if question.day is not None else ()
-        decisions = found.decisions.values()
-        text = why_text(question, found.detection, decisions, found.runs, selection, watched=watched, changes=changes)
-        print(text)
+        with evaluated(asked) as found:
+            with asked.clickhouse.client(asked.run_id) as client:
+                selection = read_selection(client)
+                changes = read_changes(client, MANAGED, str(question.day)) if question.day is not None else ()
+            text = why_text(
+                question, found.detection, found.decisions.values(), found.runs, selection,
+                watched=watched, changes=changes,
+            )  # fmt: skip
+            print(text)
         _refuse_unknown(found)
         return text
 

@@ -15,6 +15,7 @@ from dags.repair.asked import asked_days, asked_plan, asked_teams, days_listed
 from dags.tests.world import STATS, ago
 from dags.web_preaggregated_backfill import evaluation
 from dags.web_preaggregated_backfill.building import BuildConfig
+from dags.web_preaggregated_backfill.last_verdict import DETECTOR
 
 if TYPE_CHECKING:
     from dags.tests.world import World
@@ -76,7 +77,7 @@ def test_no_launch_and_no_report_ends_detection_and_a_fault_on_the_way_is_unknow
         failed(world, day, config)
     reports: tuple[Any, ...] = (["tomorrow"], {"a": 1}, None, ["9999-12-31"])
     for days in reports:
-        reported = AssetMaterialization(evaluation.DETECTOR, metadata={"open_backfill_days": MetadataValue.json(days)})
+        reported = AssetMaterialization(DETECTOR, metadata={"open_backfill_days": MetadataValue.json(days)})
         world.instance.report_runless_asset_event(reported)
         found = world.evaluate()
         assert not found.is_unknown

@@ -15,7 +15,7 @@ from dags.settings import current_settings
 from dags.tests.fold import stored
 from dags.tests.managed_backfill import asked
 from dags.tests.world import BOUNCES, STATS, ago
-from dags.web_preaggregated_backfill.evaluation import DETECTOR
+from dags.web_preaggregated_backfill.last_verdict import DETECTOR
 from dags.web_preaggregated_backfill.report import status_line
 
 if TYPE_CHECKING:
