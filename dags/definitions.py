@@ -16,10 +16,10 @@ from dags.dagster_runs.resource import ClickHouseResource
 from dags.detection.waivers.jobs import waiver_jobs
 from dags.domain.errors import SettingsError
 from dags.managed_backfill.jobs import managed_backfill_jobs, web_analytics_sweep_backups_schedule
-from dags.repair.stops.jobs import resume_backfills_job, stop_backfills_job
+from dags.repair.stops.jobs import stop_jobs
 from dags.settings import current_settings
 from dags.team_selection.assets import (
-    web_analytics_team_selection,
+    team_selection,
     web_analytics_team_selection_job,
     web_analytics_team_selection_schedule,
 )
@@ -28,7 +28,7 @@ from dags.web_preaggregated.tables import WEB_TABLES
 from dags.web_preaggregated_backfill.adoption import adoption_job
 from dags.web_preaggregated_backfill.assets import detector
 from dags.web_preaggregated_backfill.building import build_job, built_assets, daily_schedule
-from dags.web_preaggregated_backfill.catalog import after_command
+from dags.web_preaggregated_backfill.catalog import after_command, after_selection
 from dags.web_preaggregated_backfill.checks import standing_checks
 from dags.web_preaggregated_backfill.jobs import diagnostics
 from dags.web_preaggregated_backfill.sensors import backfill_schedules, backfill_sensor
@@ -62,7 +62,7 @@ def location(
     if lacking := {table.job for table in watched} - {job.name for job in jobs}:
         raise ValueError(f"watched tables are rebuilt by {sorted(lacking)}, which are not among the jobs given")
     return Definitions(
-        assets=[web_analytics_team_selection, *assets, detector(watched)],
+        assets=[team_selection(after_selection(watched)), *assets, detector(watched)],
         asset_checks=[standing_checks(watched)],
         jobs=[
             apply_schema_job,
@@ -71,8 +71,7 @@ def location(
             *diagnostics(watched),
             *waiver_jobs(watched, after_command(watched)),
             *managed_backfill_jobs(watched),
-            stop_backfills_job,
-            resume_backfills_job,
+            *stop_jobs(after_command(watched)),
             adoption_job(watched),
         ],
         schedules=[

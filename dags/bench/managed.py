@@ -108,7 +108,15 @@ def _managed(client: Client, days: list[date]) -> list[float]:
         kind=BACKFILL,
         work=work_of(backfill_id, plan),
         chunks=plan.chunks,
-        worker=Backfill(STATS, plan, build_limits(settings), 0, day_done=lambda _: None, day_restored=lambda *_: None),
+        worker=Backfill(
+            STATS,
+            plan,
+            build_limits(settings),
+            0,
+            day_begun=lambda _: None,
+            day_done=lambda _: None,
+            day_restored=lambda *_: None,
+        ),
         run_id=uuid4().hex,
         ordered_at=read_clocks(client).server,
         listeners=Listeners(

@@ -47,13 +47,15 @@ if TYPE_CHECKING:
 class Backfill:
     """What a managed backfill brings to the runner of its plan.
 
-    ``day_done`` hears of each day that was published, ``day_restored`` of each that was put back, with its rows.
+    ``day_begun`` hears of each day that may be otherwise from then on, whatever ends it; ``day_done`` of each that was
+    published, ``day_restored`` of each that was put back, with its rows.
     """
 
     table: WatchedTable
     plan: Plan
     limits: Limits
     wait_seconds: float
+    day_begun: Callable[[date], None]
     day_done: Callable[[BuiltDay], None]
     day_restored: Callable[[date, int], None]
 
@@ -133,6 +135,7 @@ class PlannedDays:
             backup=self.backup,
         )
         entry = Entry(Event.STEP_FAILED, step=step, chunk=chunk.id)
+        this.day_begun(day)
         try:
             built = DayBuild(
                 client=at.client,
@@ -215,7 +218,10 @@ class PlannedDays:
             at.client, table, plan, state, at.log, at.lease,
             self.backfill.wait_seconds, at.tell, self.backfill.day_restored,
         )  # fmt: skip
-        restored = restoring.run(restoring.comparable())
+        comparable = restoring.comparable()
+        for day in restoring.days.backed_up:
+            self.backfill.day_begun(day)
+        restored = restoring.run(comparable)
         status = Status.FAILED if restored.failed or restored.left else Status.RESTORED
         return Ended(status, f"a gate failed in the end: {restored.after_gate()}")
 

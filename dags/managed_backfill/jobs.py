@@ -1,7 +1,7 @@
 """The jobs of managed backfills: plan and carry out, go on, pause, cancel, delete, take back, and show."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from datetime import date, datetime
 from functools import partial
@@ -256,16 +256,17 @@ def _carried_out(
     context, settings = asked.context, current_settings()
     table = next(table for table in watched if table.name == plan.scope.table)
 
-    changed = list[tuple[str, date]]()
+    changed = set[tuple[str, date]]()
+
+    def day_begun(day: date) -> None:
+        changed.add((table.name, day))
 
     def day_done(built: BuiltDay) -> None:
         [one] = built.tables
-        changed.append((one.table, built.day))
         metadata = {**of_build(built, one, table.words), "backfill": MetadataValue.text(work.work_id)}
         context.log_event(AssetMaterialization(table.name, partition=built.day.isoformat(), metadata=metadata))
 
     def day_restored(day: date, rows: int) -> None:
-        changed.append((table.name, day))
         context.log_event(_of_restored(work.work_id, table.name, day, rows))
 
     def opened() -> AbstractContextManager[Client]:
@@ -278,7 +279,9 @@ def _carried_out(
         kind=BACKFILL,
         work=work,
         chunks=plan.chunks,
-        worker=Backfill(table, plan, build_limits(settings), settings.engine_wait_seconds, day_done, day_restored),
+        worker=Backfill(
+            table, plan, build_limits(settings), settings.engine_wait_seconds, day_begun, day_done, day_restored
+        ),
         run_id=asked.run_id,
         ordered_at=ordered,
         listeners=shown.listeners(plan.monitoring.webhook),
@@ -298,10 +301,12 @@ def _carried_out(
 
 
 def _rolled_back(asked: Command[RollbackConfig], watched: tuple[WatchedTable, ...]) -> dict[str, Any]:
-    restored = list[tuple[str, date]]()
+    changed = set[tuple[str, date]]()
+
+    def begun(table: str, days: Collection[date]) -> None:
+        changed.update((table, day) for day in days)
 
     def day_restored(backfill_id: str, table: str, day: date, rows: int) -> None:
-        restored.append((table, day))
         asked.context.log_event(_of_restored(backfill_id, table, day, rows))
 
     with asked.client() as (client, _):
@@ -316,11 +321,12 @@ def _rolled_back(asked: Command[RollbackConfig], watched: tuple[WatchedTable, ..
                 even_built_since=asked.given.allow_losing_later_builds,
                 wait_seconds=current_settings().engine_wait_seconds,
                 tell=print,
+                begun=begun,
                 day_restored=day_restored,
             )
         finally:
-            if restored:
-                look_again(asked.instance, asked.clickhouse, watched, asked.run_id, changed=restored)
+            if changed:  # also where it refuses, or fails: a day may have been put back before
+                look_again(asked.instance, asked.clickhouse, watched, asked.run_id, changed=changed)
 
 
 def _of_restored(backfill_id: str, table: str, day: date, rows: int) -> AssetMaterialization:

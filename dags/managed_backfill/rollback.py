@@ -17,7 +17,7 @@ from dags.work.control import refuse_others, require_who
 from dags.work.lease import leased
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from datetime import date
 
     from clickhouse_connect.driver.client import Client
@@ -37,11 +37,13 @@ def roll_back(
     even_built_since: bool,
     wait_seconds: float,
     tell: Callable[[str], None],
+    begun: Callable[[str, Collection[date]], None] = lambda *_: None,
     day_restored: Callable[[str, str, date, int], None] = lambda *_: None,
 ) -> dict[str, Any]:
     """Restore every day that a backfill replaced, and read all of them back.
 
-    ``day_restored`` hears of each day that was put back: the backfill, the table, the day, its rows.
+    ``begun`` hears of the table and of the days that may be otherwise from then on, whatever ends it. ``day_restored``
+    hears of each day that was put back: the backfill, the table, the day, its rows.
 
     Raises:
         LeaseError: a run acts on it, which is named. Nothing was touched.
@@ -70,6 +72,7 @@ def roll_back(
         comparable = restoring.comparable()
         lease.confirm()
         log.append(Entry(Event.STARTED, Status.ROLLING_BACK, requested_by=requested_by, reason=reason))
+        begun(table.name, restoring.days.backed_up)
         restored = restoring.run(comparable)
         if restored.left or restored.failed:
             words = restored.in_words()

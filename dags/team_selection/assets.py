@@ -1,7 +1,10 @@
 """The asset and the schedule of the list of enabled teams."""
 
+from collections.abc import Callable
+
 from dagster import (
     AssetExecutionContext,
+    AssetsDefinition,
     AssetSelection,
     Config,
     DefaultScheduleStatus,
@@ -32,35 +35,41 @@ class TeamSelectionConfig(Config):
     )
 
 
-@asset(group_name="web_analytics", kinds={"clickhouse"})
-def web_analytics_team_selection(
-    context: AssetExecutionContext, config: TeamSelectionConfig, clickhouse: ClickHouseResource
-) -> MaterializeResult[None]:
-    """The enabled teams, from the configured sources, written to ClickHouse and read back from its dictionary."""
-    settings = current_settings()
-    with clickhouse.client(context.run.run_id) as client:
-        require_schema(client)
-        clocks = tell_of_skew(client, context.log.warning)
-        by_source = team_ids_by_source(client, settings, clocks.today)
-        teams = {team for named in by_source.values() for team in named}
-        selection = write_selection(client, teams, allow_shrink=config.allow_shrink)
-    if not selection.teams:
-        context.log.warning("No team is enabled, so nothing is watched. Sources: %s", ", ".join(by_source))
-    return MaterializeResult(
-        metadata={
-            "teams": len(selection.teams),
-            "status": "watching" if selection.teams else "nothing is watched",
-            "teams_by_source": MetadataValue.json({name: len(named) for name, named in by_source.items()}),
-            "sample": MetadataValue.json(sorted(selection.teams)[:20]),
-            "departed": len(selection.departed),
-            "warnings": MetadataValue.json(list(clocks.warnings)),
-        }
-    )
+def team_selection(changed: Callable[[AssetExecutionContext, ClickHouseResource], None]) -> AssetsDefinition:
+    """The asset. ``changed`` hears of each list after it was written: what is expected may be otherwise."""
+
+    @asset(group_name="web_analytics", kinds={"clickhouse"})
+    def web_analytics_team_selection(
+        context: AssetExecutionContext, config: TeamSelectionConfig, clickhouse: ClickHouseResource
+    ) -> MaterializeResult[None]:
+        """The enabled teams, from the configured sources, written to ClickHouse and read back from its dictionary."""
+        settings = current_settings()
+        with clickhouse.client(context.run.run_id) as client:
+            require_schema(client)
+            clocks = tell_of_skew(client, context.log.warning)
+            by_source = team_ids_by_source(client, settings, clocks.today)
+            teams = {team for named in by_source.values() for team in named}
+            selection = write_selection(client, teams, allow_shrink=config.allow_shrink)
+        if not selection.teams:
+            context.log.warning("No team is enabled, so nothing is watched. Sources: %s", ", ".join(by_source))
+        changed(context, clickhouse)
+        return MaterializeResult(
+            metadata={
+                "teams": len(selection.teams),
+                "status": "watching" if selection.teams else "nothing is watched",
+                "teams_by_source": MetadataValue.json({name: len(named) for name, named in by_source.items()}),
+                "sample": MetadataValue.json(sorted(selection.teams)[:20]),
+                "departed": len(selection.departed),
+                "warnings": MetadataValue.json(list(clocks.warnings)),
+            }
+        )
+
+    return web_analytics_team_selection
 
 
 web_analytics_team_selection_job = define_asset_job(
     "web_analytics_team_selection_job",
-    AssetSelection.assets(web_analytics_team_selection),
+    AssetSelection.assets("web_analytics_team_selection"),
     description="Write the list of enabled teams.",
     executor_def=in_process_executor,
     tags=SHORT_RUN,

@@ -145,8 +145,19 @@ def built_assets(tables: tuple[WatchedTable, ...]) -> AssetsDefinition:
         """Rebuild a day of the selected tables for the teams asked for; every other team's rows stay as they are."""
         config.refuse_unusable()
         selected = [table for table in tables if AssetKey(table.name) in context.selected_asset_keys]
-        with clickhouse.client(context.run.run_id) as client:
-            day = _built_day(context, config, client, selected)
+        changed = [(table.name, date.fromisoformat(context.partition_key)) for table in selected]
+
+        def look() -> None:
+            # The check that else follows a build is skipped after one that has failed, whatever that has published.
+            run_id, tell = context.run.run_id, context.log.info
+            look_again(context.instance, clickhouse, watched, run_id, changed=changed, tell=tell)
+
+        try:
+            with clickhouse.client(context.run.run_id) as client:
+                day = _built_day(context, config, client, selected)
+        except BaseException:
+            look()
+            raise
         for table in day.tables:
             if held := table.teams(Outcome.HELD):
                 context.log.warning(
@@ -163,8 +174,7 @@ def built_assets(tables: tuple[WatchedTable, ...]) -> AssetsDefinition:
                     metadata["estimate"] = MetadataValue.text(f"{estimate}; it was {actual}")
                 yield MaterializeResult(asset_key=table.table, metadata=metadata)
         if day.problems:
-            # The check that else follows a build is skipped after one that has failed, whatever that has published.
-            look_again(context.instance, clickhouse, watched, context.run.run_id, tell=context.log.info)
+            look()
             raise Failure("\n".join(day.problems), allow_retries=False)
 
     return built

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from clickhouse_connect.driver.client import Client
-    from dagster import DagsterInstance
+    from dagster import AssetExecutionContext, DagsterInstance
 
     from dags.dagster_runs.command import Command
     from dags.dagster_runs.resource import ClickHouseResource
@@ -218,6 +218,15 @@ def after_command(watched: tuple[WatchedTable, ...]) -> Callable[[Command[Any]],
 
     def look(asked: Command[Any]) -> None:
         look_again(asked.instance, asked.clickhouse, watched, asked.run_id)
+
+    return look
+
+
+def after_selection(watched: tuple[WatchedTable, ...]) -> Callable[[AssetExecutionContext, ClickHouseResource], None]:
+    """`look_again` for the asset of the list of teams, which changes what is expected too."""
+
+    def look(context: AssetExecutionContext, clickhouse: ClickHouseResource) -> None:
+        look_again(context.instance, clickhouse, watched, context.run.run_id, tell=context.log.info)
 
     return look
 

@@ -89,7 +89,7 @@ def _carry_out(client: Client, dsn_text: str, backfill_id: str, run_id: str) -> 
         kind=BACKFILL,
         work=work_of(backfill_id, plan),
         chunks=plan.chunks,
-        worker=Backfill(table, plan, LIMITS, WAIT_SECONDS, lambda _: None, lambda *_: None),
+        worker=Backfill(table, plan, LIMITS, WAIT_SECONDS, lambda _: None, lambda _: None, lambda *_: None),
         run_id=run_id,
         ordered_at=read_clocks(client).server,
         listeners=Listeners(lambda _: None, lambda *_: None, lambda _: None),
