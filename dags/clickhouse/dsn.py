@@ -42,6 +42,10 @@ class Dsn:
     def is_embedded(self) -> bool:
         return self.scheme == "chdb"
 
+    def hidden_in(self, text: str) -> str:
+        """A text without the password: as a word, for within others one of a letter would show by where it is not."""
+        return re.sub(rf"(?<!\w){re.escape(self.password)}(?!\w)", "[hidden]", text) if self.password else text
+
     def __str__(self) -> str:
         if self.is_embedded:
             return f"chdb://{self.path} (database {self.database})"

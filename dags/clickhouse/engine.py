@@ -15,7 +15,6 @@ import json
 import logging
 import os
 import pickle
-import re
 import subprocess
 import sys
 import threading
@@ -296,10 +295,8 @@ def _set(client: Client, dsn: Dsn, chosen: Mapping[str, str], problems: Sequence
 
 def _refusal(dsn: Dsn, error: ClickHouseError) -> EngineError:
     """Why there is no client, in words. That nothing answers is said only when nothing did."""
-    # As a word: within others a password of one letter would show itself by where it is missing.
     # Where nothing was answered the driver's cause says why, and the driver puts the whole address before that.
-    reason = str(getattr(error.__cause__, "reason", None) or error)
-    reason = re.sub(rf"(?<!\w){re.escape(dsn.password)}(?!\w)", "[hidden]", reason) if dsn.password else reason
+    reason = dsn.hidden_in(str(getattr(error.__cause__, "reason", None) or error))
     name = getattr(error, "name", None) or error_code(error)
     if (lacks := lacking(error, f"the user {dsn.user!r} of ClickHouse at {dsn}")) is not None:
         return lacks

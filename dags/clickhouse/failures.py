@@ -113,7 +113,12 @@ def remedy(error: BaseException) -> Remedy:
         return Remedy.STOP
     if name is None:
         return Remedy.RETRY if isinstance(error, OperationalError) else Remedy.STOP
-    if name == "MEMORY_LIMIT_EXCEEDED" and "query memory limit" not in str(error).lower():
+    return remedy_by_name(name, str(error))
+
+
+def remedy_by_name(name: str, said: str) -> Remedy:
+    """What to do about an error of ClickHouse's by its name; ``said`` tells whose memory it was."""
+    if name == "MEMORY_LIMIT_EXCEEDED" and "query memory limit" not in said.lower():
         return Remedy.RETRY
     if name in _TRANSIENT:
         return Remedy.RETRY

@@ -17,6 +17,7 @@ from string import Template
 from typing import TYPE_CHECKING, Any
 
 from dags.clickhouse.rights import naming_what_lacks
+from dags.clickhouse.words import asking
 from dags.domain.errors import UnreadableError
 from dags.domain.expression import Expression
 
@@ -154,7 +155,7 @@ class Sql:
         if expected != bound.keys():
             raise ValueError(f"{name}.sql binds {sorted(expected)}, but got {sorted(bound)}")
         started = time.monotonic()
-        with naming_what_lacks():
+        with naming_what_lacks(), asking(_asked(self._package, name, identifiers)):
             answer = run(text, parameters=bound, settings=self._settings)
         summary = getattr(answer, "summary", None) or {}
         is_known = not is_embedded(self._client)
@@ -165,6 +166,13 @@ class Sql:
             time.monotonic() - started,
         )
         return answer
+
+
+def _asked(package: str, name: str, identifiers: Mapping[str, Names]) -> str:
+    """A statement by its file, and the tables that it was filled in with."""
+    plain = (one for one in identifiers.values() if isinstance(one, str) and not isinstance(one, Expression | Part))
+    tables = ", ".join(dict.fromkeys(one for one in plain if one.startswith("web_")))
+    return f"{package.replace('.', '/')}/{name}.sql" + (f" of {tables}" if tables else "")
 
 
 def is_embedded(client: Client) -> bool:

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from dagster import DagsterEvent, DagsterEventType, Field, InitLoggerContext, logger
 
+from dags.clickhouse.words import DRIVER, driver_error_in_words
 from dags.domain.errors import UserError
+from dags.settings import current_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,14 +39,18 @@ def _names(error: type[UserError] = UserError) -> Iterator[str]:
 
 
 def why_failed(event: DagsterEvent) -> str:
-    """Why a step failed, where that was said on purpose: a person can put it right. Else empty."""
+    """Why a step failed, where a person can put it right: it was said on purpose, or ClickHouse said it. Else empty."""
     if event.event_type is not DagsterEventType.STEP_FAILURE:
         return ""
     data = event.step_failure_data
     if data.user_failure_data is not None and data.user_failure_data.description:
         return str(data.user_failure_data.description)
     cause = data.error.cause if data.error is not None else None
-    if cause is None or cause.cls_name not in set(_names()):
+    if cause is None:
+        return ""
+    if cause.message.startswith(DRIVER):
+        return current_settings().clickhouse_dsn.hidden_in(driver_error_in_words(cause.message))
+    if cause.cls_name not in set(_names()):
         return ""
     # Dagster keeps what Python prints of an exception: its class, with the module's name, then its words.
     return re.sub(rf"^[\w.]*\b{cause.cls_name}: ", "", cause.message).strip()

@@ -6,12 +6,15 @@ import argparse
 import os
 import sys
 import time
+import traceback
 from datetime import date
 from typing import TYPE_CHECKING
 
-from dagster import DagsterInstance
+from clickhouse_connect.driver.exceptions import ClickHouseError
+from dagster import DagsterInstance, Failure
 
 from dags.clickhouse.engine import open_client
+from dags.clickhouse.words import driver_error_in_words
 from dags.demo.loop import Loop, break_it, enable, forget_demo_runs
 from dags.demo.mark import marking, start_over
 from dags.demo.outage import outage
@@ -47,8 +50,10 @@ def main() -> None:
     logs = arguments.parse_args().logs
     try:
         sys.exit(demo(logs))
-    except UserError as error:
+    except (UserError, Failure) as error:
         sys.exit(f"\n{error}")
+    except ClickHouseError as error:
+        sys.exit(f"\n{driver_error_in_words(''.join(traceback.format_exception_only(error)))}")
 
 
 def demo(logs: str | None) -> int:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from dags.clickhouse.rights import naming_what_lacks
 from dags.clickhouse.schema.declared import declared_columns
+from dags.clickhouse.words import asking
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +24,7 @@ def append(
         ClickHouseError: nothing was appended.
     """
     types = declared_columns()[table]
-    with naming_what_lacks():
+    with naming_what_lacks(), asking(f"an INSERT into {table}"):
         client.insert(
             table,
             data,

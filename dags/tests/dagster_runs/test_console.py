@@ -10,7 +10,7 @@ from dagster import AssetKey, DagsterInstance, Failure, JobDefinition, job, op
 from dags.definitions import defs
 from dags.domain.errors import UserError
 from dags.settings import current_settings
-from dags.tests.world import ago
+from dags.tests.world import World, ago
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,6 +52,36 @@ def test_a_job_of_assets_and_a_selection_of_assets_end_in_words_without_a_trace(
         assert "RUN_FAILURE" in shown
         assert shown.count(words) == 1
         assert said_last(shown).startswith(words)
+
+
+def test_what_clickhouse_refuses_ends_in_words_without_a_trace_in_every_kind_of_job(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A constraint stands for whatever ClickHouse may refuse: a full disk, too many parts, a limit."""
+    books = {
+        "web_analytics_backfill_stops": ("stop_backfills_job", {"reason": "r", "requested_by": "ada"}, {}),
+        "web_pre_aggregated_teams": ("web_analytics_team_selection_job", {}, {}),
+        "web_analytics_backfill_events": ("web_pre_aggregate_job", {}, {"partition_key": str(ago(1))}),
+    }
+    world.select(1)
+    for table, (name, config, options) in books.items():
+        world.client.command(f"ALTER TABLE {table} ADD CONSTRAINT nope CHECK 0")
+        capsys.readouterr()
+        try:
+            ran = world.run_as_configured(name, config, raise_on_error=False, **options)
+        finally:
+            world.client.command(f"ALTER TABLE {table} DROP CONSTRAINT nope")
+        assert not ran.success
+        shown = capsys.readouterr().err
+        assert "Stack Trace" not in shown
+        first, asked, step = shown.rstrip().splitlines()[-3:]
+        assert first.startswith(
+            f"ClickHouse refused this, VIOLATED_CONSTRAINT: Constraint `nope` for table web_analytics.{table} "
+        )
+        assert asked in (f"What was asked: an INSERT into {table}", "What was asked: dags/repair/stops/turn.sql")
+        assert step == "Put right what it names, then run this again"
+        [failure] = ran.get_step_failure_events()
+        assert failure.step_failure_data.error.cause.stack
 
 
 def test_every_step_that_failed_in_words_is_heard_and_a_fault_keeps_its_trace(
