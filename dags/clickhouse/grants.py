@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from dags.clickhouse.rights import quoted
 from dags.clickhouse.sql import Sql, is_embedded
 
 if TYPE_CHECKING:
@@ -25,12 +26,14 @@ def why_nothing_is_kept(client: Client) -> str:
     if readonly is not None and readonly.value != "0":
         return f"the user's profile is readonly ({readonly.value}): what it reads anew, the next who asks reads again"
     try:
-        (may,) = Sql(_PACKAGE, client).row("check_insert", database=str(client.database))
+        sql = Sql(_PACKAGE, client)
+        (may,) = sql.row("check_insert", database=str(client.database))
+        if may:
+            return ""
+        (user,) = sql.row("user")
     except ClickHouseError:
-        return ""
-    if may:
         return ""
     return (
         "the user may not INSERT, so what it reads anew, the next who asks reads again: "
-        f"GRANT INSERT ON {client.database}.* TO it"
+        f"`GRANT INSERT ON {client.database}.* TO {quoted(user)}` lets it"
     )

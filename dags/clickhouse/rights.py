@@ -19,8 +19,17 @@ if TYPE_CHECKING:
 
 ACCESS_DENIED = "ACCESS_DENIED"
 
-# As ClickHouse says it, which differs between versions by little more than the quotes.
-_LACKS = re.compile(r"necessary to have (?:the )?grant (?P<grant>.+?)(?:\.? \(ACCESS_DENIED\)|\.?$|;)", re.MULTILINE)
+_NAME = r"(?:[\w*]+|`[^`]+`)"
+
+# As ClickHouse says it: who lacks which rights, and on what. What follows, such as in which function, is none of it.
+_LACKS = re.compile(rf"necessary to have (?:the )?grant (?P<rights>\w.*?) ON (?P<where>{_NAME}(?:\.{_NAME})?)")
+_WHO = re.compile(r"(?P<user>\S+): Not enough privileges")
+
+# Tables that are made for one run and dropped; a right on one of them would help no other run.
+_OF_ONE_RUN = re.compile(r"_tmp_|web_analytics_(?:bid|lease)_|web_pre_aggregated_(?:staging|backup)_")
+
+# Of these a right on one table is enough for good; to make, alter and drop tables it is on all of the database.
+_OF_ONE_TABLE = {"SELECT", "INSERT", "dictGet"}
 
 
 class LacksRightError(EngineError, DatabaseError):
@@ -32,21 +41,37 @@ class LacksRightError(EngineError, DatabaseError):
 
 
 def missing_grant(error: Exception) -> str:
-    """What an error of ClickHouse says that the user lacks, a grant and what it is on; empty if it says nothing so."""
-    found = _LACKS.search(str(error)) if getattr(error, "name", None) == ACCESS_DENIED else None
+    """The statement that gives what an error of ClickHouse says that the user lacks; empty if it says nothing so.
+
+    It is on all of the database where the table is one that is made and dropped again.
+    """
+    said = str(error)
+    found = _LACKS.search(said) if getattr(error, "name", None) == ACCESS_DENIED else None
+    if found is None:
+        return ""
     # Which columns, of a grant on all of them, nobody wants to read.
-    return re.sub(r"\([^)]*\)", "", found["grant"]) if found is not None else ""
+    rights, where = re.sub(r"\([^)]*\)", "", found["rights"]), found["where"]
+    database, is_table, table = where.rpartition(".")
+    if is_table and (_OF_ONE_RUN.match(table.strip("`")) or set(rights.split(", ")) - _OF_ONE_TABLE):
+        where = f"{database}.*"
+    who = _WHO.search(said)
+    return f"GRANT {rights} ON {where} TO {quoted(who['user']) if who is not None else 'CURRENT_USER'}"
+
+
+def quoted(name: str) -> str:
+    """A user's name as a statement takes it."""
+    return name if re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII) else f"`{name.replace('`', '``')}`"
 
 
 def lacking(error: Exception, user: str = "the user of CLICKHOUSE_DSN") -> LacksRightError | None:
     """The error in words, where it is that the user lacks a right."""
-    lacks = missing_grant(error)
-    if not lacks:
+    statement = missing_grant(error)
+    if not statement:
         return None
-    if lacks.startswith("SHOW "):  # which no right gives by itself, and any right on it does
-        where = lacks.rpartition(" ON ")[2]
+    if statement.startswith("GRANT SHOW "):  # which no right gives by itself, and any right on it does
+        where = statement.rpartition(" ON ")[2].rpartition(" TO ")[0]
         return LacksRightError(f"{user} has no right on {where} at all: README, Server, has the statements for it")
-    return LacksRightError(f"{user} lacks a right. `GRANT {lacks} TO` it; README, Server, has all of them")
+    return LacksRightError(f"{user} lacks a right. `{statement}` gives it; README, Server, has all of them")
 
 
 @contextmanager

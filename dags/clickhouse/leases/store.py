@@ -29,6 +29,7 @@ from dags.clickhouse.leases.rules import (
     run_of,
     table_and_day,
 )
+from dags.clickhouse.rights import LacksRightError
 from dags.clickhouse.sql import Sql, is_embedded
 from dags.domain.errors import LeaseError, NoLeaseError
 
@@ -226,6 +227,11 @@ class Leases:
         except ClickHouseError as error:
             if getattr(error, "name", None) in ("TABLE_ALREADY_EXISTS", "UNKNOWN_TABLE"):
                 return False
+            if isinstance(error, LacksRightError):
+                raise LacksRightError(
+                    f"{error}. Until then each attempt may leave a table behind, this one {bid}; the first build with "
+                    "that right drops them"
+                ) from error
             raise
         return True
 

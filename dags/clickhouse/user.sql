@@ -1,0 +1,3 @@
+-- Who the user of the connection is, as a statement names it.
+-- Grain   one row
+SELECT currentUser() AS user
