@@ -6,6 +6,7 @@ They run in process, because a process for each step would double the time of an
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -15,14 +16,18 @@ from pydantic import Field
 
 from dags.clickhouse.engine import A_MOMENT_SECONDS
 from dags.dagster_runs.command import Command, command
+from dags.detection.detection import Detection
+from dags.domain import clock
 from dags.domain.days import MAX_LOOKBACK_DAYS
 from dags.domain.errors import UserError
 from dags.domain.given import EMPTY_IS_NONE, Day, Given, Text, choice, whole
 from dags.domain.text import wrapped
 from dags.domain.watched import WatchedTable, first_day
-from dags.repair.runs import find_run, run_text
+from dags.repair.attempts import Run
+from dags.repair.runs import find_run, run_text, runs_of
+from dags.settings import current_settings
 from dags.team_selection.store import read_selection
-from dags.web_preaggregated_backfill.catalog import evaluate_now, leave_or_tell
+from dags.web_preaggregated_backfill.catalog import detected, evaluate_now, leave_or_tell
 from dags.web_preaggregated_backfill.evaluation import Evaluation
 from dags.web_preaggregated_backfill.report import data_gaps, gaps_text, missing_data, summary_text, unknown_words
 from dags.web_preaggregated_backfill.why import Question, why_text, work_text
@@ -33,9 +38,14 @@ from dags.work.control import as_it_is
 DEFAULT_DAYS_BACK = 7
 
 
-def _refuse_unknown(found: Evaluation) -> None:
-    if found.is_unknown:
-        raise Failure("\n".join(["unknown, not complete:", *unknown_words(found.detection)]), allow_retries=False)
+def _refuse_unknown(*found: Detection) -> None:
+    if words := [line for one in found for line in unknown_words(one)]:
+        raise Failure("\n".join(["unknown, not complete:", *words]), allow_retries=False)
+
+
+def _runs_of_day(asked: Command[Any], watched: tuple[WatchedTable, ...], day: date) -> tuple[Run, ...]:
+    mark = current_settings().clickhouse_dsn.mark
+    return tuple(runs_of(asked.instance, {table.name: table.job for table in watched}, [day], clock.utc_now(), mark))
 
 
 def _about_run(asked: Command[Any], run_id: str) -> str:
@@ -103,7 +113,7 @@ def diagnostics(watched: tuple[WatchedTable, ...]) -> list[JobDefinition]:
             report = missing_data(found.detection, found.decision)
             is_for_people = asked.given.output is Output.TEXT
             print(summary_text(found.detection, found.decision) if is_for_people else json.dumps(report))
-        _refuse_unknown(found)
+        _refuse_unknown(found.detection)
         if asked.given.fail_when_incomplete and not report["is_complete"]:
             raise Failure(report["status"], allow_retries=False)
         return report
@@ -112,7 +122,7 @@ def diagnostics(watched: tuple[WatchedTable, ...]) -> list[JobDefinition]:
         """Print and return every gap with its reason, days merged into ranges."""
         with evaluated(asked, asked.given.days_back) as found:
             print(gaps_text(found.asked))
-        _refuse_unknown(found)
+        _refuse_unknown(found.detection)
         return data_gaps(found.asked)
 
     def why(asked: Command[WhyConfig]) -> str:
@@ -123,15 +133,19 @@ def diagnostics(watched: tuple[WatchedTable, ...]) -> list[JobDefinition]:
         if question.day is not None and question.day < (first := first_day(watched)):
             raise UserError(f"day is '{question.day}': the partitions begin on {first}")
         with evaluated(asked) as found:
+            runs, earlier = found.runs, None
             with asked.clickhouse.client(asked.run_id) as client:
                 selection = read_selection(client)
+                if question.day is not None and question.day < found.detection.calendar.judged.start:
+                    earlier = detected(client, watched, {(table.name, question.day) for table in watched})
+                    runs = _runs_of_day(asked, watched, question.day)
                 changes = read_changes(client, MANAGED, str(question.day)) if question.day is not None else ()
             text = why_text(
-                question, found.detection, found.decisions.values(), found.runs, selection,
-                watched=watched, changes=changes,
+                question, found.detection, found.decisions.values(), runs, selection,
+                watched=watched, changes=changes, earlier=earlier,
             )  # fmt: skip
             print(text)
-        _refuse_unknown(found)
+        _refuse_unknown(found.detection, *([earlier] if earlier is not None else []))
         return text
 
     return [

@@ -45,6 +45,11 @@ NEXT_STEPS = {
     Why.NOT_ACTED_ON: "web_analytics_backfill_schedule repairs it at 02:00 UTC; or materialize the partition in the UI",
 }
 
+_NEXT_BEFORE = (
+    "          next: materialize the partition in the UI, ask for it with managed_backfill_job, or raise "
+    "WEB_ANALYTICS_BACKFILL_LOOKBACK_DAYS"
+)
+
 
 @dataclass(frozen=True)
 class Question:
@@ -68,16 +73,23 @@ def why_text(
     *,
     watched: Sequence[WatchedTable],
     changes: Sequence[tuple[Work, Entry]] = (),
+    earlier: Detection | None = None,
 ) -> str:
-    """The answer, the most general part first. ``changes``: what managed backfills did to the day, in order."""
-    lines = [status_line(detection), ""]
+    """The answer, the most general part first.
+
+    ``changes``: what managed backfills did to the day, in order. ``earlier``: what is so of a day before the look-back,
+    of which ``detection`` says nothing, and for which nothing is ever decided; it was read for this answer.
+    """
+    found = detection if earlier is None else earlier
+    is_judged = earlier is not None or question.day is None or question.day in detection.calendar.judged
+    lines = [status_line(found) if is_judged else f"NOT JUDGED YET: {question.day}. {status_line(detection)}", ""]
     lines += [f"TEAMS     {line}" for line in _about_teams(question, selection, detection)]
     if question.day is not None:
         lines += ["", *(f"DAY       {line}" for line in _about_day(question.day, detection, watched))]
-    wrong = question.of(detection.wrong)
+    wrong = question.of(found.wrong)
     lines.append("")
-    if not wrong and not detection.unknown:
-        lines.append("GAPS      none here")
+    if not wrong and not found.unknown:
+        lines.append("GAPS      none here" if is_judged else "GAPS      not judged yet, so none is known of")
     for verdict in wrong[:SHOWN]:
         unit = verdict.unit
         hole = ", a hole between days with rows" if verdict.is_interior else ""
@@ -86,12 +98,14 @@ def why_text(
     if len(wrong) > SHOWN:
         lines.append(f"          … and {len(wrong) - SHOWN:,} more")
     days = {one.day for one in wrong.groups}
-    for decision in decisions:
+    for decision in decisions if earlier is None else ():
         lines += ["", *_about_decision(decision, days)]
+    if earlier is not None:
+        lines += ["", "DECISION  none: no trigger acts on a day before the look-back", *[_NEXT_BEFORE] * bool(wrong)]
     lines += ["", *_about_runs(runs, days if question.day is None else {question.day})]
     lines += [f"BACKFILL  {_changed(work, entry)}" for work, entry in [*changes][-SHOWN:][::-1]]
-    lines += [f"WAIVER    {waiver}" for waiver in detection.waivers]
-    lines += ["", f"FACTS     {freshness(detection)}", f"COST      {detection.cost}"]
+    lines += [f"WAIVER    {waiver}" for waiver in found.waivers]
+    lines += ["", f"FACTS     {freshness(found)}", f"COST      {found.cost}"]
     return "\n".join(wrapped(line, indent=10) for line in lines)
 
 
@@ -121,9 +135,7 @@ def _about_day(day: date, detection: Detection, watched: Sequence[WatchedTable])
         state = "open: its source may still grow" if is_open else "closed: its source is final"
         return [f"{day} is a valid partition key and is judged; it is {state}"]
     if day < dates.judged.start:
-        return [
-            f"{day} lies before the look-back, {dates.judged}: raise WEB_ANALYTICS_BACKFILL_LOOKBACK_DAYS to judge it"
-        ]
+        return [f"{day} is a valid partition key; it lies before the look-back, {dates.judged}, and was read now"]
     return [f"{day} is not judged yet: a day is judged once it is over and settled"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from contextlib import contextmanager
 from dataclasses import replace
@@ -28,6 +29,7 @@ from dags.web_preaggregated_backfill.last_verdict import DETECTOR
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import date
 
     from dags.tests.world import World
 
@@ -181,3 +183,39 @@ def test_a_locked_event_log_keeps_no_answer_back_and_fails_no_change(
         assert said.index("SET waiver-") < said.index("VERDICT COMPLETE") < said.index("is not shown in the UI")
         assert world.loop.run("web_pre_aggregate_job", partition_key=str(DAYS[0])).success
     assert len(world.instance.fetch_materializations(DETECTOR, limit=9).records) == 1
+
+
+def test_why_reads_a_day_before_the_look_back_and_calls_no_day_fine_that_is_not_judged(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old, today = ago(40), ago(0)
+    world.traffic([1], [old, DAYS[0]])
+    world.select(1)
+    world.built(old, DAYS[0])
+
+    def why(day: date) -> str:
+        capsys.readouterr()
+        world.run_as_configured("why_job", {"day": str(day)})
+        printed = capsys.readouterr().out
+        assert max(map(len, printed.splitlines())) <= 100
+        return " ".join(printed.split())
+
+    fine = why(old)
+    assert fine.startswith(f"COMPLETE: 2 (table, team, day) hold their source. 1 team, 1 day ({old}")
+    assert "GAPS none here" in fine
+    lose(world, old)
+    lost = why(old)
+    assert lost.startswith("NOT COMPLETE: 1 (table, team, day) are missing or wrong.")
+    assert f"DAY {old} is a valid partition key; it lies before the look-back" in lost
+    assert f"GAP {STATS}, team 1, {old}: missing, rows lost, tables disagree" in lost
+    assert "DECISION none: no trigger acts on a day before the look-back next: materialize the partition" in lost
+    assert "nothing to repair" not in lost
+    world.build_fails(old)
+    assert re.search(rf"RUN \S+ of {old}: failed", why(old))
+    # It is no business of the verdict, which is of the look-back.
+    assert detector(world)["status"].startswith("COMPLETE: 2 (table, team, day) hold their source. 1 team, 30 days")
+    unsettled = why(today)
+    assert unsettled.startswith(f"NOT JUDGED YET: {today}. COMPLETE: 2")
+    assert "GAPS not judged yet, so none is known of" in unsettled
+    with asked_about(NOWHERE), pytest.raises(EngineError):
+        why(old)
