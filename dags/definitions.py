@@ -28,11 +28,11 @@ from dags.web_preaggregated.tables import WEB_TABLES
 from dags.web_preaggregated_backfill.adoption import adoption_job
 from dags.web_preaggregated_backfill.assets import detector
 from dags.web_preaggregated_backfill.building import build_job, built_assets, daily_schedule
-from dags.web_preaggregated_backfill.catalog import after_command, after_selection
+from dags.web_preaggregated_backfill.catalog import after_command, after_dead_runs, after_selection
 from dags.web_preaggregated_backfill.checks import standing_checks
 from dags.web_preaggregated_backfill.jobs import diagnostics
 from dags.web_preaggregated_backfill.sensors import backfill_schedules, backfill_sensor
-from dags.work.dead_runs.sensors import web_analytics_dead_runs_sensor
+from dags.work.dead_runs.sensors import dead_runs_sensor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,6 +61,7 @@ def location(
     """
     if lacking := {table.job for table in watched} - {job.name for job in jobs}:
         raise ValueError(f"watched tables are rebuilt by {sorted(lacking)}, which are not among the jobs given")
+    questions = diagnostics(watched)
     return Definitions(
         assets=[team_selection(after_selection(watched)), *assets, detector(watched)],
         asset_checks=[standing_checks(watched)],
@@ -68,7 +69,7 @@ def location(
             apply_schema_job,
             web_analytics_team_selection_job,
             *jobs,
-            *diagnostics(watched),
+            *questions,
             *waiver_jobs(watched, after_command(watched)),
             *managed_backfill_jobs(watched),
             *stop_jobs(after_command(watched)),
@@ -80,7 +81,10 @@ def location(
             web_pre_aggregate_daily_schedule,
             *backfill_schedules(watched, jobs),
         ],
-        sensors=[backfill_sensor(watched, jobs), web_analytics_dead_runs_sensor],
+        sensors=[
+            backfill_sensor(watched, jobs),
+            dead_runs_sensor(after_dead_runs(watched), {question.name for question in questions}),
+        ],
         # What a build cannot know of its own tables: which all are watched, and judged together.
         resources={"clickhouse": ClickHouseResource(), "watched": watched},
         # A process for each step makes small runs twice as slow, and the embedded engine serves one process at a time.

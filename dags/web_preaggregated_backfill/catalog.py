@@ -6,6 +6,7 @@ it evaluated at once. So no page stays green over what a terminal has called wro
 
 from __future__ import annotations
 
+import logging
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from dags.domain.errors import EngineBusyError
 from dags.domain.text import of_error, wrapped
 from dags.repair.decision import Trigger
 from dags.settings import current_settings
-from dags.web_preaggregated_backfill.evaluation import evaluate_in_run, metadata
+from dags.web_preaggregated_backfill.evaluation import evaluate, evaluate_in_run, metadata
 from dags.web_preaggregated_backfill.last_verdict import (
     DETECTOR,
     REMAINING,
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
     from dags.web_preaggregated_backfill.evaluation import Evaluation
 
 CHECK = "complete"
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -104,10 +107,13 @@ def leave_or_tell(
 
 
 @contextmanager
-def leaving_unknown(instance: DagsterInstance, watched: tuple[WatchedTable, ...]) -> Iterator[None]:
+def leaving_unknown(
+    instance: DagsterInstance, watched: tuple[WatchedTable, ...], *, is_asked: bool = True
+) -> Iterator[None]:
     """Whatever keeps the question from being asked, leave that nothing is known; the error goes on.
 
-    The embedded engine serves one process at a time: that it is in use for a while is no news.
+    The embedded engine serves one process at a time: that it is in use for a while is no news. Where nobody asked
+    (``is_asked``), it is no news either that what was unknown is so still.
     """
     try:
         yield
@@ -115,7 +121,9 @@ def leaving_unknown(instance: DagsterInstance, watched: tuple[WatchedTable, ...]
         raise
     except Exception as error:
         with _telling(lambda words: print(words, file=sys.stderr)):
-            _report(instance, _unknown(instance, watched, error))
+            last, mark = last_verdict(instance), current_settings().clickhouse_dsn.mark
+            if is_asked or not (last.is_unknown and last.is_of(mark)):
+                _report(instance, _unknown(instance, watched, error))
         raise
 
 
@@ -227,6 +235,29 @@ def after_selection(watched: tuple[WatchedTable, ...]) -> Callable[[AssetExecuti
 
     def look(context: AssetExecutionContext, clickhouse: ClickHouseResource) -> None:
         look_again(context.instance, clickhouse, watched, context.run.run_id, tell=context.log.info)
+
+    return look
+
+
+def after_dead_runs(
+    watched: tuple[WatchedTable, ...],
+) -> Callable[[DagsterInstance, Callable[[Callable[[Client], Any]], Any]], None]:
+    """What a tick does about runs that ended without success, and may have changed data before: as `look_again`, in the
+    time that a tick has.
+
+    It raises only that another process has the embedded engine; all else has left that nothing is known.
+    """
+
+    def look(instance: DagsterInstance, in_tick: Callable[[Callable[[Client], Any]], Any]) -> None:
+        settings, now = current_settings(), clock.utc_now()
+        try:
+            with leaving_unknown(instance, watched, is_asked=False):
+                found = evaluate(instance, settings, watched, Trigger.MANUAL, in_tick, now=now, is_in_tick=True)
+            leave_or_tell(instance, found)
+        except EngineBusyError:
+            raise
+        except Exception as error:  # noqa: BLE001 -- it is left already that nothing is known
+            _log.warning("what runs left that died cannot be read: %s", of_error(error))
 
     return look
 

@@ -46,6 +46,7 @@ class LastVerdict:
     database: str = ""
     mark: str = ""
     remaining: frozenset[date] | None = None
+    is_unknown: bool = False
 
     @classmethod
     def of(cls, record: EventLogRecord) -> LastVerdict:
@@ -60,7 +61,9 @@ class LastVerdict:
         with suppress(ValueError):
             read_at = datetime.fromisoformat(text(_READ_AT)).astimezone(UTC)
         remaining = days_listed(days.data) if isinstance(days, JsonMetadataValue) else None
-        return cls(record.storage_id, read_at, text(_DATABASE), text(_MARK), remaining)
+        return cls(
+            record.storage_id, read_at, text(_DATABASE), text(_MARK), remaining, text("status").startswith("UNKNOWN")
+        )
 
     def is_of(self, mark: str) -> bool:
         """Whether it is a verdict of this database, as far as it says."""

@@ -15,13 +15,15 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from dags.clickhouse.failures import retrying
 from dags.domain.text import of_error
-from dags.work.audit.log import AUTOMATIC, MANUAL, Entry, Event, Status, Work
-from dags.work.audit.store import Log, read_works
+from dags.work.audit.log import AUTOMATIC, DIED, MANUAL, Entry, Event, Status, Work, standing
+from dags.work.audit.store import Log, read_unheard, read_works
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from clickhouse_connect.driver.client import Client
+
+    from dags.work.audit.log import State
 
 # What a run says of one subject in the end: rows that were written, and why it is no success; empty if it is one.
 Ending = tuple[int, str]
@@ -93,11 +95,26 @@ def audited(works: Sequence[RunWork], *, requested_by: str) -> Iterator[Callable
 def end_silent(client: Client, why_by_run: Mapping[str, str]) -> None:
     """Say of runs that are over what they could not say themselves, and why.
 
-    One that has said how it ended is left alone. Their process died, or ClickHouse did not answer in the end.
+    One that has said how it ended is left alone. Their process died, or ClickHouse did not answer in the end. Work that
+    has a plan is then what lists say of it already: interrupted, or what was asked of it last; half taken back, it
+    stays so.
     """
-    for row in read_works(client, kinds=[*PREFIX], statuses=[Status.RUNNING]):
-        if (why := why_by_run.get(row.run_id)) is not None:
-            Log(client, row.work, row.run_id).append(_end(row.work.first_step, 0, why))
+    for row in read_works(client, statuses=[Status.RUNNING, Status.ROLLING_BACK]):
+        if (why := why_by_run.get(row.run_id)) is None:
+            continue
+        log = Log(client, row.work, row.run_id)
+        if row.work.kind in PREFIX:
+            log.append(_end(row.work.first_step, 0, why))
+        elif (state := log.read()) is not None and _is_open(state, row.run_id):
+            unheard = read_unheard(client, row.work_id).get(row.work_id, "")
+            status = standing(state.status, unheard, is_at_work=False)
+            log.append(Entry(Event.ENDED, status, name=DIED, payload=why))
+
+
+def _is_open(state: State, run_id: str) -> bool:
+    """Whether the last that is known of work as a whole is that this run began on it."""
+    [*_, last] = [entry for entry in state.entries if entry.event in (Event.ACCEPTED, Event.STARTED, Event.ENDED)]
+    return last.event == Event.STARTED and last.run_id == run_id
 
 
 def _end(step: str, rows: int, problem: str) -> Entry:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from dags.domain.text import counted, table_text, wrapped
 from dags.work import history
-from dags.work.audit.log import Event, Status
+from dags.work.audit.log import DIED, Event, Status
 from dags.work.plan import total
 
 if TYPE_CHECKING:
@@ -148,17 +148,22 @@ def progress(chunks: Sequence[Chunk], done: Mapping[str, Entry], seconds: float)
 def seconds_at_work(state: State) -> float:
     """Seconds of planning, and between each start and its end, of all runs; of one that goes on until the log was read.
 
-    All of them by ClickHouse's clock, which the stamps that order a log may be ahead of. A rollback is no work on the
-    plan.
+    A run that died was at work until it was last heard of: how long nobody noticed is no work. All seconds are by
+    ClickHouse's clock, which the stamps that order a log may be ahead of. A rollback is no work on the plan.
     """
-    worked, began = state.accepted.seconds, None
+    worked, begun, heard_at = state.accepted.seconds, None, state.read_at
     for entry in state.entries:
-        if entry.event == Event.STARTED and entry.status != Status.ROLLING_BACK:
-            began = entry.server_at
-        elif entry.event == Event.ENDED and began is not None:
-            worked += _seconds_between(began, entry.server_at)
-            began = None
-    return worked + (_seconds_between(began, state.read_at) if began is not None else 0.0)
+        if entry.event in (Event.STARTED, Event.ENDED):
+            if begun is not None:
+                is_its_end = entry.event == Event.ENDED and entry.run_id == begun.run_id and entry.name != DIED
+                worked += _seconds_between(begun.server_at, entry.server_at if is_its_end else heard_at)
+            is_work = entry.event == Event.STARTED and entry.status != Status.ROLLING_BACK
+            begun, heard_at = entry if is_work else None, entry.server_at
+        elif begun is not None and entry.run_id == begun.run_id:
+            heard_at = entry.server_at
+    if begun is None:
+        return worked
+    return worked + _seconds_between(begun.server_at, state.read_at if state.status == begun.status else heard_at)
 
 
 def _seconds_between(began: datetime, ended: datetime) -> float:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from dags.domain.units import EPOCH
-from dags.work.audit.log import Entry, Event, Status, Work, state_of
+from dags.work.audit.log import DIED, Entry, Event, Status, Work, state_of
 from dags.work.plan import Estimate
 from dags.work.progress import seconds_at_work, time_left
 
@@ -32,3 +33,27 @@ def test_time_at_work_is_by_the_servers_clock_whatever_stamps_order_the_log() ->
         state = state_of(work, [*entries, *others], EPOCH + timedelta(seconds=read))
         assert state is not None
         assert seconds_at_work(state) == seconds
+
+
+def test_a_run_that_died_was_at_work_until_it_was_last_heard_of() -> None:
+    def at(second: int, run_id: str, event: str, status: str = "", name: str = "") -> Entry:
+        return Entry(event, status, name=name, run_id=run_id, server_at=EPOCH + timedelta(seconds=second))
+
+    work = Work("copy-1", "copy", "numbers")
+    begun = [
+        at(0, "one", Event.ACCEPTED, Status.ACCEPTED),
+        at(1, "one", Event.STARTED, Status.RUNNING),
+        at(5, "one", Event.STEP_DONE),
+        at(50, "asking", Event.CONTROL, name="paused"),
+    ]
+    for others, status, seconds in (
+        ([], "", 99),  # it lives: until the log is read
+        ([], Status.INTERRUPTED, 4),
+        ([at(65, "one", Event.ENDED, Status.INTERRUPTED, DIED)], "", 4),
+        ([at(65, "cancelling", Event.ENDED, Status.CANCELLED)], "", 4),
+        ([at(65, "two", Event.STARTED, Status.RUNNING), at(67, "two", Event.ENDED, Status.COMPLETED)], "", 4 + 2),
+        ([at(65, "two", Event.STARTED, Status.ROLLING_BACK)], "", 4),
+    ):
+        state = state_of(work, [*begun, *others], EPOCH + timedelta(seconds=100))
+        assert state is not None
+        assert seconds_at_work(replace(state, status=status or state.status)) == seconds

@@ -65,6 +65,9 @@ FINISHED = {
 # The name of an end that nobody asked of this very work: all of its kind are stopped.
 STOPPED = "stopped"
 
+# The name of an end that a run could not say itself, for its process died; it is stamped when that was noticed.
+DIED = "died"
+
 # What a person may ask for.
 ASKABLE = {Status.PAUSED, Status.CANCELLED}
 

@@ -1,4 +1,4 @@
-"""Every half minute: ends the runs whose process is dead.
+"""Every half minute: ends the runs whose process is dead, says so in the audit, and has looked at what they left.
 
 Dagster's default launcher cannot tell; a run that was killed together with its code server would hold its place in
 the queue, in the pool and under the limit of its tag until `dagster/max_runtime`. Decision 19 says why this is a
@@ -7,10 +7,12 @@ sensor and what it takes for dead.
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 
+from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from dagster import (
     DagsterEventType,
@@ -19,6 +21,7 @@ from dagster import (
     DagsterRunStatus,
     DefaultSensorStatus,
     RunsFilter,
+    SensorDefinition,
     SensorEvaluationContext,
     SkipReason,
     sensor,
@@ -27,9 +30,9 @@ from dagster._core.storage.tags import GRPC_INFO_TAG
 
 from dags.dagster_runs.locks import death, forget, names
 from dags.dagster_runs.processes import clock_is_steady, is_gone, is_local
-from dags.dagster_runs.resource import ClickHouseResource
+from dags.dagster_runs.resource import TICK_SECONDS, ClickHouseResource
 from dags.dagster_runs.tags import lock_directory
-from dags.domain.errors import UserError
+from dags.domain.errors import EngineBusyError, UserError
 from dags.schedules import DEAD_RUNS_INTERVAL_SECONDS
 from dags.work.of_runs import end_silent
 
@@ -44,35 +47,71 @@ UNSUCCESSFUL = [DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED]
 IN_PROGRESS = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
 
 
-@sensor(
-    minimum_interval_seconds=DEAD_RUNS_INTERVAL_SECONDS,
-    description="Every half minute: ends the runs whose process is dead, so that they hold no place in the queue.",
-    default_status=DefaultSensorStatus.RUNNING,
-)
-def web_analytics_dead_runs_sensor(context: SensorEvaluationContext, clickhouse: ClickHouseResource) -> SkipReason:
-    """End the runs of this location whose process is dead; one that lives, or may live, is left alone."""
-    repository, location = context.repository_def, context.code_location_origin
-    # Elsewhere than in one process a step's lock is freed when the step ends, and the run goes on.
-    jobs = (
-        {job.name for job in repository.get_all_jobs() if job.executor_def.name == "in_process"} if repository else ()
+# What is left of a code server's tick, see `dags.dagster_runs.resource.ClickHouseResource.in_tick`.
+InTick = Callable[[Callable[[Client], Any]], Any]
+
+
+def dead_runs_sensor(
+    look_again: Callable[[DagsterInstance, InTick], None], questions: Collection[str]
+) -> SensorDefinition:
+    """The sensor. ``look_again`` hears that runs ended without success, which may have changed data before; unless it
+    were ``questions`` alone, the jobs that change none.
+    """
+
+    @sensor(
+        minimum_interval_seconds=DEAD_RUNS_INTERVAL_SECONDS,
+        description="Every half minute: ends the runs whose process is dead, so that they hold no place in the queue.",
+        default_status=DefaultSensorStatus.RUNNING,
     )
+    def web_analytics_dead_runs_sensor(context: SensorEvaluationContext, clickhouse: ClickHouseResource) -> SkipReason:
+        """End the runs of this location whose process is dead; one that lives, or may live, is left alone."""
+        repository, location = context.repository_def, context.code_location_origin
+        # Elsewhere than in one process a step's lock is freed when the step ends, and the run goes on.
+        jobs = (
+            {job.name for job in repository.get_all_jobs() if job.executor_def.name == "in_process"}
+            if repository
+            else ()
+        )
 
-    def is_ours(run: DagsterRun) -> bool:
-        origin = run.remote_job_origin
-        is_here = origin is None or location is None or origin.location_name == location.location_name
-        return is_here and run.job_name in jobs
+        def is_ours(run: DagsterRun) -> bool:
+            origin = run.remote_job_origin
+            is_here = origin is None or location is None or origin.location_name == location.location_name
+            return is_here and run.job_name in jobs
 
-    ended = end_dead_runs(context.instance, is_ours, context.log)
-    why_by_run, cursor = over_since(context.instance, context.cursor or "", is_ours)
-    why_by_run |= {run.run_id: "the run's process died" for run in ended}
-    try:
-        if why_by_run:
-            clickhouse.in_tick(partial(end_silent, why_by_run=why_by_run))
-        context.update_cursor(cursor)
-    except (UserError, ClickHouseError) as error:
-        context.log.warning("the audit may keep builds as running, the next tick tries again: %s", error)
-    words = ", ".join(run.run_id for run in ended)
-    return SkipReason(f"ended {words}: their processes are dead" if ended else "no run's process is dead")
+        in_tick = partial(clickhouse.in_tick, until=time.monotonic() + TICK_SECONDS)
+        ended = end_dead_runs(context.instance, is_ours, context.log)
+        said, looked = cursors(context.cursor or "")
+        changing, newest = over_since(
+            context.instance, looked, lambda run: is_ours(run) and run.job_name not in questions
+        )
+        try:
+            if changing:
+                look_again(context.instance, in_tick)
+            looked = newest
+        except EngineBusyError as error:
+            context.log.warning("what runs left that died is not looked at yet, the next tick tries again: %s", error)
+        why_by_run, newest = over_since(context.instance, said, is_ours)
+        why_by_run |= {run.run_id: "the run's process died" for run in ended}
+        try:
+            if why_by_run:
+                in_tick(partial(end_silent, why_by_run=why_by_run))
+            said = newest
+        except (UserError, ClickHouseError) as error:
+            context.log.warning("the audit may keep work as running, the next tick tries again: %s", error)
+        context.update_cursor(f"{said}{_BETWEEN}{looked}")
+        words = ", ".join(run.run_id for run in ended)
+        return SkipReason(f"ended {words}: their processes are dead" if ended else "no run's process is dead")
+
+    return web_analytics_dead_runs_sensor
+
+
+_BETWEEN = "|"
+
+
+def cursors(cursor: str) -> tuple[str, str]:
+    """Until when the audit says of runs how they ended, and until when what they left was looked at."""
+    said, _, looked = cursor.partition(_BETWEEN)
+    return said, looked or said
 
 
 def over_since(
