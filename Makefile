@@ -32,7 +32,7 @@ setup: .venv/.ready ## the virtual environment, from the lock file
 unexport LOGS
 demo: export DEMO_LOGS := $(value LOGS)
 demo: setup ## run the main job on the embedded engine; LOGS=<access log or glob> takes your own traffic
-	@$(RUN) python -m dags.demo $${DEMO_LOGS:+--logs "$$DEMO_LOGS"}
+	@$(RUN) python -m dags.demo $${DEMO_LOGS:+--logs="$$DEMO_LOGS"}
 
 # Whom a shell starts in the background ignores SIGINT, and Dagster has SIGTERM do what SIGINT does: nothing would end
 # its processes then. In the place of this shell, so that what ends make reaches them.

@@ -10,6 +10,7 @@ import gzip
 import lzma
 import sys
 import zlib
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, cast
@@ -57,13 +58,23 @@ def why_unreadable(path: Path) -> str:
         if found := found or _NAMED_BY_SUFFIX.get(path.suffix, ""):
             return f"it is {found}"
         with open_log(path) as stream:
-            if stream.read(_TAR_AT + len(_TAR_MARK))[_TAR_AT:] == _TAR_MARK:
-                return "it is a tar archive"
+            beginning = stream.read(_TAR_AT + len(_TAR_MARK))
+        if beginning[_TAR_AT:] == _TAR_MARK:
+            return "it is a tar archive"
+        if _is_utf_16(beginning):
+            return "it is UTF-16: make it UTF-8, `iconv -f UTF-16 -t UTF-8`"
     except _BROKEN:
         return ""  # which the lines say, as far as they go
     except OSError as error:
         return error.strerror or str(error)
     return ""
+
+
+def _is_utf_16(beginning: bytes) -> bool:
+    """By its mark, or without one by every second byte of plain letters, which is 0."""
+    even, odd = beginning[:16:2], beginning[1:16:2]
+    is_every_second_0 = (all(even) and not any(odd)) or (all(odd) and not any(even))
+    return beginning.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) or (bool(odd) and is_every_second_0)
 
 
 def read_log(path: Path) -> Iterator[Hit | Rubbish]:
@@ -76,7 +87,7 @@ def read_log(path: Path) -> Iterator[Hit | Rubbish]:
     with open_log(path) as stream:
         try:
             for line, raw in enumerate(_lines_of(stream), start=1):
-                yield parse_line(raw, line)
+                yield parse_line(raw.removeprefix(BOM_UTF8) if line == 1 else raw, line)
         except _BROKEN as error:
             yield Rubbish(line + 1, RubbishKind.BROKEN_STREAM, printable(str(error).encode()))
         except OSError as error:

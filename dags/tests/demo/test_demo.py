@@ -149,7 +149,7 @@ def test_make_hands_a_path_on_as_it_was_typed() -> None:
     typed = """/srv/it's a "$HOME" $(PATH) `x`/*.log"""
     shown = "python() { printf '%s|' \"$$@\"; };"
     command = ["make", "--no-print-directory", "-o", "setup", "-o", ".venv/.ready", "demo", f"RUN={shown}"]
-    for logs, expected in ((["LOGS=" + typed], f"-m|dags.demo|--logs|{typed}|"), ([], "-m|dags.demo|")):
+    for logs, expected in ((["LOGS=" + typed], f"-m|dags.demo|--logs={typed}|"), ([], "-m|dags.demo|")):
         made = subprocess.run([*command, *logs], cwd=ROOT, capture_output=True, text=True, check=True)
         assert made.stdout == expected
 

@@ -235,6 +235,21 @@ def test_a_packed_log_that_breaks_off_is_shown_as_far_as_it_goes(tmp_path: Path,
     assert read.sites[0].report.rubbish == {"compressed stream that breaks off": 1}
 
 
+def test_a_log_that_an_editor_saved_keeps_its_first_line_and_one_in_utf_16_is_named(tmp_path: Path) -> None:
+    text = "".join(f"{line(at)}\n" for at in hours(DAYS.start))
+    marked, copied = tmp_path / "marked.log", tmp_path / "copied.log"
+    marked.write_bytes(text.encode("utf-8-sig"))
+    # As a log is whose writer went on where it was when it was cut to nothing.
+    copied.write_bytes(bytes(64) + text.encode())
+    [site] = read_access_logs([str(marked)], DAYS, TODAY).sites
+    assert (site.report.lines, len(site.page_views), site.report.rubbish) == (24, 24, {})
+    assert len(read_access_logs([str(copied)], DAYS, TODAY).sites[0].page_views) == 23
+    for encoding in ("utf-16", "utf-16-le", "utf-16-be"):
+        (tmp_path / encoding).write_bytes(gzip.compress(text.encode(encoding)))
+        with pytest.raises(TrafficError, match=r"it is UTF-16: make it UTF-8, `iconv -f UTF-16 -t UTF-8`"):
+            read_access_logs([str(tmp_path / encoding)], DAYS, TODAY)
+
+
 def test_files_are_found_by_names_that_hold_what_globs_are_made_of(tmp_path: Path) -> None:
     log = written(tmp_path / "it's [1] $HOME.log", [line(hours(TODAY)[0])])
     assert find_logs([log, str(log)]) == [log]
