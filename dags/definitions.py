@@ -6,6 +6,7 @@ serve the asset that builds it and its job beside ours.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from click import ClickException
@@ -97,6 +98,8 @@ def location(
 try:
     current_settings()
 except SettingsError as error:
+    # `dg check defs` prints the frames of whatever it meets. Nothing else happens in a process that cannot load this.
+    sys.tracebacklimit = 0
     raise ClickException(str(error)) from None
 
 say_failures_in_words()

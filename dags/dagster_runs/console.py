@@ -13,16 +13,26 @@ import logging
 import os
 import re
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from dagster import DagsterEvent, DagsterEventType, Field, InitLoggerContext, logger
+from dagster import (
+    DagsterEvent,
+    DagsterEventType,
+    DagsterInvalidConfigError,
+    DagsterUnknownPartitionError,
+    Field,
+    InitLoggerContext,
+    logger,
+)
 
 from dags.clickhouse.words import DRIVER, driver_error_in_words
 from dags.domain.errors import UserError
 from dags.settings import current_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
+    from types import TracebackType
 
 
 def say_in_any_encoding() -> None:
@@ -108,12 +118,41 @@ class _InWords(logging.Logger):
                 record.msg = "\n\n".join([line, *dict.fromkeys(heard)])
 
 
-def say_failures_in_words() -> None:
-    """Have the consoles that Dagster makes of its own in this process print our words without a traceback.
+# What Dagster refuses before there is a run, and what to do about it.
+_REFUSED_BY_DAGSTER: Mapping[type[Exception], str] = {
+    DagsterUnknownPartitionError: "A partition is a day that is over, as 2026-01-31, and no earlier than the table's "
+    "first: give such a one",
+    DagsterInvalidConfigError: "The launchpad of the UI shows what a job takes. A command takes its fields as they "
+    "are, a job of assets under ops: {<name>: {config: {…}}}",
+}
 
-    Dagster makes them of `logging.getLoggerClass`, and takes no other logger for a run without a configuration.
+# A whole schema may stand in one line of a refusal. Chosen: some lines of a terminal.
+_REFUSAL_LINE_CHARACTERS = 300
+
+
+def _say_refused(
+    otherwise: Callable[[type[BaseException], BaseException, TracebackType | None], object],
+    kind: type[BaseException],
+    error: BaseException,
+    trace: TracebackType | None,
+) -> None:
+    step = next((step for refused, step in _REFUSED_BY_DAGSTER.items() if isinstance(error, refused)), "")
+    if not step:
+        otherwise(kind, error, trace)
+        return
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    shown = [f"{line[:_REFUSAL_LINE_CHARACTERS]} …" if len(line) > _REFUSAL_LINE_CHARACTERS else line for line in lines]
+    print("", *shown, step, sep="\n", file=sys.stderr)
+
+
+def say_failures_in_words() -> None:
+    """Have what Dagster itself prints in this process end in words without a traceback, where a person can act on them.
+
+    Its consoles are made of `logging.getLoggerClass`, and it takes no other logger for a run without a configuration.
+    What it refuses before there is a run ends the process of a command.
     """
     logging.setLoggerClass(_InWords)
+    sys.excepthook = partial(_say_refused, sys.excepthook)
 
 
 @logger(

@@ -155,6 +155,21 @@ def test_a_command_under_a_bad_setting_ends_in_its_words_and_nothing_else(termin
         # Before it Dagster may say that this instance has no configuration.
         assert (ran.returncode, ran.stdout, ran.stderr.splitlines()[-1]) == (1, "", f"Error: {said}")
         assert "Traceback" not in ran.stderr
+    checked = terminal.run("dg check defs", CLICKHOUSE_DSN="clickhouse://u:a/b@localhost:8123/x")
+    assert checked.returncode == 1
+    assert "a '/', '?' or '#' in user or password is not percent-encoded" in checked.stdout + checked.stderr
+    assert "Stack Trace" not in checked.stdout + checked.stderr
+
+
+def test_what_dagster_refuses_before_there_is_a_run_ends_in_words(terminal: Terminal) -> None:
+    for options, words in (
+        ("--partition 2026-13-45", "Could not find a partition with key `2026-13-45`."),
+        ("--partition 2026-01-31 -c <(echo 'team_ids: [1]')", 'unexpected config entry "team_ids" at the root'),
+    ):
+        ran = terminal.run(f"dg launch --job web_pre_aggregate_job {options}")
+        assert ran.returncode == 1
+        assert words in ran.stderr
+        assert "Traceback" not in ran.stdout + ran.stderr
 
 
 def test_loading_the_location_opens_no_connection(terminal: Terminal) -> None:

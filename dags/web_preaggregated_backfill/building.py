@@ -144,6 +144,11 @@ def built_assets(tables: tuple[WatchedTable, ...]) -> AssetsDefinition:
     ) -> Iterator[MaterializeResult[None]]:
         """Rebuild a day of the selected tables for the teams asked for; every other team's rows stay as they are."""
         config.refuse_unusable()
+        if not context.has_partition_key:
+            raise UserError(
+                f"{context.job_name} builds one day, and this run names none, or several: name one, as --partition "
+                "2026-01-31 in a terminal, or a partition in the UI. Nothing was touched"
+            )
         selected = [table for table in tables if AssetKey(table.name) in context.selected_asset_keys]
         changed = [(table.name, date.fromisoformat(context.partition_key)) for table in selected]
 

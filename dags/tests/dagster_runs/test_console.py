@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,7 +14,7 @@ from dags.settings import current_settings
 from dags.tests.world import World, ago
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 WORDS = "no ClickHouse answers at clickhouse://default@localhost:1/x"
 
@@ -41,6 +42,7 @@ def test_a_job_of_assets_and_a_selection_of_assets_end_in_words_without_a_trace(
     strange = {"ops": {"web_pre_aggregated": {"config": {"plan_id": "a b"}}}}
     runs: list[tuple[JobDefinition, dict[str, Any], str]] = [
         (build, of_a_day, WORDS),
+        (build, {}, "web_pre_aggregate_job builds one day, and this run names none, or several: name one"),
         (build, {**of_a_day, "run_config": strange}, "plan_id has 3 characters, or some that no plan's has"),
         (defs.resolve_job_def("web_analytics_team_selection_job"), {}, WORDS),
         (of_all, {"asset_selection": [AssetKey("web_analytics_backfill_detector")]}, WORDS),
@@ -52,6 +54,30 @@ def test_a_job_of_assets_and_a_selection_of_assets_end_in_words_without_a_trace(
         assert "RUN_FAILURE" in shown
         assert shown.count(words) == 1
         assert said_last(shown).startswith(words)
+
+
+def test_what_dagster_refuses_before_there_is_a_run_ends_in_words_and_a_fault_does_not(
+    instance: DagsterInstance, capsys: pytest.CaptureFixture[str]
+) -> None:
+    build = defs.resolve_job_def("web_pre_aggregate_job")
+
+    def ended_by(refused: Callable[[], object]) -> str:
+        """What a command's process prints in the end."""
+        with pytest.raises(Exception) as raised:  # noqa: PT011 -- whatever it is, the process ends with it
+            refused()
+        sys.excepthook(raised.type, raised.value, raised.tb)
+        return capsys.readouterr().err
+
+    shown = ended_by(lambda: build.execute_in_process(instance=instance, partition_key="2026-13-45"))
+    assert shown.splitlines()[1:] == [
+        "Could not find a partition with key `2026-13-45`.",
+        "A partition is a day that is over, as 2026-01-31, and no earlier than the table's first: give such a one",
+    ]
+    shown = ended_by(lambda: instance.create_run_for_job(build, run_config={"team_ids": [1]}))
+    assert 'Received unexpected config entry "team_ids" at the root' in shown
+    assert len(shown.splitlines()) == 4
+    assert max(map(len, shown.splitlines())) < 310
+    assert "Traceback" in ended_by(lambda: 1 // 0)
 
 
 def test_what_clickhouse_refuses_ends_in_words_without_a_trace_in_every_kind_of_job(
