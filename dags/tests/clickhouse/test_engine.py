@@ -32,7 +32,7 @@ from dags.clickhouse import engine
 from dags.clickhouse.dsn import Dsn
 from dags.clickhouse.engine import call, error_code, open_client
 from dags.dagster_runs import resource
-from dags.domain.errors import EngineError, SchemaError
+from dags.domain.errors import EngineBusyError, EngineError, SchemaError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -260,7 +260,7 @@ def test_an_engine_that_another_process_holds_is_refused_with_its_pid_and_purpos
 def test_an_engine_in_use_by_who_knows_whom_is_refused_too(embedded: Dsn) -> None:
     with (
         FileLock(f"{embedded.path}.lock"),
-        pytest.raises(EngineError, match="in use by another process"),
+        pytest.raises(EngineBusyError, match="in use by another process"),
         open_client(embedded, wait_seconds=0),
     ):
         pass
