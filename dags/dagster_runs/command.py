@@ -16,9 +16,11 @@ from dags.clickhouse.clocks import tell_of_skew
 from dags.clickhouse.schema.apply import require_schema
 from dags.dagster_runs.console import answers_console, say_in_any_encoding
 from dags.dagster_runs.launchpad import WholeConfig, launchpad_fields
+from dags.dagster_runs.output import Copier
 from dags.dagster_runs.resource import ClickHouseResource
 from dags.dagster_runs.tags import SHORT_RUN
 from dags.domain.clock import Clocks
+from dags.domain.errors import UserError
 from dags.domain.given import Model, Nothing, Read, read
 
 # A command's answer is what it prints; Dagster's own hundred lines around it hide it. Errors are shown.
@@ -84,7 +86,14 @@ def command(
         found = read(config, context.op_config or {})
         if not refuses:
             found.required()
-        return answer(Command(context, clickhouse, found))
+        copier = Copier.of_this_process()
+        answered = answer(Command(context, clickhouse, found))
+        if copier.has_failed():
+            raise UserError(
+                "the answer could not be written to standard output: is its disk full? What was asked for is done; "
+                f"the UI shows the answer with run {context.run_id[:8]}"
+            )
+        return answered
 
     def of_one_op(given: Mapping[str, Any] | None) -> dict[str, Any]:
         return {"ops": {node: {"config": given or {}}}, **ANSWER_ONLY}

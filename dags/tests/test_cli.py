@@ -101,6 +101,17 @@ def test_a_script_is_answered_in_one_line_of_json_and_by_the_exit_code(terminal:
     assert json.loads(terminal.succeed("dg launch --job check_missing_data_job -c <(echo 'output: json')")) == answer
 
 
+def test_an_answer_that_could_not_be_written_is_a_failure_and_one_of_which_enough_was_read_is_none(
+    terminal: Terminal,
+) -> None:
+    ask = "dg launch --job check_missing_data_job -c <(echo 'output: json')"
+    full = terminal.run(f"{ask} > /dev/full")
+    assert full.returncode == 1
+    assert "the answer could not be written to standard output: is its disk full?" in full.stderr
+    assert "Traceback" not in full.stderr
+    assert terminal.run(f"set -o pipefail; {ask} | head -c 1").returncode == 0
+
+
 def test_a_bad_look_back_is_refused_in_words(terminal: Terminal) -> None:
     ran = terminal.run("dg launch --job show_data_gaps_job -c <(echo 'days_back: 0')")
     assert ran.returncode != 0
