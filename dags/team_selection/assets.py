@@ -36,7 +36,7 @@ class TeamSelectionConfig(Config):
 
 
 def team_selection(changed: Callable[[AssetExecutionContext, ClickHouseResource], None]) -> AssetsDefinition:
-    """The asset. ``changed`` hears of each list after it was written: what is expected may be otherwise."""
+    """The asset. ``changed`` hears of each list that may have been written: what is expected may be otherwise."""
 
     @asset(group_name="web_analytics", kinds={"clickhouse"})
     def web_analytics_team_selection(
@@ -49,10 +49,12 @@ def team_selection(changed: Callable[[AssetExecutionContext, ClickHouseResource]
             clocks = tell_of_skew(client, context.log.warning)
             by_source = team_ids_by_source(client, settings, clocks.today)
             teams = {team for named in by_source.values() for team in named}
-            selection = write_selection(client, teams, allow_shrink=config.allow_shrink)
+            try:
+                selection = write_selection(client, teams, allow_shrink=config.allow_shrink)
+            finally:  # also where it was written and could not be read back
+                changed(context, clickhouse)
         if not selection.teams:
             context.log.warning("No team is enabled, so nothing is watched. Sources: %s", ", ".join(by_source))
-        changed(context, clickhouse)
         return MaterializeResult(
             metadata={
                 "teams": len(selection.teams),

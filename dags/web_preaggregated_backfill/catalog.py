@@ -88,10 +88,16 @@ def is_overtaken(instance: DagsterInstance, evaluation: Evaluation) -> bool:
 def leave(instance: DagsterInstance, evaluation: Evaluation, *, but: Collection[AssetKey] = ()) -> None:
     """Leave the detector's materialization and the checks' results, unless a later reading has left its own.
 
+    A tick that was overtaken launches what it decided, so what remains of that is left beside the later verdict.
     ``but``: the run itself leaves those of these.
     """
     if not is_overtaken(instance, evaluation):
         _report(instance, as_shown(instance, evaluation), but)
+    elif evaluation.trigger is not Trigger.MANUAL:
+        [record] = instance.fetch_materializations(DETECTOR, limit=1).records
+        later = record.asset_materialization.metadata if record.asset_materialization is not None else {}
+        begun = {REMAINING: _as_listed(evaluation.begun)}
+        instance.report_runless_asset_event(AssetMaterialization(DETECTOR, metadata={**later, **begun}))
 
 
 def leave_or_tell(

@@ -111,6 +111,17 @@ def test_an_older_reading_that_is_left_later_takes_no_newer_ones_place(world: Wo
     back = found.detection.server_at - timedelta(days=2)
     catalog.leave(world.instance, replace(found, detection=replace(found.detection, server_at=back)))
     assert checks(world) == {STATS: True, BOUNCES: True}
+    # A tick that was overtaken launches what it decided all the same: what that leaves open is kept.
+    world.set(backfill_min_missing_partitions=1, backfill_max_partitions_per_run=1)
+    for day in DAYS[:2]:
+        lose(world, day)
+    tick = world.evaluate()
+    assert tick.begun == set(DAYS[:2])
+    lose(world, DAYS[2])
+    world.missing_data()
+    catalog.leave(world.instance, tick)
+    assert detector(world)["wrong_units"] == 3
+    assert detector(world)["open_backfill_days"] == sorted(map(str, DAYS[:2]))
 
 
 def test_a_verdict_names_its_database_and_its_warnings(world: World) -> None:
