@@ -81,7 +81,8 @@ def demo(logs: str | None) -> int:
 def _close_the_loop(
     client: Client, loop: Loop, span: DayRange, days_by_team: dict[int, set[date]], began: float
 ) -> int:
-    forget_demo_runs(loop.instance)
+    if not forget_demo_runs(loop.instance):
+        print("    Dagster's catalog keeps what runs other than a demo's left in it")
     judged = {team: {day for day in days if day in span} for team, days in days_by_team.items()}
     days = {day for own in judged.values() for day in own}
     plan = outage(judged)

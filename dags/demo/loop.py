@@ -103,11 +103,18 @@ def break_it(client: Client, plan: Outage) -> None:
             sql.command("lose_team", {"team": plan.team_id, "day": day}, target=table.name)
 
 
-def forget_demo_runs(instance: DagsterInstance) -> None:
-    """Remove what an earlier demo left on the instance, or its repairs would count as attempts that did not last."""
+def forget_demo_runs(instance: DagsterInstance) -> bool:
+    """Remove what earlier demos left on the instance, or their repairs would count as attempts that did not last.
+
+    Answers with whether the catalog was emptied too: it is not where other runs have been, for it may be theirs, and of
+    another database.
+    """
     for run in instance.get_runs(RunsFilter(tags={DEMO_TAG: "true"})):
         instance.delete_run(run.run_id)
+    if instance.get_runs(limit=1):
+        return False
     instance.wipe_assets([AssetKey(key.path) for key in defs.resolve_all_asset_keys()])
+    return True
 
 
 def enable(client: Client, team_ids: Collection[int]) -> None:

@@ -7,9 +7,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from dagster import AssetKey, AssetMaterialization, DagsterInstance
 
 from dags.clickhouse.dsn import Dsn
 from dags.clickhouse.engine import open_client
+from dags.definitions import defs
+from dags.demo.loop import DEMO_TAG, forget_demo_runs
 from dags.demo.mark import marking, start_over
 from dags.domain.errors import UserError
 
@@ -76,6 +79,20 @@ def own(emptied: Callable[[str], str]) -> Iterator[tuple[Client, Dsn]]:
     with open_client(dsn, wait_seconds=60, create_database=True) as client:
         yield client, dsn
         client.command("DROP DATABASE tried SYNC")
+
+
+def test_the_catalog_is_emptied_where_no_runs_but_demos_have_been() -> None:
+    job, of_stats = defs.resolve_job_def("why_job"), AssetKey("web_pre_aggregated_stats")
+    with DagsterInstance.ephemeral() as instance:
+        instance.report_runless_asset_event(AssetMaterialization(of_stats))
+        instance.create_run_for_job(job, tags={DEMO_TAG: "true"})
+        somebodys = instance.create_run_for_job(job)
+        assert not forget_demo_runs(instance)
+        assert [run.run_id for run in instance.get_runs()] == [somebodys.run_id]
+        assert instance.get_latest_materialization_event(of_stats)
+        instance.delete_run(somebodys.run_id)
+        assert forget_demo_runs(instance)
+        assert not instance.get_latest_materialization_event(of_stats)
 
 
 @pytest.mark.long
