@@ -182,7 +182,7 @@ def _ended(instance: DagsterInstance, run_id: str, who: str) -> bool:
     words = (
         f"The {who} that carried this run out is dead: killed, out of memory, or gone with its container or machine. "
         "Readers see whole days, old or new. The days that are wrong are asked for again; a managed backfill goes on "
-        "with resume_backfill_job."
+        "with resume_backfill_job, a rollback with rollback_backfill_job."
     )
     if run.status is DagsterRunStatus.CANCELING:
         instance.report_run_canceled(run, words)
