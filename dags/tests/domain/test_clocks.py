@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
     from dags.tests.world import World
 
+# Whole runs on hosts whose clocks are wrong: seconds each.
+pytestmark = pytest.mark.long
+
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 DAYS = [ago(n) for n in (3, 2, 1)]
 WHO = {"requested_by": "bob", "reason": "because"}

@@ -107,6 +107,7 @@ def test_a_run_is_ordered_when_it_is_launched_or_its_process_begins(world: World
     assert clocks.server_now() - runs.ordered_at(world.instance, launched, clocks) > timedelta(minutes=59)
 
 
+@pytest.mark.long
 def test_a_cancel_outranks_a_pause_and_both_are_done_when_asked_in_the_last_chunk(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

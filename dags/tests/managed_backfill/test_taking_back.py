@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
     from dags.tests.world import World
 
+# Races that are waited for: seconds each.
+pytestmark = pytest.mark.long
+
 DAYS = THREE[-2:]
 FOREIGN = (
     "INSERT INTO {table} (period_bucket, team_id, sessions_uniq_state, pageviews_count_state) "

@@ -167,6 +167,7 @@ def test_a_rollback_leads_back_to_what_others_wrote_after_a_backup_and_before_th
     assert after.items() > before.items()
 
 
+@pytest.mark.long
 def test_a_backup_of_a_run_that_died_before_its_swap_is_taken_anew_where_others_wrote_since(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
