@@ -7,7 +7,7 @@ from dags.dagster_runs.tags import SHORT_RUN
 from dags.domain.watched import WatchedTable
 from dags.web_preaggregated_backfill.catalog import as_shown, evaluate_now, leave_or_tell
 from dags.web_preaggregated_backfill.evaluation import metadata
-from dags.web_preaggregated_backfill.last_verdict import DETECTOR
+from dags.web_preaggregated_backfill.last_verdict import DETECTOR, last_verdict
 from dags.web_preaggregated_backfill.report import summary_text, unknown_words
 
 
@@ -26,7 +26,7 @@ def detector(watched: tuple[WatchedTable, ...]) -> AssetsDefinition:
     ) -> MaterializeResult[None]:
         """What is missing or wrong, and what the sensor would do about it."""
         found = evaluate_now(context.instance, clickhouse, watched, context.run.run_id)
-        shown = as_shown(context.instance, found)
+        shown = as_shown(context.instance, found, last_verdict(context.instance))
         context.log.info("%s", summary_text(found.detection, found.decision))
         # A run that fails materializes nothing: that nothing is known is left without it.
         leave_or_tell(context.instance, found, but=() if found.is_unknown else [DETECTOR])

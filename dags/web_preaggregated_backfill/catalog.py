@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from dags.detection.detection import Detection
     from dags.domain.watched import WatchedTable
     from dags.web_preaggregated_backfill.evaluation import Evaluation
+    from dags.web_preaggregated_backfill.last_verdict import LastVerdict
 
 CHECK = "complete"
 
@@ -59,10 +60,10 @@ class Shown:
     checks: Mapping[AssetKey, tuple[bool, Mapping[str, MetadataValue]]]
 
 
-def as_shown(instance: DagsterInstance, evaluation: Evaluation) -> Shown:
-    """What an evaluation has the catalog show, after what that shows now."""
+def as_shown(instance: DagsterInstance, evaluation: Evaluation, last: LastVerdict) -> Shown:
+    """What an evaluation has the catalog show, after ``last``, which that shows now."""
     dsn, found = current_settings().clickhouse_dsn, evaluation.detection
-    beside, elsewhere = provenance(last_verdict(instance), dsn, found.server_at)
+    beside, elsewhere = provenance(last, dsn, found.server_at)
     told = metadata(evaluation)
     if evaluation.trigger is Trigger.MANUAL:  # it begins nothing, and a tick may have begun something meanwhile
         told[REMAINING] = _as_listed(remaining_days(instance, dsn.mark))
@@ -75,12 +76,12 @@ def as_shown(instance: DagsterInstance, evaluation: Evaluation) -> Shown:
     )
 
 
-def is_overtaken(instance: DagsterInstance, evaluation: Evaluation) -> bool:
-    """Whether a later reading of this database has left its verdict since this one began to read.
+def is_overtaken(last: LastVerdict, evaluation: Evaluation) -> bool:
+    """Whether ``last`` is of a later reading of this database, which has left its verdict since this one began to read.
 
     What was the last verdict when it began is older, whatever the clocks say; of any other ClickHouse's clock decides.
     """
-    last, read_at = last_verdict(instance), evaluation.detection.server_at
+    read_at = evaluation.detection.server_at
     is_news = last.number != evaluation.before and last.is_of(current_settings().clickhouse_dsn.mark)
     return is_news and None not in (last.read_at, read_at) and read_at < last.read_at  # type: ignore[operator]
 
@@ -91,8 +92,9 @@ def leave(instance: DagsterInstance, evaluation: Evaluation, *, but: Collection[
     A tick that was overtaken launches what it decided, so what remains of that is left beside the later verdict.
     ``but``: the run itself leaves those of these.
     """
-    if not is_overtaken(instance, evaluation):
-        _report(instance, as_shown(instance, evaluation), but)
+    last = last_verdict(instance)
+    if not is_overtaken(last, evaluation):
+        _report(instance, as_shown(instance, evaluation, last), but)
     elif evaluation.trigger is not Trigger.MANUAL:
         [record] = instance.fetch_materializations(DETECTOR, limit=1).records
         later = record.asset_materialization.metadata if record.asset_materialization is not None else {}
@@ -129,14 +131,16 @@ def leaving_unknown(
         with _telling(lambda words: print(words, file=sys.stderr)):
             last, mark = last_verdict(instance), current_settings().clickhouse_dsn.mark
             if is_asked or not (last.is_unknown and last.is_of(mark)):
-                _report(instance, _unknown(instance, watched, error))
+                _report(instance, _unknown(instance, watched, error, last))
         raise
 
 
-def _unknown(instance: DagsterInstance, watched: tuple[WatchedTable, ...], error: Exception) -> Shown:
+def _unknown(
+    instance: DagsterInstance, watched: tuple[WatchedTable, ...], error: Exception, last: LastVerdict
+) -> Shown:
     """That nothing is known; what remains of a backfill that has begun remains."""
     dsn = current_settings().clickhouse_dsn
-    beside, elsewhere = provenance(last_verdict(instance), dsn, None)
+    beside, elsewhere = provenance(last, dsn, None)
     words = MetadataValue.text(f"UNKNOWN: {of_error(error)}{elsewhere}")
     remaining = _as_listed(remaining_days(instance, dsn.mark))
     return Shown(
@@ -179,7 +183,7 @@ def evaluate_now(
     """
     with leaving_unknown(instance, watched):
         found = evaluate_in_run(instance, clickhouse, watched, run_id, lookback_days)
-        if is_overtaken(instance, found):
+        if is_overtaken(last_verdict(instance), found):
             found = evaluate_in_run(instance, clickhouse, watched, run_id, lookback_days)
         return found
 

@@ -16,6 +16,7 @@ from dags.dagster_runs.resource import ClickHouseResource
 from dags.dagster_runs.tags import SHORT_RUN
 from dags.domain.watched import WatchedTable
 from dags.web_preaggregated_backfill.catalog import CHECK, as_shown, evaluate_now, leave_or_tell
+from dags.web_preaggregated_backfill.last_verdict import last_verdict
 
 
 def standing_checks(watched: tuple[WatchedTable, ...]) -> AssetChecksDefinition:
@@ -39,7 +40,8 @@ def standing_checks(watched: tuple[WatchedTable, ...]) -> AssetChecksDefinition:
         """Compare the tables with their source now. Fails too when that cannot be read, or when no team is enabled."""
         found = evaluate_now(context.instance, clickhouse, watched, context.run.run_id)
         asked = {key.asset_key for key in context.selected_asset_check_keys}
-        shown = as_shown(context.instance, found)  # before it is left: beside another database's verdict it says so
+        # Before it is left: beside another database's verdict it says so.
+        shown = as_shown(context.instance, found, last_verdict(context.instance))
         leave_or_tell(context.instance, found, but=asked)
         for key, (passed, told) in shown.checks.items():
             if key in asked:
