@@ -10,9 +10,11 @@ import gc
 import os
 import shutil
 from contextlib import ExitStack
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
 from hypothesis import Phase, settings
 
@@ -20,12 +22,15 @@ from dags.clickhouse.dsn import Dsn
 from dags.clickhouse.engine import open_client
 from dags.tests.clickhouse_server import require_or_skip_reason, server_for_tests
 from dags.tests.emptied import EmptiedDatabase
+from dags.tests.postgres_server import running_postgres
 from dags.tests.world import World, new_world
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from clickhouse_connect.driver.client import Client
+
+    from dags.tests.postgres_server import PostgresServer
 
 ENGINES = ("embedded", "server")
 
@@ -144,3 +149,27 @@ def server(emptied: Callable[[str], str]) -> Iterator[tuple[str, Client]]:
     dsn = emptied("server")
     with open_client(Dsn.parse(dsn), wait_seconds=60) as client:
         yield dsn, client
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """A real PostgreSQL, which all tests of this process share. Who stops it, starts it again."""
+    with running_postgres(tmp_path_factory.mktemp("postgres")) as server:
+        yield server
+
+
+_DATABASES = count(1)
+
+
+@pytest.fixture
+def postgres_database(postgres: PostgresServer) -> Iterator[str]:
+    """The DSN of an empty database of that PostgreSQL, under a name that no other test has.
+
+    Who is still connected at the end is sent away.
+    """
+    name = f"test_{next(_DATABASES)}"
+    with psycopg.connect(postgres.dsn(), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+    yield postgres.dsn(name)
+    with psycopg.connect(postgres.dsn(), autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
