@@ -96,6 +96,13 @@ def _directory(value: object) -> Path:
     return path
 
 
+def _file(value: object) -> Path:
+    path = Path(str(value))
+    if not path.is_absolute() or not str(path).isprintable() or not path.name:
+        raise PydanticCustomError("file", "no absolute path")
+    return path
+
+
 def _token(value: object) -> SecretStr:
     token = str(value)
     if not re.fullmatch(r"[!-~]{1,4096}", token):
@@ -198,6 +205,9 @@ class Settings(BaseSettings):
     build_max_seconds: int = whole(1800, 1, 21_600, "seconds")
     build_max_rows_read: int | None = whole(None, 1, 10**15, "rows")
     build_max_bytes_read: int | None = whole(None, 1, 10**18, "bytes")
+    sources: Annotated[Path | None, BeforeValidator(_file)] = Field(
+        default=None, description="give the absolute path of the YAML file that declares sources"
+    )
     secrets_directory: Annotated[Path | None, BeforeValidator(_directory)] = Field(
         default=None, description="give the absolute path of a directory"
     )
@@ -298,7 +308,9 @@ def _misspelt(name: str) -> str:
 def _in_words(name: str, problem: Any) -> str:  # noqa: ANN401 -- pydantic's own dictionary
     if name == variable("clickhouse_dsn"):  # its message never shows the password, its value would
         return f"{name}: {problem['msg']}"
-    shown = "not usable" if name in _SECRETS else repr(problem["input"])
+    # An address in the wrong variable is as secret as in its own: a password may stand in it.
+    is_hidden = name in _SECRETS or "://" in str(problem["input"])
+    shown = "not usable" if is_hidden else repr(problem["input"])
     return f"{name} is {shown}: {Settings.model_fields[_VARIABLES[name]].description}"
 
 

@@ -69,6 +69,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         "WEB_ANALYTICS_TEAM_WEIGHTS": (),
         "WEB_ANALYTICS_TEAM_SOURCES": ("environment", "table"),
         "WEB_ANALYTICS_ENABLED_TEAM_IDS": (),
+        "WEB_ANALYTICS_SOURCES": None,
         "WEB_ANALYTICS_SECRETS_DIRECTORY": None,
         **{name: default for name, default, *_ in NUMBERS},
     }
@@ -88,6 +89,7 @@ def test_every_setting_is_read_from_its_variable() -> None:
         "WEB_ANALYTICS_TEAM_WEIGHTS": " 9:5, 7:10 ,8:0",
         "WEB_ANALYTICS_TEAM_SOURCES": " top_pageviews , environment ",
         "WEB_ANALYTICS_ENABLED_TEAM_IDS": "10, 2,2 ,18446744073709551615,",
+        "WEB_ANALYTICS_SOURCES": "/etc/analytics/sources.yaml",
         "WEB_ANALYTICS_SECRETS_DIRECTORY": "/",
         **{name: str(highest) for name, _, _, highest, _ in NUMBERS},
     }
@@ -104,6 +106,7 @@ def test_every_setting_is_read_from_its_variable() -> None:
         "WEB_ANALYTICS_TEAM_WEIGHTS": ((7, 10), (8, 0), (9, 5)),
         "WEB_ANALYTICS_TEAM_SOURCES": ("top_pageviews", "environment"),
         "WEB_ANALYTICS_ENABLED_TEAM_IDS": (2, 10, 2**64 - 1),
+        "WEB_ANALYTICS_SOURCES": Path("/etc/analytics/sources.yaml"),
         "WEB_ANALYTICS_SECRETS_DIRECTORY": Path("/"),
         **{name: highest for name, _, _, highest, _ in NUMBERS},
     }

@@ -2,8 +2,8 @@
 
 A small part of YAML: mappings, lists and scalars, which stay text until the model that they are for makes a number or
 a date of them. No aliases, anchors or tags, because a few lines of them stand for more than memory holds; no key
-twice, because the second would silently win; no nesting beyond what a plan has. What is refused is named by its line
-and never repeated: the file may be another than was meant, and hold a secret.
+twice, because the second would silently win; no nesting beyond what our documents have. What is refused is named by its
+line and never repeated: the file may be another than was meant, and hold a secret.
 
 Pure: no clock, no database, no Dagster.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pydantic
@@ -47,21 +48,37 @@ _NO_KEY = object()
 Document = TypeVar("Document", bound=BaseModel)
 
 
-def parsed(text: str) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Sort:
+    """What documents of a sort are called when one is refused, and what to give in its place, as a sentence."""
+
+    noun: str
+    advice: str
+
+    @property
+    def advice_begun(self) -> str:
+        """The advice at the beginning of a sentence."""
+        return self.advice[0].upper() + self.advice[1:]
+
+
+PLAN = Sort("plan", "give what a dry run printed, edited or not")
+
+
+def parsed(text: str, sort: Sort = PLAN) -> dict[str, Any]:
     """The mapping that a document is, its scalars as text; an empty or ``null`` one is None.
 
     Raises:
         UserError: it is no such document; the message has the line and none of the contents.
     """
     try:
-        found = _built(text)
+        found = _built(text, sort.noun)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark is not None else 1
-        raise UserError(f"the plan is no YAML: line {line} cannot be read. Give what a dry run printed") from None
+        raise UserError(f"the {sort.noun} is no YAML: line {line} cannot be read. {sort.advice_begun}") from None
     except (yaml.YAMLError, UnicodeError):
-        raise UserError("the plan holds characters that no YAML has. Give what a dry run printed") from None
+        raise UserError(f"the {sort.noun} holds characters that no YAML has. {sort.advice_begun}") from None
     if not isinstance(found, dict):
-        raise UserError("the plan is no mapping: give what a dry run printed, edited or not")
+        raise UserError(f"the {sort.noun} is no mapping: {sort.advice}")
     return found
 
 
@@ -87,25 +104,25 @@ def from_yaml(text: str, model: type[Document], parts: Mapping[str, type[BaseMod
         ) from None
 
 
-def require_size(name: str, size: int) -> None:
-    """Raises: UserError: so many bytes are more than any plan has."""
+def require_size(name: str, size: int, sort: Sort = PLAN) -> None:
+    """Raises: UserError: so many bytes are more than any document of that sort has."""
     if size > MAX_BYTES:
-        raise UserError(f"{name} has {size:,} bytes: a plan has at most {MAX_BYTES:,}")
+        raise UserError(f"{name} has {size:,} bytes: a {sort.noun} has at most {MAX_BYTES:,}")
 
 
-def violations(error: ValidationError, parts: Mapping[str, type[BaseModel]]) -> list[str]:
+def violations(error: ValidationError, parts: Mapping[str, type[BaseModel]], sort: Sort = PLAN) -> list[str]:
     """What a model does not accept, each with its place and with what is expected there; never what was found.
 
     ``parts``: the models within the document by the field that holds them, the whole by "". Fields that no model has
     are counted and not named, for their names are contents too.
     """
     if (count := error.error_count()) > MAX_VIOLATIONS:
-        return [f"{count:,} violations: this is no plan. Give what a dry run printed, edited or not"]
+        return [f"{count:,} violations: this is no {sort.noun}. {sort.advice_begun}"]
     fields = {name for part in parts.values() for name in part.model_fields}
 
     def place(location: tuple[int | str, ...]) -> str:
         shown = [str(one) for one in location if one in fields or isinstance(one, int) or _DATE.fullmatch(one)]
-        return ".".join(shown) or "the plan"
+        return ".".join(shown) or f"the {sort.noun}"
 
     unknown: Counter[tuple[int | str, ...]] = Counter()
     problems = []
@@ -130,19 +147,20 @@ def violations(error: ValidationError, parts: Mapping[str, type[BaseModel]]) -> 
     return problems
 
 
-def _built(text: str) -> object:
-    tree = _Tree()
+def _built(text: str, noun: str) -> object:
+    tree = _Tree(noun)
     for event in yaml.parse(text, Loader=_LOADER):
         tree.take(event)
     if len(tree.root) > 1:
-        raise UserError(f"the plan is {len(tree.root)} documents: give one")
+        raise UserError(f"the {noun} is {len(tree.root)} documents: give one")
     return tree.root[0] if tree.root else None
 
 
 class _Tree:
     """The document as the parser's events come, without recursion, so that no nesting is too deep for it."""
 
-    def __init__(self) -> None:
+    def __init__(self, noun: str) -> None:
+        self._noun = noun
         self.root: list[object] = []
         # Each open collection, and the key that waits for its value there; the root counts as a list.
         self._open: list[Any] = [self.root]
@@ -167,13 +185,15 @@ class _Tree:
 
     def _refuse(self, event: Any, line: int) -> None:  # noqa: ANN401 -- as above
         if isinstance(event, yaml.AliasEvent):
-            raise UserError(f"the plan has an alias in line {line}: write out what it stands for")
+            raise UserError(f"the {self._noun} has an alias in line {line}: write out what it stands for")
         if event.anchor is not None:
-            raise UserError(f"the plan has an anchor in line {line}: leave it out")
+            raise UserError(f"the {self._noun} has an anchor in line {line}: leave it out")
         if event.tag is not None:
-            raise UserError(f"the plan has a tag in line {line}: leave it out")
+            raise UserError(f"the {self._noun} has a tag in line {line}: leave it out")
         if isinstance(event, yaml.CollectionStartEvent) and len(self._open) > MAX_DEPTH:
-            raise UserError(f"the plan is nested deeper than {MAX_DEPTH} levels in line {line}: no plan is")
+            raise UserError(
+                f"the {self._noun} is nested deeper than {MAX_DEPTH} levels in line {line}: no {self._noun} is"
+            )
 
     def _put(self, value: object, line: int) -> None:
         into = self._open[-1]
@@ -183,11 +203,11 @@ class _Tree:
             into[self._keys[-1]] = value
             self._keys[-1] = _NO_KEY
         elif not isinstance(value, str):
-            raise UserError(f"the plan has a key in line {line} that is no text")
+            raise UserError(f"the {self._noun} has a key in line {line} that is no text")
         elif value in into:
-            raise UserError(f"the plan has the key in line {line} a second time: leave one of the two")
+            raise UserError(f"the {self._noun} has the key in line {line} a second time: leave one of the two")
         elif self._count == MAX_KEYS:
-            raise UserError(f"the plan has more than {MAX_KEYS:,} keys: no plan has")
+            raise UserError(f"the {self._noun} has more than {MAX_KEYS:,} keys: no {self._noun} has")
         else:
             self._keys[-1] = value
             self._count += 1
