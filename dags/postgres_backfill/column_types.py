@@ -62,13 +62,15 @@ _FLOAT = re.compile(
     r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
     r"|0[xX][0-9a-fA-F]*\.?[0-9a-fA-F]*(?:[pP][+-]?[0-9]+)?|(?i:nan(?:\(\w*\))?|inf(?:inity)?))"
 )
+# A word may be cut off as long as it is no other's beginning.
+_SHORTEST = {"true": 1, "false": 1, "yes": 1, "no": 1, "on": 2, "off": 2, "1": 1, "0": 1}
+_BOOLEANS = [word[:length] for word, shortest in _SHORTEST.items() for length in range(shortest, len(word) + 1)]
 _HEX = "[0-9a-fA-F]{4}(?:-?[0-9a-fA-F]{4}){7}"
 _FORMS = {
     "numeric": (_NUMERIC, "is no number"),
     "real": (_FLOAT, "is no number"),
     "double precision": (_FLOAT, "is no number"),
-    # As far as it is written out, the beginning of a word is that word.
-    "boolean": (re.compile("(?i:t|tr|tru|true|y|ye|yes|on|1|f|fa|fal|fals|false|n|no|of|off|0)"), "is no boolean"),
+    "boolean": (re.compile("|".join(_BOOLEANS), re.IGNORECASE), "is no boolean"),
     "uuid": (re.compile(rf"{_HEX}|\{{{_HEX}\}}"), "is no UUID: 32 hex digits, with or without hyphens"),
 }
 # Year first, so that no setting decides which number is the month; without BC, when other years leap.
