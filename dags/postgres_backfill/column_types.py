@@ -75,7 +75,8 @@ _FORMS = {
 }
 # Year first, so that no setting decides which number is the month; without BC, when other years leap.
 _ISO = re.compile(r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})(?:[T ][0-9:.+\-Z ]*)?")
-_TIME_WORDS = re.compile(r"[0-9]|infinity|epoch|allballs|now|today|tomorrow|yesterday", re.IGNORECASE)
+# `J .` is a date to PostgreSQL, of 4714 BC.
+_TIME_WORDS = re.compile(r"[0-9.]|infinity|epoch|allballs|now|today|tomorrow|yesterday", re.IGNORECASE)
 _MOVING = re.compile(r"(?<![a-z])(?:now|today|tomorrow|yesterday)(?![a-z])", re.IGNORECASE)
 
 

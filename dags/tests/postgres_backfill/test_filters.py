@@ -173,6 +173,7 @@ def test_filters_are_checked_against_the_table_and_every_problem_is_told_at_once
         ("day", "soon", "is no date, such as '2026-01-31'"),
         ("at", "Jan 8 10:00 America/New_York", None),
         ("at", "-infinity", None),
+        ("day", "J .", None),
         ("at", "Tomorrow 10:00", "would be another time in every batch: write the time that 'Tomorrow' stands for"),
         ("span", "[now,]", "would be another time in every batch: write the time that 'now' stands for"),
         ("path", "now", None),
