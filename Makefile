@@ -16,7 +16,7 @@ setup: .venv/.ready ## the virtual environment, from the lock file
 
 .venv/.ready: pyproject.toml uv.lock
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python is %s.%s: install 3.11 or newer, or name one: make PYTHON=python3.12" % sys.version_info[:2])'
-	@echo "Setting up .venv once, from uv.lock: about 140 packages, 1.2 GB on disk, a minute or two ..."
+	@echo "Setting up .venv once, from uv.lock: about 140 packages, 1.3 GB on disk, a minute or two ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 # uv trusts whom the system trusts, and whom pip was told to. It shows how far it is where somebody looks.

@@ -1,8 +1,9 @@
 """What PostgreSQL is known to refuse of a column's type: operators that it has not, values that are none of its own.
 
 Pure: no clock, no database, no Dagster. PostgreSQL has the last word on everything; here is said early, and in words,
-what it would surely refuse. What is not known for sure passes: a type that an extension brings, most ways to write a
-date. Types are named as `format_type` names them, a domain by what it is a domain over.
+what it would surely refuse. What is not known for sure passes, as most ways to write a date do; only that a type which
+PostgreSQL does not come with is no text is taken for granted, `citext` aside. Types are named as `format_type` names
+them, a domain by what it is a domain over.
 """
 
 from __future__ import annotations

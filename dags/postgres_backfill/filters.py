@@ -68,21 +68,21 @@ def parse(text: str) -> tuple[Filter, ...]:
     Raises:
         UserError: the text cannot be read, or has too many; with a line for each violation, which says where it is.
     """
+    pieces = list(_pieces(text))
+    if not pieces[-1][1].strip():
+        pieces.pop()
     found: list[Filter] = []
     violations: list[str] = []
-    pieces = list(_pieces(text))
-    for number, (start, piece) in enumerate(pieces, 1):
-        is_after_the_last = number == len(pieces) and not piece.strip()
-        if not is_after_the_last:
-            read = _read(piece)
-            if isinstance(read, Filter):
-                found.append(read)
-            else:
-                violations.append(f"filter {number}, character {start + read.position + 1}: {read.words}")
     if "\0" in text:
-        violations.insert(0, f"character {text.index(chr(0)) + 1}: NUL, which no text of PostgreSQL has")
-    if len(found) > MAX_FILTERS:
-        violations.append(_too_many(len(found)))
+        violations.append(f"character {text.index(chr(0)) + 1}: NUL, which no text of PostgreSQL has")
+    if len(pieces) > MAX_FILTERS:
+        violations.append(_too_many(len(pieces)))
+    for number, (start, piece) in enumerate(pieces[:MAX_FILTERS], 1):
+        read = _read(piece)
+        if isinstance(read, Filter):
+            found.append(read)
+        else:
+            violations.append(f"filter {number}, character {start + read.position + 1}: {read.words}")
     if violations:
         raise UserError("\n".join(["the filters cannot be read, nothing was touched:", *violations]))
     return tuple(found)
