@@ -20,17 +20,19 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from socket import create_server
-from typing import TYPE_CHECKING, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from urllib.parse import quote
 
 import psutil
 import pytest
+import urllib3
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
 from filelock import FileLock
 
 from dags.clickhouse import engine
 from dags.clickhouse.dsn import Dsn
 from dags.clickhouse.engine import call, error_code, open_client
+from dags.clickhouse.sql import is_embedded
 from dags.dagster_runs import resource
 from dags.domain.errors import EngineBusyError, EngineError, SchemaError
 
@@ -508,6 +510,34 @@ def test_thousands_of_teams_can_be_bound(client: Client) -> None:
     teams = list(range(2**63, 2**63 + 6_000))
     bound = client.query("SELECT length({teams:Array(UInt64)}), {teams:Array(UInt64)}[-1]", parameters={"teams": teams})
     assert bound.result_rows == [(6_000, teams[-1])]
+
+
+def test_what_is_bound_is_in_no_address_be_it_of_a_query_or_of_a_command(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    addresses = []
+    plain = urllib3.PoolManager.request
+
+    def noting(self: urllib3.PoolManager, method: str, url: str, **options: Any) -> Any:
+        addresses.append(url)
+        return plain(self, method, url, **options)
+
+    monkeypatch.setattr(urllib3.PoolManager, "request", noting)
+    client.command("CREATE TABLE bound (value String) ENGINE = MergeTree ORDER BY value")
+    try:
+        insert = "INSERT INTO bound SELECT {value:String} AS value"
+        written = client.command(insert, parameters={"value": SECRET}, settings={"max_threads": 1})
+        assert is_embedded(client) or getattr(written, "summary")["written_rows"] == "1"  # noqa: B009 -- one of four types
+        asked = "SELECT value FROM bound WHERE value = {value:String}"
+        assert client.query(asked, parameters={"value": SECRET}).result_rows == [(SECRET,)]
+        assert client.command(asked, parameters={"value": SECRET}) == SECRET
+        with pytest.raises(DatabaseError, match="395") as failed:
+            client.command(f"{insert} WHERE throwIf(value != '')", parameters={"value": SECRET})
+        assert SECRET not in str(failed.value)
+    finally:
+        client.command("DROP TABLE bound")
+    assert is_embedded(client) or len(addresses) >= 5
+    assert not [url for url in addresses if SECRET in url]
 
 
 def test_an_error_of_the_engine_carries_its_code(client: Client) -> None:
