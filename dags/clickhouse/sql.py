@@ -130,9 +130,10 @@ class Sql:
             )
         return rows[0]
 
-    def command(self, name: str, /, parameters: Mapping[str, Any] | None = None, **identifiers: Names) -> None:
-        """Run a statement that answers nothing."""
-        self._run(self._client.command, name, parameters, identifiers)
+    def command(self, name: str, /, parameters: Mapping[str, Any] | None = None, **identifiers: Names) -> int:
+        """Run a statement that answers nothing; how many rows it wrote, 0 where the engine does not say (chDB 4.4)."""
+        answer = self._run(self._client.command, name, parameters, identifiers)
+        return int((getattr(answer, "summary", None) or {}).get("written_rows", 0))
 
     def parameters(self, name: str) -> frozenset[str]:
         """The names of the values that ``name.sql`` binds."""

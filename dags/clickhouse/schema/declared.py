@@ -29,6 +29,9 @@ BOOKS = frozenset(
     }
 )
 
+# What a table needs only where rows are loaded into it (dags/sources/loads): without it, it is as good a source.
+FOR_LOADS = frozenset({"load_id"})
+
 _COLUMN = re.compile(r"^    (\w+) ([A-Z](?:[^(),]|\((?:[^()]|\([^()]*\))*\))*)", re.MULTILINE)
 _DEFAULT = re.compile(r" DEFAULT .*", re.DOTALL)
 _CREATED = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+)")
@@ -73,6 +76,8 @@ def added_columns() -> dict[str, dict[str, str]]:
     for text in _texts():
         if (altered := ALTERED.search(text)) is not None:
             for column, nested, type_ in _ADDED.findall(text):
+                if column in FOR_LOADS:
+                    continue
                 own = {f"{column}.{name}": f"Array({inner})" for name, inner in _NESTED.findall(nested)}
                 added.setdefault(altered[1], {}).update(own or {column: type_})
     return added

@@ -175,6 +175,18 @@ def unpublishable(name: str, facts: Facts | None, day: str, columns: Mapping[str
     ]
 
 
+def unattachable(name: str, facts: Facts | None, day: str, columns: Iterable[str]) -> list[str]:
+    """Why rows cannot be brought to a table that others write too, by attaching them by the day.
+
+    Whoever else writes into it goes on, and rows may be replaced or dropped as its owner wants it.
+    """
+    if facts is None:
+        return [f"the table {name} does not exist: {NEXT_STEP}"]
+    if not is_stored_in_parts(facts):
+        return [f"the table {name} is {_with_article(facts.engine)}: only parts of a MergeTree can be attached"]
+    return [*_hidden(facts), *_lacking(facts, columns), *_wrong_partition(facts, day), *_unwritable(facts)]
+
+
 def notes(facts: Facts) -> list[str]:
     """What is no reason to refuse a table that is published, and what somebody should know all the same."""
     if not facts.read_by:

@@ -1,0 +1,3 @@
+-- What PostgreSQL answers to a statement of ours.
+-- Grain   the statement's
+SELECT * FROM $source

@@ -1,0 +1,254 @@
+"""The statements that PostgreSQL gets, compiled from a plan: bounds of batches, batches, and what a plan is made of.
+
+Pure: no clock, no database, no Dagster. Everything happens in PostgreSQL: what a filter selects, in which order keys
+are, what a time is. Nothing of it is left to ClickHouse, which means something else by the same words: another order
+of texts, other blanks, no zone. Values are cast to types that travel as they are; a time is sent as microseconds since
+1970, and infinity as what no time is (`dags.sources.loads.shape`).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dags.domain.errors import UserError
+from dags.postgres_backfill.quoting import identifier, literal
+from dags.sources.loads.shape import INFINITY, TIMES, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+# What keys there may be: of these the text that PostgreSQL writes is read back as the very same value. A time's is not,
+# it hangs on the session's zone and style, and neither is a float's.
+INTEGERS = ("smallint", "integer", "bigint")
+_KEYS = (*INTEGERS, "uuid", "text", "character varying", "character", "numeric")
+
+_TYPE_BY_KIND = {
+    Kind.TEXT: "text",
+    Kind.WHOLE: "bigint",
+    Kind.FLOAT: "double precision",
+    Kind.BOOL: "boolean",
+    Kind.UUID: "uuid",
+}
+_ZONED = "timestamp with time zone"
+_WITHOUT_ZONE = ("timestamp without time zone", "date")
+
+# A cast to ``character`` is one to a single one.
+_CAST_AS = {"character": "bpchar"}
+
+
+def plain(type_: str) -> str:
+    """A type without its modifier: ``character varying(20)`` is ``character varying``."""
+    return re.sub(r"\(.*?\)", "", type_).replace("  ", " ").strip()
+
+
+def key_problem(column: str, type_: str) -> str:
+    """Why batches cannot go by a column; empty if they can."""
+    if plain(type_) in _KEYS:
+        return ""
+    return f"the key {column} is {type_}: batches go by {', '.join(_KEYS[:-1])} or {_KEYS[-1]}"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where rows come from: what stands after ``FROM``, its columns with their types, the key, and which rows.
+
+    ``where`` is a condition of PostgreSQL's, such as `dags.postgres_backfill.filters.predicate` makes. ``time_zone`` is
+    that of times without one.
+    """
+
+    relation: str
+    types: Mapping[str, str]
+    key: str
+    where: str = "true"
+    time_zone: str = "UTC"
+
+    @property
+    def key_type(self) -> str:
+        return self.types[self.key]
+
+    def _key_is(self, operator: str, key: str) -> str:
+        # A modifier would cut the key: 'abcd'::character(2) is 'ab'.
+        type_ = plain(self.key_type)
+        return f"{identifier(self.key)} {operator} {literal(key)}::{_CAST_AS.get(type_, type_)}"
+
+    def _between(self, after: str | None, until: str | None) -> str:
+        """The condition for the rows after one key, up to another, itself included; None is no bound."""
+        found = [f"({self.where})"]
+        found += [self._key_is(">", after)] if after is not None else []
+        found += [self._key_is("<=", until)] if until is not None else []
+        return " AND ".join(found)
+
+    def batch(self, values: Sequence[tuple[str, Kind]], after: str | None, until: str | None) -> str:
+        """The rows of a batch: ``k`` is the key, ``c1``, ``c2`` … are ``values``, columns with what becomes of each."""
+        return f"SELECT {self._chosen(values)} FROM {self.relation} WHERE {self._between(after, until)}"
+
+    def first_rows(self, values: Sequence[tuple[str, Kind]], limit: int) -> str:
+        """A few rows as a batch would bring them, those of the least keys."""
+        rows = f"SELECT * FROM {self.relation} WHERE ({self.where}) ORDER BY {identifier(self.key)} LIMIT {limit:d}"
+        return f"SELECT {self._chosen(values)} FROM ({rows}) AS first_rows"
+
+    def _chosen(self, values: Sequence[tuple[str, Kind]]) -> str:
+        chosen = [f"{self.value(column, kind)} AS c{number}" for number, (column, kind) in enumerate(values, start=1)]
+        return ", ".join([f"{identifier(self.key)}::text AS k", *chosen])
+
+    def value(self, column: str, kind: Kind) -> str:
+        """A column as it travels.
+
+        Raises:
+            UserError: it cannot be made what is wanted, whatever it holds.
+        """
+        type_, name = plain(self.types[column]), identifier(column)
+        if kind not in TIMES:
+            return f"{name}::{_TYPE_BY_KIND[kind]}"
+        moment = self._moment(column, type_, name)
+        return (
+            f"CASE WHEN {moment} = 'infinity' THEN {INFINITY} WHEN {moment} = '-infinity' THEN -{INFINITY} "
+            f"ELSE (extract(epoch FROM {moment}) * 1000000)::bigint END"
+        )
+
+    def _moment(self, column: str, type_: str, name: str) -> str:
+        if type_ == _ZONED:
+            return name
+        if type_ in _WITHOUT_ZONE:
+            return f"({name}::timestamp AT TIME ZONE {literal(self.time_zone)})"
+        raise UserError(
+            f"the column {column} is {self.types[column]}, and a time is wanted of it: name a timestamp or a date, or "
+            "declare a query that makes one of it"
+        )
+
+    # Nothing is ordered by a column where a text of it is chosen: PostgreSQL takes a bare name in ORDER BY for what was
+    # chosen, and orders numbers as texts.
+
+    def bounds(self, size: int, after: str | None, until: str | None) -> str:
+        """The keys up to which batches of so many rows go, in order; the last one goes up to the last row."""
+        key = identifier(self.key)
+        keys = (
+            f"SELECT {key} AS bound, row_number() OVER (ORDER BY {key}) AS place, "
+            f"lead({key}) OVER (ORDER BY {key}) IS NULL AS is_last FROM {self.relation} "
+            f"WHERE {self._between(after, until)}"
+        )
+        return (
+            f"SELECT bound::text AS k FROM ({keys}) AS keys WHERE place % {size:d} = 0 OR is_last ORDER BY keys.place"
+        )
+
+    def ends(self) -> str:
+        """The least and the greatest key, NULL where there is no row; and whether a row has none."""
+        key, rows = identifier(self.key), f"FROM {self.relation} WHERE ({self.where}) AND {identifier(self.key)} IS"
+        one = f"(SELECT bound::text FROM (SELECT {key} AS bound {rows} NOT NULL ORDER BY {key}"
+        return (
+            f"SELECT {one} LIMIT 1) AS the_first) AS least, {one} DESC LIMIT 1) AS the_last) AS greatest, "
+            f"(SELECT count(*) FROM (SELECT 1 {rows} NULL LIMIT 1) AS one) AS without"
+        )
+
+    def count_up_to(self, limit: int) -> str:
+        """How many rows there are, counted to a limit."""
+        return (
+            f"SELECT count(*) AS n FROM (SELECT 1 FROM {self.relation} WHERE {self.where} LIMIT {limit:d}) AS counted"
+        )
+
+    def sampled(self, percent: float) -> str:
+        """How many rows of a sample of a table's blocks there are, and how many of these are wanted."""
+        return (
+            f"SELECT count(*) AS all_rows, count(*) FILTER (WHERE {self.where}) AS wanted "
+            f"FROM {self.relation} TABLESAMPLE SYSTEM ({percent:.6f})"
+        )
+
+    def since(self, column: str, after: int | None, until: int) -> str:
+        """The condition for rows whose ``column`` is after a mark, up to another; see `mark`."""
+        name = identifier(column)
+        found = [f"{name} > {self._mark(column, after)}"] if after is not None else []
+        return " AND ".join([*found, f"{name} <= {self._mark(column, until)}"])
+
+    def _mark(self, column: str, mark: int) -> str:
+        """A mark as a value of the column's type: a whole number, or a time as microseconds since 1970."""
+        type_ = plain(self.types[column])
+        if type_ in INTEGERS:
+            return f"{mark:d}::bigint"
+        # A product with an interval is exact here: no mark of this millennium has more bits than a double.
+        moment = f"(timestamptz 'epoch' + {mark:d} * interval '1 microsecond')"
+        return moment if type_ == _ZONED else f"({moment} AT TIME ZONE {literal(self.time_zone)})"
+
+    def newest(self, column: str) -> str:
+        """The mark up to which rows can be read now: the greatest whole number there is, or PostgreSQL's clock.
+
+        Not the greatest time: a single row of the year 2099 would hide whatever changes until then.
+        """
+        if plain(self.types[column]) not in INTEGERS:
+            return "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS mark"
+        name = identifier(column)
+        return (
+            f"SELECT (SELECT {name} FROM {self.relation} WHERE {name} IS NOT NULL ORDER BY {name} DESC "
+            "LIMIT 1)::bigint AS mark"
+        )
+
+
+def mark_problem(column: str, type_: str) -> str:
+    """Why an incremental load cannot go by a column; empty if it can."""
+    if plain(type_) in (*INTEGERS, _ZONED, *_WITHOUT_ZONE[:1]):
+        return ""
+    return f"{column} is {type_}: an incremental load goes by a timestamp or a whole number that only grows"
+
+
+# --- What is asked of the catalog -------------------------------------------------------------------------
+
+
+def everything(relation: str) -> str:
+    """All that a relation has, to be described."""
+    return f"SELECT * FROM {relation}"
+
+
+def columns_of(relation: str) -> str:
+    """The columns of a table: name, type, the one beneath a domain, whether it is NOT NULL, whether it is unique."""
+    return (
+        "SELECT a.attname::text AS name, format_type(a.atttypid, a.atttypmod) AS type, "
+        "format_type(CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE t.oid END, NULL) AS base, "
+        "a.attnotnull::text AS is_required, EXISTS (SELECT 1 FROM pg_catalog.pg_index i WHERE i.indrelid = a.attrelid "
+        "AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indnkeyatts = 1 "
+        "AND i.indkey[0] = a.attnum)::text AS is_unique "
+        "FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid "
+        f"WHERE a.attrelid = to_regclass({literal(relation)}) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum"
+    )
+
+
+def rows_of(relation: str) -> str:
+    """How many rows a table has by PostgreSQL's own estimate, those of its partitions together; whether it has one."""
+    return (
+        "SELECT coalesce(sum(greatest(c.reltuples, 0)), 0)::bigint AS n, bool_and(c.reltuples < 0)::text AS is_unknown "
+        "FROM pg_catalog.pg_class c WHERE c.oid IN (SELECT to_regclass(" + literal(relation) + ") UNION ALL "
+        "SELECT relid FROM pg_catalog.pg_partition_tree(to_regclass(" + literal(relation) + ")) WHERE isleaf)"
+    )
+
+
+def types_of(relation: str, columns: Sequence[str]) -> str:
+    """The types of a query's columns, also where it has no row; c1, c2 … in their order."""
+    chosen = ", ".join(
+        f"pg_typeof(q.{identifier(column)})::text AS c{number}" for number, column in enumerate(columns, start=1)
+    )
+    return f"SELECT {chosen} FROM (SELECT 1) AS one LEFT JOIN LATERAL (SELECT * FROM {relation} LIMIT 1) AS q ON true"
+
+
+SESSION = (
+    "SELECT current_setting('client_encoding') AS encoding, current_setting('server_version_num')::bigint AS version, "
+    "current_setting('statement_timeout') AS statement_timeout, pg_is_in_recovery()::text AS is_standby"
+)
+
+# Which transactions are open in this database: those of its users and prepared ones, and not this one nor those that
+# only vacuum, which belong to nobody. What they have written or will, appears when they end. A transaction has a number
+# of its own (the virtual one) from its very begin, and not just from its first write on.
+OPEN_TRANSACTIONS = (
+    "SELECT l.virtualtransaction AS id FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid "
+    "WHERE l.locktype = 'virtualxid' AND l.mode = 'ExclusiveLock' AND a.datname = current_database() "
+    "AND a.usesysid IS NOT NULL AND a.pid <> pg_backend_pid() UNION ALL "
+    "SELECT 'prepared ' || x.transaction::text FROM pg_catalog.pg_prepared_xacts x "
+    "WHERE x.database = current_database()"
+)
+
+
+def cached_keys_of(relation: str) -> str:
+    """How many values at once a session takes from the sequences of a table's columns; 0 where it has none."""
+    return (
+        "SELECT coalesce(max(s.seqcache), 0)::bigint AS n FROM pg_catalog.pg_sequence s JOIN pg_catalog.pg_depend d "
+        f"ON d.objid = s.seqrelid WHERE d.refobjid = to_regclass({literal(relation)}) AND d.deptype IN ('a', 'i')"
+    )

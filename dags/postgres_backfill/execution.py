@@ -1,0 +1,258 @@
+"""Carries a plan out: its ranges land batch by batch, and then the days that they bring are attached.
+
+A batch that landed and was not recorded is found in the landing table by the next run, and one that was sent twice
+lands once. A day that was attached and not recorded is found in the target by the load's number.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from dags.clickhouse.leases.rules import new_token
+from dags.clickhouse.sql import Sql, is_embedded
+from dags.domain.days import in_words
+from dags.domain.errors import LeaseLostError, UserError
+from dags.domain.expression import Expression
+from dags.domain.text import counted
+from dags.postgres_backfill.log import Loaded, LoadEvent
+from dags.postgres_backfill.plan import batches
+from dags.postgres_backfill.planning import changed_types
+from dags.postgres_backfill.progress import Tally, report
+from dags.postgres_backfill.reading import MARGIN_SECONDS, PACKAGE, Postgres
+from dags.postgres_backfill.store import mark_name
+from dags.sources.loads.attaching import Attaching, require_attachable
+from dags.sources.loads.landing import drop_tables, open_landing
+from dags.sources.loads.names import load_id
+from dags.sources.loads.shape import DAY, TEAM, Kind
+from dags.sources.loads.verdicts import Checkpoint, groups
+from dags.work.audit.log import Entry, Event, Status
+from dags.work.orders import Ended
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import date
+
+    from dags.postgres_backfill.connection import Connection
+    from dags.postgres_backfill.plan import KeyRange, Plan
+    from dags.postgres_backfill.progress import Moved
+    from dags.sources.loads.landing import Landing
+    from dags.work.audit.log import State
+    from dags.work.runner import AtWork
+
+# So many rows at most are staged at once: a kill costs no more of them, and so much disk is needed beside the landing.
+STAGED_AT_ONCE = 2_000_000
+
+# How often a range says how far it is.
+TELL_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class PostgresBackfill:
+    """What a backfill from PostgreSQL brings to the runner of its plan.
+
+    ``moved`` hears every few seconds how much has landed; ``attached`` of the days that readers see from then on.
+    """
+
+    plan: Plan
+    connection: Connection
+    moved: Callable[[Moved], None]
+    attached: Callable[[Mapping[date, int]], None]
+
+    def begin(self, at: AtWork) -> LandingRanges | Ended:
+        """Make sure that source and target are what was planned, that nothing is open, and of the landing table."""
+        plan, postgres = self.plan, Postgres(at.client, self.connection, at.tell)
+        state = at.read()
+        if Loaded.of(state).is_whole:
+            return self._loaded(at)
+        require_attachable(at.client, plan.target, [one.name for one in plan.columns])
+        if changes := changed_types(postgres, plan):
+            return Ended(Status.FAILED, f"{'; '.join(changes)}: nothing more was loaded. Ask for a new backfill")
+        if (
+            left := postgres.wait_for_open_transactions(margin=MARGIN_SECONDS if plan.window is not None else 0.0)
+        ) and plan.window is not None:
+            return Ended(
+                Status.FAILED,
+                f"{counted(left, 'transaction')} of PostgreSQL had not ended, and may write rows that this load would "
+                "pass by for ever: end them (pg_stat_activity), then go on with it",
+            )
+        if left:
+            at.tell(f"{counted(left, 'transaction')} of PostgreSQL had not ended: what they write is not in this load")
+        token = new_token(at.log.run_id)
+        landing = open_landing(at.client, at.log.work.work_id, token, plan.shape)
+        checkpoints = landing.checkpoints(at.client)
+        lost = [step for step, entry in state.done.items() if entry.rows and _range_of(step) not in checkpoints]
+        if lost:
+            raise UserError(
+                f"what had landed of {at.log.work.work_id} is not there any more ({', '.join(lost[:5])}): somebody "
+                "dropped its table. Cancel it and ask for a new one"
+            )
+        tally = Tally.of(plan, checkpoints, frozenset(state.done), time.monotonic())
+        return LandingRanges(self, landing, token, checkpoints, tally)
+
+    def _loaded(self, at: AtWork) -> Ended:
+        drop_tables(at.client, at.log.work.work_id)
+        return Ended(Status.COMPLETED)
+
+    def report(self, state: State) -> dict[str, Any]:
+        """The final report, for programs."""
+        return report(self.plan, state)
+
+
+@dataclass(frozen=True)
+class LandingRanges:
+    """The ranges of a backfill that may land."""
+
+    backfill: PostgresBackfill
+    landing: Landing
+    token: str
+    checkpoints: Mapping[int, Checkpoint]
+    tally: Tally
+    _one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
+    _failed: threading.Event = field(default_factory=threading.Event)
+
+    def why_stop(self, at: AtWork) -> str:  # noqa: ARG002 -- every kind of work is asked
+        """Nothing but people stop it."""
+        return ""
+
+    def do(self, at: AtWork, chunk: KeyRange, step: str) -> Sequence[Entry]:
+        """Have a range land, from where it is; no event where it was asked to stop between two batches."""
+        entry = Entry(Event.STEP_FAILED, step=step, chunk=chunk.id)
+        if self._failed.is_set():
+            return [replace(entry, payload="not begun, for another range has failed")]
+        try:
+            rows = self._landed(at, chunk, step)
+        except LeaseLostError:
+            raise
+        except (UserError, ClickHouseError) as error:
+            self._failed.set()
+            return [replace(entry, payload=str(error)[:1000])]
+        return (
+            []
+            if rows is None
+            else [replace(entry, event=Event.STEP_DONE, rows=rows, source_rows=rows, own_source_rows=rows)]
+        )
+
+    def _landed(self, at: AtWork, chunk: KeyRange, step: str) -> int | None:
+        """The rows of a range that have landed when all have; None where it was asked to stop before."""
+        plan, postgres = self.backfill.plan, Postgres(at.client, self.backfill.connection, at.tell)
+        reached = self.checkpoints.get(chunk.id, Checkpoint())
+        after = reached.until if reached.batch else chunk.after
+        asked = plan.source.bounds(plan.batch_size, after, chunk.until)
+        bounds = [key for (key,) in at.again(postgres.ask, asked)]
+        rows, told_at = reached.rows, time.monotonic()
+        for number, (begin, until) in enumerate(batches(bounds, after), start=1):
+            if at.heard():
+                return None
+            at.again(at.lease.confirm)
+            rows += at.again(postgres.patiently, self._land, at, chunk, reached.batch + number, (begin, until))
+            self._tell(chunk, rows, number / len(bounds))
+            if time.monotonic() - told_at >= TELL_SECONDS:
+                told_at = time.monotonic()
+                at.again(at.log.append, Entry(LoadEvent.LANDED, step=step, chunk=chunk.id, rows=rows))
+        return rows
+
+    def _land(self, at: AtWork, chunk: KeyRange, batch: int, keys: tuple[str | None, str]) -> int:
+        """Have a batch land, the rows after one key up to another; how many it has brought."""
+        plan, sql, (after, until) = self.backfill.plan, Sql(PACKAGE, at.client), keys
+        before = self._rows(sql) if is_embedded(at.client) else 0
+        columns = plan.shape.landed
+        bound = {
+            **self.backfill.connection.parameters(plan.source.batch(plan.values, after, until)),
+            "range": chunk.id,
+            "batch": batch,
+            "until": until,
+            "token": f"{at.log.work.work_id}:{chunk.id}:{after}:{until}",
+        }
+        written = sql.command(
+            "land",
+            bound,
+            landing=self.landing.name,
+            names=tuple(column.name for column in columns),
+            values=Expression(", ".join(_received(column.name, column.kind, column.type) for column in columns)),
+            day=DAY,
+            received=Expression(", ".join(f"c{number} AS {column.name}" for number, column in enumerate(columns, 1))),
+            source=self.backfill.connection.function,
+        )
+        return self._rows(sql) - before if is_embedded(at.client) else written
+
+    def _rows(self, sql: Sql) -> int:
+        [rows] = sql.row("rows_landed", landing=self.landing.name)
+        return int(rows)
+
+    def _tell(self, chunk: KeyRange, rows: int, share: float) -> None:
+        with self._one_at_a_time:
+            if moved := self.tally.moved(chunk.id, rows, share, time.monotonic()):
+                self.backfill.moved(moved)
+
+    def judge(self, at: AtWork) -> Ended:
+        """Refuse what no reader may see, or else have every day there."""
+        state, plan, work = at.read(), self.backfill.plan, at.log.work
+        failed = [f"{step}: {entry.payload}" for step, entry in state.failed.items() if step not in state.done]
+        if failed:
+            first = next((one for one in failed if "not begun" not in one), failed[0])
+            return Ended(Status.FAILED, f"{first}. Nothing of it is seen yet; put it right, then go on with it")
+        if found := self.landing.findings(at.client):
+            return Ended(
+                Status.FAILED,
+                "rows of it may not be seen, so none is: "
+                + "; ".join(map(str, found))
+                + ". Put them right in PostgreSQL or leave them out by a filter, then ask for a new backfill",
+            )
+        rows_by_day = self.landing.rows_by_day(at.client)
+        self._note(at, rows_by_day)
+        known = Loaded.of(state).rows_by_day
+        load = load_id(work.work_id)
+        attaching = Attaching(
+            at.client, self.landing, work.work_id, load, self.token, lambda: at.again(at.lease.confirm)
+        )
+        left = {day: rows for day, rows in rows_by_day.items() if day not in known}
+        for group in groups(left, STAGED_AT_ONCE):
+            if asked := at.heard():
+                return asked
+            at.again(attaching.attach, group)
+            entries = [
+                Entry(LoadEvent.ATTACHED, step=day.isoformat(), rows=rows) for day, rows in group.rows_by_day.items()
+            ]
+            at.again(at.log.append, *entries)
+            self.backfill.attached(group.rows_by_day)
+        ends = [Entry(LoadEvent.LOADED, rows=sum(rows_by_day.values()))]
+        if plan.window is not None:
+            name = mark_name(plan.filter_sql, plan.window.column)
+            ends.append(Entry(LoadEvent.MARKED, name=name, payload=str(plan.window.until)))
+        at.again(at.log.append, *ends)
+        drop_tables(at.client, work.work_id)
+        return Ended(Status.COMPLETED, _in_words(rows_by_day))
+
+    def _note(self, at: AtWork, rows_by_day: Mapping[date, int]) -> None:
+        """Tell what is no reason to refuse a load, and what somebody should know all the same."""
+        teams = self.landing.teams(at.client) if rows_by_day else ()
+        unknown = [team for team, _, is_enabled in teams if not is_enabled]
+        words = f"{counted(len(teams), 'team')}, {counted(len(rows_by_day), 'day')}"
+        if unknown:
+            shown = ", ".join(map(str, unknown[:10]))
+            words += f"; not enabled, so that nothing is built for them: {TEAM} {shown}" + ", …" * (len(unknown) > 10)  # noqa: PLR2004
+        at.tell(words)
+        at.again(at.log.append, Entry(Event.GATE, name="every row can be an event", payload=words))
+
+
+def _range_of(step: str) -> int:
+    return int(step.removeprefix("range "))
+
+
+def _received(name: str, kind: Kind, type_: str) -> str:
+    """What lands of a value as it was received; a whole number that its column does not hold is an error."""
+    is_narrow = kind is Kind.WHOLE and name != TEAM and not type_.endswith("Int64)") and type_ != "Int64"
+    return (
+        f"accurateCast({name}, 'Nullable({type_.removeprefix('Nullable(').removesuffix(')')})')" if is_narrow else name
+    )
+
+
+def _in_words(rows_by_day: Mapping[date, int]) -> str:
+    if not rows_by_day:
+        return "no row was asked for"
+    return f"{sum(rows_by_day.values()):,} rows on {in_words(rows_by_day)}"

@@ -1,0 +1,234 @@
+"""The jobs of backfills from PostgreSQL: show and carry out, go on, pause, cancel, delete, and list."""
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from datetime import date, datetime
+from functools import partial
+from typing import Any
+
+from clickhouse_connect.driver.client import Client
+from dagster import AssetObservation, JobDefinition, MetadataValue
+
+from dags.clickhouse.sql import Sql
+from dags.dagster_runs.command import Command, command
+from dags.dagster_runs.tags import LONG_RUN, ordered_at, root_of
+from dags.domain.days import in_words
+from dags.domain.text import table_text
+from dags.postgres_backfill.connection import Connection
+from dags.postgres_backfill.execution import PostgresBackfill
+from dags.postgres_backfill.fields import PostgresBackfillConfig, PostgresControlConfig, PostgresShowConfig
+from dags.postgres_backfill.kind import POSTGRES_BACKFILL
+from dags.postgres_backfill.log import asked_entry, in_queue, work_of
+from dags.postgres_backfill.plan import Plan, from_yaml
+from dags.postgres_backfill.planning import first_rows, make_plan
+from dags.postgres_backfill.progress import Moved, plan_text, range_text, report, report_text
+from dags.postgres_backfill.reading import PACKAGE
+from dags.settings import current_settings
+from dags.sources.file import read_sources
+from dags.work import control
+from dags.work.audit.log import Work
+from dags.work.audit.store import Log, require_state
+from dags.work.document import as_yaml
+from dags.work.runner import Runner
+from dags.work.runs import Shown
+
+POOL = "postgres_backfill"
+
+
+def postgres_backfill(asked: Command[PostgresBackfillConfig]) -> dict[str, Any]:
+    """Show what would be loaded; load it unless it is a dry run."""
+    given, settings, began = asked.given, current_settings(), time.monotonic()
+    with asked.client() as (client, clocks):
+        ordered = ordered_at(asked.instance, asked.context.run, clocks)
+        root = root_of(asked.instance, asked.run_id)
+        work_id, known = control.asked_by(
+            client, POSTGRES_BACKFILL, root, lambda other: root_of(asked.instance, other) == root
+        )
+        if known is not None:  # a retry of a run goes on with the plan that was accepted then
+            control.refuse_resume(POSTGRES_BACKFILL, known)
+            return _carried_out(asked, client, work=known.work, plan=from_yaml(known.accepted.payload), ordered=ordered)
+        planned = make_plan(client, given, settings, os.environ)
+        plan = planned.plan
+        text = plan_text(plan, first_rows(planned.postgres, plan))
+        print(text)
+        asked.context.add_output_metadata({"plan": MetadataValue.md(f"```\n{text}\n```")})
+        if given.dry_run:
+            print("\nDRY RUN  nothing was written; dry_run: false loads it")
+            return {"postgres_backfill_id": None, "status": "dry run", "rows": plan.rows, "filter_sql": plan.filter_sql}
+        work = work_of(work_id, plan)
+        log, who = Log(client, work, asked.run_id), (plan.requested_by, plan.reason)
+        control.accept(log, as_yaml(plan), *who, planned_in=time.monotonic() - began, beside=[asked_entry(plan)])
+        return _carried_out(asked, client, work=work, plan=plan, ordered=ordered)
+
+
+def resume_postgres_backfill(asked: Command[PostgresControlConfig]) -> dict[str, Any]:
+    """Load what is left of a backfill's plan, and only that."""
+    with asked.client() as (client, clocks):
+        ordered = ordered_at(asked.instance, asked.context.run, clocks)
+        state = require_state(client, POSTGRES_BACKFILL, asked.given.postgres_backfill_id)
+        control.refuse_resume(POSTGRES_BACKFILL, state)
+        plan = from_yaml(state.accepted.payload)
+        print(f"RESUMED  {state.work_id}: {len(state.done)} of {len(plan.ranges)} ranges had landed")
+        who = (asked.given.requested_by, asked.given.reason)
+        return _carried_out(asked, client, work=state.work, plan=plan, ordered=ordered, asked_by=who)
+
+
+def pause_postgres_backfill(asked: Command[PostgresControlConfig]) -> None:
+    """Ask a backfill to pause."""
+    _acted(asked, control.pause)
+
+
+def cancel_postgres_backfill(asked: Command[PostgresControlConfig]) -> None:
+    """Ask a backfill to end, and nothing of it to be seen."""
+    _acted(asked, control.cancel)
+
+
+def delete_postgres_backfill(asked: Command[PostgresControlConfig]) -> None:
+    """Leave a finished backfill out of lists."""
+    _acted(asked, control.delete)
+
+
+def _acted(asked: Command[PostgresControlConfig], act: Callable[..., str]) -> None:
+    given = asked.given
+    with asked.client() as (client, _):
+        who = {"requested_by": given.requested_by, "reason": given.reason}
+        print(act(client, POSTGRES_BACKFILL, given.postgres_backfill_id, asked.run_id, **who))
+
+
+def show_postgres_backfills(asked: Command[PostgresShowConfig]) -> dict[str, Any]:
+    """Print and return the queue, or one request of it."""
+    given = asked.given
+    with asked.client() as (client, _):
+        if given.postgres_backfill_id:
+            state = control.as_it_is(client, require_state(client, POSTGRES_BACKFILL, given.postgres_backfill_id))
+            plan = from_yaml(state.accepted.payload)
+            print(report_text(plan, state))
+            return report(plan, state)
+        rows = _listed(client, given)
+    shown = [
+        (one["id"], one["pipeline"], one["table_name"], one["filter_sql"][:30], one["status"], one["count_record"])
+        for one in rows
+    ]
+    columns = ("id", "pipeline", "table", "filters", "status", "rows")
+    print(table_text(shown, columns) if shown else "No backfill from PostgreSQL.")
+    return {"postgres_backfills": rows}
+
+
+def _listed(client: Client, given: PostgresShowConfig) -> list[dict[str, Any]]:
+    """The queue with the status that each request has now; a run that died could not write its own."""
+    known = {row.work_id: in_queue(row.status) for row in control.listed(client, POSTGRES_BACKFILL, limit=1_000_000)}
+    bound = {"pipeline": given.pipeline, "ids": list(known)}
+    names = (
+        "id",
+        "pipeline",
+        "source",
+        "table_name",
+        "filter_sql",
+        "status",
+        "count_record",
+        "created_at",
+        "updated_at",
+    )
+    rows = [dict(zip(names, row, strict=True)) for row in Sql(PACKAGE, client).rows("queue", bound)]
+    for row in rows:
+        row["status"] = known[row["id"]]
+        row["created_at"], row["updated_at"] = row["created_at"].isoformat(), row["updated_at"].isoformat()
+    rows = [row for row in rows if given.status in (None, row["status"])]
+    return rows[given.skip : given.skip + given.limit]
+
+
+def _carried_out(
+    asked: Command[Any],
+    client: Client,
+    *,
+    work: Work,
+    plan: Plan,
+    ordered: datetime,
+    asked_by: tuple[str, str] = ("", ""),
+) -> dict[str, Any]:
+    context = asked.context
+    pipeline = read_sources(current_settings()).pipeline(plan.pipeline)
+
+    def moved(how_much: Moved) -> None:
+        print(how_much, flush=True)
+        asked.instance.add_run_tags(asked.run_id, {"web_analytics_backfill/percent": f"{how_much.percent:.0f}"})
+        context.log_event(
+            AssetObservation(
+                plan.target,
+                description=f"{work.work_id}: {plan.table_name}",
+                metadata={
+                    "progress": str(how_much),
+                    "percent": round(how_much.percent, 1),
+                    "rows": how_much.rows,
+                    "rows_a_second": round(how_much.rate, 1),
+                },
+            )
+        )
+
+    def attached(rows_by_day: Mapping[date, int]) -> None:
+        print(f"ATTACHED {sum(rows_by_day.values()):,} rows on {in_words(rows_by_day)}", flush=True)
+
+    def opened() -> AbstractContextManager[Client]:
+        return asked.clickhouse.client(asked.run_id)
+
+    shown = Shown(asked, POSTGRES_BACKFILL, work, plan.target, partial(report_text, plan), "keys", range_text)
+    runner = Runner(
+        client=client,
+        open_client=opened,
+        kind=POSTGRES_BACKFILL,
+        work=work,
+        chunks=plan.ranges,
+        worker=PostgresBackfill(plan, Connection.of(pipeline, os.environ), moved, attached),
+        run_id=asked.run_id,
+        ordered_at=ordered,
+        listeners=shown.listeners(plan.monitoring.webhook),
+        parallelism=plan.parallelism,
+        monitoring=plan.monitoring,
+        asked_by=asked_by,
+    )
+    state = runner.run()
+    shown.end(state)
+    shown.require_success(state)
+    return report(plan, state)
+
+
+def postgres_backfill_jobs() -> list[JobDefinition]:
+    """The jobs."""
+    return [
+        command(
+            postgres_backfill,
+            "Load rows of PostgreSQL, as a filter selects them: shown first (dry_run is true by default).",
+            config=PostgresBackfillConfig,
+            tags=LONG_RUN,
+            pool=POOL,
+        ),
+        command(
+            resume_postgres_backfill,
+            "Go on with a backfill from PostgreSQL that was paused, killed, or that failed: what is left of it.",
+            config=PostgresControlConfig,
+            tags=LONG_RUN,
+            pool=POOL,
+        ),
+        command(
+            pause_postgres_backfill,
+            "Pause a backfill from PostgreSQL: the batch in work lands, then it stops.",
+            config=PostgresControlConfig,
+        ),
+        command(
+            cancel_postgres_backfill,
+            "Cancel a backfill from PostgreSQL: the batch in work lands, and no row of it is ever seen.",
+            config=PostgresControlConfig,
+        ),
+        command(
+            delete_postgres_backfill,
+            "Leave a finished backfill from PostgreSQL out of lists; the audit stays, and what it loaded.",
+            config=PostgresControlConfig,
+        ),
+        command(
+            show_postgres_backfills,
+            "Which backfills from PostgreSQL were asked for, and how far is each? With its id: everything about one.",
+            config=PostgresShowConfig,
+        ),
+    ]

@@ -1,0 +1,6 @@
+-- Up to where incremental loads of a table have come, of those with the same filters.
+-- Grain   one row: how many have ended, and the greatest mark of these
+-- Reads   the log of this kind of work
+SELECT count(), max(toInt64OrZero(payload))
+FROM web_analytics_work_events
+WHERE kind = 'postgres' AND event = 'load_marked' AND subject = {subject:String} AND name = {name:String}

@@ -1,0 +1,169 @@
+"""Makes a plan of a request: what is declared, what PostgreSQL has, and what the target is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dags.domain.given_text import text_problems
+from dags.postgres_backfill import compiling
+from dags.postgres_backfill.compiling import Source
+from dags.postgres_backfill.connection import Connection
+from dags.postgres_backfill.declared_query import vetted
+from dags.postgres_backfill.filters import predicate, text_of
+from dags.postgres_backfill.plan import Extent, KeyRange, Plan, Window, ranges, subject
+from dags.postgres_backfill.quoting import identifier
+from dags.postgres_backfill.reading import Postgres
+from dags.postgres_backfill.request import Facts, filters_of, held_against, in_lines
+from dags.postgres_backfill.store import read_mark
+from dags.sources.file import read_query, read_sources
+from dags.sources.loads.attaching import require_attachable
+from dags.work.plan import Monitoring
+from dags.work.request import WHO, refusal, webhook_problems
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from clickhouse_connect.driver.client import Client
+
+    from dags.postgres_backfill.fields import PostgresBackfillConfig
+    from dags.postgres_backfill.request import Asked
+    from dags.settings import Settings
+    from dags.sources.declaration import SourceTable
+
+# Rows are counted up to here where PostgreSQL has no estimate; a sample of a large table has about as many.
+COUNTED = 100_000
+
+# Columns that ClickHouse fills by itself.
+_NOT_WRITTEN = ("MATERIALIZED", "ALIAS", "EPHEMERAL")
+
+WHAT = "the backfill from PostgreSQL"
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A plan, and where its rows are read."""
+
+    plan: Plan
+    postgres: Postgres
+
+
+def connected(client: Client, settings: Settings, environment: Mapping[str, str], pipeline: str) -> Postgres:
+    """The PostgreSQL of a pipeline.
+
+    Raises:
+        UserError: none is declared by that name, or its address cannot be used.
+    """
+    return Postgres(client, Connection.of(read_sources(settings).pipeline(pipeline), environment))
+
+
+def make_plan(
+    client: Client, given: PostgresBackfillConfig, settings: Settings, environment: Mapping[str, str]
+) -> Planned:
+    """The plan of a request.
+
+    Raises:
+        UserError: every violation, each on a line of its own. Nothing was touched.
+    """
+    table = read_sources(settings).pipeline(given.pipeline).table(given.table_name)
+    postgres = connected(client, settings, environment, given.pipeline)
+    is_standby = postgres.require_session()
+    facts = _facts(client, postgres, table, settings, is_standby=is_standby)
+    found = [] if given.dry_run else text_problems({name: getattr(given, name) for name in WHO}, required=WHO)
+    found += webhook_problems(given.webhook, settings.backfill_webhook_hosts)
+    if not facts.columns:
+        raise refusal(
+            WHAT, [*found, f"table_name is {table.name}: PostgreSQL has no such table, or this role may not see it"]
+        )
+    asked, problems = held_against(filters_of(given), given.kind, facts)
+    found += problems
+    if found:
+        raise refusal(WHAT, in_lines(found))
+    return Planned(_plan(client, postgres, given, facts, asked), postgres)
+
+
+def relation_of(table: SourceTable, settings: Settings) -> str:
+    """What stands after FROM: a table by its name, or a declared query in parentheses."""
+    if table.relation is None:
+        return f"(\n{vetted(read_query(settings, table.name))}\n) AS declared"
+    return ".".join(identifier(part) for part in table.relation if part is not None)
+
+
+def _facts(client: Client, postgres: Postgres, table: SourceTable, settings: Settings, *, is_standby: bool) -> Facts:
+    target = require_attachable(client, table.into, [])
+    writable = {name: one.type for name, one in target.columns.items() if one.kind not in _NOT_WRITTEN}
+    relation = relation_of(table, settings)
+    if table.relation is not None:
+        [(cached,)] = postgres.ask(compiling.cached_keys_of(relation))
+        return Facts(table, relation, postgres.columns(relation), writable, is_standby, cached)
+    names = postgres.names_of_query(relation)
+    return Facts(table, relation, postgres.columns_of_query(relation, names), writable, is_standby)
+
+
+def _plan(client: Client, postgres: Postgres, given: PostgresBackfillConfig, facts: Facts, asked: Asked) -> Plan:
+    table, relation = facts.table, facts.relation
+    filter_sql = text_of(asked.filters)
+    used = {asked.key, *(one.source for one in asked.columns if one.source), *(one.column for one in asked.filters)}
+    types = {name: type_ for name, type_ in facts.types.items() if name in {*used, asked.goes_by}}
+    source = Source(relation, types, asked.key, predicate(asked.filters, types), table.time_zone)
+    window = None
+    if given.kind is Extent.INCREMENTAL:
+        after = read_mark(client, subject(given.pipeline, table.name), filter_sql, asked.goes_by)
+        [(until,)] = postgres.ask(source.newest(asked.goes_by))
+        window = Window(column=asked.goes_by, after=after, until=until or 0)
+        since = source.since(window.column, window.after, window.until)
+        source = Source(relation, types, asked.key, f"({source.where}) AND {since}", table.time_zone)
+    [(least, greatest, without)] = postgres.ask(source.ends())
+    if without:
+        raise refusal(WHAT, [f"rows of {table.name} have no {asked.key}, the key: they would be in no batch"])
+    rows, words = estimated(postgres, source, table)
+    # What is committed while an incremental load waits for it may have a greater key than any row has now.
+    is_open = window is not None and table.changed is not None
+    chosen: tuple[KeyRange, ...] = (KeyRange(id=1),) if is_open else ()
+    if greatest is not None:
+        chosen = ranges(
+            compiling.plain(source.key_type), least, greatest, rows,
+            batch_size=given.batch_size, parallelism=given.parallelism, is_open=is_open,
+        )  # fmt: skip
+    return Plan(
+        pipeline=given.pipeline, table_name=table.name, filter_sql=filter_sql, kind=given.kind, target=table.into,
+        relation=relation, key=asked.key, types=types, where=source.where, time_zone=table.time_zone,
+        columns=asked.columns, window=window, batch_size=given.batch_size, parallelism=given.parallelism,
+        rows=rows, estimated_from=words, ranges=chosen, requested_by=given.requested_by or "nobody yet",
+        reason=given.reason or "none yet", monitoring=Monitoring(webhook=given.webhook),
+    )  # fmt: skip
+
+
+def estimated(postgres: Postgres, source: Source, table: SourceTable) -> tuple[int, str]:
+    """About how many rows there are, and in words how that is known."""
+    known, is_unknown = 0, "true"
+    if table.relation is not None:
+        [(known, is_unknown)] = postgres.ask(compiling.rows_of(source.relation))
+    if is_unknown == "true" or known <= COUNTED:
+        [(counted,)] = postgres.ask(source.count_up_to(COUNTED))
+        return counted, "counted" if counted < COUNTED else "counted so far, there may be more"
+    if source.where == "true":
+        return known, "PostgreSQL's own estimate"
+    [(sampled, wanted)] = postgres.ask(source.sampled(min(100.0, 100.0 * COUNTED / known)))
+    return (known * wanted // sampled if sampled else 0), f"a sample of {sampled:,} of about {known:,} rows"
+
+
+def first_rows(postgres: Postgres, plan: Plan, limit: int = 5) -> tuple[tuple[object, ...], ...]:
+    """The first rows as they would land, the key first."""
+    return tuple(tuple(row) for row in postgres.ask(plan.source.first_rows(plan.values, limit)))
+
+
+def changed_types(postgres: Postgres, plan: Plan) -> list[str]:
+    """What of the source is otherwise than it was planned."""
+    if plan.relation.startswith("("):
+        columns = postgres.columns_of_query(plan.relation, list(plan.types))
+    else:
+        columns = postgres.columns(plan.relation)
+    now = {one.name: one.base for one in columns}
+    if not now:
+        return [f"the table {plan.table_name} is not there any more"]
+    return [
+        f"the column {name} of {plan.table_name} is {now.get(name, 'gone')} now, and was {type_}"
+        for name, type_ in plan.types.items()
+        if now.get(name) != type_
+    ]

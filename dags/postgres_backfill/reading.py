@@ -1,0 +1,162 @@
+"""Asks PostgreSQL, through ClickHouse: what a table is, what its session is like, and rows of it."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from time import sleep
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from clickhouse_connect.driver.exceptions import ClickHouseError
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential
+
+from dags.clickhouse.failures import Remedy, remedy
+from dags.clickhouse.sql import Sql
+from dags.domain.errors import UserError
+from dags.postgres_backfill import compiling
+from dags.postgres_backfill.source_failures import FailureKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from clickhouse_connect.driver.client import Client
+
+    from dags.postgres_backfill.connection import Connection
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+PACKAGE = "dags.postgres_backfill"
+
+# PostgreSQL that restarts answers again within seconds, one that recovers within a minute.
+RESTART_SECONDS = 60.0
+
+_log = logging.getLogger(__name__)
+
+# A backfill waits for so long for transactions that were open when it began: what they write may be among its rows.
+# Chosen: transactions of applications last for seconds, and one that does not end keeps nothing else waiting.
+OPEN_SECONDS = 60.0
+_POLL_SECONDS = 0.5
+
+# Between the clock that is read and the question which transactions are open: one that has begun before the former is
+# seen by the latter, however busy PostgreSQL is.
+MARGIN_SECONDS = 1.0
+
+
+class SourceError(UserError):
+    """PostgreSQL could not be read, or refused it; the words name it, what it says and the next step."""
+
+    def __init__(self, words: str, kind: FailureKind) -> None:
+        super().__init__(words)
+        self.kind = kind
+
+
+@dataclass(frozen=True)
+class SourceColumn:
+    """A column of a source: its type as PostgreSQL writes it, and the one beneath where that is a domain."""
+
+    name: str
+    type: str
+    base: str
+    is_required: bool = False
+    is_unique: bool = False
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """A database of PostgreSQL, asked through a ClickHouse client. ``tell`` hears of what is tried again."""
+
+    client: Client
+    connection: Connection
+    tell: Callable[[str], None] = _log.info
+
+    def ask(self, text: str) -> Sequence[Any]:
+        """The rows that PostgreSQL answers a statement of ours with.
+
+        Raises:
+            SourceError: what it says instead, and what to do.
+        """
+        return self.patiently(self._rows, "ask", text)
+
+    def _rows(self, name: str, text: str) -> Sequence[Any]:
+        bound = self.connection.parameters(text)
+        return Sql(PACKAGE, self.client).rows(name, bound, source=self.connection.function)
+
+    def patiently(self, run: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run what reads PostgreSQL, and again where that does not answer for a moment, as while it restarts.
+
+        Raises:
+            SourceError: what PostgreSQL says, and what to do.
+            ClickHouseError: it is ClickHouse that failed.
+        """
+        waiting = Retrying(
+            stop=stop_after_delay(RESTART_SECONDS),
+            wait=wait_exponential(multiplier=0.5, max=8),
+            retry=retry_if_exception(self._may_pass),
+            sleep=lambda seconds: sleep(seconds),  # noqa: PLW0108 -- whatever it is by then
+            reraise=True,
+        )
+        try:
+            return waiting(run, *args, **kwargs)
+        except ClickHouseError as error:
+            if remedy(error) is Remedy.RETRY or (failure := self.connection.in_words(error)).kind is FailureKind.OTHER:
+                raise
+            raise SourceError(failure.words, failure.kind) from None
+
+    def _may_pass(self, error: BaseException) -> bool:
+        is_own = isinstance(error, ClickHouseError) and remedy(error) is not Remedy.RETRY
+        if not is_own or not self.connection.in_words(error).kind.may_pass:
+            return False
+        self.tell(f"{self.connection.in_words(error).words}. It is asked again in a moment")
+        return True
+
+    def columns(self, relation: str) -> tuple[SourceColumn, ...]:
+        """The columns of a table; none if there is no such table."""
+        return tuple(
+            SourceColumn(name, type_, base, is_required == "true", is_unique == "true")
+            for name, type_, base, is_required, is_unique in self.ask(compiling.columns_of(relation))
+        )
+
+    def columns_of_query(self, relation: str, names: Sequence[str]) -> tuple[SourceColumn, ...]:
+        """Columns of a declared query, by their names."""
+        [types] = self.ask(compiling.types_of(relation, names))
+        return tuple(SourceColumn(name, type_, type_) for name, type_ in zip(names, types, strict=True))
+
+    def names_of_query(self, relation: str) -> tuple[str, ...]:
+        """The names of a declared query's columns."""
+        rows = self.patiently(self._rows, "names", compiling.everything(relation))
+        return tuple(name for name, *_ in rows)
+
+    def require_session(self) -> bool:
+        """Whether it is a standby.
+
+        Raises:
+            UserError: texts would not arrive as they are.
+        """
+        [(encoding, _, _, is_standby)] = self.ask(compiling.SESSION)
+        if encoding != "UTF8":
+            raise UserError(
+                f"PostgreSQL would send texts as {encoding}, and ClickHouse takes them for UTF-8: "
+                "ALTER ROLE … SET client_encoding = 'UTF8' for the role of this pipeline"
+            )
+        return bool(is_standby == "true")
+
+    def open_transactions(self) -> frozenset[str]:
+        """The transactions that are open in this database, by their numbers."""
+        return frozenset(str(one) for (one,) in self.ask(compiling.OPEN_TRANSACTIONS))
+
+    def wait_for_open_transactions(self, *, margin: float = 0.0, seconds: float = OPEN_SECONDS) -> int:
+        """Wait until the transactions that are open now are over; how many are not, after so long.
+
+        What committed until then is seen by whoever reads afterwards, in whichever order it was written. What
+        transactions write that begin later, is later by PostgreSQL's clock and has a later number of a sequence.
+        """
+        sleep(margin)
+        waited, left = 0.0, self.open_transactions()
+        while left and waited < seconds:
+            if not waited:
+                self.tell(f"{len(left)} transactions are open in PostgreSQL; what they write may be wanted: waiting")
+            sleep(_POLL_SECONDS)
+            waited += _POLL_SECONDS
+            left &= self.open_transactions()
+        return len(left)

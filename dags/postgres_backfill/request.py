@@ -1,0 +1,171 @@
+"""What a person asks for, held against what is declared and what is so in both databases: every violation at once.
+
+Pure: no clock, no database, no Dagster.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dags.domain.errors import UserError
+from dags.postgres_backfill.compiling import key_problem, mark_problem
+from dags.postgres_backfill.filters import Filter, Operator, parse, problems
+from dags.postgres_backfill.plan import Extent, PlannedColumn
+from dags.sources.loads.shape import NOT_MAPPED, REQUIRED, TEAM, TIME, TIMES, Kind, kind_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from dags.postgres_backfill.fields import PostgresBackfillConfig
+    from dags.postgres_backfill.reading import SourceColumn
+    from dags.sources.declaration import SourceTable
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a request is held against.
+
+    ``relation`` is what stands after FROM, ``columns`` are its own, none where there is no such table. ``target``: the
+    columns of the target that can be written, with their types.
+    """
+
+    table: SourceTable
+    relation: str
+    columns: Sequence[SourceColumn]
+    target: Mapping[str, str]
+    is_standby: bool = False
+    cached_keys: int = 0
+
+    @property
+    def types(self) -> dict[str, str]:
+        """What PostgreSQL compares a column as: the type beneath a domain."""
+        return {one.name: one.base for one in self.columns}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What of a request can be planned."""
+
+    filters: tuple[Filter, ...]
+    columns: tuple[PlannedColumn, ...]
+    key: str
+    goes_by: str = ""
+
+
+def filters_of(given: PostgresBackfillConfig) -> tuple[Filter, ...]:
+    """The filters, whichever of the two forms they were given in.
+
+    Raises:
+        UserError: both forms, or one that cannot be read.
+    """
+    if given.filters and given.filter_sql:
+        raise UserError("filters and filter_sql were both given: leave one of the two out, they say the same")
+    if given.filter_sql:
+        return parse(given.filter_sql)
+    return tuple(Filter(one.column, Operator(one.operator), one.text) for one in given.filters)
+
+
+def held_against(filters: tuple[Filter, ...], extent: Extent, facts: Facts) -> tuple[Asked, list[str]]:
+    """What can be planned of a request, and everything that is wrong with it."""
+    table, types = facts.table, facts.types
+    key = table.key or table.columns.get("uuid", "uuid")
+    columns, found = _planned_columns(facts)
+    found += problems(filters, types)
+    found += _key_problems(key, facts)
+    goes_by = ""
+    if extent is Extent.INCREMENTAL:
+        goes_by = table.changed or key
+        found += _incremental_problems(goes_by, facts, is_key=table.changed is None)
+    return Asked(filters, columns, key, goes_by), found
+
+
+def _planned_columns(facts: Facts) -> tuple[tuple[PlannedColumn, ...], list[str]]:
+    table, types = facts.table, facts.types
+    mapped = dict(table.columns) or {name: name for name in types if name in facts.target and name not in NOT_MAPPED}
+    planned, found = list[PlannedColumn](), list[str]()
+    for name, source in mapped.items():
+        found += _target_problems(name, facts.target)
+        if source not in types:
+            found.append(f"{table.name} has no column {source}, which {name} is mapped to: it has {', '.join(types)}")
+        elif name in facts.target and (kind := kind_of(facts.target[name])) in TIMES and not _is_time(types[source]):
+            found.append(
+                f"{name} is mapped to {source}, which is {types[source]}, and is a {kind}: name a timestamp or a date, "
+                "or declare a query that makes one of it"
+            )
+        else:
+            planned.append(PlannedColumn(name=name, type=facts.target.get(name, ""), source=source))
+    for name, constant in table.constants.items():
+        found += _target_problems(name, facts.target) + _constant_problems(name, constant, facts.target.get(name, ""))
+        planned.append(PlannedColumn(name=name, type=facts.target.get(name, ""), constant=constant))
+    lacking = [name for name in REQUIRED if name not in mapped and name not in table.constants]
+    if lacking:
+        found.append(f"{table.name} gives no {', '.join(lacking)}: no row is an event without")
+    return tuple(planned), found
+
+
+def _is_time(type_: str) -> bool:
+    return type_.startswith(("timestamp", "date"))
+
+
+def _target_problems(name: str, target: Mapping[str, str]) -> list[str]:
+    if name not in target:
+        return [f"the target has no column {name} that can be written: it has {', '.join(target)}"]
+    if kind_of(target[name]) is None:
+        return [f"the target's {name} is {target[name]}: loads fill texts, whole numbers, floats, Bool, UUID and times"]
+    return []
+
+
+def _constant_problems(name: str, constant: str, type_: str) -> list[str]:
+    kind = kind_of(type_)
+    whole = constant.isascii() and constant.removeprefix("-").isdigit()
+    if name == TIME:
+        return [f"{TIME} is a constant: each event has its own, map it to a column"]
+    if name == TEAM and not (whole and 0 < int(constant) < 2**63):
+        return [f"{TEAM} is a constant that is no whole number above 0"]
+    if kind is Kind.WHOLE and not whole:
+        return [f"the constant of {name} is no whole number, and the target's is {type_}"]
+    if kind in TIMES or kind is Kind.UUID:
+        return [f"{name} is {type_}: map it to a column, a constant is a text or a number"]
+    return []
+
+
+def _key_problems(key: str, facts: Facts) -> list[str]:
+    columns = {one.name: one for one in facts.columns}
+    if key not in columns:
+        return [f"{facts.table.name} has no column {key}, by which batches go: it has {', '.join(columns)}"]
+    found = [problem] if (problem := key_problem(key, columns[key].base)) else []
+    if facts.table.source == "table":
+        if not columns[key].is_unique:
+            found.append(
+                f"the key {key} of {facts.table.name} has no unique index of its own: batches go by it, and one of "
+                f"many equal keys would have no end. CREATE UNIQUE INDEX ON {facts.table.name} ({key}), or name another"
+            )
+        if not columns[key].is_required:
+            found.append(
+                f"the key {key} of {facts.table.name} may be NULL, and such rows would be in no batch: NOT NULL"
+            )
+    return found
+
+
+def _incremental_problems(column: str, facts: Facts, *, is_key: bool) -> list[str]:
+    types = facts.types
+    if column not in types:
+        return [f"{facts.table.name} has no column {column}, by which an incremental load goes"]
+    found = [problem] if (problem := mark_problem(column, types[column])) else []
+    if facts.is_standby:
+        found.append(
+            "this PostgreSQL is a standby, which does not know what is being written: an incremental load from it "
+            "could miss rows. Name the primary, or ask for kind: full with filters"
+        )
+    if is_key and facts.cached_keys > 1:
+        found.append(
+            f"sessions take {facts.cached_keys} values at a time from the sequence of {facts.table.name} (CACHE), so "
+            "that lower keys come later: declare changed, a timestamp that grows"
+        )
+    return found
+
+
+def in_lines(problems_found: Iterable[str]) -> list[str]:
+    """Each once, in their order."""
+    return list(dict.fromkeys(problems_found))

@@ -1,0 +1,125 @@
+"""How days of a load that has landed come to the table that readers see, and how they leave it again.
+
+What is there is asked of the data, by the load's number: a day is there, is not, or is in part, and then what is there
+is taken out and it is done again. Rows of others are never touched, for a day is attached and nothing is replaced; for
+that moment a row that a load brings anew is there twice, under one uuid, which counts once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import count
+from typing import TYPE_CHECKING
+
+from dags.clickhouse.sql import Sql
+from dags.clickhouse.targets.rules import unattachable
+from dags.clickhouse.targets.store import describe
+from dags.domain.days import in_words
+from dags.domain.errors import BuildError
+from dags.publish.staging import drop, make_like
+from dags.sources.loads.landing import PACKAGE
+from dags.sources.loads.names import staging_name
+from dags.sources.loads.shape import LOAD_ID, TIME
+from dags.sources.loads.verdicts import Presence, presence
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator
+    from datetime import date
+
+    from clickhouse_connect.driver.client import Client
+
+    from dags.clickhouse.targets.rules import Facts
+    from dags.sources.loads.landing import Landing
+    from dags.sources.loads.verdicts import Group
+
+
+@dataclass(frozen=True)
+class Attaching:
+    """Days of a load on their way. ``confirm`` raises where another run has taken over; it is asked before each day."""
+
+    client: Client
+    landing: Landing
+    work_id: str
+    load: int
+    token: str
+    confirm: Callable[[], None]
+    _numbers: Iterator[int] = field(default_factory=lambda: count(1))
+
+    def attach(self, group: Group) -> None:
+        """Have every day of the group there, whole. Done twice, it changes nothing.
+
+        Raises:
+            BuildError: what was staged, or is there in the end, is not what has landed.
+        """
+        target = self.landing.shape.target
+        found = present(self.client, target, self.load, group.rows_by_day)
+        how_much = {day: presence(rows, found.get(day, 0)) for day, rows in group.rows_by_day.items()}
+        take_out(self.client, target, self.load, [day for day, one in how_much.items() if one is Presence.SOME])
+        lacking = {day: group.rows_by_day[day] for day, one in how_much.items() if one is not Presence.ALL}
+        if not lacking:
+            return
+        staging, ours = staging_name(self.work_id, next(self._numbers), self.token), Sql("dags.publish", self.client)
+        try:
+            make_like(ours, "create_staging", staging=staging, target=target)
+            self._stage(staging, lacking)
+            for day in lacking:
+                self.confirm()
+                bound = {"partition": partition(day)}
+                Sql(PACKAGE, self.client).command("attach_day", bound, target=target, staging=staging)
+        finally:
+            # An attachment that is being done ends first: a table is gone only when nobody uses it.
+            drop(self.client, ours, staging)
+        self._require(lacking, present(self.client, target, self.load, lacking), f"{target} holds")
+
+    def _stage(self, staging: str, rows_by_day: dict[date, int]) -> None:
+        shape, sql = self.landing.shape, Sql(PACKAGE, self.client)
+        bound = {
+            "constants": [column.constant for column in shape.constants],
+            "load": self.load,
+            "first": min(rows_by_day),
+            "last": max(rows_by_day),
+        }
+        names = shape.staged_names
+        sql.command("stage", bound, staging=staging, landing=self.landing.name, names=names, values=shape.staged)
+        staged = dict(sql.rows("staged", staging=staging))
+        self._require(rows_by_day, {day: staged.get(day, 0) for day in rows_by_day}, "staged were")
+
+    def _require(self, expected: dict[date, int], found: dict[date, int], words: str) -> None:
+        wrong = {day: found.get(day, 0) for day, rows in expected.items() if found.get(day, 0) != rows}
+        if wrong:
+            day, rows = next(iter(wrong.items()))
+            raise BuildError(
+                f"of {in_words(wrong)} {words} other rows of {self.work_id} than have landed: {rows:,} instead of "
+                f"{expected[day]:,} on {day}. Somebody deletes or writes them at the same time; go on with it when "
+                "that is over"
+            )
+
+
+def present(client: Client, target: str, load: int, days: Collection[date]) -> dict[date, int]:
+    """How many rows of a load are in the target on these days; none of a day that it does not name."""
+    bound = {"load": load, "partitions": [partition(day) for day in days]}
+    return dict(Sql(PACKAGE, client).rows("present", bound, target=target)) if days else {}
+
+
+def take_out(client: Client, target: str, load: int, days: Collection[date]) -> None:
+    """Take a load's rows out of the target on these days, at the price of these days' rows of this load alone."""
+    for day in days:
+        Sql(PACKAGE, client).command("take_out", {"partition": partition(day), "load": load}, target=target)
+
+
+def partition(day: date) -> int:
+    """The ClickHouse partition that a day is."""
+    return int(f"{day:%Y%m%d}")
+
+
+def require_attachable(client: Client, target: str, columns: Collection[str]) -> Facts:
+    """What the target is, of which days can be attached.
+
+    Raises:
+        BuildError: why they cannot, and what to do. Nothing was touched.
+    """
+    facts = describe(client, [target]).get(target)
+    if problems := unattachable(target, facts, f"toDate({TIME})", [*columns, LOAD_ID]):
+        raise BuildError(f"nothing can be loaded into {target}, and nothing was touched: {'; '.join(problems)}")
+    assert facts is not None
+    return facts

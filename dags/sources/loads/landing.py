@@ -1,0 +1,131 @@
+"""The private table in which a load lands: made, handed over from one run to the next, and asked.
+
+A run that died may have left a statement running, and one that was taken for dead may wake up. So every run lands in a
+table of its own, which its token names: it takes over what earlier ones landed, by hard links, and drops theirs before
+it lands anything itself. What is still written there is lost with them, and lands again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dags.clickhouse.leases.rules import run_key
+from dags.clickhouse.sql import Sql
+from dags.domain.expression import Expression
+from dags.publish.staging import drop
+from dags.sources.loads.names import (
+    LANDING_PREFIX,
+    STAGING_PREFIX,
+    copy_name,
+    landing_name,
+    prefixes_of,
+    sequence_of,
+)
+from dags.sources.loads.verdicts import Checkpoint, findings
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import date
+
+    from clickhouse_connect.driver.client import Client
+
+    from dags.sources.loads.shape import Shape
+    from dags.sources.loads.verdicts import Finding
+
+PACKAGE = "dags.sources.loads"
+
+# So many keys of rows that a check refuses are named.
+EXAMPLES = 5
+
+
+@dataclass(frozen=True)
+class Landing:
+    """What has landed of a load, in the table ``name``."""
+
+    name: str
+    shape: Shape
+
+    def checkpoints(self, client: Client) -> dict[int, Checkpoint]:
+        """How much of each part of the source has landed; of none that it does not name has a row."""
+        rows = Sql(PACKAGE, client).rows("checkpoints", landing=self.name)
+        return {part: Checkpoint(batch, until, count) for part, batch, until, count in rows}
+
+    def findings(self, client: Client) -> tuple[Finding, ...]:
+        """What is wrong with it."""
+        checks = self.shape.checks()
+        pairs = Expression(
+            ", ".join(
+                f"(countIf({check.condition}), groupArrayIf({EXAMPLES})(_key, ifNull({check.condition}, 0)))"
+                for check in checks
+            )
+        )
+        [counts] = Sql(PACKAGE, client).row("findings", landing=self.name, pairs=pairs)
+        return findings(checks, counts)
+
+    def rows_by_day(self, client: Client) -> dict[date, int]:
+        """What it brings."""
+        return dict(Sql(PACKAGE, client).rows("rows_by_day", landing=self.name))
+
+    def teams(self, client: Client) -> tuple[tuple[int, int, bool], ...]:
+        """Of each team, its rows, most first, and whether it is enabled."""
+        rows = Sql(PACKAGE, client).rows("teams", landing=self.name, team=self.shape.team)
+        return tuple((team, count, bool(is_enabled)) for team, count, is_enabled in rows)
+
+
+def open_landing(client: Client, work_id: str, token: str, shape: Shape) -> Landing:
+    """The landing table of this run, with all that earlier ones have landed in theirs, which are gone then.
+
+    Whoever holds the lease of the work may call it, as often as it likes.
+    """
+    sql = Sql(PACKAGE, client)
+    earlier = {found: name for name in tables_of(client, work_id) if (found := sequence_of(work_id, name)) is not None}
+    newest = max(earlier, default=0)
+    mine = earlier.get(newest, "")
+    if not mine.endswith(token):
+        mine = landing_name(work_id, newest + 1, token)
+        copy = copy_name(work_id, newest + 1, token)
+        if newest:
+            sql.command("create_copy", copy=copy, landing=earlier[newest])
+            sql.command("attach_all", copy=copy, landing=earlier[newest])
+            sql.command("rename", copy=copy, landing=mine)
+        else:
+            sql.command("create_landing", landing=mine, declaration=shape.declaration)
+    for name in tables_of(client, work_id):
+        if name != mine:
+            drop(client, Sql("dags.publish", client), name)
+    return Landing(mine, shape)
+
+
+def known_landing(client: Client, work_id: str, shape: Shape) -> Landing | None:
+    """The newest landing table of a load, to be looked at; None if there is none."""
+    found = {place: name for name in tables_of(client, work_id) if (place := sequence_of(work_id, name)) is not None}
+    return Landing(found[max(found)], shape) if found else None
+
+
+def tables_of(client: Client, work_id: str) -> list[str]:
+    """Every table of a load beside the target."""
+    rows = Sql(PACKAGE, client).rows("tables", {"prefixes": prefixes_of(work_id)})
+    return [name for (name,) in rows]
+
+
+def drop_tables(client: Client, work_id: str) -> int:
+    """Drop every table of a load beside the target; how many those were."""
+    names = tables_of(client, work_id)
+    for name in names:
+        drop(client, Sql("dags.publish", client), name)
+    return len(names)
+
+
+def fence_loads(client: Client, runs: Collection[str]) -> None:
+    """Drop what these runs have staged, so that they attach nothing of it any more; what has landed is kept."""
+    marks = [f"_run_{run_key(run)}__" for run in runs]
+    rows = Sql(PACKAGE, client).rows("tables", {"prefixes": [STAGING_PREFIX]}) if marks else ()
+    for (name,) in rows:
+        if any(mark in name for mark in marks):
+            drop(client, Sql("dags.publish", client), name)
+
+
+def all_landed(client: Client) -> list[str]:
+    """The landing tables of all loads."""
+    return [name for (name,) in Sql(PACKAGE, client).rows("tables", {"prefixes": [LANDING_PREFIX]})]

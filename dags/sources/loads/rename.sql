@@ -1,0 +1,2 @@
+-- The copy is whole.
+RENAME TABLE $copy TO $landing

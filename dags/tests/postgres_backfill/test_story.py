@@ -1,0 +1,343 @@
+"""A tenant's history arrives from PostgreSQL, is found, repaired and seen; and every request ends as what it said."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+from dagster import Failure
+
+from dags.domain.errors import UserError
+from dags.postgres_backfill import reading
+from dags.postgres_backfill.execution import LandingRanges
+from dags.postgres_backfill.kind import POSTGRES_BACKFILL
+from dags.sources.loads.attaching import Attaching
+from dags.sources.loads.landing import all_landed
+from dags.sources.loads.verdicts import Group
+from dags.tests.postgres_backfill.tenants import DAYS, Tenant, load, loaded, of, queue, tenant
+from dags.tests.world import STATS, World, ago, noon
+from dags.work import control
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from dags.work.runner import AtWork
+
+
+@pytest.fixture
+def source(world: World, postgres_database: str, tmp_path: Path) -> Iterator[Tenant]:
+    with tenant(world, postgres_database, tmp_path) as made:
+        yield made
+
+
+def test_history_arrives_the_detector_says_so_the_sensor_repairs_it_and_readers_see_it(
+    world: World, source: Tenant, capsys: pytest.CaptureFixture[str]
+) -> None:
+    days = [ago(number) for number in range(5, 1, -1)]
+    world.set(backfill_lookback_days=5)
+    world.select(1, 2)
+    world.traffic((2,), days)
+    world.build(*days)
+    assert wrong(world) == 0
+    source.history(days, tenants=(1,))
+    report = load(world, filter_sql="tenant_id = 1")
+    assert report["status"] == "completed"
+    assert report["rows_by_day"] == {str(day): 3 for day in days}
+    assert "ATTACHED 12 rows" in capsys.readouterr().out
+    assert sorted(loaded(world)) == sorted(source.rows())
+    assert wrong(world) == 8  # two tables, four days, of the one team: missing
+    world.carry_out(world.tick())
+    assert wrong(world) == 0
+    assert seen(world) == [(1, 12), (2, 8)]
+    # What comes later still is growth of what is there already, and is the comprehensive check's.
+    source.history(days, tenants=(2,), views=1)
+    load(world, kind="incremental")
+    assert wrong(world) == 8
+    world.carry_out(world.check())
+    assert (wrong(world), seen(world)) == (0, [(1, 12), (2, 12)])
+    assert all_landed(world.client) == []
+
+
+def seen(world: World) -> list[Any]:
+    """Page views by team, as readers of the table see them."""
+    rows = world.client.query(f"SELECT team_id, sumMerge(pageviews_count_state) FROM {STATS} GROUP BY 1 ORDER BY 1")
+    return [tuple(row) for row in rows.result_rows]
+
+
+def wrong(world: World) -> int:
+    """How many units the detector calls missing or wrong."""
+    return int(world.missing_data()["wrong_units"])
+
+
+def test_a_dry_run_shows_the_statement_the_mapping_and_the_first_rows_and_writes_nothing(
+    world: World, source: Tenant, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source.history(DAYS)
+    before = tables(world)
+    load(world, dry_run=True, filter_sql="path LIKE '/%'")
+    said = capsys.readouterr().out
+    for words in (
+        "SELECT",
+        'FROM "public"."page_views" WHERE',
+        "\"path\" LIKE E'/%'",
+        "about 9 (counted)",
+        "tenant_id",
+    ):
+        assert words in said
+    assert f"session_id=pg-{DAYS[0]}" in said
+    assert (tables(world), queue(world), loaded(world)) == (before, [], [])
+
+
+def tables(world: World) -> list[Any]:
+    text = "SELECT name, total_rows FROM system.tables WHERE database = currentDatabase() ORDER BY name"
+    return [tuple(row) for row in world.client.query(text).result_rows]
+
+
+@pytest.mark.parametrize("parallelism", [1, 3])
+def test_what_lands_is_what_the_filter_selects_in_batches_of_any_size(
+    world: World, source: Tenant, parallelism: int
+) -> None:
+    source.history(DAYS, tenants=range(1, 5), views=40)
+    source.connection.execute("DELETE FROM page_views WHERE id % 7 = 0")
+    filters = [
+        {"column": "tenant_id", "operator": ">", "value": 1},
+        {"column": "session", "operator": "!=", "value": f"pg-{DAYS[0]}"},
+    ]
+    first = load(world, filters=filters, batch_size=7, parallelism=parallelism)
+    wanted = source.rows(f"tenant_id > 1 AND session <> 'pg-{DAYS[0]}'")
+    assert sorted(loaded(world)) == sorted(wanted)
+    assert first["filter_sql"] == f"tenant_id > '1'; session != 'pg-{DAYS[0]}'"
+    [row] = queue(world)
+    shown = {name: row[name] for name in ("pipeline", "source", "table_name", "filter_sql", "status", "count_record")}
+    assert shown == {
+        "pipeline": "tenant-import",
+        "source": "table",
+        "table_name": "public.page_views",
+        "filter_sql": first["filter_sql"],
+        "status": "COMPLETED",
+        "count_record": len(wanted),
+    }
+    # Asked for again, in the other form, it is a load of its own: nothing is there that was not, under the same ids.
+    load(world, filter_sql=first["filter_sql"], batch_size=1000)
+    assert set(loaded(world)) == wanted
+
+
+def test_a_declared_query_joins_and_is_loaded_by_the_ids_of_its_events(world: World, source: Tenant) -> None:
+    source.history(DAYS, tenants=(1, 2))
+    report = load(world, table_name="late_orders", batch_size=2)
+    assert report["status"] == "completed"
+    assert sorted(loaded(world)) == sorted(source.rows("tenant_id = 1"))
+    assert queue(world)[0]["source"] == "query"
+
+
+def test_one_row_that_can_be_no_event_keeps_all_of_them_out_and_is_named(world: World, source: Tenant) -> None:
+    source.history(DAYS)
+    [bad] = source.add([(None, noon(DAYS[0]), "s")])
+    [endless] = source.add([(1, "infinity", "s")])
+    report = load(world, raise_on_error=False)
+    assert report == {}
+    assert loaded(world) == []
+    [row] = queue(world)
+    assert row["status"] == "FAILED"
+    shown = show(world, row["id"])
+    assert f"1 row: team_id is absent (key {bad})" in shown["outcome_words"]
+    assert f"1 row: timestamp is infinite (key {endless})" in shown["outcome_words"]
+    load(world, filter_sql="tenant_id IS NOT NULL; happened_at < 'infinity'")
+    assert len(loaded(world)) == 9
+
+
+def show(world: World, work_id: str) -> dict[str, Any]:
+    result = world.run_as_configured("show_postgres_backfills_job", {"postgres_backfill_id": work_id})
+    shown: dict[str, Any] = result.output_for_node("show_postgres_backfills")
+    return shown
+
+
+def asks_after(world: World, batches: int, act: Callable[..., str]) -> None:
+    """While a load is at work, a person asks it to stop when so many batches have landed."""
+    landed, left = LandingRanges._land, iter(range(batches - 1))
+
+    def landing(self: LandingRanges, at: AtWork, *rest: Any) -> int:
+        rows = landed(self, at, *rest)
+        if next(left, None) is None:
+            who = {"requested_by": "bob", "reason": "it is late"}
+            assert act(world.client, POSTGRES_BACKFILL, at.log.work.work_id, "by-hand", **who).startswith("ASKED")
+        return rows
+
+    world.monkeypatch.setattr(LandingRanges, "_land", landing)
+
+
+def control_job(world: World, verb: str, work_id: str) -> None:
+    world.run_as_configured(f"{verb}_postgres_backfill_job", of(work_id))
+
+
+def test_a_pause_is_heard_between_two_batches_and_a_resume_goes_on_from_there(world: World, source: Tenant) -> None:
+    source.history(DAYS)
+    with world.monkeypatch.context() as patched:
+        patched.setattr(world, "monkeypatch", patched)
+        asks_after(world, 2, control.pause)
+        report = load(world, batch_size=2)
+    assert (report["status"], report["ranges_done"], loaded(world)) == ("paused", 0, [])
+    assert queue(world)[0]["status"] == "PENDING"
+    read = reads(world)
+    control_job(world, "resume", queue(world)[0]["id"])
+    assert sorted(loaded(world)) == sorted(source.rows())
+    assert len(read) == 3  # of nine rows four had landed, two a batch; not one is read again
+    [row] = queue(world)
+    assert (row["status"], row["count_record"]) == ("COMPLETED", 9)
+
+
+def reads(world: World) -> list[str]:
+    """From now on, the last key of each batch that is read."""
+    landed, read = LandingRanges._land, list[str]()
+
+    def landing(self: LandingRanges, at: AtWork, chunk: Any, batch: int, keys: tuple[str | None, str]) -> int:
+        read.append(keys[1])
+        return landed(self, at, chunk, batch, keys)
+
+    world.monkeypatch.setattr(LandingRanges, "_land", landing)
+    return read
+
+
+def test_a_cancel_ends_with_the_batch_in_work_and_no_row_is_ever_seen(world: World, source: Tenant) -> None:
+    source.history(DAYS)
+    read = reads(world)
+    asks_after(world, 2, control.cancel)
+    report = load(world, batch_size=2)
+    assert (report["status"], loaded(world), len(read)) == ("cancelled", [], 2)
+    assert all_landed(world.client) == []
+    [row] = queue(world)
+    assert (row["status"], row["count_record"]) == ("CANCELLED", 0)
+    with pytest.raises(UserError, match="is cancelled: only one that is not over can be resumed"):
+        control_job(world, "resume", row["id"])
+    control_job(world, "delete", row["id"])
+    assert queue(world) == []
+    assert show(world, row["id"])["status"] == "deleted"
+
+
+def test_a_cancel_of_one_that_died_while_its_days_were_attached_takes_them_out_again(
+    world: World, source: Tenant
+) -> None:
+    source.history(DAYS)
+    world.traffic((1,), DAYS[:1])
+    whole = Attaching.attach
+
+    def attach(self: Attaching, group: Group) -> None:
+        whole(self, Group({DAYS[0]: group.rows_by_day[DAYS[0]]}))
+        raise KeyboardInterrupt
+
+    with world.monkeypatch.context() as patched:
+        patched.setattr(Attaching, "attach", attach)
+        with pytest.raises(KeyboardInterrupt):
+            load(world)
+    assert len(loaded(world)) == 3
+    [row] = queue(world)
+    assert row["status"] == "FAILED"
+    control_job(world, "cancel", row["id"])
+    assert loaded(world) == []
+    assert all_landed(world.client) == []
+    [left] = world.client.query("SELECT count() FROM events").result_rows
+    assert left == (2,)
+
+
+def test_an_incremental_load_brings_what_changed_since_the_last_one_with_the_same_filters(
+    world: World, source: Tenant
+) -> None:
+    first = source.add([(1, noon(DAYS[0]), "s")])
+    load(world, kind="incremental")
+    second = source.add([(1, noon(DAYS[1]), "s"), (2, noon(DAYS[1]), "s")])
+    # A load of everything, and one with filters, move nothing that the others go by.
+    load(world, filter_sql="tenant_id = 7")
+    load(world, kind="incremental", filter_sql="tenant_id = 2")
+    report = load(world, kind="incremental")
+    assert report["count_record"] == len(second)
+    assert len(set(loaded(world))) == len(first) + len(second)
+    source.connection.execute("UPDATE page_views SET path = '/b', updated_at = clock_timestamp() WHERE id = %s", first)
+    assert load(world, kind="incremental")["count_record"] == 1
+    assert load(world, kind="incremental")["count_record"] == 0
+
+
+def test_what_was_written_before_a_load_and_commits_during_it_is_waited_for(world: World, source: Tenant) -> None:
+    source.add([(1, noon(DAYS[0]), "s")])
+    load(world, kind="incremental")
+    with psycopg.connect(source.dsn) as late:
+        late.execute("INSERT INTO page_views (tenant_id, happened_at, session) VALUES (1, %s, 'late')", [noon(DAYS[1])])
+        source.add([(1, noon(DAYS[2]), "s")])  # a higher key, a later time, and committed first
+        sleeps = iter([None, None, late.commit])
+
+        def sleep(_: float) -> None:
+            if act := next(sleeps, None):
+                act()
+
+        world.monkeypatch.setattr(reading, "sleep", sleep)
+        assert load(world, kind="incremental")["count_record"] == 2
+    assert len(loaded(world)) == 3
+
+
+def test_a_transaction_that_does_not_end_fails_an_incremental_load_and_no_row_is_passed_by(
+    world: World, source: Tenant
+) -> None:
+    source.add([(1, noon(DAYS[0]), "s")])
+    world.monkeypatch.setattr(reading, "sleep", lambda _: None)
+    with psycopg.connect(source.dsn) as late:
+        late.execute("INSERT INTO page_views (tenant_id, happened_at, session) VALUES (1, %s, 'late')", [noon(DAYS[1])])
+        assert load(world, raise_on_error=False, kind="incremental") == {}
+        [row] = queue(world)
+        assert row["status"] == "FAILED"
+        assert "1 transaction of PostgreSQL had not ended" in show(world, row["id"])["outcome_words"]
+    control_job(world, "resume", row["id"])
+    assert len(loaded(world)) == 2
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        (
+            "ALTER TABLE page_views ALTER session TYPE varchar",
+            "the column session of public.page_views is character varying",
+        ),
+        ("ALTER TABLE page_views RENAME session TO visit", "the column session of public.page_views is gone now"),
+        ("DROP TABLE page_views", "the table public.page_views is not there any more"),
+    ],
+)
+def test_a_source_that_is_otherwise_than_it_was_planned_ends_it_with_what_to_do(
+    world: World, source: Tenant, changed: str, words: str
+) -> None:
+    source.history(DAYS)
+    with world.monkeypatch.context() as patched:
+        patched.setattr(world, "monkeypatch", patched)
+        asks_after(world, 2, control.pause)
+        load(world, batch_size=2)
+    source.connection.execute(changed.encode())
+    [row] = queue(world)
+    with pytest.raises(Failure, match=words):
+        control_job(world, "resume", row["id"])
+    assert (queue(world)[0]["status"], loaded(world)) == ("FAILED", [])
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"pipeline": "tenant"}, ["pipeline is 'tenant': WEB_ANALYTICS_SOURCES declares tenant-import"]),
+        ({"table_name": "orders"}, ["table_name is 'orders': the pipeline tenant-import has public.page_views"]),
+        (
+            {"filter_sql": "tenant = 1; id LIKE '5%'; happened_at > 'soon'", "requested_by": "", "webhook": "x"},
+            ["no column tenant", "id LIKE", "'soon'", "requested_by is empty", "webhook is no http"],
+        ),
+        ({"filters": [{"column": "id", "operator": "=", "value": 1}], "filter_sql": "id = 1"}, ["both given"]),
+    ],
+)
+def test_a_request_that_cannot_be_is_refused_with_everything_that_is_wrong_before_anything_is_touched(
+    world: World, source: Tenant, given: dict[str, Any], words: list[str]
+) -> None:
+    source.history(DAYS)
+    with pytest.raises(UserError) as refused:
+        load(world, **given)
+    assert [word for word in words if word not in str(refused.value)] == []
+    assert queue(world) == []
+
+
+def test_without_a_declaration_the_job_says_so(world: World) -> None:
+    with pytest.raises(UserError, match="none are declared"):
+        load(world)

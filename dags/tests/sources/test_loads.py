@@ -1,0 +1,240 @@
+"""A load lands, is checked, is attached by the day, and leaves again: on real engines, whatever happens in between."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from datetime import UTC, date, datetime, timedelta
+from itertools import count
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import pytest
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from dags.clickhouse.leases.rules import new_token
+from dags.clickhouse.sql import Sql
+from dags.domain.errors import BuildError
+from dags.sources.loads import landing as landings
+from dags.sources.loads.attaching import Attaching, present, require_attachable, take_out
+from dags.sources.loads.landing import drop_tables, fence_loads, known_landing, open_landing, tables_of
+from dags.sources.loads.names import load_id
+from dags.sources.loads.shape import DAY, INFINITY, Column, Shape
+from dags.sources.loads.verdicts import Checkpoint, Group, groups
+from dags.tests.events import Event, insert
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from clickhouse_connect.driver.client import Client
+
+    from dags.sources.loads.landing import Landing
+
+WORK, LOAD = "postgres-backfill-1a2b3c4d", load_id("postgres-backfill-1a2b3c4d")
+DAYS = [date(2026, 1, 1) + timedelta(days=number) for number in range(4)]
+SHAPE = Shape(
+    "events",
+    (
+        Column("team_id", "UInt64"),
+        Column("uuid", "UUID"),
+        Column("timestamp", "DateTime64(6, 'UTC')"),
+        Column("session_id", "String"),
+        Column("pathname", "String"),
+        Column("viewport_width", "Int64", "1280"),
+        Column("event", "LowCardinality(String)", "$pageview"),
+    ),
+)
+_ids = count(1)
+
+
+def row(
+    day: date, *, team: int | None = 1, batch: int = 1, part: int = 1, at: int | None = None, uuid: bool = True
+) -> list[Any]:
+    number = next(_ids)
+    moment = datetime(day.year, day.month, day.day, 12, tzinfo=UTC) + timedelta(microseconds=number)
+    micros = at if at is not None else int(moment.timestamp()) * 1_000_000 + moment.microsecond
+    shown = date(1970, 1, 1) if abs(micros) > 10**16 else day
+    return [
+        part,
+        batch,
+        f"k{batch}",
+        f"k{number}",
+        shown,
+        team,
+        UUID(int=number) if uuid else None,
+        micros,
+        f"s{number}",
+        "/",
+    ]
+
+
+def land(client: Client, landing: Landing, rows: Sequence[list[Any]]) -> None:
+    columns = ["_range", "_batch", "_until", "_key", "_day", *(column.name for column in landing.shape.landed)]
+    client.insert(landing.name, rows, column_names=columns)
+
+
+def opened(client: Client, run: str = "run-1") -> tuple[Landing, str]:
+    token = new_token(run)
+    return open_landing(client, WORK, token, SHAPE), token
+
+
+def attaching(client: Client, landing: Landing, token: str) -> Attaching:
+    return Attaching(client, landing, WORK, LOAD, token, lambda: None)
+
+
+def held(client: Client) -> list[tuple[Any, ...]]:
+    """Rows of the target by day, of this load and of others."""
+    counted = "countIf(load_id != 0), countIf(load_id = 0), uniqExact(uuid)"
+    rows = client.query(f"SELECT toDate(timestamp) AS day, {counted} FROM events GROUP BY day ORDER BY day").result_rows
+    return [tuple(row) for row in rows]
+
+
+def test_what_landed_is_there_day_by_day_beside_what_others_wrote(client: Client) -> None:
+    insert(client, [Event(7, datetime(2026, 1, 2, 9, tzinfo=UTC))])
+    landing, token = opened(client)
+    land(client, landing, [row(day) for day in DAYS for _ in range(3)])
+    [whole] = groups(landing.rows_by_day(client), at_once=100)
+    for _ in range(2):  # done twice, it changes nothing
+        attaching(client, landing, token).attach(whole)
+        assert held(client) == [(day, 3, int(day == DAYS[1]), 3 + int(day == DAYS[1])) for day in DAYS]
+    [found] = client.query(
+        "SELECT DISTINCT event, viewport_width, qualifies, load_id, inserted_at > now() - 60 FROM events WHERE load_id"
+    ).result_rows
+    assert found == ("$pageview", 1280, 1, LOAD, True)
+    assert [name for name in tables_of(client, WORK) if name != landing.name] == []
+
+
+def test_days_are_staged_in_groups_of_so_many_rows() -> None:
+    rows_by_day = dict(zip(DAYS, [5, 3, 20, 1], strict=True))
+    assert [dict(one.rows_by_day) for one in groups(rows_by_day, at_once=8)] == [
+        {DAYS[0]: 5, DAYS[1]: 3},
+        {DAYS[2]: 20},
+        {DAYS[3]: 1},
+    ]
+
+
+def test_a_day_that_is_there_in_part_is_taken_out_and_done_again_and_others_keep_their_rows(client: Client) -> None:
+    insert(client, [Event(7, datetime(2026, 1, 1, 9, tzinfo=UTC))])
+    landing, token = opened(client)
+    land(client, landing, [row(DAYS[0]) for _ in range(5)])
+    whole = Group(landing.rows_by_day(client))
+    attaching(client, landing, token).attach(whole)
+    client.command(
+        f"DELETE FROM events WHERE load_id = {LOAD} AND uuid IN (SELECT uuid FROM events WHERE load_id != 0 LIMIT 2)"
+    )
+    assert held(client) == [(DAYS[0], 3, 1, 4)]
+    attaching(client, landing, token).attach(whole)
+    assert held(client) == [(DAYS[0], 5, 1, 6)]
+
+
+def test_rows_are_taken_out_of_some_days_and_no_other_row_is(client: Client) -> None:
+    insert(client, [Event(7, datetime(2026, 1, 1, 9, tzinfo=UTC))])
+    landing, token = opened(client)
+    land(client, landing, [row(day) for day in DAYS[:2]])
+    attaching(client, landing, token).attach(Group(landing.rows_by_day(client)))
+    take_out(client, "events", LOAD, DAYS[:1])
+    assert held(client) == [(DAYS[0], 0, 1, 1), (DAYS[1], 1, 0, 1)]
+    assert present(client, "events", LOAD, DAYS) == {DAYS[1]: 1}
+
+
+def test_a_later_run_has_what_earlier_ones_landed_and_these_can_land_nothing_more(client: Client) -> None:
+    first, _ = opened(client)
+    land(client, first, [row(DAYS[0], batch=1), row(DAYS[0], batch=2), row(DAYS[1], part=2)])
+    second, _ = opened(client, "run-2")
+    assert second.checkpoints(client) == {1: Checkpoint(2, "k2", 2), 2: Checkpoint(1, "k1", 1)}
+    with pytest.raises(ClickHouseError):
+        land(client, first, [row(DAYS[0])])
+    assert tables_of(client, WORK) == [second.name]
+
+
+@pytest.mark.parametrize("dies_after", range(5))
+def test_a_handover_that_breaks_off_anywhere_loses_and_doubles_nothing(
+    client: Client, dies_after: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, _ = opened(client)
+    land(client, first, [row(DAYS[0]) for _ in range(3)])
+    left = iter(range(dies_after))
+
+    class Dying(Sql):
+        def command(self, name: str, /, parameters: Any = None, **identifiers: Any) -> int:
+            if name in ("create_copy", "attach_all", "rename", "drop_table") and next(left, None) is None:
+                raise KeyboardInterrupt
+            return super().command(name, parameters, **identifiers)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(landings, "Sql", Dying)
+        with pytest.raises(KeyboardInterrupt) if dies_after < 4 else nullcontext():
+            opened(client, "run-2")
+    third, _ = opened(client, "run-3")
+    assert third.checkpoints(client) == {1: Checkpoint(1, "k1", 3)}
+    assert tables_of(client, WORK) == [third.name]
+
+
+def test_what_an_earlier_run_staged_is_dropped_before_another_acts_and_what_landed_is_kept(client: Client) -> None:
+    landing, token = opened(client)
+    land(client, landing, [row(DAYS[0])])
+
+    class DyingError(Exception):
+        pass
+
+    def die() -> None:
+        client.command(f"CREATE TABLE web_analytics_loading_postgres_backfill_1a2b3c4d__000009_{token} AS events")
+        raise DyingError
+
+    with pytest.raises(DyingError):
+        Attaching(client, landing, WORK, LOAD, token, die).attach(Group(landing.rows_by_day(client)))
+    assert len(tables_of(client, WORK)) == 2
+    fence_loads(client, ["run-1"])
+    assert tables_of(client, WORK) == [landing.name]
+    assert known_landing(client, WORK, SHAPE) == landing
+    assert drop_tables(client, WORK) == 1
+    assert known_landing(client, WORK, SHAPE) is None
+
+
+def test_every_row_that_no_reader_may_see_is_named_with_its_keys(client: Client) -> None:
+    landing, _ = opened(client)
+    bad = [
+        row(DAYS[0], team=None),
+        row(DAYS[0], team=-3),
+        row(DAYS[0], uuid=False),
+        row(DAYS[0], at=INFINITY),
+        row(DAYS[0], at=-INFINITY),
+        row(DAYS[0], at=0),
+        row(DAYS[0], at=10**16 * 9),
+    ]
+    land(client, landing, [row(DAYS[0]), *bad])
+    assert [(found.words, found.rows, found.keys) for found in landing.findings(client)] == [
+        ("team_id is absent", 1, (bad[0][3],)),
+        ("team_id is 0 or less", 1, (bad[1][3],)),
+        ("uuid is absent", 1, (bad[2][3],)),
+        ("timestamp is infinite", 2, (bad[3][3], bad[4][3])),
+        ("timestamp is before 1971 or after 2148", 2, (bad[5][3], bad[6][3])),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("micros", "day"), [(0, "1970-01-01"), (INFINITY, "1970-01-01"), (1767225599999999, "2025-12-31")]
+)
+def test_the_day_of_a_row_is_that_of_its_time_or_none_that_a_row_may_have(
+    client: Client, micros: int, day: str
+) -> None:
+    found = client.query(f"SELECT {DAY} FROM (SELECT CAST({micros} AS Nullable(Int64)) AS timestamp)").result_rows
+    assert [str(one) for (one,) in found] == [day]
+
+
+def test_which_teams_it_brings_is_known_with_whether_they_are_enabled(client: Client) -> None:
+    client.command("INSERT INTO web_pre_aggregated_teams VALUES (1, 1, now64(6)), (2, 0, now64(6))")
+    landing, _ = opened(client)
+    land(client, landing, [row(DAYS[0], team=1), row(DAYS[0], team=1), row(DAYS[0], team=2)])
+    assert landing.teams(client) == ((1, 2, True), (2, 1, False))
+
+
+def test_what_is_no_table_of_days_is_refused_by_name(client: Client) -> None:
+    require_attachable(client, "events", ["team_id"])
+    client.command(
+        "CREATE TABLE monthly (team_id UInt64, timestamp DateTime64(6, 'UTC'), load_id UInt64) "
+        "ENGINE = MergeTree PARTITION BY toYYYYMM(timestamp) ORDER BY team_id"
+    )
+    client.command("CREATE VIEW shown AS SELECT * FROM events")
+    for table, words in {"monthly": "partitioned by", "shown": "is a View", "absent": "does not exist"}.items():
+        with pytest.raises(BuildError, match=words):
+            require_attachable(client, table, ["team_id"])
