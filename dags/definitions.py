@@ -17,6 +17,7 @@ from dags.dagster_runs.resource import ClickHouseResource
 from dags.detection.waivers.jobs import waiver_jobs
 from dags.domain.errors import SettingsError
 from dags.managed_backfill.jobs import managed_backfill_jobs, web_analytics_sweep_backups_schedule
+from dags.postgres_backfill.jobs import postgres_backfill_jobs
 from dags.repair.stops.jobs import stop_jobs
 from dags.settings import current_settings
 from dags.team_selection.assets import (
@@ -73,6 +74,7 @@ def location(
             *questions,
             *waiver_jobs(watched, after_command(watched)),
             *managed_backfill_jobs(watched),
+            *postgres_backfill_jobs(),
             *stop_jobs(after_command(watched)),
             adoption_job(watched),
         ],

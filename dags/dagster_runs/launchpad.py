@@ -5,14 +5,12 @@ from __future__ import annotations
 from datetime import date
 from enum import Enum as PythonEnum
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
+from dagster import Any as AnyValue
 from dagster import ConfigMapping, Enum, EnumValue, Field, Noneable
 
-from dags.domain.given import EMPTY_IS_NONE
-
-if TYPE_CHECKING:
-    from dags.domain.given import Given
+from dags.domain.given import EMPTY_IS_NONE, Given
 
 
 class WholeConfig(ConfigMapping):
@@ -53,8 +51,17 @@ def _shown(annotation: Any) -> Any:  # noqa: ANN401 -- Dagster takes types, list
     if get_origin(annotation) is tuple:
         return [_shown(get_args(annotation)[0])]
     if type(None) in get_args(annotation):
-        [inner] = [_shown(one) for one in get_args(annotation) if one is not type(None)]
+        rest = [one for one in get_args(annotation) if one is not type(None)]
+        if len(rest) > 1:
+            return Noneable(AnyValue)  # a text, a number or a truth value
+        inner = _shown(rest[0])
         return Noneable(_or_empty(inner) if isinstance(inner, Enum) else inner)
+    return _shown_plain(annotation)
+
+
+def _shown_plain(annotation: type) -> Any:  # noqa: ANN401 -- as above
+    if issubclass(annotation, Given):
+        return launchpad_fields(annotation)
     if issubclass(annotation, PythonEnum):
         return _values(annotation)
     return str if issubclass(annotation, date) else annotation

@@ -101,6 +101,24 @@ def _or_none(value: object) -> object:
     return None if value == "" else value
 
 
+def parts(model: type[Given]) -> BeforeValidator:
+    """Before a field that is a list of parts, each with fields of its own: what is wrong with each, by its place."""
+
+    def checked(values: object, info: ValidationInfo) -> object:
+        if not isinstance(values, list):
+            return values
+        found, problems = [], []
+        for number, value in enumerate(values, start=1):
+            one = read(model, value if isinstance(value, dict) else {"": value})
+            problems += [f"{info.field_name}, number {number}: {problem}" for problem in one.problems]
+            found.append(one.whole)
+        if problems:
+            raise _ours("\n".join(problems))
+        return tuple(found)
+
+    return BeforeValidator(checked)
+
+
 # A text that is kept and shown, in one line; stripped. `Words` may not be empty.
 Text = Annotated[str, AfterValidator(_as_text)]
 Words = Annotated[str, AfterValidator(_as_words)]

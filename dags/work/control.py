@@ -19,7 +19,7 @@ from dags.work.document import parsed
 from dags.work.lease import leased
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
 
     from clickhouse_connect.driver.client import Client
 
@@ -36,8 +36,12 @@ LAST_MOMENTS_SECONDS = 15.0
 SHORT_ID = 8
 
 
-def accept(log: Log, plan: str, requested_by: str, reason: str, *, planned_in: float) -> None:
+def accept(
+    log: Log, plan: str, requested_by: str, reason: str, *, planned_in: float, beside: Sequence[Entry] = ()
+) -> None:
     """From here on the plan is frozen, and somebody's. ``planned_in``: the seconds that making it took.
+
+    ``beside``: events of the kind's own that are recorded with it.
 
     Raises:
         UserError: the id names no lease of its own or is taken, or the plan could not be read back, so that nobody
@@ -61,7 +65,8 @@ def accept(log: Log, plan: str, requested_by: str, reason: str, *, planned_in: f
             reason=reason,
             payload=plan,
             seconds=planned_in,
-        )
+        ),
+        *beside,
     )
 
 
@@ -114,6 +119,7 @@ def _ask(
             lease.confirm()
             ends = Status.CANCELLED if is_late else status
             log.append(Entry(Event.ENDED, ends, payload=reason, requested_by=requested_by, reason=reason))
+            cleared = kind.give_up(client, state.work) if ends is Status.CANCELLED else ""
             if is_late:
                 raise UserError(f"{state.work_id} is {ends}, as was asked before: it cannot be {status}")
     except NoLeaseError:
@@ -126,7 +132,9 @@ def _ask(
         _refuse_ask(kind, state, status)
         outranks = read_unheard(client, known.work_id).get(known.work_id, status)
         return f"ASKED    {known.work_id} ends its chunk, then it is {outranks}"
-    return f"{status.upper():<8} {known.work_id}: no run carries it out, nothing more happens"
+    return f"{status.upper():<8} {known.work_id}: no run carries it out, nothing more happens" + f"; {cleared}" * bool(
+        cleared
+    )
 
 
 def _has_ended(state: State, run: str) -> bool:

@@ -21,15 +21,18 @@ class KindOfWork:
     called ``show_backfills_job`` and ``resume_backfill_job``. ``subject`` is what reports call what is worked on.
 
     ``fence`` drops what some runs have begun and not published, before another acts in their place. ``discard`` drops
-    what is kept of a piece of work, and answers in words what that was. ``undo_job`` takes one to its end that is half
-    taken back; empty where nothing is ever taken back. ``resume_all_job`` ends a stop of all of them. ``beside`` are
-    other kinds that are listed with this one and that no person controls, each with what to say to who tries.
+    what is kept of a piece of work, and answers in words what that was. ``give_up`` clears away what must not be there
+    of one that is cancelled, and answers likewise; whoever holds its lease asks for it. ``undo_job`` takes one to its
+    end that is half taken back; empty where nothing is ever taken back. ``resume_all_job`` ends a stop of all of them.
+    ``beside`` are other kinds that are listed with this one and that no person controls, each with what to say to who
+    tries.
     """
 
     name: str
     word: str
     fence: Callable[[Client, Collection[str]], None]
     discard: Callable[[Client, Work], str]
+    give_up: Callable[[Client, Work], str] = field(default=lambda _client, _work: "")
     subject: str = "subject"
     undo_job: str = ""
     resume_all_job: str = ""
@@ -43,11 +46,16 @@ class KindOfWork:
     @property
     def id_field(self) -> str:
         """What jobs and reports call the id of one."""
-        return f"{self.word}_id"
+        return f"{self._name}_id"
 
     def job(self, verb: str) -> str:
         """The job that does something with one of them."""
-        return f"{verb}_{self.word}{'s' if verb == 'show' else ''}_job"
+        return f"{verb}_{self._name}{'s' if verb == 'show' else ''}_job"
+
+    @property
+    def _name(self) -> str:
+        """Its word where a name may have no hyphen."""
+        return self.word.replace("-", "_")
 
     def named(self, work: Work) -> dict[str, str]:
         """What a report says first: which piece of work, and what it works on."""

@@ -7,6 +7,7 @@ obeys every cancel, whenever that was asked for.
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,12 @@ class Orders:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_overruled", overruled(self.log.asks(), self.ordered_at))
+
+    def of(self, log: Log) -> Orders:
+        """The same orders, asked through another log of the same work, as of a client of another thread."""
+        other = copy(self)
+        object.__setattr__(other, "log", log)
+        return other
 
     def heard(self) -> Ended | None:
         """What it has to become, and who asks for it; events are only added, so each new one is heard at once."""

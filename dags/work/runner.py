@@ -59,6 +59,11 @@ class AtWork:
     log: Log
     lease: WorkLease
     tell: Callable[[str], None]
+    orders: Orders
+
+    def heard(self) -> Ended | None:
+        """What people ask of this work right now. A step that takes long asks it at each place where it can stop."""
+        return self.again(self.orders.heard)
 
     def read(self) -> State:
         """What the log comes to now.
@@ -81,6 +86,8 @@ class Steps(Protocol[C_contra]):
 
     def do(self, at: AtWork, chunk: C_contra, step: str) -> Sequence[Entry]:
         """Do a step; its events, the last of which says that it is done or has failed. Done twice, it changes nothing.
+
+        No event where it stopped half-way because of what it has heard: it is gone on with when the work is.
 
         A failure that the person has to see is such an event and no error, so that it keeps no other step from being
         done. Chunks may run at once.
@@ -136,15 +143,15 @@ class Runner(Generic[C]):
         # Before the lease: whoever sees this run at work and asks for a pause is heard, the first moment included.
         orders = Orders(log, self.ordered_at)
         with leased(self.client, self.kind, self.work, self.run_id, self.listeners.tell) as lease:
-            at = AtWork(self.client, log, lease, self.listeners.tell)
+            at = AtWork(self.client, log, lease, self.listeners.tell, orders)
             refuse_resume(self.kind, at.read())
             lease.confirm()
-            if asked := at.again(orders.heard):
-                return self._ended(at, orders, asked)
+            if asked := at.heard():
+                return self._ended(at, asked)
             requested_by, reason = self.asked_by
             log.append(Entry(Event.STARTED, Status.RUNNING, requested_by=requested_by, reason=reason))
             try:
-                end = _Going(self, at, orders, time.monotonic()).to_the_end()
+                end = _Going(self, at, time.monotonic()).to_the_end()
                 at.again(lease.confirm)
             except LeaseLostError:
                 raise  # what it is now, the other run says
@@ -155,15 +162,17 @@ class Runner(Generic[C]):
                     log.append(Entry(Event.ENDED, Status.INTERRUPTED, payload=of_error(error)))
                 raise
             # Beyond that attempt: an end that is in the log, or may be, stands whatever fails after it.
-            return self._ended(at, orders, end)
+            return self._ended(at, end)
 
-    def _ended(self, at: AtWork, orders: Orders, end: Ended) -> State:
+    def _ended(self, at: AtWork, end: Ended) -> State:
         """Record the end, and what was asked in the moment in which it was recorded."""
         self._record(at, end)
         # Who asks and saw no end of it was promised what he asked for; his request is in the log by now.
-        while (asked := at.again(orders.heard)) and asked.status != end.status:
+        while (asked := at.heard()) and asked.status != end.status:
             end = asked.in_place_of(end)
             self._record(at, end)
+        if end.status is Status.CANCELLED and (cleared := self.kind.give_up(at.client, self.work)):
+            at.tell(cleared)
         state = at.read()
         self.listeners.notify({**self.worker.report(state), "percent": None, "chunk": None})
         return state
@@ -180,14 +189,13 @@ class _Going(Generic[C]):
 
     runner: Runner[C]
     at: AtWork
-    orders: Orders
     began: float
     halted: threading.Event = field(default_factory=threading.Event)
 
     def to_the_end(self) -> Ended:
         end = self._gone_through()
         # What is asked meanwhile, while gates are asked or steps are taken back as well, was answered so too.
-        asked = self._heard()
+        asked = self.at.heard()
         return asked.in_place_of(end) if asked and asked.status != end.status else end
 
     def _gone_through(self) -> Ended:
@@ -195,10 +203,7 @@ class _Going(Generic[C]):
         if isinstance(steps, Ended):
             return steps
         # What is asked during the last chunk was answered with "then it is": so it is, and nothing is judged.
-        return self._chunks_gone_through(steps) or self._heard() or steps.judge(self.at)
-
-    def _heard(self) -> Ended | None:
-        return self.at.again(self.orders.heard)
+        return self._chunks_gone_through(steps) or self.at.heard() or steps.judge(self.at)
 
     def _chunks_gone_through(self, steps: Steps[C]) -> Ended | None:
         """All chunks that are left; or why it was stopped between two of them."""
@@ -235,7 +240,7 @@ class _Going(Generic[C]):
 
     def _why_stop(self, steps: Steps[C]) -> Ended | None:
         """What was asked of it between two chunks: by a person, by the kind of work, or by the plan's ceilings."""
-        if asked := self._heard():
+        if asked := self.at.heard():
             return asked
         if stopped := self.at.again(steps.why_stop, self.at):
             return Ended(Status.PAUSED, stopped, STOPPED)
@@ -248,7 +253,9 @@ class _Going(Generic[C]):
     def _done_by_its_own_client(self, steps: Steps[C], chunk: C, before: frozenset[str]) -> list[Entry]:
         with self.runner.open_client() as client:
             log = Log(client, self.runner.work, self.runner.run_id)
-            return self._done(replace(self.at, client=client, log=log), steps, chunk, before)
+            return self._done(
+                replace(self.at, client=client, log=log, orders=self.at.orders.of(log)), steps, chunk, before
+            )
 
     def _done(self, at: AtWork, steps: Steps[C], chunk: C, before: frozenset[str]) -> list[Entry]:
         """Do the steps of a chunk that were not done before, each recorded; one that fails keeps no other from it."""
@@ -258,7 +265,10 @@ class _Going(Generic[C]):
                 break
             at.again(at.lease.confirm)
             began = time.monotonic()
-            *found, entry = _of_step(chunk, step, steps.do(at, chunk, step))
+            done = steps.do(at, chunk, step)
+            if not done and at.heard():
+                break
+            *found, entry = _of_step(chunk, step, done)
             entry = replace(entry, seconds=time.monotonic() - began)
             at.again(at.lease.confirm)
             ended.append(entry)
@@ -267,7 +277,9 @@ class _Going(Generic[C]):
         return ended
 
     def _chunk_is_over(self, chunk: C, entries: list[Entry]) -> None:
-        """Let who listens hear of it."""
+        """Let who listens hear of it; of one that stopped half-way there is nothing to say yet."""
+        if not entries:
+            return
         runner, failed = self.runner, any(entry.event == Event.STEP_FAILED for entry in entries)
         state = self.at.read()
         reached, states = (
