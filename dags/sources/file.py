@@ -76,6 +76,6 @@ def _read(path: Path, named: Path, limit: int, sort: Sort) -> str:
     if len(content) > limit:
         raise SettingsError(f"{words}, which is larger than {limit:,} bytes: no {sort.noun} is")
     try:
-        return content.decode()
+        return content.decode("utf-8-sig")  # some editors put a mark before the first character
     except UnicodeDecodeError:
         raise SettingsError(f"{words}, which is no UTF-8 text: {sort.advice}") from None
