@@ -154,6 +154,9 @@ def test_a_read_answers_rows_and_a_failure_says_what_to_do_without_a_secret(sour
         assert (found.kind, said in found.words) == (kind, True), found
         assert found.words.endswith(", then try again")
         assert at in found.words
+    _land(source, "SELECT a FROM t")
+    with pytest.raises(ClickHouseError, match="division by zero"):
+        _land(source, "SELECT 1 / (a - 1) AS a FROM t")
     with source.admin() as admin:
         admin.execute(f"ALTER ROLE {source.role} SET statement_timeout = '100ms'".encode())
         found = source.failure(SLOW)
@@ -165,6 +168,18 @@ def test_a_read_answers_rows_and_a_failure_says_what_to_do_without_a_secret(sour
         admin.execute(f"ALTER ROLE {source.role} CONNECTION LIMIT -1 NOLOGIN".encode())
         assert source.failure().kind == FailureKind.REFUSED
     _assert_no_log_has_the_password(source)
+
+
+def _land(source: Source, text: str) -> None:
+    """As rows are landed: by a command, from within another query."""
+    made, client = source.connection(), source.client
+    client.command("CREATE TABLE landed (a Int64) ENGINE = MergeTree ORDER BY a")
+    try:
+        insert = f"INSERT INTO landed SELECT a + {{one:UInt8}} FROM (SELECT a FROM {made.function})"
+        client.command(insert, parameters={**made.parameters(text), "one": 1})
+        assert client.query("SELECT a FROM landed").result_rows == [(2,)]
+    finally:
+        client.command("DROP TABLE landed")
 
 
 def test_a_connection_that_is_lost_while_it_is_read_is_told_so_and_the_next_statement_goes_on(
