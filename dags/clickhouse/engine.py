@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import clickhouse_connect
+from clickhouse_connect.driver._backend.httpcommon import parse_command_body
 from clickhouse_connect.driver.binding import bind_query
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from clickhouse_connect.driver.httpclient import HttpClient
@@ -264,7 +265,7 @@ class _HttpClient(HttpClient):
         options = {**self._validate_settings(settings or {}), **named}
         answer = self._backend.request(b"", options, fields=fields, server_wait=False)
         if answer.data:
-            return str(answer.data.decode()).removesuffix("\n")
+            return parse_command_body(answer.data)
         return QuerySummary(json.loads(answer.headers.get("X-ClickHouse-Summary", "{}")))
 
 

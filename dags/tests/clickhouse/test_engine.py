@@ -531,6 +531,7 @@ def test_what_is_bound_is_in_no_address_be_it_of_a_query_or_of_a_command(
         asked = "SELECT value FROM bound WHERE value = {value:String}"
         assert client.query(asked, parameters={"value": SECRET}).result_rows == [(SECRET,)]
         assert client.command(asked, parameters={"value": SECRET}) == SECRET
+        assert client.command(f"SELECT 1, count() FROM ({asked})", parameters={"value": SECRET}) == ["1", "1"]
         with pytest.raises(DatabaseError, match="395") as failed:
             client.command(f"{insert} WHERE throwIf(value != '')", parameters={"value": SECRET})
         assert SECRET not in str(failed.value)
