@@ -15,7 +15,7 @@ from dags.clickhouse.sql import Sql
 from dags.dagster_runs.command import Command, command
 from dags.dagster_runs.tags import LONG_RUN, ordered_at, root_of
 from dags.domain.days import in_words
-from dags.domain.text import table_text
+from dags.domain.text import table_text, wrapped
 from dags.postgres_backfill.connection import Connection
 from dags.postgres_backfill.execution import PostgresBackfill
 from dags.postgres_backfill.fields import PostgresBackfillConfig, PostgresControlConfig, PostgresShowConfig
@@ -51,7 +51,8 @@ def postgres_backfill(asked: Command[PostgresBackfillConfig]) -> dict[str, Any]:
             return _carried_out(asked, client, work=known.work, plan=from_yaml(known.accepted.payload), ordered=ordered)
         planned = make_plan(client, given, settings, os.environ)
         plan = planned.plan
-        text = plan_text(plan, first_rows(planned.postgres, plan))
+        notes = [wrapped(f"NOTE     {note}") for note in planned.postgres.connection.notes]
+        text = "\n".join([plan_text(plan, first_rows(planned.postgres, plan)), *notes])
         print(text)
         asked.context.add_output_metadata({"plan": MetadataValue.md(f"```\n{text}\n```")})
         if given.dry_run:

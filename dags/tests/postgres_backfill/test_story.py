@@ -84,6 +84,7 @@ def test_a_dry_run_shows_the_statement_the_mapping_and_the_first_rows_and_writes
         "\"path\" LIKE E'/%'",
         "about 9 (counted)",
         "tenant_id",
+        "NOTE     ",
     ):
         assert words in said
     assert f"session_id=pg-{DAYS[0]}" in said
