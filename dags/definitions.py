@@ -17,9 +17,10 @@ from dags.dagster_runs.resource import ClickHouseResource
 from dags.detection.waivers.jobs import waiver_jobs
 from dags.domain.errors import SettingsError
 from dags.managed_backfill.jobs import managed_backfill_jobs, web_analytics_sweep_backups_schedule
-from dags.postgres_backfill.jobs import postgres_backfill_jobs
+from dags.postgres_backfill.jobs import postgres_backfill_jobs, postgres_schedules
 from dags.repair.stops.jobs import stop_jobs
 from dags.settings import current_settings
+from dags.sources.file import read_sources
 from dags.team_selection.assets import (
     team_selection,
     web_analytics_team_selection_job,
@@ -64,6 +65,7 @@ def location(
     if lacking := {table.job for table in watched} - {job.name for job in jobs}:
         raise ValueError(f"watched tables are rebuilt by {sorted(lacking)}, which are not among the jobs given")
     questions = diagnostics(watched)
+    postgres_jobs = postgres_backfill_jobs(after_command(watched))
     return Definitions(
         assets=[team_selection(after_selection(watched)), *assets, detector(watched)],
         asset_checks=[standing_checks(watched)],
@@ -74,7 +76,7 @@ def location(
             *questions,
             *waiver_jobs(watched, after_command(watched)),
             *managed_backfill_jobs(watched),
-            *postgres_backfill_jobs(),
+            *postgres_jobs,
             *stop_jobs(after_command(watched)),
             adoption_job(watched),
         ],
@@ -83,6 +85,7 @@ def location(
             web_analytics_sweep_backups_schedule,
             web_pre_aggregate_daily_schedule,
             *backfill_schedules(watched, jobs),
+            *postgres_schedules(postgres_jobs[0], read_sources(current_settings())),
         ],
         sensors=[
             backfill_sensor(watched, jobs),
@@ -98,7 +101,7 @@ def location(
 # A bad setting must stop the location from loading, and name itself, rather than the first run. A terminal shows the
 # words of an error of click's, and of any other a traceback as well.
 try:
-    current_settings()
+    read_sources(current_settings())
 except SettingsError as error:
     # `dg check defs` prints the frames of whatever it meets. Nothing else happens in a process that cannot load this.
     sys.tracebacklimit = 0

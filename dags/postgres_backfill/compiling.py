@@ -230,7 +230,7 @@ def types_of(relation: str, columns: Sequence[str]) -> str:
 
 
 SESSION = (
-    "SELECT current_setting('client_encoding') AS encoding, current_setting('server_version_num')::bigint AS version, "
+    "SELECT current_setting('client_encoding') AS encoding, "
     "current_setting('statement_timeout') AS statement_timeout, pg_is_in_recovery()::text AS is_standby"
 )
 

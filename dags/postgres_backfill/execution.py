@@ -55,17 +55,19 @@ TELL_SECONDS = 5.0
 class PostgresBackfill:
     """What a backfill from PostgreSQL brings to the runner of its plan.
 
-    ``moved`` hears every few seconds how much has landed; ``attached`` of the days that readers see from then on.
+    A statement may take so many ``seconds``. ``moved`` hears every few seconds how much has landed; ``attached`` of the
+    days that readers see from then on.
     """
 
     plan: Plan
     connection: Connection
+    seconds: int
     moved: Callable[[Moved], None]
     attached: Callable[[Mapping[date, int]], None]
 
     def begin(self, at: AtWork) -> LandingRanges | Ended:
         """Make sure that source and target are what was planned, that nothing is open, and of the landing table."""
-        plan, postgres = self.plan, Postgres(at.client, self.connection, at.tell)
+        plan, postgres = self.plan, Postgres(at.client, self.connection, self.seconds, at.tell)
         state = at.read()
         if Loaded.of(state).is_whole:
             return self._loaded(at)
@@ -139,7 +141,10 @@ class LandingRanges:
 
     def _landed(self, at: AtWork, chunk: KeyRange, step: str) -> int | None:
         """The rows of a range that have landed when all have; None where it was asked to stop before."""
-        plan, postgres = self.backfill.plan, Postgres(at.client, self.backfill.connection, at.tell)
+        plan, postgres = (
+            self.backfill.plan,
+            Postgres(at.client, self.backfill.connection, self.backfill.seconds, at.tell),
+        )
         reached = self.checkpoints.get(chunk.id, Checkpoint())
         after = reached.until if reached.batch else chunk.after
         asked = plan.source.bounds(plan.batch_size, after, chunk.until)
@@ -164,6 +169,7 @@ class LandingRanges:
         bound = {
             **self.backfill.connection.parameters(plan.source.batch(plan.values, after, until)),
             "range": chunk.id,
+            "seconds": self.backfill.seconds,
             "batch": batch,
             "until": until,
             "token": f"{at.log.work.work_id}:{chunk.id}:{after}:{until}",

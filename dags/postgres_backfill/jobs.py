@@ -1,6 +1,7 @@
 """The jobs of backfills from PostgreSQL: show and carry out, go on, pause, cancel, delete, and list."""
 
 import os
+import re
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -9,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from clickhouse_connect.driver.client import Client
-from dagster import AssetObservation, JobDefinition, MetadataValue
+from dagster import AssetObservation, DefaultScheduleStatus, JobDefinition, MetadataValue, ScheduleDefinition
 
 from dags.clickhouse.sql import Sql
 from dags.dagster_runs.command import Command, command
@@ -20,12 +21,13 @@ from dags.postgres_backfill.connection import Connection
 from dags.postgres_backfill.execution import PostgresBackfill
 from dags.postgres_backfill.fields import PostgresBackfillConfig, PostgresControlConfig, PostgresShowConfig
 from dags.postgres_backfill.kind import POSTGRES_BACKFILL
-from dags.postgres_backfill.log import asked_entry, in_queue, work_of
-from dags.postgres_backfill.plan import Plan, from_yaml
+from dags.postgres_backfill.log import Loaded, asked_entry, in_queue, work_of
+from dags.postgres_backfill.plan import Extent, Plan, from_yaml
 from dags.postgres_backfill.planning import first_rows, make_plan
-from dags.postgres_backfill.progress import Moved, plan_text, range_text, report, report_text
+from dags.postgres_backfill.progress import Moved, beyond_text, plan_text, range_text, report, report_text
 from dags.postgres_backfill.reading import PACKAGE
 from dags.settings import current_settings
+from dags.sources.declaration import Sources
 from dags.sources.file import read_sources
 from dags.work import control
 from dags.work.audit.log import Work
@@ -37,8 +39,7 @@ from dags.work.runs import Shown
 POOL = "postgres_backfill"
 
 
-def postgres_backfill(asked: Command[PostgresBackfillConfig]) -> dict[str, Any]:
-    """Show what would be loaded; load it unless it is a dry run."""
+def _asked_for(asked: Command[PostgresBackfillConfig], after: Callable[[Command[Any]], None]) -> dict[str, Any]:
     given, settings, began = asked.given, current_settings(), time.monotonic()
     with asked.client() as (client, clocks):
         ordered = ordered_at(asked.instance, asked.context.run, clocks)
@@ -48,11 +49,11 @@ def postgres_backfill(asked: Command[PostgresBackfillConfig]) -> dict[str, Any]:
         )
         if known is not None:  # a retry of a run goes on with the plan that was accepted then
             control.refuse_resume(POSTGRES_BACKFILL, known)
-            return _carried_out(asked, client, work=known.work, plan=from_yaml(known.accepted.payload), ordered=ordered)
+            plan = from_yaml(known.accepted.payload)
+            return _carried_out(asked, client, after, work=known.work, plan=plan, ordered=ordered)
         planned = make_plan(client, given, settings, os.environ)
         plan = planned.plan
-        notes = [wrapped(f"NOTE     {note}") for note in planned.postgres.connection.notes]
-        text = "\n".join([plan_text(plan, first_rows(planned.postgres, plan)), *notes])
+        text = "\n".join([plan_text(plan, first_rows(planned.postgres, plan)), *map(wrapped, planned.notes)])
         print(text)
         asked.context.add_output_metadata({"plan": MetadataValue.md(f"```\n{text}\n```")})
         if given.dry_run:
@@ -61,11 +62,10 @@ def postgres_backfill(asked: Command[PostgresBackfillConfig]) -> dict[str, Any]:
         work = work_of(work_id, plan)
         log, who = Log(client, work, asked.run_id), (plan.requested_by, plan.reason)
         control.accept(log, as_yaml(plan), *who, planned_in=time.monotonic() - began, beside=[asked_entry(plan)])
-        return _carried_out(asked, client, work=work, plan=plan, ordered=ordered)
+        return _carried_out(asked, client, after, work=work, plan=plan, ordered=ordered)
 
 
-def resume_postgres_backfill(asked: Command[PostgresControlConfig]) -> dict[str, Any]:
-    """Load what is left of a backfill's plan, and only that."""
+def _gone_on_with(asked: Command[PostgresControlConfig], after: Callable[[Command[Any]], None]) -> dict[str, Any]:
     with asked.client() as (client, clocks):
         ordered = ordered_at(asked.instance, asked.context.run, clocks)
         state = require_state(client, POSTGRES_BACKFILL, asked.given.postgres_backfill_id)
@@ -73,22 +73,12 @@ def resume_postgres_backfill(asked: Command[PostgresControlConfig]) -> dict[str,
         plan = from_yaml(state.accepted.payload)
         print(f"RESUMED  {state.work_id}: {len(state.done)} of {len(plan.ranges)} ranges had landed")
         who = (asked.given.requested_by, asked.given.reason)
-        return _carried_out(asked, client, work=state.work, plan=plan, ordered=ordered, asked_by=who)
+        return _carried_out(asked, client, after, work=state.work, plan=plan, ordered=ordered, asked_by=who)
 
 
 def pause_postgres_backfill(asked: Command[PostgresControlConfig]) -> None:
     """Ask a backfill to pause."""
     _acted(asked, control.pause)
-
-
-def cancel_postgres_backfill(asked: Command[PostgresControlConfig]) -> None:
-    """Ask a backfill to end, and nothing of it to be seen."""
-    _acted(asked, control.cancel)
-
-
-def delete_postgres_backfill(asked: Command[PostgresControlConfig]) -> None:
-    """Leave a finished backfill out of lists."""
-    _acted(asked, control.delete)
 
 
 def _acted(asked: Command[PostgresControlConfig], act: Callable[..., str]) -> None:
@@ -143,6 +133,7 @@ def _listed(client: Client, given: PostgresShowConfig) -> list[dict[str, Any]]:
 def _carried_out(
     asked: Command[Any],
     client: Client,
+    after: Callable[[Command[Any]], None],
     *,
     work: Work,
     plan: Plan,
@@ -181,7 +172,9 @@ def _carried_out(
         kind=POSTGRES_BACKFILL,
         work=work,
         chunks=plan.ranges,
-        worker=PostgresBackfill(plan, Connection.of(pipeline, os.environ), moved, attached),
+        worker=PostgresBackfill(
+            plan, Connection.of(pipeline, os.environ), current_settings().build_max_seconds, moved, attached
+        ),
         run_id=asked.run_id,
         ordered_at=ordered,
         listeners=shown.listeners(plan.monitoring.webhook),
@@ -189,14 +182,41 @@ def _carried_out(
         monitoring=plan.monitoring,
         asked_by=asked_by,
     )
-    state = runner.run()
-    shown.end(state)
+    try:
+        state = runner.run()
+        shown.end(state)
+        if beyond := beyond_text(
+            Loaded.of(state).rows_by_day, ordered.date(), current_settings().backfill_lookback_days
+        ):
+            print(beyond)
+    finally:
+        # Whatever ended it: what readers see may be otherwise, and the checks say at once what is so now.
+        after(asked)
     shown.require_success(state)
     return report(plan, state)
 
 
-def postgres_backfill_jobs() -> list[JobDefinition]:
-    """The jobs."""
+def postgres_backfill_jobs(after: Callable[[Command[Any]], None]) -> list[JobDefinition]:
+    """The jobs, that which begins one first. ``after`` is told when a run may have changed what readers see."""
+
+    def postgres_backfill(asked: Command[PostgresBackfillConfig]) -> dict[str, Any]:
+        """Show what would be loaded; load it unless it is a dry run."""
+        return _asked_for(asked, after)
+
+    def resume_postgres_backfill(asked: Command[PostgresControlConfig]) -> dict[str, Any]:
+        """Load what is left of a backfill's plan, and only that."""
+        return _gone_on_with(asked, after)
+
+    def cancel_postgres_backfill(asked: Command[PostgresControlConfig]) -> None:
+        """Ask a backfill to end, and nothing of it to be seen."""
+        _acted(asked, control.cancel)
+        after(asked)
+
+    def delete_postgres_backfill(asked: Command[PostgresControlConfig]) -> None:
+        """Leave a finished backfill out of lists."""
+        _acted(asked, control.delete)
+        after(asked)
+
     return [
         command(
             postgres_backfill,
@@ -233,3 +253,32 @@ def postgres_backfill_jobs() -> list[JobDefinition]:
             config=PostgresShowConfig,
         ),
     ]
+
+
+def postgres_schedules(job: JobDefinition, sources: Sources) -> list[ScheduleDefinition]:
+    """The schedules of all tables that declare one; each runs ``job`` for its table."""
+    found: dict[str, ScheduleDefinition] = {}
+    for pipeline in sources.pipelines:
+        for table in pipeline.tables:
+            if table.schedule is None:
+                continue
+            stem = re.sub(r"\W", "_", f"postgres_backfill_{pipeline.name}_{table.name}", flags=re.ASCII)
+            # What differs in signs alone that no name of a schedule may have.
+            name = stem if f"{stem}_schedule" not in found else f"{stem}_{len(found)}"
+            found[f"{name}_schedule"] = ScheduleDefinition(
+                name=f"{name}_schedule",
+                job=job,
+                cron_schedule=table.schedule,
+                execution_timezone=table.schedule_time_zone,
+                run_config={
+                    "pipeline": pipeline.name,
+                    "table_name": table.name,
+                    "kind": str(Extent.INCREMENTAL),
+                    "dry_run": False,
+                    "requested_by": f"{name}_schedule",
+                    "reason": f"as declared: {table.schedule}",
+                },
+                default_status=DefaultScheduleStatus.RUNNING,
+                description=f"Loads what has changed in {table.name} of {pipeline.name}.",
+            )
+    return list(found.values())

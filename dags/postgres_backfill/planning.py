@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dags.clickhouse.targets.store import describe
 from dags.domain.given_text import text_problems
 from dags.postgres_backfill import compiling
 from dags.postgres_backfill.compiling import Source
@@ -17,7 +18,7 @@ from dags.postgres_backfill.reading import Postgres
 from dags.postgres_backfill.request import Facts, filters_of, held_against, in_lines
 from dags.postgres_backfill.store import read_mark
 from dags.sources.file import read_query, read_sources
-from dags.sources.loads.attaching import require_attachable
+from dags.sources.loads.attaching import notes_of, require_attachable
 from dags.work.plan import Monitoring
 from dags.work.request import WHO, refusal, webhook_problems
 
@@ -42,10 +43,11 @@ WHAT = "the backfill from PostgreSQL"
 
 @dataclass(frozen=True)
 class Planned:
-    """A plan, and where its rows are read."""
+    """A plan, where its rows are read, and what a person should know who carries it out, each a line."""
 
     plan: Plan
     postgres: Postgres
+    notes: tuple[str, ...] = ()
 
 
 def connected(client: Client, settings: Settings, environment: Mapping[str, str], pipeline: str) -> Postgres:
@@ -54,7 +56,9 @@ def connected(client: Client, settings: Settings, environment: Mapping[str, str]
     Raises:
         UserError: none is declared by that name, or its address cannot be used.
     """
-    return Postgres(client, Connection.of(read_sources(settings).pipeline(pipeline), environment))
+    return Postgres(
+        client, Connection.of(read_sources(settings).pipeline(pipeline), environment), settings.build_max_seconds
+    )
 
 
 def make_plan(
@@ -67,8 +71,8 @@ def make_plan(
     """
     table = read_sources(settings).pipeline(given.pipeline).table(given.table_name)
     postgres = connected(client, settings, environment, given.pipeline)
-    is_standby = postgres.require_session()
-    facts = _facts(client, postgres, table, settings, is_standby=is_standby)
+    session = postgres.require_session()
+    facts = _facts(client, postgres, table, settings, is_standby=session.is_standby)
     found = [] if given.dry_run else text_problems({name: getattr(given, name) for name in WHO}, required=WHO)
     found += webhook_problems(given.webhook, settings.backfill_webhook_hosts)
     if not facts.columns:
@@ -79,7 +83,8 @@ def make_plan(
     found += problems
     if found:
         raise refusal(WHAT, in_lines(found))
-    return Planned(_plan(client, postgres, given, facts, asked), postgres)
+    notes = [*postgres.connection.notes, *session.notes, *notes_of(describe(client, [table.into])[table.into])]
+    return Planned(_plan(client, postgres, given, facts, asked), postgres, tuple(f"NOTE     {one}" for one in notes))
 
 
 def relation_of(table: SourceTable, settings: Settings) -> str:

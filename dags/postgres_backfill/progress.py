@@ -6,6 +6,7 @@ Pure: no clock, no database, no Dagster. Tables for people fit 100 columns.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from dags.domain.days import in_words
@@ -16,7 +17,8 @@ from dags.work.audit.log import Status
 from dags.work.progress import BAR, seconds_at_work, seconds_in_words
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import date
 
     from dags.postgres_backfill.plan import Plan
     from dags.sources.loads.verdicts import Checkpoint
@@ -127,6 +129,18 @@ def plan_text(plan: Plan, first: Sequence[Sequence[object]]) -> str:
 def _shown(value: object) -> str:
     text = "NULL" if value is None else str(value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def beyond_text(days: Iterable[date], today: date, lookback_days: int) -> str:
+    """Which days nobody will repair by himself, for they lie before the look-back; empty if all of them are in it."""
+    first = today - timedelta(days=lookback_days)
+    beyond = [day for day in days if day < first]
+    if not beyond:
+        return ""
+    return wrapped(
+        f"BEYOND   {in_words(beyond)} lie before the {lookback_days} days that are looked at by themselves: rebuild "
+        "them with managed_backfill_job (kind: gap_filling), or let WEB_ANALYTICS_BACKFILL_LOOKBACK_DAYS reach them"
+    )
 
 
 def report(plan: Plan, state: State) -> dict[str, Any]:

@@ -63,11 +63,29 @@ class SourceColumn:
 
 
 @dataclass(frozen=True)
+class Session:
+    """What a session of PostgreSQL is like. ``has_limit``: its role has a statement_timeout."""
+
+    is_standby: bool
+    has_limit: bool
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        if self.has_limit:
+            return ()
+        words = "PostgreSQL sets its role no limit of time: what ClickHouse gives up goes on there until it sends rows."
+        return (f"{words} ALTER ROLE … SET statement_timeout = '30min'",)
+
+
+@dataclass(frozen=True)
 class Postgres:
-    """A database of PostgreSQL, asked through a ClickHouse client. ``tell`` hears of what is tried again."""
+    """A database of PostgreSQL, asked through a ClickHouse client. A statement may take so
+    many ``seconds``; ``tell`` hears of what is tried again.
+    """
 
     client: Client
     connection: Connection
+    seconds: int
     tell: Callable[[str], None] = _log.info
 
     def ask(self, text: str) -> Sequence[Any]:
@@ -79,7 +97,9 @@ class Postgres:
         return self.patiently(self._rows, "ask", text)
 
     def _rows(self, name: str, text: str) -> Sequence[Any]:
-        bound = self.connection.parameters(text)
+        bound: dict[str, Any] = {**self.connection.parameters(text)}
+        if name == "ask":
+            bound["seconds"] = self.seconds
         return Sql(PACKAGE, self.client).rows(name, bound, source=self.connection.function)
 
     def patiently(self, run: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -127,19 +147,19 @@ class Postgres:
         rows = self.patiently(self._rows, "names", compiling.everything(relation))
         return tuple(name for name, *_ in rows)
 
-    def require_session(self) -> bool:
-        """Whether it is a standby.
+    def require_session(self) -> Session:
+        """What a session of the pipeline's role is like.
 
         Raises:
             UserError: texts would not arrive as they are.
         """
-        [(encoding, _, _, is_standby)] = self.ask(compiling.SESSION)
+        [(encoding, timeout, is_standby)] = self.ask(compiling.SESSION)
         if encoding != "UTF8":
             raise UserError(
                 f"PostgreSQL would send texts as {encoding}, and ClickHouse takes them for UTF-8: "
                 "ALTER ROLE … SET client_encoding = 'UTF8' for the role of this pipeline"
             )
-        return bool(is_standby == "true")
+        return Session(is_standby == "true", has_limit=timeout != "0")
 
     def open_transactions(self) -> frozenset[str]:
         """The transactions that are open in this database, by their numbers."""

@@ -95,6 +95,16 @@ class Attaching:
             )
 
 
+def notes_of(facts: Facts) -> tuple[str, ...]:
+    """What is no reason to load nothing into a table, and what somebody should know all the same."""
+    if not facts.read_by:
+        return ()
+    views = ", ".join(facts.read_by)
+    return (
+        f"the materialized views {views} read {facts.name}: rows are attached and not inserted, so they hear of none",
+    )
+
+
 def present(client: Client, target: str, load: int, days: Collection[date]) -> dict[date, int]:
     """How many rows of a load are in the target on these days; none of a day that it does not name."""
     bound = {"load": load, "partitions": [partition(day) for day in days]}
