@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dags.postgres_backfill.log import POSTGRES, Loaded
+from dags.postgres_backfill.log import POSTGRES, Loaded, LoadEvent
 from dags.postgres_backfill.plan import from_yaml
 from dags.sources.loads.attaching import present, take_out
 from dags.sources.loads.landing import drop_tables, fence_loads, known_landing
 from dags.sources.loads.names import load_id
-from dags.work.audit.store import read_state
+from dags.work.audit.log import Entry
+from dags.work.audit.store import Log, read_state
 from dags.work.kinds import KindOfWork
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from dags.work.audit.log import Work
 
 
-def _take_back(client: Client, work: Work) -> str:
+def _take_back(client: Client, work: Work, run_id: str) -> str:
     """Take out of the target what of a load has come there, for it is not to be there in part; and drop the rest."""
     state = read_state(client, work.work_id)
     if state is None or Loaded.of(state).is_whole:
@@ -28,6 +29,8 @@ def _take_back(client: Client, work: Work) -> str:
     days = {*Loaded.of(state).rows_by_day, *(landing.rows_by_day(client) if landing is not None else ())}
     there = present(client, plan.target, load, days)
     take_out(client, plan.target, load, sorted(there))
+    taken_out = [Entry(LoadEvent.TAKEN_OUT, step=day.isoformat(), rows=rows) for day, rows in sorted(there.items())]
+    Log(client, work, run_id).append(*taken_out)
     _drop(client, work)
     return f"{sum(there.values()):,} rows that were there already are taken out" if there else "no row of it is there"
 
@@ -41,7 +44,7 @@ def _discard(client: Client, work: Work) -> str:
     """Of one that ended in part, nothing stays; what was loaded whole stays where it is."""
     state = read_state(client, work.work_id)
     was_whole = state is not None and Loaded.of(state).is_whole
-    return f"{_drop(client, work)}, the rows that it brought stay" if was_whole else _take_back(client, work)
+    return f"{_drop(client, work)}, the rows that it brought stay" if was_whole else _take_back(client, work, "")
 
 
 POSTGRES_BACKFILL = KindOfWork(

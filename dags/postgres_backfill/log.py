@@ -26,14 +26,20 @@ class LoadEvent(StrEnum):
     """Events of this kind's own.
 
     ``ASKED``: what the queue shows of the request. ``LANDED``: so many rows of a range have, while it is in work.
-    ``ATTACHED``: a day, with its rows. ``LOADED``: every day is there. ``MARKED``: how far an incremental load came.
+    ``ATTACHED``: a day, with its rows; ``TAKEN_OUT``: a day, of one that was cancelled. ``LOADED``: every day is there.
+    ``MARKED``: how far an incremental load came.
     """
 
     ASKED = "load_asked"
     LANDED = "load_landed"
     ATTACHED = "load_attached"
+    TAKEN_OUT = "load_taken_out"
     LOADED = "load_loaded"
     MARKED = "load_marked"
+
+
+# What is told of a day.
+OF_DAYS = (LoadEvent.ATTACHED, LoadEvent.TAKEN_OUT)
 
 
 def work_of(work_id: str, plan: Plan) -> Work:
@@ -61,9 +67,12 @@ class Loaded:
 
     @classmethod
     def of(cls, state: State) -> Loaded:
-        attached = {
-            date.fromisoformat(entry.step): entry.rows for entry in state.entries if entry.event == LoadEvent.ATTACHED
-        }
+        attached: dict[date, int] = {}
+        for entry in state.entries:
+            if entry.event == LoadEvent.ATTACHED:
+                attached[date.fromisoformat(entry.step)] = entry.rows
+            elif entry.event == LoadEvent.TAKEN_OUT:
+                attached.pop(date.fromisoformat(entry.step), None)
         return cls(attached, any(entry.event == LoadEvent.LOADED for entry in state.entries))
 
 

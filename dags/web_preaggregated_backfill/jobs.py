@@ -23,6 +23,7 @@ from dags.domain.errors import UserError
 from dags.domain.given import EMPTY_IS_NONE, Day, Given, Text, choice, whole
 from dags.domain.text import wrapped
 from dags.domain.watched import WatchedTable, first_day
+from dags.postgres_backfill.log import OF_DAYS, POSTGRES
 from dags.repair.attempts import Run
 from dags.repair.runs import find_run, run_text, runs_of
 from dags.settings import current_settings
@@ -139,10 +140,12 @@ def diagnostics(watched: tuple[WatchedTable, ...]) -> list[JobDefinition]:
                 if question.day is not None and question.day < found.detection.calendar.judged.start:
                     earlier = detected(client, watched, {(table.name, question.day) for table in watched})
                     runs = _runs_of_day(asked, watched, question.day)
-                changes = read_changes(client, MANAGED, str(question.day)) if question.day is not None else ()
+                day = str(question.day) if question.day is not None else ""
+                changes = read_changes(client, MANAGED, day) if day else ()
+                loads = read_changes(client, POSTGRES, day, OF_DAYS) if day else ()
             text = why_text(
                 question, found.detection, found.decisions.values(), runs, selection,
-                watched=watched, changes=changes, earlier=earlier,
+                watched=watched, changes=changes, loads=loads, earlier=earlier,
             )  # fmt: skip
             print(text)
         _refuse_unknown(found.detection, *([earlier] if earlier is not None else []))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from dags.domain.text import counted, wrapped
 from dags.domain.watched import most_reach
+from dags.postgres_backfill.log import LoadEvent
 from dags.repair.decision import Why
 from dags.web_preaggregated_backfill.report import freshness, status_line
 from dags.work.audit.log import Event
@@ -73,12 +74,14 @@ def why_text(
     *,
     watched: Sequence[WatchedTable],
     changes: Sequence[tuple[Work, Entry]] = (),
+    loads: Sequence[tuple[Work, Entry]] = (),
     earlier: Detection | None = None,
 ) -> str:
     """The answer, the most general part first.
 
-    ``changes``: what managed backfills did to the day, in order. ``earlier``: what is so of a day before the look-back,
-    of which ``detection`` says nothing, and for which nothing is ever decided; it was read for this answer.
+    ``changes``: what managed backfills did to the day, in order; ``loads``: what was loaded into it from elsewhere.
+    ``earlier``: what is so of a day before the look-back, of which ``detection`` says nothing, and for which nothing is
+    ever decided; it was read for this answer.
     """
     found = detection if earlier is None else earlier
     is_judged = earlier is not None or question.day is None or question.day in detection.calendar.judged
@@ -104,6 +107,7 @@ def why_text(
         lines += ["", "DECISION  none: no trigger acts on a day before the look-back", *[_NEXT_BEFORE] * bool(wrong)]
     lines += ["", *_about_runs(runs, days if question.day is None else {question.day})]
     lines += [f"BACKFILL  {_changed(work, entry)}" for work, entry in [*changes][-SHOWN:][::-1]]
+    lines += [f"LOAD      {_loaded(work, entry)}" for work, entry in [*loads][-SHOWN:][::-1]]
     lines += [f"WAIVER    {waiver}" for waiver in found.waivers]
     lines += ["", f"FACTS     {freshness(found)}", f"COST      {found.cost}"]
     return "\n".join(wrapped(line, indent=10) for line in lines)
@@ -167,6 +171,15 @@ def _changed(work: Work, entry: Entry) -> str:
     rows = "" if entry.event == Event.STEP_FAILED else f", {counted(entry.rows, 'row')}"
     return (
         f"{entry.at:%Y-%m-%d %H:%M} {work.subject} {_DID[Event(entry.event)]}{rows}: {work.work_id}, "
+        f"run {entry.run_id[:8]}, {asked_text(entry.requested_by, entry.reason)}"
+    )
+
+
+def _loaded(work: Work, entry: Entry) -> str:
+    """What was loaded into a day, or taken out of it again: when, from where, and who had that run do it."""
+    what = "were taken out again" if entry.event == LoadEvent.TAKEN_OUT else "came in"
+    return (
+        f"{entry.at:%Y-%m-%d %H:%M} {counted(entry.rows, 'row')} of {work.subject} {what}: {work.work_id}, "
         f"run {entry.run_id[:8]}, {asked_text(entry.requested_by, entry.reason)}"
     )
 

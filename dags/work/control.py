@@ -119,7 +119,7 @@ def _ask(
             lease.confirm()
             ends = Status.CANCELLED if is_late else status
             log.append(Entry(Event.ENDED, ends, payload=reason, requested_by=requested_by, reason=reason))
-            cleared = kind.give_up(client, state.work) if ends is Status.CANCELLED else ""
+            cleared = kind.give_up(client, state.work, run_id) if ends is Status.CANCELLED else ""
             if is_late:
                 raise UserError(f"{state.work_id} is {ends}, as was asked before: it cannot be {status}")
     except NoLeaseError:

@@ -171,7 +171,7 @@ class Runner(Generic[C]):
         while (asked := at.heard()) and asked.status != end.status:
             end = asked.in_place_of(end)
             self._record(at, end)
-        if end.status is Status.CANCELLED and (cleared := self.kind.give_up(at.client, self.work)):
+        if end.status is Status.CANCELLED and (cleared := self.kind.give_up(at.client, self.work, self.run_id)):
             at.tell(cleared)
         state = at.read()
         self.listeners.notify({**self.worker.report(state), "percent": None, "chunk": None})

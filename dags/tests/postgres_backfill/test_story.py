@@ -48,6 +48,10 @@ def test_history_arrives_the_detector_says_so_the_sensor_repairs_it_and_readers_
     assert "ATTACHED 12 rows" in capsys.readouterr().out
     assert sorted(loaded(world)) == sorted(source.rows())
     assert wrong(world) == 8  # two tables, four days, of the one team: missing
+    world.run_as_configured("why_job", {"day": str(days[0])})
+    said = " ".join(capsys.readouterr().out.split())
+    assert "3 rows of tenant-import public.page_views came in" in said
+    assert "by ada: the queue lost a week" in said
     world.carry_out(world.tick())
     assert wrong(world) == 0
     assert seen(world) == [(1, 12), (2, 8)]

@@ -1,5 +1,5 @@
 -- What works of a kind did to a step, with who had that run do it, and why.
--- Grain   one row per event by which the step was done, failed or was undone, in order
+-- Grain   one row per event of the step among those asked for, in order
 -- Reads   all events
 SELECT
     changed.work_id,
@@ -27,5 +27,5 @@ LEFT JOIN
     GROUP BY work_id, run_id
 ) AS asked
     ON asked.work_id = changed.work_id AND asked.run_id = changed.run_id
-WHERE changed.step = {step:String} AND changed.event IN ('step_done', 'step_failed', 'step_undone')
+WHERE changed.step = {step:String} AND has({events:Array(String)}, changed.event)
 ORDER BY changed.at

@@ -35,6 +35,9 @@ _KEPT_AS = {"work_id": "backfill_id", "kind": "origin", "subject": "table_name",
 _DATED = {"first_step": "start_date", "last_step": "end_date", "step": "day"}
 _ONCE = {"day_done": Event.STEP_DONE, "day_failed": Event.STEP_FAILED, "day_restored": Event.STEP_UNDONE}
 
+# By which a step is done, fails or is undone.
+_OF_STEPS = (Event.STEP_DONE, Event.STEP_FAILED, Event.STEP_UNDONE)
+
 _KEPT = [_KEPT_AS.get(name, name) for name in (*_OF_WORK, *_OF_EVENT)]
 _COLUMNS = Expression(", ".join([*_KEPT, *_DATED.values()]))
 
@@ -173,9 +176,15 @@ def read_endings(client: Client) -> dict[str, Entry]:
     }
 
 
-def read_changes(client: Client, kind: str, step: str) -> tuple[tuple[Work, Entry], ...]:
-    """What works of a kind did to a step, in order; each event with who had its run do that, and why."""
-    rows = Sql(_PACKAGE, client).rows("changes", {"kind": kind, "step": step})
+def read_changes(
+    client: Client, kind: str, step: str, events: Collection[str] = _OF_STEPS
+) -> tuple[tuple[Work, Entry], ...]:
+    """What works of a kind did to a step, in order; each event with who had its run do that, and why.
+
+    ``events``: which count; a kind may have some of its own.
+    """
+    bound = {"kind": kind, "step": step, "events": list(map(str, events))}
+    rows = Sql(_PACKAGE, client).rows("changes", bound)
     return tuple(
         (
             Work(work_id, kind, subject),
