@@ -33,6 +33,7 @@ from dags.managed_backfill.request import refuse_plan, validated
 from dags.managed_backfill.rollback import roll_back
 from dags.managed_backfill.shrunk import held_units, read_wrong, refuse_held
 from dags.managed_backfill.sweeping import sweep_backups as sweep_expired
+from dags.postgres_backfill.sweeping import sweep_landings
 from dags.publish.batches import build_limits
 from dags.publish.built import BuiltDay
 from dags.repair.runs import runs_of
@@ -177,11 +178,14 @@ def show_backfills(asked: Command[ShowConfig]) -> dict[str, Any]:
 
 
 def sweep_backups(asked: Command[Nothing]) -> list[str]:
-    """Drop the backups of managed backfills whose time is over."""
+    """Drop the backups of managed backfills whose time is over, and what landed of loads that nobody went on with."""
+    tell, kept_days = asked.context.log.info, current_settings().backfill_backup_days
     with asked.client() as (client, clocks):
-        dropped = sweep_expired(client, clocks.server, asked.run_id, asked.context.log.info)
+        dropped = sweep_expired(client, clocks.server, asked.run_id, tell)
+        swept = sweep_landings(client, clocks.server, kept_days, asked.run_id, tell)
     print(f"{len(dropped)} backups whose time was over were dropped")
-    return list(dropped)
+    print(f"of {len(swept)} backfills from PostgreSQL that are over, what had landed was dropped")
+    return [*dropped, *swept]
 
 
 pause_backfill_job = command(
@@ -199,7 +203,10 @@ show_backfills_job = command(
     "Which backfills were there, by whom, why, and what came of them? With backfill_id: its chunks, gates and errors.",
     config=ShowConfig,
 )
-sweep_backups_job = command(sweep_backups, "Drop the backups of managed backfills that were kept for their time.")
+sweep_backups_job = command(
+    sweep_backups,
+    "Drop the backups of managed backfills that were kept for their time, and what is left of loads that are over.",
+)
 
 web_analytics_sweep_backups_schedule = ScheduleDefinition(
     name="web_analytics_sweep_backups_schedule",

@@ -12,6 +12,7 @@ from dags.domain.errors import UserError
 from dags.postgres_backfill import reading
 from dags.postgres_backfill.execution import LandingRanges
 from dags.postgres_backfill.kind import POSTGRES_BACKFILL
+from dags.postgres_backfill.sweeping import sweep_landings
 from dags.sources.loads.attaching import Attaching
 from dags.sources.loads.landing import all_landed
 from dags.sources.loads.verdicts import Group
@@ -293,6 +294,17 @@ def test_a_transaction_that_does_not_end_fails_an_incremental_load_and_no_row_is
         assert "1 transaction of PostgreSQL had not ended" in show(world, row["id"])["outcome_words"]
     control_job(world, "resume", row["id"])
     assert len(loaded(world)) == 2
+
+
+def test_what_landed_of_one_that_failed_is_kept_for_some_days_and_then_swept(world: World, source: Tenant) -> None:
+    source.add([(None, noon(DAYS[0]), "s")])
+    load(world, raise_on_error=False)
+    world.run_as_configured("sweep_backups_job")
+    assert len(all_landed(world.client)) == 1
+    now = world.client.query("SELECT now64(6) + INTERVAL 8 DAY").result_rows[0][0]
+    said = list[str]()
+    assert sweep_landings(world.client, now, 7, "by-hand", said.append) == (queue(world)[0]["id"],)
+    assert (all_landed(world.client), said) == ([], [])
 
 
 @pytest.mark.parametrize(
