@@ -17,7 +17,7 @@ from dags.clickhouse.targets.store import describe
 from dags.domain.days import in_words
 from dags.domain.errors import BuildError
 from dags.publish.staging import drop, make_like
-from dags.sources.loads.landing import PACKAGE
+from dags.sources.loads.landing import PACKAGE, drop_staged
 from dags.sources.loads.names import staging_name
 from dags.sources.loads.shape import LOAD_ID, TIME
 from dags.sources.loads.verdicts import Presence, presence
@@ -52,6 +52,8 @@ class Attaching:
             BuildError: what was staged, or is there in the end, is not what has landed.
         """
         target = self.landing.shape.target
+        # Of an attempt before whose answer was lost, a day may be on its way yet: it is there, or never will be, then.
+        drop_staged(self.client, self.work_id)
         found = present(self.client, target, self.load, group.rows_by_day)
         how_much = {day: presence(rows, found.get(day, 0)) for day, rows in group.rows_by_day.items()}
         take_out(self.client, target, self.load, [day for day, one in how_much.items() if one is Presence.SOME])

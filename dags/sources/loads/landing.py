@@ -117,6 +117,13 @@ def drop_tables(client: Client, work_id: str) -> int:
     return len(names)
 
 
+def drop_staged(client: Client, work_id: str) -> None:
+    """Drop what is staged of a load; what is being attached from there is attached first."""
+    for name in tables_of(client, work_id):
+        if name.startswith(STAGING_PREFIX):
+            drop(client, Sql("dags.publish", client), name)
+
+
 def fence_loads(client: Client, runs: Collection[str]) -> None:
     """Drop what these runs have staged, so that they attach nothing of it any more; what has landed is kept."""
     marks = [f"_run_{run_key(run)}__" for run in runs]
