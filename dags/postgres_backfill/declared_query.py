@@ -15,7 +15,7 @@ import re
 from dags.domain.errors import UserError
 
 # A query that is longer is a program.
-MAX_BYTES = 100_000
+MAX_BYTES = 30_000
 
 FIRST_WORDS = ("SELECT", "WITH", "VALUES", "TABLE")
 

@@ -38,6 +38,11 @@ from dags.work.runs import Shown
 
 POOL = "postgres_backfill"
 
+# The columns of the view queue_backfill_data.
+_QUEUE = (
+    "id", "pipeline", "source", "table_name", "filter_sql", "status", "count_record", "created_at", "updated_at",
+)  # fmt: skip
+
 
 def _asked_for(asked: Command[PostgresBackfillConfig], after: Callable[[Command[Any]], None]) -> dict[str, Any]:
     given, settings, began = asked.given, current_settings(), time.monotonic()
@@ -110,19 +115,8 @@ def show_postgres_backfills(asked: Command[PostgresShowConfig]) -> dict[str, Any
 def _listed(client: Client, given: PostgresShowConfig) -> list[dict[str, Any]]:
     """The queue with the status that each request has now; a run that died could not write its own."""
     known = {row.work_id: in_queue(row.status) for row in control.listed(client, POSTGRES_BACKFILL, limit=1_000_000)}
-    bound = {"pipeline": given.pipeline, "ids": list(known)}
-    names = (
-        "id",
-        "pipeline",
-        "source",
-        "table_name",
-        "filter_sql",
-        "status",
-        "count_record",
-        "created_at",
-        "updated_at",
-    )
-    rows = [dict(zip(names, row, strict=True)) for row in Sql(PACKAGE, client).rows("queue", bound)]
+    found = Sql(PACKAGE, client).rows("queue", {"pipeline": given.pipeline})
+    rows = [dict(zip(_QUEUE, row, strict=True)) for row in found if row[0] in known]
     for row in rows:
         row["status"] = known[row["id"]]
         row["created_at"], row["updated_at"] = row["created_at"].isoformat(), row["updated_at"].isoformat()

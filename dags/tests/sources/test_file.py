@@ -71,7 +71,7 @@ def test_a_query_that_is_not_there_or_no_such_file_is_refused_with_its_path(tmp_
         "absent": "which cannot be read: No such file",
         "binary": "which is no UTF-8 text: give one SELECT, in UTF-8",
         "directory": "which cannot be read: Is a directory. Let it name",
-        "large": "which is larger than 100,000 bytes: no declared query is",
+        "large": "which is larger than 30,000 bytes: no declared query is",
     }.items():
         with pytest.raises(SettingsError) as refused:
             read_query(settings, name)
