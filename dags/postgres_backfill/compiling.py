@@ -165,7 +165,7 @@ class Source:
         """A mark as a value of the column's type: a whole number, or a time as microseconds since 1970."""
         type_ = plain(self.types[column])
         if type_ in INTEGERS:
-            return f"{mark:d}::bigint"
+            return f"({mark:d})::bigint"
         # A product with an interval is exact here: no mark of this millennium has more bits than a double.
         moment = f"(timestamptz 'epoch' + {mark:d} * interval '1 microsecond')"
         return moment if type_ == _ZONED else f"({moment} AT TIME ZONE {literal(self.time_zone)})"

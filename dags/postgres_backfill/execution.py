@@ -226,6 +226,7 @@ class LandingRanges:
             ]
             at.again(at.log.append, *entries)
             self.backfill.attached(group.rows_by_day)
+        at.again(at.lease.confirm)
         ends = [Entry(LoadEvent.LOADED, rows=sum(rows_by_day.values()))]
         if plan.window is not None:
             name = mark_name(plan.filter_sql, plan.window.column)

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 def _take_back(client: Client, work: Work, run_id: str) -> str:
-    """Take out of the target what of a load has come there, for it is not to be there in part; and drop the rest."""
+    """Take out of the target what of a load has come there, also where that was all in the end; and drop the rest."""
     state = read_state(client, work.work_id)
-    if state is None or Loaded.of(state).is_whole:
+    if state is None:
         return _drop(client, work)
     plan, load = from_yaml(state.accepted.payload), load_id(work.work_id)
     landing = known_landing(client, work.work_id, plan.shape)
@@ -43,7 +43,7 @@ def _drop(client: Client, work: Work) -> str:
 def _discard(client: Client, work: Work) -> str:
     """Of one that ended in part, nothing stays; what was loaded whole stays where it is."""
     state = read_state(client, work.work_id)
-    was_whole = state is not None and Loaded.of(state).is_whole
+    was_whole = state is not None and Loaded.of(state).stays
     return f"{_drop(client, work)}, the rows that it brought stay" if was_whole else _take_back(client, work, "")
 
 

@@ -115,7 +115,9 @@ def _plan(client: Client, postgres: Postgres, given: PostgresBackfillConfig, fac
     if given.kind is Extent.INCREMENTAL:
         after = read_mark(client, subject(given.pipeline, table.name), filter_sql, asked.goes_by)
         [(until,)] = postgres.ask(source.newest(asked.goes_by))
-        window = Window(column=asked.goes_by, after=after, until=until or 0)
+        # Where there is no row yet, whatever comes is after it.
+        nothing_yet = after if after is not None else -(2**63)
+        window = Window(column=asked.goes_by, after=after, until=nothing_yet if until is None else until)
         since = source.since(window.column, window.after, window.until)
         source = Source(relation, types, asked.key, f"({source.where}) AND {since}", table.time_zone)
     [(least, greatest, without)] = postgres.ask(source.ends())

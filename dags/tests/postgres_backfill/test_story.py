@@ -16,7 +16,7 @@ from dags.postgres_backfill.sweeping import sweep_landings
 from dags.sources.loads.attaching import Attaching
 from dags.sources.loads.landing import all_landed
 from dags.sources.loads.verdicts import Group
-from dags.tests.postgres_backfill.tenants import DAYS, Tenant, load, loaded, of, queue, tenant
+from dags.tests.postgres_backfill.tenants import DAYS, DECLARED, Tenant, load, loaded, of, queue, tenant
 from dags.tests.world import STATS, World, ago, noon
 from dags.work import control
 
@@ -245,6 +245,40 @@ def test_a_cancel_of_one_that_died_while_its_days_were_attached_takes_them_out_a
     assert all_landed(world.client) == []
     [left] = world.client.query("SELECT count() FROM events").result_rows
     assert left == (2,)
+
+
+def test_a_cancel_in_the_moment_of_the_end_leaves_nothing_either_and_moves_no_mark(
+    world: World, source: Tenant
+) -> None:
+    source.history(DAYS)
+    whole = Attaching.attach
+
+    def attach(self: Attaching, group: Group) -> None:
+        whole(self, group)
+        who = {"requested_by": "bob", "reason": "it is late"}
+        control.cancel(world.client, POSTGRES_BACKFILL, self.work_id, "by-hand", **who)
+
+    with world.monkeypatch.context() as patched:
+        patched.setattr(Attaching, "attach", attach)
+        assert load(world, kind="incremental")["status"] == "cancelled"
+    assert loaded(world) == []
+    control_job(world, "delete", show(world, "")["postgres_backfills"][0]["id"])
+    assert loaded(world) == []
+    load(world, kind="incremental")
+    assert sorted(loaded(world)) == sorted(source.rows())
+
+
+def test_a_load_by_keys_that_finds_an_empty_table_passes_nothing_by(
+    world: World, source: Tenant, tmp_path: Path
+) -> None:
+    (tmp_path / "sources.yaml").write_text(DECLARED.replace("        changed: updated_at\n", ""))
+    load(world, kind="incremental")
+    source.connection.execute("INSERT INTO page_views VALUES (-5, 1, gen_random_uuid(), %s, 's', '/')", [noon(DAYS[0])])
+    assert load(world, kind="incremental")["count_record"] == 1
+    [key] = source.add([(1, noon(DAYS[0]), "s")])
+    assert load(world, kind="incremental")["count_record"] == 1
+    assert key > -5
+    assert len(loaded(world)) == 2
 
 
 def test_an_incremental_load_brings_what_changed_since_the_last_one_with_the_same_filters(
