@@ -34,6 +34,9 @@ demo: export DEMO_LOGS := $(value LOGS)
 demo: setup ## run the main job on the embedded engine; LOGS=<access log or glob> takes your own traffic
 	@$(RUN) python -m dags.demo $${DEMO_LOGS:+--logs="$$DEMO_LOGS"}
 
+demo-sources: setup ## late data from a PostgreSQL that it starts itself, on data of its own; KEEP=1 lets that run on
+	@$(RUN) python -m dags.demo.sources $(if $(KEEP),--keep)
+
 # Whom a shell starts in the background ignores SIGINT, and Dagster has SIGTERM do what SIGINT does: nothing would end
 # its processes then. In the place of this shell, so that what ends make reaches them.
 INTERRUPTIBLE := python -c 'import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execvp(sys.argv[1], sys.argv[1:])'
@@ -69,4 +72,4 @@ hooks: setup ## have git run the checks of .pre-commit-config.yaml before each c
 bench: setup ## the figures of the README
 	@$(RUN) python -m dags.bench
 
-.PHONY: help setup demo dev test coverage stories soak walk faults check hooks bench
+.PHONY: help setup demo demo-sources dev test coverage stories soak walk faults check hooks bench

@@ -26,7 +26,9 @@ _LACKS = re.compile(rf"necessary to have (?:the )?grant (?P<rights>\w.*?) ON (?P
 _WHO = re.compile(r"(?P<user>\S+): Not enough privileges")
 
 # Tables that are made for one run and dropped; a right on one of them would help no other run.
-_OF_ONE_RUN = re.compile(r"_tmp_|web_analytics_(?:bid|lease)_|web_pre_aggregated_(?:staging|backup)_")
+_OF_ONE_RUN = re.compile(
+    r"_tmp_|web_analytics_(?:bid|lease|landing|landcopy|loading)_|web_pre_aggregated_(?:staging|backup)_"
+)
 
 # Of these a right on one table is enough for good; to make, alter and drop tables it is on all of the database.
 _OF_ONE_TABLE = {"SELECT", "INSERT", "dictGet"}

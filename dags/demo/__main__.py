@@ -15,6 +15,7 @@ from dagster import DagsterInstance, Failure
 
 from dags.clickhouse.engine import open_client
 from dags.clickhouse.words import driver_error_in_words
+from dags.demo.console import progress, step
 from dags.demo.loop import Loop, break_it, enable, forget_demo_runs
 from dags.demo.mark import marking, start_over
 from dags.demo.outage import outage
@@ -88,7 +89,7 @@ def _close_the_loop(
     plan = outage(judged)
     step("3", f"the list of teams, and {_builds(len(days) - 1)} through web_pre_aggregate_job")
     loop.run("web_analytics_team_selection_job")
-    loop.build(days - {plan.never_built}, _progress)
+    loop.build(days - {plan.never_built}, progress)
     step("4", "what goes wrong")
     break_it(client, plan)
     for words in plan.words(STATS.name):
@@ -105,7 +106,7 @@ def _close_the_loop(
             print(f"    tick {ticks} skips: {tick.skip_message}")
             break
         print(f"    tick {ticks} asks for {len(tick.requests)} runs")
-        loop.carry_out(tick.requests, _progress)
+        loop.carry_out(tick.requests, progress)
         rebuilt += [request.partition_key for request in tick.requests]
     step("7", "check_missing_data_job says\n")
     after = loop.missing_data()
@@ -140,33 +141,21 @@ def keys_in_words(keys: list[str | None]) -> str:
 
 def _read(logs: str, days: DayRange, today: date) -> ReadLogs:
     step("0", "your logs, read whole before anything is emptied")
-    return read_access_logs(logs_named(logs), days, today, progress=_progress)
+    return read_access_logs(logs_named(logs), days, today, progress=progress)
 
 
 def _load(client: Client, read: ReadLogs | None, today: date) -> list[LoadReport]:
     if read is not None:
-        reports = load_sites(client, read.sites, progress=_progress)
+        reports = load_sites(client, read.sites, progress=progress)
         for report in [*reports, *read.others]:
             print(report.text())
         return reports
     first = calendar(clock.utc_now(), lookback_days=DAYS, settle=current_settings().settle).judged.start
     traffic = Traffic(sites(TEAMS, EVENTS_PER_DAY), first, today, SEED)
     print(f"    generated, not real: {TEAMS} teams, seed {SEED}; LOGS=<access log or glob> takes your own")
-    reports = load_generated(client, traffic, progress=_progress)
+    reports = load_generated(client, traffic, progress=progress)
     print(f"    {sum(report.events for report in reports):,} events of {len(reports)} teams, {first} … yesterday")
     return reports
-
-
-def step(number: str, what: str) -> None:
-    print(f"\n[{number}] {what}", flush=True)
-
-
-def _progress(what: str) -> None:
-    """One line that is overwritten in a terminal, and kept in a file."""
-    if sys.stdout.isatty():
-        print(f"\r\033[K    {what}", end="\n" if "rebuilt" in what else "", flush=True)
-    else:
-        print(f"    {what}", flush=True)
 
 
 if __name__ == "__main__":

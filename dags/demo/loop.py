@@ -9,13 +9,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dagster import AssetKey, DagsterInstance, Definitions, RunsFilter, SensorDefinition, build_sensor_context
+from dagster import (
+    AssetKey,
+    DagsterInstance,
+    Definitions,
+    RunsFilter,
+    SensorDefinition,
+    build_schedule_context,
+    build_sensor_context,
+)
 
 from dags.clickhouse.schema.books import append
 from dags.clickhouse.sql import Sql
 from dags.dagster_runs.command import ANSWER_ONLY
 from dags.dagster_runs.tags import DAILY_RUN_TAG, TAG_PREFIX
 from dags.definitions import defs
+from dags.domain.clock import utc_now
 from dags.web_preaggregated.tables import JOB as BUILD_JOB
 from dags.web_preaggregated.tables import STATS, WEB_TABLES
 
@@ -69,6 +78,18 @@ class Loop:
         """One tick of the real sensor."""
         sensor = self.definitions.resolve_sensor_def("web_analytics_backfill_sensor")
         return tick(sensor, self.instance, self.definitions)
+
+    def check(self) -> Tick:
+        """One tick of the real schedule of the comprehensive check."""
+        schedule = self.definitions.resolve_schedule_def("web_analytics_backfill_schedule")
+        with build_schedule_context(
+            instance=self.instance,
+            scheduled_execution_time=utc_now(),
+            resources=self.definitions.resources,
+            repository_def=self.definitions.get_repository_def(),
+        ) as context:
+            evaluated = schedule.evaluate_tick(context)
+        return Tick(tuple(evaluated.run_requests or ()), evaluated.skip_message or "")
 
     def carry_out(self, requests: Iterable[RunRequest], progress: Callable[[str], None]) -> None:
         """Make the runs that a tick asked for."""

@@ -34,8 +34,8 @@ ROOMS = {
     "web_preaggregated_backfill": "what is served: detector, sensor, checks, diagnostics, report, picture",
     "managed_backfill": "plans, gates and their jobs",
     "definitions": "everything that is served, by name",
-    "demo": "the main job on the embedded engine, with its traffic",
     "tests": "",
+    "demo": "the main job on the embedded engine, with its traffic",
     "bench": "figures",
 }
 # A room may not know these, though they lie above it: it serves whatever comes.

@@ -13,8 +13,11 @@ from dags.clickhouse.engine import open_client
 from dags.definitions import defs
 from dags.demo.loop import enable
 from dags.settings import current_settings
+from dags.sources.loads.attaching import Attaching
+from dags.sources.loads.verdicts import Group
 from dags.tests.clickhouse_server import require_or_skip_reason, running_server
 from dags.tests.events import Event, insert
+from dags.tests.postgres_backfill.tenants import DAYS, load, loaded, of, queue, tenant
 from dags.tests.world import STATS, World, ago, new_world, noon
 from dags.work.audit.store import read_works
 
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 
 README = (Path(__file__).resolve().parents[3] / "README.md").read_text(encoding="utf-8")
 [BLOCK] = re.findall(r"```sql\n(GRANT .+?)```", README, re.DOTALL)
+[READER] = re.findall(r"```sql\n(CREATE ROLE web_analytics_reader .+?)```", README, re.DOTALL)
 GRANTS = [" ".join(one.split()) for one in re.sub(r"--.*", "", BLOCK).split(";")]
 READS = ["GRANT SELECT, dictGet ON web_analytics.*", "GRANT SELECT ON system.*"]
 WHO = {"requested_by": "alice", "reason": "a test"}
@@ -90,6 +94,34 @@ def test_the_rights_in_the_readme_are_enough_for_every_command_and_build(world: 
     [work, *_] = read_works(world.client)
     for job in ("rollback_backfill_job", "delete_backfill_job"):
         assert not run(world.instance, job, {"backfill_id": work.work_id, **WHO})
+
+
+def test_the_rights_in_the_readme_are_enough_to_load_from_postgresql_and_to_take_out_again(
+    world: World, postgres_database: str, tmp_path: Path
+) -> None:
+    """As a user of ClickHouse and as a role of PostgreSQL that have what the README gives them, and nothing else."""
+    with tenant(world, postgres_database, tmp_path) as source:
+        source.history(DAYS)
+        source.connection.execute(READER.encode())
+        read_only = re.sub("//.*@", "//web_analytics_reader:word@", postgres_database)
+        world.monkeypatch.setenv("TENANT_POSTGRES_DSN", read_only)
+        assert load(world, kind="incremental")["count_record"] == 9
+        assert load(world, table_name="late_orders", batch_size=2)["count_record"] == 9
+        whole = Attaching.attach
+
+        def attach(self: Attaching, group: Group) -> None:
+            whole(self, Group({DAYS[0]: group.rows_by_day[DAYS[0]]}))
+            raise KeyboardInterrupt
+
+        with world.monkeypatch.context() as patched:
+            patched.setattr(Attaching, "attach", attach)
+            with pytest.raises(KeyboardInterrupt):
+                load(world)
+        assert len(loaded(world)) == 21
+        last = queue(world)[-1]["id"]
+        for verb in ("cancel", "delete"):
+            assert not run(world.instance, f"{verb}_postgres_backfill_job", of(last))
+        assert len(loaded(world)) == 18
 
 
 def test_a_right_that_lacks_is_named_with_the_statement_that_gives_it(

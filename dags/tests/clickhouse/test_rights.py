@@ -38,6 +38,7 @@ def denied(lacks: str, user: str = "ada") -> DatabaseError:
             "GRANT SELECT, DROP TABLE ON web.* TO ada",
         ),
         ("INSERT ON web.web_pre_aggregated_staging_20261125_run_1__8c_799c_new1__x.", "GRANT INSERT ON web.* TO ada"),
+        ("INSERT ON web.web_analytics_landing_1__000001_run_1__8c_799c.", "GRANT INSERT ON web.* TO ada"),
         ("INSERT, ALTER DELETE ON web.web_pre_aggregated_stats.", "GRANT INSERT, ALTER DELETE ON web.* TO ada"),
         ("CREATE TABLE ON web.x.", "GRANT CREATE TABLE ON web.* TO ada"),
         ("TABLE ENGINE ON Memory.", "GRANT TABLE ENGINE ON Memory TO ada"),
