@@ -5,13 +5,16 @@ Pure: no clock, no database, no Dagster. Tables for people fit 100 columns.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from dags.domain.days import in_words
 from dags.domain.text import counted, table_text, wrapped
+from dags.postgres_backfill.compiling import INTEGERS
 from dags.postgres_backfill.log import Loaded, in_queue, landed_rows
+from dags.sources.loads.shape import INFINITY, TIMES, Kind
 from dags.work import history
 from dags.work.audit.log import Status
 from dags.work.progress import BAR, seconds_at_work, seconds_in_words
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 # A line every so many seconds, and a picture in the UI.
 EVERY_SECONDS = 5.0
 _SHOWN = 40
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 -- the zone is said in words
 
 
 @dataclass(frozen=True)
@@ -98,8 +102,10 @@ def plan_text(plan: Plan, first: Sequence[Sequence[object]]) -> str:
         f"FILTERS  {plan.filter_sql or 'none: every row'}",
     ]
     if plan.window is not None:
-        since = "the first time, so from the beginning" if plan.window.after is None else f"after {plan.window.after}"
-        lines.append(f"CHANGED  {plan.window.column}, {since}, up to {plan.window.until}")
+        kind = Kind.WHOLE if plan.types[plan.window.column] in INTEGERS else Kind.TIME
+        after_mark = _shown(plan.window.after, kind)
+        since = "the first time, so from the beginning" if plan.window.after is None else f"after {after_mark}"
+        lines.append(f"CHANGED  {plan.window.column}, {since}, up to {_shown(plan.window.until, kind)}")
     lines += ["", f"INTO     {plan.target}"]
     mapped = [
         (
@@ -113,21 +119,26 @@ def plan_text(plan: Plan, first: Sequence[Sequence[object]]) -> str:
     lines += [table_text(mapped, ("column", "type", "from", "type there")), "", "POSTGRESQL GETS, for the first range"]
     lines += [plan.source.batch(plan.values, after, until), ""]
     if first:
-        names = [plan.key, *(column.name for column in plan.shape.landed)]
-        lines += [
-            "FIRST ROWS",
-            *(
-                f"{', '.join(f'{name}={_shown(value)}' for name, value in zip(names, row, strict=True))}"
-                for row in first
-            ),
-        ]
+        columns = [(plan.key, Kind.TEXT), *((column.name, column.kind) for column in plan.shape.landed)]
+        lines.append("FIRST ROWS")
+        for row in first:
+            pairs = zip(columns, row, strict=True)
+            lines.append(", ".join(f"{name}={_shown(value, kind)}" for (name, kind), value in pairs))
     else:
         lines.append("FIRST ROWS  there is none")
     return "\n".join(lines)
 
 
-def _shown(value: object) -> str:
+def _shown(value: object, kind: Kind) -> str:
+    """A value as it travels, for people: times as such, where they are any."""
     text = "NULL" if value is None else str(value)
+    if kind in TIMES and isinstance(value, int):
+        with suppress(OverflowError):
+            text = (
+                f"{'-' * (value < 0)}infinity"
+                if abs(value) == INFINITY
+                else f"{_EPOCH + timedelta(microseconds=value)} UTC"
+            )
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 

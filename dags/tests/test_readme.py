@@ -13,8 +13,10 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
 
+from dags.tests.postgres_backfill.tenants import TABLE, Tenant, read_only
 from dags.tests.readme import Command, File, steps
 from dags.tests.test_dev import end, free_port, interrupted_by, left, served
 
@@ -45,8 +47,9 @@ SITES, DAYS = 7, 6
 class Walk:
     """A person with a shell in a copy of the checkout, who reads on and types."""
 
-    def __init__(self, directory: Path, server: Callable[[], str]) -> None:
+    def __init__(self, directory: Path, server: Callable[[], str], postgres_dsn: str = "") -> None:
         self._directory, self._checkout, self._server = directory, directory / "checkout", server
+        self._postgres_dsn = postgres_dsn
         self._said = ""
         self._before = ""
         kept = {
@@ -106,9 +109,11 @@ class Walk:
         ):
             text = text.replace(shown, tried)
         text = re.sub(r"clickhouse://user:password\S+", lambda _: self._server(), text)
+        text = re.sub(r"postgresql://web_analytics_reader:\S+", lambda _: self._postgres_dsn, text)
         for printed, example, filled in (
             (r"^RUN +(\w{8})", r'run_id: "\w{8}"', 'run_id: "{}"'),
-            (r"^BACKFILL +(backfill-\w{8})", r"backfill-\w{8}", "{}"),
+            (r"^BACKFILL +(backfill-\w{8})", r"(?<!postgres-)backfill-\w{8}", "{}"),
+            (r"^POSTGRES-BACKFILL +(postgres-backfill-\w{8})", r"postgres-backfill-\w{8}", "{}"),
         ):
             if known := re.findall(printed, self._said, re.MULTILINE):
                 text = re.sub(example, filled.format(known[-1]), text)
@@ -196,8 +201,14 @@ def _copy(checkout: Path) -> None:
 
 
 @pytest.mark.slow(minutes=3)
-def test_every_command_of_the_readme_works_in_its_order(tmp_path: Path, emptied: Callable[[str], str]) -> None:
-    assert not Walk(tmp_path, lambda: emptied("server")).go(README)
+def test_every_command_of_the_readme_works_in_its_order(
+    tmp_path: Path, emptied: Callable[[str], str], postgres_database: str
+) -> None:
+    days = [datetime.now(UTC).date() - timedelta(days=age) for age in range(1, 6)]
+    with psycopg.connect(postgres_database, autocommit=True) as connection:
+        connection.execute(TABLE)
+        Tenant(postgres_database, connection).history(days, tenants=(7, 8), views=40)
+    assert not Walk(tmp_path, lambda: emptied("server"), read_only(postgres_database)).go(README)
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ from dags.sources.loads.attaching import Attaching
 from dags.sources.loads.verdicts import Group
 from dags.tests.clickhouse_server import require_or_skip_reason, running_server
 from dags.tests.events import Event, insert
-from dags.tests.postgres_backfill.tenants import DAYS, load, loaded, of, queue, tenant
+from dags.tests.postgres_backfill.tenants import DAYS, load, loaded, of, queue, read_only, tenant
 from dags.tests.world import STATS, World, ago, new_world, noon
 from dags.work.audit.store import read_works
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 README = (Path(__file__).resolve().parents[3] / "README.md").read_text(encoding="utf-8")
 [BLOCK] = re.findall(r"```sql\n(GRANT .+?)```", README, re.DOTALL)
-[READER] = re.findall(r"```sql\n(CREATE ROLE web_analytics_reader .+?)```", README, re.DOTALL)
 GRANTS = [" ".join(one.split()) for one in re.sub(r"--.*", "", BLOCK).split(";")]
 READS = ["GRANT SELECT, dictGet ON web_analytics.*", "GRANT SELECT ON system.*"]
 WHO = {"requested_by": "alice", "reason": "a test"}
@@ -102,9 +101,7 @@ def test_the_rights_in_the_readme_are_enough_to_load_from_postgresql_and_to_take
     """As a user of ClickHouse and as a role of PostgreSQL that have what the README gives them, and nothing else."""
     with tenant(world, postgres_database, tmp_path) as source:
         source.history(DAYS)
-        source.connection.execute(READER.encode())
-        read_only = re.sub("//.*@", "//web_analytics_reader:word@", postgres_database)
-        world.monkeypatch.setenv("TENANT_POSTGRES_DSN", read_only)
+        world.monkeypatch.setenv("TENANT_POSTGRES_DSN", read_only(postgres_database))
         assert load(world, kind="incremental")["count_record"] == 9
         assert load(world, table_name="late_orders", batch_size=2)["count_record"] == 9
         whole = Attaching.attach

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -15,9 +17,10 @@ if TYPE_CHECKING:
     import uuid
     from collections.abc import Iterable, Iterator
     from datetime import date, datetime
-    from pathlib import Path
 
     from dags.tests.world import World
+
+README = (Path(__file__).resolve().parents[3] / "README.md").read_text(encoding="utf-8")
 
 DECLARED = """
 pipelines:
@@ -82,6 +85,15 @@ def loaded(world: World) -> list[tuple[int, uuid.UUID, datetime]]:
 
 def queue(world: World) -> list[dict[str, Any]]:
     return list(world.client.query("SELECT * FROM queue_backfill_data ORDER BY created_at").named_results())
+
+
+def read_only(dsn: str) -> str:
+    """The DSN of the role that the README has a person create, and of which it says that it is enough."""
+    [statements] = re.findall(r"```sql\n(CREATE ROLE web_analytics_reader .+?)```", README, re.DOTALL)
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("DROP ROLE IF EXISTS web_analytics_reader")  # roles are of all databases of a server
+        connection.execute(statements.encode())
+    return re.sub("//.*@", "//web_analytics_reader:word@", dsn)
 
 
 @contextmanager

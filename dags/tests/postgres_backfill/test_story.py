@@ -92,7 +92,7 @@ def test_a_dry_run_shows_the_statement_the_mapping_and_the_first_rows_and_writes
         "NOTE     ",
     ):
         assert words in said
-    assert f"session_id=pg-{DAYS[0]}" in said
+    assert f"timestamp={DAYS[0]} 12:00:00 UTC, session_id=pg-{DAYS[0]}" in said
     assert (tables(world), queue(world), loaded(world)) == (before, [], [])
 
 
