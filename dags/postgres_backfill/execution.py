@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
@@ -24,17 +25,18 @@ from dags.postgres_backfill.plan import batches
 from dags.postgres_backfill.planning import changed_types
 from dags.postgres_backfill.progress import Tally, report
 from dags.postgres_backfill.reading import MARGIN_SECONDS, PACKAGE, Postgres
-from dags.postgres_backfill.store import mark_name
+from dags.postgres_backfill.store import mark_name, take_back
+from dags.publish.staging import drop
 from dags.sources.loads.attaching import Attaching, require_attachable
 from dags.sources.loads.landing import drop_tables, open_landing
 from dags.sources.loads.names import load_id
 from dags.sources.loads.shape import DAY, TEAM, Kind
-from dags.sources.loads.verdicts import Checkpoint, groups
+from dags.sources.loads.verdicts import Checkpoint, groups, landed_wrong
 from dags.work.audit.log import Entry, Event, Status
 from dags.work.orders import Ended
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import date
 
     from dags.postgres_backfill.connection import Connection
@@ -67,11 +69,23 @@ class PostgresBackfill:
 
     def begin(self, at: AtWork) -> LandingRanges | Ended:
         """Make sure that source and target are what was planned, that nothing is open, and of the landing table."""
-        plan, postgres = self.plan, Postgres(at.client, self.connection, self.seconds, at.tell)
-        state = at.read()
+        plan, state = self.plan, at.read()
         if Loaded.of(state).is_whole:
             return self._loaded(at)
         require_attachable(at.client, plan.target, [one.name for one in plan.columns])
+        # What has landed whole is brought to its end, whatever has become of its source.
+        if any(not set(one.steps) <= set(state.done) for one in plan.ranges) and (stopped := self._held_up(at)):
+            return stopped
+        landing, token = self._landing(at, state)
+        checkpoints = landing.checkpoints(at.client)
+        if wrong := landed_wrong(_whole(state), checkpoints):
+            return _lost(at, plan, wrong)
+        tally = Tally.of(plan, checkpoints, frozenset(state.done), time.monotonic())
+        return LandingRanges(self, landing, token, checkpoints, tally)
+
+    def _held_up(self, at: AtWork) -> Ended | None:
+        """Why nothing can be read now of which it is certain what it is."""
+        plan, postgres = self.plan, Postgres(at.client, self.connection, self.seconds, at.tell)
         if changes := changed_types(postgres, plan):
             return Ended(Status.FAILED, f"{'; '.join(changes)}: nothing more was loaded. Ask for a new backfill")
         if (
@@ -84,17 +98,24 @@ class PostgresBackfill:
             )
         if left:
             at.tell(f"{counted(left, 'transaction')} of PostgreSQL had not ended: what they write is not in this load")
-        token = new_token(at.log.run_id)
-        landing = open_landing(at.client, at.log.work.work_id, token, plan.shape)
-        checkpoints = landing.checkpoints(at.client)
-        lost = [step for step, entry in state.done.items() if entry.rows and _range_of(step) not in checkpoints]
-        if lost:
-            raise UserError(
-                f"what had landed of {at.log.work.work_id} is not there any more ({', '.join(lost[:5])}): somebody "
-                "dropped its table. Cancel it and ask for a new one"
-            )
-        tally = Tally.of(plan, checkpoints, frozenset(state.done), time.monotonic())
-        return LandingRanges(self, landing, token, checkpoints, tally)
+        return None
+
+    def _landing(self, at: AtWork, state: State) -> tuple[Landing, str]:
+        """The landing table of this run and the token in its name.
+
+        Raises:
+            LeaseLostError: another run has taken over meanwhile; nothing of this one is left.
+        """
+        # Who held the lease at any time recorded its start before that was confirmed: a later holder counts one more.
+        sequence, token = sum(entry.event == Event.STARTED for entry in state.entries), new_token(at.log.run_id)
+        at.again(at.lease.confirm)
+        landing = open_landing(at.client, at.log.work.work_id, sequence, token, self.plan.shape)
+        try:
+            at.again(at.lease.confirm)
+        except LeaseLostError:
+            drop(at.client, Sql("dags.publish", at.client), landing.name)
+            raise
+        return landing, token
 
     def _loaded(self, at: AtWork) -> Ended:
         drop_tables(at.client, at.log.work.work_id)
@@ -154,16 +175,19 @@ class LandingRanges:
             if at.heard():
                 return None
             at.again(at.lease.confirm)
-            rows += at.again(postgres.patiently, self._land, at, chunk, reached.batch + number, (begin, until))
+            attempts, keys = count(1), (begin, until)
+            rows += at.again(postgres.patiently, self._land, at, chunk, reached.batch + number, keys, attempts)
             self._tell(chunk, rows, number / len(bounds))
             if time.monotonic() - told_at >= TELL_SECONDS:
                 told_at = time.monotonic()
                 at.again(at.log.append, Entry(LoadEvent.LANDED, step=step, chunk=chunk.id, rows=rows))
         return rows
 
-    def _land(self, at: AtWork, chunk: KeyRange, batch: int, keys: tuple[str | None, str]) -> int:
-        """Have a batch land, the rows after one key up to another; how many it has brought."""
-        plan, sql, (after, until) = self.backfill.plan, Sql(PACKAGE, at.client), keys
+    def _land(
+        self, at: AtWork, chunk: KeyRange, batch: int, keys: tuple[str | None, str], attempts: Iterator[int]
+    ) -> int:
+        """Have a batch land, the rows after one key up to another; how many it has brought, by whichever attempt."""
+        plan, sql, (after, until), attempt = self.backfill.plan, Sql(PACKAGE, at.client), keys, next(attempts)
         before = self._rows(sql) if is_embedded(at.client) else 0
         columns = plan.shape.landed
         bound = {
@@ -172,6 +196,7 @@ class LandingRanges:
             "seconds": self.backfill.seconds,
             "batch": batch,
             "until": until,
+            "attempt": attempt,
             "token": f"{at.log.work.work_id}:{chunk.id}:{after}:{until}",
         }
         written = sql.command(
@@ -184,6 +209,8 @@ class LandingRanges:
             received=Expression(", ".join(f"c{number} AS {column.name}" for number, column in enumerate(columns, 1))),
             source=self.backfill.connection.function,
         )
+        if attempt > 1:
+            return self.landing.batch_rows(at.client, chunk.id, batch)
         return self._rows(sql) - before if is_embedded(at.client) else written
 
     def _rows(self, sql: Sql) -> int:
@@ -202,6 +229,8 @@ class LandingRanges:
         if failed:
             first = next((one for one in failed if "not begun" not in one), failed[0])
             return Ended(Status.FAILED, f"{first}. Nothing of it is seen yet; put it right, then go on with it")
+        if wrong := landed_wrong(_whole(state), self.landing.checkpoints(at.client)):
+            return _lost(at, plan, wrong)
         if found := self.landing.findings(at.client):
             return Ended(
                 Status.FAILED,
@@ -216,16 +245,16 @@ class LandingRanges:
         attaching = Attaching(
             at.client, self.landing, work.work_id, load, self.token, lambda: at.again(at.lease.confirm)
         )
-        left = {day: rows for day, rows in rows_by_day.items() if day not in known}
-        for group in groups(left, STAGED_AT_ONCE):
+        for group in groups(rows_by_day, STAGED_AT_ONCE):
             if asked := at.heard():
                 return asked
+            # Also what the log has as attached: since then somebody may have deleted of it.
             at.again(attaching.attach, group)
-            entries = [
-                Entry(LoadEvent.ATTACHED, step=day.isoformat(), rows=rows) for day, rows in group.rows_by_day.items()
-            ]
-            at.again(at.log.append, *entries)
-            self.backfill.attached(group.rows_by_day)
+            if new := {day: rows for day, rows in group.rows_by_day.items() if day not in known}:
+                entries = [Entry(LoadEvent.ATTACHED, step=day.isoformat(), rows=rows) for day, rows in new.items()]
+                at.again(at.log.append, *entries)
+                self.backfill.attached(new)
+        at.again(attaching.require, rows_by_day)
         at.again(at.lease.confirm)
         ends = [Entry(LoadEvent.LOADED, rows=sum(rows_by_day.values()))]
         if plan.window is not None:
@@ -247,8 +276,19 @@ class LandingRanges:
         at.again(at.log.append, Entry(Event.GATE, name="every row can be an event", payload=words))
 
 
-def _range_of(step: str) -> int:
-    return int(step.removeprefix("range "))
+def _whole(state: State) -> dict[int, int]:
+    """The ranges that have landed whole, with their rows."""
+    return {int(step.removeprefix("range ")): entry.rows for step, entry in state.done.items()}
+
+
+def _lost(at: AtWork, plan: Plan, wrong: Sequence[str]) -> Ended:
+    """What it ends as when what has landed is not what landed: nothing of it can be relied on, so nothing is seen."""
+    take_back(at.client, at.log, plan)
+    return Ended(
+        Status.FAILED,
+        f"what has landed of {at.log.work.work_id} is otherwise than it landed: {'; '.join(wrong[:5])}. Somebody wrote "
+        "to its table, or changed or dropped it. No row of it is to be seen; delete it and ask for a new one",
+    )
 
 
 def _received(name: str, kind: Kind, type_: str) -> str:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dags.postgres_backfill.log import POSTGRES, Loaded, LoadEvent
+from dags.postgres_backfill.log import POSTGRES
 from dags.postgres_backfill.plan import from_yaml
-from dags.sources.loads.attaching import present, take_out
-from dags.sources.loads.landing import drop_tables, fence_loads, known_landing
-from dags.sources.loads.names import load_id
-from dags.work.audit.log import Entry
+from dags.postgres_backfill.store import take_back
+from dags.sources.loads.landing import drop_tables, fence_loads
+from dags.work.audit.log import Status
 from dags.work.audit.store import Log, read_state
 from dags.work.kinds import KindOfWork
 
@@ -20,19 +19,13 @@ if TYPE_CHECKING:
 
 
 def _take_back(client: Client, work: Work, run_id: str) -> str:
-    """Take out of the target what of a load has come there, also where that was all in the end; and drop the rest."""
+    """Take every row of a load out of the target, whatever the log knows of it, and drop the rest."""
     state = read_state(client, work.work_id)
     if state is None:
         return _drop(client, work)
-    plan, load = from_yaml(state.accepted.payload), load_id(work.work_id)
-    landing = known_landing(client, work.work_id, plan.shape)
-    days = {*Loaded.of(state).rows_by_day, *(landing.rows_by_day(client) if landing is not None else ())}
-    there = present(client, plan.target, load, days)
-    take_out(client, plan.target, load, sorted(there))
-    taken_out = [Entry(LoadEvent.TAKEN_OUT, step=day.isoformat(), rows=rows) for day, rows in sorted(there.items())]
-    Log(client, work, run_id).append(*taken_out)
+    rows = take_back(client, Log(client, work, run_id), from_yaml(state.accepted.payload))
     _drop(client, work)
-    return f"{sum(there.values()):,} rows that were there already are taken out" if there else "no row of it is there"
+    return f"{rows:,} rows that were there already are taken out" if rows else "no row of it is there"
 
 
 def _drop(client: Client, work: Work) -> str:
@@ -41,10 +34,10 @@ def _drop(client: Client, work: Work) -> str:
 
 
 def _discard(client: Client, work: Work) -> str:
-    """Of one that ended in part, nothing stays; what was loaded whole stays where it is."""
+    """What was loaded whole stays where it is; of one that ended otherwise nothing does."""
     state = read_state(client, work.work_id)
-    was_whole = state is not None and Loaded.of(state).stays
-    return f"{_drop(client, work)}, the rows that it brought stay" if was_whole else _take_back(client, work, "")
+    is_whole = state is not None and state.end is not None and state.end.status == Status.COMPLETED
+    return f"{_drop(client, work)}, the rows that it brought stay" if is_whole else _take_back(client, work, "")
 
 
 POSTGRES_BACKFILL = KindOfWork(

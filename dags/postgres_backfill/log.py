@@ -64,12 +64,6 @@ class Loaded:
 
     rows_by_day: Mapping[date, int]
     is_whole: bool
-    is_cancelled: bool
-
-    @property
-    def stays(self) -> bool:
-        """Whether what it brought is there to stay."""
-        return self.is_whole and not self.is_cancelled
 
     @classmethod
     def of(cls, state: State) -> Loaded:
@@ -79,11 +73,7 @@ class Loaded:
                 attached[date.fromisoformat(entry.step)] = entry.rows
             elif entry.event == LoadEvent.TAKEN_OUT:
                 attached.pop(date.fromisoformat(entry.step), None)
-        return cls(
-            attached,
-            any(entry.event == LoadEvent.LOADED for entry in state.entries),
-            any(entry.status == Status.CANCELLED for entry in state.entries),
-        )
+        return cls(attached, any(entry.event == LoadEvent.LOADED for entry in state.entries))
 
 
 def landed_rows(entries: Iterable[Entry]) -> dict[str, int]:

@@ -1,14 +1,21 @@
-"""What the log knows of earlier loads of the same rows: up to where an incremental one came."""
+"""What the log knows of earlier loads of the same rows, and how a load of which no row is to be there is taken back."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from dags.clickhouse.sql import Sql
+from dags.postgres_backfill.log import LoadEvent
 from dags.postgres_backfill.reading import PACKAGE
+from dags.sources.loads.attaching import withdraw
+from dags.sources.loads.names import load_id
+from dags.work.audit.log import Entry
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
+
+    from dags.postgres_backfill.plan import Plan
+    from dags.work.audit.store import Log
 
 
 def read_mark(client: Client, subject: str, filter_sql: str, column: str) -> int | None:
@@ -21,3 +28,10 @@ def read_mark(client: Client, subject: str, filter_sql: str, column: str) -> int
 def mark_name(filter_sql: str, column: str) -> str:
     """What a mark is kept under: it is one of these filters and that column alone."""
     return f"{column}: {filter_sql}"
+
+
+def take_back(client: Client, log: Log, plan: Plan) -> int:
+    """Take every row of a load out of the target, whatever the log knows of it; how many those were."""
+    rows_by_day = withdraw(client, plan.target, load_id(log.work.work_id))
+    log.append(*(Entry(LoadEvent.TAKEN_OUT, step=day.isoformat(), rows=rows) for day, rows in rows_by_day.items()))
+    return sum(rows_by_day.values())

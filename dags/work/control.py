@@ -118,8 +118,13 @@ def _ask(
             is_late = as_it_is(client, state, is_held=True).status == Status.CANCELLED != status
             lease.confirm()
             ends = Status.CANCELLED if is_late else status
+            cleared = ""
+            if ends is Status.CANCELLED and kind.give_up is not None:
+                # Asked first: who takes over while this stalls, or when it died, hears of it and does the same.
+                log.append(Entry(Event.CONTROL, name=str(ends), requested_by=requested_by, reason=reason))
+                _refuse_ask(kind, require_state(client, kind, known.work_id), ends)
+                cleared = kind.give_up(client, state.work, run_id)
             log.append(Entry(Event.ENDED, ends, payload=reason, requested_by=requested_by, reason=reason))
-            cleared = kind.give_up(client, state.work, run_id) if ends is Status.CANCELLED else ""
             if is_late:
                 raise UserError(f"{state.work_id} is {ends}, as was asked before: it cannot be {status}")
     except NoLeaseError:

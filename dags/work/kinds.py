@@ -32,7 +32,7 @@ class KindOfWork:
     word: str
     fence: Callable[[Client, Collection[str]], None]
     discard: Callable[[Client, Work], str]
-    give_up: Callable[[Client, Work, str], str] = field(default=lambda _client, _work, _run_id: "")
+    give_up: Callable[[Client, Work, str], str] | None = None
     subject: str = "subject"
     undo_job: str = ""
     resume_all_job: str = ""

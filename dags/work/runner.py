@@ -169,15 +169,20 @@ class Runner(Generic[C]):
         self._record(at, end)
         # Who asks and saw no end of it was promised what he asked for; his request is in the log by now.
         while (asked := at.heard()) and asked.status != end.status:
+            if asked.status is Status.CANCELLED and self.kind.give_up is not None:
+                # Its end settled that request, and who takes over when this dies half-way has to hear of it.
+                begun, again = Entry(Event.STARTED, Status.RUNNING), Entry(Event.CONTROL, name=str(asked.status))
+                at.again(at.log.append, begun, replace(again, requested_by="its run", reason=asked.words))
             end = asked.in_place_of(end)
             self._record(at, end)
-        if end.status is Status.CANCELLED and (cleared := self.kind.give_up(at.client, self.work, self.run_id)):
-            at.tell(cleared)
         state = at.read()
         self.listeners.notify({**self.worker.report(state), "percent": None, "chunk": None})
         return state
 
     def _record(self, at: AtWork, end: Ended) -> None:
+        """Record an end; that it is cancelled, when nothing is there any more that must not be."""
+        if end.status is Status.CANCELLED and self.kind.give_up is not None:
+            at.tell(at.again(self.kind.give_up, at.client, self.work, self.run_id))
         at.again(at.log.append, Entry(Event.ENDED, end.status, name=end.name, payload=end.words))
         if end.words:
             at.tell(f"{end.status}: {end.words}")

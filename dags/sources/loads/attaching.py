@@ -16,6 +16,7 @@ from dags.clickhouse.targets.rules import unattachable
 from dags.clickhouse.targets.store import describe
 from dags.domain.days import in_words
 from dags.domain.errors import BuildError
+from dags.domain.expression import Expression
 from dags.publish.staging import drop, make_like
 from dags.sources.loads.landing import PACKAGE, drop_staged
 from dags.sources.loads.names import staging_name
@@ -23,7 +24,7 @@ from dags.sources.loads.shape import LOAD_ID, TIME
 from dags.sources.loads.verdicts import Presence, presence
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator, Mapping
     from datetime import date
 
     from clickhouse_connect.driver.client import Client
@@ -53,10 +54,12 @@ class Attaching:
         """
         target = self.landing.shape.target
         # Of an attempt before whose answer was lost, a day may be on its way yet: it is there, or never will be, then.
-        drop_staged(self.client, self.work_id)
+        drop_staged(self.client, self.work_id, self.token)
         found = present(self.client, target, self.load, group.rows_by_day)
         how_much = {day: presence(rows, found.get(day, 0)) for day, rows in group.rows_by_day.items()}
-        take_out(self.client, target, self.load, [day for day, one in how_much.items() if one is Presence.SOME])
+        if broken := [day for day, one in how_much.items() if one is Presence.SOME]:
+            self.confirm()
+            take_out(self.client, target, self.load, broken, while_there=self.landing.name)
         lacking = {day: group.rows_by_day[day] for day, one in how_much.items() if one is not Presence.ALL}
         if not lacking:
             return
@@ -71,7 +74,12 @@ class Attaching:
         finally:
             # An attachment that is being done ends first: a table is gone only when nobody uses it.
             drop(self.client, ours, staging)
-        self._require(lacking, present(self.client, target, self.load, lacking), f"{target} holds")
+        self.require(lacking)
+
+    def require(self, rows_by_day: Mapping[date, int]) -> None:
+        """Raises: BuildError: what is there of these days is not what has landed."""
+        target = self.landing.shape.target
+        self._require(rows_by_day, present(self.client, target, self.load, rows_by_day), f"{target} holds")
 
     def _stage(self, staging: str, rows_by_day: dict[date, int]) -> None:
         shape, sql = self.landing.shape, Sql(PACKAGE, self.client)
@@ -86,7 +94,7 @@ class Attaching:
         staged = dict(sql.rows("staged", staging=staging))
         self._require(rows_by_day, {day: staged.get(day, 0) for day in rows_by_day}, "staged were")
 
-    def _require(self, expected: dict[date, int], found: dict[date, int], words: str) -> None:
+    def _require(self, expected: Mapping[date, int], found: Mapping[date, int], words: str) -> None:
         wrong = {day: found.get(day, 0) for day, rows in expected.items() if found.get(day, 0) != rows}
         if wrong:
             day, rows = next(iter(wrong.items()))
@@ -113,10 +121,23 @@ def present(client: Client, target: str, load: int, days: Collection[date]) -> d
     return dict(Sql(PACKAGE, client).rows("present", bound, target=target)) if days else {}
 
 
-def take_out(client: Client, target: str, load: int, days: Collection[date]) -> None:
-    """Take a load's rows out of the target on these days, at the price of these days' rows of this load alone."""
+def withdraw(client: Client, target: str, load: int) -> dict[date, int]:
+    """Take out every row of a load, wherever it is; how many of each day those were."""
+    there = dict(Sql(PACKAGE, client).rows("everywhere", {"load": load}, target=target))
+    take_out(client, target, load, list(there))
+    return there
+
+
+def take_out(client: Client, target: str, load: int, days: Collection[date], *, while_there: str = "") -> None:
+    """Take a load's rows out of the target on these days, at the price of these days' rows of this load alone.
+
+    ``while_there``: a table of the run that asks. Another one that takes over has dropped it before it attaches days:
+    a statement that was sent late then fails, and takes out nothing of theirs.
+    """
+    condition = Expression(f"(SELECT count() FROM {while_there} WHERE 0) = 0" if while_there else "1")  # noqa: S608 -- ours
     for day in days:
-        Sql(PACKAGE, client).command("take_out", {"partition": partition(day), "load": load}, target=target)
+        bound = {"partition": partition(day), "load": load}
+        Sql(PACKAGE, client).command("take_out", bound, target=target, condition=condition)
 
 
 def partition(day: date) -> int:

@@ -1,11 +1,12 @@
 -- Where the rows of a load land, seen by nobody else: for each, which part of the source it is of, the batch and the key
--- up to which that goes, its own key, its day. By the day, so that a few days are read without the others.
+-- up to which that goes, which attempt has brought it, its own key, its day. By the day, so that a few days are read without the others.
 -- A batch that is sent twice lands once: ClickHouse keeps the tokens of so many.
 CREATE TABLE $landing
 (
     _range UInt32,
     _batch UInt32,
     _until String,
+    _attempt UInt32,
     _key String,
     _day Date,
     $declaration

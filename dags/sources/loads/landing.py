@@ -2,7 +2,8 @@
 
 A run that died may have left a statement running, and one that was taken for dead may wake up. So every run lands in a
 table of its own, which its token names: it takes over what earlier ones landed, by hard links, and drops theirs before
-it lands anything itself. What is still written there is lost with them, and lands again.
+it lands anything itself. What is still written there is lost with them, and lands again. Which run is the later one,
+its number in the name says, so that one that wakes up drops nothing of who came after it.
 """
 
 from __future__ import annotations
@@ -49,7 +50,12 @@ class Landing:
     def checkpoints(self, client: Client) -> dict[int, Checkpoint]:
         """How much of each part of the source has landed; of none that it does not name has a row."""
         rows = Sql(PACKAGE, client).rows("checkpoints", landing=self.name)
-        return {part: Checkpoint(batch, until, count) for part, batch, until, count in rows}
+        return {part: Checkpoint(*values) for part, *values in rows}
+
+    def batch_rows(self, client: Client, part: int, batch: int) -> int:
+        """How many rows of a batch have landed, where nobody said so when they did."""
+        (rows,) = Sql(PACKAGE, client).row("batch_rows", {"part": part, "batch": batch}, landing=self.name)
+        return int(rows)
 
     def findings(self, client: Client) -> tuple[Finding, ...]:
         """What is wrong with it."""
@@ -73,26 +79,26 @@ class Landing:
         return tuple((team, count, bool(is_enabled)) for team, count, is_enabled in rows)
 
 
-def open_landing(client: Client, work_id: str, token: str, shape: Shape) -> Landing:
-    """The landing table of this run, with all that earlier ones have landed in theirs, which are gone then.
+def open_landing(client: Client, work_id: str, sequence: int, token: str, shape: Shape) -> Landing:
+    """The landing table of a run, with all that earlier ones have landed in theirs, which are gone then.
 
-    Whoever holds the lease of the work may call it, as often as it likes.
+    ``sequence`` is greater than that of every run which held the lease of the work before. Whoever holds it may call
+    this once, and makes sure afterwards that it was still held: what was taken over is the new holder's.
     """
-    sql = Sql(PACKAGE, client)
-    earlier = {found: name for name in tables_of(client, work_id) if (found := sequence_of(work_id, name)) is not None}
-    newest = max(earlier, default=0)
-    mine = earlier.get(newest, "")
-    if not mine.endswith(token):
-        mine = landing_name(work_id, newest + 1, token)
-        copy = copy_name(work_id, newest + 1, token)
-        if newest:
-            sql.command("create_copy", copy=copy, landing=earlier[newest])
-            sql.command("attach_all", copy=copy, landing=earlier[newest])
-            sql.command("rename", copy=copy, landing=mine)
-        else:
-            sql.command("create_landing", landing=mine, declaration=shape.declaration)
+    sql, names = Sql(PACKAGE, client), tables_of(client, work_id)
+    found = {place: name for name in names if (place := sequence_of(work_id, name)) is not None}
+    earlier = [name for place, name in sorted(found.items()) if place < sequence]
+    mine = landing_name(work_id, sequence, token)
+    if earlier:
+        copy = copy_name(work_id, sequence, token)
+        sql.command("create_copy", copy=copy, landing=earlier[-1])
+        sql.command("attach_all", copy=copy, landing=earlier[-1])
+        sql.command("rename", copy=copy, landing=mine)
+    else:
+        sql.command("create_landing", landing=mine, declaration=shape.declaration)
     for name in tables_of(client, work_id):
-        if name != mine:
+        places = (sequence_of(work_id, name, is_copy=is_copy) for is_copy in (False, True))
+        if any(place is not None and place < sequence for place in places):
             drop(client, Sql("dags.publish", client), name)
     return Landing(mine, shape)
 
@@ -117,10 +123,10 @@ def drop_tables(client: Client, work_id: str) -> int:
     return len(names)
 
 
-def drop_staged(client: Client, work_id: str) -> None:
-    """Drop what is staged of a load; what is being attached from there is attached first."""
+def drop_staged(client: Client, work_id: str, token: str) -> None:
+    """Drop what a run has staged of a load; what is being attached from there is attached first."""
     for name in tables_of(client, work_id):
-        if name.startswith(STAGING_PREFIX):
+        if name.startswith(STAGING_PREFIX) and name.endswith(token):
             drop(client, Sql("dags.publish", client), name)
 
 

@@ -18,7 +18,9 @@ COPY_PREFIX = "web_analytics_landcopy_"
 STAGING_PREFIX = "web_analytics_loading_"
 
 _NAME = re.compile(
-    rf"{LANDING_PREFIX}(?P<work>\w+)__(?P<sequence>\d{{6}})_run_\w+__[0-9a-f]{{8}}_[0-9a-f]{{4}}", re.ASCII
+    rf"(?P<prefix>{LANDING_PREFIX}|{COPY_PREFIX})(?P<work>\w+)__(?P<sequence>\d{{6}})_run_\w+__"
+    r"[0-9a-f]{8}_[0-9a-f]{4}",
+    re.ASCII,
 )
 
 
@@ -29,7 +31,7 @@ def load_id(work_id: str, version: str = "") -> int:
 
 
 def landing_name(work_id: str, sequence: int, token: str) -> str:
-    """The private table of a load in one of its runs, the newest of which has everything; see `.landing`."""
+    """The private table of a load in one of its runs, the last of which has everything; see `.landing`."""
     return f"{LANDING_PREFIX}{run_key(work_id)}__{sequence:06d}_{token}"
 
 
@@ -43,10 +45,14 @@ def staging_name(work_id: str, number: int, token: str) -> str:
     return f"{STAGING_PREFIX}{run_key(work_id)}__{number:06d}_{token}"
 
 
-def sequence_of(work_id: str, name: str) -> int | None:
-    """Which of the landing tables of this load one is, in their order; None if the name is that of none of them."""
+def sequence_of(work_id: str, name: str, *, is_copy: bool = False) -> int | None:
+    """Which of the landing tables of this load one is, in the order of their runs, or of their copies that are not
+    whole yet; None if the name is that of none of them.
+    """
     found = _NAME.fullmatch(name)
-    return int(found["sequence"]) if found and found["work"] == run_key(work_id) else None
+    if found is None or found["work"] != run_key(work_id):
+        return None
+    return int(found["sequence"]) if found["prefix"] == (COPY_PREFIX if is_copy else LANDING_PREFIX) else None
 
 
 def prefixes_of(work_id: str) -> list[str]:

@@ -39,11 +39,27 @@ def findings(checks: Sequence[Check], counts: Sequence[tuple[int, Sequence[str]]
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """How much of a part of the source has landed: its last batch, the key up to which that goes, and rows in all."""
+    """How much of a part of the source has landed: its last batch, the key up to which that goes, rows in all, and how
+    many batches landed more than once.
+    """
 
     batch: int = 0
     until: str = ""
     rows: int = 0
+    again: int = 0
+
+
+def landed_wrong(whole: Mapping[int, int], checkpoints: Mapping[int, Checkpoint]) -> tuple[str, ...]:
+    """In words, what is not there as it landed. ``whole``: parts that have landed whole, with their rows."""
+    found = []
+    for part, rows in sorted(whole.items()):
+        there = checkpoints.get(part, Checkpoint()).rows
+        if there != rows:
+            found.append(f"of range {part} {counted(rows, 'row')} had landed and {there:,} are there")
+    for part, checkpoint in sorted(checkpoints.items()):
+        if checkpoint.again:
+            found.append(f"of range {part} {counted(checkpoint.again, 'batch')} landed twice")
+    return tuple(found)
 
 
 @dataclass(frozen=True)

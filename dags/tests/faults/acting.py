@@ -6,6 +6,7 @@ between any two statements, and on the same two whenever the seed is the same.
 
 from __future__ import annotations
 
+import threading
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -49,7 +50,7 @@ def act(asked: Connection, dsn_text: str, role: str, backfill_id: str, run_id: s
     try:
         with (
             hurried(),
-            _announced(asked),
+            announced(asked),
             open_client(Dsn.parse(dsn_text), wait_seconds=5, answer_seconds=20) as client,
         ):
             asked.send(("done", _ROLES[role](client, dsn_text, backfill_id, run_id)))
@@ -62,21 +63,25 @@ def act(asked: Connection, dsn_text: str, role: str, backfill_id: str, run_id: s
 
 
 @contextmanager
-def _announced(asked: Connection) -> Iterator[None]:
-    run, append = Sql._run, Log.append
+def announced(asked: Connection) -> Iterator[None]:
+    """Within it every statement and every entry of the log is announced, and waits for leave."""
+    run, append, one_at_a_time = Sql._run, Log.append, threading.Lock()
 
-    def announced(itself: Sql, statement: Callable[..., Any], name: str, *rest: Any) -> Any:
-        if name != "beat":  # signs of life come from a thread of their own
+    def announce(name: str) -> None:
+        with one_at_a_time:  # chunks may be at work at once
             asked.send(name)
             asked.recv()
+
+    def ran(itself: Sql, statement: Callable[..., Any], name: str, *rest: Any) -> Any:
+        if name != "beat":  # signs of life come from a thread of their own
+            announce(name)
         return run(itself, statement, name, *rest)
 
     def appended(itself: Log, *entries: Any) -> None:
-        asked.send("append " + "+".join(sorted({str(entry.event) for entry in entries})))
-        asked.recv()
+        announce("append " + "+".join(sorted({str(entry.event) for entry in entries})))
         append(itself, *entries)
 
-    with mock.patch.object(Sql, "_run", announced), mock.patch.object(Log, "append", appended):
+    with mock.patch.object(Sql, "_run", ran), mock.patch.object(Log, "append", appended):
         yield
 
 

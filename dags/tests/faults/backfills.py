@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, timedelta
 from enum import StrEnum
 from queue import Queue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
@@ -338,6 +338,9 @@ class BackfillTrial:
 
     # --- Actors --------------------------------------------------------------------------------------------------
 
+    def call(self, role: str) -> tuple[Callable[..., None], tuple[Any, ...]]:
+        return act, (self.server.dsn(), role, self._id)
+
     def _act(self, role: str, second: str | None = None, where: tuple[str, ...] = ()) -> None:
         """Let one act; where ``second`` is given the fault falls on it, and that role, if any, acts beside it."""
         actor = Actor(self, role)
@@ -427,25 +430,43 @@ class BackfillTrial:
         sweep(self._client, lambda _: None)
 
 
+class Acted(Protocol):
+    """A trial in which processes act on a piece of work."""
+
+    seed: int
+    answers: list[Answer]
+
+    def call(self, role: str) -> tuple[Callable[..., None], tuple[Any, ...]]:
+        """What a process that plays this role runs, and what that is given between its pipe and its run's id."""
+
+
 class Actor:
     """A process that acts, watched statement by statement."""
 
-    def __init__(self, trial: BackfillTrial, role: str) -> None:
+    def __init__(self, trial: Acted, role: str) -> None:
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["dags.tests.faults.acting"])
+        context.set_forkserver_preload(["dags.tests.faults.acting", "dags.tests.faults.loading"])
         self._near, far = context.Pipe()
         self._trial, self._role = trial, role
         self.beside: list[threading.Thread] = []
         self.at = "-"
         number = len(trial.answers) + random.randint(0, 10**6)
         run_id = f"trial-{trial.seed}-{role.replace(' ', '-')}-{number}"
-        dsn = trial.server.dsn()
-        self._process: Any = context.Process(target=act, args=(far, dsn, role, trial._id, run_id), daemon=True)
+        target, given = trial.call(role)
+        self._process: Any = context.Process(target=target, args=(far, *given, run_id), daemon=True)
         self._process.start()
         far.close()
 
-    def watch(self, point: str = "", occurrence: int = 1, strike: Callable[[], None] = lambda: None) -> None:
-        """Let it act to its end; before the statement of this name, for the nth time, the fault comes.
+    def watch(
+        self,
+        point: str = "",
+        occurrence: int = 1,
+        strike: Callable[[], None] = lambda: None,
+        *,
+        within: float | None = None,
+    ) -> None:
+        """Let it act to its end; before the statement of this name, for the nth time, the fault comes; or ``within``
+        so many seconds of its begin, while it may be at work.
 
         Raises:
             BrokenPromiseError: it hangs.
@@ -463,11 +484,16 @@ class Actor:
                     answer = Answer(self._role, *text)
                     return
                 seen += text == point
-                if text == point and seen == occurrence:
+                strikes = text == point and seen == occurrence
+                if strikes and within is None:
                     self.at = f"before {text}"
                     strike()
                 with suppress(OSError):
                     self._near.send(None)
+                if strikes and within is not None:
+                    self.at = f"during {text}"
+                    time.sleep(within)
+                    strike()
         finally:
             self._trial.answers.append(answer)
             self._process.kill()
@@ -483,6 +509,9 @@ class Actor:
 
     def kill(self) -> None:
         self._process.kill()
+
+    def terminate(self) -> None:
+        self._process.terminate()
 
 
 class Onlookers:

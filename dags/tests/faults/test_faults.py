@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dags.tests.clickhouse_server import require_or_skip_reason
-from dags.tests.faults import backfills
+from dags.tests.faults import backfills, loads
 from dags.tests.faults.dagster_runs import run_trials
 from dags.tests.faults.races import rounds
 from dags.tests.faults.server import Server
@@ -17,6 +17,9 @@ from dags.tests.faults.worker import hurried
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+    from dags.tests.postgres_server import PostgresServer
 
 pytestmark = pytest.mark.slow
 
@@ -64,6 +67,15 @@ def test_a_backfill_can_be_finished_and_taken_back_and_what_is_said_of_its_days_
         if trial.step != "-" or fault in (backfills.Fault.FOREIGN_ROWS, backfills.Fault.ALTERED):
             return
     pytest.fail("the fault never struck")
+
+
+@pytest.mark.parametrize("fault", loads.Fault)
+def test_a_load_brings_every_row_once_or_none_and_those_of_others_are_whole_when(
+    server: Server, postgres: PostgresServer, tmp_path: Path, fault: loads.Fault
+) -> None:
+    trial = loads.LoadTrial(loads.Side(server, postgres, tmp_path), seed=list(loads.Fault).index(fault), fault=fault)
+    trial.run()
+    assert trial.foreign > 0
 
 
 def test_a_run_that_was_killed_is_made_good_by_the_tick_that_is_due(server: Server) -> None:

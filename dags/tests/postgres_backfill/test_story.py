@@ -198,9 +198,9 @@ def reads(world: World) -> list[str]:
     """From now on, the last key of each batch that is read."""
     landed, read = LandingRanges._land, list[str]()
 
-    def landing(self: LandingRanges, at: AtWork, chunk: Any, batch: int, keys: tuple[str | None, str]) -> int:
-        read.append(keys[1])
-        return landed(self, at, chunk, batch, keys)
+    def landing(self: LandingRanges, at: AtWork, chunk: Any, batch: int, *rest: Any) -> int:
+        read.append(rest[0][1])
+        return landed(self, at, chunk, batch, *rest)
 
     world.monkeypatch.setattr(LandingRanges, "_land", landing)
     return read

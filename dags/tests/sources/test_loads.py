@@ -15,11 +15,11 @@ from dags.clickhouse.leases.rules import new_token
 from dags.clickhouse.sql import Sql
 from dags.domain.errors import BuildError
 from dags.sources.loads import landing as landings
-from dags.sources.loads.attaching import Attaching, present, require_attachable, take_out
+from dags.sources.loads.attaching import Attaching, present, require_attachable, take_out, withdraw
 from dags.sources.loads.landing import drop_tables, fence_loads, known_landing, open_landing, tables_of
 from dags.sources.loads.names import load_id
 from dags.sources.loads.shape import DAY, INFINITY, Column, Shape
-from dags.sources.loads.verdicts import Checkpoint, Group, groups
+from dags.sources.loads.verdicts import Checkpoint, Group, groups, landed_wrong
 from dags.tests.events import Event, insert
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def land(client: Client, landing: Landing, rows: Sequence[list[Any]]) -> None:
 
 def opened(client: Client, run: str = "run-1") -> tuple[Landing, str]:
     token = new_token(run)
-    return open_landing(client, WORK, token, SHAPE), token
+    return open_landing(client, WORK, int(run.removeprefix("run-")), token, SHAPE), token
 
 
 def attaching(client: Client, landing: Landing, token: str) -> Attaching:
@@ -238,3 +238,46 @@ def test_what_is_no_table_of_days_is_refused_by_name(client: Client) -> None:
     for table, words in {"monthly": "partitioned by", "shown": "is a View", "absent": "does not exist"}.items():
         with pytest.raises(BuildError, match=words):
             require_attachable(client, table, ["team_id"])
+
+
+def test_a_run_that_wakes_up_in_its_handover_drops_nothing_of_who_came_after_it_and_is_never_taken_for_the_last(
+    client: Client,
+) -> None:
+    first, _ = opened(client, "run-1")
+    land(client, first, [row(DAYS[0], batch=1)])
+    third, _ = opened(client, "run-3")
+    land(client, third, [row(DAYS[0], batch=2)])
+    opened(client, "run-2")  # it had stalled before it looked for what there is
+    assert third.checkpoints(client) == {1: Checkpoint(2, "k2", 2)}
+    fourth, _ = opened(client, "run-4")
+    assert fourth.checkpoints(client) == {1: Checkpoint(2, "k2", 2)}
+    assert tables_of(client, WORK) == [fourth.name]
+
+
+def test_what_is_taken_out_late_of_a_day_in_part_is_nothing_of_who_has_taken_over(client: Client) -> None:
+    landing, token = opened(client)
+    land(client, landing, [row(DAYS[0])])
+    attaching(client, landing, token).attach(Group(landing.rows_by_day(client)))
+    opened(client, "run-2")
+    with pytest.raises(ClickHouseError, match="does not exist"):
+        take_out(client, "events", LOAD, DAYS[:1], while_there=landing.name)
+    assert held(client) == [(DAYS[0], 1, 0, 1)]
+    assert withdraw(client, "events", LOAD) == {DAYS[0]: 1}
+    assert held(client) == []
+
+
+def test_what_is_there_otherwise_than_it_landed_is_found(client: Client) -> None:
+    landing, _ = opened(client)
+    rows = [row(DAYS[0], part=1), row(DAYS[0], part=2), row(DAYS[0], part=2, batch=2)]
+    land(client, landing, rows)
+    assert landed_wrong({1: 1, 2: 2, 3: 0}, landing.checkpoints(client)) == ()
+    client.command(
+        f"INSERT INTO {landing.name} SELECT * REPLACE (2 AS _attempt) FROM {landing.name} "
+        "WHERE _range = 2 AND _batch = 1"
+    )
+    client.command(f"DELETE FROM {landing.name} WHERE _range = 1")
+    assert landing.batch_rows(client, 2, 1) == 2
+    assert landed_wrong({1: 1}, landing.checkpoints(client)) == (
+        "of range 1 1 row had landed and 0 are there",
+        "of range 2 1 batch landed twice",
+    )
