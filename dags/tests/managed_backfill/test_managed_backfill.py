@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import threading
-from contextlib import contextmanager
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +19,7 @@ from dags.repair.stops.store import why_stopped
 from dags.tests.events import Event, insert
 from dags.tests.faulty import break_team, mended
 from dags.tests.fold import fold, stored
+from dags.tests.listening import listening
 from dags.tests.managed_backfill import asked
 from dags.tests.work.seams import CHUNK_OVER, after_event
 from dags.tests.world import BOUNCES, STATS, ago, noon, tables_asked
@@ -31,7 +28,6 @@ from dags.work.audit.log import Event as LogEvent
 from dags.work.audit.store import Log, read_works
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from datetime import date
 
     from dags.tests.world import World
@@ -459,34 +455,6 @@ def test_what_the_planner_launches_is_in_the_audit_as_well(world: World) -> None
         (BOUNCES, "rows lost, tables disagree: 2; rows lost: 1", 3),
     }
     assert "has no plan and no backup" in fails(world, "cancel_backfill_job", **who(rows[0].work_id))
-
-
-@contextmanager
-def listening(*statuses: int) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """A host that is told of chunks and answers with these, one after the other; and what it heard."""
-    answers = iter(statuses)
-    heard: list[dict[str, Any]] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            heard.append({**json.loads(body), "token": self.headers.get("Authorization")})
-            self.send_response(next(answers))
-            self.send_header("Location", "http://elsewhere.invalid/")
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"127.0.0.1:{server.server_port}", heard
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def test_a_webhook_hears_of_each_chunk_and_never_stops_the_backfill(world: World) -> None:

@@ -16,6 +16,7 @@ from dags.postgres_backfill.sweeping import sweep_landings
 from dags.sources.loads.attaching import Attaching
 from dags.sources.loads.landing import all_landed
 from dags.sources.loads.verdicts import Group
+from dags.tests.listening import listening
 from dags.tests.postgres_backfill.tenants import DAYS, DECLARED, Tenant, load, loaded, of, queue, tenant
 from dags.tests.world import STATS, World, ago, noon
 from dags.work import control
@@ -328,6 +329,15 @@ def test_a_transaction_that_does_not_end_fails_an_incremental_load_and_no_row_is
         assert "1 transaction of PostgreSQL had not ended" in show(world, row["id"])["outcome_words"]
     control_job(world, "resume", row["id"])
     assert len(loaded(world)) == 2
+
+
+def test_a_host_that_is_allowed_hears_of_each_range_and_of_the_end(world: World, source: Tenant) -> None:
+    source.history(DAYS)
+    with listening(204, 204, 204) as (host, heard):
+        world.set(backfill_webhook_hosts=host)
+        load(world, webhook=f"http://{host}/loads", parallelism=2)
+    assert [message["percent"] for message in heard] == [50.0, 100.0, None]
+    assert (heard[-1]["queue_status"], heard[-1]["count_record"]) == ("COMPLETED", 9)
 
 
 def test_what_landed_of_one_that_failed_is_kept_for_some_days_and_then_swept(world: World, source: Tenant) -> None:
