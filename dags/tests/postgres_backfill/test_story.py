@@ -80,6 +80,7 @@ def wrong(world: World) -> int:
 def test_a_dry_run_shows_the_statement_the_mapping_and_the_first_rows_and_writes_nothing(
     world: World, source: Tenant, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    source.add([(1, "-infinity", "s"), (1, "20000-01-01T00:00:00Z", "s")])
     source.history(DAYS)
     before = tables(world)
     load(world, dry_run=True, filter_sql="path LIKE '/%'")
@@ -88,7 +89,9 @@ def test_a_dry_run_shows_the_statement_the_mapping_and_the_first_rows_and_writes
         "SELECT",
         'FROM "public"."page_views" WHERE',
         "\"path\" LIKE E'/%'",
-        "about 9 (counted)",
+        "about 11 (counted)",
+        "timestamp=-infinity,",
+        "timestamp=568971820800000000,",
         "tenant_id",
         "NOTE     ",
     ):
