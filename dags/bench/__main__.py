@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from dags.bench.cli import cli
@@ -18,6 +19,7 @@ from dags.bench.detection import detection
 from dags.bench.figures import paragraph
 from dags.bench.machine import load, machine
 from dags.bench.managed import managed
+from dags.bench.postgres import ROWS, postgres
 from dags.bench.preaggregation import preaggregation
 from dags.bench.repair import repair
 from dags.bench.tick import tick
@@ -35,8 +37,9 @@ BENCHMARKS = {
     "coldstart": coldstart,
     "core": core,
     "cli": cli,
+    "postgres": postgres,
 }
-NEEDS_A_SERVER = ("preaggregation", "repair", "managed", "tick", "detection", "coldstart")
+NEEDS_A_SERVER = ("preaggregation", "repair", "managed", "tick", "detection", "coldstart", "postgres")
 
 NOTE = """Each figure is taken in turns with its peer, A B A B: the median, and the smallest and the largest. Ratios
 are those of neighbours, for what else the machine does falls on both."""
@@ -46,6 +49,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m dags.bench", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="name", help=f"one or more of {', '.join(BENCHMARKS)}; all if none")
     parser.add_argument("--quick", action="store_true", help="small sizes: does it run? The figures mean nothing")
+    parser.add_argument("--rows", type=int, help=f"rows that postgres loads; {ROWS:,} if not given")
     options = parser.parse_args(arguments)
     if unknown := [name for name in options.names if name not in BENCHMARKS]:
         parser.error(f"no benchmark is named {', '.join(unknown)}: name one or more of {', '.join(BENCHMARKS)}")
@@ -59,7 +63,8 @@ def main(arguments: Sequence[str]) -> int:
         if reason:
             print(f"\n{name}: left out, {reason}")
             continue
-        for text in BENCHMARKS[name](quick=options.quick, progress=_say):
+        run = partial(postgres, rows=options.rows) if name == "postgres" else BENCHMARKS[name]
+        for text in run(quick=options.quick, progress=_say):
             print(f"\n{text}", flush=True)
     print(f"\n  {time.monotonic() - started:.0f} s in all; {load()} at the end")
     return 0
