@@ -26,13 +26,14 @@ _KEYS = (*INTEGERS, "uuid", "text", "character varying", "character", "numeric")
 
 _TYPE_BY_KIND = {
     Kind.TEXT: "text",
-    Kind.WHOLE: "bigint",
-    Kind.FLOAT: "double precision",
     Kind.BOOL: "boolean",
     Kind.UUID: "uuid",
 }
 _ZONED = "timestamp with time zone"
 _WITHOUT_ZONE = ("timestamp without time zone", "date")
+
+# Of these a cast to a whole number rounds.
+_FRACTIONS = ("numeric", "real", "double precision")
 
 # A cast to ``character`` is one to a single one.
 _CAST_AS = {"character": "bpchar"}
@@ -43,11 +44,24 @@ def plain(type_: str) -> str:
     return re.sub(r"\(.*?\)", "", type_).replace("  ", " ").strip()
 
 
+def unquoted(type_: str) -> str:
+    """A type as `format_type` names it whatever `quote_all_identifiers` is; ``"char"`` is another one than ``char``."""
+    found = re.fullmatch(r'"([a-z_][a-z0-9_]*)"(\(.*\))?((?:\[\])*)', type_)
+    return type_ if found is None or found[1] == "char" else f"{found[1]}{found[2] or ''}{found[3]}"
+
+
 def key_problem(column: str, type_: str) -> str:
     """Why batches cannot go by a column; empty if they can."""
     if plain(type_) in _KEYS:
         return ""
     return f"the key {column} is {type_}: batches go by {', '.join(_KEYS[:-1])} or {_KEYS[-1]}"
+
+
+def _whole(name: str, type_: str) -> str:
+    """A column as a whole number; a fraction, which a cast would round in silence, is an error that shows it."""
+    if type_ not in _FRACTIONS:
+        return f"{name}::bigint"
+    return f"CASE WHEN {name} = trunc({name}) THEN {name}::bigint ELSE {name}::text::bigint END"
 
 
 @dataclass(frozen=True)
@@ -87,7 +101,8 @@ class Source:
     def first_rows(self, values: Sequence[tuple[str, Kind]], limit: int) -> str:
         """A few rows as a batch would bring them, those of the least keys."""
         rows = f"SELECT * FROM {self.relation} WHERE ({self.where}) ORDER BY {identifier(self.key)} LIMIT {limit:d}"
-        return f"SELECT {self._chosen(values)} FROM ({rows}) AS first_rows"
+        shown = [(column, Kind.TEXT if kind is Kind.FLOAT else kind) for column, kind in values]
+        return f"SELECT {self._chosen(shown)} FROM ({rows}) AS first_rows"
 
     def _chosen(self, values: Sequence[tuple[str, Kind]]) -> str:
         chosen = [f"{self.value(column, kind)} AS c{number}" for number, (column, kind) in enumerate(values, start=1)]
@@ -100,6 +115,14 @@ class Source:
             UserError: it cannot be made what is wanted, whatever it holds.
         """
         type_, name = plain(self.types[column]), identifier(column)
+        if kind is Kind.WHOLE:
+            return _whole(name, type_)
+        if kind is Kind.FLOAT:
+            # By its bits: how many digits a float has as a text is a setting of the session, and not every reader of
+            # digits reads the smallest.
+            return f"encode(float8send({name}::double precision), 'hex')"
+        if kind is Kind.TEXT and type_ == "inet":
+            return f"abbrev({name})"  # as it is shown: a cast to a text adds /32 to an address
         if kind not in TIMES:
             return f"{name}::{_TYPE_BY_KIND[kind]}"
         moment = self._moment(column, type_, name)
@@ -203,7 +226,9 @@ def columns_of(relation: str) -> str:
     """The columns of a table: name, type, the one beneath a domain, whether it is NOT NULL, whether it is unique."""
     return (
         "SELECT a.attname::text AS name, format_type(a.atttypid, a.atttypmod) AS type, "
-        "format_type(CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE t.oid END, NULL) AS base, "
+        "format_type((WITH RECURSIVE beneath AS (SELECT t.oid, t.typtype, t.typbasetype UNION ALL SELECT u.oid, "
+        "u.typtype, u.typbasetype FROM beneath b JOIN pg_catalog.pg_type u ON u.oid = b.typbasetype "
+        "WHERE b.typtype = 'd') SELECT oid FROM beneath WHERE typtype <> 'd'), NULL) AS base, "
         "a.attnotnull::text AS is_required, EXISTS (SELECT 1 FROM pg_catalog.pg_index i WHERE i.indrelid = a.attrelid "
         "AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indnkeyatts = 1 "
         "AND i.indkey[0] = a.attnum)::text AS is_unique "

@@ -30,7 +30,7 @@ from dags.publish.staging import drop
 from dags.sources.loads.attaching import Attaching, require_attachable
 from dags.sources.loads.landing import drop_tables, open_landing
 from dags.sources.loads.names import load_id
-from dags.sources.loads.shape import DAY, TEAM, Kind
+from dags.sources.loads.shape import DAY, TEAM, Kind, within
 from dags.sources.loads.verdicts import Checkpoint, groups, landed_wrong
 from dags.work.audit.log import Entry, Event, Status
 from dags.work.orders import Ended
@@ -293,10 +293,11 @@ def _lost(at: AtWork, plan: Plan, wrong: Sequence[str]) -> Ended:
 
 def _received(name: str, kind: Kind, type_: str) -> str:
     """What lands of a value as it was received; a whole number that its column does not hold is an error."""
-    is_narrow = kind is Kind.WHOLE and name != TEAM and not type_.endswith("Int64)") and type_ != "Int64"
-    return (
-        f"accurateCast({name}, 'Nullable({type_.removeprefix('Nullable(').removesuffix(')')})')" if is_narrow else name
-    )
+    if kind is Kind.FLOAT:
+        return f"if(isNull({name}), NULL, reinterpretAsFloat64(reverse(unhex(ifNull({name}, '')))))"
+    if kind is Kind.WHOLE and name != TEAM and within(type_) != "Int64":
+        return f"accurateCast({name}, 'Nullable({within(type_)})')"
+    return name
 
 
 def _in_words(rows_by_day: Mapping[date, int]) -> str:

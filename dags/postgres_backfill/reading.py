@@ -133,14 +133,17 @@ class Postgres:
     def columns(self, relation: str) -> tuple[SourceColumn, ...]:
         """The columns of a table; none if there is no such table."""
         return tuple(
-            SourceColumn(name, type_, base, is_required == "true", is_unique == "true")
+            SourceColumn(
+                name, compiling.unquoted(type_), compiling.unquoted(base), is_required == "true", is_unique == "true"
+            )
             for name, type_, base, is_required, is_unique in self.ask(compiling.columns_of(relation))
         )
 
     def columns_of_query(self, relation: str, names: Sequence[str]) -> tuple[SourceColumn, ...]:
         """Columns of a declared query, by their names."""
         [types] = self.ask(compiling.types_of(relation, names))
-        return tuple(SourceColumn(name, type_, type_) for name, type_ in zip(names, types, strict=True))
+        named = zip(names, map(compiling.unquoted, types), strict=True)
+        return tuple(SourceColumn(name, type_, type_) for name, type_ in named)
 
     def names_of_query(self, relation: str) -> tuple[str, ...]:
         """The names of a declared query's columns."""

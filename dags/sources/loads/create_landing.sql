@@ -1,6 +1,9 @@
 -- Where the rows of a load land, seen by nobody else: for each, which part of the source it is of, the batch and the key
--- up to which that goes, which attempt has brought it, its own key, its day. By the day, so that a few days are read without the others.
+-- up to which that goes, which attempt has brought it, its own key, its day. By the day, so that a few days are read
+-- without the others.
 -- A batch that is sent twice lands once: ClickHouse keeps the tokens of so many.
+-- Parts of up to 10 GB are compact: a wide one has buffers for every column, four times the memory of a batch of
+-- 100,000 rows of 22 columns (121 MiB instead of 33).
 CREATE TABLE $landing
 (
     _range UInt32,
@@ -13,4 +16,4 @@ CREATE TABLE $landing
 )
 ENGINE = MergeTree
 ORDER BY _day
-SETTINGS non_replicated_deduplication_window = 1000
+SETTINGS non_replicated_deduplication_window = 1000, min_bytes_for_wide_part = 10000000000

@@ -36,6 +36,9 @@ def _micros(year: int) -> int:
 
 _FIRST, _END = _micros(FIRST_YEAR), _micros(LAST_YEAR + 1)
 
+# A ``DateTime`` ends in the year after, and begins anew without a word.
+LAST_YEAR_OF_SECONDS = 2105
+
 
 class Kind(StrEnum):
     """What a column holds, as far as it matters for bringing it there."""
@@ -60,15 +63,20 @@ _KINDS = (
     (re.compile(r"DateTime(?:64)?(?:\(.*\))?"), Kind.TIME),
     (re.compile(r"Date(?:32)?"), Kind.DATE),
 )
+_SECONDS = re.compile(r"DateTime(?:\([^)]*\))?")
 _WITHIN = re.compile(r"(?:LowCardinality|Nullable)\((.*)\)")
+
+
+def within(type_: str) -> str:
+    """A ClickHouse type without what is around it: ``Int8`` of ``LowCardinality(Nullable(Int8))``."""
+    while inner := _WITHIN.fullmatch(type_):
+        type_ = inner[1]
+    return type_
 
 
 def kind_of(type_: str) -> Kind | None:
     """What a ClickHouse type holds; None if loads do not fill it."""
-    plain = type_
-    while inner := _WITHIN.fullmatch(plain):
-        plain = inner[1]
-    return next((kind for pattern, kind in _KINDS if pattern.fullmatch(plain)), None)
+    return next((kind for pattern, kind in _KINDS if pattern.fullmatch(within(type_))), None)
 
 
 @dataclass(frozen=True)
@@ -172,10 +180,11 @@ class Shape:
             if name == EVENT_ID:
                 found.append(Check(f"{name} is all zeros", f"empty(ifNull({name}, generateUUIDv4()))"))
             if column.kind in TIMES:
+                last = LAST_YEAR_OF_SECONDS if _SECONDS.fullmatch(within(column.type)) else LAST_YEAR
                 infinite = f"{name} = {INFINITY} OR {name} = negate({INFINITY})"
-                beyond = f"({name} < {_FIRST} OR {name} >= {_END}) AND NOT ({infinite})"
+                beyond = f"({name} < {_FIRST} OR {name} >= {_micros(last + 1)}) AND NOT ({infinite})"
                 found.append(Check(f"{name} is infinite", infinite))
-                found.append(Check(f"{name} is before {FIRST_YEAR} or after {LAST_YEAR}", beyond))
+                found.append(Check(f"{name} is before {FIRST_YEAR} or after {last}", beyond))
         return tuple(found)
 
 
