@@ -229,8 +229,6 @@ class LandingRanges:
         if failed:
             first = next((one for one in failed if "not begun" not in one), failed[0])
             return Ended(Status.FAILED, f"{first}. Nothing of it is seen yet; put it right, then go on with it")
-        if wrong := landed_wrong(_whole(state), self.landing.checkpoints(at.client)):
-            return _lost(at, plan, wrong)
         if found := self.landing.findings(at.client):
             return Ended(
                 Status.FAILED,
@@ -239,6 +237,9 @@ class LandingRanges:
                 + ". Put them right in PostgreSQL or leave them out by a filter, then ask for a new backfill",
             )
         rows_by_day = self.landing.rows_by_day(at.client)
+        # Last: what changes from here on, is no longer what these days were counted to have.
+        if wrong := landed_wrong(_whole(state), self.landing.checkpoints(at.client)):
+            return _lost(at, plan, wrong)
         self._note(at, rows_by_day)
         known = Loaded.of(state).rows_by_day
         load = load_id(work.work_id)

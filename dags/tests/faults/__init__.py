@@ -1,4 +1,5 @@
-"""Faults on a real server: builds that are killed at every step, a server that is, cut connections, full disks.
+"""Faults on real servers: builds, backfills and loads that are killed at every step, and servers that are; cut
+connections, full disks, sources that change under a load.
 
 `make faults` runs 200 seeded trials and prints the tally; `make soak` runs some of them.
 """
