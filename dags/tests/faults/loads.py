@@ -261,7 +261,7 @@ class LoadTrial:
                 any(words in self._last_words() for words in WORDS_OF_WHAT_TO_DO),
                 f"it does not say what to do: {self._last_words()}",
             )
-            self.outcome = f"{status}, then cancelled"
+            self.outcome = f"{status}, given up"
             self._settle()
             self._act("cancel")
             if self._state().status != Status.CANCELLED:  # it had failed, which is an end
