@@ -200,7 +200,7 @@ def _copy(checkout: Path) -> None:
     (checkout / ".venv" / ".ready").touch()
 
 
-@pytest.mark.slow(minutes=3)
+@pytest.mark.slow(minutes=4)
 def test_every_command_of_the_readme_works_in_its_order(
     tmp_path: Path, emptied: Callable[[str], str], postgres_database: str
 ) -> None:
