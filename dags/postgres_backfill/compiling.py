@@ -19,6 +19,12 @@ from dags.sources.loads.shape import INFINITY, TIMES, Kind
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+# Sessions of others in this database; those that only vacuum belong to nobody.
+_OTHERS = "a.datname = current_database() AND a.usesysid IS NOT NULL AND a.pid <> pg_backend_pid()"
+
+# For a transaction that is open for longer nobody waits. As long as one waits, see `reading.OPEN_SECONDS`.
+LONG = "60 seconds"
+
 # What keys there may be: of these the text that PostgreSQL writes is read back as the very same value. A time's is not,
 # it hangs on the session's zone and style, and neither is a float's.
 INTEGERS = ("smallint", "integer", "bigint")
@@ -186,20 +192,30 @@ class Source:
 
     def _mark(self, column: str, mark: int) -> str:
         """A mark as a value of the column's type: a whole number, or a time as microseconds since 1970."""
-        type_ = plain(self.types[column])
-        if type_ in INTEGERS:
+        if plain(self.types[column]) in INTEGERS:
             return f"({mark:d})::bigint"
         # A product with an interval is exact here: no mark of this millennium has more bits than a double.
-        moment = f"(timestamptz 'epoch' + {mark:d} * interval '1 microsecond')"
-        return moment if type_ == _ZONED else f"({moment} AT TIME ZONE {literal(self.time_zone)})"
+        return f"(timestamptz 'epoch' + {mark:d} * interval '1 microsecond')"
+
+    def without(self, column: str) -> str:
+        """Whether a row has no value of a column: 1 or 0."""
+        return (
+            f"SELECT count(*) AS n FROM (SELECT 1 FROM {self.relation} WHERE ({self.where}) "
+            f"AND {identifier(column)} IS NULL LIMIT 1) AS one"
+        )
 
     def newest(self, column: str) -> str:
         """The mark up to which rows can be read now: the greatest whole number there is, or PostgreSQL's clock.
 
-        Not the greatest time: a single row of the year 2099 would hide whatever changes until then.
+        Not the greatest time: a single row of the year 2099 would hide whatever changes until then. Where a transaction
+        is open for so long that nobody waits for it, it is when that began: what it writes has a later time.
         """
         if plain(self.types[column]) not in INTEGERS:
-            return "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS mark"
+            return (
+                "SELECT (extract(epoch FROM least(clock_timestamp(), (SELECT min(a.xact_start) - interval '1 second' "
+                f"FROM pg_catalog.pg_stat_activity a WHERE {_OTHERS} "
+                f"AND a.xact_start < clock_timestamp() - interval '{LONG}'))) * 1000000)::bigint AS mark"
+            )
         name = identifier(column)
         return (
             f"SELECT (SELECT {name} FROM {self.relation} WHERE {name} IS NOT NULL ORDER BY {name} DESC "
@@ -209,9 +225,16 @@ class Source:
 
 def mark_problem(column: str, type_: str) -> str:
     """Why an incremental load cannot go by a column; empty if it can."""
-    if plain(type_) in (*INTEGERS, _ZONED, *_WITHOUT_ZONE[:1]):
+    if plain(type_) in (*INTEGERS, _ZONED):
         return ""
-    return f"{column} is {type_}: an incremental load goes by a timestamp or a whole number that only grows"
+    if plain(type_) in _WITHOUT_ZONE:
+        return (
+            f"{column} is {type_}: which moment that is hangs on the session that wrote it, so that a load could pass "
+            "rows by. Make it timestamp with time zone, or declare a query that says of which zone it is (AT TIME ZONE)"
+        )
+    return (
+        f"{column} is {type_}: an incremental load goes by a timestamp with time zone or a whole number of a sequence"
+    )
 
 
 # --- What is asked of the catalog -------------------------------------------------------------------------
@@ -256,24 +279,44 @@ def types_of(relation: str, columns: Sequence[str]) -> str:
 
 SESSION = (
     "SELECT current_setting('client_encoding') AS encoding, "
+    "(pg_catalog.current_schemas(true))[1]::text AS first_schema, "
     "current_setting('statement_timeout') AS statement_timeout, pg_is_in_recovery()::text AS is_standby"
 )
 
 # Which transactions are open in this database: those of its users and prepared ones, and not this one nor those that
 # only vacuum, which belong to nobody. What they have written or will, appears when they end. A transaction has a number
-# of its own (the virtual one) from its very begin, and not just from its first write on.
+# of its own (the virtual one) from its very begin, and not just from its first write on. When it began, only who may
+# read all statistics is told; NULL for others.
 OPEN_TRANSACTIONS = (
-    "SELECT l.virtualtransaction AS id FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid "
-    "WHERE l.locktype = 'virtualxid' AND l.mode = 'ExclusiveLock' AND a.datname = current_database() "
-    "AND a.usesysid IS NOT NULL AND a.pid <> pg_backend_pid() UNION ALL "
-    "SELECT 'prepared ' || x.transaction::text FROM pg_catalog.pg_prepared_xacts x "
+    "SELECT l.virtualtransaction AS id, (extract(epoch FROM a.xact_start) * 1000000)::bigint AS began "
+    "FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid "
+    f"WHERE l.locktype = 'virtualxid' AND l.mode = 'ExclusiveLock' AND {_OTHERS} UNION ALL "
+    "SELECT 'prepared ' || x.transaction::text, NULL FROM pg_catalog.pg_prepared_xacts x "
     "WHERE x.database = current_database()"
 )
 
 
-def cached_keys_of(relation: str) -> str:
-    """How many values at once a session takes from the sequences of a table's columns; 0 where it has none."""
+def sequences_of(relation: str, column: str) -> str:
+    """The sequences that a column's values come from: how many a session takes at once, by how much they grow, whether
+    they begin anew. One that it owns, of an identity or a serial, or one that its default names.
+    """
+    of = f"a.attrelid = to_regclass({literal(relation)}) AND a.attname = {literal(column)}"
     return (
-        "SELECT coalesce(max(s.seqcache), 0)::bigint AS n FROM pg_catalog.pg_sequence s JOIN pg_catalog.pg_depend d "
-        f"ON d.objid = s.seqrelid WHERE d.refobjid = to_regclass({literal(relation)}) AND d.deptype IN ('a', 'i')"
+        "SELECT s.seqcache AS at_once, s.seqincrement AS grows, s.seqcycle::text AS cycles "
+        "FROM pg_catalog.pg_sequence s WHERE s.seqrelid IN ("
+        "SELECT d.objid FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_attribute a "
+        "ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid WHERE d.classid = 'pg_catalog.pg_class'::regclass "
+        f"AND d.deptype IN ('a', 'i') AND {of} UNION ALL "
+        "SELECT d.refobjid FROM pg_catalog.pg_attrdef f JOIN pg_catalog.pg_attribute a "
+        "ON a.attrelid = f.adrelid AND a.attnum = f.adnum JOIN pg_catalog.pg_depend d "
+        "ON d.classid = 'pg_catalog.pg_attrdef'::regclass AND d.objid = f.oid "
+        f"WHERE d.refclassid = 'pg_catalog.pg_class'::regclass AND {of})"
+    )
+
+
+def hides_rows(relation: str) -> str:
+    """Whether row security hides rows of a table from this role; no row where there is no such table."""
+    return (
+        "SELECT row_security_active(c.oid)::text AS hides FROM pg_catalog.pg_class c "
+        f"WHERE c.oid = to_regclass({literal(relation)})"
     )

@@ -30,7 +30,7 @@ from dags.publish.staging import drop
 from dags.sources.loads.attaching import Attaching, require_attachable
 from dags.sources.loads.landing import drop_tables, open_landing
 from dags.sources.loads.names import load_id
-from dags.sources.loads.shape import DAY, TEAM, Kind, within
+from dags.sources.loads.shape import TEAM, TIME, Kind, day_of, within
 from dags.sources.loads.verdicts import Checkpoint, groups, landed_wrong
 from dags.work.audit.log import Entry, Event, Status
 from dags.work.orders import Ended
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from dags.postgres_backfill.plan import KeyRange, Plan
     from dags.postgres_backfill.progress import Moved
     from dags.sources.loads.landing import Landing
+    from dags.sources.loads.shape import Column
     from dags.work.audit.log import State
     from dags.work.runner import AtWork
 
@@ -88,9 +89,11 @@ class PostgresBackfill:
         plan, postgres = self.plan, Postgres(at.client, self.connection, self.seconds, at.tell)
         if changes := changed_types(postgres, plan):
             return Ended(Status.FAILED, f"{'; '.join(changes)}: nothing more was loaded. Ask for a new backfill")
-        if (
-            left := postgres.wait_for_open_transactions(margin=MARGIN_SECONDS if plan.window is not None else 0.0)
-        ) and plan.window is not None:
+        window = plan.window
+        until = window.until if window is not None and window.column in plan.times else None
+        margin = MARGIN_SECONDS if window is not None else 0.0
+        left = postgres.wait_for_open_transactions(until=until, margin=margin)
+        if left and window is not None:
             return Ended(
                 Status.FAILED,
                 f"{counted(left, 'transaction')} of PostgreSQL had not ended, and may write rows that this load would "
@@ -204,9 +207,9 @@ class LandingRanges:
             bound,
             landing=self.landing.name,
             names=tuple(column.name for column in columns),
-            values=Expression(", ".join(_received(column.name, column.kind, column.type) for column in columns)),
-            day=DAY,
-            received=Expression(", ".join(f"c{number} AS {column.name}" for number, column in enumerate(columns, 1))),
+            # By their places, under names that PostgreSQL was asked for: a target's name may be any of these.
+            values=Expression(", ".join(_received(f"c{place}", column) for place, column in enumerate(columns, 1))),
+            day=day_of(f"c{1 + [column.name for column in columns].index(TIME)}"),
             source=self.backfill.connection.function,
         )
         if attempt > 1:
@@ -292,12 +295,12 @@ def _lost(at: AtWork, plan: Plan, wrong: Sequence[str]) -> Ended:
     )
 
 
-def _received(name: str, kind: Kind, type_: str) -> str:
+def _received(name: str, column: Column) -> str:
     """What lands of a value as it was received; a whole number that its column does not hold is an error."""
-    if kind is Kind.FLOAT:
+    if column.kind is Kind.FLOAT:
         return f"if(isNull({name}), NULL, reinterpretAsFloat64(reverse(unhex(ifNull({name}, '')))))"
-    if kind is Kind.WHOLE and name != TEAM and within(type_) != "Int64":
-        return f"accurateCast({name}, 'Nullable({within(type_)})')"
+    if column.kind is Kind.WHOLE and column.name != TEAM and within(column.type) != "Int64":
+        return f"accurateCast({name}, 'Nullable({within(column.type)})')"
     return name
 
 

@@ -47,6 +47,10 @@ class PostgresBackfillConfig(Given):
         "full: all rows that the filters let through. incremental: those that changed since the last incremental load "
         "with the same filters.",
     )
+    start_over: bool = Field(
+        default=False,
+        description="With kind incremental: forget how far earlier ones came, and load from the beginning.",
+    )
     batch_size: int = whole(10_000, 1, 10_000_000, "rows", "Rows in a batch; a cancel ends after the one in work.")
     parallelism: Parallelism = Field(default=1, description="Ranges of keys at once; the embedded engine takes one.")
     dry_run: bool = Field(

@@ -1,8 +1,8 @@
 -- Up to where incremental loads of a table have come, of those with the same filters that were completed. Of one that was
 -- cancelled in the very moment in which it ended, no row is there.
--- Grain   one row: how many have ended, and the greatest mark of these
+-- Grain   one row: how many have ended, and the mark of the last of these, which may have started over
 -- Reads   the log of this kind of work
-SELECT count(), max(toInt64OrZero(payload))
+SELECT count(), argMax(toInt64OrZero(payload), at)
 FROM web_analytics_work_events
 WHERE
     kind = 'postgres'

@@ -120,6 +120,11 @@ class Plan(Part):
         return tuple((str(sources[column.name]), column.kind) for column in self.shape.landed)
 
     @property
+    def times(self) -> frozenset[str]:
+        """The source's columns that are times."""
+        return frozenset(name for name, type_ in self.types.items() if type_.startswith("timestamp"))
+
+    @property
     def subject(self) -> str:
         """What the log has it work on."""
         return subject(self.pipeline, self.table_name)

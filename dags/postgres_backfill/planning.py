@@ -15,7 +15,7 @@ from dags.postgres_backfill.filters import predicate, text_of
 from dags.postgres_backfill.plan import Extent, KeyRange, Plan, Window, ranges, subject
 from dags.postgres_backfill.quoting import identifier
 from dags.postgres_backfill.reading import Postgres
-from dags.postgres_backfill.request import Facts, filters_of, held_against, in_lines
+from dags.postgres_backfill.request import Counter, Facts, filters_of, goes_by, held_against, in_lines
 from dags.postgres_backfill.store import read_mark
 from dags.sources.file import read_query, read_sources
 from dags.sources.loads.attaching import notes_of, require_attachable
@@ -99,8 +99,12 @@ def _facts(client: Client, postgres: Postgres, table: SourceTable, settings: Set
     writable = {name: one.type for name, one in target.columns.items() if one.kind not in _NOT_WRITTEN}
     relation = relation_of(table, settings)
     if table.relation is not None:
-        [(cached,)] = postgres.ask(compiling.cached_keys_of(relation))
-        return Facts(table, relation, postgres.columns(relation), writable, is_standby, cached)
+        sequences = [
+            Counter(at_once, grows, cycles == "true")
+            for at_once, grows, cycles in postgres.ask(compiling.sequences_of(relation, goes_by(table)))
+        ]
+        hides = any(one == "true" for (one,) in postgres.ask(compiling.hides_rows(relation)))
+        return Facts(table, relation, postgres.columns(relation), writable, is_standby, hides, sequences)
     names = postgres.names_of_query(relation)
     return Facts(table, relation, postgres.columns_of_query(relation, names), writable, is_standby)
 
@@ -113,11 +117,9 @@ def _plan(client: Client, postgres: Postgres, given: PostgresBackfillConfig, fac
     source = Source(relation, types, asked.key, predicate(asked.filters, types), table.time_zone)
     window = None
     if given.kind is Extent.INCREMENTAL:
-        after = read_mark(client, subject(given.pipeline, table.name), filter_sql, asked.goes_by)
-        [(until,)] = postgres.ask(source.newest(asked.goes_by))
-        # Where there is no row yet, whatever comes is after it.
-        nothing_yet = after if after is not None else -(2**63)
-        window = Window(column=asked.goes_by, after=after, until=nothing_yet if until is None else until)
+        name = subject(given.pipeline, table.name)
+        mark = None if given.start_over else read_mark(client, name, filter_sql, asked.goes_by)
+        window = _window(postgres, source, asked.goes_by, mark, table.name)
         since = source.since(window.column, window.after, window.until)
         source = Source(relation, types, asked.key, f"({source.where}) AND {since}", table.time_zone)
     [(least, greatest, without)] = postgres.ask(source.ends())
@@ -139,6 +141,29 @@ def _plan(client: Client, postgres: Postgres, given: PostgresBackfillConfig, fac
         rows=rows, estimated_from=words, ranges=chosen, requested_by=given.requested_by or "nobody yet",
         reason=given.reason or "none yet", monitoring=Monitoring(webhook=given.webhook),
     )  # fmt: skip
+
+
+def _window(postgres: Postgres, source: Source, column: str, after: int | None, name: str) -> Window:
+    """What an incremental load goes by, from the mark of the one before to what there is now.
+
+    Raises:
+        UserError: there are rows that no incremental load would bring, or the mark is ahead of what there is.
+    """
+    [(newest,)] = postgres.ask(source.newest(column))
+    # Where there is no row yet, whatever comes is after it.
+    until = -(2**63) if newest is None and after is None else newest
+    if after is not None and (until is None or until < after):
+        come_to = "nothing" if until is None else until
+        words = (
+            f"{column} of {name} has come to {come_to}, and an incremental load had come to {after}: the table was "
+            "emptied, its numbers or its clock were set back, or this is another database. What is new would be passed "
+            "by: give start_over: true, which begins from the beginning"
+        )
+        raise refusal(WHAT, [words])
+    [(without,)] = postgres.ask(source.without(column))
+    if without:
+        raise refusal(WHAT, [f"rows of {name} have no {column}: no incremental load would ever bring them"])
+    return Window(column=column, after=after, until=until if until is not None else -(2**63))
 
 
 def estimated(postgres: Postgres, source: Source, table: SourceTable) -> tuple[int, str]:

@@ -156,30 +156,41 @@ class Postgres:
         Raises:
             UserError: texts would not arrive as they are.
         """
-        [(encoding, timeout, is_standby)] = self.ask(compiling.SESSION)
+        [(encoding, first_schema, timeout, is_standby)] = self.ask(compiling.SESSION)
         if encoding != "UTF8":
             raise UserError(
                 f"PostgreSQL would send texts as {encoding}, and ClickHouse takes them for UTF-8: "
                 "ALTER ROLE … SET client_encoding = 'UTF8' for the role of this pipeline"
             )
+        if first_schema != "pg_catalog":
+            raise UserError(
+                "the role's search_path puts a schema before pg_catalog, so that functions and types of somebody "
+                "else's could stand in for PostgreSQL's: ALTER ROLE … SET search_path = public"
+            )
         return Session(is_standby == "true", has_limit=timeout != "0")
 
-    def open_transactions(self) -> frozenset[str]:
-        """The transactions that are open in this database, by their numbers."""
-        return frozenset(str(one) for (one,) in self.ask(compiling.OPEN_TRANSACTIONS))
+    def open_transactions(self, until: int | None = None) -> frozenset[str]:
+        """The transactions that are open in this database, by their numbers.
 
-    def wait_for_open_transactions(self, *, margin: float = 0.0, seconds: float = OPEN_SECONDS) -> int:
+        ``until``: without those that are known to have begun after it, in microseconds since 1970.
+        """
+        found = self.ask(compiling.OPEN_TRANSACTIONS)
+        return frozenset(str(one) for one, began in found if until is None or began is None or began <= until)
+
+    def wait_for_open_transactions(
+        self, *, until: int | None = None, margin: float = 0.0, seconds: float = OPEN_SECONDS
+    ) -> int:
         """Wait until the transactions that are open now are over; how many are not, after so long.
 
         What committed until then is seen by whoever reads afterwards, in whichever order it was written. What
         transactions write that begin later, is later by PostgreSQL's clock and has a later number of a sequence.
         """
         sleep(margin)
-        waited, left = 0.0, self.open_transactions()
+        waited, left = 0.0, self.open_transactions(until)
         while left and waited < seconds:
             if not waited:
                 self.tell(f"{len(left)} transactions are open in PostgreSQL; what they write may be wanted: waiting")
             sleep(_POLL_SECONDS)
             waited += _POLL_SECONDS
-            left &= self.open_transactions()
+            left &= self.open_transactions(until)
         return len(left)

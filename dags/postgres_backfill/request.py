@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dags.domain.errors import UserError
-from dags.postgres_backfill.compiling import key_problem, mark_problem
+from dags.postgres_backfill.compiling import INTEGERS, key_problem, mark_problem
 from dags.postgres_backfill.filters import Filter, Operator, parse, problems
 from dags.postgres_backfill.plan import Extent, PlannedColumn
 from dags.sources.loads.shape import NOT_MAPPED, REQUIRED, TEAM, TIME, TIMES, Kind, kind_of
@@ -23,11 +23,26 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Counter:
+    """A sequence: how many values a session takes from it at once, by how much it grows, whether it begins anew."""
+
+    at_once: int
+    grows: int
+    cycles: bool
+
+    @property
+    def only_grows(self) -> bool:
+        """Whether a value that was given later, by whichever session, is always greater."""
+        return self.at_once == 1 and self.grows > 0 and not self.cycles
+
+
+@dataclass(frozen=True)
 class Facts:
     """What a request is held against.
 
     ``relation`` is what stands after FROM, ``columns`` are its own, none where there is no such table. ``target``: the
-    columns of the target that can be written, with their types.
+    columns of the target that can be written, with their types. ``hides_rows``: by row security, from this role.
+    ``sequences``: where the values come from of the column that an incremental load goes by.
     """
 
     table: SourceTable
@@ -35,7 +50,8 @@ class Facts:
     columns: Sequence[SourceColumn]
     target: Mapping[str, str]
     is_standby: bool = False
-    cached_keys: int = 0
+    hides_rows: bool = False
+    sequences: Sequence[Counter] = ()
 
     @property
     def types(self) -> dict[str, str]:
@@ -69,15 +85,20 @@ def filters_of(given: PostgresBackfillConfig) -> tuple[Filter, ...]:
 def held_against(filters: tuple[Filter, ...], extent: Extent, facts: Facts) -> tuple[Asked, list[str]]:
     """What can be planned of a request, and everything that is wrong with it."""
     table, types = facts.table, facts.types
-    key = table.key or table.columns.get("uuid", "uuid")
+    key = key_of(table)
     columns, found = _planned_columns(facts)
     found += problems(filters, types)
     found += _key_problems(key, facts)
-    goes_by = ""
+    if facts.hides_rows:
+        found.append(
+            f"row security of {table.name} hides rows from this role: what is hidden would count as absent, and be "
+            "passed by for ever. Name a role that sees every row (BYPASSRLS, or a policy that lets all through)"
+        )
+    column = ""
     if extent is Extent.INCREMENTAL:
-        goes_by = table.changed or key
-        found += _incremental_problems(goes_by, facts, is_key=table.changed is None)
-    return Asked(filters, columns, key, goes_by), found
+        column = goes_by(table)
+        found += _incremental_problems(column, facts)
+    return Asked(filters, columns, key, column), found
 
 
 def _planned_columns(facts: Facts) -> tuple[tuple[PlannedColumn, ...], list[str]]:
@@ -111,6 +132,8 @@ def _is_time(type_: str) -> bool:
 def _target_problems(name: str, target: Mapping[str, str]) -> list[str]:
     if name not in target:
         return [f"the target has no column {name} that can be written: it has {', '.join(target)}"]
+    if name.startswith("_"):
+        return [f"the target's {name} begins as what ClickHouse and loads call their own: such a column is not filled"]
     if kind_of(target[name]) is None:
         return [f"the target's {name} is {target[name]}: loads fill texts, whole numbers, floats, Bool, UUID and times"]
     return []
@@ -148,21 +171,35 @@ def _key_problems(key: str, facts: Facts) -> list[str]:
     return found
 
 
-def _incremental_problems(column: str, facts: Facts, *, is_key: bool) -> list[str]:
-    types = facts.types
-    if column not in types:
-        return [f"{facts.table.name} has no column {column}, by which an incremental load goes"]
-    found = [problem] if (problem := mark_problem(column, types[column])) else []
+def goes_by(table: SourceTable) -> str:
+    """The column that an incremental load of a table goes by."""
+    return table.changed or key_of(table)
+
+
+def key_of(table: SourceTable) -> str:
+    """The column that batches go by; of a query that names none, the one by which events are told apart."""
+    return table.key or table.columns.get("uuid", "uuid")
+
+
+def _incremental_problems(column: str, facts: Facts) -> list[str]:
+    name, columns = facts.table.name, {one.name: one for one in facts.columns}
+    if column not in columns:
+        return [f"{name} has no column {column}, by which an incremental load goes"]
+    base = columns[column].base
+    found = [problem] if (problem := mark_problem(column, base)) else []
     if facts.is_standby:
         found.append(
             "this PostgreSQL is a standby, which does not know what is being written: an incremental load from it "
             "could miss rows. Name the primary, or ask for kind: full with filters"
         )
-    if is_key and facts.cached_keys > 1:
+    if not problem and base in INTEGERS and not (facts.sequences and all(one.only_grows for one in facts.sequences)):
         found.append(
-            f"sessions take {facts.cached_keys} values at a time from the sequence of {facts.table.name} (CACHE), so "
-            "that lower keys come later: declare changed, a timestamp that grows"
+            f"{column} of {name} does not come from a sequence that only grows (CACHE 1, a positive INCREMENT, no "
+            "CYCLE), so that lower numbers may come later: declare changed, a timestamp with time zone that PostgreSQL "
+            "sets"
         )
+    if facts.table.source == "table" and not columns[column].is_required:
+        found.append(f"{column} of {name} may be NULL, and such rows would never come: SET NOT NULL")
     return found
 
 

@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from dags.sources.loads.verdicts import Group
 
 
+# What is staged is like the target, whose owner chose its columns.
+_ANY_COLUMN = {"allow_suspicious_low_cardinality_types": 1}
+
+
 @dataclass(frozen=True)
 class Attaching:
     """Days of a load on their way. ``confirm`` raises where another run has taken over; it is asked before each day."""
@@ -63,7 +67,8 @@ class Attaching:
         lacking = {day: group.rows_by_day[day] for day, one in how_much.items() if one is not Presence.ALL}
         if not lacking:
             return
-        staging, ours = staging_name(self.work_id, next(self._numbers), self.token), Sql("dags.publish", self.client)
+        staging = staging_name(self.work_id, next(self._numbers), self.token)
+        ours = Sql("dags.publish", self.client, _ANY_COLUMN)
         try:
             make_like(ours, "create_staging", staging=staging, target=target)
             self._stage(staging, lacking)

@@ -104,7 +104,11 @@ class Column:
         """As what it lands."""
         if self.kind in TIMES or self.name == TEAM:
             return "Nullable(Int64)"
-        return "Nullable(UUID)" if self.name == EVENT_ID else self.type
+        if self.name == EVENT_ID:
+            return "Nullable(UUID)"
+        # ClickHouse makes no table with a dictionary of numbers, unless it is told to.
+        plain = self.type.removeprefix("LowCardinality(").removesuffix(")") if self.kind is not Kind.TEXT else self.type
+        return plain if self.type.startswith("LowCardinality(") else self.type
 
     @property
     def staged(self) -> str:
@@ -151,9 +155,9 @@ class Shape:
 
     @property
     def staged(self) -> Expression:
-        """What `staged_names` get, in a statement that has the constants as an array of texts of this name."""
+        """What `staged_names` get, in a statement that has the constants as an array of texts, ``_constants``."""
         constants = (
-            f"CAST(arrayElement(constants, {number}), '{column.type}')"
+            f"CAST(arrayElement(_constants, {number}), '{column.type}')"
             for number, column in enumerate(self.constants, start=1)
         )
         return Expression(", ".join([*(column.staged for column in self.landed), *constants]))
@@ -188,7 +192,9 @@ class Shape:
         return tuple(found)
 
 
-# The day of a row that lands; 1970-01-01, which no row may have, where its time is none that can be.
-DAY = Expression(
-    f"if({TIME} >= {_FIRST} AND {TIME} < {_END}, toDate(fromUnixTimestamp64Micro(ifNull({TIME}, 0), 'UTC')), toDate(0))"
-)
+def day_of(time: str) -> Expression:
+    """The day of a row that lands, by its time; 1970-01-01, which no row may have, where that is none that can be."""
+    return Expression(
+        f"if({time} >= {_FIRST} AND {time} < {_END}, "
+        f"toDate(fromUnixTimestamp64Micro(ifNull({time}, 0), 'UTC')), toDate(0))"
+    )

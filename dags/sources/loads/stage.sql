@@ -2,7 +2,7 @@
 -- holds few days however they have come.
 -- Reads   these days of what has landed
 INSERT INTO $staging ($names, load_id)
-WITH {constants:Array(String)} AS constants
+WITH {constants:Array(String)} AS _constants
 SELECT $values, {load:UInt64}
 FROM $landing
 WHERE _day >= {first:Date} AND _day <= {last:Date}

@@ -9,7 +9,7 @@ import pytest
 from dagster import Failure
 
 from dags.domain.errors import UserError
-from dags.postgres_backfill import reading
+from dags.postgres_backfill import compiling, reading
 from dags.postgres_backfill.execution import LandingRanges
 from dags.postgres_backfill.kind import POSTGRES_BACKFILL
 from dags.postgres_backfill.sweeping import sweep_landings
@@ -400,6 +400,91 @@ def test_a_request_that_cannot_be_is_refused_with_everything_that_is_wrong_befor
         load(world, **given)
     assert [word for word in words if word not in str(refused.value)] == []
     assert queue(world) == []
+
+
+NO_SEQUENCE = "does not come from a sequence that only grows"
+MIGHT_PASS_BY = {
+    "the sequence of the identity is cached": (
+        "by the key",
+        "ALTER TABLE page_views ALTER id SET CACHE 20",
+        NO_SEQUENCE,
+    ),
+    "a sequence of the default is cached": (
+        "by the key",
+        """ALTER TABLE page_views ALTER id DROP IDENTITY; CREATE SEQUENCE s CACHE 20;
+        ALTER TABLE page_views ALTER id SET DEFAULT nextval('s')""",
+        NO_SEQUENCE,
+    ),
+    "nothing gives the numbers": ("by the key", "ALTER TABLE page_views ALTER id DROP IDENTITY", NO_SEQUENCE),
+    "times have no zone": ("", "ALTER TABLE page_views ALTER updated_at TYPE timestamp", "hangs on the session"),
+    "times may be absent": ("", "ALTER TABLE page_views ALTER updated_at DROP NOT NULL", "such rows would never come"),
+    "row security": (
+        "as reader",
+        """CREATE ROLE reader LOGIN PASSWORD 'reader'; GRANT SELECT ON page_views TO reader;
+        ALTER TABLE page_views ENABLE ROW LEVEL SECURITY""",
+        "row security of public.page_views hides rows",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", MIGHT_PASS_BY)
+def test_a_load_that_might_pass_rows_by_for_ever_is_refused(
+    world: World, source: Tenant, tmp_path: Path, case: str
+) -> None:
+    how, made, words = MIGHT_PASS_BY[case]
+    for statement in made.split(";"):
+        source.connection.execute(statement.encode())
+    if how == "by the key":
+        (tmp_path / "sources.yaml").write_text(DECLARED.replace("        changed: updated_at\n", ""))
+    if how == "as reader":
+        where = source.dsn.partition("@")[2]
+        world.monkeypatch.setenv("TENANT_POSTGRES_DSN", f"postgresql://reader:reader@{where}")
+    try:
+        with pytest.raises(UserError, match=words):
+            load(world, kind="incremental")
+    finally:
+        if how == "as reader":
+            source.connection.execute("DROP OWNED BY reader; DROP ROLE reader")
+
+
+def test_a_mark_that_is_ahead_of_what_there_is_is_told_and_a_person_may_start_over(
+    world: World, source: Tenant, tmp_path: Path
+) -> None:
+    (tmp_path / "sources.yaml").write_text(DECLARED.replace("        changed: updated_at\n", ""))
+    source.history(DAYS)
+    load(world, kind="incremental")
+    source.connection.execute("TRUNCATE page_views RESTART IDENTITY")
+    source.add([(1, noon(DAYS[0]), "s")])
+    with pytest.raises(UserError, match="has come to 1, and an incremental load had come to 9"):
+        load(world, kind="incremental")
+    assert load(world, kind="incremental", start_over=True)["count_record"] == 1
+    source.add([(1, noon(DAYS[0]), "s")])
+    assert load(world, kind="incremental")["count_record"] == 1
+
+
+def test_a_transaction_that_is_open_for_long_holds_the_mark_back_and_nothing_else(world: World, source: Tenant) -> None:
+    source.add([(1, noon(DAYS[0]), "s")])
+    source.connection.execute("UPDATE page_views SET updated_at = now() - interval '10 minutes'")
+    world.monkeypatch.setattr(compiling, "LONG", "0 seconds")
+    with psycopg.connect(source.dsn) as long:
+        long.execute("SELECT 1")
+        source.add([(1, noon(DAYS[1]), "s")])
+        assert load(world, kind="incremental")["count_record"] == 1
+    assert load(world, kind="incremental")["count_record"] == 1
+
+
+def test_columns_are_taken_by_their_places_whatever_they_are_called(
+    world: World, source: Tenant, tmp_path: Path
+) -> None:
+    added = "ADD COLUMN c1 Int64, ADD COLUMN k String, ADD COLUMN n LowCardinality(UInt32)"
+    world.client.command(f"ALTER TABLE events {added} SETTINGS allow_suspicious_low_cardinality_types = 1")
+    mapped = DECLARED.replace("{team_id: tenant_id,", "{c1: id, k: path, n: id, team_id: tenant_id,", 1)
+    (tmp_path / "sources.yaml").write_text(mapped)
+    source.history(DAYS)
+    load(world)
+    assert sorted(loaded(world)) == sorted(source.rows())
+    found = world.client.query("SELECT c1, k, n FROM events ORDER BY c1").result_rows
+    assert [tuple(row) for row in found] == [(key, "/", key) for key in range(1, 10)]
 
 
 def test_without_a_declaration_the_job_says_so(world: World) -> None:

@@ -18,7 +18,7 @@ from dags.sources.loads import landing as landings
 from dags.sources.loads.attaching import Attaching, present, require_attachable, take_out, withdraw
 from dags.sources.loads.landing import drop_tables, fence_loads, known_landing, open_landing, tables_of
 from dags.sources.loads.names import load_id
-from dags.sources.loads.shape import DAY, INFINITY, Column, Shape
+from dags.sources.loads.shape import INFINITY, Column, Shape, day_of
 from dags.sources.loads.verdicts import Checkpoint, Group, groups, landed_wrong
 from dags.tests.events import Event, insert
 
@@ -217,7 +217,9 @@ def test_every_row_that_no_reader_may_see_is_named_with_its_keys(client: Client)
 def test_the_day_of_a_row_is_that_of_its_time_or_none_that_a_row_may_have(
     client: Client, micros: int, day: str
 ) -> None:
-    found = client.query(f"SELECT {DAY} FROM (SELECT CAST({micros} AS Nullable(Int64)) AS timestamp)").result_rows
+    found = client.query(
+        f"SELECT {day_of('timestamp')} FROM (SELECT CAST({micros} AS Nullable(Int64)) AS timestamp)"
+    ).result_rows
     assert [str(one) for (one,) in found] == [day]
 
 
