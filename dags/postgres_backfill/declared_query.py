@@ -34,6 +34,16 @@ _QUOTED = {"'": re.compile(r"'(?:[^']|'')*'"), '"': re.compile(r'"(?:[^"]|"")*"'
 _NAMES = {"'": "a literal", '"': "an identifier"}
 # In it a backslash, or what UESCAPE names in its place, begins a character.
 _ESCAPING = re.compile(r"(?<![A-Za-z0-9_])[Uu]&\Z")
+# What is another thing in every batch of a load, so that its batches would not fit together.
+_CALLED = re.compile(
+    r"\b(random|setseed|gen_random_uuid|uuid_generate_v\w+|clock_timestamp|statement_timestamp|transaction_timestamp|"
+    r"timeofday|now|nextval)\s*\Z",
+    re.IGNORECASE,
+)
+_MOMENTS = re.compile(
+    r"\b(current_date|current_time|current_timestamp|localtime|localtimestamp|tablesample)\b", re.IGNORECASE
+)
+_CUT = re.compile(r"\b(limit|offset|fetch)\b", re.IGNORECASE)
 _FIRST_WORD = re.compile(r"[\s(]*([A-Za-z_]*)")
 
 
@@ -78,6 +88,7 @@ class _Scan:
     def _take(self) -> None:
         text, at = self._text, self._at
         if (plain := _PLAIN.match(text, at)) is not None:
+            self._refuse_unsteady(plain)
             self._keep(plain[0])
         elif text.startswith("--", at):
             comment = _LINE_COMMENT.match(text, at)
@@ -89,6 +100,17 @@ class _Scan:
             self._take_quoted(text[at])
         else:
             self._take_sign(text[at])
+
+    def _refuse_unsteady(self, plain: re.Match[str]) -> None:
+        """Batches are read one after the other, and each has to be of the same rows as the one before."""
+        found = [*_MOMENTS.finditer(plain[0]), *([] if self._open else _CUT.finditer(plain[0]))]
+        if self._text.startswith("(", plain.end()):
+            found += _CALLED.finditer(plain[0])
+        for one in found:
+            self._refuse(
+                plain.start() + one.start(),
+                f"{one[1].lower()}, which is another thing in every batch: write what is meant, or filter by it",
+            )
 
     def _keep(self, part: str) -> None:
         """It is of the query, unless the query has ended."""

@@ -176,6 +176,7 @@ class LandingRanges:
         rows, told_at = reached.rows, time.monotonic()
         for number, (begin, until) in enumerate(batches(bounds, after), start=1):
             if at.heard():
+                at.again(at.log.append, Entry(LoadEvent.LANDED, step=step, chunk=chunk.id, rows=rows))
                 return None
             at.again(at.lease.confirm)
             attempts, keys = count(1), (begin, until)

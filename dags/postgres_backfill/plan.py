@@ -81,7 +81,8 @@ class Plan(Part):
     """A backfill from PostgreSQL.
 
     ``relation`` is what stands after FROM, ``types`` those of the source's columns that are used, as they were when it
-    was planned. ``rows`` is an estimate, in words how it was made.
+    was planned. ``empty`` are columns of the target that nothing is mapped to. ``rows`` is an estimate, in words how it
+    was made.
     """
 
     pipeline: str
@@ -95,6 +96,7 @@ class Plan(Part):
     where: str
     time_zone: str
     columns: tuple[PlannedColumn, ...]
+    empty: tuple[str, ...] = ()
     window: Window | None = None
     batch_size: Batch
     parallelism: Parallelism

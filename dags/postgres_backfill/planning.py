@@ -19,6 +19,7 @@ from dags.postgres_backfill.request import Counter, Facts, filters_of, goes_by, 
 from dags.postgres_backfill.store import read_mark
 from dags.sources.file import read_query, read_sources
 from dags.sources.loads.attaching import notes_of, require_attachable
+from dags.sources.loads.shape import NOT_MAPPED
 from dags.work.plan import Monitoring
 from dags.work.request import WHO, refusal, webhook_problems
 
@@ -137,10 +138,17 @@ def _plan(client: Client, postgres: Postgres, given: PostgresBackfillConfig, fac
     return Plan(
         pipeline=given.pipeline, table_name=table.name, filter_sql=filter_sql, kind=given.kind, target=table.into,
         relation=relation, key=asked.key, types=types, where=source.where, time_zone=table.time_zone,
-        columns=asked.columns, window=window, batch_size=given.batch_size, parallelism=given.parallelism,
-        rows=rows, estimated_from=words, ranges=chosen, requested_by=given.requested_by or "nobody yet",
+        columns=asked.columns, empty=_empty(facts, asked), window=window,
+        batch_size=given.batch_size, parallelism=given.parallelism, rows=rows, estimated_from=words,
+        ranges=chosen, requested_by=given.requested_by or "nobody yet",
         reason=given.reason or "none yet", monitoring=Monitoring(webhook=given.webhook),
     )  # fmt: skip
+
+
+def _empty(facts: Facts, asked: Asked) -> tuple[str, ...]:
+    """The columns of the target that nothing is mapped to; what the load or the table fills is not among them."""
+    filled = NOT_MAPPED | {one.name for one in asked.columns}
+    return tuple(name for name in facts.target if name not in filled)
 
 
 def _window(postgres: Postgres, source: Source, column: str, after: int | None, name: str) -> Window:

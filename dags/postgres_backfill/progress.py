@@ -116,7 +116,12 @@ def plan_text(plan: Plan, first: Sequence[Sequence[object]]) -> str:
         )
         for one in plan.columns
     ]
-    lines += [table_text(mapped, ("column", "type", "from", "type there")), "", "POSTGRESQL GETS, for the first range"]
+    lines.append(table_text(mapped, ("column", "type", "from", "type there")))
+    if plan.empty:
+        lines.append(
+            wrapped(f"EMPTY    {', '.join(plan.empty)}; also in an event that is there already with the same uuid")
+        )
+    lines += ["", "POSTGRESQL GETS, for the first range"]
     lines += [plan.source.batch(plan.values, after, until), ""]
     if first:
         columns = [(plan.key, Kind.TEXT), *((column.name, column.kind) for column in plan.shape.landed)]

@@ -144,7 +144,7 @@ def unreadable(name: str, facts: Facts | None, columns: Mapping[str, str]) -> li
     """
     if facts is None:
         return [f"the table {name} does not exist: {NEXT_STEP}"]
-    return [*_hidden(facts), *_consumed(facts), *_lacking(facts, columns), *_other_days(facts, columns)]
+    return [*hidden(facts), *_consumed(facts), *lacking(facts, columns), *_other_days(facts, columns)]
 
 
 def unpublishable(name: str, facts: Facts | None, day: str, columns: Mapping[str, str]) -> list[str]:
@@ -154,37 +154,29 @@ def unpublishable(name: str, facts: Facts | None, day: str, columns: Mapping[str
     """
     if facts is None:
         return [f"the table {name} does not exist: {NEXT_STEP}"]
-    family = facts.engine.removeprefix("Replicated").removeprefix("Shared")
-    if family not in PUBLISHABLE:
+    engine = family(facts)
+    if engine not in PUBLISHABLE:
         return [
             (
-                f"the table {name} is {_with_article(facts.engine)}: {_MEANING_BY_ENGINE.get(family, _NOT_STORED)}. "
+                f"the table {name} is {with_article(facts.engine)}: {_MEANING_BY_ENGINE.get(engine, _NOT_STORED)}. "
                 f"Expected {' or '.join(PUBLISHABLE)}, plain, Replicated or Shared: {_instead(name, facts.engine)}"
             )
         ]
     return [
-        *_hidden(facts),
-        *_lacking(facts, columns),
+        *hidden(facts),
+        *lacking(facts, columns),
         *_wrong_types(facts, columns),
-        *_wrong_partition(facts, day),
-        *(_merged_into_one(facts, columns) if family == "AggregatingMergeTree" else ()),
+        *wrong_partition(facts, day),
+        *(_merged_into_one(facts, columns) if engine == "AggregatingMergeTree" else ()),
         *_vanishing_rows(facts),
         *_vanishing_values(facts),
         *_foreign_writers(facts),
-        *_unwritable(facts),
+        *unwritable(facts),
     ]
 
 
-def unattachable(name: str, facts: Facts | None, day: str, columns: Iterable[str]) -> list[str]:
-    """Why rows cannot be brought to a table that others write too, by attaching them by the day.
-
-    Whoever else writes into it goes on, and rows may be replaced or dropped as its owner wants it.
-    """
-    if facts is None:
-        return [f"the table {name} does not exist: {NEXT_STEP}"]
-    if not is_stored_in_parts(facts):
-        return [f"the table {name} is {_with_article(facts.engine)}: only parts of a MergeTree can be attached"]
-    return [*_hidden(facts), *_lacking(facts, columns), *_wrong_partition(facts, day), *_unwritable(facts)]
+def family(facts: Facts) -> str:
+    return facts.engine.removeprefix("Replicated").removeprefix("Shared")
 
 
 def notes(facts: Facts) -> list[str]:
@@ -248,7 +240,7 @@ def hidden_by(engine: str, plan: Iterable[str]) -> str:
     return "a row policy hides rows of it from this user" if any(map(sought.search, plan)) else ""
 
 
-def _hidden(facts: Facts) -> Iterator[str]:
+def hidden(facts: Facts) -> Iterator[str]:
     if facts.hides:
         yield (
             f"the table {facts.name} is not wholly seen: {facts.hides}. What is hidden would count as absent, be built "
@@ -257,7 +249,7 @@ def _hidden(facts: Facts) -> Iterator[str]:
         )
 
 
-def _with_article(engine: str) -> str:
+def with_article(engine: str) -> str:
     return f"{'an' if engine[:1] in 'AEIO' else 'a'} {engine}"
 
 
@@ -270,12 +262,12 @@ def _instead(name: str, engine: str) -> str:
 def _consumed(facts: Facts) -> Iterator[str]:
     if facts.engine in _UNREADABLE:
         yield (
-            f"the table {facts.name} is {_with_article(facts.engine)}: {_UNREADABLE[facts.engine]}. Expected one that "
+            f"the table {facts.name} is {with_article(facts.engine)}: {_UNREADABLE[facts.engine]}. Expected one that "
             f"can be read again and again, such as a MergeTree, a Distributed, a Merge or a view: {_RENAMED}"
         )
 
 
-def _lacking(facts: Facts, columns: Iterable[str]) -> Iterator[str]:
+def lacking(facts: Facts, columns: Iterable[str]) -> Iterator[str]:
     if lacking := [column for column in columns if column not in facts.columns]:
         yield (
             f"the table {facts.name} lacks {', '.join(lacking)}: add the columns (dags/clickhouse/schema has their "
@@ -323,7 +315,7 @@ def _zone(type_: str, server: str) -> str:
     return (time[1] or server) if time else ""
 
 
-def _wrong_partition(facts: Facts, day: str) -> Iterator[str]:
+def wrong_partition(facts: Facts, day: str) -> Iterator[str]:
     column = found[1] if (found := _DAY_OF.fullmatch(day)) else day
     expected = f"toYYYYMMDD({column})"
     if facts.partition_key.replace(" ", "") not in (expected, f"toYYYYMMDD({column},'UTC')"):
@@ -375,7 +367,7 @@ def _foreign_writers(facts: Facts) -> Iterator[str]:
         )
 
 
-def _unwritable(facts: Facts) -> Iterator[str]:
+def unwritable(facts: Facts) -> Iterator[str]:
     if re.search(r"\btable_readonly = (?:1|true)\b", facts.engine_full):
         yield (
             f"the table {facts.name} has the setting table_readonly, and staging inherits it: nothing can be built. "

@@ -12,7 +12,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from dags.clickhouse.sql import Sql
-from dags.clickhouse.targets.rules import unattachable
+from dags.clickhouse.targets.attachable import unattachable
 from dags.clickhouse.targets.store import describe
 from dags.domain.days import in_words
 from dags.domain.errors import BuildError
@@ -20,7 +20,7 @@ from dags.domain.expression import Expression
 from dags.publish.staging import drop, make_like
 from dags.sources.loads.landing import PACKAGE, drop_staged
 from dags.sources.loads.names import staging_name
-from dags.sources.loads.shape import LOAD_ID, TIME
+from dags.sources.loads.shape import INSERTED_AT, LOAD_ID, TIME
 from dags.sources.loads.verdicts import Presence, presence
 
 if TYPE_CHECKING:
@@ -105,8 +105,8 @@ class Attaching:
             day, rows = next(iter(wrong.items()))
             raise BuildError(
                 f"of {in_words(wrong)} {words} other rows of {self.work_id} than have landed: {rows:,} instead of "
-                f"{expected[day]:,} on {day}. Somebody deletes or writes them at the same time; go on with it when "
-                "that is over"
+                f"{expected[day]:,} on {day}. Somebody deletes or writes them at the same time: go on with it when "
+                "that is over. Or a TTL of the table drops them: then cancel it, and leave these days out by a filter"
             )
 
 
@@ -157,7 +157,7 @@ def require_attachable(client: Client, target: str, columns: Collection[str]) ->
         BuildError: why they cannot, and what to do. Nothing was touched.
     """
     facts = describe(client, [target]).get(target)
-    if problems := unattachable(target, facts, f"toDate({TIME})", [*columns, LOAD_ID]):
+    if problems := unattachable(target, facts, f"toDate({TIME})", [*columns, LOAD_ID, INSERTED_AT]):
         raise BuildError(f"nothing can be loaded into {target}, and nothing was touched: {'; '.join(problems)}")
     assert facts is not None
     return facts

@@ -1,5 +1,5 @@
 -- Where the rows of a load land, seen by nobody else: for each, which part of the source it is of, the batch and the key
--- up to which that goes, which attempt has brought it, its own key, its day. By the day, so that a few days are read
+-- up to which that goes, which attempt has brought it, its own key, its day, and when it was read. By the day, so that a few days are read
 -- without the others.
 -- A batch that is sent twice lands once: ClickHouse keeps the tokens of so many.
 -- Parts of up to 10 GB are compact: a wide one has buffers for every column, four times the memory of a batch of
@@ -12,6 +12,7 @@ CREATE TABLE $landing
     _attempt UInt32,
     _key String,
     _day Date,
+    _read_at DateTime64(6, 'UTC') DEFAULT now64(6),
     $declaration
 )
 ENGINE = MergeTree

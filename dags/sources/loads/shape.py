@@ -20,8 +20,8 @@ TEAM, EVENT_ID, TIME = "team_id", "uuid", "timestamp"
 REQUIRED = (TEAM, EVENT_ID, TIME)
 
 # What a load fills itself, what the table stamps, and what it works out.
-LOAD_ID = "load_id"
-NOT_MAPPED = frozenset({LOAD_ID, "inserted_at", "qualifies"})
+LOAD_ID, INSERTED_AT = "load_id", "inserted_at"
+NOT_MAPPED = frozenset({LOAD_ID, INSERTED_AT, "qualifies"})
 
 # Times that are infinite travel as this number of microseconds, and as its negative.
 INFINITY = 2**63 - 1

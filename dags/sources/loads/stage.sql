@@ -1,9 +1,10 @@
 -- Some days of what has landed, as the target has rows. Sorted by the day, in which they lie there, so that a block
--- holds few days however they have come.
+-- holds few days however they have come. Of two rows with one id that counts which was read last, not which was staged
+-- last: an older reading that waited does not hide a newer one.
 -- Reads   these days of what has landed
-INSERT INTO $staging ($names, load_id)
+INSERT INTO $staging ($names, load_id, inserted_at)
 WITH {constants:Array(String)} AS _constants
-SELECT $values, {load:UInt64}
+SELECT $values, {load:UInt64}, _read_at
 FROM $landing
 WHERE _day >= {first:Date} AND _day <= {last:Date}
 ORDER BY _day

@@ -218,7 +218,7 @@ def test_a_cancel_ends_with_the_batch_in_work_and_no_row_is_ever_seen(world: Wor
     assert (report["status"], loaded(world), len(read)) == ("cancelled", [], 2)
     assert all_landed(world.client) == []
     [row] = queue(world)
-    assert (row["status"], row["count_record"]) == ("CANCELLED", 0)
+    assert (row["status"], row["count_record"]) == ("CANCELLED", 4)
     with pytest.raises(UserError, match="is cancelled: only one that is not over can be resumed"):
         control_job(world, "resume", row["id"])
     control_job(world, "delete", row["id"])

@@ -1,0 +1,43 @@
+"""What a table must be so that rows can be brought to it beside those of others, by attaching them by the day.
+
+Pure: no clock, no database, no Dagster.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dags.clickhouse.targets.rules import (
+    NEXT_STEP,
+    family,
+    hidden,
+    is_stored_in_parts,
+    lacking,
+    unwritable,
+    with_article,
+    wrong_partition,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from dags.clickhouse.targets.rules import Facts
+
+
+def unattachable(name: str, facts: Facts | None, day: str, columns: Iterable[str]) -> list[str]:
+    """Why rows cannot be brought to a table that others write too, by attaching them by the day.
+
+    Whoever else writes into it goes on.
+    """
+    if facts is None:
+        return [f"the table {name} does not exist: {NEXT_STEP}"]
+    if not is_stored_in_parts(facts):
+        return [f"the table {name} is {with_article(facts.engine)}: only parts of a MergeTree can be attached"]
+    if family(facts) != "MergeTree":
+        return [
+            (
+                f"the table {name} is {with_article(facts.engine)}: what is loaded is merged with rows of others, and "
+                "could not be taken out again without them. Expected MergeTree, plain, Replicated or Shared"
+            )
+        ]
+    return [*hidden(facts), *lacking(facts, columns), *wrong_partition(facts, day), *unwritable(facts)]
