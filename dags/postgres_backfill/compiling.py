@@ -296,6 +296,15 @@ OPEN_TRANSACTIONS = (
 )
 
 
+def identity_of(relation: str) -> str:
+    """The numbers of this database and of a table; of the database alone for a declared query."""
+    table = "''" if relation.startswith("(") else f"coalesce(to_regclass({literal(relation)})::oid::text, '')"
+    return (
+        f"SELECT d.datname::text || ' ' || d.oid::text || ' ' || {table} AS own "
+        "FROM pg_catalog.pg_database d WHERE d.datname = current_database()"
+    )
+
+
 def sequences_of(relation: str, column: str) -> str:
     """The sequences that a column's values come from: how many a session takes at once, by how much they grow, whether
     they begin anew. One that it owns, of an identity or a serial, or one that its default names.

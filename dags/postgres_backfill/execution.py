@@ -22,10 +22,10 @@ from dags.domain.expression import Expression
 from dags.domain.text import counted
 from dags.postgres_backfill.log import Loaded, LoadEvent
 from dags.postgres_backfill.plan import batches
-from dags.postgres_backfill.planning import changed_types
+from dags.postgres_backfill.planning import changed_types, other_source
 from dags.postgres_backfill.progress import Tally, report
 from dags.postgres_backfill.reading import MARGIN_SECONDS, PACKAGE, Postgres
-from dags.postgres_backfill.store import mark_name, take_back
+from dags.postgres_backfill.store import take_back
 from dags.publish.staging import drop
 from dags.sources.loads.attaching import Attaching, require_attachable
 from dags.sources.loads.landing import drop_tables, open_landing
@@ -49,6 +49,9 @@ if TYPE_CHECKING:
 
 # So many rows at most are staged at once: a kill costs no more of them, and so much disk is needed beside the landing.
 STAGED_AT_ONCE = 2_000_000
+
+# So many teams are named; more are not.
+_SHOWN = 10
 
 # How often a range says how far it is.
 TELL_SECONDS = 5.0
@@ -185,6 +188,8 @@ class LandingRanges:
             if time.monotonic() - told_at >= TELL_SECONDS:
                 told_at = time.monotonic()
                 at.again(at.log.append, Entry(LoadEvent.LANDED, step=step, chunk=chunk.id, rows=rows))
+        if other := at.again(other_source, postgres, plan):
+            raise UserError("; ".join(other))
         return rows
 
     def _land(
@@ -244,7 +249,7 @@ class LandingRanges:
         # Last: what changes from here on, is no longer what these days were counted to have.
         if wrong := landed_wrong(_whole(state), self.landing.checkpoints(at.client)):
             return _lost(at, plan, wrong)
-        self._note(at, rows_by_day)
+        note = self._note(at, rows_by_day)
         known = Loaded.of(state).rows_by_day
         load = load_id(work.work_id)
         attaching = Attaching(
@@ -263,22 +268,21 @@ class LandingRanges:
         at.again(at.lease.confirm)
         ends = [Entry(LoadEvent.LOADED, rows=sum(rows_by_day.values()))]
         if plan.window is not None:
-            name = mark_name(plan.filter_sql, plan.window.column)
-            ends.append(Entry(LoadEvent.MARKED, name=name, payload=str(plan.window.until)))
+            mark = Entry(LoadEvent.MARKED, name=plan.window.name, payload=str(plan.window.until))
+            ends.append(mark)
         at.again(at.log.append, *ends)
         drop_tables(at.client, work.work_id)
-        return Ended(Status.COMPLETED, _in_words(rows_by_day))
+        return Ended(Status.COMPLETED, _in_words(rows_by_day) + note)
 
-    def _note(self, at: AtWork, rows_by_day: Mapping[date, int]) -> None:
-        """Tell what is no reason to refuse a load, and what somebody should know all the same."""
+    def _note(self, at: AtWork, rows_by_day: Mapping[date, int]) -> str:
+        """What is no reason to refuse a load, and what somebody should know all the same; empty if nothing is."""
         teams = self.landing.teams(at.client) if rows_by_day else ()
-        unknown = [team for team, _, is_enabled in teams if not is_enabled]
         words = f"{counted(len(teams), 'team')}, {counted(len(rows_by_day), 'day')}"
-        if unknown:
-            shown = ", ".join(map(str, unknown[:10]))
-            words += f"; not enabled, so that nothing is built for them: {TEAM} {shown}" + ", …" * (len(unknown) > 10)  # noqa: PLR2004
-        at.tell(words)
         at.again(at.log.append, Entry(Event.GATE, name="every row can be an event", payload=words))
+        if not (unknown := [team for team, _, is_enabled in teams if not is_enabled]):
+            return ""
+        shown = ", ".join(map(str, unknown[:_SHOWN])) + ", …" * (len(unknown) > _SHOWN)
+        return f"; nothing is built for {TEAM} {shown}: not enabled"
 
 
 def _whole(state: State) -> dict[int, int]:

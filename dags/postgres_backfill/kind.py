@@ -25,7 +25,13 @@ def _take_back(client: Client, work: Work, run_id: str) -> str:
         return _drop(client, work)
     rows = take_back(client, Log(client, work, run_id), from_yaml(state.accepted.payload))
     _drop(client, work)
-    return f"{rows:,} rows that were there already are taken out" if rows else "no row of it is there"
+    if not rows:
+        return "no row of it is there"
+    # A build of these days in between took them in.
+    return (
+        f"{rows:,} rows that were there already are taken out; what was built from them meanwhile is held until a "
+        "person allows its loss (check_missing_data_job names it)"
+    )
 
 
 def _drop(client: Client, work: Work) -> str:

@@ -6,6 +6,7 @@ is read anew by every run.
 
 from __future__ import annotations
 
+import hashlib
 from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any
@@ -69,20 +70,31 @@ def _short(key: str | None) -> str:
 class Window(Part):
     """What an incremental load goes by: rows whose ``column`` is after one mark, up to another (`compiling.Source`).
 
-    Without the first, everything up to the other: nothing was loaded before.
+    Without the first, everything up to the other: nothing was loaded before. ``name`` is what the mark is kept under,
+    see `mark_name`.
     """
 
     column: str
+    name: str
     after: int | None = None
     until: int
+
+
+def mark_name(column: str, filter_sql: str, *rest: object) -> str:
+    """What a mark is kept under: all that decides which rows are meant, and what becomes of them.
+
+    Of another table, of a query that was changed, of columns that are mapped otherwise, a load begins anew.
+    """
+    digest = hashlib.sha256(repr(rest).encode()).hexdigest()
+    return f"{column}: {filter_sql} ({digest[:12]})"
 
 
 class Plan(Part):
     """A backfill from PostgreSQL.
 
     ``relation`` is what stands after FROM, ``types`` those of the source's columns that are used, as they were when it
-    was planned. ``empty`` are columns of the target that nothing is mapped to. ``rows`` is an estimate, in words how it
-    was made.
+    was planned. ``identity`` tells the table and its database from any other that is put in their place. ``empty`` are
+    columns of the target that nothing is mapped to. ``rows`` is an estimate, in words how it was made.
     """
 
     pipeline: str
@@ -91,6 +103,7 @@ class Plan(Part):
     kind: Extent
     target: str
     relation: str
+    identity: str
     key: str
     types: dict[str, str]
     where: str

@@ -12,7 +12,7 @@ from dags.postgres_backfill.compiling import Source
 from dags.postgres_backfill.connection import Connection
 from dags.postgres_backfill.declared_query import vetted
 from dags.postgres_backfill.filters import predicate, text_of
-from dags.postgres_backfill.plan import Extent, KeyRange, Plan, Window, ranges, subject
+from dags.postgres_backfill.plan import Extent, KeyRange, Plan, Window, mark_name, ranges, subject
 from dags.postgres_backfill.quoting import identifier
 from dags.postgres_backfill.reading import Postgres
 from dags.postgres_backfill.request import Counter, Facts, filters_of, goes_by, held_against, in_lines
@@ -105,9 +105,11 @@ def _facts(client: Client, postgres: Postgres, table: SourceTable, settings: Set
             for at_once, grows, cycles in postgres.ask(compiling.sequences_of(relation, goes_by(table)))
         ]
         hides = any(one == "true" for (one,) in postgres.ask(compiling.hides_rows(relation)))
-        return Facts(table, relation, postgres.columns(relation), writable, is_standby, hides, sequences)
+        own = postgres.identity(relation)
+        return Facts(table, relation, own, postgres.columns(relation), writable, is_standby, hides, sequences)
     names = postgres.names_of_query(relation)
-    return Facts(table, relation, postgres.columns_of_query(relation, names), writable, is_standby)
+    own = postgres.identity(relation)
+    return Facts(table, relation, own, postgres.columns_of_query(relation, names), writable, is_standby)
 
 
 def _plan(client: Client, postgres: Postgres, given: PostgresBackfillConfig, facts: Facts, asked: Asked) -> Plan:
@@ -118,9 +120,9 @@ def _plan(client: Client, postgres: Postgres, given: PostgresBackfillConfig, fac
     source = Source(relation, types, asked.key, predicate(asked.filters, types), table.time_zone)
     window = None
     if given.kind is Extent.INCREMENTAL:
-        name = subject(given.pipeline, table.name)
-        mark = None if given.start_over else read_mark(client, name, filter_sql, asked.goes_by)
-        window = _window(postgres, source, asked.goes_by, mark, table.name)
+        name = mark_name(asked.goes_by, filter_sql, relation, facts.identity, asked.columns, table.time_zone)
+        mark = None if given.start_over else read_mark(client, subject(given.pipeline, table.name), name)
+        window = _window(postgres, source, Window(column=asked.goes_by, name=name, after=mark, until=0), table.name)
         since = source.since(window.column, window.after, window.until)
         source = Source(relation, types, asked.key, f"({source.where}) AND {since}", table.time_zone)
     [(least, greatest, without)] = postgres.ask(source.ends())
@@ -137,7 +139,8 @@ def _plan(client: Client, postgres: Postgres, given: PostgresBackfillConfig, fac
         )  # fmt: skip
     return Plan(
         pipeline=given.pipeline, table_name=table.name, filter_sql=filter_sql, kind=given.kind, target=table.into,
-        relation=relation, key=asked.key, types=types, where=source.where, time_zone=table.time_zone,
+        relation=relation, identity=facts.identity, key=asked.key, types=types,
+        where=source.where, time_zone=table.time_zone,
         columns=asked.columns, empty=_empty(facts, asked), window=window,
         batch_size=given.batch_size, parallelism=given.parallelism, rows=rows, estimated_from=words,
         ranges=chosen, requested_by=given.requested_by or "nobody yet",
@@ -151,12 +154,13 @@ def _empty(facts: Facts, asked: Asked) -> tuple[str, ...]:
     return tuple(name for name in facts.target if name not in filled)
 
 
-def _window(postgres: Postgres, source: Source, column: str, after: int | None, name: str) -> Window:
-    """What an incremental load goes by, from the mark of the one before to what there is now.
+def _window(postgres: Postgres, source: Source, window: Window, name: str) -> Window:
+    """What an incremental load goes by, from the mark of the one before to what there is now, which is filled in.
 
     Raises:
         UserError: there are rows that no incremental load would bring, or the mark is ahead of what there is.
     """
+    column, after = window.column, window.after
     [(newest,)] = postgres.ask(source.newest(column))
     # Where there is no row yet, whatever comes is after it.
     until = -(2**63) if newest is None and after is None else newest
@@ -171,7 +175,7 @@ def _window(postgres: Postgres, source: Source, column: str, after: int | None, 
     [(without,)] = postgres.ask(source.without(column))
     if without:
         raise refusal(WHAT, [f"rows of {name} have no {column}: no incremental load would ever bring them"])
-    return Window(column=column, after=after, until=until if until is not None else -(2**63))
+    return window.model_copy(update={"until": until})
 
 
 def estimated(postgres: Postgres, source: Source, table: SourceTable) -> tuple[int, str]:
@@ -202,8 +206,16 @@ def changed_types(postgres: Postgres, plan: Plan) -> list[str]:
     now = {one.name: one.base for one in columns}
     if not now:
         return [f"the table {plan.table_name} is not there any more"]
-    return [
+    changed = [
         f"the column {name} of {plan.table_name} is {now.get(name, 'gone')} now, and was {type_}"
         for name, type_ in plan.types.items()
         if now.get(name) != type_
     ]
+    return changed or other_source(postgres, plan)
+
+
+def other_source(postgres: Postgres, plan: Plan) -> list[str]:
+    """Whether another table, or another database, is where the planned one was."""
+    if postgres.identity(plan.relation) == plan.identity:
+        return []
+    return [f"{plan.table_name} is another table than it was planned, of the same name, or in another database"]

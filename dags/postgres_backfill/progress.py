@@ -159,6 +159,11 @@ def beyond_text(days: Iterable[date], today: date, lookback_days: int) -> str:
     )
 
 
+def _before_deletion(state: State) -> str:
+    """What it was when it was deleted, if it was."""
+    return state.end.status if state.status == Status.DELETED and state.end is not None else state.status
+
+
 def report(plan: Plan, state: State) -> dict[str, Any]:
     """The final report, for programs."""
     loaded = Loaded.of(state)
@@ -169,7 +174,7 @@ def report(plan: Plan, state: State) -> dict[str, Any]:
         "filter_sql": plan.filter_sql,
         "kind": str(plan.kind),
         "status": state.status,
-        "queue_status": in_queue(state.status),
+        "queue_status": in_queue(_before_deletion(state)),
         **history.as_dict(state),
         "count_record": sum(landed_rows(state.entries).values()),
         "ranges": len(plan.ranges),

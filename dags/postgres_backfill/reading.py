@@ -139,6 +139,11 @@ class Postgres:
             for name, type_, base, is_required, is_unique in self.ask(compiling.columns_of(relation))
         )
 
+    def identity(self, relation: str) -> str:
+        """What tells this database from any other, and a table from another that is given its name."""
+        [(own,)] = self.ask(compiling.identity_of(relation))
+        return str(own)
+
     def columns_of_query(self, relation: str, names: Sequence[str]) -> tuple[SourceColumn, ...]:
         """Columns of a declared query, by their names."""
         [types] = self.ask(compiling.types_of(relation, names))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from dags.domain.errors import UserError
 from dags.postgres_backfill.compiling import INTEGERS, key_problem, mark_problem
-from dags.postgres_backfill.filters import Filter, Operator, parse, problems
+from dags.postgres_backfill.filters import Filter, Operator, parse, problems, text_of
 from dags.postgres_backfill.plan import Extent, PlannedColumn
 from dags.sources.loads.shape import NOT_MAPPED, REQUIRED, TEAM, TIME, TIMES, Kind, kind_of
 
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from dags.postgres_backfill.fields import PostgresBackfillConfig
     from dags.postgres_backfill.reading import SourceColumn
     from dags.sources.declaration import SourceTable
+
+
+# A statement of ours has them three times, and a server takes 128 KiB of a value.
+MAX_FILTER_BYTES = 10_000
 
 
 @dataclass(frozen=True)
@@ -40,13 +44,15 @@ class Counter:
 class Facts:
     """What a request is held against.
 
-    ``relation`` is what stands after FROM, ``columns`` are its own, none where there is no such table. ``target``: the
-    columns of the target that can be written, with their types. ``hides_rows``: by row security, from this role.
-    ``sequences``: where the values come from of the column that an incremental load goes by.
+    ``relation`` is what stands after FROM, ``identity`` tells it from any other, ``columns`` are its own, none where
+    there is no such table. ``target``: the columns of the target that can be written, with their types. ``hides_rows``:
+    by row security, from this role. ``sequences``: where the values come from of the column that an incremental load
+    goes by.
     """
 
     table: SourceTable
     relation: str
+    identity: str
     columns: Sequence[SourceColumn]
     target: Mapping[str, str]
     is_standby: bool = False
@@ -88,6 +94,8 @@ def held_against(filters: tuple[Filter, ...], extent: Extent, facts: Facts) -> t
     key = key_of(table)
     columns, found = _planned_columns(facts)
     found += problems(filters, types)
+    if (size := len(text_of(filters).encode(errors="replace"))) > MAX_FILTER_BYTES:
+        found.append(f"the filters have {size:,} bytes, and at most {MAX_FILTER_BYTES:,} are taken: declare a query")
     found += _key_problems(key, facts)
     if facts.hides_rows:
         found.append(

@@ -18,16 +18,11 @@ if TYPE_CHECKING:
     from dags.work.audit.store import Log
 
 
-def read_mark(client: Client, subject: str, filter_sql: str, column: str) -> int | None:
+def read_mark(client: Client, subject: str, name: str) -> int | None:
     """The mark up to which incremental loads of these rows have come; None if none has ended."""
-    bound = {"subject": subject, "name": mark_name(filter_sql, column)}
+    bound = {"subject": subject, "name": name}
     count, mark = Sql(PACKAGE, client).row("mark", bound)
     return int(mark) if count else None
-
-
-def mark_name(filter_sql: str, column: str) -> str:
-    """What a mark is kept under: it is one of these filters and that column alone."""
-    return f"{column}: {filter_sql}"
 
 
 def take_back(client: Client, log: Log, plan: Plan) -> int:

@@ -15,9 +15,9 @@ from enum import StrEnum
 from dags.domain.errors import UserError
 from dags.domain.expression import Expression
 
-# Of the target: the team, the id by which an event counts once, and when it was.
-TEAM, EVENT_ID, TIME = "team_id", "uuid", "timestamp"
-REQUIRED = (TEAM, EVENT_ID, TIME)
+# Of the target: the team, the id by which an event counts once, when it was, and what it is called.
+TEAM, EVENT_ID, TIME, EVENT = "team_id", "uuid", "timestamp", "event"
+REQUIRED = (TEAM, EVENT_ID, TIME, EVENT)
 
 # What a load fills itself, what the table stamps, and what it works out.
 LOAD_ID, INSERTED_AT = "load_id", "inserted_at"
@@ -106,6 +106,8 @@ class Column:
             return "Nullable(Int64)"
         if self.name == EVENT_ID:
             return "Nullable(UUID)"
+        if self.name == EVENT:
+            return "Nullable(String)"
         # ClickHouse makes no table with a dictionary of numbers, unless it is told to.
         plain = self.type.removeprefix("LowCardinality(").removesuffix(")") if self.kind is not Kind.TEXT else self.type
         return plain if self.type.startswith("LowCardinality(") else self.type
@@ -115,8 +117,8 @@ class Column:
         """The expression that makes the target's value of what has landed and passed every check."""
         if self.name == TEAM:
             return f"accurateCast(assumeNotNull({TEAM}), '{self.type}')"
-        if self.name == EVENT_ID:
-            return f"assumeNotNull({EVENT_ID})"
+        if self.name in (EVENT_ID, EVENT):
+            return f"assumeNotNull({self.name})"
         if self.kind not in TIMES:
             return self.name
         moment = f"fromUnixTimestamp64Micro(ifNull({self.name}, 0), 'UTC')"

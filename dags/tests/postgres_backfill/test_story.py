@@ -473,6 +473,55 @@ def test_a_transaction_that_is_open_for_long_holds_the_mark_back_and_nothing_els
     assert load(world, kind="incremental")["count_record"] == 1
 
 
+@pytest.mark.parametrize("changed", ["columns", "query", "table"])
+def test_what_decides_which_rows_are_meant_has_changed_so_that_a_load_begins_anew(
+    world: World, source: Tenant, tmp_path: Path, changed: str
+) -> None:
+    source.history(DAYS)
+    name = "late_orders" if changed == "query" else "public.page_views"
+    if changed == "query":
+        declared = "      - query: late_orders\n        key: uuid\n        changed: updated_at"
+        (tmp_path / "sources.yaml").write_text(DECLARED.replace("      - query: late_orders", declared))
+        text = (
+            "SELECT event_id AS uuid, tenant_id AS team_id, happened_at AS timestamp, '$pageview' AS event, updated_at"
+        )
+        (tmp_path / "late_orders.sql").write_text(f"{text} FROM page_views WHERE id < 5")
+    assert load(world, kind="incremental", table_name=name)["count_record"] == (4 if changed == "query" else 9)
+    assert load(world, kind="incremental", table_name=name)["count_record"] == 0
+    if changed == "columns":
+        (tmp_path / "sources.yaml").write_text(DECLARED.replace("pathname: path", "host: path", 1))
+    elif changed == "query":
+        (tmp_path / "late_orders.sql").write_text(f"{text} FROM page_views WHERE id < 100")
+    else:
+        source.connection.execute("ALTER TABLE page_views RENAME TO old")
+        source.connection.execute("CREATE TABLE page_views (LIKE old INCLUDING ALL); INSERT INTO page_views TABLE old")
+    assert load(world, kind="incremental", table_name=name)["count_record"] == 9
+
+
+def test_another_table_of_the_name_that_comes_in_the_middle_ends_it(world: World, source: Tenant) -> None:
+    source.history(DAYS)
+    landed = LandingRanges._land
+
+    def landing(self: LandingRanges, *rest: Any) -> int:
+        rows = landed(self, *rest)
+        source.connection.execute("ALTER TABLE page_views RENAME TO old")
+        source.connection.execute("CREATE TABLE page_views (LIKE old INCLUDING ALL)")
+        world.monkeypatch.setattr(LandingRanges, "_land", landed)
+        return rows
+
+    world.monkeypatch.setattr(LandingRanges, "_land", landing)
+    assert load(world, raise_on_error=False, batch_size=3) == {}
+    [row] = queue(world)
+    assert "is another table than it was planned" in show(world, row["id"])["outcome_words"]
+    assert (row["status"], loaded(world)) == ("FAILED", [])
+
+
+def test_who_loads_for_teams_that_are_not_enabled_is_told(world: World, source: Tenant) -> None:
+    world.select(1)
+    source.history(DAYS[:1], tenants=(1, 2))
+    assert "nothing is built for team_id 2: not enabled" in load(world)["outcome_words"]
+
+
 def test_columns_are_taken_by_their_places_whatever_they_are_called(
     world: World, source: Tenant, tmp_path: Path
 ) -> None:
