@@ -132,6 +132,8 @@ class Source:
         if kind not in TIMES:
             return f"{name}::{_TYPE_BY_KIND[kind]}"
         moment = self._moment(column, type_, name)
+        if kind is Kind.DATE and type_ in _WITHOUT_ZONE:
+            moment = f"({name}::timestamp AT TIME ZONE 'UTC')"  # a day is that day, wherever
         return (
             f"CASE WHEN {moment} = 'infinity' THEN {INFINITY} WHEN {moment} = '-infinity' THEN -{INFINITY} "
             f"ELSE (extract(epoch FROM {moment}) * 1000000)::bigint END"

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from dags.sources.declaration import SourceTable
 
 
+# What stands for a value in ClickHouse, and not for a column.
+_WORDS = frozenset({"null", "true", "false", "nan", "inf", "infinity", "default"})
+
 # A statement of ours has them three times, and a server takes 128 KiB of a value.
 MAX_FILTER_BYTES = 10_000
 
@@ -37,7 +40,8 @@ class Counter:
     @property
     def only_grows(self) -> bool:
         """Whether a value that was given later, by whichever session, is always greater."""
-        return self.at_once == 1 and self.grows > 0 and not self.cycles
+        # Where it grows by more, applications hand out the numbers in between as they like.
+        return self.at_once == 1 and self.grows == 1 and not self.cycles
 
 
 @dataclass(frozen=True)
@@ -140,8 +144,10 @@ def _is_time(type_: str) -> bool:
 def _target_problems(name: str, target: Mapping[str, str]) -> list[str]:
     if name not in target:
         return [f"the target has no column {name} that can be written: it has {', '.join(target)}"]
-    if name.startswith("_"):
-        return [f"the target's {name} begins as what ClickHouse and loads call their own: such a column is not filled"]
+    if name.startswith("_") or name.lower() in _WORDS:
+        return [
+            f"the target's {name} is called as ClickHouse or loads call what is theirs: such a column is not filled"
+        ]
     if kind_of(target[name]) is None:
         return [f"the target's {name} is {target[name]}: loads fill texts, whole numbers, floats, Bool, UUID and times"]
     return []
@@ -202,7 +208,7 @@ def _incremental_problems(column: str, facts: Facts) -> list[str]:
         )
     if not problem and base in INTEGERS and not (facts.sequences and all(one.only_grows for one in facts.sequences)):
         found.append(
-            f"{column} of {name} does not come from a sequence that only grows (CACHE 1, a positive INCREMENT, no "
+            f"{column} of {name} does not come from a sequence that only grows (CACHE 1, INCREMENT 1, no "
             "CYCLE), so that lower numbers may come later: declare changed, a timestamp with time zone that PostgreSQL "
             "sets"
         )

@@ -13,6 +13,7 @@ from dags.clickhouse.targets.rules import (
     hidden,
     is_stored_in_parts,
     lacking,
+    other_days,
     unwritable,
     with_article,
     wrong_partition,
@@ -40,4 +41,11 @@ def unattachable(name: str, facts: Facts | None, day: str, columns: Iterable[str
                 "could not be taken out again without them. Expected MergeTree, plain, Replicated or Shared"
             )
         ]
-    return [*hidden(facts), *lacking(facts, columns), *wrong_partition(facts, day), *unwritable(facts)]
+    times = {name: "DateTime64(6, 'UTC')" for name in facts.columns if day == f"toDate({name})"}
+    return [
+        *hidden(facts),
+        *lacking(facts, columns),
+        *other_days(facts, times),
+        *wrong_partition(facts, day),
+        *unwritable(facts),
+    ]

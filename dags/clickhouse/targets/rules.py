@@ -144,7 +144,7 @@ def unreadable(name: str, facts: Facts | None, columns: Mapping[str, str]) -> li
     """
     if facts is None:
         return [f"the table {name} does not exist: {NEXT_STEP}"]
-    return [*hidden(facts), *_consumed(facts), *lacking(facts, columns), *_other_days(facts, columns)]
+    return [*hidden(facts), *_consumed(facts), *lacking(facts, columns), *other_days(facts, columns)]
 
 
 def unpublishable(name: str, facts: Facts | None, day: str, columns: Mapping[str, str]) -> list[str]:
@@ -275,7 +275,7 @@ def lacking(facts: Facts, columns: Iterable[str]) -> Iterator[str]:
         )
 
 
-def _other_days(facts: Facts, columns: Mapping[str, str]) -> Iterator[str]:
+def other_days(facts: Facts, columns: Mapping[str, str]) -> Iterator[str]:
     """Times whose days are those of another time zone."""
     for name, declared in columns.items():
         found = facts.columns.get(name)

@@ -26,7 +26,7 @@ NOT_MAPPED = frozenset({LOAD_ID, INSERTED_AT, "qualifies"})
 # Times that are infinite travel as this number of microseconds, and as its negative.
 INFINITY = 2**63 - 1
 
-# Before it is where times land that were none; what follows the other, a ``Date`` does not hold.
+# Of an event: before it is where times land that were none; what follows the other, a ``Date`` does not hold.
 FIRST_YEAR, LAST_YEAR = 1971, 2148
 
 
@@ -34,10 +34,20 @@ def _micros(year: int) -> int:
     return (datetime(year, 1, 1, tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 
+def _number(number: int) -> str:
+    """A number in an expression, in which a minus is none."""
+    return str(number) if number >= 0 else f"negate({-number})"
+
+
 _FIRST, _END = _micros(FIRST_YEAR), _micros(LAST_YEAR + 1)
 
-# A ``DateTime`` ends in the year after, and begins anew without a word.
-LAST_YEAR_OF_SECONDS = 2105
+# What types of times hold whole; what is beyond begins anew, or is cut, without a word.
+_YEARS = (
+    (re.compile(r"DateTime64(?:\(.*\))?"), (1900, 2261)),
+    (re.compile(r"DateTime(?:\(.*\))?"), (1970, 2105)),
+    (re.compile(r"Date32"), (1900, 2298)),
+    (re.compile(r"Date"), (1970, 2148)),
+)
 
 
 class Kind(StrEnum):
@@ -55,7 +65,7 @@ class Kind(StrEnum):
 TIMES = (Kind.TIME, Kind.DATE)
 
 _KINDS = (
-    (re.compile(r"String|FixedString\(\d+\)"), Kind.TEXT),
+    (re.compile(r"String"), Kind.TEXT),
     (re.compile(r"U?Int(?:8|16|32|64)"), Kind.WHOLE),
     (re.compile(r"Float(?:32|64)"), Kind.FLOAT),
     (re.compile(r"Bool"), Kind.BOOL),
@@ -63,7 +73,6 @@ _KINDS = (
     (re.compile(r"DateTime(?:64)?(?:\(.*\))?"), Kind.TIME),
     (re.compile(r"Date(?:32)?"), Kind.DATE),
 )
-_SECONDS = re.compile(r"DateTime(?:\([^)]*\))?")
 _WITHIN = re.compile(r"(?:LowCardinality|Nullable)\((.*)\)")
 
 
@@ -98,6 +107,12 @@ class Column:
                 f"the column {self.name} is {self.type}: loads fill texts, whole numbers, floats, Bool, UUID and times"
             )
         return kind
+
+    @property
+    def years(self) -> tuple[int, int]:
+        """The first and the last year whose times it may hold."""
+        first, last = next(years for pattern, years in _YEARS if pattern.fullmatch(within(self.type)))
+        return (max(first, FIRST_YEAR), min(last, LAST_YEAR)) if self.name == TIME else (first, last)
 
     @property
     def landing_type(self) -> str:
@@ -186,11 +201,11 @@ class Shape:
             if name == EVENT_ID:
                 found.append(Check(f"{name} is all zeros", f"empty(ifNull({name}, generateUUIDv4()))"))
             if column.kind in TIMES:
-                last = LAST_YEAR_OF_SECONDS if _SECONDS.fullmatch(within(column.type)) else LAST_YEAR
+                first, last = column.years
                 infinite = f"{name} = {INFINITY} OR {name} = negate({INFINITY})"
-                beyond = f"({name} < {_FIRST} OR {name} >= {_micros(last + 1)}) AND NOT ({infinite})"
+                outside = f"{name} < {_number(_micros(first))} OR {name} >= {_number(_micros(last + 1))}"
                 found.append(Check(f"{name} is infinite", infinite))
-                found.append(Check(f"{name} is before {FIRST_YEAR} or after {last}", beyond))
+                found.append(Check(f"{name} is before {first} or after {last}", f"({outside}) AND NOT ({infinite})"))
         return tuple(found)
 
 

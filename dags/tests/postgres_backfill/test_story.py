@@ -415,6 +415,11 @@ MIGHT_PASS_BY = {
         ALTER TABLE page_views ALTER id SET DEFAULT nextval('s')""",
         NO_SEQUENCE,
     ),
+    "applications hand out numbers in blocks": (
+        "by the key",
+        "ALTER TABLE page_views ALTER id SET INCREMENT 50",
+        NO_SEQUENCE,
+    ),
     "nothing gives the numbers": ("by the key", "ALTER TABLE page_views ALTER id DROP IDENTITY", NO_SEQUENCE),
     "times have no zone": ("", "ALTER TABLE page_views ALTER updated_at TYPE timestamp", "hangs on the session"),
     "times may be absent": ("", "ALTER TABLE page_views ALTER updated_at DROP NOT NULL", "such rows would never come"),
@@ -525,15 +530,19 @@ def test_who_loads_for_teams_that_are_not_enabled_is_told(world: World, source: 
 def test_columns_are_taken_by_their_places_whatever_they_are_called(
     world: World, source: Tenant, tmp_path: Path
 ) -> None:
-    added = "ADD COLUMN c1 Int64, ADD COLUMN k String, ADD COLUMN n LowCardinality(UInt32)"
+    added = "ADD COLUMN c1 Int64, ADD COLUMN k String, ADD COLUMN n LowCardinality(UInt32), "
+    added += "ADD COLUMN constants String, ADD COLUMN born Date32"
     world.client.command(f"ALTER TABLE events {added} SETTINGS allow_suspicious_low_cardinality_types = 1")
-    mapped = DECLARED.replace("{team_id: tenant_id,", "{c1: id, k: path, n: id, team_id: tenant_id,", 1)
+    mapped = DECLARED.replace(
+        "{team_id: tenant_id,", "{c1: id, k: path, n: id, constants: path, born: happened_at, team_id: tenant_id,", 1
+    )
     (tmp_path / "sources.yaml").write_text(mapped)
     source.history(DAYS)
     load(world)
     assert sorted(loaded(world)) == sorted(source.rows())
-    found = world.client.query("SELECT c1, k, n FROM events ORDER BY c1").result_rows
-    assert [tuple(row) for row in found] == [(key, "/", key) for key in range(1, 10)]
+    found = world.client.query("SELECT c1, k, n, constants, born FROM events ORDER BY c1").result_rows
+    born = [day for day in DAYS for _ in range(3)]
+    assert [tuple(row) for row in found] == [(key, "/", key, "/", born[key - 1]) for key in range(1, 10)]
 
 
 def test_without_a_declaration_the_job_says_so(world: World) -> None:

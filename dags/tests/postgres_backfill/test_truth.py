@@ -390,8 +390,8 @@ NOT_HELD = (
     ("timestamp", "timestamptz", "-infinity", "1 row: timestamp is infinite (key 7)"),
     ("timestamp", "date", "infinity", "1 row: timestamp is infinite (key 7)"),
     ("timestamp", "timestamp", "0044-03-15 BC", "1 row: timestamp is before 1971 or after 2148 (key 7)"),
-    ("own_at", "timestamptz", "2149-01-01 00:00Z", "1 row: own_at is before 1971 or after 2148 (key 7)"),
-    ("own_seconds", "timestamp", "2106-01-01", "1 row: own_seconds is before 1971 or after 2105 (key 7)"),
+    ("own_at", "timestamptz", "2262-01-01 00:00Z", "1 row: own_at is before 1900 or after 2261 (key 7)"),
+    ("own_seconds", "timestamp", "2106-01-01", "1 row: own_seconds is before 1970 or after 2105 (key 7)"),
 )
 
 
