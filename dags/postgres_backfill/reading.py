@@ -73,7 +73,7 @@ class Session:
     def notes(self) -> tuple[str, ...]:
         if self.has_limit:
             return ()
-        words = "PostgreSQL sets its role no limit of time: what ClickHouse gives up goes on there until it sends rows."
+        words = "PostgreSQL sets its role no limit of time, and a statement that waits there is waited for as long."
         return (f"{words} ALTER ROLE … SET statement_timeout = '30min'",)
 
 
