@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from click import ClickException
-from dagster import AssetsDefinition, Definitions, in_process_executor
+from dagster import AssetsDefinition, AssetSpec, Definitions, in_process_executor
 
 from dags.dagster_runs.console import say_failures_in_words
 from dags.dagster_runs.resource import ClickHouseResource
@@ -48,6 +48,9 @@ web_pre_aggregated = built_assets(WEB_TABLES)
 web_pre_aggregate_job = build_job(WEB_TABLES)
 web_pre_aggregate_daily_schedule = daily_schedule(web_pre_aggregate_job, WEB_TABLES)
 
+# Nothing here builds it: loads write into it, and their progress is shown on its page.
+EVENTS = AssetSpec("events", description="What happened, as trackers, copies, files and loads deliver it.")
+
 # What is watched: each table is declared once, and found here.
 WATCHED = WEB_TABLES
 
@@ -67,7 +70,7 @@ def location(
     questions = diagnostics(watched)
     postgres_jobs = postgres_backfill_jobs(after_command(watched))
     return Definitions(
-        assets=[team_selection(after_selection(watched)), *assets, detector(watched)],
+        assets=[EVENTS, team_selection(after_selection(watched)), *assets, detector(watched)],
         asset_checks=[standing_checks(watched)],
         jobs=[
             apply_schema_job,

@@ -307,6 +307,14 @@ def identity_of(relation: str) -> str:
     )
 
 
+def whole_name_of(relation: str) -> str:
+    """A table's schema and its name; no row where there is no such table."""
+    return (
+        "SELECT n.nspname::text AS schema, c.relname::text AS name FROM pg_catalog.pg_class c "
+        f"JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass({literal(relation)})"
+    )
+
+
 def sequences_of(relation: str, column: str) -> str:
     """The sequences that a column's values come from: how many a session takes at once, by how much they grow, whether
     they begin anew. One that it owns, of an identity or a serial, or one that its default names.

@@ -34,8 +34,9 @@ class FilterField(Given):
 class PostgresBackfillConfig(Given):
     """What `postgres_backfill_job` is asked for."""
 
-    pipeline: Words = Field(description="A pipeline that the file of WEB_ANALYTICS_SOURCES declares.")
-    table_name: Words = Field(description="A table of it, or the name of a declared query.")
+    # Not without a default, for the launchpad writes down no field that has none.
+    pipeline: Text = Field(default="", description="A pipeline that the file of WEB_ANALYTICS_SOURCES declares.")
+    table_name: Text = Field(default="", description="A table of it, or the name of a declared query.")
     filters: Annotated[tuple[FilterField, ...], parts(FilterField)] = Field(
         default=(), description="Which rows, at most five conditions that all hold: column, operator, value."
     )

@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import date, datetime
 from functools import partial
 from typing import Any
@@ -153,6 +154,10 @@ def _carried_out(
             )
         )
 
+    def tell(words: str) -> None:
+        context.log.info(words)
+        print(wrapped(f"NOTE     {words}"), flush=True)
+
     def attached(rows_by_day: Mapping[date, int]) -> None:
         print(f"ATTACHED {sum(rows_by_day.values()):,} rows on {in_words(rows_by_day)}", flush=True)
 
@@ -171,7 +176,7 @@ def _carried_out(
         ),
         run_id=asked.run_id,
         ordered_at=ordered,
-        listeners=shown.listeners(plan.monitoring.webhook),
+        listeners=replace(shown.listeners(plan.monitoring.webhook), tell=tell),
         parallelism=plan.parallelism,
         monitoring=plan.monitoring,
         asked_by=asked_by,

@@ -39,6 +39,9 @@ COUNTED = 100_000
 # Columns that ClickHouse fills by itself.
 _NOT_WRITTEN = ("MATERIALIZED", "ALIAS", "EPHEMERAL")
 
+# Somebody waits for a plan, and asks again himself.
+ASKING_SECONDS = 5.0
+
 WHAT = "the backfill from PostgreSQL"
 
 
@@ -57,9 +60,8 @@ def connected(client: Client, settings: Settings, environment: Mapping[str, str]
     Raises:
         UserError: none is declared by that name, or its address cannot be used.
     """
-    return Postgres(
-        client, Connection.of(read_sources(settings).pipeline(pipeline), environment), settings.build_max_seconds
-    )
+    connection = Connection.of(read_sources(settings).pipeline(pipeline), environment)
+    return Postgres(client, connection, settings.build_max_seconds, patience=ASKING_SECONDS)
 
 
 def make_plan(
@@ -100,6 +102,9 @@ def _facts(client: Client, postgres: Postgres, table: SourceTable, settings: Set
     writable = {name: one.type for name, one in target.columns.items() if one.kind not in _NOT_WRITTEN}
     relation = relation_of(table, settings)
     if table.relation is not None:
+        # Under its whole name: which schema a bare one is of hangs on the session.
+        for parts in postgres.ask(compiling.whole_name_of(relation)):
+            relation = ".".join(map(identifier, parts))
         sequences = [
             Counter(at_once, grows, cycles == "true")
             for at_once, grows, cycles in postgres.ask(compiling.sequences_of(relation, goes_by(table)))

@@ -184,6 +184,13 @@ def report(plan: Plan, state: State) -> dict[str, Any]:
     }
 
 
+def _standing(state: State) -> str:
+    """What it is, in the words of the queue, and in its own where these say more."""
+    queued = in_queue(state.status)
+    own = "" if state.status in (queued.lower(), Status.RUNNING) else f" ({state.status})"
+    return f"{queued + own:<8}"
+
+
 def report_text(plan: Plan, state: State) -> str:
     """The final report, for people."""
     loaded, rows, seconds = Loaded.of(state), sum(landed_rows(state.entries).values()), seconds_at_work(state)
@@ -191,7 +198,7 @@ def report_text(plan: Plan, state: State) -> str:
     if loaded.rows_by_day and state.status != Status.CANCELLED:
         seen = f"{sum(loaded.rows_by_day.values()):,} rows on {in_words(loaded.rows_by_day)}"
     lines = [
-        f"{state.status.upper():<8} {state.work_id}: {plan.subject}, {plan.filter_sql or 'every row'}",
+        f"{_standing(state)} {state.work_id}: {plan.subject}, {plan.filter_sql or 'every row'}",
         *history.outcome(state.status, state.end),
         wrapped(
             f"LANDED   {rows:,} rows of about {plan.rows:,}, {len(state.done)} of {counted(len(plan.ranges), 'range')}"

@@ -80,13 +80,15 @@ class Session:
 @dataclass(frozen=True)
 class Postgres:
     """A database of PostgreSQL, asked through a ClickHouse client. A statement may take so
-    many ``seconds``; ``tell`` hears of what is tried again.
+    many ``seconds``; ``tell`` hears of what is tried again, for
+    ``patience`` seconds.
     """
 
     client: Client
     connection: Connection
     seconds: int
     tell: Callable[[str], None] = _log.info
+    patience: float = RESTART_SECONDS
 
     def ask(self, text: str) -> Sequence[Any]:
         """The rows that PostgreSQL answers a statement of ours with.
@@ -110,7 +112,7 @@ class Postgres:
             ClickHouseError: it is ClickHouse that failed.
         """
         waiting = Retrying(
-            stop=stop_after_delay(RESTART_SECONDS),
+            stop=stop_after_delay(self.patience),
             wait=wait_exponential(multiplier=0.5, max=8),
             retry=retry_if_exception(self._may_pass),
             sleep=lambda seconds: sleep(seconds),  # noqa: PLW0108 -- whatever it is by then

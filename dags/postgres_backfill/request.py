@@ -5,6 +5,7 @@ Pure: no clock, no database, no Dagster.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from dags.domain.errors import UserError
 from dags.postgres_backfill.compiling import INTEGERS, key_problem, mark_problem
 from dags.postgres_backfill.filters import Filter, Operator, parse, problems, text_of
 from dags.postgres_backfill.plan import Extent, PlannedColumn
-from dags.sources.loads.shape import NOT_MAPPED, REQUIRED, TEAM, TIME, TIMES, Kind, kind_of
+from dags.sources.loads.shape import NOT_MAPPED, REQUIRED, TEAM, TIME, TIMES, Kind, kind_of, within
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from dags.postgres_backfill.reading import SourceColumn
     from dags.sources.declaration import SourceTable
 
+
+_FLOAT = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
 
 # What stands for a value in ClickHouse, and not for a column.
 _WORDS = frozenset({"null", "true", "false", "nan", "inf", "infinity", "default"})
@@ -154,17 +157,26 @@ def _target_problems(name: str, target: Mapping[str, str]) -> list[str]:
 
 
 def _constant_problems(name: str, constant: str, type_: str) -> list[str]:
-    kind = kind_of(type_)
-    whole = constant.isascii() and constant.removeprefix("-").isdigit()
+    kind, whole = kind_of(type_), constant.isascii() and constant.removeprefix("-").isdigit()
     if name == TIME:
         return [f"{TIME} is a constant: each event has its own, map it to a column"]
-    if name == TEAM and not (whole and 0 < int(constant) < 2**63):
-        return [f"{TEAM} is a constant that is no whole number above 0"]
-    if kind is Kind.WHOLE and not whole:
-        return [f"the constant of {name} is no whole number, and the target's is {type_}"]
     if kind in TIMES or kind is Kind.UUID:
         return [f"{name} is {type_}: map it to a column, a constant is a text or a number"]
+    is_held = {
+        Kind.WHOLE: whole and _holds(within(type_), int(constant)) and (name != TEAM or 0 < int(constant) < 2**63),
+        Kind.FLOAT: bool(_FLOAT.fullmatch(constant)),
+        Kind.BOOL: constant in ("true", "false"),
+    }
+    if kind is not None and not is_held.get(kind, True):
+        return [f"the constant of {name} is none that it holds, it is {type_}" + ", above 0" * (name == TEAM)]
     return []
+
+
+def _holds(type_: str, number: int) -> bool:
+    """Whether a ClickHouse type of whole numbers holds one: ``UInt8`` up to 255."""
+    bits, is_unsigned = int(type_.lstrip("UInt")), type_.startswith("U")
+    least, beyond = (0, 1 << bits) if is_unsigned else (-(1 << bits - 1), 1 << bits - 1)
+    return least <= number < beyond
 
 
 def _key_problems(key: str, facts: Facts) -> list[str]:

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from dags.sources.loads.shape import Check
 
 
+# Between two groups is heard what people ask. Each day takes some 20 ms to be attached.
+DAYS = 100
+
+
 @dataclass(frozen=True)
 class Finding:
     """Rows of a load that a check refuses, and the keys of some of them in their source."""
@@ -74,10 +78,10 @@ class Group:
 
 
 def groups(rows_by_day: Mapping[date, int], at_once: int) -> tuple[Group, ...]:
-    """Days in their order, so many rows together at most; a day that has more is alone."""
+    """Days in their order, so many rows and `DAYS` together at most; a day that has more rows is alone."""
     found: list[dict[date, int]] = []
     for day, rows in sorted(rows_by_day.items()):
-        if not found or sum(found[-1].values()) + rows > at_once:
+        if not found or len(found[-1]) == DAYS or sum(found[-1].values()) + rows > at_once:
             found.append({})
         found[-1][day] = rows
     return tuple(map(Group, found))
