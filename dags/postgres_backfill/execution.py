@@ -190,6 +190,7 @@ class LandingRanges:
                 at.again(at.log.append, Entry(LoadEvent.LANDED, step=step, chunk=chunk.id, rows=rows))
         if other := at.again(other_source, postgres, plan):
             raise UserError("; ".join(other))
+        self._tell(chunk, rows, 1.0, is_over=True)
         return rows
 
     def _land(
@@ -226,10 +227,12 @@ class LandingRanges:
         [rows] = sql.row("rows_landed", landing=self.landing.name)
         return int(rows)
 
-    def _tell(self, chunk: KeyRange, rows: int, share: float) -> None:
+    def _tell(self, chunk: KeyRange, rows: int, share: float, *, is_over: bool = False) -> None:
+        now = time.monotonic()
         with self._one_at_a_time:
-            if moved := self.tally.moved(chunk.id, rows, share, time.monotonic()):
-                self.backfill.moved(moved)
+            moved = self.tally.moved(chunk.id, rows, share, now)
+            if moved or is_over:
+                self.backfill.moved(moved or self.tally.reached(now))
 
     def judge(self, at: AtWork) -> Ended:
         """Refuse what no reader may see, or else have every day there."""

@@ -15,7 +15,7 @@ from dagster import AssetObservation, DefaultScheduleStatus, JobDefinition, Meta
 
 from dags.clickhouse.sql import Sql
 from dags.dagster_runs.command import Command, command
-from dags.dagster_runs.tags import LONG_RUN, ordered_at, root_of
+from dags.dagster_runs.tags import LONG_RUN, REASON_TAG, REQUESTED_BY_TAG, TAG_PREFIX, ordered_at, root_of
 from dags.domain.days import in_words
 from dags.domain.text import table_text, wrapped
 from dags.postgres_backfill.connection import Connection
@@ -25,7 +25,7 @@ from dags.postgres_backfill.kind import POSTGRES_BACKFILL
 from dags.postgres_backfill.log import Loaded, asked_entry, in_queue, work_of
 from dags.postgres_backfill.plan import Extent, Plan, from_yaml
 from dags.postgres_backfill.planning import first_rows, make_plan
-from dags.postgres_backfill.progress import Moved, beyond_text, plan_text, range_text, report, report_text
+from dags.postgres_backfill.progress import Moved, beyond_text, plan_text, report, report_text
 from dags.postgres_backfill.reading import PACKAGE
 from dags.settings import current_settings
 from dags.sources.declaration import Sources
@@ -140,7 +140,7 @@ def _carried_out(
 
     def moved(how_much: Moved) -> None:
         print(how_much, flush=True)
-        asked.instance.add_run_tags(asked.run_id, {"web_analytics_backfill/percent": f"{how_much.percent:.0f}"})
+        asked.instance.add_run_tags(asked.run_id, {f"{TAG_PREFIX}percent": f"{how_much.percent:.0f}"})
         context.log_event(
             AssetObservation(
                 plan.target,
@@ -154,6 +154,9 @@ def _carried_out(
             )
         )
 
+    def range_over(_: object, words: str, __: object) -> None:
+        print(words, flush=True)  # how far that is, `moved` has said
+
     def tell(words: str) -> None:
         context.log.info(words)
         print(wrapped(f"NOTE     {words}"), flush=True)
@@ -164,7 +167,7 @@ def _carried_out(
     def opened() -> AbstractContextManager[Client]:
         return asked.clickhouse.client(asked.run_id)
 
-    shown = Shown(asked, POSTGRES_BACKFILL, work, plan.target, partial(report_text, plan), "keys", range_text)
+    shown = Shown(asked, POSTGRES_BACKFILL, work, plan.target, partial(report_text, plan), "keys")
     runner = Runner(
         client=client,
         open_client=opened,
@@ -176,10 +179,14 @@ def _carried_out(
         ),
         run_id=asked.run_id,
         ordered_at=ordered,
-        listeners=replace(shown.listeners(plan.monitoring.webhook), tell=tell),
+        listeners=replace(shown.listeners(plan.monitoring.webhook), tell=tell, chunk_done=range_over),
         parallelism=plan.parallelism,
         monitoring=plan.monitoring,
         asked_by=asked_by,
+    )
+    who, why = asked_by if any(asked_by) else (plan.requested_by, plan.reason)
+    asked.instance.add_run_tags(
+        asked.run_id, {REQUESTED_BY_TAG: who, REASON_TAG: why, f"{TAG_PREFIX}source": plan.subject}
     )
     try:
         state = runner.run()

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from dags.postgres_backfill.plan import Plan
     from dags.sources.loads.verdicts import Checkpoint
     from dags.work.audit.log import State
-    from dags.work.progress import Progress
 
 # A line every so many seconds, and a picture in the UI.
 EVERY_SECONDS = 5.0
@@ -82,12 +81,6 @@ class Tally:
         rate = (rows - self.rows_before) / seconds if seconds > 0 else 0.0
         left = seconds * (1 - share) / share if share > 0 else float("inf")
         return Moved(100 * share, rows, rate, left)
-
-
-def range_text(reached: Progress) -> str:
-    """What is said when a range has landed."""
-    left = f"{seconds_in_words(reached.elapsed)}, {seconds_in_words(reached.left)} left"
-    return f"{reached.bar()}  {reached.source_rows:,} rows of about {reached.source_rows_estimated:,}, {left}"
 
 
 def plan_text(plan: Plan, first: Sequence[Sequence[object]]) -> str:

@@ -184,9 +184,7 @@ class Postgres:
         found = self.ask(compiling.OPEN_TRANSACTIONS)
         return frozenset(str(one) for one, began in found if until is None or began is None or began <= until)
 
-    def wait_for_open_transactions(
-        self, *, until: int | None = None, margin: float = 0.0, seconds: float = OPEN_SECONDS
-    ) -> int:
+    def wait_for_open_transactions(self, *, until: int | None = None, margin: float = 0.0) -> int:
         """Wait until the transactions that are open now are over; how many are not, after so long.
 
         What committed until then is seen by whoever reads afterwards, in whichever order it was written. What
@@ -194,7 +192,7 @@ class Postgres:
         """
         sleep(margin)
         waited, left = 0.0, self.open_transactions(until)
-        while left and waited < seconds:
+        while left and waited < OPEN_SECONDS:
             if not waited:
                 self.tell(f"{len(left)} transactions are open in PostgreSQL; what they write may be wanted: waiting")
             sleep(_POLL_SECONDS)

@@ -23,7 +23,7 @@ _FAILED = {Status.FAILED, Status.RESTORED}
 @dataclass(frozen=True)
 class Shown:
     """A piece of work in a run. ``asset`` is where its progress is shown, ``steps`` what its kind calls steps, ``text``
-    what people read of it in the end, ``progress`` what they read meanwhile.
+    what people read of it in the end.
     """
 
     asked: Command[Any]
@@ -32,7 +32,6 @@ class Shown:
     asset: str
     text: Callable[[State], str]
     steps: str = "steps"
-    progress: Callable[[Progress], str] = str
 
     def listeners(self, webhook: str) -> Listeners:
         """Who hears of it: the run, which says now what it works on, and a host where there is an address."""
@@ -62,14 +61,14 @@ class Shown:
         raise Failure("\n".join([words, *failures_text(state)]), allow_retries=False)
 
     def _chunk(self, reached: Progress, words: str, chunks: tuple[ChunkState, ...]) -> None:
-        print(f"{words}\n{self.progress(reached)}", flush=True)
+        print(f"{words}\n{reached}", flush=True)
         self._tag("percent", f"{reached.percent:.0f}")
         self.asked.context.log_event(
             AssetObservation(
                 self.asset,
                 description=f"{self.work.work_id}: {words}",
                 metadata={
-                    "progress": self.progress(reached),
+                    "progress": str(reached),
                     "percent": round(reached.percent, 1),
                     "seconds_left": round(reached.left, 1),
                     "chunks": _monospaced(chunks_text(chunks, self.steps)),

@@ -18,6 +18,7 @@ from dags.sources.loads.landing import all_landed
 from dags.sources.loads.verdicts import Group
 from dags.tests.listening import listening
 from dags.tests.postgres_backfill.tenants import DAYS, DECLARED, Tenant, load, loaded, of, queue, tenant
+from dags.tests.variants import variants
 from dags.tests.world import STATS, World, ago, noon
 from dags.work import control
 
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dags.work.runner import AtWork
+
+
+# What is decided before anything lands, or by PostgreSQL alone, is so whichever engine reads it.
+on_one_engine = pytest.mark.parametrize("dsn_text", ["embedded"], indirect=True)
 
 
 @pytest.fixture
@@ -272,6 +277,7 @@ def test_a_cancel_in_the_moment_of_the_end_leaves_nothing_either_and_moves_no_ma
     assert sorted(loaded(world)) == sorted(source.rows())
 
 
+@on_one_engine
 def test_a_load_by_keys_that_finds_an_empty_table_passes_nothing_by(
     world: World, source: Tenant, tmp_path: Path
 ) -> None:
@@ -319,11 +325,12 @@ def test_what_was_written_before_a_load_and_commits_during_it_is_waited_for(worl
     assert len(loaded(world)) == 3
 
 
+@on_one_engine
 def test_a_transaction_that_does_not_end_fails_an_incremental_load_and_no_row_is_passed_by(
     world: World, source: Tenant
 ) -> None:
     source.add([(1, noon(DAYS[0]), "s")])
-    world.monkeypatch.setattr(reading, "sleep", lambda _: None)
+    world.monkeypatch.setattr(reading, "OPEN_SECONDS", 1.0)
     with psycopg.connect(source.dsn) as late:
         late.execute("INSERT INTO page_views (tenant_id, happened_at, session) VALUES (1, %s, 'late')", [noon(DAYS[1])])
         assert load(world, raise_on_error=False, kind="incremental") == {}
@@ -334,6 +341,7 @@ def test_a_transaction_that_does_not_end_fails_an_incremental_load_and_no_row_is
     assert len(loaded(world)) == 2
 
 
+@on_one_engine
 def test_a_host_that_is_allowed_hears_of_each_range_and_of_the_end(world: World, source: Tenant) -> None:
     source.history(DAYS)
     with listening(204, 204, 204) as (host, heard):
@@ -343,6 +351,7 @@ def test_a_host_that_is_allowed_hears_of_each_range_and_of_the_end(world: World,
     assert (heard[-1]["queue_status"], heard[-1]["count_record"]) == ("COMPLETED", 9)
 
 
+@on_one_engine
 def test_what_landed_of_one_that_failed_is_kept_for_some_days_and_then_swept(world: World, source: Tenant) -> None:
     source.add([(None, noon(DAYS[0]), "s")])
     load(world, raise_on_error=False)
@@ -365,6 +374,7 @@ def test_what_landed_of_one_that_failed_is_kept_for_some_days_and_then_swept(wor
         ("DROP TABLE page_views", "the table public.page_views is not there any more"),
     ],
 )
+@on_one_engine
 def test_a_source_that_is_otherwise_than_it_was_planned_ends_it_with_what_to_do(
     world: World, source: Tenant, changed: str, words: str
 ) -> None:
@@ -392,6 +402,7 @@ def test_a_source_that_is_otherwise_than_it_was_planned_ends_it_with_what_to_do(
         ({"filters": [{"column": "id", "operator": "=", "value": 1}], "filter_sql": "id = 1"}, ["both given"]),
     ],
 )
+@on_one_engine
 def test_a_request_that_cannot_be_is_refused_with_everything_that_is_wrong_before_anything_is_touched(
     world: World, source: Tenant, given: dict[str, Any], words: list[str]
 ) -> None:
@@ -433,6 +444,7 @@ MIGHT_PASS_BY = {
 
 
 @pytest.mark.parametrize("case", MIGHT_PASS_BY)
+@on_one_engine
 def test_a_load_that_might_pass_rows_by_for_ever_is_refused(
     world: World, source: Tenant, tmp_path: Path, case: str
 ) -> None:
@@ -452,6 +464,7 @@ def test_a_load_that_might_pass_rows_by_for_ever_is_refused(
             source.connection.execute("DROP OWNED BY reader; DROP ROLE reader")
 
 
+@on_one_engine
 def test_a_mark_that_is_ahead_of_what_there_is_is_told_and_a_person_may_start_over(
     world: World, source: Tenant, tmp_path: Path
 ) -> None:
@@ -467,6 +480,7 @@ def test_a_mark_that_is_ahead_of_what_there_is_is_told_and_a_person_may_start_ov
     assert load(world, kind="incremental")["count_record"] == 1
 
 
+@on_one_engine
 def test_a_transaction_that_is_open_for_long_holds_the_mark_back_and_nothing_else(world: World, source: Tenant) -> None:
     source.add([(1, noon(DAYS[0]), "s")])
     source.connection.execute("UPDATE page_views SET updated_at = now() - interval '10 minutes'")
@@ -478,7 +492,8 @@ def test_a_transaction_that_is_open_for_long_holds_the_mark_back_and_nothing_els
     assert load(world, kind="incremental")["count_record"] == 1
 
 
-@pytest.mark.parametrize("changed", ["columns", "query", "table"])
+@pytest.mark.parametrize("changed", variants("table", "columns", "query"))
+@on_one_engine
 def test_what_decides_which_rows_are_meant_has_changed_so_that_a_load_begins_anew(
     world: World, source: Tenant, tmp_path: Path, changed: str
 ) -> None:
@@ -503,6 +518,7 @@ def test_what_decides_which_rows_are_meant_has_changed_so_that_a_load_begins_ane
     assert load(world, kind="incremental", table_name=name)["count_record"] == 9
 
 
+@on_one_engine
 def test_another_table_of_the_name_that_comes_in_the_middle_ends_it(world: World, source: Tenant) -> None:
     source.history(DAYS)
     landed = LandingRanges._land
@@ -521,6 +537,7 @@ def test_another_table_of_the_name_that_comes_in_the_middle_ends_it(world: World
     assert (row["status"], loaded(world)) == ("FAILED", [])
 
 
+@on_one_engine
 def test_who_loads_for_teams_that_are_not_enabled_is_told(world: World, source: Tenant) -> None:
     world.select(1)
     source.history(DAYS[:1], tenants=(1, 2))
@@ -545,6 +562,7 @@ def test_columns_are_taken_by_their_places_whatever_they_are_called(
     assert [tuple(row) for row in found] == [(key, "/", key, "/", born[key - 1]) for key in range(1, 10)]
 
 
+@on_one_engine
 def test_without_a_declaration_the_job_says_so(world: World) -> None:
     with pytest.raises(UserError, match="none are declared"):
         load(world)
