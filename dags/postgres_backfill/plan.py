@@ -169,7 +169,8 @@ def from_yaml(text: str) -> Plan:
     return document.from_yaml(text, Plan, _PARTS)
 
 
-# So many rows at least are a range, and so many ranges at most a plan: each costs a few statements beside its batches.
+# So many rows or four batches at least are a range, and so many ranges at most a plan: each costs a few statements
+# beside its batches.
 ROWS_A_RANGE = 250_000
 MAX_RANGES = 400
 
@@ -186,7 +187,7 @@ def ranges(
     number, text = _numbers(key_type)
     pieces = 1
     if number is not None:
-        wanted = max(-(-rows // max(ROWS_A_RANGE, batch_size)), parallelism)
+        wanted = max(-(-rows // max(ROWS_A_RANGE, 4 * batch_size)), parallelism)
         pieces = max(1, min(wanted, MAX_RANGES, number(greatest) - number(least) + 1))
     cuts: list[str] = []
     if number is not None:

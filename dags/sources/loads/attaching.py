@@ -71,6 +71,7 @@ class Attaching:
         ours = Sql("dags.publish", self.client, _ANY_COLUMN)
         try:
             make_like(ours, "create_staging", staging=staging, target=target)
+            Sql(PACKAGE, self.client).command("compact", staging=staging)
             self._stage(staging, lacking)
             for day in lacking:
                 self.confirm()

@@ -8,5 +8,5 @@ SELECT $values, {load:UInt64}, _read_at
 FROM $landing
 WHERE _day >= {first:Date} AND _day <= {last:Date}
 ORDER BY _day
-SETTINGS min_insert_block_size_rows = 200000, min_insert_block_size_bytes = 0, max_insert_block_size = 200000,
-    max_partitions_per_insert_block = 0
+SETTINGS max_block_size = 8192, min_insert_block_size_rows = 50000, min_insert_block_size_bytes = 0,
+    max_insert_threads = 2, max_partitions_per_insert_block = 0
