@@ -33,8 +33,12 @@ def table_text(rows: Sequence[Sequence[object]], columns: Sequence[str]) -> str:
 
 
 def wrapped(text: str, indent: int = 9) -> str:
-    """Text in lines of at most `WIDTH`; its own indentation stays, further lines are set in by ``indent``."""
-    return textwrap.fill(text, WIDTH, subsequent_indent=" " * indent, drop_whitespace=bool(text.strip()))
+    """Text in lines of at most `WIDTH`; its own indentation stays, further lines are set in by ``indent``.
+
+    No id is broken at its hyphen: people copy it.
+    """
+    has_words = bool(text.strip())
+    return textwrap.fill(text, WIDTH, subsequent_indent=" " * indent, drop_whitespace=has_words, break_on_hyphens=False)
 
 
 def of_error(error: BaseException, characters: int = 1000) -> str:

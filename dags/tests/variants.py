@@ -13,3 +13,9 @@ def variants(first: object, *others: object) -> list[Any]:
         first,
         *(pytest.param(*(other if isinstance(other, tuple) else (other,)), marks=pytest.mark.slow) for other in others),
     ]
+
+
+# A story that says little of the engine: on the embedded one in the default suite, on a server every night.
+server_at_night = pytest.mark.parametrize(
+    "dsn_text", ["embedded", pytest.param("server", marks=pytest.mark.slow)], indirect=True
+)

@@ -28,7 +28,7 @@ def started(directory: Path, *arguments: str, **environment: str) -> subprocess.
     )
 
 
-@pytest.mark.long
+@pytest.mark.slow(minutes=1)
 def test_late_data_is_loaded_found_repaired_and_read_and_postgresql_ends_with_ctrl_c(tmp_path: Path) -> None:
     said = ""
     with started(tmp_path / "own", "--keep") as process:

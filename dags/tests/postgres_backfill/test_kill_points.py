@@ -25,6 +25,7 @@ from dags.sources.loads.landing import tables_of
 from dags.sources.loads.names import load_id
 from dags.tests.events import Event, insert
 from dags.tests.postgres_backfill.tenants import DAYS, DECLARED, LATE_ORDERS, TABLE, Tenant, asked
+from dags.tests.variants import server_at_night
 from dags.tests.world import noon
 from dags.work import control
 from dags.work.audit.log import Status
@@ -174,6 +175,7 @@ def died(loads: Loads, dies_at: int | str, act: Callable[..., Any], *args: Any, 
     return False
 
 
+@server_at_night
 @pytest.mark.story
 def test_a_load_whose_every_run_dies_one_statement_later_brings_every_row_once(loads: Loads) -> None:
     work_id, number = "postgres-backfill-1a2b3c4d", 1
@@ -184,6 +186,7 @@ def test_a_load_whose_every_run_dies_one_statement_later_brings_every_row_once(l
     loads.require_whole(work_id, 6)
 
 
+@server_at_night
 @pytest.mark.story
 def test_no_row_of_a_load_that_is_called_cancelled_is_there_wherever_a_cancel_dies(loads: Loads) -> None:
     work_id, number = "postgres-backfill-1a2b3c4d", 1
@@ -200,6 +203,7 @@ def test_no_row_of_a_load_that_is_called_cancelled_is_there_wherever_a_cancel_di
     assert (loads.status(work_id), loads.there(work_id)) == (Status.CANCELLED, 0)
 
 
+@server_at_night
 @pytest.mark.story
 def test_what_has_landed_is_brought_to_its_end_without_its_source_and_what_was_deleted_of_it_is_there_again(
     loads: Loads,
@@ -214,6 +218,7 @@ def test_what_has_landed_is_brought_to_its_end_without_its_source_and_what_was_d
     loads.require_whole(work_id, 6)
 
 
+@server_at_night
 @pytest.mark.story
 def test_what_is_otherwise_than_it_landed_is_never_seen_and_it_is_said_what_to_do(loads: Loads) -> None:
     work_id = "postgres-backfill-1a2b3c4d"

@@ -7,6 +7,7 @@ from urllib.parse import quote, urlsplit
 
 from dags.clickhouse.sql import is_embedded
 from dags.tests.postgres_backfill.tenants import DAYS, load, tenant
+from dags.tests.variants import server_at_night
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,6 +33,7 @@ def everything_said(world: World, capfd: pytest.CaptureFixture[str]) -> str:
     return "\n".join([*capfd.readouterr(), *events, *runs, *map(str, kept)])
 
 
+@server_at_night
 def test_the_password_is_in_nothing_that_is_said_or_kept(
     world: World, postgres: PostgresServer, postgres_database: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

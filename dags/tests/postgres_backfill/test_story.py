@@ -18,7 +18,7 @@ from dags.sources.loads.landing import all_landed
 from dags.sources.loads.verdicts import Group
 from dags.tests.listening import listening
 from dags.tests.postgres_backfill.tenants import DAYS, DECLARED, Tenant, load, loaded, of, queue, tenant
-from dags.tests.variants import variants
+from dags.tests.variants import server_at_night, variants
 from dags.tests.world import STATS, World, ago, noon
 from dags.work import control
 
@@ -82,6 +82,7 @@ def wrong(world: World) -> int:
     return int(world.missing_data()["wrong_units"])
 
 
+@server_at_night
 def test_a_dry_run_shows_the_statement_the_mapping_and_the_first_rows_and_writes_nothing(
     world: World, source: Tenant, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -111,6 +112,7 @@ def tables(world: World) -> list[Any]:
 
 
 @pytest.mark.parametrize("parallelism", [1, 3])
+@server_at_night
 def test_what_lands_is_what_the_filter_selects_in_batches_of_any_size(
     world: World, source: Tenant, parallelism: int
 ) -> None:
@@ -139,6 +141,7 @@ def test_what_lands_is_what_the_filter_selects_in_batches_of_any_size(
     assert set(loaded(world)) == wanted
 
 
+@server_at_night
 def test_a_declared_query_joins_and_is_loaded_by_the_ids_of_its_events(world: World, source: Tenant) -> None:
     source.history(DAYS, tenants=(1, 2))
     report = load(world, table_name="late_orders", batch_size=2)
@@ -147,6 +150,7 @@ def test_a_declared_query_joins_and_is_loaded_by_the_ids_of_its_events(world: Wo
     assert queue(world)[0]["source"] == "query"
 
 
+@server_at_night
 def test_one_row_that_can_be_no_event_keeps_all_of_them_out_and_is_named(world: World, source: Tenant) -> None:
     source.history(DAYS)
     [bad] = source.add([(None, noon(DAYS[0]), "s")])
@@ -187,6 +191,7 @@ def control_job(world: World, verb: str, work_id: str) -> None:
     world.run_as_configured(f"{verb}_postgres_backfill_job", of(work_id))
 
 
+@server_at_night
 def test_a_pause_is_heard_between_two_batches_and_a_resume_goes_on_from_there(world: World, source: Tenant) -> None:
     source.history(DAYS)
     with world.monkeypatch.context() as patched:
@@ -231,6 +236,7 @@ def test_a_cancel_ends_with_the_batch_in_work_and_no_row_is_ever_seen(world: Wor
     assert show(world, row["id"])["status"] == "deleted"
 
 
+@server_at_night
 def test_a_cancel_of_one_that_died_while_its_days_were_attached_takes_them_out_again(
     world: World, source: Tenant
 ) -> None:
@@ -256,6 +262,8 @@ def test_a_cancel_of_one_that_died_while_its_days_were_attached_takes_them_out_a
     assert left == (2,)
 
 
+@server_at_night
+@pytest.mark.long
 def test_a_cancel_in_the_moment_of_the_end_leaves_nothing_either_and_moves_no_mark(
     world: World, source: Tenant
 ) -> None:
@@ -278,6 +286,7 @@ def test_a_cancel_in_the_moment_of_the_end_leaves_nothing_either_and_moves_no_ma
 
 
 @on_one_engine
+@pytest.mark.long
 def test_a_load_by_keys_that_finds_an_empty_table_passes_nothing_by(
     world: World, source: Tenant, tmp_path: Path
 ) -> None:
@@ -291,6 +300,8 @@ def test_a_load_by_keys_that_finds_an_empty_table_passes_nothing_by(
     assert len(loaded(world)) == 2
 
 
+@server_at_night
+@pytest.mark.long
 def test_an_incremental_load_brings_what_changed_since_the_last_one_with_the_same_filters(
     world: World, source: Tenant
 ) -> None:
@@ -308,6 +319,7 @@ def test_an_incremental_load_brings_what_changed_since_the_last_one_with_the_sam
     assert load(world, kind="incremental")["count_record"] == 0
 
 
+@server_at_night
 def test_what_was_written_before_a_load_and_commits_during_it_is_waited_for(world: World, source: Tenant) -> None:
     source.add([(1, noon(DAYS[0]), "s")])
     load(world, kind="incremental")
@@ -326,6 +338,7 @@ def test_what_was_written_before_a_load_and_commits_during_it_is_waited_for(worl
 
 
 @on_one_engine
+@pytest.mark.long
 def test_a_transaction_that_does_not_end_fails_an_incremental_load_and_no_row_is_passed_by(
     world: World, source: Tenant
 ) -> None:
@@ -465,6 +478,7 @@ def test_a_load_that_might_pass_rows_by_for_ever_is_refused(
 
 
 @on_one_engine
+@pytest.mark.long
 def test_a_mark_that_is_ahead_of_what_there_is_is_told_and_a_person_may_start_over(
     world: World, source: Tenant, tmp_path: Path
 ) -> None:
@@ -481,6 +495,7 @@ def test_a_mark_that_is_ahead_of_what_there_is_is_told_and_a_person_may_start_ov
 
 
 @on_one_engine
+@pytest.mark.long
 def test_a_transaction_that_is_open_for_long_holds_the_mark_back_and_nothing_else(world: World, source: Tenant) -> None:
     source.add([(1, noon(DAYS[0]), "s")])
     source.connection.execute("UPDATE page_views SET updated_at = now() - interval '10 minutes'")
@@ -494,6 +509,7 @@ def test_a_transaction_that_is_open_for_long_holds_the_mark_back_and_nothing_els
 
 @pytest.mark.parametrize("changed", variants("table", "columns", "query"))
 @on_one_engine
+@pytest.mark.long
 def test_what_decides_which_rows_are_meant_has_changed_so_that_a_load_begins_anew(
     world: World, source: Tenant, tmp_path: Path, changed: str
 ) -> None:
@@ -544,6 +560,7 @@ def test_who_loads_for_teams_that_are_not_enabled_is_told(world: World, source: 
     assert "nothing is built for team_id 2: not enabled" in load(world)["outcome_words"]
 
 
+@server_at_night
 def test_columns_are_taken_by_their_places_whatever_they_are_called(
     world: World, source: Tenant, tmp_path: Path
 ) -> None:

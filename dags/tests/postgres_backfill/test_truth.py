@@ -34,6 +34,7 @@ from dags.postgres_backfill.planning import make_plan
 from dags.settings import read_settings
 from dags.sources.file import read_sources
 from dags.tests.postgres_backfill.columns import TEXTS
+from dags.tests.variants import server_at_night
 from dags.work import control
 from dags.work.audit.store import Log
 from dags.work.document import as_yaml
@@ -371,6 +372,7 @@ def assert_true(source: Source, chance: random.Random) -> None:
     assert source.landed() == source.expected(), (batch_size, parallelism, about)
 
 
+@server_at_night
 def test_what_lands_is_what_postgresql_has(source: Source) -> None:
     for seed in range(3):
         assert_true(source, random.Random(seed))
@@ -395,6 +397,7 @@ NOT_HELD = (
 )
 
 
+@server_at_night
 @pytest.mark.parametrize("cases", [NOT_HELD[::4], pytest.param(NOT_HELD, marks=pytest.mark.slow)], ids=["some", "all"])
 def test_a_value_that_its_column_does_not_hold_keeps_the_load_out_and_is_named(
     source: Source, cases: Sequence[tuple[str, str, str | None, str]]
