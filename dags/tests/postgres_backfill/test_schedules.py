@@ -13,6 +13,7 @@ from dags.settings import current_settings
 from dags.sources.declaration import declared
 from dags.sources.file import read_sources
 from dags.tests.postgres_backfill.tenants import DAYS, DECLARED, loaded, tenant
+from dags.tests.variants import server_at_night
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,6 +45,7 @@ def test_only_what_declares_a_schedule_has_one_and_it_ticks_as_declared() -> Non
     assert schedule.default_status.value == "RUNNING"
 
 
+@server_at_night
 def test_what_it_launches_loads_what_has_changed_and_says_who_asked(
     world: World, postgres_database: str, tmp_path: Path
 ) -> None:

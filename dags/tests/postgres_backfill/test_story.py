@@ -286,7 +286,7 @@ def test_a_cancel_in_the_moment_of_the_end_leaves_nothing_either_and_moves_no_ma
 
 
 @on_one_engine
-@pytest.mark.long
+@pytest.mark.slow(minutes=0.1)
 def test_a_load_by_keys_that_finds_an_empty_table_passes_nothing_by(
     world: World, source: Tenant, tmp_path: Path
 ) -> None:
@@ -478,7 +478,7 @@ def test_a_load_that_might_pass_rows_by_for_ever_is_refused(
 
 
 @on_one_engine
-@pytest.mark.long
+@pytest.mark.slow(minutes=0.1)
 def test_a_mark_that_is_ahead_of_what_there_is_is_told_and_a_person_may_start_over(
     world: World, source: Tenant, tmp_path: Path
 ) -> None:
@@ -495,7 +495,7 @@ def test_a_mark_that_is_ahead_of_what_there_is_is_told_and_a_person_may_start_ov
 
 
 @on_one_engine
-@pytest.mark.long
+@pytest.mark.slow(minutes=0.1)
 def test_a_transaction_that_is_open_for_long_holds_the_mark_back_and_nothing_else(world: World, source: Tenant) -> None:
     source.add([(1, noon(DAYS[0]), "s")])
     source.connection.execute("UPDATE page_views SET updated_at = now() - interval '10 minutes'")
@@ -509,7 +509,7 @@ def test_a_transaction_that_is_open_for_long_holds_the_mark_back_and_nothing_els
 
 @pytest.mark.parametrize("changed", variants("table", "columns", "query"))
 @on_one_engine
-@pytest.mark.long
+@pytest.mark.slow(minutes=0.1)
 def test_what_decides_which_rows_are_meant_has_changed_so_that_a_load_begins_anew(
     world: World, source: Tenant, tmp_path: Path, changed: str
 ) -> None:
