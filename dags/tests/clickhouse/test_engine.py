@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -35,6 +35,7 @@ from dags.clickhouse.engine import call, error_code, open_client
 from dags.clickhouse.sql import is_embedded
 from dags.dagster_runs import resource
 from dags.domain.errors import EngineBusyError, EngineError, SchemaError
+from dags.tests.clickhouse_server import ServerError, running_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -132,10 +133,13 @@ def test_a_port_on_which_something_else_answers_is_named(status: int) -> None:
     assert "check the host and port" in shown
 
 
-# Its handshake on the plain port ends some a server of 26.7 for all other tests of this process.
-@pytest.mark.slow
-def test_a_server_without_tls_that_is_asked_for_it_is_named(server: Dsn) -> None:
-    shown = refusal(replace(server, scheme="clickhouses", user="me", password=SECRET))
+@pytest.mark.usefixtures("server")  # skipped where none can be had
+def test_a_server_without_tls_that_is_asked_for_it_is_named(tmp_path: Path) -> None:
+    # One of its own: of six servers (26.7 from npm) two ended within seconds of a TLS handshake on their plain port,
+    # which is not what is asked here, and took with them whatever else was tested on them.
+    with suppress(ServerError), running_server(tmp_path) as own:
+        server = Dsn.parse(own.dsn("web_analytics"))
+        shown = refusal(replace(server, scheme="clickhouses", user="me", password=SECRET))
     assert f"no ClickHouse answers at clickhouses://me@{server.host}:{server.port}/web_analytics" in shown
 
 
