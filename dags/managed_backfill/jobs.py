@@ -1,7 +1,7 @@
 """The jobs of managed backfills: plan and carry out, go on, pause, cancel, delete, take back, and show."""
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from contextlib import AbstractContextManager
 from datetime import date, datetime
 from functools import partial
@@ -17,7 +17,7 @@ from dagster import (
 )
 
 from dags.dagster_runs.command import Command, command
-from dags.dagster_runs.tags import LONG_RUN, ordered_at, root_of
+from dags.dagster_runs.tags import LONG_RUN, ordered_at
 from dags.domain.errors import UserError
 from dags.domain.given import Nothing
 from dags.domain.watched import WatchedTable
@@ -47,7 +47,7 @@ from dags.work.audit.store import Log, require_state
 from dags.work.document import as_yaml, require_size
 from dags.work.plan_files import read_plan, save_plan
 from dags.work.runner import Runner
-from dags.work.runs import Shown
+from dags.work.runs import Shown, act, asked_before
 
 
 def managed_backfill_jobs(watched: tuple[WatchedTable, ...]) -> list[JobDefinition]:
@@ -59,10 +59,7 @@ def managed_backfill_jobs(watched: tuple[WatchedTable, ...]) -> list[JobDefiniti
         context, began = asked.context, time.monotonic()
         with asked.client() as (client, clocks):
             ordered = ordered_at(asked.instance, context.run, clocks)
-            root = root_of(asked.instance, asked.run_id)
-            backfill_id, known = control.asked_by(
-                client, BACKFILL, root, lambda other: root_of(asked.instance, other) == root
-            )
+            backfill_id, known = asked_before(asked, client, BACKFILL)
             # A retry of a run goes on with the plan that was accepted then: its window never moves.
             if known is not None:
                 plan = from_yaml(known.accepted.payload)
@@ -103,7 +100,7 @@ def managed_backfill_jobs(watched: tuple[WatchedTable, ...]) -> list[JobDefiniti
 
     def delete_backfill(asked: Command[ControlConfig]) -> None:
         """Drop a backfill's backup."""
-        _acted(asked, control.delete)
+        act(asked, BACKFILL, control.delete)
         look_again(asked.instance, asked.clickhouse, watched, asked.run_id)
 
     return [
@@ -143,19 +140,12 @@ def managed_backfill_jobs(watched: tuple[WatchedTable, ...]) -> list[JobDefiniti
 
 def pause_backfill(asked: Command[ControlConfig]) -> None:
     """Ask a backfill to pause."""
-    _acted(asked, control.pause)
+    act(asked, BACKFILL, control.pause)
 
 
 def cancel_backfill(asked: Command[ControlConfig]) -> None:
     """Ask a backfill to end."""
-    _acted(asked, control.cancel)
-
-
-def _acted(asked: Command[ControlConfig], act: Callable[..., str]) -> None:
-    given = asked.given
-    with asked.client() as (client, _):
-        who = {"requested_by": given.requested_by, "reason": given.reason}
-        print(act(client, BACKFILL, given.backfill_id, asked.run_id, **who))
+    act(asked, BACKFILL, control.cancel)
 
 
 def show_backfills(asked: Command[ShowConfig]) -> dict[str, Any]:

@@ -242,6 +242,11 @@ def mark_problem(column: str, type_: str) -> str:
 # --- What is asked of the catalog -------------------------------------------------------------------------
 
 
+def is_query(relation: str) -> bool:
+    """Whether what stands after FROM is a declared query, and not the name of a table."""
+    return relation.startswith("(")
+
+
 def everything(relation: str) -> str:
     """All that a relation has, to be described."""
     return f"SELECT * FROM {relation}"
@@ -300,7 +305,7 @@ OPEN_TRANSACTIONS = (
 
 def identity_of(relation: str) -> str:
     """The numbers of this database and of a table; of the database alone for a declared query."""
-    table = "''" if relation.startswith("(") else f"coalesce(to_regclass({literal(relation)})::oid::text, '')"
+    table = "''" if is_query(relation) else f"coalesce(to_regclass({literal(relation)})::oid::text, '')"
     return (
         f"SELECT d.datname::text || ' ' || d.oid::text || ' ' || {table} AS own "
         "FROM pg_catalog.pg_database d WHERE d.datname = current_database()"

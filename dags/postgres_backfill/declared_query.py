@@ -13,9 +13,7 @@ from __future__ import annotations
 import re
 
 from dags.domain.errors import UserError
-
-# A query that is longer is a program.
-MAX_BYTES = 30_000
+from dags.sources.file import MAX_QUERY_BYTES
 
 FIRST_WORDS = ("SELECT", "WITH", "VALUES", "TABLE")
 
@@ -53,8 +51,8 @@ def vetted(text: str) -> str:
     Raises:
         UserError: it is no such query; every violation at once, each with its line.
     """
-    if (size := len(text.encode(errors="replace"))) > MAX_BYTES:
-        raise UserError(f"the declared query cannot be used: it has {size:,} bytes, give at most {MAX_BYTES:,}")
+    if (size := len(text.encode(errors="replace"))) > MAX_QUERY_BYTES:
+        raise UserError(f"the declared query cannot be used: it has {size:,} bytes, give at most {MAX_QUERY_BYTES:,}")
     scan = _Scan(text)
     if scan.problems:
         found = sorted(scan.problems)

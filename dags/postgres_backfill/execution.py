@@ -26,9 +26,8 @@ from dags.postgres_backfill.planning import changed_types, other_source
 from dags.postgres_backfill.progress import Tally, report
 from dags.postgres_backfill.reading import MARGIN_SECONDS, PACKAGE, Postgres
 from dags.postgres_backfill.store import take_back
-from dags.publish.staging import drop
 from dags.sources.loads.attaching import Attaching, require_attachable
-from dags.sources.loads.landing import drop_tables, open_landing
+from dags.sources.loads.landing import drop_table, drop_tables, open_landing
 from dags.sources.loads.names import load_id
 from dags.sources.loads.shape import TEAM, TIME, Kind, day_of, within
 from dags.sources.loads.verdicts import Checkpoint, groups, landed_wrong
@@ -119,7 +118,7 @@ class PostgresBackfill:
         try:
             at.again(at.lease.confirm)
         except LeaseLostError:
-            drop(at.client, Sql("dags.publish", at.client), landing.name)
+            drop_table(at.client, landing.name)
             raise
         return landing, token
 

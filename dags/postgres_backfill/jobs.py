@@ -15,7 +15,7 @@ from dagster import AssetObservation, DefaultScheduleStatus, JobDefinition, Meta
 
 from dags.clickhouse.sql import Sql
 from dags.dagster_runs.command import Command, command
-from dags.dagster_runs.tags import LONG_RUN, REASON_TAG, REQUESTED_BY_TAG, TAG_PREFIX, ordered_at, root_of
+from dags.dagster_runs.tags import LONG_RUN, REASON_TAG, REQUESTED_BY_TAG, TAG_PREFIX, ordered_at
 from dags.domain.days import in_words
 from dags.domain.text import table_text, wrapped
 from dags.postgres_backfill.connection import Connection
@@ -35,7 +35,7 @@ from dags.work.audit.log import Work
 from dags.work.audit.store import Log, require_state
 from dags.work.document import as_yaml
 from dags.work.runner import Runner
-from dags.work.runs import Shown
+from dags.work.runs import Shown, act, asked_before
 
 POOL = "postgres_backfill"
 
@@ -49,10 +49,7 @@ def _asked_for(asked: Command[PostgresBackfillConfig], after: Callable[[Command[
     given, settings, began = asked.given, current_settings(), time.monotonic()
     with asked.client() as (client, clocks):
         ordered = ordered_at(asked.instance, asked.context.run, clocks)
-        root = root_of(asked.instance, asked.run_id)
-        work_id, known = control.asked_by(
-            client, POSTGRES_BACKFILL, root, lambda other: root_of(asked.instance, other) == root
-        )
+        work_id, known = asked_before(asked, client, POSTGRES_BACKFILL)
         if known is not None:  # a retry of a run goes on with the plan that was accepted then
             control.refuse_resume(POSTGRES_BACKFILL, known)
             plan = from_yaml(known.accepted.payload)
@@ -84,14 +81,7 @@ def _gone_on_with(asked: Command[PostgresControlConfig], after: Callable[[Comman
 
 def pause_postgres_backfill(asked: Command[PostgresControlConfig]) -> None:
     """Ask a backfill to pause."""
-    _acted(asked, control.pause)
-
-
-def _acted(asked: Command[PostgresControlConfig], act: Callable[..., str]) -> None:
-    given = asked.given
-    with asked.client() as (client, _):
-        who = {"requested_by": given.requested_by, "reason": given.reason}
-        print(act(client, POSTGRES_BACKFILL, given.postgres_backfill_id, asked.run_id, **who))
+    act(asked, POSTGRES_BACKFILL, control.pause)
 
 
 def show_postgres_backfills(asked: Command[PostgresShowConfig]) -> dict[str, Any]:
@@ -167,7 +157,7 @@ def _carried_out(
     def opened() -> AbstractContextManager[Client]:
         return asked.clickhouse.client(asked.run_id)
 
-    shown = Shown(asked, POSTGRES_BACKFILL, work, plan.target, partial(report_text, plan), "keys")
+    shown = Shown(asked, POSTGRES_BACKFILL, work, plan.target, partial(report_text, plan))
     runner = Runner(
         client=client,
         open_client=opened,
@@ -215,12 +205,12 @@ def postgres_backfill_jobs(after: Callable[[Command[Any]], None]) -> list[JobDef
 
     def cancel_postgres_backfill(asked: Command[PostgresControlConfig]) -> None:
         """Ask a backfill to end, and nothing of it to be seen."""
-        _acted(asked, control.cancel)
+        act(asked, POSTGRES_BACKFILL, control.cancel)
         after(asked)
 
     def delete_postgres_backfill(asked: Command[PostgresControlConfig]) -> None:
         """Leave a finished backfill out of lists."""
-        _acted(asked, control.delete)
+        act(asked, POSTGRES_BACKFILL, control.delete)
         after(asked)
 
     return [

@@ -11,6 +11,7 @@ from datetime import date
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from dags.postgres_backfill.compiling import is_query
 from dags.work.audit.log import Entry, Status, Work
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def asked_entry(plan: Plan) -> Entry:
     """What `queue_backfill_data` shows of a request; it has no secret, for a plan has none."""
     shown = {
         "pipeline": plan.pipeline,
-        "source": "query" if plan.relation.startswith("(") else "table",
+        "source": "query" if is_query(plan.relation) else "table",
         "table_name": plan.table_name,
         "filter_sql": plan.filter_sql,
     }

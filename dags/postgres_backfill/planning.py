@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dags.clickhouse.targets.store import describe
 from dags.domain.given_text import text_problems
 from dags.postgres_backfill import compiling
 from dags.postgres_backfill.compiling import Source
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 
     from clickhouse_connect.driver.client import Client
 
+    from dags.clickhouse.targets.rules import Facts as TargetFacts
     from dags.postgres_backfill.fields import PostgresBackfillConfig
     from dags.postgres_backfill.request import Asked
     from dags.settings import Settings
@@ -54,16 +54,6 @@ class Planned:
     notes: tuple[str, ...] = ()
 
 
-def connected(client: Client, settings: Settings, environment: Mapping[str, str], pipeline: str) -> Postgres:
-    """The PostgreSQL of a pipeline.
-
-    Raises:
-        UserError: none is declared by that name, or its address cannot be used.
-    """
-    connection = Connection.of(read_sources(settings).pipeline(pipeline), environment)
-    return Postgres(client, connection, settings.build_max_seconds, patience=ASKING_SECONDS)
-
-
 def make_plan(
     client: Client, given: PostgresBackfillConfig, settings: Settings, environment: Mapping[str, str]
 ) -> Planned:
@@ -72,10 +62,11 @@ def make_plan(
     Raises:
         UserError: every violation, each on a line of its own. Nothing was touched.
     """
-    table = read_sources(settings).pipeline(given.pipeline).table(given.table_name)
-    postgres = connected(client, settings, environment, given.pipeline)
-    session = postgres.require_session()
-    facts = _facts(client, postgres, table, settings, is_standby=session.is_standby)
+    pipeline = read_sources(settings).pipeline(given.pipeline)
+    table, connection = pipeline.table(given.table_name), Connection.of(pipeline, environment)
+    postgres = Postgres(client, connection, settings.build_max_seconds, patience=ASKING_SECONDS)
+    session, target = postgres.require_session(), require_attachable(client, table.into, [])
+    facts = _facts(postgres, table, target, settings, is_standby=session.is_standby)
     found = [] if given.dry_run else text_problems({name: getattr(given, name) for name in WHO}, required=WHO)
     found += webhook_problems(given.webhook, settings.backfill_webhook_hosts)
     if not facts.columns:
@@ -86,7 +77,7 @@ def make_plan(
     found += problems
     if found:
         raise refusal(WHAT, in_lines(found))
-    notes = [*postgres.connection.notes, *session.notes, *notes_of(describe(client, [table.into])[table.into])]
+    notes = [*postgres.connection.notes, *session.notes, *notes_of(target)]
     return Planned(_plan(client, postgres, given, facts, asked), postgres, tuple(f"NOTE     {one}" for one in notes))
 
 
@@ -97,8 +88,9 @@ def relation_of(table: SourceTable, settings: Settings) -> str:
     return ".".join(identifier(part) for part in table.relation if part is not None)
 
 
-def _facts(client: Client, postgres: Postgres, table: SourceTable, settings: Settings, *, is_standby: bool) -> Facts:
-    target = require_attachable(client, table.into, [])
+def _facts(
+    postgres: Postgres, table: SourceTable, target: TargetFacts, settings: Settings, *, is_standby: bool
+) -> Facts:
     writable = {name: one.type for name, one in target.columns.items() if one.kind not in _NOT_WRITTEN}
     relation = relation_of(table, settings)
     if table.relation is not None:
@@ -204,7 +196,7 @@ def first_rows(postgres: Postgres, plan: Plan, limit: int = 5) -> tuple[tuple[ob
 
 def changed_types(postgres: Postgres, plan: Plan) -> list[str]:
     """What of the source is otherwise than it was planned."""
-    if plan.relation.startswith("("):
+    if compiling.is_query(plan.relation):
         columns = postgres.columns_of_query(plan.relation, list(plan.types))
     else:
         columns = postgres.columns(plan.relation)

@@ -17,7 +17,7 @@ from dags.postgres_backfill.log import Loaded, in_queue, landed_rows
 from dags.sources.loads.shape import INFINITY, TIMES, Kind
 from dags.work import history
 from dags.work.audit.log import Status
-from dags.work.progress import BAR, seconds_at_work, seconds_in_words
+from dags.work.progress import bar, seconds_at_work, seconds_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -43,11 +43,7 @@ class Moved:
     left: float
 
     def __str__(self) -> str:
-        full = int(self.percent / 100 * BAR)
-        return (
-            f"[{'█' * full}{'░' * (BAR - full)}] {self.percent:3.0f} %  {self.rows:,} rows, {self.rate:,.0f} a second, "
-            f"{seconds_in_words(self.left)} left"
-        )
+        return f"{bar(self.percent)}  {self.rows:,} rows, {self.rate:,.0f} a second, {seconds_in_words(self.left)} left"
 
 
 @dataclass

@@ -118,7 +118,9 @@ def held_against(filters: tuple[Filter, ...], extent: Extent, facts: Facts) -> t
 
 def _planned_columns(facts: Facts) -> tuple[tuple[PlannedColumn, ...], list[str]]:
     table, types = facts.table, facts.types
-    mapped = dict(table.columns) or {name: name for name in types if name in facts.target and name not in NOT_MAPPED}
+    mapped = dict(table.columns)
+    if table.maps_by_name:
+        mapped = {name: name for name in types if name in facts.target and name not in NOT_MAPPED}
     planned, found = list[PlannedColumn](), list[str]()
     for name, source in mapped.items():
         found += _target_problems(name, facts.target)

@@ -189,17 +189,6 @@ class SourceTable(Declared):
         """Whether its columns bear the target's names, since none are mapped; only a query's may."""
         return not self.columns
 
-    @property
-    def is_incremental(self) -> bool:
-        """Whether there is something that an incremental load can go by; a key must be a whole number for that."""
-        return self.changed is not None or self.key is not None
-
-    @property
-    def source_columns(self) -> tuple[str, ...]:
-        """The columns of the source that are read, by name, each once: the key, what is mapped, and ``changed``."""
-        named = (self.key, *self.columns.values(), self.changed)
-        return tuple(dict.fromkeys(one for one in named if one is not None))
-
 
 class Pipeline(Declared):
     """A database, by a variable that holds its address or by a named collection of ClickHouse, and what it has."""

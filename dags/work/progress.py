@@ -104,6 +104,12 @@ def _told(figures: Iterable[int]) -> int | None:
     return sum(every) if every and all(every) else None
 
 
+def bar(percent: float) -> str:
+    """So much of the whole, as a picture and in figures."""
+    full = int(percent / 100 * BAR)
+    return f"[{'█' * full}{'░' * (BAR - full)}] {percent:3.0f} %"
+
+
 @dataclass(frozen=True)
 class Progress:
     """How much is done; ``elapsed`` seconds include the planning, and all runs."""
@@ -115,8 +121,7 @@ class Progress:
     source_rows_estimated: int
 
     def bar(self) -> str:
-        full = int(self.percent / 100 * BAR)
-        return f"[{'█' * full}{'░' * (BAR - full)}] {self.percent:3.0f} %"
+        return bar(self.percent)
 
     def __str__(self) -> str:
         return (

@@ -1,14 +1,19 @@
-"""What a Dagster run shows of the work that it carries out: its words, tags and metadata, and when it has failed."""
+"""What Dagster runs have to do with work: what they ask of it, and what they show of what they carry out.
+
+Its words, tags and metadata, and when a run has failed.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from clickhouse_connect.driver.client import Client
 from dagster import AssetObservation, Failure, MetadataValue
 
 from dags.dagster_runs.command import Command
-from dags.dagster_runs.tags import TAG_PREFIX
+from dags.dagster_runs.tags import TAG_PREFIX, root_of
 from dags.settings import current_settings
+from dags.work import control
 from dags.work.audit.log import STOPPED, State, Status, Work
 from dags.work.history import end_text, failures_text
 from dags.work.kinds import KindOfWork
@@ -18,6 +23,23 @@ from dags.work.webhook import Webhook
 
 # After these a run that carried work out is not a success. A pause and a cancel are what somebody asked of this work.
 _FAILED = {Status.FAILED, Status.RESTORED}
+
+
+def asked_before(asked: Command[Any], client: Client, kind: KindOfWork) -> tuple[str, State | None]:
+    """The id of what a run asks for, and its state where an earlier attempt of it has asked for that already."""
+    root = root_of(asked.instance, asked.run_id)
+    return control.asked_by(client, kind, root, lambda other: root_of(asked.instance, other) == root)
+
+
+def act(asked: Command[Any], kind: KindOfWork, how: Callable[..., str]) -> None:
+    """Do what a person asks of a piece of work, ``how`` being of `dags.work.control`; print what came of it.
+
+    The configuration has its id under the name that its kind gives it, and who asks, and why.
+    """
+    given = asked.given
+    with asked.client() as (client, _):
+        who = {"requested_by": given.requested_by, "reason": given.reason}
+        print(how(client, kind, getattr(given, kind.id_field), asked.run_id, **who))
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from dags.clickhouse.targets.store import describe
 from dags.domain.days import in_words
 from dags.domain.errors import BuildError
 from dags.domain.expression import Expression
-from dags.publish.staging import drop, make_like
-from dags.sources.loads.landing import PACKAGE, drop_staged
+from dags.publish.staging import make_like
+from dags.sources.loads.landing import PACKAGE, drop_staged, drop_table
 from dags.sources.loads.names import staging_name
 from dags.sources.loads.shape import INSERTED_AT, LOAD_ID, TIME
 from dags.sources.loads.verdicts import Presence, presence
@@ -79,7 +79,7 @@ class Attaching:
                 Sql(PACKAGE, self.client).command("attach_day", bound, target=target, staging=staging)
         finally:
             # An attachment that is being done ends first: a table is gone only when nobody uses it.
-            drop(self.client, ours, staging)
+            drop_table(self.client, staging)
         self.require(lacking)
 
     def require(self, rows_by_day: Mapping[date, int]) -> None:

@@ -99,14 +99,8 @@ def open_landing(client: Client, work_id: str, sequence: int, token: str, shape:
     for name in tables_of(client, work_id):
         places = (sequence_of(work_id, name, is_copy=is_copy) for is_copy in (False, True))
         if any(place is not None and place < sequence for place in places):
-            drop(client, Sql("dags.publish", client), name)
+            drop_table(client, name)
     return Landing(mine, shape)
-
-
-def known_landing(client: Client, work_id: str, shape: Shape) -> Landing | None:
-    """The newest landing table of a load, to be looked at; None if there is none."""
-    found = {place: name for name in tables_of(client, work_id) if (place := sequence_of(work_id, name)) is not None}
-    return Landing(found[max(found)], shape) if found else None
 
 
 def tables_of(client: Client, work_id: str) -> list[str]:
@@ -115,11 +109,16 @@ def tables_of(client: Client, work_id: str) -> list[str]:
     return [name for (name,) in rows]
 
 
+def drop_table(client: Client, name: str) -> None:
+    """Drop a table of a load; a statement that still uses it ends first."""
+    drop(client, Sql("dags.publish", client), name)
+
+
 def drop_tables(client: Client, work_id: str) -> int:
     """Drop every table of a load beside the target; how many those were."""
     names = tables_of(client, work_id)
     for name in names:
-        drop(client, Sql("dags.publish", client), name)
+        drop_table(client, name)
     return len(names)
 
 
@@ -127,7 +126,7 @@ def drop_staged(client: Client, work_id: str, token: str) -> None:
     """Drop what a run has staged of a load; what is being attached from there is attached first."""
     for name in tables_of(client, work_id):
         if name.startswith(STAGING_PREFIX) and name.endswith(token):
-            drop(client, Sql("dags.publish", client), name)
+            drop_table(client, name)
 
 
 def fence_loads(client: Client, runs: Collection[str]) -> None:
@@ -136,7 +135,7 @@ def fence_loads(client: Client, runs: Collection[str]) -> None:
     rows = Sql(PACKAGE, client).rows("tables", {"prefixes": [STAGING_PREFIX]}) if marks else ()
     for (name,) in rows:
         if any(mark in name for mark in marks):
-            drop(client, Sql("dags.publish", client), name)
+            drop_table(client, name)
 
 
 def all_landed(client: Client) -> list[str]:

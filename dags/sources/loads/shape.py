@@ -124,8 +124,9 @@ class Column:
         if self.name == EVENT:
             return "Nullable(String)"
         # ClickHouse makes no table with a dictionary of numbers, unless it is told to.
-        plain = self.type.removeprefix("LowCardinality(").removesuffix(")") if self.kind is not Kind.TEXT else self.type
-        return plain if self.type.startswith("LowCardinality(") else self.type
+        is_dictionary = self.type.startswith("LowCardinality(")
+        is_of_texts = self.kind is Kind.TEXT
+        return self.type[len("LowCardinality(") : -1] if is_dictionary and not is_of_texts else self.type
 
     @property
     def staged(self) -> str:

@@ -13,11 +13,18 @@ from dags.clickhouse.engine import open_client
 from dags.definitions import defs
 from dags.demo.loop import enable
 from dags.settings import current_settings
-from dags.sources.loads.attaching import Attaching
-from dags.sources.loads.verdicts import Group
 from dags.tests.clickhouse_server import require_or_skip_reason, running_server
 from dags.tests.events import Event, insert
-from dags.tests.postgres_backfill.tenants import DAYS, load, loaded, of, queue, read_only, tenant
+from dags.tests.postgres_backfill.tenants import (
+    DAYS,
+    die_with_a_day_attached,
+    load,
+    loaded,
+    of,
+    queue,
+    read_only,
+    tenant,
+)
 from dags.tests.world import STATS, World, ago, new_world, noon
 from dags.work.audit.store import read_works
 
@@ -104,16 +111,7 @@ def test_the_rights_in_the_readme_are_enough_to_load_from_postgresql_and_to_take
         world.monkeypatch.setenv("TENANT_POSTGRES_DSN", read_only(postgres_database))
         assert load(world, kind="incremental")["count_record"] == 9
         assert load(world, table_name="late_orders", batch_size=2)["count_record"] == 9
-        whole = Attaching.attach
-
-        def attach(self: Attaching, group: Group) -> None:
-            whole(self, Group({DAYS[0]: group.rows_by_day[DAYS[0]]}))
-            raise KeyboardInterrupt
-
-        with world.monkeypatch.context() as patched:
-            patched.setattr(Attaching, "attach", attach)
-            with pytest.raises(KeyboardInterrupt):
-                load(world)
+        die_with_a_day_attached(world)
         assert len(loaded(world)) == 21
         last = queue(world)[-1]["id"]
         for verb in ("cancel", "delete"):

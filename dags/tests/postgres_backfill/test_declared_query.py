@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dags.domain.errors import UserError
-from dags.postgres_backfill.declared_query import BACKSLASH, MAX_BYTES, MAX_PROBLEMS, NUL, vetted
+from dags.postgres_backfill.declared_query import BACKSLASH, MAX_PROBLEMS, NUL, vetted
+from dags.sources.file import MAX_QUERY_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,7 +97,7 @@ def test_every_violation_is_said_at_once_in_order_and_no_more_than_a_screen_of_t
 
 
 def test_a_query_of_more_bytes_than_a_statement_can_hold_three_times_is_none() -> None:
-    room = MAX_BYTES - len("SELECT ''")
+    room = MAX_QUERY_BYTES - len("SELECT ''")
     assert vetted(f"SELECT '{'a' * room}'")
     for text in (f"SELECT '{'a' * (room + 1)}'", f"SELECT '{'ä' * room}'"):
         with pytest.raises(UserError, match=r"it has [\d,]+ bytes, give at most 30,000"):

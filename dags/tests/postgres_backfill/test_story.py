@@ -15,9 +15,18 @@ from dags.postgres_backfill.kind import POSTGRES_BACKFILL
 from dags.postgres_backfill.sweeping import sweep_landings
 from dags.sources.loads.attaching import Attaching
 from dags.sources.loads.landing import all_landed
-from dags.sources.loads.verdicts import Group
 from dags.tests.listening import listening
-from dags.tests.postgres_backfill.tenants import DAYS, DECLARED, Tenant, load, loaded, of, queue, tenant
+from dags.tests.postgres_backfill.tenants import (
+    DAYS,
+    DECLARED,
+    Tenant,
+    die_with_a_day_attached,
+    load,
+    loaded,
+    of,
+    queue,
+    tenant,
+)
 from dags.tests.variants import server_at_night, variants
 from dags.tests.world import STATS, World, ago, noon
 from dags.work import control
@@ -26,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from dags.sources.loads.verdicts import Group
     from dags.work.runner import AtWork
 
 
@@ -242,16 +252,7 @@ def test_a_cancel_of_one_that_died_while_its_days_were_attached_takes_them_out_a
 ) -> None:
     source.history(DAYS)
     world.traffic((1,), DAYS[:1])
-    whole = Attaching.attach
-
-    def attach(self: Attaching, group: Group) -> None:
-        whole(self, Group({DAYS[0]: group.rows_by_day[DAYS[0]]}))
-        raise KeyboardInterrupt
-
-    with world.monkeypatch.context() as patched:
-        patched.setattr(Attaching, "attach", attach)
-        with pytest.raises(KeyboardInterrupt):
-            load(world)
+    die_with_a_day_attached(world)
     assert len(loaded(world)) == 3
     [row] = queue(world)
     assert row["status"] == "FAILED"
