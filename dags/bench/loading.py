@@ -84,21 +84,22 @@ def load(*, work_id: str, batch_size: int, parallelism: int, filter_sql: str) ->
     }
 
 
-def pandas(*, columns: list[str], rows: int, chunk: int, into: str) -> dict[str, Any]:
-    """The first rows by pandas, in chunks by the key, as one writes it in ten lines."""
+def pandas(*, columns: list[str], rows: int, chunk: int, into: str, is_direct: bool) -> dict[str, Any]:
+    """The first rows by pandas in chunks, as one writes it in ten lines: through SQLAlchemy and a cursor that stays in
+    PostgreSQL, as its documentation has it; or, ``is_direct``, with a connection of psycopg, for which it warns.
+    """
     import pandas as pd  # noqa: PLC0415 -- what it costs is the peer's
     import psycopg  # noqa: PLC0415
+    import sqlalchemy  # noqa: PLC0415
 
     warnings.filterwarnings("ignore", "pandas only supports SQLAlchemy", UserWarning)
-    chosen = f"SELECT {', '.join(columns)} FROM {TABLE} WHERE id > %(after)s AND id <= %(until)s"  # noqa: S608 -- ours
-    with (
-        open_client(current_settings().clickhouse_dsn, wait_seconds=60, who="pandas") as client,
-        psycopg.connect(os.environ["BENCH_POSTGRES_DSN"]) as connection,
-    ):
+    dsn = os.environ["BENCH_POSTGRES_DSN"]
+    engine = sqlalchemy.create_engine(dsn.replace("postgresql://", "postgresql+psycopg://"))
+    chosen = f"SELECT {', '.join(columns)} FROM {TABLE} WHERE id <= {rows:d}"  # noqa: S608 -- ours
+    opened = psycopg.connect(dsn) if is_direct else engine.connect().execution_options(stream_results=True)
+    with open_client(current_settings().clickhouse_dsn, wait_seconds=60, who="pandas") as client, opened as connection:
         began = time.perf_counter()
-        for after in range(0, rows, chunk):
-            bounds = {"after": after, "until": min(after + chunk, rows)}
-            frame = pd.read_sql(chosen, connection, params=bounds)  # type: ignore[call-overload]
+        for frame in pd.read_sql(chosen, connection, chunksize=chunk):  # type: ignore[arg-type]
             client.insert_df(into, frame)
         seconds = time.perf_counter() - began
     return {"seconds": seconds, "peak_bytes": peak_bytes()}

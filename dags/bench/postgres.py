@@ -143,13 +143,16 @@ class Bench:
         self.progress(f"psql: {self.rows / seconds:,.0f} rows a second")
         return self.rows / seconds
 
-    def pandas(self, rows: int) -> Load:
-        """Rows a second of pandas, over the first rows."""
+    def pandas(self, rows: int, *, is_direct: bool = False) -> Load:
+        """Rows a second of pandas, over the first rows; see `loading.pandas`."""
         self.client.command(f"TRUNCATE TABLE {PEER} SYNC")
-        found = in_child("loading.pandas", self.variables, columns=COLUMNS, rows=rows, chunk=CHUNK, into=PEER)
+        found = in_child(
+            "loading.pandas", self.variables, columns=COLUMNS, rows=rows, chunk=CHUNK, into=PEER,
+            is_direct=is_direct,
+        )  # fmt: skip
         self._require(PEER, rows)
         load = Load(rows / found["seconds"], found["peak_bytes"], 0)
-        self.progress(f"pandas, {rows:,} rows: {load.rate:,.0f} rows a second")
+        self.progress(f"pandas{', direct' * is_direct}, {rows:,} rows: {load.rate:,.0f} rows a second")
         return load
 
     def cancelled(self, batch_size: int) -> Cancelled:
@@ -218,6 +221,7 @@ class Found:
     small: list[Load] = field(default_factory=list)
     pipe: list[float] = field(default_factory=list)
     pandas: list[Load] = field(default_factory=list)
+    direct: list[Load] = field(default_factory=list)
     empty: int = 0
     fifth: list[Load] = field(default_factory=list)
     cancelled: list[Cancelled] = field(default_factory=list)
@@ -238,6 +242,7 @@ def postgres(*, quick: bool, progress: Callable[[str], None], rows: int | None =
             found.pipe.append(bench.pipe())
             found.small.append(bench.ours(SMALL))
             found.pandas.append(bench.pandas(found.fraction))
+            found.direct.append(bench.pandas(found.fraction, is_direct=True))
         found.empty = bench.ours(BIG, 0).peak_bytes
         found.fifth.append(bench.ours(BIG, rows // SMALLER))
         sizes = (QUICK_ROWS // 4, QUICK_ROWS // 40) if quick else (BIG, SMALL)
@@ -272,8 +277,8 @@ def _made(directory: Path, rows: int, progress: Callable[[str], None]) -> Iterat
 
 
 def _text(found: Found) -> str:
-    big, small, pandas = (
-        Spread(tuple(load.rate for load in loads)) for loads in (found.big, found.small, found.pandas)
+    big, small, pandas, direct = (
+        Spread(tuple(load.rate for load in loads)) for loads in (found.big, found.small, found.pandas, found.direct)
     )
     pipe = Spread(tuple(found.pipe))
     engine = max(load.engine_bytes for load in (*found.big, *found.small)) / MEBIBYTE
@@ -283,6 +288,7 @@ def _text(found: Found) -> str:
         _line(f"ours, batches of {SMALL:,}", small, found.small),
         ["psql COPY into HTTP", _rates(pipe), "", ""],
         _line(f"pandas, chunks of {CHUNK:,}", pandas, found.pandas),
+        _line("the same, unsupported", direct, found.direct),
     ]
     ratios = (
         (f"{TARGET_PIPE} × the pipe", big.over(pipe), TARGET_PIPE, BIG),
@@ -321,9 +327,10 @@ def _text(found: Found) -> str:
             "",
             paragraph(
                 f"""Ours from the request to the last day that is attached, in a process of its own; pandas on the first
-                {found.fraction:,} rows. The process of a load of no row holds {found.empty / MEBIBYTE:,.0f} MiB. A load
-                that was cancelled was over, with nothing left of it, after {ends} (batches of {BIG:,}
-                and {SMALL:,})."""
+                {found.fraction:,} rows: through SQLAlchemy, as its documentation has it, and with a bare connection of
+                psycopg, of which it says that it is not tested (ours is {big.over(direct).times} that). The process of
+                a load of no row holds {found.empty / MEBIBYTE:,.0f} MiB. A load that was cancelled was over, with
+                nothing left of it, after {ends} (batches of {BIG:,} and {SMALL:,})."""
             ),
             *("  " + line for line in verdicts),
         ]

@@ -114,7 +114,10 @@ class PostgresBackfill:
         # Who held the lease at any time recorded its start before that was confirmed: a later holder counts one more.
         sequence, token = sum(entry.event == Event.STARTED for entry in state.entries), new_token(at.log.run_id)
         at.again(at.lease.confirm)
-        landing = open_landing(at.client, at.log.work.work_id, sequence, token, self.plan.shape)
+        landing = open_landing(
+            at.client, at.log.work.work_id, sequence, token, self.plan.shape,
+            batch_size=self.plan.batch_size, rows=self.plan.rows,
+        )  # fmt: skip
         try:
             at.again(at.lease.confirm)
         except LeaseLostError:

@@ -169,7 +169,7 @@ def from_yaml(text: str) -> Plan:
     return document.from_yaml(text, Plan, _PARTS)
 
 
-# So many rows or four batches at least are a range, and so many ranges at most a plan: each costs a few statements
+# So many rows or eight batches at least are a range, and so many ranges at most a plan: each costs a few statements
 # beside its batches.
 ROWS_A_RANGE = 250_000
 MAX_RANGES = 400
@@ -187,8 +187,10 @@ def ranges(
     number, text = _numbers(key_type)
     pieces = 1
     if number is not None:
-        wanted = max(-(-rows // max(ROWS_A_RANGE, 4 * batch_size)), parallelism)
-        pieces = max(1, min(wanted, MAX_RANGES, number(greatest) - number(least) + 1))
+        # As many for each that is at work: with 5 for 2 one would wait for the other in the end.
+        each = -(-rows // (parallelism * max(ROWS_A_RANGE, 8 * batch_size)))
+        wanted = parallelism * max(1, min(each, MAX_RANGES // parallelism))
+        pieces = min(wanted, number(greatest) - number(least) + 1)
     cuts: list[str] = []
     if number is not None:
         first, last = number(least) - 1, number(greatest)

@@ -21,7 +21,7 @@ from dags.publish.staging import make_like
 from dags.sources.loads.landing import PACKAGE, drop_staged, drop_table
 from dags.sources.loads.names import staging_name
 from dags.sources.loads.shape import INSERTED_AT, LOAD_ID, TIME
-from dags.sources.loads.verdicts import Presence, presence
+from dags.sources.loads.verdicts import Presence, groups, presence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from dags.sources.loads.landing import Landing
     from dags.sources.loads.verdicts import Group
 
+
+# So many rows at most of more than one day are sorted at once: 90 MiB, with what is written of them.
+SORTED_AT_ONCE = 250_000
 
 # What is staged is like the target, whose owner chose its columns.
 _ANY_COLUMN = {"allow_suspicious_low_cardinality_types": 1}
@@ -89,14 +92,20 @@ class Attaching:
 
     def _stage(self, staging: str, rows_by_day: dict[date, int]) -> None:
         shape, sql = self.landing.shape, Sql(PACKAGE, self.client)
-        bound = {
-            "constants": [column.constant for column in shape.constants],
-            "load": self.load,
-            "first": min(rows_by_day),
-            "last": max(rows_by_day),
-        }
-        names = shape.staged_names
-        sql.command("stage", bound, staging=staging, landing=self.landing.name, names=names, values=shape.staged)
+        for days in (group.rows_by_day for group in groups(rows_by_day, SORTED_AT_ONCE)):
+            name, bound = (
+                "stage" if len(days) > 1 else "stage_day",
+                {
+                    "constants": [column.constant for column in shape.constants],
+                    "load": self.load,
+                    "first": min(days),
+                    "last": max(days),
+                },
+            )
+            sql.command(
+                name, bound, staging=staging, landing=self.landing.name, names=shape.staged_names,
+                values=shape.staged,
+            )  # fmt: skip
         staged = dict(sql.rows("staged", staging=staging))
         self._require(rows_by_day, {day: staged.get(day, 0) for day in rows_by_day}, "staged were")
 

@@ -36,6 +36,15 @@ if TYPE_CHECKING:
 
 PACKAGE = "dags.sources.loads"
 
+# So many parts are not merged: that costs more than it saves whoever reads them once. Of more, even the list is long.
+MANY_PARTS = 1_000
+
+# So many pieces of a batch can be read without the others: days are staged some at a time.
+_PIECES, _MOST_ROWS_A_PIECE, _LEAST_ROWS_A_PIECE = 5, 8192, 1024
+
+# Up to which sizes parts are merged: ClickHouse's default, and none.
+_MERGED_BYTES, _NOT_MERGED_BYTES = 150 * 2**30, 1
+
 # So many keys of rows that a check refuses are named.
 EXAMPLES = 5
 
@@ -79,11 +88,14 @@ class Landing:
         return tuple((team, count, bool(is_enabled)) for team, count, is_enabled in rows)
 
 
-def open_landing(client: Client, work_id: str, sequence: int, token: str, shape: Shape) -> Landing:
+def open_landing(
+    client: Client, work_id: str, sequence: int, token: str, shape: Shape, *, batch_size: int, rows: int
+) -> Landing:
     """The landing table of a run, with all that earlier ones have landed in theirs, which are gone then.
 
-    ``sequence`` is greater than that of every run which held the lease of the work before. Whoever holds it may call
-    this once, and makes sure afterwards that it was still held: what was taken over is the new holder's.
+    About so many ``rows`` come, in batches of ``batch_size``. ``sequence`` is greater than that of every run which held
+    the lease of the work before. Whoever holds it may call this once, and makes sure afterwards that it was still held:
+    what was taken over is the new holder's.
     """
     sql, names = Sql(PACKAGE, client), tables_of(client, work_id)
     found = {place: name for name in names if (place := sequence_of(work_id, name)) is not None}
@@ -95,7 +107,13 @@ def open_landing(client: Client, work_id: str, sequence: int, token: str, shape:
         sql.command("attach_all", copy=copy, landing=earlier[-1])
         sql.command("rename", copy=copy, landing=mine)
     else:
-        sql.command("create_landing", landing=mine, declaration=shape.declaration)
+        is_merged = rows > MANY_PARTS * batch_size
+        merged = Expression(str(_MERGED_BYTES if is_merged else _NOT_MERGED_BYTES))
+        piece = max(_LEAST_ROWS_A_PIECE, min(batch_size // _PIECES, _MOST_ROWS_A_PIECE))
+        sql.command(
+            "create_landing", landing=mine, declaration=shape.declaration, merged_bytes=merged,
+            granularity=Expression(str(piece)),
+        )  # fmt: skip
     for name in tables_of(client, work_id):
         places = (sequence_of(work_id, name, is_copy=is_copy) for is_copy in (False, True))
         if any(place is not None and place < sequence for place in places):

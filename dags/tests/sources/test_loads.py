@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from dags.clickhouse.leases.rules import new_token
 from dags.clickhouse.sql import Sql
 from dags.domain.errors import BuildError
+from dags.sources.loads import attaching as attachings
 from dags.sources.loads import landing as landings
 from dags.sources.loads.attaching import Attaching, present, require_attachable, take_out, withdraw
 from dags.sources.loads.landing import all_landed, drop_tables, fence_loads, open_landing, tables_of
@@ -74,7 +75,7 @@ def land(client: Client, landing: Landing, rows: Sequence[list[Any]]) -> None:
 
 def opened(client: Client, run: str = "run-1") -> tuple[Landing, str]:
     token = new_token(run)
-    return open_landing(client, WORK, int(run.removeprefix("run-")), token, SHAPE), token
+    return open_landing(client, WORK, int(run.removeprefix("run-")), token, SHAPE, batch_size=2, rows=8), token
 
 
 def attaching(client: Client, landing: Landing, token: str) -> Attaching:
@@ -101,6 +102,28 @@ def test_what_landed_is_there_day_by_day_beside_what_others_wrote(client: Client
     ).result_rows
     assert found == ("$pageview", 1280, 1, LOAD, True)
     assert [name for name in tables_of(client, WORK) if name != landing.name] == []
+
+
+def test_days_are_the_same_however_few_rows_are_sorted_at_once(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attachings, "SORTED_AT_ONCE", 4)
+    landing, token = opened(client)
+    rows = [row(day) for number, day in enumerate(DAYS) for _ in range(2 + 3 * (number == 2))]
+    land(client, landing, rows)
+    attaching(client, landing, token).attach(Group(landing.rows_by_day(client)))
+    assert held(client) == [(day, 2 + 3 * (day == DAYS[2]), 0, 2 + 3 * (day == DAYS[2])) for day in DAYS]
+
+
+@pytest.mark.parametrize(("rows", "is_merged"), [(2 * landings.MANY_PARTS, False), (2 * landings.MANY_PARTS + 1, True)])
+def test_batches_are_merged_where_there_are_many(client: Client, rows: int, *, is_merged: bool) -> None:
+    landing = open_landing(client, WORK, 1, new_token("run-1"), SHAPE, batch_size=2, rows=rows)
+    for number in range(3):
+        land(client, landing, [row(DAYS[0], batch=number)])
+    with suppress(ClickHouseError):  # nothing to do is an error where nothing may be merged
+        client.command(f"OPTIMIZE TABLE {landing.name}", settings={"optimize_throw_if_noop": 1})
+    [(parts,)] = client.query(
+        f"SELECT count() FROM system.parts WHERE active AND database = currentDatabase() AND table = '{landing.name}'"
+    ).result_rows
+    assert parts == (1 if is_merged else 3)
 
 
 def test_days_are_staged_in_groups_of_so_many_rows() -> None:

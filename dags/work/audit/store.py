@@ -155,7 +155,8 @@ def read_works(
 def read_unheard(client: Client, work_id: str = "") -> dict[str, str]:
     """What was asked of works, or of one, and was not carried out yet: to be ``paused`` or ``cancelled``."""
     by_work: dict[str, list[Entry]] = {}
-    for row in Sql(_PACKAGE, client).rows("asks", {"work_id": work_id}):
+    sql = Sql(_PACKAGE, client)
+    for row in sql.rows("asks", {"work_id": work_id}) if work_id else sql.rows("asks_of_all"):
         by_work.setdefault(row[0], []).append(_asking(row))
     return {work: unheard for work, entries in by_work.items() if (unheard := unheard_of(entries))}
 
