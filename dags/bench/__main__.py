@@ -22,6 +22,7 @@ from dags.bench.managed import managed
 from dags.bench.postgres import ROWS, postgres
 from dags.bench.preaggregation import preaggregation
 from dags.bench.repair import repair
+from dags.bench.start import start
 from dags.bench.tick import tick
 from dags.tests.clickhouse_server import require_or_skip_reason
 
@@ -38,8 +39,9 @@ BENCHMARKS = {
     "core": core,
     "cli": cli,
     "postgres": postgres,
+    "start": start,
 }
-NEEDS_A_SERVER = ("preaggregation", "repair", "managed", "tick", "detection", "coldstart", "postgres")
+NEEDS_A_SERVER = ("preaggregation", "repair", "managed", "tick", "detection", "coldstart", "postgres", "start")
 
 NOTE = """Each figure is taken in turns with its peer, A B A B: the median, and the smallest and the largest. Ratios
 are those of neighbours, for what else the machine does falls on both."""

@@ -235,7 +235,7 @@ def postgres(*, quick: bool, progress: Callable[[str], None], rows: int | None =
         yield f"postgres: left out, {error}"
         return
     rows = rows or (QUICK_ROWS if quick else ROWS)
-    with tempfile.TemporaryDirectory() as name, _made(Path(name), rows, progress) as bench:
+    with tempfile.TemporaryDirectory() as name, made(Path(name), rows, progress) as bench:
         found = Found(rows, rows // (QUICK_FRACTION if quick else FRACTION))
         for _ in range(QUICK_ROUNDS if quick else ROUNDS):
             found.big.append(bench.ours(BIG))
@@ -251,7 +251,7 @@ def postgres(*, quick: bool, progress: Callable[[str], None], rows: int | None =
 
 
 @contextmanager
-def _made(directory: Path, rows: int, progress: Callable[[str], None]) -> Iterator[Bench]:
+def made(directory: Path, rows: int, progress: Callable[[str], None]) -> Iterator[Bench]:
     """Both servers, the rows in one, and the tables that they come to in the other."""
     (directory / "sources.yaml").write_text(DECLARED, encoding="utf-8")
     with (

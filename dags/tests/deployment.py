@@ -52,9 +52,12 @@ class Deployment:
         return self.start("dagster_webserver", *workspace, "-p", str(self.port))
 
     def stop(self) -> None:
-        """End whatever was started, and show its last words where the test fails."""
+        """End whatever was started."""
         self._stack.close()
-        print((self.home / "log").read_text()[-8000:])
+
+    def last_words(self) -> str:
+        """What was written last, by whichever process."""
+        return (self.home / "log").read_text()[-8000:]
 
     def ask(self, query: str, **variables: Any) -> Any:
         body = json.dumps({"query": query, "variables": variables}).encode()

@@ -89,6 +89,7 @@ def web(tmp_path: Path, server: tuple[str, Client]) -> Iterator[Webserver]:
     webserver = Webserver(tmp_path, server[0])
     yield webserver
     webserver.stop()
+    print(webserver.last_words())
 
 
 LAUNCHPAD = """query Launchpad($job: PipelineSelector!, $wrong: RunConfigData!, $right: RunConfigData!) {

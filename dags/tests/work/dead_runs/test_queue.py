@@ -78,6 +78,7 @@ def deployment(tmp_path: Path, server: tuple[str, Client]) -> Iterator[Location]
     opened = Location(tmp_path, server[0])
     yield opened
     opened.stop()
+    print(opened.last_words())
 
 
 def test_runs_that_were_killed_with_their_code_server_are_ended_and_those_behind_them_begin(
