@@ -27,7 +27,7 @@ from dags.postgres_backfill.progress import Tally, report
 from dags.postgres_backfill.reading import MARGIN_SECONDS, PACKAGE, Postgres
 from dags.postgres_backfill.store import take_back
 from dags.sources.loads.attaching import Attaching, require_attachable
-from dags.sources.loads.landing import drop_table, drop_tables, open_landing
+from dags.sources.loads.landing import drop_tables, open_landing
 from dags.sources.loads.names import load_id
 from dags.sources.loads.shape import TEAM, TIME, Kind, day_of, within
 from dags.sources.loads.verdicts import Checkpoint, groups, landed_wrong
@@ -109,20 +109,15 @@ class PostgresBackfill:
         """The landing table of this run and the token in its name.
 
         Raises:
-            LeaseLostError: another run has taken over meanwhile; nothing of this one is left.
+            LeaseLostError: another run has taken over meanwhile.
         """
         # Who held the lease at any time recorded its start before that was confirmed: a later holder counts one more.
         sequence, token = sum(entry.event == Event.STARTED for entry in state.entries), new_token(at.log.run_id)
         at.again(at.lease.confirm)
         landing = open_landing(
             at.client, at.log.work.work_id, sequence, token, self.plan.shape,
-            batch_size=self.plan.batch_size, rows=self.plan.rows,
+            confirm=lambda: at.again(at.lease.confirm), batch_size=self.plan.batch_size, rows=self.plan.rows,
         )  # fmt: skip
-        try:
-            at.again(at.lease.confirm)
-        except LeaseLostError:
-            drop_table(at.client, landing.name)
-            raise
         return landing, token
 
     def _loaded(self, at: AtWork) -> Ended:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from dags.clickhouse.leases.rules import run_key
 from dags.clickhouse.sql import Sql
+from dags.domain.errors import LeaseLostError
 from dags.domain.expression import Expression
 from dags.publish.staging import drop
 from dags.sources.loads.names import (
@@ -26,7 +27,7 @@ from dags.sources.loads.names import (
 from dags.sources.loads.verdicts import Checkpoint, findings
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
     from datetime import date
 
     from clickhouse_connect.driver.client import Client
@@ -89,13 +90,27 @@ class Landing:
 
 
 def open_landing(
-    client: Client, work_id: str, sequence: int, token: str, shape: Shape, *, batch_size: int, rows: int
+    client: Client,
+    work_id: str,
+    sequence: int,
+    token: str,
+    shape: Shape,
+    *,
+    confirm: Callable[[], None],
+    batch_size: int,
+    rows: int,
 ) -> Landing:
     """The landing table of a run, with all that earlier ones have landed in theirs, which are gone then.
 
     About so many ``rows`` come, in batches of ``batch_size``. ``sequence`` is greater than that of every run which held
-    the lease of the work before. Whoever holds it may call this once, and makes sure afterwards that it was still held:
-    what was taken over is the new holder's.
+    the lease of the work before. Whoever holds it may call this once; ``confirm`` makes sure that it is still held.
+
+    Who takes the lease lists the tables after that. So whoever is told that it still held it when its own was there and
+    had everything, is seen by the next, and may drop the others; and who is told otherwise drops nothing that it took
+    over, for it may be all there is.
+
+    Raises:
+        LeaseLostError: another run has taken over meanwhile.
     """
     sql, names = Sql(PACKAGE, client), tables_of(client, work_id)
     found = {place: name for name in names if (place := sequence_of(work_id, name)) is not None}
@@ -114,6 +129,12 @@ def open_landing(
             "create_landing", landing=mine, declaration=shape.declaration, merged_bytes=merged,
             granularity=Expression(str(piece)),
         )  # fmt: skip
+    try:
+        confirm()
+    except LeaseLostError:
+        if not earlier:
+            drop_table(client, mine)
+        raise
     for name in tables_of(client, work_id):
         places = (sequence_of(work_id, name, is_copy=is_copy) for is_copy in (False, True))
         if any(place is not None and place < sequence for place in places):

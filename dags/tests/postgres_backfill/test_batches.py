@@ -72,7 +72,7 @@ KEYS = {
 TYPES = {"whole": "bigint", "words": "text", "number": "numeric", "short": "character(3)"}
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_every_row_is_of_one_batch_and_only_equal_keys_make_one_larger(
     session: Connection, data: st.DataObject

@@ -13,7 +13,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from dags.clickhouse.leases.rules import new_token
 from dags.clickhouse.sql import Sql
-from dags.domain.errors import BuildError
+from dags.domain.errors import BuildError, LeaseLostError
 from dags.sources.loads import attaching as attachings
 from dags.sources.loads import landing as landings
 from dags.sources.loads.attaching import Attaching, present, require_attachable, take_out, withdraw
@@ -24,7 +24,7 @@ from dags.sources.loads.verdicts import Checkpoint, Group, groups, landed_wrong
 from dags.tests.events import Event, insert
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from clickhouse_connect.driver.client import Client
 
@@ -73,9 +73,11 @@ def land(client: Client, landing: Landing, rows: Sequence[list[Any]]) -> None:
     client.insert(landing.name, rows, column_names=columns)
 
 
-def opened(client: Client, run: str = "run-1") -> tuple[Landing, str]:
+def opened(client: Client, run: str = "run-1", confirm: Callable[[], None] = lambda: None) -> tuple[Landing, str]:
     token = new_token(run)
-    return open_landing(client, WORK, int(run.removeprefix("run-")), token, SHAPE, batch_size=2, rows=8), token
+    return open_landing(
+        client, WORK, int(run.removeprefix("run-")), token, SHAPE, confirm=confirm, batch_size=2, rows=8
+    ), token
 
 
 def attaching(client: Client, landing: Landing, token: str) -> Attaching:
@@ -115,7 +117,7 @@ def test_days_are_the_same_however_few_rows_are_sorted_at_once(client: Client, m
 
 @pytest.mark.parametrize(("rows", "is_merged"), [(2 * landings.MANY_PARTS, False), (2 * landings.MANY_PARTS + 1, True)])
 def test_batches_are_merged_where_there_are_many(client: Client, rows: int, *, is_merged: bool) -> None:
-    landing = open_landing(client, WORK, 1, new_token("run-1"), SHAPE, batch_size=2, rows=rows)
+    landing = open_landing(client, WORK, 1, new_token("run-1"), SHAPE, confirm=lambda: None, batch_size=2, rows=rows)
     for number in range(3):
         land(client, landing, [row(DAYS[0], batch=number)])
     with suppress(ClickHouseError):  # nothing to do is an error where nothing may be merged
@@ -167,6 +169,31 @@ def test_a_later_run_has_what_earlier_ones_landed_and_these_can_land_nothing_mor
     with pytest.raises(ClickHouseError):
         land(client, first, [row(DAYS[0])])
     assert tables_of(client, WORK) == [second.name]
+
+
+def test_who_has_lost_the_lease_when_it_has_taken_over_leaves_all_of_it_to_the_next(client: Client) -> None:
+    first, _ = opened(client)
+    land(client, first, [row(DAYS[0]), row(DAYS[1], part=2)])
+
+    def robbed() -> None:
+        raise LeaseLostError("another run has it")
+
+    with pytest.raises(LeaseLostError):
+        opened(client, "run-2", robbed)
+    assert first.name in tables_of(client, WORK)
+    landings.drop_table(client, first.name)  # as who wakes up too early might
+    third, _ = opened(client, "run-3")
+    assert third.checkpoints(client) == {1: Checkpoint(1, "k1", 1), 2: Checkpoint(1, "k1", 1)}
+    assert tables_of(client, WORK) == [third.name]
+
+
+def test_who_has_lost_the_lease_before_anything_landed_leaves_no_table(client: Client) -> None:
+    def robbed() -> None:
+        raise LeaseLostError("another run has it")
+
+    with pytest.raises(LeaseLostError):
+        opened(client, "run-1", robbed)
+    assert tables_of(client, WORK) == []
 
 
 @pytest.mark.parametrize("dies_after", range(5))
