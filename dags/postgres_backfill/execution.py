@@ -6,6 +6,8 @@ lands once. A day that was attached and not recorded is found in the target by t
 
 from __future__ import annotations
 
+import hashlib
+import json
 import threading
 import time
 from dataclasses import dataclass, field, replace
@@ -20,6 +22,7 @@ from dags.domain.days import in_words
 from dags.domain.errors import LeaseLostError, UserError
 from dags.domain.expression import Expression
 from dags.domain.text import counted
+from dags.postgres_backfill import compiling
 from dags.postgres_backfill.log import Loaded, LoadEvent
 from dags.postgres_backfill.plan import batches
 from dags.postgres_backfill.planning import changed_types, other_source
@@ -95,6 +98,13 @@ class PostgresBackfill:
         until = window.until if window is not None and window.column in plan.times else None
         margin = MARGIN_SECONDS if window is not None else 0.0
         left = postgres.wait_for_open_transactions(until=until, margin=margin)
+        # What was open may have written such rows since it was planned. A table's key is NOT NULL.
+        if compiling.is_query(plan.relation) and any(count for (count,) in postgres.ask(plan.source.without(plan.key))):
+            return Ended(
+                Status.FAILED,
+                f"rows of {plan.table_name} have no {plan.key}, the key: they would be in no batch. Nothing of it is "
+                "seen yet; put them right, then go on with it",
+            )
         if left and window is not None:
             return Ended(
                 Status.FAILED,
@@ -116,7 +126,8 @@ class PostgresBackfill:
         at.again(at.lease.confirm)
         landing = open_landing(
             at.client, at.log.work.work_id, sequence, token, self.plan.shape,
-            confirm=lambda: at.again(at.lease.confirm), batch_size=self.plan.batch_size, rows=self.plan.rows,
+            confirm=lambda: at.again(at.lease.confirm), batch_size=self.plan.batch_size,
+            rows=None if self.plan.may_be_more else self.plan.rows,
         )  # fmt: skip
         return landing, token
 
@@ -204,7 +215,7 @@ class LandingRanges:
             "batch": batch,
             "until": until,
             "attempt": attempt,
-            "token": f"{at.log.work.work_id}:{chunk.id}:{after}:{until}",
+            "token": token_of(at.log.work.work_id, chunk.id, after, until),
         }
         written = sql.command(
             "land",
@@ -283,6 +294,14 @@ class LandingRanges:
             return ""
         shown = ", ".join(map(str, unknown[:_SHOWN])) + ", …" * (len(unknown) > _SHOWN)
         return f"; nothing is built for {TEAM} {shown}: not enabled"
+
+
+def token_of(work_id: str, part: int, after: str | None, until: str) -> str:
+    """What ClickHouse knows a batch by, so that it lands once however often it is sent: no two batches have the same.
+
+    A digest, for a key may hold whatever would stand between two of them, and be as long as a text.
+    """
+    return hashlib.sha256(json.dumps([work_id, part, after, until]).encode()).hexdigest()
 
 
 def _whole(state: State) -> dict[int, int]:

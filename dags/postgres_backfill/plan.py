@@ -21,6 +21,9 @@ from dags.work.plan import NOTHING, Estimate, Monitoring, Parallelism, Part
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+# How an estimate was made that went no further.
+MORE = "counted so far, there may be more"
+
 Batch = Annotated[int, Field(ge=1, le=10_000_000)]
 
 
@@ -119,6 +122,11 @@ class Plan(Part):
     requested_by: str
     reason: str
     monitoring: Monitoring = Monitoring()
+
+    @property
+    def may_be_more(self) -> bool:
+        """Whether nobody knows how many rows there are: so many were counted, and not to the end."""
+        return self.estimated_from == MORE
 
     @cached_property
     def source(self) -> Source:

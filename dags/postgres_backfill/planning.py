@@ -11,7 +11,7 @@ from dags.postgres_backfill.compiling import Source
 from dags.postgres_backfill.connection import Connection
 from dags.postgres_backfill.declared_query import vetted
 from dags.postgres_backfill.filters import predicate, text_of
-from dags.postgres_backfill.plan import Extent, KeyRange, Plan, Window, mark_name, ranges, subject
+from dags.postgres_backfill.plan import MORE, Extent, KeyRange, Plan, Window, mark_name, ranges, subject
 from dags.postgres_backfill.quoting import identifier
 from dags.postgres_backfill.reading import Postgres
 from dags.postgres_backfill.request import Counter, Facts, filters_of, goes_by, held_against, in_lines
@@ -182,7 +182,7 @@ def estimated(postgres: Postgres, source: Source, table: SourceTable) -> tuple[i
         [(known, is_unknown)] = postgres.ask(compiling.rows_of(source.relation))
     if is_unknown == "true" or known <= COUNTED:
         [(counted,)] = postgres.ask(source.count_up_to(COUNTED))
-        return counted, "counted" if counted < COUNTED else "counted so far, there may be more"
+        return counted, "counted" if counted < COUNTED else MORE
     if source.where == "true":
         return known, "PostgreSQL's own estimate"
     [(sampled, wanted)] = postgres.ask(source.sampled(min(100.0, 100.0 * COUNTED / known)))

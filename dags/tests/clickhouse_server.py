@@ -552,6 +552,8 @@ def _write_configuration(
     users = config / "users.xml"
     users.write_text(users_xml)
     server = config / "server.xml"
+    # As many threads as a server has by default. `clickhouse local`, which serves where there is no other way, has two for
+    # each, and lets a mutation wait a tenth of a second for each part of its table.
     # By its port the server knows that the one shard of the cluster is itself; nothing connects to it.
     native_port = _free_port()
     server.write_text(
@@ -560,6 +562,9 @@ def _write_configuration(
   <http_port>{http_port}</http_port>
   <http_server_default_response>{identity}</http_server_default_response>
   <path>{escape(str(data))}/</path>
+  <background_pool_size>16</background_pool_size>
+  <background_common_pool_size>8</background_common_pool_size>
+  <background_schedule_pool_size>32</background_schedule_pool_size>
   <users_config>{escape(str(users_file or users))}</users_config>
   <tcp_port>{native_port}</tcp_port>
   <remote_servers>

@@ -338,6 +338,32 @@ def test_what_was_written_before_a_load_and_commits_during_it_is_waited_for(worl
     assert len(loaded(world)) == 3
 
 
+@server_at_night
+def test_a_row_of_a_query_that_gets_no_key_while_it_is_waited_for_fails_it(
+    world: World, source: Tenant, tmp_path: Path
+) -> None:
+    text = """SELECT key, updated_at, event_id AS uuid, tenant_id AS team_id, happened_at AS timestamp,
+        '$pageview' AS event FROM page_views"""
+    (tmp_path / "late_orders.sql").write_text(text)
+    declared = "      - query: late_orders\n        key: key\n        changed: updated_at"
+    (tmp_path / "sources.yaml").write_text(DECLARED.replace("      - query: late_orders", declared))
+    with psycopg.connect(source.dsn, autocommit=True) as connection:
+        connection.execute("ALTER TABLE page_views ADD COLUMN key text DEFAULT 'k'")
+    source.add([(1, noon(DAYS[0]), "s")])
+    with psycopg.connect(source.dsn) as late:
+        late.execute("INSERT INTO page_views (tenant_id, happened_at, key) VALUES (1, %s, NULL)", [noon(DAYS[1])])
+        sleeps = iter([None, None, late.commit])
+
+        def sleep(_: float) -> None:
+            if act := next(sleeps, None):
+                act()
+
+        world.monkeypatch.setattr(reading, "sleep", sleep)
+        with pytest.raises(Failure, match="rows of late_orders have no key"):
+            load(world, kind="incremental", table_name="late_orders")
+    assert loaded(world) == []
+
+
 @on_one_engine
 @pytest.mark.long
 def test_a_transaction_that_does_not_end_fails_an_incremental_load_and_no_row_is_passed_by(

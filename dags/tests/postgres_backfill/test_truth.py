@@ -378,6 +378,17 @@ def test_what_lands_is_what_postgresql_has(source: Source) -> None:
         assert_true(source, random.Random(seed))
 
 
+def test_no_batch_is_taken_for_another_whatever_stands_in_the_keys(source: Source) -> None:
+    # A batch lands once under its token; these keys, joined by what they hold, would give two batches the same.
+    keys = ("1:2", "1:2:0", "1:2:1", "2:0", "3", "a,b", "a", 'a","b', "b")
+    source.sorts = {"uuid": UUID_SORTS[0], "timestamp": INSTANTS}
+    rows = [{"uuid": str(UUID(int=number + 1)), "timestamp": INSTANTS.values[0]} for number in range(len(keys))]
+    source.make('text COLLATE "C"', keys, rows)
+    status, words = source.load(batch_size=1)
+    assert status == "completed", words
+    assert source.landed() == source.expected()
+
+
 # Column of the target, type of PostgreSQL, value, and words that name it.
 NOT_HELD = (
     ("viewport_width", "numeric", "1.5", 'bigint: "1.5"'),
