@@ -552,8 +552,8 @@ def _write_configuration(
     users = config / "users.xml"
     users.write_text(users_xml)
     server = config / "server.xml"
-    # As many threads as a server has by default. `clickhouse local`, which serves where there is no other way, has two for
-    # each, and lets a mutation wait a tenth of a second for each part of its table.
+    # As many threads as a server has by default. `clickhouse local`, which serves where there is no other way, has two
+    # for each, and lets a mutation wait a tenth of a second for each part of its table.
     # By its port the server knows that the one shard of the cluster is itself; nothing connects to it.
     native_port = _free_port()
     server.write_text(

@@ -104,8 +104,8 @@ def open_landing(
     """The landing table of a run, with all that earlier ones have landed in theirs, which are gone then.
 
     About so many ``rows`` come, None if nobody knows, in batches of ``batch_size``. ``sequence`` is greater than that
-    of every run which held the lease of the work before. Whoever holds it may call this once; ``confirm`` makes sure that
-    it is still held.
+    of every run which held the lease of the work before. Whoever holds it may call this once; ``confirm`` makes sure
+    that it is still held.
 
     Who takes the lease lists the tables after that. So whoever is told that it still held it when its own was there and
     had everything, is seen by the next, and may drop the others; and who is told otherwise drops nothing that it took

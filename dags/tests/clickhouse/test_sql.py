@@ -212,7 +212,13 @@ def test_a_file_holds_one_statement(file: str) -> None:
 
 
 # What code fills with more than a name; see `dags.clickhouse.sql.Part`, and `Expression`.
-FILLED_WITH = {"counts": "SELECT 1", "present": "SELECT 1", "declaration": "name String"}
+FILLED_WITH = {
+    "counts": "SELECT 1",
+    "present": "SELECT 1",
+    "declaration": "name String",
+    "merged_bytes": "1",
+    "granularity": "1",
+}
 
 
 def test_clickhouse_itself_can_read_every_file(client: Client) -> None:
