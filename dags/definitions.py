@@ -16,6 +16,7 @@ from dags.dagster_runs.console import say_failures_in_words
 from dags.dagster_runs.resource import ClickHouseResource
 from dags.detection.waivers.jobs import waiver_jobs
 from dags.domain.errors import SettingsError
+from dags.file_ingestion.jobs import file_ingestion_jobs, file_schedules
 from dags.managed_backfill.jobs import managed_backfill_jobs, web_analytics_sweep_backups_schedule
 from dags.postgres_backfill.jobs import postgres_backfill_jobs, postgres_schedules
 from dags.repair.stops.jobs import stop_jobs
@@ -69,6 +70,8 @@ def location(
         raise ValueError(f"watched tables are rebuilt by {sorted(lacking)}, which are not among the jobs given")
     questions = diagnostics(watched)
     postgres_jobs = postgres_backfill_jobs(after_command(watched))
+    file_jobs = file_ingestion_jobs(after_command(watched))
+    sources = read_sources(current_settings())
     return Definitions(
         assets=[EVENTS, team_selection(after_selection(watched)), *assets, detector(watched)],
         asset_checks=[standing_checks(watched)],
@@ -80,6 +83,7 @@ def location(
             *waiver_jobs(watched, after_command(watched)),
             *managed_backfill_jobs(watched),
             *postgres_jobs,
+            *file_jobs,
             *stop_jobs(after_command(watched)),
             adoption_job(watched),
         ],
@@ -88,7 +92,8 @@ def location(
             web_analytics_sweep_backups_schedule,
             web_pre_aggregate_daily_schedule,
             *backfill_schedules(watched, jobs),
-            *postgres_schedules(postgres_jobs[0], read_sources(current_settings())),
+            *postgres_schedules(postgres_jobs[0], sources),
+            *file_schedules(file_jobs[0], sources),
         ],
         sensors=[
             backfill_sensor(watched, jobs),

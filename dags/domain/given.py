@@ -97,6 +97,14 @@ def _as_teams(values: object, info: ValidationInfo) -> object:
     return tuple(values)
 
 
+def _as_texts(values: object, info: ValidationInfo) -> object:
+    if not isinstance(values, list):
+        return values
+    if bad := [number for number, one in enumerate(values, start=1) if not isinstance(one, str) or not one]:
+        raise _ours(f"{info.field_name}, number {', '.join(map(str, bad))}: give a text that is not empty")
+    return tuple(values)
+
+
 def _or_none(value: object) -> object:
     return None if value == "" else value
 
@@ -126,6 +134,7 @@ Words = Annotated[str, AfterValidator(_as_words)]
 # A partition key, such as 2026-01-02.
 Day = Annotated[date, BeforeValidator(_as_day)]
 Days = Annotated[tuple[date, ...], BeforeValidator(_as_days)]
+Texts = Annotated[tuple[str, ...], BeforeValidator(_as_texts)]
 TeamIds = Annotated[tuple[int, ...], BeforeValidator(_as_teams)]
 
 # Before an optional field's type: the launchpad writes an empty text where nothing is meant.

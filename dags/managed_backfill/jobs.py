@@ -21,6 +21,7 @@ from dags.dagster_runs.tags import LONG_RUN, ordered_at
 from dags.domain.errors import UserError
 from dags.domain.given import Nothing
 from dags.domain.watched import WatchedTable
+from dags.file_ingestion.kind import FILE_INGESTION
 from dags.managed_backfill.execution import Backfill
 from dags.managed_backfill.fields import BackfillConfig, ControlConfig, RollbackConfig, ShowConfig
 from dags.managed_backfill.kind import BACKFILL
@@ -33,16 +34,17 @@ from dags.managed_backfill.request import refuse_plan, validated
 from dags.managed_backfill.rollback import roll_back
 from dags.managed_backfill.shrunk import held_units, read_wrong, refuse_held
 from dags.managed_backfill.sweeping import sweep_backups as sweep_expired
-from dags.postgres_backfill.sweeping import sweep_landings
+from dags.postgres_backfill.kind import POSTGRES_BACKFILL
 from dags.publish.batches import build_limits
 from dags.publish.built import BuiltDay
 from dags.repair.runs import runs_of
 from dags.schedules import SWEEP_BACKUPS_CRON, TIME_ZONE
 from dags.settings import current_settings
+from dags.sources.loads.sweeping import sweep_landings
 from dags.web_preaggregated_backfill.building import of_build
 from dags.web_preaggregated_backfill.catalog import look_again
 from dags.work import control, history
-from dags.work.audit.log import MANAGED, Work
+from dags.work.audit.log import FINISHED, MANAGED, RESUMABLE, Work
 from dags.work.audit.store import Log, require_state
 from dags.work.document import as_yaml, require_size
 from dags.work.plan_files import read_plan, save_plan
@@ -172,9 +174,15 @@ def sweep_backups(asked: Command[Nothing]) -> list[str]:
     tell, kept_days = asked.context.log.info, current_settings().backfill_backup_days
     with asked.client() as (client, clocks):
         dropped = sweep_expired(client, clocks.server, asked.run_id, tell)
-        swept = sweep_landings(client, clocks.server, kept_days, asked.run_id, tell)
+        # Of files nothing is gone on with: a group begins anew.
+        loads = ((POSTGRES_BACKFILL, FINISHED, kept_days), (FILE_INGESTION, FINISHED | RESUMABLE, 0))
+        swept = [
+            one
+            for kind, statuses, days in loads
+            for one in sweep_landings(client, kind, statuses, asked.run_id, tell, now=clocks.server, kept_days=days)
+        ]
     print(f"{len(dropped)} backups whose time was over were dropped")
-    print(f"of {len(swept)} backfills from PostgreSQL that are over, what had landed was dropped")
+    print(f"of {len(swept)} loads that are over, what had landed was dropped")
     return [*dropped, *swept]
 
 

@@ -23,14 +23,15 @@ from dags.domain.errors import LeaseLostError, UserError
 from dags.domain.expression import Expression
 from dags.domain.text import counted
 from dags.postgres_backfill import compiling
-from dags.postgres_backfill.log import Loaded, LoadEvent
+from dags.postgres_backfill.log import Loaded
 from dags.postgres_backfill.plan import batches
 from dags.postgres_backfill.planning import changed_types, other_source
 from dags.postgres_backfill.progress import Tally, report
 from dags.postgres_backfill.reading import MARGIN_SECONDS, PACKAGE, Postgres
 from dags.postgres_backfill.store import take_back
-from dags.sources.loads.attaching import Attaching, require_attachable
+from dags.sources.loads.attaching import STAGED_AT_ONCE, Attaching, require_attachable
 from dags.sources.loads.landing import drop_tables, open_landing
+from dags.sources.loads.log import LoadEvent
 from dags.sources.loads.names import load_id
 from dags.sources.loads.shape import TEAM, TIME, Kind, day_of, within
 from dags.sources.loads.verdicts import Checkpoint, groups, landed_wrong
@@ -48,9 +49,6 @@ if TYPE_CHECKING:
     from dags.sources.loads.shape import Column
     from dags.work.audit.log import State
     from dags.work.runner import AtWork
-
-# So many rows at most are staged at once: a kill costs no more of them, and so much disk is needed beside the landing.
-STAGED_AT_ONCE = 2_000_000
 
 # So many teams are named; more are not.
 _SHOWN = 10
@@ -264,7 +262,13 @@ class LandingRanges:
         known = Loaded.of(state).rows_by_day
         load = load_id(work.work_id)
         attaching = Attaching(
-            at.client, self.landing, work.work_id, load, self.token, lambda: at.again(at.lease.confirm)
+            at.client,
+            self.landing,
+            work.work_id,
+            (load,),
+            Expression("1"),
+            self.token,
+            lambda: at.again(at.lease.confirm),
         )
         for group in groups(rows_by_day, STAGED_AT_ONCE):
             if asked := at.heard():

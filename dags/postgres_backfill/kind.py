@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dags.postgres_backfill.log import POSTGRES
 from dags.postgres_backfill.plan import from_yaml
 from dags.postgres_backfill.store import take_back
 from dags.sources.loads.landing import drop_tables, fence_loads
+from dags.sources.loads.log import POSTGRES
 from dags.work.audit.log import Status
 from dags.work.audit.store import Log, read_state
 from dags.work.kinds import KindOfWork

@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import date
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from dags.postgres_backfill.compiling import is_query
+from dags.sources.loads.log import POSTGRES, LoadEvent
 from dags.work.audit.log import Entry, Status, Work
 
 if TYPE_CHECKING:
@@ -19,28 +19,6 @@ if TYPE_CHECKING:
 
     from dags.postgres_backfill.plan import Plan
     from dags.work.audit.log import State
-
-POSTGRES = "postgres"
-
-
-class LoadEvent(StrEnum):
-    """Events of this kind's own.
-
-    ``ASKED``: what the queue shows of the request. ``LANDED``: so many rows of a range have, while it is in work.
-    ``ATTACHED``: a day, with its rows; ``TAKEN_OUT``: a day, of one that was cancelled. ``LOADED``: every day is there.
-    ``MARKED``: how far an incremental load came.
-    """
-
-    ASKED = "load_asked"
-    LANDED = "load_landed"
-    ATTACHED = "load_attached"
-    TAKEN_OUT = "load_taken_out"
-    LOADED = "load_loaded"
-    MARKED = "load_marked"
-
-
-# What is told of a day.
-OF_DAYS = (LoadEvent.ATTACHED, LoadEvent.TAKEN_OUT)
 
 
 def work_of(work_id: str, plan: Plan) -> Work:

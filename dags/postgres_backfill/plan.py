@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BaseModel, Field
 
 from dags.postgres_backfill.compiling import Source
-from dags.sources.loads.shape import Column, Kind, Shape
+from dags.sources.loads.columns import PlannedColumn, shape_of
 from dags.work import document
 from dags.work.plan import NOTHING, Estimate, Monitoring, Parallelism, Part
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from dags.sources.loads.shape import Kind, Shape
 
 # How an estimate was made that went no further.
 MORE = "counted so far, there may be more"
@@ -32,15 +34,6 @@ class Extent(StrEnum):
 
     FULL = "full"
     INCREMENTAL = "incremental"
-
-
-class PlannedColumn(Part):
-    """A column of the target, with its type there: from a column of the source, or with a constant."""
-
-    name: str
-    type: str
-    source: str | None = None
-    constant: str | None = None
 
 
 class KeyRange(Part):
@@ -134,7 +127,7 @@ class Plan(Part):
 
     @cached_property
     def shape(self) -> Shape:
-        return Shape(self.target, tuple(Column(one.name, one.type, one.constant) for one in self.columns))
+        return shape_of(self.target, self.columns)
 
     @property
     def values(self) -> tuple[tuple[str, Kind], ...]:

@@ -18,6 +18,7 @@ from dags.postgres_backfill.request import Counter, Facts, filters_of, goes_by, 
 from dags.postgres_backfill.store import read_mark
 from dags.sources.file import read_query, read_sources
 from dags.sources.loads.attaching import notes_of, require_attachable
+from dags.sources.loads.columns import writable
 from dags.sources.loads.shape import NOT_MAPPED
 from dags.work.plan import Monitoring
 from dags.work.request import WHO, refusal, webhook_problems
@@ -35,9 +36,6 @@ if TYPE_CHECKING:
 
 # Rows are counted up to here where PostgreSQL has no estimate; a sample of a large table has about as many.
 COUNTED = 100_000
-
-# Columns that ClickHouse fills by itself.
-_NOT_WRITTEN = ("MATERIALIZED", "ALIAS", "EPHEMERAL")
 
 # Somebody waits for a plan, and asks again himself.
 ASKING_SECONDS = 5.0
@@ -91,8 +89,7 @@ def relation_of(table: SourceTable, settings: Settings) -> str:
 def _facts(
     postgres: Postgres, table: SourceTable, target: TargetFacts, settings: Settings, *, is_standby: bool
 ) -> Facts:
-    writable = {name: one.type for name, one in target.columns.items() if one.kind not in _NOT_WRITTEN}
-    relation = relation_of(table, settings)
+    filled, relation = writable(target), relation_of(table, settings)
     if table.relation is not None:
         # Under its whole name: which schema a bare one is of hangs on the session.
         for parts in postgres.ask(compiling.whole_name_of(relation)):
@@ -103,10 +100,10 @@ def _facts(
         ]
         hides = any(one == "true" for (one,) in postgres.ask(compiling.hides_rows(relation)))
         own = postgres.identity(relation)
-        return Facts(table, relation, own, postgres.columns(relation), writable, is_standby, hides, sequences)
+        return Facts(table, relation, own, postgres.columns(relation), filled, is_standby, hides, sequences)
     names = postgres.names_of_query(relation)
     own = postgres.identity(relation)
-    return Facts(table, relation, own, postgres.columns_of_query(relation, names), writable, is_standby)
+    return Facts(table, relation, own, postgres.columns_of_query(relation, names), filled, is_standby)
 
 
 def _plan(client: Client, postgres: Postgres, given: PostgresBackfillConfig, facts: Facts, asked: Asked) -> Plan:

@@ -5,15 +5,15 @@ Pure: no clock, no database, no Dagster.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dags.domain.errors import UserError
 from dags.postgres_backfill.compiling import INTEGERS, key_problem, mark_problem
 from dags.postgres_backfill.filters import Filter, Operator, parse, problems, text_of
-from dags.postgres_backfill.plan import Extent, PlannedColumn
-from dags.sources.loads.shape import NOT_MAPPED, REQUIRED, TEAM, TIME, TIMES, Kind, kind_of, within
+from dags.postgres_backfill.plan import Extent
+from dags.sources.loads.columns import PlannedColumn, constant_problems, target_problems
+from dags.sources.loads.shape import NOT_MAPPED, REQUIRED, TIMES, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -22,11 +22,6 @@ if TYPE_CHECKING:
     from dags.postgres_backfill.reading import SourceColumn
     from dags.sources.declaration import SourceTable
 
-
-_FLOAT = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
-
-# What stands for a value in ClickHouse, and not for a column.
-_WORDS = frozenset({"null", "true", "false", "nan", "inf", "infinity", "default"})
 
 # A statement of ours has them three times, and a server takes 128 KiB of a value.
 MAX_FILTER_BYTES = 10_000
@@ -123,7 +118,7 @@ def _planned_columns(facts: Facts) -> tuple[tuple[PlannedColumn, ...], list[str]
         mapped = {name: name for name in types if name in facts.target and name not in NOT_MAPPED}
     planned, found = list[PlannedColumn](), list[str]()
     for name, source in mapped.items():
-        found += _target_problems(name, facts.target)
+        found += target_problems(name, facts.target)
         if source not in types:
             found.append(f"{table.name} has no column {source}, which {name} is mapped to: it has {', '.join(types)}")
         elif name in facts.target and (kind := kind_of(facts.target[name])) in TIMES and not _is_time(types[source]):
@@ -134,7 +129,7 @@ def _planned_columns(facts: Facts) -> tuple[tuple[PlannedColumn, ...], list[str]
         else:
             planned.append(PlannedColumn(name=name, type=facts.target.get(name, ""), source=source))
     for name, constant in table.constants.items():
-        found += _target_problems(name, facts.target) + _constant_problems(name, constant, facts.target.get(name, ""))
+        found += target_problems(name, facts.target) + constant_problems(name, constant, facts.target.get(name, ""))
         planned.append(PlannedColumn(name=name, type=facts.target.get(name, ""), constant=constant))
     lacking = [name for name in REQUIRED if name not in mapped and name not in table.constants]
     if lacking:
@@ -144,41 +139,6 @@ def _planned_columns(facts: Facts) -> tuple[tuple[PlannedColumn, ...], list[str]
 
 def _is_time(type_: str) -> bool:
     return type_.startswith(("timestamp", "date"))
-
-
-def _target_problems(name: str, target: Mapping[str, str]) -> list[str]:
-    if name not in target:
-        return [f"the target has no column {name} that can be written: it has {', '.join(target)}"]
-    if name.startswith("_") or name.lower() in _WORDS:
-        return [
-            f"the target's {name} is called as ClickHouse or loads call what is theirs: such a column is not filled"
-        ]
-    if kind_of(target[name]) is None:
-        return [f"the target's {name} is {target[name]}: loads fill texts, whole numbers, floats, Bool, UUID and times"]
-    return []
-
-
-def _constant_problems(name: str, constant: str, type_: str) -> list[str]:
-    kind, whole = kind_of(type_), constant.isascii() and constant.removeprefix("-").isdigit()
-    if name == TIME:
-        return [f"{TIME} is a constant: each event has its own, map it to a column"]
-    if kind in TIMES or kind is Kind.UUID:
-        return [f"{name} is {type_}: map it to a column, a constant is a text or a number"]
-    is_held = {
-        Kind.WHOLE: whole and _holds(within(type_), int(constant)) and (name != TEAM or 0 < int(constant) < 2**63),
-        Kind.FLOAT: bool(_FLOAT.fullmatch(constant)),
-        Kind.BOOL: constant in ("true", "false"),
-    }
-    if kind is not None and not is_held.get(kind, True):
-        return [f"the constant of {name} is none that it holds, it is {type_}" + ", above 0" * (name == TEAM)]
-    return []
-
-
-def _holds(type_: str, number: int) -> bool:
-    """Whether a ClickHouse type of whole numbers holds one: ``UInt8`` up to 255."""
-    bits, is_unsigned = int(type_.lstrip("UInt")), type_.startswith("U")
-    least, beyond = (0, 1 << bits) if is_unsigned else (-(1 << bits - 1), 1 << bits - 1)
-    return least <= number < beyond
 
 
 def _key_problems(key: str, facts: Facts) -> list[str]:

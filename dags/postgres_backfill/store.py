@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dags.clickhouse.sql import Sql
-from dags.postgres_backfill.log import LoadEvent
 from dags.postgres_backfill.reading import PACKAGE
 from dags.sources.loads.attaching import withdraw
+from dags.sources.loads.log import LoadEvent
 from dags.sources.loads.names import load_id
 from dags.work.audit.log import Entry
 
@@ -27,6 +27,6 @@ def read_mark(client: Client, subject: str, name: str) -> int | None:
 
 def take_back(client: Client, log: Log, plan: Plan) -> int:
     """Take every row of a load out of the target, whatever the log knows of it; how many those were."""
-    rows_by_day = withdraw(client, plan.target, load_id(log.work.work_id))
+    rows_by_day = withdraw(client, plan.target, [load_id(log.work.work_id)])
     log.append(*(Entry(LoadEvent.TAKEN_OUT, step=day.isoformat(), rows=rows) for day, rows in rows_by_day.items()))
     return sum(rows_by_day.values())

@@ -1,4 +1,4 @@
-"""What is declared of the places that late data comes from: pipelines, and the tables and queries of each.
+"""What is declared of the places that late data comes from: pipelines, with their tables and queries, and ingestions.
 
 The document is a person's, and people paste an address where a name belongs: so what is refused is named by its place,
 with what may stand there, and never repeated. Everything that is wrong is said at once, also what contradicts itself
@@ -10,43 +10,46 @@ Pure: no clock, no database, no Dagster.
 from __future__ import annotations
 
 import re
-from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
-from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, Field, ValidationError
 
 from dags.domain.errors import UserError
-from dags.sources.cron import is_cron
+from dags.sources.ingestions import Ingestion
+from dags.sources.ingestions import contradictions as contradictions_of_ingestions
+from dags.sources.parts import (
+    Constants,
+    Cron,
+    Declared,
+    Identifier,
+    Name,
+    TimeZone,
+    constant_uuid,
+    entries_that,
+    given_otherwise,
+    is_identifier,
+    mapping,
+    numbered_parts,
+    repeated,
+    text_that,
+    without_required,
+)
 from dags.work.document import Sort, parsed, violations
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
 DECLARATION = Sort("declaration of sources", "the README shows one")
 
 # The setting that names the document.
 VARIABLE = "WEB_ANALYTICS_SOURCES"
 
-# No row is an event without them.
-REQUIRED = ("team_id", "uuid", "timestamp", "event")
-
-# What the load or the table itself fills.
-FILLED = ("inserted_at", "load_id", "qualifies")
-
 # PostgreSQL cuts a longer name in silence, so that it names another thing than it seems to.
 MAX_NAME_BYTES = 63
-
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
-_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 
 # PostgreSQL reads a bare name with capitals as if it had none: here it must be plain which of the two is meant.
 _PART = r'[a-z_][a-z0-9_]*|"(?:[^"]|"")+"'
 _TABLE = re.compile(rf"(?:({_PART})\.)?({_PART})")
-
-# More are not worth a list.
-_SHOWN = 10
 
 
 def _is_column(text: str) -> bool:
@@ -65,81 +68,22 @@ def _parts(table: str) -> list[str]:
     return [part[1:-1].replace('""', '"') if part.startswith('"') else part for part in bare]
 
 
-@cache
-def _time_zones() -> frozenset[str]:
-    # PostgreSQL takes others, such as CET, for abbreviations, which know no summer.
-    return frozenset(zone for zone in available_timezones() if "/" in zone or zone == "UTC")
-
-
-def _text(is_right: Callable[[str], object], expected: str) -> AfterValidator:
-    """Accepts a text, or says what is expected and nothing of what was found."""
-
-    def checked(text: str) -> str:
-        if not is_right(text):
-            raise PydanticCustomError("text", "{expected}", {"expected": expected})
-        return text
-
-    return AfterValidator(checked)
-
-
-def _entries(is_value: Callable[[str], bool], expected: str) -> BeforeValidator:
-    """Accepts texts by target columns; what cannot be is named by its number, for the names are contents too."""
-
-    def checked(given: object) -> object:
-        if isinstance(given, dict):
-            expectation = f"a target column is letters, digits and '_', not a digit first; {expected}"
-            wrong = [
-                number
-                for number, (target, value) in enumerate(given.items(), 1)
-                if not (_IDENTIFIER.fullmatch(target) and isinstance(value, str) and is_value(value))
-            ]
-            if wrong:
-                raise PydanticCustomError(
-                    "entries", "{which} cannot be: {expected}", {"which": _numbered(wrong), "expected": expectation}
-                )
-        return given
-
-    return BeforeValidator(checked)
-
-
-def _numbered(numbers: Collection[int]) -> str:
-    shown = ", ".join(str(number) for number in sorted(numbers)[:_SHOWN])
-    noun = "entry" if len(numbers) == 1 else "entries"
-    return f"{noun} {shown}" + (" and others" if len(numbers) > _SHOWN else "")
-
-
-Name = Annotated[
-    str, _text(_NAME.fullmatch, "give a name of letters, digits, '_' and '-', a letter first, at most 64 characters")
-]
 Column = Annotated[
-    str, _text(_is_column, "give the name of a column as the catalog has it, without quotes, at most 63 bytes")
+    str, text_that(_is_column, "give the name of a column as the catalog has it, without quotes, at most 63 bytes")
 ]
 Table = Annotated[
     str,
-    _text(_is_table, 'give schema.table or table, each a name in small letters, or within "…" as PostgreSQL has it'),
-]
-TimeZone = Annotated[
-    str, _text(lambda text: text in _time_zones(), "give the name of a time zone, such as UTC or Europe/Berlin")
-]
-Cron = Annotated[
-    str, _text(is_cron, "give five fields of cron: numbers, '*', lists, ranges and steps, such as 15 */6 * * *")
+    text_that(
+        _is_table, 'give schema.table or table, each a name in small letters, or within "…" as PostgreSQL has it'
+    ),
 ]
 Variable = Annotated[
     str,
-    _text(
-        _IDENTIFIER.fullmatch,
+    text_that(
+        is_identifier,
         "give the name of the environment variable that holds postgresql://…, and not the address itself",
     ),
 ]
-Identifier = Annotated[
-    str, _text(_IDENTIFIER.fullmatch, "give the name of a named collection: letters, digits and '_', no digit first")
-]
-
-
-class Declared(BaseModel):
-    """A part of the declaration: nothing in it is unknown, nothing changes."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class SourceTable(Declared):
@@ -156,12 +100,10 @@ class SourceTable(Declared):
     key: Column | None = None
     changed: Column | None = None
     into: Literal["events"] = "events"
-    columns: Annotated[dict[str, str], _entries(_is_column, "its value is the name of a source column")] = Field(
+    columns: Annotated[dict[str, str], entries_that(_is_column, "its value is the name of a source column")] = Field(
         default_factory=dict
     )
-    constants: Annotated[dict[str, str], _entries(lambda _: True, "its value is a text, '' for an empty one")] = Field(
-        default_factory=dict
-    )
+    constants: Constants = Field(default_factory=dict)
     time_zone: TimeZone = "UTC"
     schedule: Cron | None = None
     schedule_time_zone: TimeZone = "UTC"
@@ -211,6 +153,7 @@ class Sources(Declared):
     """All that is declared."""
 
     pipelines: tuple[Pipeline, ...] = ()
+    ingestions: tuple[Ingestion, ...] = ()
 
     def pipeline(self, name: str) -> Pipeline:
         """The pipeline of that name.
@@ -218,15 +161,27 @@ class Sources(Declared):
         Raises:
             UserError: none is; those that are there are named.
         """
-        if not self.pipelines:
-            raise UserError(
-                f"pipeline is {name[:100]!r}, and none are declared: let {VARIABLE} name a YAML file that declares "
-                "them, the README shows one"
-            )
-        return _named("pipeline", name, self.pipelines, f"{VARIABLE} declares")
+        return _declared("pipeline", name, self.pipelines)
+
+    def ingestion(self, name: str) -> Ingestion:
+        """The ingestion of that name.
+
+        Raises:
+            UserError: none is; those that are there are named.
+        """
+        return _declared("ingestion", name, self.ingestions)
 
 
-One = TypeVar("One", SourceTable, Pipeline)
+One = TypeVar("One", SourceTable, Pipeline, Ingestion)
+
+
+def _declared(field: str, name: str, known: tuple[One, ...]) -> One:
+    if not known:
+        raise UserError(
+            f"{field} is {name[:100]!r}, and none are declared: let {VARIABLE} name a YAML file that declares "
+            "them, the README shows one"
+        )
+    return _named(field, name, known, f"{VARIABLE} declares")
 
 
 def _named(field: str, name: str, known: Iterable[One], whose: str) -> One:
@@ -236,7 +191,12 @@ def _named(field: str, name: str, known: Iterable[One], whose: str) -> One:
     return found[name]
 
 
-_PARTS: dict[str, type[BaseModel]] = {"": Sources, "pipelines": Pipeline, "tables": SourceTable}
+_PARTS: dict[str, type[BaseModel]] = {
+    "": Sources,
+    "pipelines": Pipeline,
+    "tables": SourceTable,
+    "ingestions": Ingestion,
+}
 
 
 def declared(text: str) -> Sources:
@@ -264,57 +224,39 @@ def _place(problem: str) -> list[tuple[int, str]]:
 
 def _contradictions(given: dict[str, Any]) -> Iterator[str]:
     """What no field is wrong about by itself; of what is not even such a part nothing is said here."""
-    pipelines = _numbered_parts(given.get("pipelines"), "pipelines")
-    yield from _repeated("name", pipelines)
+    pipelines = numbered_parts(given.get("pipelines"), "pipelines")
+    yield from repeated(pipelines, _name_of_pipeline, "Give each name one entry")
     for place, pipeline in pipelines:
         if (pipeline.get("dsn_env") is None) == (pipeline.get("named_collection") is None):
             yield f"{place}: give either dsn_env or named_collection"
-        tables = _numbered_parts(pipeline.get("tables"), f"{place}.tables")
-        yield from _repeated("table", tables)
+        tables = numbered_parts(pipeline.get("tables"), f"{place}.tables")
+        yield from repeated(tables, _name_of_table, "Give each table one entry")
         for at, table in tables:
             yield from (f"{at}{problem}" for problem in _contradictions_of(table))
+    yield from contradictions_of_ingestions(given.get("ingestions"))
 
 
 def _contradictions_of(table: dict[str, Any]) -> Iterator[str]:
     if (table.get("table") is None) == (table.get("query") is None):
         yield ": give either table or query"
     is_query = table.get("table") is None
-    columns, constants = (_mapping(table.get(field)) for field in ("columns", "constants"))
+    columns, constants = mapping(table.get("columns")), mapping(table.get("constants"))
     if table.get("key") is None and not is_query:
         yield ".key is missing: name a column that is unique and ordered, batches go by it"
     if table.get("schedule") is not None and table.get("changed") is None and table.get("key") is None:
         yield ".schedule: a scheduled load is incremental, so give changed, or a key that is a whole number"
-    lacking = [one for one in REQUIRED if one not in columns and one not in constants]
-    if lacking and (columns or not is_query):
-        yield f": columns and constants give no {', '.join(lacking)}: no row is an event without"
-    if "uuid" in constants:
-        yield ".constants: uuid tells events apart, so it is no constant. Map a column to it"
-    for field, entries in (("columns", columns), ("constants", constants)):
-        for one in FILLED:
-            if one in entries:
-                yield f".{field}: {one} is filled by the load or by the table. Leave it out"
-    if both := {number for number, target in enumerate(constants, 1) if target in columns}:
-        yield f".constants: {_numbered(both)} is mapped by columns too. Leave one of the two"
+    if columns or not is_query:
+        yield from without_required(columns, constants)
+    yield from constant_uuid(constants)
+    yield from given_otherwise(columns, constants)
 
 
-def _repeated(what: Literal["name", "table"], parts: list[tuple[str, dict[str, Any]]]) -> Iterator[str]:
-    """Parts that are called like one before them."""
-    first: dict[object, str] = {}
-    for place, part in parts:
-        called = part.get("name") if what == "name" else part.get("query") or part.get("table")
-        if not isinstance(called, str):
-            continue
-        # Quotes that change nothing name no other table.
-        known = tuple(_parts(called)) or (called,)
-        if known in first:
-            yield f"{place}: it is called as {first[known]} is. Give each {what} one entry"
-        first.setdefault(known, place)
+def _name_of_pipeline(pipeline: dict[str, Any]) -> str | None:
+    name = pipeline.get("name")
+    return name if isinstance(name, str) else None
 
 
-def _numbered_parts(given: object, place: str) -> list[tuple[str, dict[str, Any]]]:
-    parts = given if isinstance(given, list) else []
-    return [(f"{place}.{number}", one) for number, one in enumerate(parts) if isinstance(one, dict)]
-
-
-def _mapping(given: object) -> dict[str, Any]:
-    return given if isinstance(given, dict) else {}
+def _name_of_table(table: dict[str, Any]) -> tuple[str, ...] | None:
+    called = table.get("query") or table.get("table")
+    # Quotes that change nothing name no other table.
+    return (tuple(_parts(called)) or (called,)) if isinstance(called, str) else None

@@ -562,6 +562,7 @@ def _write_configuration(
   <http_port>{http_port}</http_port>
   <http_server_default_response>{identity}</http_server_default_response>
   <path>{escape(str(data))}/</path>
+  <user_files_path>{escape(str(data))}/user_files/</user_files_path>
   <background_pool_size>16</background_pool_size>
   <background_common_pool_size>8</background_common_pool_size>
   <background_schedule_pool_size>32</background_schedule_pool_size>

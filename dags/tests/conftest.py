@@ -23,6 +23,7 @@ from dags.clickhouse.engine import open_client
 from dags.tests.clickhouse_server import require_or_skip_reason, server_for_tests
 from dags.tests.emptied import EmptiedDatabase
 from dags.tests.postgres_server import running_postgres
+from dags.tests.s3_server import running_s3
 from dags.tests.world import World, new_world
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
     from dags.tests.postgres_server import PostgresServer
+    from dags.tests.s3_server import S3Server
 
 ENGINES = ("embedded", "server")
 
@@ -173,3 +175,22 @@ def postgres_database(postgres: PostgresServer) -> Iterator[str]:
     yield postgres.dsn(name)
     with psycopg.connect(postgres.dsn(), autocommit=True) as connection:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3Server]:
+    """A real S3 endpoint, which all tests of this process share."""
+    with running_s3() as server:
+        yield server
+
+
+_BUCKETS = count(1)
+
+
+@pytest.fixture
+def bucket(s3: S3Server) -> Iterator[tuple[S3Server, str]]:
+    """That endpoint, and an empty bucket there under a name that no other test has."""
+    name = f"test-{next(_BUCKETS)}"
+    s3.make_bucket(name)
+    yield s3, name
+    s3.drop_bucket(name)

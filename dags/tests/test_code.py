@@ -30,6 +30,7 @@ ROOMS = {
     "work": "work of any kind that a person asks for: request, log, control, lease, runner, progress; runs that died",
     "sources": "what holds for late source data, whichever door it comes by: declaration, mapping, loads",
     "postgres_backfill": "late data from PostgreSQL: filters, what is read and how, plan, jobs",
+    "file_ingestion": "late data from files: which are there, the ledger, loading and clearing them, jobs",
     "web_preaggregated": "the two tables: declaration and builder",
     "web_preaggregated_backfill": "what is served: detector, sensor, checks, diagnostics, report, picture",
     "managed_backfill": "plans, gates and their jobs",

@@ -23,10 +23,10 @@ from dags.domain.errors import UserError
 from dags.domain.given import EMPTY_IS_NONE, Day, Given, Text, choice, whole
 from dags.domain.text import wrapped
 from dags.domain.watched import WatchedTable, first_day
-from dags.postgres_backfill.log import OF_DAYS, POSTGRES
 from dags.repair.attempts import Run
 from dags.repair.runs import find_run, run_text, runs_of
 from dags.settings import current_settings
+from dags.sources.loads.log import FILES, OF_DAYS, POSTGRES
 from dags.team_selection.store import read_selection
 from dags.web_preaggregated_backfill.catalog import detected, evaluate_now, leave_or_tell
 from dags.web_preaggregated_backfill.evaluation import Evaluation
@@ -142,7 +142,11 @@ def diagnostics(watched: tuple[WatchedTable, ...]) -> list[JobDefinition]:
                     runs = _runs_of_day(asked, watched, question.day)
                 day = str(question.day) if question.day is not None else ""
                 changes = read_changes(client, MANAGED, day) if day else ()
-                loads = read_changes(client, POSTGRES, day, OF_DAYS) if day else ()
+                loads = [
+                    change
+                    for kind in (POSTGRES, FILES)
+                    for change in (read_changes(client, kind, day, OF_DAYS) if day else ())
+                ]
             text = why_text(
                 question, found.detection, found.decisions.values(), runs, selection,
                 watched=watched, changes=changes, loads=loads, earlier=earlier,

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from dags.domain.text import counted, wrapped
 from dags.domain.watched import most_reach
-from dags.postgres_backfill.log import LoadEvent
 from dags.repair.decision import Why
+from dags.sources.loads.log import LoadEvent
 from dags.web_preaggregated_backfill.report import freshness, status_line
 from dags.work.audit.log import Event
 from dags.work.history import asked_text, end_text

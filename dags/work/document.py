@@ -118,7 +118,7 @@ def violations(error: ValidationError, parts: Mapping[str, type[BaseModel]], sor
     """
     if (count := error.error_count()) > MAX_VIOLATIONS:
         return [f"{count:,} violations: this is no {sort.noun}. {sort.advice_begun}"]
-    fields = {name for part in parts.values() for name in part.model_fields}
+    fields = {name for part in parts.values() for name in _fields(part)}
 
     def place(location: tuple[int | str, ...]) -> str:
         shown = [str(one) for one in location if one in fields or isinstance(one, int) or _DATE.fullmatch(one)]
@@ -142,9 +142,14 @@ def violations(error: ValidationError, parts: Mapping[str, type[BaseModel]], sor
         part = parts[next((one for one in reversed(location) if isinstance(one, str) and one in parts), "")]
         problems.append(
             f"{place(location)}: {times} unknown {'field' if times == 1 else 'fields'}; there may be "
-            f"{', '.join(part.model_fields)}"
+            f"{', '.join(_fields(part))}"
         )
     return problems
+
+
+def _fields(part: type[BaseModel]) -> list[str]:
+    """What a document calls the fields of a model."""
+    return [field.alias or name for name, field in part.model_fields.items()]
 
 
 def _built(text: str, noun: str) -> object:

@@ -26,6 +26,7 @@ BOOKS = frozenset(
         "web_analytics_waivers",
         "web_analytics_backfill_stops",
         "web_analytics_backfill_events",
+        "web_analytics_file_events",
     }
 )
 

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from dags.sources.loads.verdicts import Group
 
 
+# So many rows at most are staged at once: a kill costs no more of them, and so much disk is needed beside the landing.
+STAGED_AT_ONCE = 2_000_000
+
 # So many rows at most of more than one day are sorted at once: 90 MiB, with what is written of them.
 SORTED_AT_ONCE = 250_000
 
@@ -43,12 +46,16 @@ _ANY_COLUMN = {"allow_suspicious_low_cardinality_types": 1}
 
 @dataclass(frozen=True)
 class Attaching:
-    """Days of a load on their way. ``confirm`` raises where another run has taken over; it is asked before each day."""
+    """Days of loads on their way. ``confirm`` raises where another run has taken over; it is asked before each day.
+
+    ``place``: the expression that says which of ``loads`` a row that has landed is of, from 1.
+    """
 
     client: Client
     landing: Landing
     work_id: str
-    load: int
+    loads: tuple[int, ...]
+    place: Expression
     token: str
     confirm: Callable[[], None]
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
@@ -62,11 +69,11 @@ class Attaching:
         target = self.landing.shape.target
         # Of an attempt before whose answer was lost, a day may be on its way yet: it is there, or never will be, then.
         drop_staged(self.client, self.work_id, self.token)
-        found = present(self.client, target, self.load, group.rows_by_day)
+        found = present(self.client, target, self.loads, group.rows_by_day)
         how_much = {day: presence(rows, found.get(day, 0)) for day, rows in group.rows_by_day.items()}
         if broken := [day for day, one in how_much.items() if one is Presence.SOME]:
             self.confirm()
-            take_out(self.client, target, self.load, broken, while_there=self.landing.name)
+            take_out(self.client, target, self.loads, broken, while_there=self.landing.name)
         lacking = {day: group.rows_by_day[day] for day, one in how_much.items() if one is not Presence.ALL}
         if not lacking:
             return
@@ -88,7 +95,7 @@ class Attaching:
     def require(self, rows_by_day: Mapping[date, int]) -> None:
         """Raises: BuildError: what is there of these days is not what has landed."""
         target = self.landing.shape.target
-        self._require(rows_by_day, present(self.client, target, self.load, rows_by_day), f"{target} holds")
+        self._require(rows_by_day, present(self.client, target, self.loads, rows_by_day), f"{target} holds")
 
     def _stage(self, staging: str, rows_by_day: dict[date, int]) -> None:
         shape, sql = self.landing.shape, Sql(PACKAGE, self.client)
@@ -97,14 +104,14 @@ class Attaching:
                 "stage" if len(days) > 1 else "stage_day",
                 {
                     "constants": [column.constant for column in shape.constants],
-                    "load": self.load,
+                    "loads": list(self.loads),
                     "first": min(days),
                     "last": max(days),
                 },
             )
             sql.command(
                 name, bound, staging=staging, landing=self.landing.name, names=shape.staged_names,
-                values=shape.staged,
+                values=shape.staged, place=self.place,
             )  # fmt: skip
         staged = dict(sql.rows("staged", staging=staging))
         self._require(rows_by_day, {day: staged.get(day, 0) for day in rows_by_day}, "staged were")
@@ -130,28 +137,30 @@ def notes_of(facts: Facts) -> tuple[str, ...]:
     )
 
 
-def present(client: Client, target: str, load: int, days: Collection[date]) -> dict[date, int]:
-    """How many rows of a load are in the target on these days; none of a day that it does not name."""
-    bound = {"load": load, "partitions": [partition(day) for day in days]}
+def present(client: Client, target: str, loads: Collection[int], days: Collection[date]) -> dict[date, int]:
+    """How many rows of some loads are in the target on these days; none of a day that it does not name."""
+    bound = {"loads": list(loads), "partitions": [partition(day) for day in days]}
     return dict(Sql(PACKAGE, client).rows("present", bound, target=target)) if days else {}
 
 
-def withdraw(client: Client, target: str, load: int) -> dict[date, int]:
-    """Take out every row of a load, wherever it is; how many of each day those were."""
-    there = dict(Sql(PACKAGE, client).rows("everywhere", {"load": load}, target=target))
-    take_out(client, target, load, list(there))
+def withdraw(client: Client, target: str, loads: Collection[int]) -> dict[date, int]:
+    """Take out every row of some loads, wherever it is; how many of each day those were."""
+    there = dict(Sql(PACKAGE, client).rows("everywhere", {"loads": list(loads)}, target=target))
+    take_out(client, target, loads, list(there))
     return there
 
 
-def take_out(client: Client, target: str, load: int, days: Collection[date], *, while_there: str = "") -> None:
-    """Take a load's rows out of the target on these days, at the price of these days' rows of this load alone.
+def take_out(
+    client: Client, target: str, loads: Collection[int], days: Collection[date], *, while_there: str = ""
+) -> None:
+    """Take the rows of loads out of the target on these days, at the price of these days' rows of these loads alone.
 
     ``while_there``: a table of the run that asks. Another one that takes over has dropped it before it attaches days:
     a statement that was sent late then fails, and takes out nothing of theirs.
     """
     condition = Expression(f"(SELECT count() FROM {while_there} WHERE 0) = 0" if while_there else "1")  # noqa: S608 -- ours
     for day in days:
-        bound = {"partition": partition(day), "load": load}
+        bound = {"partition": partition(day), "loads": list(loads)}
         Sql(PACKAGE, client).command("take_out", bound, target=target, condition=condition)
 
 

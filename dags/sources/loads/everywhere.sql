@@ -1,8 +1,8 @@
--- On which days how much of a load is in the target.
--- Grain   one row per day on which a row of it is
+-- On which days how much of some loads is in the target.
+-- Grain   one row per day on which a row of them is
 -- Reads   what an index on load_id does not rule out
 SELECT toDate(timestamp) AS day, count()
 FROM $target
-WHERE load_id = {load:UInt64}
+WHERE load_id IN {loads:Array(UInt64)}
 GROUP BY day
 ORDER BY day

@@ -124,13 +124,7 @@ def open_landing(
         sql.command("attach_all", copy=copy, landing=earlier[-1])
         sql.command("rename", copy=copy, landing=mine)
     else:
-        is_merged = rows is None or rows > MANY_PARTS * batch_size
-        merged = Expression(str(_MERGED_BYTES if is_merged else _NOT_MERGED_BYTES))
-        piece = max(_LEAST_ROWS_A_PIECE, min(batch_size // _PIECES, _MOST_ROWS_A_PIECE))
-        sql.command(
-            "create_landing", landing=mine, declaration=shape.declaration, merged_bytes=merged,
-            granularity=Expression(str(piece)),
-        )  # fmt: skip
+        create_landing(client, mine, shape, batch_size=batch_size, rows=rows)
     try:
         confirm()
     except LeaseLostError:
@@ -142,6 +136,17 @@ def open_landing(
         if any(place is not None and place < sequence for place in places):
             drop_table(client, name)
     return Landing(mine, shape)
+
+
+def create_landing(client: Client, name: str, shape: Shape, *, batch_size: int, rows: int | None) -> Landing:
+    """An empty landing table for about so many ``rows``, None if nobody knows, in batches of ``batch_size``."""
+    is_merged = rows is None or rows > MANY_PARTS * batch_size
+    merged = Expression(str(_MERGED_BYTES if is_merged else _NOT_MERGED_BYTES))
+    piece = Expression(str(max(_LEAST_ROWS_A_PIECE, min(batch_size // _PIECES, _MOST_ROWS_A_PIECE))))
+    Sql(PACKAGE, client).command(
+        "create_landing", landing=name, declaration=shape.declaration, merged_bytes=merged, granularity=piece
+    )
+    return Landing(name, shape)
 
 
 def tables_of(client: Client, work_id: str) -> list[str]:

@@ -1,7 +1,7 @@
--- How much of a load is in the target.
--- Grain   one row per day on which a row of it is
+-- How much of some loads is in the target.
+-- Grain   one row per day on which a row of them is
 -- Reads   of these days what an index on load_id does not rule out
 SELECT toDate(timestamp) AS day, count()
 FROM $target
-WHERE load_id = {load:UInt64} AND toYYYYMMDD(timestamp) IN {partitions:Array(UInt32)}
+WHERE load_id IN {loads:Array(UInt64)} AND toYYYYMMDD(timestamp) IN {partitions:Array(UInt32)}
 GROUP BY day

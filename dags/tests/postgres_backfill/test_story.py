@@ -12,9 +12,9 @@ from dags.domain.errors import UserError
 from dags.postgres_backfill import compiling, reading
 from dags.postgres_backfill.execution import LandingRanges
 from dags.postgres_backfill.kind import POSTGRES_BACKFILL
-from dags.postgres_backfill.sweeping import sweep_landings
 from dags.sources.loads.attaching import Attaching
 from dags.sources.loads.landing import all_landed
+from dags.sources.loads.sweeping import sweep_landings
 from dags.tests.listening import listening
 from dags.tests.postgres_backfill.tenants import (
     DAYS,
@@ -30,6 +30,7 @@ from dags.tests.postgres_backfill.tenants import (
 from dags.tests.variants import server_at_night, variants
 from dags.tests.world import STATS, World, ago, noon
 from dags.work import control
+from dags.work.audit.log import FINISHED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -399,7 +400,9 @@ def test_what_landed_of_one_that_failed_is_kept_for_some_days_and_then_swept(wor
     assert len(all_landed(world.client)) == 1
     now = world.client.query("SELECT now64(6) + INTERVAL 8 DAY").result_rows[0][0]
     said = list[str]()
-    assert sweep_landings(world.client, now, 7, "by-hand", said.append) == (queue(world)[0]["id"],)
+    assert sweep_landings(world.client, POSTGRES_BACKFILL, FINISHED, "by-hand", said.append, now=now, kept_days=7) == (
+        queue(world)[0]["id"],
+    )
     assert (all_landed(world.client), said) == ([], [])
 
 

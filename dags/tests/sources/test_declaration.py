@@ -15,6 +15,7 @@ from dags.domain.errors import UserError
 from dags.sources import declaration
 from dags.sources.cron import is_cron
 from dags.sources.declaration import DECLARATION, Pipeline, Sources, SourceTable, declared
+from dags.sources.parts import Declared
 
 EXAMPLE = """
 pipelines:
@@ -190,7 +191,7 @@ def test_every_violation_of_a_document_is_said_at_once_by_its_place_and_nothing_
     [
         "", "~", "- a", "pipelines", "a: [b", "pipelines: &a []", "pipelines: *a", "pipelines: !!python/name:os []",
         "pipelines: []\npipelines: []", "pipelines: []\n---\npipelines: []", "? [a]\n: b", "pipelines: \x00",
-        "pipelines: " + "[" * 100_000, "pipelines: [" + "x," * 10_000 + "]", "\ud800: a", "ingestions: []",
+        "pipelines: " + "[" * 100_000, "pipelines: [" + "x," * 10_000 + "]", "\ud800: a", "imports: []",
         "{" + ",".join(map(str, range(200_000))) + "}", '{"pipelines": [{"name": "\\ud800"}]}',
     ],
     ids=lambda text: ascii(text)[:20],
@@ -264,4 +265,4 @@ def test_what_is_no_schedule_or_never_comes_is_none(text: str) -> None:
 
 
 def test_every_part_of_the_document_is_known_by_the_field_that_holds_it() -> None:
-    assert set(declaration._PARTS.values()) == set(declaration.Declared.__subclasses__())
+    assert set(declaration._PARTS.values()) == set(Declared.__subclasses__())

@@ -14,6 +14,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from dags.clickhouse.leases.rules import new_token
 from dags.clickhouse.sql import Sql
 from dags.domain.errors import BuildError, LeaseLostError
+from dags.domain.expression import Expression
 from dags.sources.loads import attaching as attachings
 from dags.sources.loads import landing as landings
 from dags.sources.loads.attaching import Attaching, present, require_attachable, take_out, withdraw
@@ -81,7 +82,7 @@ def opened(client: Client, run: str = "run-1", confirm: Callable[[], None] = lam
 
 
 def attaching(client: Client, landing: Landing, token: str) -> Attaching:
-    return Attaching(client, landing, WORK, LOAD, token, lambda: None)
+    return Attaching(client, landing, WORK, (LOAD,), Expression("1"), token, lambda: None)
 
 
 def held(client: Client) -> list[tuple[Any, ...]]:
@@ -156,9 +157,9 @@ def test_rows_are_taken_out_of_some_days_and_no_other_row_is(client: Client) -> 
     landing, token = opened(client)
     land(client, landing, [row(day) for day in DAYS[:2]])
     attaching(client, landing, token).attach(Group(landing.rows_by_day(client)))
-    take_out(client, "events", LOAD, DAYS[:1])
+    take_out(client, "events", [LOAD], DAYS[:1])
     assert held(client) == [(DAYS[0], 0, 1, 1), (DAYS[1], 1, 0, 1)]
-    assert present(client, "events", LOAD, DAYS) == {DAYS[1]: 1}
+    assert present(client, "events", [LOAD], DAYS) == {DAYS[1]: 1}
 
 
 def test_a_later_run_has_what_earlier_ones_landed_and_these_can_land_nothing_more(client: Client) -> None:
@@ -231,7 +232,9 @@ def test_what_an_earlier_run_staged_is_dropped_before_another_acts_and_what_land
         raise DyingError
 
     with pytest.raises(DyingError):
-        Attaching(client, landing, WORK, LOAD, token, die).attach(Group(landing.rows_by_day(client)))
+        Attaching(client, landing, WORK, (LOAD,), Expression("1"), token, die).attach(
+            Group(landing.rows_by_day(client))
+        )
     assert len(tables_of(client, WORK)) == 2
     fence_loads(client, ["run-1"])
     assert tables_of(client, WORK) == [landing.name]
@@ -312,9 +315,9 @@ def test_what_is_taken_out_late_of_a_day_in_part_is_nothing_of_who_has_taken_ove
     attaching(client, landing, token).attach(Group(landing.rows_by_day(client)))
     opened(client, "run-2")
     with pytest.raises(ClickHouseError, match="does not exist"):
-        take_out(client, "events", LOAD, DAYS[:1], while_there=landing.name)
+        take_out(client, "events", [LOAD], DAYS[:1], while_there=landing.name)
     assert held(client) == [(DAYS[0], 1, 0, 1)]
-    assert withdraw(client, "events", LOAD) == {DAYS[0]: 1}
+    assert withdraw(client, "events", [LOAD]) == {DAYS[0]: 1}
     assert held(client) == []
 
 

@@ -43,6 +43,7 @@ VIEWS = (
     "web_pre_aggregated_verdicts",
     "backfill_log",
     "queue_backfill_data",
+    "processed_files",
     "web_analytics_work_events",
     "web_analytics_work_log",
 )

@@ -1,0 +1,103 @@
+"""Takes the rows of files out of the target again, so that they count as not loaded; other rows are not touched."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING
+
+from dags.clickhouse.leases.store import Leases
+from dags.domain.errors import LeaseError
+from dags.domain.given_text import text_problems
+from dags.domain.text import table_text
+from dags.file_ingestion.claims import Claims
+from dags.file_ingestion.patterns import compiled, day_of
+from dags.file_ingestion.store import Happened, read_ledger, record
+from dags.file_ingestion.versions import FileEvent
+from dags.sources.loads.attaching import withdraw
+from dags.work.request import WHO, refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from clickhouse_connect.driver.client import Client
+
+    from dags.file_ingestion.fields import ClearFilesConfig
+    from dags.file_ingestion.versions import Known
+    from dags.sources.ingestions import Ingestion
+
+WHAT = "clearing files"
+
+# The rows of so many are taken out by one statement a day.
+AT_ONCE = 500
+
+
+def files_to_clear(client: Client, given: ClearFilesConfig, ingestion: Ingestion) -> dict[str, Known]:
+    """The files that are chosen, of those that are known and not cleared yet.
+
+    Raises:
+        UserError: every violation at once. Nothing was touched.
+    """
+    found = [] if given.dry_run else text_problems({name: getattr(given, name) for name in WHO}, required=WHO)
+    days: dict[str, date | None] = {}
+    for name in ("first_day", "last_day"):
+        text = getattr(given, name)
+        try:
+            days[name] = date.fromisoformat(text) if text else None
+        except ValueError:
+            found.append(f"{name} is {text[:20]!r}: give a day, such as 2026-01-31")
+    if not (given.paths or given.pattern or given.first_day or given.last_day):
+        found.append("nothing says which files: give paths, pattern, first_day or last_day")
+    if found:
+        raise refusal(WHAT, found)
+    pattern = compiled(given.pattern) if given.pattern else None
+    known = {
+        path: one for path, one in read_ledger(client, ingestion.name).items() if one.event is not FileEvent.CLEARED
+    }
+    if lacking := sorted(set(given.paths) - known.keys()):
+        raise refusal(WHAT, [f"paths: {one[:200]!r} is no file that {ingestion.name} has loaded" for one in lacking])
+    first, last = days["first_day"], days["last_day"]
+
+    def is_chosen(path: str) -> bool:
+        if given.paths and path not in given.paths:
+            return False
+        if pattern is not None and not pattern.matches(path):
+            return False
+        if first is None and last is None:
+            return True
+        day = day_of(path)
+        return day is not None and (first is None or day >= first) and (last is None or day <= last)
+
+    return {path: one for path, one in known.items() if is_chosen(path)}
+
+
+def clear(client: Client, ingestion: Ingestion, paths: Sequence[str], run_id: str, tell: Callable[[str], None]) -> int:
+    """Take the rows of files out, and say so in the ledger; how many those were.
+
+    Raises:
+        LeaseError: a run has some of them in work. Nothing was touched.
+    """
+    with Leases(client, run_id, wait_seconds=0, tell=tell) as leases:
+        ours, taken = Claims(leases, ingestion.name, tell).take(paths), 0
+        if len(ours) < len(paths):
+            raise LeaseError("a run loads some of these files right now: nothing was touched. Pause or cancel it first")
+        known = read_ledger(client, ingestion.name)  # again, now that nobody else has them
+        for begin in range(0, len(paths), AT_ONCE):
+            part = [known[path] for path in paths[begin : begin + AT_ONCE]]
+            own = [(one.version, one.version.load(ingestion.name)) for one in part]
+            older = [
+                (one.version, load) for one in part for load in one.loads if load != one.version.load(ingestion.name)
+            ]
+            # What breaks off between the two is neither there nor not there: it is loaded again.
+            record(client, ingestion.name, run_id, [Happened(one, FileEvent.PROCESSING, load) for one, load in own])
+            taken += sum(withdraw(client, ingestion.into, [load for _, load in (*own, *older)]).values())
+            cleared = [Happened(one, FileEvent.CLEARED, load) for one, load in own]
+            gone = [Happened(one, FileEvent.REPLACED, load) for one, load in older]
+            record(client, ingestion.name, run_id, [*gone, *cleared])
+    return taken
+
+
+def clearing_text(chosen: Mapping[str, Known]) -> str:
+    """Which files' rows are taken out."""
+    shown = [(path[-70:], str(one.event)) for path, one in sorted(chosen.items())[:20]]
+    more = f"\n… and {len(chosen) - len(shown):,} more" if len(chosen) > len(shown) else ""
+    return (table_text(shown, ("file", "state")) if shown else "No file is chosen.") + more

@@ -1,0 +1,149 @@
+"""Where the files of an ingestion lie, as ClickHouse reaches it, and which are there.
+
+ClickHouse itself lists and reads, so that one identity sees one and the same. Keys of access are read from the
+variables that the declaration names, are bound by the server, and stand in no text of a statement.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NoReturn
+from urllib.parse import quote, urlsplit
+
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from dags.clickhouse.sql import Part, Sql
+from dags.domain.errors import SettingsError, UserError
+from dags.domain.expression import Expression
+from dags.file_ingestion.versions import FileVersion
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from clickhouse_connect.driver.client import Client
+
+    from dags.file_ingestion.patterns import Pattern
+    from dags.sources.ingestions import Ingestion
+
+PACKAGE = "dags.file_ingestion"
+
+# Hosts that have the bucket's name before their own; every other has it as the first part of the path.
+_BUCKET_FIRST = re.compile(r"(?P<bucket>.+)\.(?:s3[.-].*amazonaws\.com.*|storage\.googleapis\.com)")
+
+# What an address or a pattern of ClickHouse takes as it stands; a directory with anything else is found by its names.
+_PLAIN = re.compile(r"(?:[A-Za-z0-9_.=-]+/)*")
+
+# Letters of keys that are too short to be told from a word.
+_SHORTEST_SECRET = 4
+
+
+@dataclass(frozen=True)
+class Location:
+    """The root of an ingestion's files.
+
+    ``root`` is what ClickHouse has in front of a path below it. ``function`` stands after FROM; it binds what
+    `parameters` has. Neither ``repr`` nor ``str`` has a key, and it is not pickled, since a pickle is a text too.
+    """
+
+    whom: str
+    is_directory: bool
+    root: str
+    address: str
+    function: Part
+    _bound: Mapping[str, str] = field(repr=False)
+
+    @classmethod
+    def of(cls, ingestion: Ingestion, environment: Mapping[str, str]) -> Location:
+        """Where an ingestion's files lie.
+
+        Raises:
+            SettingsError: a variable that it names is not set.
+        """
+        path = ingestion.source_path
+        if ingestion.is_directory:
+            function = "file({address:String}, {format:String}, {structure:String})"
+            return cls(f"the directory {path}", True, path, path, Part(function), {})
+        keys = {"access_key": ingestion.access_key_env, "secret_key": ingestion.secret_key_env}
+        bound = {name: environment.get(variable, "") for name, variable in keys.items() if variable is not None}
+        if lacking := [str(keys[name]) for name, value in bound.items() if not value]:
+            raise SettingsError(
+                f"{' and '.join(lacking)}, which the ingestion {ingestion.name} names, are not set: set them to the "
+                "keys of the storage"
+            )
+        arguments = ["{address:String}", *(f"{{{name}:String}}" for name in bound), "{format:String}"]
+        function = f"s3({', '.join([*arguments, '{structure:String}'])})"
+        if ingestion.named_collection is not None:
+            named = "url = {address:String}, format = {format:String}, structure = {structure:String}"
+            function = f"s3({ingestion.named_collection}, {named})"
+        return cls(path, False, _root(path), _address(path), Part(function), bound)
+
+    @property
+    def path(self) -> Expression:
+        """What a file is named by, in a statement that reads it. Below ``**`` a directory's have a slash too many."""
+        return Expression("replaceAll(_path, '//', '/')" if self.is_directory else "_path")
+
+    def parameters(self, below: str, format_: str, columns: str) -> dict[str, str]:
+        """What a statement with ``function`` binds so that it is of the files that a pattern of ClickHouse has."""
+        return {**self._bound, "address": f"{self.address}{below}", "format": format_, "structure": columns}
+
+    @property
+    def skip(self) -> int:
+        """How many bytes stand before what is a path below the root."""
+        return len(self.root.encode())
+
+    def hidden_in(self, text: str) -> str:
+        """A text without the keys."""
+        for secret in self._bound.values():
+            text = text.replace(secret, "[hidden]") if len(secret) >= _SHORTEST_SECRET else text
+        return text
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a location holds keys and is not pickled: pass the ingestion, and make it anew")
+
+
+def _address(path: str) -> str:
+    """A path as an address has it, in which a space or a '#' is a part of a name."""
+    scheme, separator, rest = path.partition("://")
+    return f"{scheme}{separator}{quote(rest, safe='/:')}"
+
+
+def _root(path: str) -> str:
+    """What ClickHouse names an object by before the path below the root: bucket and key."""
+    parts = urlsplit(path)
+    key = parts.path.removeprefix("/")
+    if parts.scheme not in ("http", "https"):
+        return f"{parts.netloc}/{key}"
+    found = _BUCKET_FIRST.fullmatch(parts.netloc)
+    return f"{found['bucket']}/{key}" if found is not None else key
+
+
+def plain_prefix(text: str) -> str:
+    """The longest beginning of directories that an address takes as it stands."""
+    found = _PLAIN.match(text)
+    return found[0] if found is not None else ""
+
+
+def list_files(
+    client: Client, location: Location, pattern: Pattern, seconds: int, below: str | None = None
+) -> list[FileVersion]:
+    """The files that a pattern has; ``below``: only those under a prefix, which none matches that is not its.
+
+    Raises:
+        UserError: they cannot be listed; it is not known which there are.
+    """
+    prefix = plain_prefix(pattern.prefix if below is None else below)
+    bound = {"skip": location.skip, "pattern": pattern.regex, "seconds": seconds}
+    sql = Sql(PACKAGE, client)
+    try:
+        if location.is_directory:
+            rows = sql.rows("list_directory", {**bound, "directory": f"{location.root}{prefix}"})
+        else:
+            listed = location.parameters(f"{prefix}**/*", "One", "auto")
+            rows = sql.rows("list_objects", {**bound, **listed}, source=location.function)
+    except (ClickHouseError, UserError) as error:
+        raise UserError(
+            f"the files of {location.whom} cannot be listed, so nothing is known of them: "
+            f"{location.hidden_in(str(error))[:1000]}"
+        ) from None
+    return [FileVersion(path, size, modified, etag.strip('"')) for path, size, modified, etag in rows]

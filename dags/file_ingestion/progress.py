@@ -1,0 +1,94 @@
+"""What people and programs are shown of a run that loads files: before, meanwhile and after.
+
+Pure: no clock, no database, no Dagster.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from dags.domain.text import counted, table_text, wrapped
+from dags.domain.units import EPOCH
+from dags.work import history
+from dags.work.progress import seconds_at_work, seconds_in_words
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dags.file_ingestion.plan import Plan
+    from dags.file_ingestion.versions import Decision, Known
+    from dags.work.audit.log import State
+
+# So many files are shown of a plan.
+SHOWN = 5
+
+
+def plan_text(plan: Plan, decision: Decision) -> str:
+    """What a run would do, for who decides whether it may."""
+    others = ", ".join(f"{count:,} {reason}" for reason, count in sorted(decision.others.items()))
+    size = plan.bytes / 1e9
+    lines = [
+        wrapped(f"FILES    {counted(plan.files, 'file')} of {plan.ingestion} in {counted(len(plan.groups), 'group')}"),
+        wrapped(f"SIZE     {size:,.3f} GB as they are stored, {plan.usd:,.4f} USD at {plan.usd_per_gb} a GB"),
+    ]
+    if decision.wanted:
+        moments = [one.version.modified for one in decision.wanted]
+        lines.append(f"DATES    modified {_moment(min(moments))} … {_moment(max(moments))}")
+    if plan.later:
+        lines.append(wrapped(f"LATER    {counted(plan.later, 'file')} more, for a run takes no more than that"))
+    if others:
+        lines.append(wrapped(f"OTHERS   {others}"))
+    shown = [(one.version.path[-70:], f"{one.version.size:,}", str(one.reason)) for one in decision.wanted[:SHOWN]]
+    if shown:
+        lines += ["", table_text(shown, ("file", "bytes", "why"))]
+    return "\n".join(lines)
+
+
+def _moment(micros: int) -> str:
+    return f"{EPOCH + timedelta(microseconds=micros):%Y-%m-%d %H:%M}"
+
+
+def report(plan: Plan, state: State) -> dict[str, Any]:
+    """The final report, for programs."""
+    return {
+        "file_ingestion_id": state.work_id,
+        "ingestion": plan.ingestion,
+        "status": state.status,
+        "files": plan.files,
+        "bytes": plan.bytes,
+        "rows": sum(entry.rows for entry in state.done.values()),
+        "groups": len(plan.groups),
+        "groups_done": len(state.done),
+        "later": plan.later,
+        "usd": plan.usd,
+        "seconds": round(seconds_at_work(state), 1),
+    }
+
+
+def report_text(plan: Plan, state: State) -> str:
+    """The final report, for people."""
+    rows, seconds = sum(entry.rows for entry in state.done.values()), seconds_at_work(state)
+    lines = [
+        f"{state.status.upper():<8} {state.work_id}: {plan.subject}",
+        *history.outcome(state.status, state.end),
+        wrapped(
+            f"LOADED   {rows:,} rows; {len(state.done)} of {counted(len(plan.groups), 'group')}, "
+            f"{counted(plan.files, 'file')}, {plan.bytes / 1e9:,.3f} GB, {plan.usd:,.4f} USD"
+        ),
+        f"TOOK     {seconds_in_words(seconds)}" + (f", {rows / seconds:,.0f} rows a second" if seconds > 0 else ""),
+        *history.lines(state),
+        *history.failures_text(state),
+    ]
+    return "\n".join(lines)
+
+
+def ledger_text(ledger: Mapping[str, Known], limit: int) -> str:
+    """The files that an ingestion knows, those that failed first, for people."""
+    counts: dict[str, int] = {}
+    for known in ledger.values():
+        counts[known.event] = counts.get(known.event, 0) + 1
+    head = ", ".join(f"{count:,} {event}" for event, count in sorted(counts.items())) or "no file is known"
+    rows = sorted(ledger.items(), key=lambda item: (item[1].event != "failed", item[0]))[:limit]
+    shown = [(path[-60:], str(known.event), f"{known.version.size:,}", str(known.failed or "")) for path, known in rows]
+    return head + ("\n\n" + table_text(shown, ("file", "state", "bytes", "failures")) if shown else "")

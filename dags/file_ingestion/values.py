@@ -1,0 +1,117 @@
+"""What lands of a file's columns: every one is read as a text, and made what its target holds, or named as wrong.
+
+Pure: no clock, no database, no Dagster. Formats with types of their own give the same texts, so that one reading serves
+all of them. A text that is not what its column wants is no default and no error of the whole file: the row lands, and
+says which column is wrong, so that the file is named with the number of its rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dags.domain.expression import Expression
+from dags.sources.loads.shape import TEAM, TIME, Check, Kind, day_of, within
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dags.sources.loads.shape import Column
+
+# A time: a date of ISO 8601, year first, with or without a time of day. Others are read in more than one way.
+TIME_FORM = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9:.,]+ ?(Z|UTC|[+-][0-9:]+)?)?$"
+
+# Numbers of so many digits are seconds, milliseconds, microseconds and nanoseconds since 1970, and no other numbers are
+# times; what makes microseconds of each.
+_EPOCHS = ((10, "{} * 1000000"), (13, "{} * 1000"), (16, "{}"), (19, "intDiv({}, 1000)"))
+
+_WORDS = {
+    Kind.WHOLE: "whole number that it holds",
+    Kind.FLOAT: "number",
+    Kind.BOOL: "true or false",
+    Kind.UUID: "UUID",
+    Kind.TIME: "time: 2026-01-31T12:00:00Z, or seconds, milli-, micro- or nanoseconds since 1970",
+    Kind.DATE: "date: 2026-01-31",
+}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How columns are read, in a statement that has the texts of a row as the tuple ``_row``, in this order, the form
+    of times as ``_form``, and an empty text as ``_none``.
+
+    ``time_zone`` is that of times without one.
+    """
+
+    columns: tuple[Column, ...]
+    time_zone: str = "UTC"
+
+    @property
+    def values(self) -> Expression:
+        """What lands, column by column."""
+        return Expression(", ".join(self._value(place, column) for place, column in enumerate(self.columns, 1)))
+
+    @property
+    def day(self) -> Expression:
+        """The day of a row; see `day_of`."""
+        [place] = [place for place, column in enumerate(self.columns, 1) if column.name == TIME]
+        return day_of(f"({self._value(place, self.columns[place - 1])})")
+
+    @property
+    def wrong(self) -> Expression:
+        """The place of the first column that is not what it is to be; 0 if all are."""
+        found = [
+            f"({_text(place)} != '') AND isNull({self._value(place, column)}), {place}"
+            for place, column in enumerate(self.columns, 1)
+            if column.kind is not Kind.TEXT
+        ]
+        return Expression(f"multiIf({', '.join(found)}, 0)")
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """What `wrong` says, where it has landed as ``_batch``."""
+        return tuple(
+            Check(f"{column.name} is no {_WORDS[column.kind]}", f"_batch = {place}")
+            for place, column in enumerate(self.columns, 1)
+            if column.kind is not Kind.TEXT
+        )
+
+    def _value(self, place: int, column: Column) -> str:
+        text, kind = _text(place), column.kind
+        if kind is Kind.TEXT:
+            return text
+        if kind is Kind.WHOLE:
+            type_ = "Int64" if column.name == TEAM else within(column.type)
+            return f"accurateCastOrNull({text}, '{type_}')"
+        if kind is Kind.FLOAT:
+            return f"toFloat64OrNull({text})"
+        if kind is Kind.BOOL:
+            return f"accurateCastOrNull({text}, 'Bool')"
+        if kind is Kind.UUID:
+            return f"toUUIDOrNull({text})"
+        return self._moment(text, kind)
+
+    def _moment(self, text: str, kind: Kind) -> str:
+        number = f"toInt64OrNull({text})"
+        numbers = [
+            f"length({text}) = {digits} AND isNotNull({number}), {made.format(number)}" for digits, made in _EPOCHS
+        ]
+        zone = self.time_zone
+        if kind is Kind.DATE:  # a day is that day, wherever
+            numbers, zone, text = [], "UTC", f"substring({text}, 1, 10)"
+        written = f"toUnixTimestamp64Micro(parseDateTime64BestEffortOrNull({text}, 6, '{zone}'))"
+        return f"multiIf({', '.join([*numbers, f'match(ifNull({text}, _none), _form), {written}'])}, NULL)"
+
+
+def _text(place: int) -> str:
+    return f"tupleElement(_row, {place})"
+
+
+def structure(names: Sequence[str]) -> str:
+    """The columns of a file, by their names there, each as a text that may be absent."""
+    return ", ".join(f"{_quoted(name)} Nullable(String)" for name in names)
+
+
+def _quoted(name: str) -> str:
+    escaped = name.replace("\\", "\\\\").replace("`", "\\`")
+    return f"`{escaped}`"

@@ -1,0 +1,161 @@
+"""An ingestion as people run it: the jobs of the location, as the README shows them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from dags.clickhouse.sql import is_embedded
+from dags.definitions import defs
+from dags.file_ingestion.jobs import file_schedules
+from dags.sources.declaration import declared
+from dags.sources.loads.landing import all_landed
+from dags.tests.file_ingestion.partner import event, lines
+from dags.tests.variants import server_at_night
+from dags.tests.world import STATS, World, ago, noon
+
+README = (Path(__file__).resolve().parents[3] / "README.md").read_text(encoding="utf-8")
+[DECLARED] = re.findall(r"\$ cat files\.yaml\n(ingestions:\n.+?)\$ dg launch", README, re.DOTALL)
+
+if TYPE_CHECKING:
+    from datetime import date
+
+
+@pytest.fixture
+def files(world: World, tmp_path: Path) -> Path:
+    """The directory of the ingestion that the README declares."""
+    if not is_embedded(world.client):
+        [(allowed,)] = world.client.query(
+            "SELECT value FROM system.server_settings WHERE name = 'user_files_path'"
+        ).result_rows
+        tmp_path = Path(allowed) / tmp_path.name
+    root = tmp_path / "partner"
+    root.mkdir(parents=True)
+    document = tmp_path / "files.yaml"
+    document.write_text(re.sub(r"s3://partner/data/ .*", f"{root}/", DECLARED), encoding="utf-8")
+    world.set(sources=document)
+    return root
+
+
+def put(root: Path, path: str, content: bytes) -> None:
+    """Upload a file, some time ago."""
+    whole = root / path
+    whole.parent.mkdir(parents=True, exist_ok=True)
+    whole.write_bytes(content)
+    moment = noon(ago(1)).timestamp()
+    os.utime(whole, (moment, moment))
+
+
+def of_day(day: date, numbers: range) -> bytes:
+    """Events of that day, a minute apart."""
+    moments = {number: f"{noon(day, number % 50):%Y-%m-%dT%H:%M:%SZ}" for number in numbers}
+    return lines(*(event(number, at=at) for number, at in moments.items()))
+
+
+def run(world: World, verb: str, **given: Any) -> dict[str, Any]:
+    """Run a job; its report."""
+    who = {"ingestion": "partner-logs", "requested_by": "ada", "reason": "two years came"}
+    asked = {"ingestion": "partner-logs"} if verb == "show_files" else who
+    found: dict[str, Any] = world.run_as_configured(f"{verb}_job", asked | given).output_for_node(verb)
+    return found
+
+
+def ingest(world: World, **given: Any) -> dict[str, Any]:
+    return run(world, "ingest_files", **{"dry_run": False, **given})
+
+
+def seen(world: World) -> list[Any]:
+    rows = world.client.query(f"SELECT team_id, sumMerge(pageviews_count_state) FROM {STATS} GROUP BY 1 ORDER BY 1")
+    return [tuple(row) for row in rows.result_rows]
+
+
+@server_at_night
+def test_history_arrives_in_files_the_detector_says_so_the_sensor_repairs_it_and_readers_see_it(
+    world: World, files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    days = [ago(number) for number in range(5, 1, -1)]
+    world.set(backfill_lookback_days=5)
+    world.select(1)
+    for number, day in enumerate(days):
+        events = of_day(day, range(10 * number + 1, 10 * number + 4))
+        put(files, f"year={day.year}/month={day.month}/{day}.jsonl", events)
+    assert ingest(world, dry_run=True)["files"] == 4
+    assert "DRY RUN" in capsys.readouterr().out
+    report = ingest(world)
+    assert (report["status"], report["files"], report["rows"]) == ("completed", 4, 12)
+    assert int(world.missing_data()["wrong_units"]) == 8
+    world.run_as_configured("why_job", {"day": str(days[0])})
+    assert "partner-logs" in capsys.readouterr().out
+    world.carry_out(world.tick())
+    assert int(world.missing_data()["wrong_units"]) == 0
+    assert seen(world) == [(1, 12)]
+    assert all_landed(world.client) == []
+    assert ingest(world)["status"] == "nothing to do"
+
+
+@server_at_night
+def test_files_are_shown_cleared_and_loaded_again(
+    world: World, files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put(files, "year=2026/month=01/2026-01-05.jsonl", lines(event(1)))
+    put(files, "year=2026/month=01/2026-01-06.jsonl", lines(event(2), event(3, at="never")))
+    ingest(world)
+    capsys.readouterr()
+    assert run(world, "show_files")["states"] == {"success": 1, "failed": 1}
+    assert "1 failed, 1 success" in capsys.readouterr().out
+    with pytest.raises(Exception, match="nothing says which files"):
+        run(world, "clear_files", dry_run=False)
+    assert run(world, "clear_files", last_day="2026-01-05")["dry_run"] is True
+    cleared = run(world, "clear_files", last_day="2026-01-05", dry_run=False)
+    assert (cleared["files"], cleared["rows"]) == (1, 1)
+    assert world.client.query("SELECT count() FROM events").result_rows == [(0,)]
+    assert ingest(world)["rows"] == 1
+    states = world.client.query("SELECT path, state, retry_count, rows FROM processed_files ORDER BY path").result_rows
+    assert [tuple(row) for row in states] == [
+        ("year=2026/month=01/2026-01-05.jsonl", "SUCCESS", 0, 1),
+        ("year=2026/month=01/2026-01-06.jsonl", "FAILED", 1, 0),
+    ]
+
+
+@pytest.mark.parametrize("dsn_text", ["embedded"], indirect=True)
+def test_what_cannot_be_is_refused_before_anything_is_touched(world: World, files: Path, tmp_path: Path) -> None:
+    put(files, "year=2026/month=01/a.jsonl", lines(event(1)))
+    for given, words in (
+        ({"ingestion": "nobody"}, "WEB_ANALYTICS_SOURCES declares partner-logs"),
+        ({"reason": ""}, "reason"),
+        ({"paths": ["year=2026/month=01/b.jsonl"]}, "is none of the directory"),
+    ):
+        with pytest.raises(Exception, match=words):
+            ingest(world, **given)
+    document = tmp_path / "files.yaml"
+    text = document.read_text()
+    wrong = re.sub(r"source_file_pattern: .*", "source_file_pattern: '{a'", text)
+    for document_text, words in ((f"{text}    status: PAUSED\n", "is PAUSED"), (wrong, "no } closes this")):
+        document.write_text(document_text)
+        with pytest.raises(Exception, match=words):
+            ingest(world)
+    assert world.client.query("SELECT count() FROM web_analytics_file_events").result_rows == [(0,)]
+
+
+@pytest.mark.parametrize("dsn_text", ["embedded"], indirect=True)
+def test_a_place_that_is_empty_though_files_of_it_are_known_fails_the_run(world: World, files: Path) -> None:
+    put(files, "year=2026/month=01/a.jsonl", lines(event(1)))
+    ingest(world)
+    (files / "year=2026/month=01/a.jsonl").unlink()
+    with pytest.raises(Exception, match="has, and 1 are known"):
+        ingest(world)
+    assert world.client.query("SELECT count() FROM events").result_rows == [(1,)]
+
+
+def test_active_ingestions_with_a_schedule_are_scheduled() -> None:
+    one = json.dumps({"status": "DRAFT"})[1:-1]
+    sources = declared(DECLARED)
+    job = defs.get_repository_def().get_job("ingest_files_job")
+    [schedule] = file_schedules(job, sources)
+    assert (schedule.name, schedule.cron_schedule) == ("partner_logs_files_schedule", "0 * * * *")
+    assert file_schedules(job, declared(DECLARED + f"    {one}\n".replace('"', ""))) == []
