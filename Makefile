@@ -34,7 +34,7 @@ demo: export DEMO_LOGS := $(value LOGS)
 demo: setup ## run the main job on the embedded engine; LOGS=<access log or glob> takes your own traffic
 	@$(RUN) python -m dags.demo $${DEMO_LOGS:+--logs="$$DEMO_LOGS"}
 
-demo-sources: setup ## late data from a PostgreSQL that it starts itself, on data of its own; KEEP=1 lets that run on
+demo-sources: setup ## late data from a PostgreSQL and a bucket that it starts itself; KEEP=1 lets these run on
 	@$(RUN) python -m dags.demo.sources $(if $(KEEP),--keep)
 
 # Whom a shell starts in the background ignores SIGINT, and Dagster has SIGTERM do what SIGINT does: nothing would end

@@ -103,6 +103,9 @@ def _carried_out(
         asked.context.log.info(words)
         print(wrapped(f"NOTE     {words}"), flush=True)
 
+    def group_over(_: object, words: str, __: object) -> None:
+        print(words, flush=True)
+
     def attached(rows_by_day: Mapping[date, int]) -> None:
         print(f"ATTACHED {sum(rows_by_day.values()):,} rows on {in_words(rows_by_day)}", flush=True)
 
@@ -130,7 +133,7 @@ def _carried_out(
             ),
             run_id=asked.run_id,
             ordered_at=ordered,
-            listeners=replace(shown.listeners(plan.monitoring.webhook), tell=tell),
+            listeners=replace(shown.listeners(plan.monitoring.webhook), tell=tell, chunk_done=group_over),
             monitoring=plan.monitoring,
             asked_by=asked_by,
         )

@@ -1,4 +1,4 @@
-"""``make demo-sources``: late data from a PostgreSQL that this starts itself, on an embedded engine of its own.
+"""``make demo-sources``: late data from a PostgreSQL and a bucket that this starts itself, on an embedded engine.
 
 The story runs in a process of its own, for whoever opens the embedded engine keeps it until the end, and a person may
 want to go on by hand while PostgreSQL still runs (``KEEP=1``).
@@ -15,9 +15,15 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dags.demo.console import step
+from dags.demo.sources import partner
 from dags.tests.postgres_server import PostgresError, running_postgres
+from dags.tests.s3_server import running_s3
+
+if TYPE_CHECKING:
+    from dags.tests.s3_server import S3Server
 
 ROOT = Path(__file__).resolve().parents[3]
 OWN = ROOT / ".demo-sources"
@@ -34,6 +40,15 @@ pipelines:
         into: events
         columns: {{team_id: tenant_id, uuid: event_id, event: event, timestamp: happened_at, person_id: person,
           session_id: session, pathname: path}}
+ingestions:
+  - name: partner-logs
+    source_path: %s
+    access_key_env: {partner.KEY}
+    secret_key_env: {partner.SECRET}
+    source_file_pattern: "year=*/month=*/*.jsonl.gz"
+    format: JSONEachRow
+    columns: {{uuid: id, event: name, timestamp: at, person_id: person, session_id: visit, pathname: path}}
+    constants: {{team_id: "6"}}
 """
 
 
@@ -59,10 +74,19 @@ def demo(directory: Path, *, keep: bool) -> int:
     Raises:
         PostgresError: there is none to start. Nothing was touched.
     """
-    with tempfile.TemporaryDirectory(prefix="demo-sources-") as data, running_postgres(Path(data) / "pg") as server:
-        step("1", f"a PostgreSQL of its own on port {server.port}; in the file of WEB_ANALYTICS_SOURCES:\n")
-        own = _declared(directory, server.dsn(DATABASE))
-        print(DECLARED, flush=True)
+    with (
+        tempfile.TemporaryDirectory(prefix="demo-sources-") as data,
+        running_postgres(Path(data) / "pg") as server,
+        running_s3() as storage,
+    ):
+        storage.make_bucket(partner.BUCKET)
+        step(
+            "1",
+            f"a PostgreSQL of its own on port {server.port} and a bucket at {storage.endpoint}; in the file of "
+            "WEB_ANALYTICS_SOURCES:\n",
+        )
+        own = _declared(directory, server.dsn(DATABASE), storage)
+        print(DECLARED % storage.url(partner.BUCKET, "data/"), flush=True)
         code = subprocess.run([sys.executable, "-m", "dags.demo.sources.postgres"], env=own, check=False).returncode
         if code == 0:
             _go_on(directory, keep=keep)
@@ -71,17 +95,20 @@ def demo(directory: Path, *, keep: bool) -> int:
     return code
 
 
-def _declared(directory: Path, dsn: str) -> dict[str, str]:
+def _declared(directory: Path, dsn: str, storage: S3Server) -> dict[str, str]:
     """Write what the location reads here, and where it is; answers with the environment of those who use it."""
     home = directory / "dagster"
     home.mkdir(parents=True, exist_ok=True)
     shutil.copy(ROOT / ".dagster" / "dagster.yaml", home)
-    (directory / "sources.yaml").write_text(DECLARED)
+    (directory / "sources.yaml").write_text(DECLARED % storage.url(partner.BUCKET, "data/"))
     own = {
         "CLICKHOUSE_DSN": f"chdb://{directory}/clickhouse",
         "DAGSTER_HOME": str(home),
         "WEB_ANALYTICS_SOURCES": str(directory / "sources.yaml"),
         POSTGRES_DSN: dsn,
+        partner.ENDPOINT: storage.endpoint,
+        partner.KEY: storage.access_key,
+        partner.SECRET: storage.secret_key,
     }
     (directory / "env").write_text("".join(f"export {name}={shlex.quote(text)}\n" for name, text in own.items()))
     # What a person has set for a location of his own is none of this one's.

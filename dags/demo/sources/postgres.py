@@ -1,4 +1,4 @@
-"""The story of late data from PostgreSQL, on the engine, instance and declaration that the environment names."""
+"""The story of late data from PostgreSQL and files, on the engine, instance and declaration of the environment."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dags.clickhouse.sql import Sql
 from dags.clickhouse.words import driver_error_in_words
 from dags.demo.console import progress, step
 from dags.demo.loop import Loop, enable, forget_demo_runs
-from dags.demo.sources import history
+from dags.demo.sources import history, partner
 from dags.demo.sources.__main__ import POSTGRES_DSN
 from dags.demo.traffic.generate import Site, Traffic, sites
 from dags.demo.traffic.load import load_generated
@@ -44,6 +44,8 @@ SEED = 20240102
 DAYS, TEAMS, EVENTS_PER_DAY = 5, 3, 3_000
 # The tenant that moves in, and another one whose rows lie in the same table and stay there.
 TENANT, OTHER_TENANT, SESSIONS_PER_DAY = 4, 5, 3_000
+# The team whose traffic a partner sends as files.
+PARTNER = 6
 LATE = 500
 
 
@@ -85,8 +87,10 @@ def story(began: float) -> int:
         with redirect_stdout(_AfterThePlan(sys.stdout)):
             brought = _load(loop)
         _carry_out(loop, loop.check())
-        step("8", "show_postgres_backfills_job and check_missing_data_job say\n")
+        _files(client, loop, days)
+        step("11", "show_postgres_backfills_job, show_files_job and check_missing_data_job say\n")
         loop.run("show_postgres_backfills_job")
+        loop.run("show_files_job", run_config={"ingestion": "partner-logs"})
         after = _in_a_line(loop)
     is_complete = after["wrong_units"] == 0 and not after["unknown"]
     print(
@@ -124,6 +128,31 @@ def _world(client: Client, loop: Loop, days: DayRange, source: str) -> None:
     loop.run("web_analytics_team_selection_job")
     loop.build(set(days), progress)
     _in_a_line(loop)
+
+
+def _files(client: Client, loop: Loop, days: DayRange) -> None:
+    """A partner's files arrive, are loaded and repaired; then one of them is replaced."""
+    step("8", f"a partner uploads a file a day for team {PARTNER}; ingest_files_job shows, and loads them\n")
+    files, rows = partner.upload(Traffic((Site(PARTNER, SESSIONS_PER_DAY),), days.start, days.end, SEED))
+    print(f"    generated, not real: {rows:,} rows in {files} files\n")
+    enable(client, [*range(1, TEAMS + 1), TENANT, PARTNER])
+    loop.run("web_analytics_team_selection_job")
+    _ingest(loop, dry_run=True)
+    _ingest(loop)
+    step("9", "the sensor's tick, and what dashboards read")
+    _carry_out(loop, loop.tick())
+    print(f"\n{_seen(client)}")
+    step("10", "the partner replaces the file of a day: that alone is loaded, and its rows take the place of the old\n")
+    more = (Site(PARTNER, 2 * SESSIONS_PER_DAY),)
+    partner.upload(Traffic(more, days.start, days.start + timedelta(days=1), SEED + 1))
+    _ingest(loop)
+    _carry_out(loop, loop.check())
+    print(f"\n{_seen(client)}")
+
+
+def _ingest(loop: Loop, *, dry_run: bool = False) -> None:
+    who = {"requested_by": "ada", "reason": f"the partner of team {PARTNER} sends files"}
+    loop.run("ingest_files_job", run_config={"ingestion": "partner-logs", "dry_run": dry_run, **who})
 
 
 def _in_a_line(loop: Loop) -> dict[str, Any]:

@@ -49,6 +49,9 @@ def test_late_data_is_loaded_found_repaired_and_read_and_postgresql_ends_with_ct
         "NOT COMPLETE: 10 (table, team, day) are missing or wrong",
         "SEEN     500 rows",
         "(source grew: 2)",
+        "FILES    5 files of partner-logs in 1 group",
+        "FILES    1 file of partner-logs in 1 group",
+        "5 success",
         "Complete. ",
     ):
         assert words in said
