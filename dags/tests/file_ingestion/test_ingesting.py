@@ -20,6 +20,7 @@ from dags.tests.events import Event, insert
 from dags.tests.file_ingestion.partner import NAME, Partner, event, lines
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from clickhouse_connect.driver.client import Client
@@ -27,9 +28,30 @@ if TYPE_CHECKING:
     from dags.clickhouse.dsn import Dsn
 
 
-@pytest.fixture(params=["bucket", "directory"])
-def partner(request: pytest.FixtureRequest, client: Client, dsn: Dsn, tmp_path: Path) -> Partner:
-    if request.param == "bucket":
+# Where files lie, and the engine that reads them: each once in the default suite, all pairs every night.
+PLACES = [
+    ("directory", "embedded"),
+    ("bucket", "server"),
+    *(pytest.param(pair, marks=pytest.mark.slow) for pair in (("bucket", "embedded"), ("directory", "server"))),
+]
+
+
+@pytest.fixture(params=PLACES, ids="-".join)
+def place(request: pytest.FixtureRequest) -> tuple[str, str]:
+    found: tuple[str, str] = request.param
+    return found
+
+
+@pytest.fixture
+def dsn_text(place: tuple[str, str], emptied: Callable[[str], str]) -> str:
+    return emptied(place[1])
+
+
+@pytest.fixture
+def partner(
+    request: pytest.FixtureRequest, place: tuple[str, str], client: Client, dsn: Dsn, tmp_path: Path
+) -> Partner:
+    if place[0] == "bucket":
         return Partner(dsn, client, tmp_path, request.getfixturevalue("bucket"))
     return Partner(dsn, client, request.getfixturevalue("server_files"))
 
