@@ -121,7 +121,6 @@ class Loading:
     group: FileGroup
     files: tuple[PlannedFile, ...] = ()
     wrong: dict[str, str] = field(default_factory=dict)
-    read: set[int] = field(default_factory=set)
 
     @property
     def plan(self) -> Plan:
@@ -131,11 +130,7 @@ class Loading:
         """The rows that it has brought; done twice, it changes nothing."""
         client, work = self.at.client, self.at.log.work
         known = read_ledger(client, self.plan.ingestion)
-        self.files, self.wrong, self.read = (
-            tuple(one for one in self.group.files if self._is_wanted(one, known)),
-            {},
-            set(),
-        )
+        self.files, self.wrong = tuple(one for one in self.group.files if self._is_wanted(one, known)), {}
         if not self.files:
             return 0
         self.at.lease.confirm()

@@ -1,7 +1,6 @@
 """The jobs of ingestions: show and carry out, go on, pause, cancel, clear files, and list."""
 
 import os
-import re
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -26,7 +25,7 @@ from dags.file_ingestion.kind import FILE_INGESTION
 from dags.file_ingestion.location import Location
 from dags.file_ingestion.plan import Plan, from_yaml
 from dags.file_ingestion.planning import make_plan
-from dags.file_ingestion.progress import ledger_text, plan_text, report, report_text
+from dags.file_ingestion.progress import ledger_text, plan_text, report, report_text, states_of
 from dags.file_ingestion.store import read_ledger
 from dags.settings import current_settings
 from dags.sources.declaration import Sources
@@ -159,10 +158,7 @@ def show_files(asked: Command[ShowFilesConfig]) -> dict[str, Any]:
         if given.ingestion:
             ledger = read_ledger(client, given.ingestion)
             print(ledger_text(ledger, given.limit))
-            counts: dict[str, int] = {}
-            for known in ledger.values():
-                counts[str(known.event)] = counts.get(str(known.event), 0) + 1
-            return {"ingestion": given.ingestion, "files": len(ledger), "states": counts}
+            return {"ingestion": given.ingestion, "files": len(ledger), "states": states_of(ledger)}
         rows = control.listed(client, FILE_INGESTION, limit=given.limit)
     shown = [(row.work_id, row.work.subject, row.status, row.rows, str(row.started_at)[:16]) for row in rows]
     print(table_text(shown, ("id", "ingestion", "status", "rows", "begun")) if shown else "No ingestion has run.")
@@ -254,21 +250,25 @@ def file_ingestion_jobs(after: Callable[[Command[Any]], None]) -> list[JobDefini
 
 def file_schedules(job: JobDefinition, sources: Sources) -> list[ScheduleDefinition]:
     """The schedules of all ingestions that are active and declare one; each runs ``job`` for its ingestion."""
+    active = {
+        f"{one.name.replace('-', '_')}_files_schedule": one
+        for one in sources.ingestions
+        if one.status == "ACTIVE" and one.cron is not None
+    }
     return [
         ScheduleDefinition(
-            name=f"{re.sub('-', '_', one.name)}_files_schedule",
+            name=name,
             job=job,
-            cron_schedule=one.cron,
+            cron_schedule=str(one.cron),
             execution_timezone=one.schedule_time_zone,
             run_config={
                 "ingestion": one.name,
                 "dry_run": False,
-                "requested_by": f"{re.sub('-', '_', one.name)}_files_schedule",
+                "requested_by": name,
                 "reason": f"as declared: {one.schedule}",
             },
             default_status=DefaultScheduleStatus.RUNNING,
             description=f"Loads the files of {one.name} that are new or were replaced.",
         )
-        for one in sources.ingestions
-        if one.status == "ACTIVE" and one.cron is not None
+        for name, one in active.items()
     ]

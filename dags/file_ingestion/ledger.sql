@@ -7,7 +7,6 @@ SELECT
     argMaxIf(version_size, last_at, is_known) AS size,
     argMaxIf(micros, last_at, is_known) AS modified,
     argMaxIf(version_etag, last_at, is_known) AS etag,
-    argMaxIf(load, last_at, is_known) AS newest,
     argMaxIf(last_event, last_at, is_known) AS event,
     argMaxIf(failures, last_at, is_known) AS failed,
     maxIf(last_at, is_known) AS at,

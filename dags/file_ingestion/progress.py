@@ -5,6 +5,7 @@ Pure: no clock, no database, no Dagster.
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -83,12 +84,14 @@ def report_text(plan: Plan, state: State) -> str:
     return "\n".join(lines)
 
 
+def states_of(ledger: Mapping[str, Known]) -> dict[str, int]:
+    """How many files there are of each state."""
+    return dict(Counter(str(known.event) for known in ledger.values()))
+
+
 def ledger_text(ledger: Mapping[str, Known], limit: int) -> str:
     """The files that an ingestion knows, those that failed first, for people."""
-    counts: dict[str, int] = {}
-    for known in ledger.values():
-        counts[known.event] = counts.get(known.event, 0) + 1
-    head = ", ".join(f"{count:,} {event}" for event, count in sorted(counts.items())) or "no file is known"
+    head = ", ".join(f"{count:,} {event}" for event, count in sorted(states_of(ledger).items())) or "no file is known"
     rows = sorted(ledger.items(), key=lambda item: (item[1].event != "failed", item[0]))[:limit]
     shown = [(path[-60:], str(known.event), f"{known.version.size:,}", str(known.failed or "")) for path, known in rows]
     return head + ("\n\n" + table_text(shown, ("file", "state", "bytes", "failures")) if shown else "")

@@ -40,7 +40,7 @@ def read_ledger(client: Client, ingestion: str) -> dict[str, Known]:
     rows = Sql(PACKAGE, client).rows("ledger", {"ingestion": ingestion})
     return {
         path: Known(FileVersion(path, size, modified, etag), FileEvent(event), failed, at, tuple(loads))
-        for path, size, modified, etag, _, event, failed, at, loads in rows
+        for path, size, modified, etag, event, failed, at, loads in rows
     }
 
 

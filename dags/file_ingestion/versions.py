@@ -107,10 +107,6 @@ class Decision:
     later: tuple[Wanted, ...]
     others: Mapping[Reason, int]
 
-    @property
-    def bytes(self) -> int:
-        return sum(one.version.size for one in self.wanted)
-
 
 def reason_for(found: FileVersion, known: Known | None, now: datetime, *, settles: bool) -> Reason:
     """Why a file is loaded, or is not. ``settles``: nothing tells when it is whole."""
