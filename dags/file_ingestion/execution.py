@@ -17,16 +17,18 @@ from dags.clickhouse.leases.rules import new_token
 from dags.clickhouse.sql import Sql
 from dags.domain.errors import UserError
 from dags.domain.expression import Expression
-from dags.file_ingestion.location import PACKAGE, list_files, plain_prefix
+from dags.file_ingestion.formats import FIRST_FAULT
+from dags.file_ingestion.location import PACKAGE, list_files, only, plain_prefix
 from dags.file_ingestion.patterns import compiled
 from dags.file_ingestion.progress import report
 from dags.file_ingestion.store import Happened, read_ledger, record
-from dags.file_ingestion.values import TIME_FORM, structure
+from dags.file_ingestion.values import TIME_FORM
 from dags.file_ingestion.versions import FileEvent
 from dags.sources.loads.attaching import STAGED_AT_ONCE, Attaching, require_attachable, withdraw
 from dags.sources.loads.landing import create_landing, drop_table, drop_tables
 from dags.sources.loads.log import LoadEvent
 from dags.sources.loads.names import landing_name
+from dags.sources.loads.shape import Check
 from dags.sources.loads.verdicts import findings, groups
 from dags.work.audit.log import Entry, Event, Status
 from dags.work.orders import Ended
@@ -214,32 +216,42 @@ class Loading:
 
     def _read(self, landing: Landing, files: Mapping[int, PlannedFile]) -> None:
         plan, location, reading = self.plan, self.groups.ingestion.location, self.plan.reading
-        below = _common_prefix([one.path for one in files.values()])
-        columns = plan.shape.landed
+        below, columns, form = _common_prefix([one.path for one in files.values()]), plan.file_columns, plan.as_format
+        structure = columns.structure(self._types(next(iter(files.values()))) if form.is_typed else {})
         bound = {
-            **location.parameters(f"{plain_prefix(below)}**/*", plan.format, structure(plan.file_columns)),
+            **location.parameters(f"{plain_prefix(below)}**/*", form.engine, structure),
             "form": TIME_FORM,
             "paths": [f"{location.root}{one.path}" for one in files.values()],
             "numbers": list(files),
             "skip": location.skip,
             "seconds": self.groups.ingestion.seconds,
         }
-        Sql(PACKAGE, self.at.client).command(
+        sql = Sql(PACKAGE, self.at.client, form.settings)
+        filled = {"row": columns.row, "fault": columns.fault, "source": location.function, "path": location.path}
+        sql.command(
             "land",
             bound,
             landing=landing.name,
-            names=tuple(column.name for column in columns),
+            names=tuple(column.name for column in plan.shape.landed),
             values=reading.values,
             day=reading.day,
             wrong=reading.wrong,
-            source=location.function,
-            path=location.path,
+            rows=sql.union(form.rows, [filled]),
         )
+
+    def _types(self, one: PlannedFile) -> dict[str, str]:
+        """The columns of a file whose format says of what types they are."""
+        location = self.groups.ingestion.location
+        bound = location.parameters(only(one.path), self.plan.as_format.engine, "auto")
+        seconds = {"seconds": self.groups.ingestion.seconds}
+        rows = Sql(PACKAGE, self.at.client).rows("types", bound | seconds, source=location.function)
+        return {name: type_ for name, type_, *_ in rows}
 
     def _judged(self, landing: Landing, files: Mapping[int, PlannedFile]) -> dict[str, int]:
         """The rows of each file that may be seen; what is wrong with the others is noted."""
         plan = self.plan
-        checks = (*plan.reading.checks, *plan.shape.checks())
+        of_rows = (Check(one.words, f"_batch < {FIRST_FAULT} AND ({one.condition})") for one in plan.shape.checks())
+        checks = (*plan.as_format.checks(), *plan.reading.checks, *of_rows)
         pairs = Expression(
             ", ".join(
                 f"(countIf({one.condition}), groupArrayIf(5)(_key, ifNull({one.condition}, 0)))" for one in checks

@@ -33,6 +33,7 @@ _BUCKET_FIRST = re.compile(r"(?P<bucket>.+)\.(?:s3[.-].*amazonaws\.com.*|storage
 
 # What an address or a pattern of ClickHouse takes as it stands; a directory with anything else is found by its names.
 _PLAIN = re.compile(r"(?:[A-Za-z0-9_.=-]+/)*")
+_NOT_PLAIN = re.compile(r"[^A-Za-z0-9_.=/-]+")
 
 # Letters of keys that are too short to be told from a word.
 _SHORTEST_SECRET = 4
@@ -122,6 +123,11 @@ def plain_prefix(text: str) -> str:
     """The longest beginning of directories that an address takes as it stands."""
     found = _PLAIN.match(text)
     return found[0] if found is not None else ""
+
+
+def only(path: str) -> str:
+    """A pattern of ClickHouse that has a file, and hardly another: what an address does not take is any text there."""
+    return _NOT_PLAIN.sub("*", path)
 
 
 def list_files(

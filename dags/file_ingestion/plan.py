@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
+from dags.file_ingestion.formats import Columns, Format, format_of
 from dags.file_ingestion.values import Reading
 from dags.file_ingestion.versions import FileVersion
 from dags.sources.loads.columns import PlannedColumn, shape_of
@@ -84,11 +85,20 @@ class Plan(Part):
 
     @cached_property
     def reading(self) -> Reading:
-        return Reading(self.shape.landed, self.time_zone)
+        places = {name: place for place, name in enumerate(self.file_columns.names, 1)}
+        return Reading(self.shape.landed, tuple(places[name] for name in self._sources), self.time_zone)
 
     @property
-    def file_columns(self) -> list[str]:
-        """The names of the files' columns that land, in their order."""
+    def as_format(self) -> Format:
+        return format_of(self.format)
+
+    @cached_property
+    def file_columns(self) -> Columns:
+        """The files' columns that land."""
+        return Columns(self.format, tuple(dict.fromkeys(self._sources)))
+
+    @property
+    def _sources(self) -> list[str]:
         sources = {one.name: str(one.source) for one in self.columns}
         return [sources[column.name] for column in self.shape.landed]
 

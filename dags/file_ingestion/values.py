@@ -14,8 +14,6 @@ from dags.domain.expression import Expression
 from dags.sources.loads.shape import TEAM, TIME, Check, Kind, day_of, within
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from dags.sources.loads.shape import Column
 
 # A time: a date of ISO 8601, year first, with or without a time of day. Others are read in more than one way.
@@ -37,32 +35,33 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class Reading:
-    """How columns are read, in a statement that has the texts of a row as the tuple ``_row``, in this order, the form
-    of times as ``_form``, and an empty text as ``_none``.
+    """How columns are read, in a statement that has the texts of a row as the tuple ``_row``, the form of times as
+    ``_form``, and an empty text as ``_none``.
 
-    ``time_zone`` is that of times without one.
+    ``places`` are those of their texts in the tuple; two may share one. ``time_zone`` is that of times without one.
     """
 
     columns: tuple[Column, ...]
+    places: tuple[int, ...]
     time_zone: str = "UTC"
 
     @property
     def values(self) -> Expression:
         """What lands, column by column."""
-        return Expression(", ".join(self._value(place, column) for place, column in enumerate(self.columns, 1)))
+        return Expression(", ".join(self._value(place, column) for place, column in self._placed))
 
     @property
     def day(self) -> Expression:
         """The day of a row; see `day_of`."""
-        [place] = [place for place, column in enumerate(self.columns, 1) if column.name == TIME]
-        return day_of(f"({self._value(place, self.columns[place - 1])})")
+        [moment] = [self._value(place, column) for place, column in self._placed if column.name == TIME]
+        return day_of(f"({moment})")
 
     @property
     def wrong(self) -> Expression:
-        """The place of the first column that is not what it is to be; 0 if all are."""
+        """The number of the first column that is not what it is to be; 0 if all are."""
         found = [
-            f"({_text(place)} != '') AND isNull({self._value(place, column)}), {place}"
-            for place, column in enumerate(self.columns, 1)
+            f"({_text(place)} != '') AND isNull({self._value(place, column)}), {number}"
+            for number, (place, column) in enumerate(self._placed, 1)
             if column.kind is not Kind.TEXT
         ]
         return Expression(f"multiIf({', '.join(found)}, 0)")
@@ -71,10 +70,14 @@ class Reading:
     def checks(self) -> tuple[Check, ...]:
         """What `wrong` says, where it has landed as ``_batch``."""
         return tuple(
-            Check(f"{column.name} is no {_WORDS[column.kind]}", f"_batch = {place}")
-            for place, column in enumerate(self.columns, 1)
+            Check(f"{column.name} is no {_WORDS[column.kind]}", f"_batch = {number}")
+            for number, column in enumerate(self.columns, 1)
             if column.kind is not Kind.TEXT
         )
+
+    @property
+    def _placed(self) -> tuple[tuple[int, Column], ...]:
+        return tuple(zip(self.places, self.columns, strict=True))
 
     def _value(self, place: int, column: Column) -> str:
         text, kind = _text(place), column.kind
@@ -105,13 +108,3 @@ class Reading:
 
 def _text(place: int) -> str:
     return f"tupleElement(_row, {place})"
-
-
-def structure(names: Sequence[str]) -> str:
-    """The columns of a file, by their names there, each as a text that may be absent."""
-    return ", ".join(f"{_quoted(name)} Nullable(String)" for name in names)
-
-
-def _quoted(name: str) -> str:
-    escaped = name.replace("\\", "\\\\").replace("`", "\\`")
-    return f"`{escaped}`"

@@ -13,10 +13,11 @@ from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import unquote
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from dags.domain.days import FIRST_DAY, LAST_DAY, validated_day
 from dags.sources.cron import is_cron
+from dags.sources.formats import FormatName, column_problems, completed
 from dags.sources.parts import (
     Constants,
     Declared,
@@ -167,8 +168,9 @@ class Ingestion(Declared):
 
     ``since`` and ``until``, which a document calls ``from`` and ``until``, are the first and the last day, both in it;
     a file's day is what its path says, or when it was last modified (``dated_by``). ``columns`` maps the target's
-    columns to the files', by the names that these have there. ``time_zone`` is what a time without one is read in. A
-    run takes no more than ``max_files_per_run`` files and ``max_bytes_per_run`` bytes, as they are stored.
+    columns to the files', by the names that these have there or that the format gives them (`.formats`).
+    ``time_zone`` is what a time without one is read in. A run takes no more than ``max_files_per_run`` files and
+    ``max_bytes_per_run`` bytes, as they are stored.
     """
 
     name: Name
@@ -178,7 +180,7 @@ class Ingestion(Declared):
     access_key_env: KeyVariable | None = None
     secret_key_env: KeyVariable | None = None
     source_file_pattern: Pattern
-    format: Literal["JSONEachRow", "CSVWithNames", "TSVWithNames", "Parquet", "ORC"]
+    format: FormatName
     into: Literal["events"] = "events"
     columns: Annotated[dict[str, str], entries_that(_is_column, "its value is the name of a column of the files")] = (
         Field(default_factory=dict)
@@ -193,6 +195,11 @@ class Ingestion(Declared):
     max_files_per_run: Annotated[int, Field(ge=1, le=MAX_FILES)] = 500
     max_bytes_per_run: Bytes = 50 * 10**9
     cost_usd_per_gb: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.25
+
+    @model_validator(mode="before")
+    @classmethod
+    def _completed(cls, given: object) -> object:
+        return completed(given)
 
     @property
     def is_directory(self) -> bool:
@@ -254,7 +261,9 @@ def _day(given: object) -> date | None:
 
 
 def _of_columns(ingestion: dict[str, Any]) -> Iterator[str]:
-    columns, constants = mapping(ingestion.get("columns")), mapping(ingestion.get("constants"))
+    yield from column_problems(ingestion)
+    whole = mapping(completed(ingestion))
+    columns, constants = mapping(whole.get("columns")), mapping(whole.get("constants"))
     yield from without_required(columns, constants)
     yield from constant_uuid(constants)
     yield from given_otherwise(columns, constants)

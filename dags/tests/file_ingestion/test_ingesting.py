@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import gzip
-import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
-from uuid import UUID
 
 import pytest
 
@@ -123,33 +121,6 @@ def test_f3_files_are_cleared_by_pattern_and_loaded_again(partner: Partner) -> N
     assert partner.seen() == [1]
     partner.ingest()
     assert partner.seen() == [1, 2]
-
-
-FORMATS = ("JSONEachRow", "CSVWithNames", "TSVWithNames", "Parquet", "ORC")
-
-
-@pytest.mark.parametrize("format_", FORMATS)
-def test_each_format_gives_the_same_events(client: Client, dsn: Dsn, server_files: Path, format_: str) -> None:
-    partner = Partner(dsn, client, server_files)
-    partner.declared |= {"format": format_, "source_file_pattern": "**/*.data"}
-    partner.put("x", b"")
-    path = f"{server_files}/data/a.data"
-    client.command(
-        f"INSERT INTO FUNCTION file('{path}', '{format_}', "
-        "'tenant UInt32, id String, at DateTime64(3, \\'UTC\\'), visit String, path String') "
-        "SELECT 7, toString(toUUID('00000000-0000-0000-0000-000000000009')), "
-        "toDateTime64('2026-01-05 12:00:00.5', 3, 'UTC'), 'v, \"1\"', '/ä'"
-    )
-    partner.put("x", b"")
-    os.utime(path, (0, 0))
-    partner.ingest()
-    found = client.query(
-        "SELECT team_id, uuid, toString(timestamp), session_id, pathname, event FROM events"
-    ).result_rows
-    assert partner.errors() == {}
-    assert [tuple(row) for row in found] == [
-        (7, UUID(int=9), "2026-01-05 12:00:00.500000", 'v, "1"', "/ä", "$pageview")
-    ]
 
 
 def test_files_that_another_run_has_are_left_to_it(partner: Partner) -> None:

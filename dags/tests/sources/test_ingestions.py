@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from dags.domain.errors import UserError
 from dags.sources.declaration import declared
+from dags.sources.formats import FORMATS, NAMELESS
 from dags.sources.ingestions import SCHEDULES, Ingestion
 from dags.tests.sources.test_declaration import SECRET, TARGETS, refusal
 
@@ -110,10 +111,10 @@ def test_a_database_and_files_may_bear_the_same_name() -> None:
 # --- What is accepted -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["JSONEachRow", "CSVWithNames", "TSVWithNames", "Parquet", "ORC"])
+@pytest.mark.parametrize("kind", FORMATS)
 def test_every_format_is_accepted(kind: str) -> None:
-    given = an_ingestion(format=kind)
-    assert accepted(given).format == kind
+    columns = {name: f"c{place}" for place, name in enumerate(TARGETS, 1)} if kind in NAMELESS else TARGETS
+    assert accepted(an_ingestion(format=kind, columns=columns)).format == kind
 
 
 @pytest.mark.parametrize(
@@ -256,6 +257,10 @@ ONE_KEY, OTHER_KEY = ({name: value} for name, value in KEYS.items())
 @pytest.mark.parametrize(
     ("ingestion", "problem"),
     [
+        (
+            an_ingestion(format="CSV", columns=dict.fromkeys(TARGETS, "c1") | {"host": "c0", "browser": "host"}),
+            ".columns: entries 5, 6 cannot be: the columns of CSV are c1, c2, … c1000, by their place",
+        ),
         (an_ingestion(source_path="/a/", **COLLECTION), ": a directory is read without named_collection"),
         (an_ingestion(source_path="/a/", **KEYS), ": a directory is read without access_key_env, secret_key_env"),
         (an_ingestion(source_path="/a/", **ONE_KEY), ": a directory is read without access_key_env."),

@@ -1,0 +1,147 @@
+"""What a format of files is to the statement that has them land: how ClickHouse reads it, the texts that a row is made
+of, and which rows are none.
+
+Pure: no clock, no database, no Dagster. What a format offers to a declaration is for `dags.sources.formats`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from dags.domain.errors import UserError
+from dags.domain.expression import Expression
+from dags.sources.formats import ACCESS_LOG, NAMELESS, place_of
+from dags.sources.loads.shape import Check
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# What `_batch` of a row that has landed is where the row is none, counted from its first fault. Below it is the place
+# of a column that is wrong, and a table has fewer.
+FIRST_FAULT = 10_000
+
+# Stands in a row for what it is too short for. A row that has this very text is taken for one, and refused.
+_TOO_SHORT = "\x01 too short \x01"
+
+_TIME = re.compile(r"DateTime64\(([0-9])\)|DateTime(?![0-9(])")
+
+
+class Fate(StrEnum):
+    """What becomes of a row with a fault, and of its file."""
+
+    REFUSED = "its file is not loaded"
+    RUBBISH = "it is left out, and so is the file if most of it is rubbish"
+    LEFT_OUT = "it is left out, as it should be"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Why a row is none."""
+
+    words: str
+    fate: Fate
+
+
+@dataclass(frozen=True)
+class Format:
+    """How files of a format are read, as far as no column is named.
+
+    ``engine`` is what ClickHouse calls it, ``rows`` the statement that makes rows of what it reads; ``is_typed``: the
+    files say of what types their columns are, and are read only by these.
+    """
+
+    engine: str
+    rows: str = "rows"
+    settings: Mapping[str, int] = field(default_factory=dict)
+    faults: tuple[Fault, ...] = ()
+    is_typed: bool = False
+
+    def checks(self) -> tuple[Check, ...]:
+        """What was found of each fault, in the order of these."""
+        return tuple(Check(fault.words, f"_batch = {FIRST_FAULT + place}") for place, fault in enumerate(self.faults))
+
+
+# A row may have more columns than are mapped; one that has fewer is not filled with nothing in silence. A first row
+# that looks like names is a row: it is no event, and says so.
+_CSV = {
+    "input_format_csv_allow_variable_number_of_columns": 1,
+    "input_format_csv_detect_header": 0,
+    "input_format_csv_empty_as_default": 0,
+    "input_format_csv_skip_trailing_empty_lines": 1,
+}
+_SHORT = (Fault("it has fewer columns than are mapped", Fate.REFUSED),)
+
+_FORMATS = {
+    "CSV": Format("CSV", settings=_CSV, faults=_SHORT),
+    "TSV": Format("TSV", settings={name.replace("csv", "tsv"): on for name, on in _CSV.items()}, faults=_SHORT),
+    "Avro": Format("Avro", is_typed=True),
+}
+
+
+def format_of(name: str) -> Format:
+    """The format that a declaration names."""
+    return _FORMATS.get(name) or Format(name)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of files that are read, each once, by their names there."""
+
+    format: str
+    names: tuple[str, ...]
+
+    def structure(self, types: Mapping[str, str]) -> str:
+        """The columns as ClickHouse is to read them: each as a text that may be absent, or of the type that it has.
+
+        Raises:
+            UserError: the files have none of that name.
+        """
+        if self.format == ACCESS_LOG:
+            return "line String"
+        if self.format in NAMELESS:
+            last = max(self._places)
+            texts = [f"c{place} Nullable(String)" for place in range(1, last)]
+            return ", ".join([*texts, f"c{last} Nullable(String) DEFAULT '{_TOO_SHORT}'"])
+        if not format_of(self.format).is_typed:
+            return ", ".join(f"{_quoted(name)} Nullable(String)" for name in self.names)
+        if lacking := [name for name in self.names if name not in types]:
+            raise UserError(f"it has no column {', '.join(lacking)}: it has {', '.join(types)[:500]}")
+        # A time is an instant: as a text it is that of UTC, and says so.
+        return ", ".join(f"{_quoted(name)} {_TIME.sub(_in_utc, types[name])}" for name in self.names)
+
+    @property
+    def row(self) -> Expression:
+        """The texts of a row, as a tuple in the order of the names."""
+        if self.format in NAMELESS:
+            texts = (f"nullIf({name}, '')" for name in self.names)
+            return Expression(f"tuple({', '.join(texts)})")
+        if self.format == ACCESS_LOG:
+            return Expression(f"tuple({', '.join(self.names)})")
+        if format_of(self.format).is_typed:
+            zone = "if(position(toTypeName(one), 'DateTime') > 0, 'Z', '')"
+            return Expression(f"tuple(* APPLY (one -> concat(toString(one), {zone})))")
+        return Expression("tuple(*)")
+
+    @property
+    def fault(self) -> Expression:
+        """The code of what is wrong with a row as a whole; 0 if nothing is."""
+        if self.format in NAMELESS:
+            last = max(self._places)
+            return Expression(f"if(ifNull(c{last}, '') = concat(char(1), ' too short ', char(1)), {FIRST_FAULT}, 0)")
+        return Expression("0")
+
+    @property
+    def _places(self) -> list[int]:
+        return [place for name in self.names if (place := place_of(name)) is not None]
+
+
+def _in_utc(found: re.Match[str]) -> str:
+    return f"DateTime64({found[1]}, 'UTC')" if found[1] else "DateTime('UTC')"
+
+
+def _quoted(name: str) -> str:
+    escaped = name.replace("\\", "\\\\").replace("`", "\\`")
+    return f"`{escaped}`"

@@ -1,0 +1,7 @@
+-- The rows of files as they are there, each as the texts of its columns; and the code of what is wrong with a row as a
+-- whole.
+-- Grain   one row per row of a file
+-- Reads   these files, once
+SELECT $row AS _row, toUInt32($fault) AS _fault, '' AS _sample, $path AS _file, _etag, _size, _time, _row_number
+FROM $source
+WHERE $path IN {paths:Array(String)}
