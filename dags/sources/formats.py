@@ -64,10 +64,12 @@ def column_problems(ingestion: Mapping[str, Any]) -> Iterator[str]:
     """Names of columns that the format does not have, by their numbers."""
     format_, columns = ingestion.get("format"), mapping(ingestion.get("columns"))
     if format_ in NAMELESS:
-        is_offered, names = place_of, f"c1, c2, … c{MAX_PLACES}, by their place"
+        wrong = [number for number, name in enumerate(columns.values(), 1) if place_of(str(name)) is None]
+        names = f"c1, c2, … c{MAX_PLACES}, by their place"
     elif format_ == ACCESS_LOG:
-        is_offered, names = OFFERED.__contains__, ", ".join(OFFERED)
+        wrong = [number for number, name in enumerate(columns.values(), 1) if name not in OFFERED]
+        names = ", ".join(OFFERED)
     else:
         return
-    if wrong := [number for number, name in enumerate(columns.values(), 1) if not is_offered(str(name))]:
+    if wrong:
         yield f".columns: {numbered(wrong)} cannot be: the columns of {format_} are {names}"
