@@ -80,7 +80,7 @@ def clear(client: Client, ingestion: Ingestion, paths: Sequence[str], run_id: st
         ours, taken = Claims(leases, ingestion.name, tell).take(paths), 0
         if len(ours) < len(paths):
             raise LeaseError("a run loads some of these files right now: nothing was touched. Pause or cancel it first")
-        known = read_ledger(client, ingestion.name)  # again, now that nobody else has them
+        known = read_ledger(client, ingestion.name, paths)  # again, now that nobody else has them
         for begin in range(0, len(paths), AT_ONCE):
             part = [known[path] for path in paths[begin : begin + AT_ONCE]]
             own = [(one.version, one.version.load(ingestion.name)) for one in part]

@@ -107,9 +107,9 @@ class Groups:
         failed = [f"{step}: {entry.payload}" for step, entry in state.failed.items() if step not in state.done]
         if failed:
             return Ended(Status.FAILED, f"{failed[0]}. Its files are taken again; go on with it, or ask anew")
-        known = read_ledger(at.client, self.ingestion.plan.ingestion)
         paths = [one.path for group in self.ingestion.plan.groups for one in group.files]
-        states = Counter(known[path].event for path in paths if path in known)
+        known = at.again(read_ledger, at.client, self.ingestion.plan.ingestion, paths)
+        states = Counter(one.event for one in known.values())
         words = ", ".join(f"{count} {event}" for event, count in sorted(states.items()))
         return Ended(Status.COMPLETED, words)
 
@@ -131,7 +131,7 @@ class Loading:
     def done(self) -> int:
         """The rows that it has brought; done twice, it changes nothing."""
         client, work = self.at.client, self.at.log.work
-        known = read_ledger(client, self.plan.ingestion)
+        known = read_ledger(client, self.plan.ingestion, [one.path for one in self.group.files])
         self.files, self.wrong = tuple(one for one in self.group.files if self._is_wanted(one, known)), {}
         if not self.files:
             return 0

@@ -1,7 +1,7 @@
 -- What an ingestion knows of every file: its newest version, what became of that, how often it failed since, when; and
 -- the loads of it, of whichever version, whose rows are in the target, or may be: what broke off.
 -- Grain   one row per file
--- Reads   all events of the ingestion
+-- Reads   the events of the ingestion's files that are chosen
 SELECT
     path,
     argMaxIf(version_size, last_at, is_known) AS size,
@@ -26,7 +26,7 @@ FROM
         length(arrayFilter(one -> one > settled_at, groupArrayIf(at, event = 'failed'))) AS failures,
         argMaxIf(event, at, event != 'discovered') IN ('processing', 'success') AS is_there
     FROM web_analytics_file_events
-    WHERE ingestion_id = {ingestion:String}
+    WHERE ingestion_id = {ingestion:String} AND ({is_whole:Bool} OR path IN {paths:Array(String)})
     GROUP BY path, load
 )
 GROUP BY path

@@ -13,11 +13,14 @@ from dags.file_ingestion.location import PACKAGE
 from dags.file_ingestion.versions import FileEvent, FileVersion, Known
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from clickhouse_connect.driver.client import Client
 
 _TABLE = "web_analytics_file_events"
+# A server takes no longer value (`dags.clickhouse.engine`); a quote in it counts twice.
+_VALUE_BYTES = 60_000
+
 _COLUMNS = (
     "ingestion_id", "path", "event", "size", "modified_at", "etag", "load", "schema_version", "rows", "error",
     "work_id", "at",
@@ -35,13 +38,32 @@ class Happened:
     error: str = ""
 
 
-def read_ledger(client: Client, ingestion: str) -> dict[str, Known]:
-    """What an ingestion knows of each file that it has ever seen, by its path."""
-    rows = Sql(PACKAGE, client).rows("ledger", {"ingestion": ingestion})
+def read_ledger(client: Client, ingestion: str, paths: Sequence[str] | None = None) -> dict[str, Known]:
+    """What an ingestion knows of each file that it has ever seen, or of these ``paths``, by its path."""
+    sql = Sql(PACKAGE, client)
+    rows = [
+        row
+        for part in ([[]] if paths is None else _parts(paths))
+        for row in sql.rows("ledger", {"ingestion": ingestion, "is_whole": paths is None, "paths": part})
+    ]
     return {
         path: Known(FileVersion(path, size, modified, etag), FileEvent(event), failed, at, tuple(loads))
         for path, size, modified, etag, event, failed, at, loads in rows
     }
+
+
+def _parts(paths: Sequence[str]) -> Iterator[list[str]]:
+    """Paths in their order, so many at a time as a value may be long."""
+    part, size = list[str](), 0
+    for path in paths:
+        length = len(path.encode())
+        if part and size + length > _VALUE_BYTES:
+            yield part
+            part, size = [], 0
+        part.append(path)
+        size += length
+    if part:
+        yield part
 
 
 def record(client: Client, ingestion: str, work_id: str, happened: Sequence[Happened]) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from dags.tests.faults.backfills import backfill_tally, backfill_trials
 from dags.tests.faults.dagster_runs import run_trials
+from dags.tests.faults.files import FileSide, file_tally, file_trials
 from dags.tests.faults.loads import Side, load_tally, load_trials
 from dags.tests.faults.races import rounds
 from dags.tests.faults.server import Server
@@ -22,6 +23,7 @@ from dags.tests.faults.swaps import swaps
 from dags.tests.faults.trial import BrokenPromiseError, Fault, Trial
 from dags.tests.faults.worker import hurried
 from dags.tests.postgres_server import running_postgres
+from dags.tests.s3_server import running_s3
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,6 +89,7 @@ def main() -> int:
     options.add_argument("--trials", type=int, default=200)
     options.add_argument("--backfills", type=int, default=100)
     options.add_argument("--loads", type=int, default=200)
+    options.add_argument("--files", type=int, default=200)
     options.add_argument("--runs", type=int, default=12)
     options.add_argument("--rounds", type=int, default=50)
     options.add_argument("--swaps", type=int, default=100)
@@ -98,7 +101,8 @@ def main() -> int:
         print(f"… {time.monotonic() - started:4.0f} s  {words}", file=sys.stderr, flush=True)
 
     with hurried(), ExitStack() as stack:
-        servers, sides = [], []
+        servers, sides, s3 = [], [], stack.enter_context(running_s3())
+        file_sides = []
         for _ in range(LANES):
             directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="faults-")))
             directory.chmod(0o755)  # PostgreSQL is another user
@@ -106,12 +110,15 @@ def main() -> int:
             stack.callback(server.stop)
             servers.append(server)
             sides.append(Side(server, stack.enter_context(running_postgres(directory / "postgres")), directory))
+            file_sides.append(FileSide(server, s3, directory))
         done = trials(servers, given.trials, given.seed, say)
         print(tally(done))
         backfills = backfill_trials(servers, given.backfills, given.seed, say)
         print(backfill_tally(backfills))
         loads = load_trials(sides, given.loads, given.seed, say)
         print(load_tally(loads))
+        files = file_trials(file_sides, given.files, given.seed, say)
+        print(file_tally(files))
         try:
             runs = [_told(say, words) for words in run_trials(servers[0], given.runs)]
             print(f"{len(runs)} whole runs killed: the next tick that was due made every day whole.")
@@ -122,7 +129,7 @@ def main() -> int:
         except BrokenPromiseError as error:
             print(f"BROKEN: {error}")
             return 1
-    return int(any(words for _, words in (*done, *backfills, *loads)))
+    return int(any(words for _, words in (*done, *backfills, *loads, *files)))
 
 
 def _told(say: Callable[[str], None], words: str) -> str:

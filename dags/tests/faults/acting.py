@@ -63,8 +63,8 @@ def act(asked: Connection, dsn_text: str, role: str, backfill_id: str, run_id: s
 
 
 @contextmanager
-def announced(asked: Connection) -> Iterator[None]:
-    """Within it every statement and every entry of the log is announced, and waits for leave."""
+def announced(asked: Connection) -> Iterator[Callable[[str], None]]:
+    """Within it every statement and every entry of the log is announced, and waits for leave; what announces more."""
     run, append, one_at_a_time = Sql._run, Log.append, threading.Lock()
 
     def announce(name: str) -> None:
@@ -82,7 +82,7 @@ def announced(asked: Connection) -> Iterator[None]:
         append(itself, *entries)
 
     with mock.patch.object(Sql, "_run", ran), mock.patch.object(Log, "append", appended):
-        yield
+        yield announce
 
 
 def _carry_out(client: Client, dsn_text: str, backfill_id: str, run_id: str) -> str:

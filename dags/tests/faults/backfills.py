@@ -445,7 +445,8 @@ class Actor:
 
     def __init__(self, trial: Acted, role: str) -> None:
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["dags.tests.faults.acting", "dags.tests.faults.loading"])
+        modules = ("acting", "loading", "ingesting")
+        context.set_forkserver_preload([f"dags.tests.faults.{module}" for module in modules])
         self._near, far = context.Pipe()
         self._trial, self._role = trial, role
         self.beside: list[threading.Thread] = []
