@@ -57,6 +57,11 @@ CONNECT_SECONDS = 10
 # A build may work for minutes before the first byte of its answer; an hour of silence is a server that hangs.
 ANSWER_SECONDS = 3600
 
+# By itself the embedded engine has two threads for merges and mutations, and lets a mutation wait a tenth of a second
+# for each part of its table: a DELETE took 2 s beside 150 parts. With as many as a server has by default it took
+# 0.06 s, and half of the CPU; they start when there is work for them.
+BACKGROUND_THREADS = 16
+
 # A server takes 131,072 bytes for a field of a form (http_max_field_value_size), and as many for a value in an address.
 LONGEST_FIELD_CHARACTERS = 32_000
 
@@ -283,7 +288,8 @@ def _connect(dsn: Dsn, answer_seconds: float) -> Client:
 
 
 def _embedded(dsn: Dsn) -> Client:
-    return clickhouse_connect.get_client(interface="chdb", path=dsn.path, tz_mode="aware")
+    options = {"background_pool_size": BACKGROUND_THREADS}
+    return clickhouse_connect.get_client(interface="chdb", path=dsn.path, tz_mode="aware", chdb_options=options)
 
 
 def _server(dsn: Dsn, answer_seconds: float) -> Client:
