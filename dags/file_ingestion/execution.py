@@ -14,10 +14,10 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from dags.clickhouse.failures import Remedy, remedy
 from dags.clickhouse.leases.rules import new_token
-from dags.clickhouse.sql import Sql
+from dags.clickhouse.sql import Part, Sql
 from dags.domain.errors import UserError
 from dags.domain.expression import Expression
-from dags.file_ingestion.formats import FIRST_FAULT
+from dags.file_ingestion.formats import FIRST_FAULT, format_of
 from dags.file_ingestion.location import PACKAGE, list_files, only, plain_prefix
 from dags.file_ingestion.patterns import compiled
 from dags.file_ingestion.progress import report
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
     from datetime import date
 
+    from dags.file_ingestion.formats import Columns
     from dags.file_ingestion.location import Location
     from dags.file_ingestion.plan import FileGroup, Plan, PlannedFile
     from dags.sources.loads.landing import Landing
@@ -123,6 +124,7 @@ class Loading:
     group: FileGroup
     files: tuple[PlannedFile, ...] = ()
     wrong: dict[str, str] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
 
     @property
     def plan(self) -> Plan:
@@ -133,6 +135,7 @@ class Loading:
         client, work = self.at.client, self.at.log.work
         known = read_ledger(client, self.plan.ingestion, [one.path for one in self.group.files])
         self.files, self.wrong = tuple(one for one in self.group.files if self._is_wanted(one, known)), {}
+        self.notes = {}
         if not self.files:
             return 0
         self.at.lease.confirm()
@@ -163,6 +166,8 @@ class Loading:
             Sql(PACKAGE, client).command("leave_out", {"files": sorted(bad)}, landing=landing.name)
             # An attempt before may have brought them.
             withdraw(client, target, [one.load for one in bad.values()])
+        if self.notes:
+            Sql(PACKAGE, client).command("leave_out_rows", {"first_fault": FIRST_FAULT}, landing=landing.name)
         rows_by_day = landing.rows_by_day(client)
         attaching = Attaching(
             client, landing, self.at.log.work.work_id, tuple(one.load for one in self.files), Expression("_range"),
@@ -184,12 +189,14 @@ class Loading:
         """
         client, work_id = self.at.client, self.at.log.work.work_id
         self.at.lease.confirm()
-        loaded = [one for one in good if rows.get(one.path)]
+        loaded = [one for one in good if one.path in rows]
         replaced = [(one, load) for one in loaded for load in one.replaces]
         if replaced:
             withdraw(client, self.plan.target, [load for _, load in replaced])
         happened = [Happened(one.version, FileEvent.REPLACED, load) for one, load in replaced]
-        happened += [self._happened(one, FileEvent.SUCCESS, rows=rows[one.path]) for one in loaded]
+        happened += [
+            self._happened(one, FileEvent.SUCCESS, rows[one.path], self.notes.get(one.path, "")) for one in loaded
+        ]
         for one in self.files:
             if words := self.wrong.get(one.path):
                 event = FileEvent.SKIPPED if one.size == 0 else FileEvent.FAILED
@@ -220,6 +227,7 @@ class Loading:
         structure = columns.structure(self._types(next(iter(files.values()))) if form.is_typed else {})
         bound = {
             **location.parameters(f"{plain_prefix(below)}**/*", form.engine, structure),
+            **form.parameters,
             "form": TIME_FORM,
             "paths": [f"{location.root}{one.path}" for one in files.values()],
             "numbers": list(files),
@@ -227,7 +235,6 @@ class Loading:
             "seconds": self.groups.ingestion.seconds,
         }
         sql = Sql(PACKAGE, self.at.client, form.settings)
-        filled = {"row": columns.row, "fault": columns.fault, "source": location.function, "path": location.path}
         sql.command(
             "land",
             bound,
@@ -236,7 +243,7 @@ class Loading:
             values=reading.values,
             day=reading.day,
             wrong=reading.wrong,
-            rows=sql.union(form.rows, [filled]),
+            rows=rows_of(sql, columns, location),
         )
 
     def _types(self, one: PlannedFile) -> dict[str, str]:
@@ -250,16 +257,20 @@ class Loading:
     def _judged(self, landing: Landing, files: Mapping[int, PlannedFile]) -> dict[str, int]:
         """The rows of each file that may be seen; what is wrong with the others is noted."""
         plan = self.plan
+        form, faults = plan.as_format, plan.as_format.checks()
         of_rows = (Check(one.words, f"_batch < {FIRST_FAULT} AND ({one.condition})") for one in plan.shape.checks())
-        checks = (*plan.as_format.checks(), *plan.reading.checks, *of_rows)
+        checks = (*plan.reading.checks, *of_rows)
         pairs = Expression(
             ", ".join(
-                f"(countIf({one.condition}), groupArrayIf(5)(_key, ifNull({one.condition}, 0)))" for one in checks
+                f"(countIf({one.condition}), groupArrayIf(5)(_key, ifNull({one.condition}, 0)))"
+                for one in (*faults, *checks)
             )
         )
         found = {
             place: rest
-            for place, *rest in Sql(PACKAGE, self.at.client).rows("landed", landing=landing.name, pairs=pairs)
+            for place, *rest in Sql(PACKAGE, self.at.client).rows(
+                "landed", {"first_fault": FIRST_FAULT}, landing=landing.name, pairs=pairs
+            )
         }
         rows: dict[str, int] = {}
         for place, one in files.items():
@@ -269,12 +280,15 @@ class Loading:
                 self.wrong[one.path] = "it is empty: 0 bytes" if one.size == 0 else GONE
                 continue
             count, versions, version, counts = found[place]
+            verdict = form.judged(count, counts[: len(faults)])
             if versions != 1 or not _is_version(version, one):
                 self.wrong[one.path] = CHANGED
-            elif problems := findings(checks, counts):
-                self.wrong[one.path] = "; ".join(map(str, problems))
+            elif problems := (*verdict.problems, *map(str, findings(checks, counts[len(faults) :]))):
+                self.wrong[one.path] = "; ".join(problems)
             else:
                 rows[one.path] = count
+                if verdict.note:
+                    self.notes[one.path] = verdict.note
         return rows
 
     def _require_storage(self) -> None:
@@ -289,6 +303,14 @@ class Loading:
     def _record(self, event: FileEvent, files: Sequence[PlannedFile]) -> None:
         happened = [self._happened(one, event) for one in files]
         record(self.at.client, self.plan.ingestion, self.at.log.work.work_id, happened)
+
+
+def rows_of(sql: Sql, columns: Columns, location: Location) -> Part:
+    """The statement that answers the rows of files, to stand in the one that has them land."""
+    found = {"row": columns.row, "fault": columns.fault, "source": location.function, "path": location.path}
+    for name in format_of(columns.format).rows:
+        found["within"] = sql.union(name, [found])
+    return Part(found["within"])
 
 
 def _is_version(version: str, planned: PlannedFile) -> bool:

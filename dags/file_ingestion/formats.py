@@ -9,15 +9,16 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dags.domain.errors import UserError
 from dags.domain.expression import Expression
 from dags.sources.formats import ACCESS_LOG, NAMELESS, place_of
-from dags.sources.loads.shape import Check
+from dags.sources.loads.shape import END_MICROS, FIRST_MICROS, Check
+from dags.sources.loads.verdicts import Finding, findings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 # What `_batch` of a row that has landed is where the row is none, counted from its first fault. Below it is the place
 # of a column that is wrong, and a table has fewer.
@@ -46,22 +47,47 @@ class Fault:
 
 
 @dataclass(frozen=True)
+class Verdict:
+    """What is wrong with a file whose rows have faults; else what is to be remembered of them."""
+
+    problems: tuple[str, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class Format:
     """How files of a format are read, as far as no column is named.
 
-    ``engine`` is what ClickHouse calls it, ``rows`` the statement that makes rows of what it reads; ``is_typed``: the
+    ``engine`` is what ClickHouse calls it, ``rows`` the statements that make rows of what it reads, each
+    within the next, and ``parameters`` what these bind; ``is_typed``: the
     files say of what types their columns are, and are read only by these.
     """
 
     engine: str
-    rows: str = "rows"
+    rows: tuple[str, ...] = ("rows",)
     settings: Mapping[str, int] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
     faults: tuple[Fault, ...] = ()
     is_typed: bool = False
 
     def checks(self) -> tuple[Check, ...]:
         """What was found of each fault, in the order of these."""
         return tuple(Check(fault.words, f"_batch = {FIRST_FAULT + place}") for place, fault in enumerate(self.faults))
+
+    def judged(self, rows: int, counts: Sequence[tuple[int, Sequence[str]]]) -> Verdict:
+        """Whether a file may be loaded of which so many ``rows`` are without a fault; ``counts`` as of `checks`."""
+        found: dict[Fate, list[Finding]] = {fate: [] for fate in Fate}
+        for fault, check, count in zip(self.faults, self.checks(), counts, strict=True):
+            found[fault.fate] += findings((check,), (count,))
+        rubbish, left_out = found[Fate.RUBBISH], found[Fate.LEFT_OUT]
+        lines, lost = rows + sum(one.rows for one in left_out), sum(one.rows for one in rubbish)
+        if lost > lines:
+            words = f"{lost:,} of {lost + lines:,} lines are rubbish"
+            return Verdict((words, *map(str, rubbish)))
+        if found[Fate.REFUSED]:
+            return Verdict(tuple(map(str, found[Fate.REFUSED])))
+        others = ", ".join(f"{one.rows:,} {one.words}" for one in (*rubbish, *left_out))
+        return Verdict(note=f"{rows:,} of {lines + lost:,} lines are page views; left out: {others}" if others else "")
 
 
 # A row may have more columns than are mapped; one that has fewer is not filled with nothing in silence. A first row
@@ -74,10 +100,51 @@ _CSV = {
 }
 _SHORT = (Fault("it has fewer columns than are mapped", Fate.REFUSED),)
 
+# Why a line of an access log is no hit, and why a hit is no page view; in the words of the statements.
+RUBBISH = (
+    "line over 256 KiB",
+    "bytes that are not UTF-8",
+    "blank line",
+    "unprintable characters",
+    "not Common or Combined Log Format",
+    "no address of a visitor",
+    "no request",
+    "binary bytes where a request belongs",
+    "request line that is not HTTP",
+    "timestamp that does not exist",
+    "status that is not 100 to 599",
+)
+NO_VIEWS = (
+    "method is not GET",
+    "answered 1xx",
+    "answered 3xx other than 304",
+    "answered 4xx",
+    "answered 5xx",
+    "target is not a path",
+    "script, style or font",
+    "image, sound or film",
+    "feed, robots.txt or sitemap",
+    "another kind of file",
+)
+
 _FORMATS = {
     "CSV": Format("CSV", settings=_CSV, faults=_SHORT),
     "TSV": Format("TSV", settings={name.replace("csv", "tsv"): on for name, on in _CSV.items()}, faults=_SHORT),
     "Avro": Format("Avro", is_typed=True),
+    ACCESS_LOG: Format(
+        "LineAsString",
+        ("access_log_lines", "access_log_hits", "access_log_views", "access_log"),
+        parameters={
+            "kinds": [*RUBBISH, *NO_VIEWS],
+            "first_fault": FIRST_FAULT,
+            "first": FIRST_MICROS // 10**6,
+            "end": END_MICROS // 10**6,
+        },
+        faults=(
+            *(Fault(words, Fate.RUBBISH) for words in RUBBISH),
+            *(Fault(words, Fate.LEFT_OUT) for words in NO_VIEWS),
+        ),
+    ),
 }
 
 

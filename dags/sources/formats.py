@@ -13,7 +13,9 @@ from dags.sources.parts import mapping, numbered
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-FormatName = Literal["JSONEachRow", "CSVWithNames", "TSVWithNames", "CSV", "TSV", "Parquet", "ORC", "Avro"]
+FormatName = Literal[
+    "JSONEachRow", "CSVWithNames", "TSVWithNames", "CSV", "TSV", "Parquet", "ORC", "Avro", "access_log"
+]
 FORMATS: tuple[str, ...] = get_args(FormatName)
 
 # Their columns are called by their place: c1, c2, …

@@ -39,7 +39,8 @@ def _number(number: int) -> str:
     return str(number) if number >= 0 else f"negate({-number})"
 
 
-_FIRST, _END = _micros(FIRST_YEAR), _micros(LAST_YEAR + 1)
+# The instants of events, as microseconds since 1970: from the first on, before the other.
+FIRST_MICROS, END_MICROS = _micros(FIRST_YEAR), _micros(LAST_YEAR + 1)
 
 # What types of times hold whole; what is beyond begins anew, or is cut, without a word.
 _YEARS = (
@@ -213,6 +214,6 @@ class Shape:
 def day_of(time: str) -> Expression:
     """The day of a row that lands, by its time; 1970-01-01, which no row may have, where that is none that can be."""
     return Expression(
-        f"if({time} >= {_FIRST} AND {time} < {_END}, "
+        f"if({time} >= {FIRST_MICROS} AND {time} < {END_MICROS}, "
         f"toDate(fromUnixTimestamp64Micro(ifNull({time}, 0), 'UTC')), toDate(0))"
     )

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from dags.domain.errors import UserError
 from dags.sources.declaration import declared
-from dags.sources.formats import FORMATS, NAMELESS
+from dags.sources.formats import ACCESS_LOG, FORMATS, NAMELESS, OFFERED
 from dags.sources.ingestions import SCHEDULES, Ingestion
 from dags.tests.sources.test_declaration import SECRET, TARGETS, refusal
 
@@ -114,7 +114,26 @@ def test_a_database_and_files_may_bear_the_same_name() -> None:
 @pytest.mark.parametrize("kind", FORMATS)
 def test_every_format_is_accepted(kind: str) -> None:
     columns = {name: f"c{place}" for place, name in enumerate(TARGETS, 1)} if kind in NAMELESS else TARGETS
-    assert accepted(an_ingestion(format=kind, columns=columns)).format == kind
+    columns = {"uuid": "id", "timestamp": "at"} if kind == ACCESS_LOG else columns
+    constants = {"team_id": "7"} if kind == ACCESS_LOG else {}
+    assert accepted(an_ingestion(format=kind, columns=columns, constants=constants)).format == kind
+
+
+def test_an_access_log_needs_a_team_and_fills_every_column_that_it_can() -> None:
+    needed = an_ingestion(format=ACCESS_LOG, constants={"team_id": "7", "host": "a.example"})
+    found = accepted({name: value for name, value in needed.items() if name != "columns"})
+    assert found.constants == {"event": "$pageview", "team_id": "7", "host": "a.example"}
+    assert (found.columns["uuid"], found.columns["person_id"], found.columns["utm_term"]) == (
+        "id",
+        "visitor",
+        "utm_term",
+    )
+    assert len(found.columns) == 18
+    assert "host" not in found.columns
+    own = accepted(
+        an_ingestion(format=ACCESS_LOG, columns={"uuid": "id", "timestamp": "at"}, constants={"team_id": "7"})
+    )
+    assert (own.columns, own.constants["event"]) == ({"uuid": "id", "timestamp": "at"}, "$pageview")
 
 
 @pytest.mark.parametrize(
@@ -260,6 +279,11 @@ ONE_KEY, OTHER_KEY = ({name: value} for name, value in KEYS.items())
         (
             an_ingestion(format="CSV", columns=dict.fromkeys(TARGETS, "c1") | {"host": "c0", "browser": "host"}),
             ".columns: entries 5, 6 cannot be: the columns of CSV are c1, c2, … c1000, by their place",
+        ),
+        (an_ingestion(format=ACCESS_LOG, columns={}), ": columns and constants give no team_id: no row is an event"),
+        (
+            an_ingestion(format=ACCESS_LOG, columns={"uuid": "id", "timestamp": "time"}, constants={"team_id": "1"}),
+            f".columns: entry 2 cannot be: the columns of access_log are {', '.join(OFFERED)}",
         ),
         (an_ingestion(source_path="/a/", **COLLECTION), ": a directory is read without named_collection"),
         (an_ingestion(source_path="/a/", **KEYS), ": a directory is read without access_key_env, secret_key_env"),
