@@ -22,7 +22,6 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import clickhouse_connect
 from clickhouse_connect.driver._backend.httpcommon import parse_command_body
 from clickhouse_connect.driver.binding import bind_query
 from clickhouse_connect.driver.exceptions import ClickHouseError
@@ -30,7 +29,7 @@ from clickhouse_connect.driver.httpclient import HttpClient
 from clickhouse_connect.driver.summary import QuerySummary
 from filelock import FileLock, Timeout
 
-from dags.clickhouse.pinned import FIRST, Setting, pinned, reset
+from dags.clickhouse.pinned import FIRST, LOOKED_AT, Setting, pinned, reset
 from dags.clickhouse.rights import lacking, naming_what_lacks
 from dags.clickhouse.sql import Sql
 from dags.domain.errors import EngineBusyError, EngineError, UnreadableError
@@ -56,11 +55,6 @@ CONNECT_SECONDS = 10
 
 # A build may work for minutes before the first byte of its answer; an hour of silence is a server that hangs.
 ANSWER_SECONDS = 3600
-
-# By itself the embedded engine has two threads for merges and mutations, and lets a mutation wait a tenth of a second
-# for each part of its table: a DELETE took 2 s beside 150 parts. With as many as a server has by default it took
-# 0.06 s, and half of the CPU; they start when there is work for them.
-BACKGROUND_THREADS = 16
 
 # A server takes 131,072 bytes for a field of a form (http_max_field_value_size), and as many for a value in an address.
 LONGEST_FIELD_CHARACTERS = 32_000
@@ -288,8 +282,9 @@ def _connect(dsn: Dsn, answer_seconds: float) -> Client:
 
 
 def _embedded(dsn: Dsn) -> Client:
-    options = {"background_pool_size": BACKGROUND_THREADS}
-    return clickhouse_connect.get_client(interface="chdb", path=dsn.path, tz_mode="aware", chdb_options=options)
+    from dags.clickhouse.embedded import EmbeddedClient  # noqa: PLC0415 -- the engine is 0.2 s that a server saves
+
+    return EmbeddedClient(dsn.path)
 
 
 def _server(dsn: Dsn, answer_seconds: float) -> Client:
@@ -312,7 +307,8 @@ def _server(dsn: Dsn, answer_seconds: float) -> Client:
 
 def _pin(client: Client, dsn: Dsn) -> None:
     """Set what decides an answer: first our pins, then, under these, what else differs from ClickHouse's defaults."""
-    known = (Setting(s.name, s.value, bool(s.readonly)) for s in client.server_settings.values())
+    settings = client.server_settings.values()
+    known = (Setting(s.name, s.value, bool(s.readonly)) for s in settings if s.name in LOOKED_AT)
     _set(client, dsn, *pinned(known))
     differing = Sql("dags.clickhouse", client).rows("settings_unlike_defaults")
     _set(client, dsn, *reset(Setting(name, value, bool(fixed), default) for name, value, fixed, default in differing))

@@ -110,6 +110,9 @@ PINS: Mapping[str, tuple[str, ...]] = {
 # Set where it is allowed: a table of ours that is larger than this could be made and never dropped (error 359).
 WISHES: Mapping[str, str] = {"max_partition_size_to_drop": "0", "max_table_size_to_drop": "0"}
 
+# All that `pinned` looks at, of two thousand.
+LOOKED_AT = PINS.keys() | WISHES.keys() | {"readonly"}
+
 # Shown by ClickHouse, which reads an empty text as the same: one that needs no escaping in each statement's address.
 _EMPTY_MAP = "{}"
 

@@ -506,6 +506,15 @@ def test_clients_of_two_databases_in_one_process_keep_apart(dsn: Dsn) -> None:
             two.command("DROP DATABASE apart")
 
 
+def test_what_one_client_has_set_for_itself_holds_for_no_other(dsn: Dsn) -> None:
+    with open_client(dsn, wait_seconds=LONG) as one:
+        one.set_client_setting("max_block_size", 7)
+        with open_client(dsn, wait_seconds=LONG) as other:
+            sizes = [client.command("SELECT getSetting('max_block_size')") for client in (one, other)]
+            assert sizes == [7, int(one.server_settings["max_block_size"].value)]
+            assert other.server_settings == one.server_settings
+
+
 def test_instants_come_back_aware_and_exact(client: Client) -> None:
     rows = client.query("SELECT toDateTime64('2026-01-02 03:04:05.123456', 6, 'UTC'), toDateTime(86400, 'UTC')")
     assert rows.result_rows == [(datetime(2026, 1, 2, 3, 4, 5, 123456, tzinfo=UTC), datetime(1970, 1, 2, tzinfo=UTC))]
