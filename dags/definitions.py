@@ -16,7 +16,8 @@ from dags.dagster_runs.console import say_failures_in_words
 from dags.dagster_runs.resource import ClickHouseResource
 from dags.detection.waivers.jobs import waiver_jobs
 from dags.domain.errors import SettingsError
-from dags.file_ingestion.jobs import file_ingestion_jobs, file_schedules
+from dags.file_ingestion.jobs import file_ingestion_jobs
+from dags.file_ingestion.sensors import files_sensor
 from dags.managed_backfill.jobs import managed_backfill_jobs, web_analytics_sweep_backups_schedule
 from dags.postgres_backfill.jobs import postgres_backfill_jobs, postgres_schedules
 from dags.repair.stops.jobs import stop_jobs
@@ -93,10 +94,10 @@ def location(
             web_pre_aggregate_daily_schedule,
             *backfill_schedules(watched, jobs),
             *postgres_schedules(postgres_jobs[0], sources),
-            *file_schedules(file_jobs[0], sources),
         ],
         sensors=[
             backfill_sensor(watched, jobs),
+            files_sensor(file_jobs[0], sources),
             dead_runs_sensor(after_dead_runs(watched), {question.name for question in questions}),
         ],
         # What a build cannot know of its own tables: which all are watched, and judged together.

@@ -11,7 +11,7 @@ from dags.domain.given_text import text_problems
 from dags.domain.text import table_text
 from dags.file_ingestion.claims import Claims
 from dags.file_ingestion.patterns import compiled, day_of
-from dags.file_ingestion.store import Happened, read_ledger, record
+from dags.file_ingestion.store import Happened, read_known, read_ledger, record
 from dags.file_ingestion.versions import FileEvent
 from dags.sources.loads.attaching import withdraw
 from dags.work.request import WHO, refusal
@@ -70,8 +70,18 @@ def files_to_clear(client: Client, given: ClearFilesConfig, ingestion: Ingestion
     return {path: one for path, one in known.items() if is_chosen(path)}
 
 
-def clear(client: Client, ingestion: Ingestion, paths: Sequence[str], run_id: str, tell: Callable[[str], None]) -> int:
+def clear(
+    client: Client,
+    ingestion: Ingestion,
+    paths: Sequence[str],
+    run_id: str,
+    tell: Callable[[str], None],
+    *,
+    left_out_under: int | None = None,
+) -> int:
     """Take the rows of files out, and say so in the ledger; how many those were.
+
+    They count as not loaded from then on; or as left out, under this version of the schema.
 
     Raises:
         LeaseError: a run has some of them in work. Nothing was touched.
@@ -80,19 +90,19 @@ def clear(client: Client, ingestion: Ingestion, paths: Sequence[str], run_id: st
         ours, taken = Claims(leases, ingestion.name, tell).take(paths), 0
         if len(ours) < len(paths):
             raise LeaseError("a run loads some of these files right now: nothing was touched. Pause or cancel it first")
-        known = read_ledger(client, ingestion.name, paths)  # again, now that nobody else has them
+        known = read_known(client, ingestion.name, paths)  # again, now that nobody else has them
         for begin in range(0, len(paths), AT_ONCE):
             part = [known[path] for path in paths[begin : begin + AT_ONCE]]
-            own = [(one.version, one.version.load(ingestion.name)) for one in part]
-            older = [
-                (one.version, load) for one in part for load in one.loads if load != one.version.load(ingestion.name)
-            ]
+            older = [(one, load) for one in part for load in one.loads if load != one.load]
             # What breaks off between the two is neither there nor not there: it is loaded again.
-            record(client, ingestion.name, run_id, [Happened(one, FileEvent.PROCESSING, load) for one, load in own])
-            taken += sum(withdraw(client, ingestion.into, [load for _, load in (*own, *older)]).values())
-            cleared = [Happened(one, FileEvent.CLEARED, load) for one, load in own]
-            gone = [Happened(one, FileEvent.REPLACED, load) for one, load in older]
-            record(client, ingestion.name, run_id, [*gone, *cleared])
+            begun = [Happened(one.version, FileEvent.PROCESSING, one.load, one.schema) for one in part]
+            record(client, ingestion.name, run_id, begun)
+            loads = [*(one.load for one in part), *(load for _, load in older)]
+            taken += sum(withdraw(client, ingestion.into, loads).values())
+            gone = [Happened(one.version, FileEvent.REPLACED, load, one.schema) for one, load in older]
+            event = FileEvent.CLEARED if left_out_under is None else FileEvent.REMOVED
+            out = [Happened(one.version, event, one.load, left_out_under or one.schema) for one in part]
+            record(client, ingestion.name, run_id, [*gone, *out])
     return taken
 
 

@@ -5,9 +5,34 @@ Pure: no clock, no database, no Dagster.
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 from pydantic import Field
 
-from dags.domain.given import Given, Text, Texts, Words
+from dags.domain.given import Given, Text, Texts, Words, choice
+
+
+class Scope(StrEnum):
+    """Where a run looks for files."""
+
+    EVERYTHING = "everything"
+    RECENT = "recent"
+
+
+class Mode(StrEnum):
+    """What a refresh does."""
+
+    FULL = "full"
+    NEW_ONLY = "new_only"
+    CLEAR_HISTORY = "clear_history"
+
+
+class Resolved(StrEnum):
+    """What a person may make of a version of the schema; the values of `dags.file_ingestion.schemas.Resolution`."""
+
+    AUTO_MERGE = "auto_merge"
+    BACKFILL = "backfill"
+    IGNORE = "ignore"
 
 
 class IngestFilesConfig(Given):
@@ -16,7 +41,13 @@ class IngestFilesConfig(Given):
     # Not without a default, for the launchpad writes down no field that has none.
     ingestion: Text = Field(default="", description="An ingestion that the file of WEB_ANALYTICS_SOURCES declares.")
     paths: Texts = Field(
-        default=(), description="Only these files, below the ingestion's root; at once, where one has failed."
+        default=(),
+        max_length=100,
+        description="Only these files, below the ingestion's root; at once, where one has failed.",
+    )
+    listing: Scope = choice(
+        Scope.EVERYTHING,
+        "everything, or recent: of a bucket the prefixes of today, yesterday and tomorrow alone, and what waits.",
     )
     max_files: int | None = Field(
         default=None, ge=1, le=20_000, description="At most so many files; the ingestion's own limit if not given."
@@ -32,6 +63,37 @@ class IngestFilesConfig(Given):
     webhook: str = Field(
         default="", description="An address that is told of each group and of the end; its host must be allowed."
     )
+
+
+class RefreshIngestionConfig(Given):
+    """What `refresh_ingestion_job` is asked for."""
+
+    ingestion: Text = Field(default="", description="An ingestion that the file of WEB_ANALYTICS_SOURCES declares.")
+    mode: Mode = choice(
+        Mode.FULL,
+        "full: every file is loaded again in place of its rows, the rows of files that are gone are taken out. "
+        "clear_history: the same, and those stay. new_only: all its rows are taken out, and files that are known stay "
+        "known.",
+    )
+    confirm: bool = Field(default=False, description="true: you have seen its dry run and want it.")
+    auto_run: bool = Field(default=False, description="true: load at once, and not with the next run.")
+    dry_run: bool = Field(default=True, description="Show what would happen, and write nothing. Set it to false.")
+    requested_by: Text = Field(default="", description="Who asks; the audit keeps it.")
+    reason: Text = Field(default="", description="Why; the audit keeps it.")
+
+
+class ResolveSchemaConfig(Given):
+    """What `resolve_schema_job` is asked for."""
+
+    ingestion: Text = Field(default="", description="An ingestion that the file of WEB_ANALYTICS_SOURCES declares.")
+    version: int = Field(default=0, ge=0, description="The version, as show_files_job lists it.")
+    resolution: Resolved = choice(
+        Resolved.IGNORE,
+        "auto_merge: files are loaded so from now on. backfill: those that were loaded under an older version too. "
+        "ignore: new columns are not loaded.",
+    )
+    requested_by: Words = Field(description="Who says so.")
+    reason: Words = Field(description="Why; the audit keeps it.")
 
 
 class ClearFilesConfig(Given):

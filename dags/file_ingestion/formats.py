@@ -7,7 +7,7 @@ Pure: no clock, no database, no Dagster. What a format offers to a declaration i
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from dags.sources.loads.shape import END_MICROS, FIRST_MICROS, Check
 from dags.sources.loads.verdicts import Finding, findings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 # What `_batch` of a row that has landed is where the row is none, counted from its first fault. Below it is the place
 # of a column that is wrong, and a table has fewer.
@@ -159,6 +159,10 @@ class Columns:
 
     format: str
     names: tuple[str, ...]
+
+    def with_names(self, more: Iterable[str]) -> Columns:
+        """The same and others, which come after these."""
+        return replace(self, names=tuple(dict.fromkeys((*self.names, *more))))
 
     def structure(self, types: Mapping[str, str]) -> str:
         """The columns as ClickHouse is to read them: each as a text that may be absent, or of the type that it has.

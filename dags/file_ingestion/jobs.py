@@ -1,149 +1,132 @@
-"""The jobs of ingestions: show and carry out, go on, pause, cancel, clear files, and list."""
+"""The jobs of ingestions: load, go on, pause, cancel, delete, refresh, resolve, clear files, and show."""
 
 import os
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
-from dataclasses import replace
-from datetime import date, datetime
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from clickhouse_connect.driver.client import Client
-from dagster import DefaultScheduleStatus, JobDefinition, MetadataValue, ScheduleDefinition
+from dagster import JobDefinition, MetadataValue
 
 from dags.clickhouse.leases.store import Leases
 from dags.dagster_runs.command import Command, command
-from dags.dagster_runs.tags import LONG_RUN, REASON_TAG, REQUESTED_BY_TAG, TAG_PREFIX, ordered_at
-from dags.domain.days import in_words
+from dags.dagster_runs.tags import LONG_RUN, ordered_at
+from dags.domain.clock import Clocks
 from dags.domain.text import table_text, wrapped
 from dags.file_ingestion.claims import Claims
 from dags.file_ingestion.clearing import clear, clearing_text, files_to_clear
 from dags.file_ingestion.execution import FileIngestion
-from dags.file_ingestion.fields import ClearFilesConfig, FilesControlConfig, IngestFilesConfig, ShowFilesConfig
+from dags.file_ingestion.fields import (
+    ClearFilesConfig,
+    FilesControlConfig,
+    IngestFilesConfig,
+    RefreshIngestionConfig,
+    ResolveSchemaConfig,
+    ShowFilesConfig,
+)
 from dags.file_ingestion.kind import FILE_INGESTION
 from dags.file_ingestion.location import Location
 from dags.file_ingestion.plan import Plan, from_yaml
-from dags.file_ingestion.planning import make_plan
-from dags.file_ingestion.progress import ledger_text, plan_text, report, report_text, states_of
+from dags.file_ingestion.planning import bytes_a_second, make_plan, progress_now
+from dags.file_ingestion.progress import (
+    ledger_text,
+    plan_text,
+    range_text,
+    report,
+    report_text,
+    schemas_text,
+    states_of,
+)
+from dags.file_ingestion.ranges import range_of
+from dags.file_ingestion.refresh import plan_refresh
+from dags.file_ingestion.schema_store import read_schemas, record_schemas
+from dags.file_ingestion.schemas import resolved
+from dags.file_ingestion.sensors import INGESTION_TAG, RANGE_TAG, waiting
 from dags.file_ingestion.store import read_ledger
 from dags.settings import current_settings
-from dags.sources.declaration import Sources
 from dags.sources.file import read_sources
+from dags.sources.ingestions import Ingestion
 from dags.sources.loads.log import FILES
+from dags.sources.loads.runs import Controls, Load, control_jobs, gone_on_with
 from dags.work import control
-from dags.work.audit.log import Work
+from dags.work.audit.log import State, Work
 from dags.work.audit.store import Log, require_state
 from dags.work.document import as_yaml
-from dags.work.runner import Runner
-from dags.work.runs import Shown, act, asked_before
+from dags.work.runs import asked_before
 
 POOL = "file_ingestion"
 
-
-def _asked_for(asked: Command[IngestFilesConfig], after: Callable[[Command[Any]], None]) -> dict[str, Any]:
-    given, settings, began = asked.given, current_settings(), time.monotonic()
-    with asked.client() as (client, clocks):
-        ordered = ordered_at(asked.instance, asked.context.run, clocks)
-        work_id, known = asked_before(asked, client, FILE_INGESTION)
-        if known is not None:  # a retry of a run goes on with the plan that was accepted then
-            control.refuse_resume(FILE_INGESTION, known)
-            plan = from_yaml(known.accepted.payload)
-            return _carried_out(asked, client, after, work=known.work, plan=plan, ordered=ordered)
-        planned = make_plan(client, given, settings, os.environ, clocks.server)
-        plan = planned.plan
-        text = "\n".join([plan_text(plan, planned.decision), *map(wrapped, planned.notes)])
-        print(text)
-        asked.context.add_output_metadata({"plan": MetadataValue.md(f"```\n{text}\n```")})
-        if given.dry_run or not plan.groups:
-            print(
-                "\nDRY RUN  nothing was written; dry_run: false loads it"
-                if given.dry_run
-                else "\nNothing is to be loaded."
-            )
-            status = "dry run" if given.dry_run else "nothing to do"
-            return {
-                "file_ingestion_id": None,
-                "status": status,
-                "files": plan.files,
-                "bytes": plan.bytes,
-                "usd": plan.usd,
-            }
-        work = Work(work_id, FILES, plan.subject)
-        log, who = Log(client, work, asked.run_id), (plan.requested_by, plan.reason)
-        control.accept(log, as_yaml(plan), *who, planned_in=time.monotonic() - began)
-        return _carried_out(asked, client, after, work=work, plan=plan, ordered=ordered)
+After = Callable[[Command[Any]], None]
 
 
-def _gone_on_with(asked: Command[FilesControlConfig], after: Callable[[Command[Any]], None]) -> dict[str, Any]:
-    with asked.client() as (client, clocks):
-        ordered = ordered_at(asked.instance, asked.context.run, clocks)
-        state = require_state(client, FILE_INGESTION, asked.given.file_ingestion_id)
-        control.refuse_resume(FILE_INGESTION, state)
-        plan = from_yaml(state.accepted.payload)
-        print(f"RESUMED  {state.work_id}: {len(state.done)} of {len(plan.groups)} groups were loaded")
-        who = (asked.given.requested_by, asked.given.reason)
-        return _carried_out(asked, client, after, work=state.work, plan=plan, ordered=ordered, asked_by=who)
-
-
-def _carried_out(
-    asked: Command[Any],
-    client: Client,
-    after: Callable[[Command[Any]], None],
-    *,
-    work: Work,
-    plan: Plan,
-    ordered: datetime,
-    asked_by: tuple[str, str] = ("", ""),
+def _ingested(
+    asked: Command[Any], client: Client, clocks: Clocks, given: IngestFilesConfig, after: After
 ) -> dict[str, Any]:
-    ingestion = read_sources(current_settings()).ingestion(plan.ingestion)
+    """Show what a run would load; load it unless it is a dry run."""
+    began, ordered = time.monotonic(), ordered_at(asked.instance, asked.context.run, clocks)
+    work_id, known = asked_before(asked, client, FILE_INGESTION)
+    if known is not None:  # a retry of a run goes on with the plan that was accepted then
+        control.refuse_resume(FILE_INGESTION, known)
+        plan = from_yaml(known.accepted.payload)
+        return _carried_out(Load(asked, client, FILE_INGESTION, after, known.work, plan, ordered))
+    planned = make_plan(client, given, current_settings(), os.environ, clocks.server)
+    plan = planned.plan
+    text = "\n".join([plan_text(plan, planned.decision, planned.range), *map(wrapped, planned.notes)])
+    print(text)
+    asked.context.add_output_metadata({"plan": MetadataValue.md(f"```\n{text}\n```")})
+    if not given.dry_run:
+        planned.settle(client, work_id)
+    if given.dry_run or not plan.groups:
+        words = "DRY RUN  nothing was written; dry_run: false loads it" if given.dry_run else "Nothing is to be loaded."
+        print(f"\n{words}")
+        return {
+            "file_ingestion_id": None,
+            "status": "dry run" if given.dry_run else "nothing to do",
+            "files": plan.files,
+            "bytes": plan.bytes,
+            "usd": plan.usd,
+            "seconds": plan.seconds,
+        }
+    work = Work(work_id, FILES, plan.subject)
+    log, who = Log(client, work, asked.run_id), (plan.requested_by, plan.reason)
+    control.accept(log, as_yaml(plan), *who, planned_in=time.monotonic() - began)
+    return _carried_out(Load(asked, client, FILE_INGESTION, after, work, plan, ordered))
 
-    def tell(words: str) -> None:
-        asked.context.log.info(words)
-        print(wrapped(f"NOTE     {words}"), flush=True)
 
-    def group_over(_: object, words: str, __: object) -> None:
-        print(words, flush=True)
+def _carried_out(load: Load[Plan]) -> dict[str, Any]:
+    asked, client, plan = load.asked, load.client, load.plan
+    ingestion, settings = read_sources(current_settings()).ingestion(plan.ingestion), current_settings()
+    asked.instance.add_run_tags(asked.run_id, {INGESTION_TAG: plan.ingestion, RANGE_TAG: str(bool(plan.days)).lower()})
 
-    def attached(rows_by_day: Mapping[date, int]) -> None:
-        print(f"ATTACHED {sum(rows_by_day.values()):,} rows on {in_words(rows_by_day)}", flush=True)
+    def gives_way() -> str:
+        first = waiting(asked.instance) if plan.days else ""
+        return f"run {first[:8]}" if first else ""
 
-    def opened() -> AbstractContextManager[Client]:
-        return asked.clickhouse.client(asked.run_id)
+    def ended(_: State) -> None:
+        if range_of(ingestion):
+            print(_range_text(client, ingestion))
 
-    shown = Shown(asked, FILE_INGESTION, work, plan.target, partial(report_text, plan), steps="groups")
-    who, why = asked_by if any(asked_by) else (plan.requested_by, plan.reason)
-    asked.instance.add_run_tags(
-        asked.run_id, {REQUESTED_BY_TAG: who, REASON_TAG: why, f"{TAG_PREFIX}source": plan.subject}
-    )
-    with Leases(client, asked.run_id, wait_seconds=0, tell=tell) as leases:
-        runner = Runner(
-            client=client,
-            open_client=opened,
-            kind=FILE_INGESTION,
-            work=work,
-            chunks=plan.groups,
-            worker=FileIngestion(
-                plan,
-                Location.of(ingestion, os.environ),
-                current_settings().build_max_seconds,
-                Claims(leases, plan.ingestion, tell).take,
-                attached,
+    with Leases(client, asked.run_id, wait_seconds=0, tell=load.tell) as leases:
+        state = load.carry_out(
+            FileIngestion(
+                plan, Location.of(ingestion, os.environ), settings.build_max_seconds, ingestion.schema_changes,
+                Claims(leases, plan.ingestion, load.tell).take, load.attached, load.tell, gives_way,
             ),
-            run_id=asked.run_id,
-            ordered_at=ordered,
-            listeners=replace(shown.listeners(plan.monitoring.webhook), tell=tell, chunk_done=group_over),
-            monitoring=plan.monitoring,
-            asked_by=asked_by,
-        )
-        try:
-            state = runner.run()
-            shown.end(state)
-        finally:
-            # Whatever ended it: what readers see may be otherwise, and the checks say at once what is so now.
-            after(asked)
-    shown.require_success(state)
+            plan.groups,
+            partial(report_text, plan),
+            steps="groups",
+            ended=ended,
+        )  # fmt: skip
     return report(plan, state)
+
+
+def _words(plan: Plan, state: State) -> str:
+    return f"{len(state.done)} of {len(plan.groups)} groups were loaded"
+
+
+def _range_text(client: Client, ingestion: Ingestion) -> str:
+    return range_text(ingestion, progress_now(client, ingestion), bytes_a_second(client, ingestion.name))
 
 
 def show_files(asked: Command[ShowFilesConfig]) -> dict[str, Any]:
@@ -156,37 +139,76 @@ def show_files(asked: Command[ShowFilesConfig]) -> dict[str, Any]:
             print(report_text(plan, state))
             return report(plan, state)
         if given.ingestion:
-            ledger = read_ledger(client, given.ingestion)
+            ledger, schemas = read_ledger(client, given.ingestion), read_schemas(client, given.ingestion)
             print(ledger_text(ledger, given.limit))
-            return {"ingestion": given.ingestion, "files": len(ledger), "states": states_of(ledger)}
+            print(schemas_text(schemas))
+            declared = [one for one in read_sources(current_settings()).ingestions if one.name == given.ingestion]
+            for ingestion in declared:
+                if range_of(ingestion):
+                    print(_range_text(client, ingestion))
+            return {
+                "ingestion": given.ingestion,
+                "files": len(ledger),
+                "states": states_of(ledger),
+                "schema_version": schemas.current,
+            }
         rows = control.listed(client, FILE_INGESTION, limit=given.limit)
     shown = [(row.work_id, row.work.subject, row.status, row.rows, str(row.started_at)[:16]) for row in rows]
     print(table_text(shown, ("id", "ingestion", "status", "rows", "begun")) if shown else "No ingestion has run.")
     return {"file_ingestions": [row.work_id for row in rows]}
 
 
-def file_ingestion_jobs(after: Callable[[Command[Any]], None]) -> list[JobDefinition]:
+def resolve_schema(asked: Command[ResolveSchemaConfig]) -> None:
+    """Say what becomes of a version of what an ingestion loads."""
+    given = asked.given
+    control.require_who(given.requested_by, given.reason)
+    with asked.client() as (client, _):
+        ingestion = read_sources(current_settings()).ingestion(given.ingestion)
+        schemas = read_schemas(client, ingestion.name)
+        happened = resolved(schemas, given.version, given.resolution, given.requested_by, given.reason)
+        record_schemas(client, ingestion.name, asked.run_id, [happened])
+        print(schemas_text(read_schemas(client, ingestion.name)))
+    print(f"\nRESOLVED version {given.version} of {ingestion.name}: {given.resolution}, from the next run on")
+
+
+def file_ingestion_jobs(after: After) -> list[JobDefinition]:
     """The jobs, that which begins a run first. ``after`` is told when a run may have changed what readers see."""
 
     def ingest_files(asked: Command[IngestFilesConfig]) -> dict[str, Any]:
         """Show which files would be loaded; load them unless it is a dry run."""
-        return _asked_for(asked, after)
+        with asked.client() as (client, clocks):
+            return _ingested(asked, client, clocks, asked.given, after)
 
     def resume_file_ingestion(asked: Command[FilesControlConfig]) -> dict[str, Any]:
         """Load what is left of a run's plan, and only that."""
-        return _gone_on_with(asked, after)
+        return gone_on_with(
+            asked, FILE_INGESTION, from_yaml=from_yaml, after=after, carry_out=_carried_out, words=_words
+        )
 
-    def pause_file_ingestion(asked: Command[FilesControlConfig]) -> None:
-        """Ask a run to pause."""
-        act(asked, FILE_INGESTION, control.pause)
-
-    def cancel_file_ingestion(asked: Command[FilesControlConfig]) -> None:
-        """Ask a run to end."""
-        act(asked, FILE_INGESTION, control.cancel)
-
-    def delete_file_ingestion(asked: Command[FilesControlConfig]) -> None:
-        """Leave a finished run out of lists."""
-        act(asked, FILE_INGESTION, control.delete)
+    def refresh_ingestion(asked: Command[RefreshIngestionConfig]) -> dict[str, Any]:
+        """Show what loading everything again would do; do it unless it is a dry run."""
+        given, who = asked.given, (asked.given.requested_by, asked.given.reason)
+        with asked.client() as (client, clocks):
+            run = IngestFilesConfig(ingestion=given.ingestion, dry_run=False, requested_by=who[0], reason=who[1])
+            if asked_before(asked, client, FILE_INGESTION)[1] is not None:  # a retry: all but the run was done
+                return _ingested(asked, client, clocks, run, after)
+            refresh = plan_refresh(client, given, current_settings(), os.environ, clocks.server)
+            if not given.dry_run:
+                try:
+                    refresh.carry_out(client, who, asked.run_id, print)
+                    if given.auto_run:
+                        refresh.did("run", f"of run {asked.run_id[:8]}", "started")
+                        print(refresh.text())
+                        came_to = _ingested(asked, client, clocks, run, after)
+                        refresh.did("run", f"{came_to['status']}: {came_to['files']:,} files")
+                finally:
+                    after(asked)
+            print(refresh.text())
+        if given.dry_run:
+            print("\nDRY RUN  nothing was written; dry_run: false and confirm: true do it")
+        answer = refresh.answer(asked.run_id if given.auto_run else None, dry_run=given.dry_run)
+        asked.context.add_output_metadata({"answer": MetadataValue.json(answer)})
+        return answer
 
     def clear_files(asked: Command[ClearFilesConfig]) -> dict[str, Any]:
         """Show which files' rows would be taken out; take them out unless it is a dry run."""
@@ -212,27 +234,30 @@ def file_ingestion_jobs(after: Callable[[Command[Any]], None]) -> list[JobDefini
             tags=LONG_RUN,
             pool=POOL,
         ),
-        command(
+        *control_jobs(
+            FILE_INGESTION,
+            Controls(
+                FilesControlConfig,
+                POOL,
+                resume="Go on with a run of an ingestion that was paused, killed, or that failed: what is left of it.",
+                pause="Pause a run of an ingestion: the group of files in work is loaded, then it stops.",
+                cancel="Cancel a run of an ingestion: the group of files in work is loaded, and what was loaded stays.",
+                delete="Leave a finished run of an ingestion out of lists; the ledger stays, and what it loaded.",
+            ),
             resume_file_ingestion,
-            "Go on with a run of an ingestion that was paused, killed, or that failed: what is left of it.",
-            config=FilesControlConfig,
+            after,
+        ),
+        command(
+            refresh_ingestion,
+            "Load everything of an ingestion again, or take its rows out: shown first, with what is lost.",
+            config=RefreshIngestionConfig,
             tags=LONG_RUN,
             pool=POOL,
         ),
         command(
-            pause_file_ingestion,
-            "Pause a run of an ingestion: the group of files in work is loaded, then it stops.",
-            config=FilesControlConfig,
-        ),
-        command(
-            cancel_file_ingestion,
-            "Cancel a run of an ingestion: the group of files in work is loaded, and what was loaded stays.",
-            config=FilesControlConfig,
-        ),
-        command(
-            delete_file_ingestion,
-            "Leave a finished run of an ingestion out of lists; the audit and the ledger stay, and what it loaded.",
-            config=FilesControlConfig,
+            resolve_schema,
+            "Say what becomes of columns that files have anew, or of a mapping that was changed.",
+            config=ResolveSchemaConfig,
         ),
         command(
             clear_files,
@@ -242,33 +267,7 @@ def file_ingestion_jobs(after: Callable[[Command[Any]], None]) -> list[JobDefini
         ),
         command(
             show_files,
-            "Which runs of ingestions were there? With an ingestion: its files, and what became of each.",
+            "Which runs of ingestions were there? With an ingestion: its files and versions, and how far its range is.",
             config=ShowFilesConfig,
         ),
-    ]
-
-
-def file_schedules(job: JobDefinition, sources: Sources) -> list[ScheduleDefinition]:
-    """The schedules of all ingestions that are active and declare one; each runs ``job`` for its ingestion."""
-    active = {
-        f"{one.name.replace('-', '_')}_files_schedule": one
-        for one in sources.ingestions
-        if one.status == "ACTIVE" and one.cron is not None
-    }
-    return [
-        ScheduleDefinition(
-            name=name,
-            job=job,
-            cron_schedule=str(one.cron),
-            execution_timezone=one.schedule_time_zone,
-            run_config={
-                "ingestion": one.name,
-                "dry_run": False,
-                "requested_by": name,
-                "reason": f"as declared: {one.schedule}",
-            },
-            default_status=DefaultScheduleStatus.RUNNING,
-            description=f"Loads the files of {one.name} that are new or were replaced.",
-        )
-        for name, one in active.items()
     ]

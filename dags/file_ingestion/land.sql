@@ -13,4 +13,5 @@ SELECT
     $values
 FROM ($rows)
 SETTINGS max_insert_threads = 2, min_insert_block_size_rows = 100000, min_insert_block_size_bytes = 0,
-    insert_deduplicate = 0, use_hive_partitioning = 0, s3_skip_empty_files = 0, s3_validate_etag_on_read = 1, max_execution_time = {seconds:UInt64}
+    insert_deduplicate = 0, use_hive_partitioning = 0, s3_skip_empty_files = 0, s3_validate_etag_on_read = 1,
+    input_format_skip_unknown_fields = {takes_any_column:UInt8}, max_execution_time = {seconds:UInt64}

@@ -1,7 +1,34 @@
--- The objects below a prefix whose name a pattern has: no object is read, and none but these is looked at.
--- Grain   one row per object
--- Reads   the listing of the prefix, a request for 1,000 names
-SELECT substring(_path, {skip:UInt64} + 1) AS path, _size, toInt64(toUnixTimestamp(_time)) * 1000000, ifNull(_etag, '')
-FROM $source
-WHERE match(substring(_path, {skip:UInt64} + 1), {pattern:String})
+-- The objects below a prefix whose name a pattern has and that the ledger does not have as settled, each with whether
+-- it has that file at all; and how many it has, in one row without a name. No object is read, and none but these is
+-- looked at.
+-- Grain   one row per object, and one of the others
+-- Reads   the listing of the prefix, a request for 1,000 names; the ledger of the ingestion, twice
+SELECT
+    if(is_settled, '', below) AS path,
+    any(bytes),
+    any(micros),
+    any(tag),
+    any(is_known),
+    count()
+FROM
+(
+    SELECT
+        substring(_path, {skip:UInt64} + 1) AS below,
+        _size AS bytes,
+        toInt64(toUnixTimestamp(_time)) * 1000000 AS micros,
+        replaceAll(ifNull(_etag, ''), '"', '') AS tag,
+        NOT has({keep:Array(String)}, below) AND sipHash128(below, if(tag != '', tag, concat(toString(bytes), ' ', toString(micros)))) IN
+        (
+            SELECT sipHash128(path, if(etag != '', etag, concat(toString(size), ' ', toString(toUnixTimestamp64Micro(modified_at)))))
+            FROM web_analytics_files
+            WHERE ingestion_id = {ingestion:String} AND event IN {settled:Array(String)} AND schema_version >= {reload_below:UInt32}
+        ) AS is_settled,
+        sipHash128(below) IN
+        (
+            SELECT sipHash128(path) FROM web_analytics_file_events WHERE ingestion_id = {ingestion:String}
+        ) AS is_known
+    FROM $source
+    WHERE match(below, {pattern:String})
+)
+GROUP BY path
 SETTINGS use_hive_partitioning = 0, s3_skip_empty_files = 0, max_execution_time = {seconds:UInt64}

@@ -16,10 +16,10 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from dags.clickhouse.sql import Part, Sql
 from dags.domain.errors import SettingsError, UserError
 from dags.domain.expression import Expression
-from dags.file_ingestion.versions import FileVersion
+from dags.file_ingestion.versions import SETTLED, FileVersion, Found
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from clickhouse_connect.driver.client import Client
 
@@ -130,16 +130,49 @@ def only(path: str) -> str:
     return _NOT_PLAIN.sub("*", path)
 
 
+@dataclass(frozen=True)
+class Listing:
+    """What lies there: the versions that the ledger does not have as settled, and how many it has."""
+
+    found: tuple[Found, ...]
+    settled: int = 0
+
+    @property
+    def files(self) -> int:
+        return len(self.found) + self.settled
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Whose ledger a listing is held against: that of an ingestion.
+
+    What was loaded under an older version of the schema than ``reload_below`` is not settled, nor are the paths of
+    ``keep``.
+    """
+
+    ingestion: str
+    reload_below: int = 0
+    keep: Collection[str] = ()
+
+
 def list_files(
-    client: Client, location: Location, pattern: Pattern, seconds: int, below: str | None = None
-) -> list[FileVersion]:
+    client: Client, location: Location, pattern: Pattern, ledger: Ledger, *, seconds: int, below: str | None = None
+) -> Listing:
     """The files that a pattern has; ``below``: only those under a prefix, which none matches that is not its.
 
     Raises:
         UserError: they cannot be listed; it is not known which there are.
     """
     prefix = plain_prefix(pattern.prefix if below is None else below)
-    bound = {"skip": location.skip, "pattern": pattern.regex, "seconds": seconds}
+    bound = {
+        "skip": location.skip,
+        "pattern": pattern.regex,
+        "seconds": seconds,
+        "ingestion": ledger.ingestion,
+        "reload_below": ledger.reload_below,
+        "keep": sorted(ledger.keep),
+        "settled": list(map(str, SETTLED)),
+    }
     sql = Sql(PACKAGE, client)
     try:
         if location.is_directory:
@@ -152,4 +185,11 @@ def list_files(
             f"the files of {location.whom} cannot be listed, so nothing is known of them: "
             f"{location.hidden_in(str(error))[:1000]}"
         ) from None
-    return [FileVersion(path, size, modified, etag.strip('"')) for path, size, modified, etag in rows]
+    return Listing(
+        tuple(
+            Found(FileVersion(path, size, modified, etag), bool(is_known))
+            for path, size, modified, etag, is_known, _ in rows
+            if path
+        ),
+        sum(count for path, *_, count in rows if not path),
+    )

@@ -357,3 +357,10 @@ def _spelled(kind: str, day: date) -> set[str]:
         return {f"{day}", f"{day:%Y_%m_%d}", f"{day:%Y%m%d}", f"{day.year}-{day.month}-{day.day}"}
     number: int = getattr(day, kind)
     return {f"{number}", f"{number:02}"}
+
+
+def common_directory(paths: Sequence[str]) -> str:
+    """The directories that all paths have in common, with a slash at their end, or nothing."""
+    first, last = min(paths), max(paths)
+    length = next((place for place, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))
+    return first[: first.rfind("/", 0, length) + 1]

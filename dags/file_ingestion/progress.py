@@ -11,28 +11,39 @@ from typing import TYPE_CHECKING, Any
 
 from dags.domain.text import counted, table_text, wrapped
 from dags.domain.units import EPOCH
+from dags.file_ingestion.ranges import range_of
 from dags.work import history
+from dags.work.audit.log import Event
 from dags.work.progress import seconds_at_work, seconds_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from dags.file_ingestion.plan import Plan
+    from dags.file_ingestion.ranges import RangeProgress
+    from dags.file_ingestion.schemas import Schemas
     from dags.file_ingestion.versions import Decision, Known
+    from dags.sources.ingestions import Ingestion
     from dags.work.audit.log import State
 
 # So many files are shown of a plan.
 SHOWN = 5
 
 
-def plan_text(plan: Plan, decision: Decision) -> str:
+def plan_text(plan: Plan, decision: Decision, reached: RangeProgress | None = None) -> str:
     """What a run would do, for who decides whether it may."""
     others = ", ".join(f"{count:,} {reason}" for reason, count in sorted(decision.others.items()))
     size = plan.bytes / 1e9
     lines = [
         wrapped(f"FILES    {counted(plan.files, 'file')} of {plan.ingestion} in {counted(len(plan.groups), 'group')}"),
-        wrapped(f"SIZE     {size:,.3f} GB as they are stored, {plan.usd:,.4f} USD at {plan.usd_per_gb} a GB"),
+        wrapped(
+            f"SIZE     {size:,.3f} GB as they are stored, {plan.usd:,.4f} USD at {plan.usd_per_gb} a GB; about "
+            f"{seconds_in_words(plan.seconds)}"
+        ),
+        f"SCHEMA   version {plan.schema_version}",
     ]
+    if reached is not None:
+        lines.append(_range_line(plan.days, reached))
     if decision.wanted:
         moments = [one.version.modified for one in decision.wanted]
         lines.append(f"DATES    modified {_moment(min(moments))} … {_moment(max(moments))}")
@@ -44,6 +55,41 @@ def plan_text(plan: Plan, decision: Decision) -> str:
     if shown:
         lines += ["", table_text(shown, ("file", "bytes", "why"))]
     return "\n".join(lines)
+
+
+def _range_line(days: str, reached: RangeProgress) -> str:
+    given_up = f", {counted(reached.given_up, 'file')} given up" if reached.given_up else ""
+    return wrapped(
+        f"RANGE    {days}: {reached.done:,} of {counted(reached.files, 'file')} loaded, {reached.percent:.1f} % of "
+        f"{reached.bytes / 1e9:,.3f} GB{given_up}"
+    )
+
+
+def range_text(ingestion: Ingestion, reached: RangeProgress, bytes_a_second: float) -> str:
+    """How far a range is that ends by itself, for people: what is left of it, how long that takes and what it costs."""
+    line, usd = _range_line(range_of(ingestion), reached), ingestion.cost_usd_per_gb / 1e9
+    if not reached.left:
+        return f"{line}\n" + wrapped(
+            f"OVER     nothing of it is left, {(reached.bytes - reached.left_bytes) * usd:,.4f} USD"
+        )
+    left = seconds_in_words(reached.left_bytes / bytes_a_second)
+    return f"{line}\n" + wrapped(
+        f"LEFT     {counted(reached.left, 'file')}, {reached.left_bytes / 1e9:,.3f} GB, about {left}, "
+        f"{reached.left_bytes * usd:,.4f} USD"
+    )
+
+
+def schemas_text(schemas: Schemas) -> str:
+    """The versions of what is loaded, for people."""
+    shown = [
+        (
+            one.number, str(one.event), str(one.resolution), one.resolved_by, f"{one.at:%Y-%m-%d %H:%M}",
+            ", ".join(one.columns)[:40], one.files[0][-40:] if one.files else "",
+        )
+        for one in schemas.versions
+    ]  # fmt: skip
+    columns = ("version", "what", "resolution", "by", "at", "columns", "file")
+    return ("\n" + table_text(shown, columns)) if shown else ""
 
 
 def _moment(micros: int) -> str:
@@ -63,7 +109,9 @@ def report(plan: Plan, state: State) -> dict[str, Any]:
         "groups_done": len(state.done),
         "later": plan.later,
         "usd": plan.usd,
+        "usd_of_what_was_read": _usd_read(plan, state),
         "seconds": round(seconds_at_work(state), 1),
+        "seconds_estimated": plan.seconds,
     }
 
 
@@ -75,13 +123,23 @@ def report_text(plan: Plan, state: State) -> str:
         *history.outcome(state.status, state.end),
         wrapped(
             f"LOADED   {rows:,} rows; {len(state.done)} of {counted(len(plan.groups), 'group')}, "
-            f"{counted(plan.files, 'file')}, {plan.bytes / 1e9:,.3f} GB, {plan.usd:,.4f} USD"
+            f"{counted(plan.files, 'file')}, {plan.bytes / 1e9:,.3f} GB"
         ),
-        f"TOOK     {seconds_in_words(seconds)}" + (f", {rows / seconds:,.0f} rows a second" if seconds > 0 else ""),
+        wrapped(f"COST     {_usd_read(plan, state):,.4f} USD of what was read, {plan.usd:,.4f} USD were estimated"),
+        wrapped(
+            f"TOOK     {seconds_in_words(seconds)}, {seconds_in_words(plan.seconds)} were estimated"
+            + (f"; {rows / seconds:,.0f} rows a second" if seconds > 0 else "")
+        ),
         *history.lines(state),
         *history.failures_text(state),
     ]
     return "\n".join(lines)
+
+
+def _usd_read(plan: Plan, state: State) -> float:
+    """What was read costs, whatever was read twice included."""
+    read = sum(entry.bytes_read for entry in state.entries if entry.event in (Event.STEP_DONE, Event.STEP_FAILED))
+    return round(read / 1e9 * plan.usd_per_gb, 4)
 
 
 def states_of(ledger: Mapping[str, Known]) -> dict[str, int]:

@@ -4,55 +4,57 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dags.clickhouse.schema.books import append
 from dags.clickhouse.sql import Sql
 from dags.domain.units import EPOCH
 from dags.file_ingestion.location import PACKAGE
-from dags.file_ingestion.versions import FileEvent, FileVersion, Known
+from dags.file_ingestion.versions import SETTLED, FileEvent, FileVersion, Known
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from clickhouse_connect.driver.client import Client
 
 _TABLE = "web_analytics_file_events"
-# A server takes no longer value (`dags.clickhouse.engine`); a quote in it counts twice.
-_VALUE_BYTES = 60_000
-
 _COLUMNS = (
     "ingestion_id", "path", "event", "size", "modified_at", "etag", "load", "schema_version", "rows", "error",
     "work_id", "at",
 )  # fmt: skip
 
+# A server takes no longer value (`dags.clickhouse.engine`); a quote in it counts twice.
+_VALUE_BYTES = 60_000
+
 
 @dataclass(frozen=True)
 class Happened:
-    """What happened to a version of a file. ``load`` is the number on the rows that it brings."""
+    """What happened to a version of a file. ``load`` is the number on the rows that it brings, loaded under a version
+    of the ``schema``.
+    """
 
     version: FileVersion
     event: FileEvent
     load: int
+    schema: int = 0
     rows: int = 0
     error: str = ""
 
 
-def read_ledger(client: Client, ingestion: str, paths: Sequence[str] | None = None) -> dict[str, Known]:
-    """What an ingestion knows of each file that it has ever seen, or of these ``paths``, by its path."""
-    sql = Sql(PACKAGE, client)
-    rows = [
-        row
-        for part in ([[]] if paths is None else _parts(paths))
-        for row in sql.rows("ledger", {"ingestion": ingestion, "is_whole": paths is None, "paths": part})
-    ]
-    return {
-        path: Known(FileVersion(path, size, modified, etag), FileEvent(event), failed, at, tuple(loads))
-        for path, size, modified, etag, event, failed, at, loads in rows
-    }
+def read_ledger(client: Client, ingestion: str) -> dict[str, Known]:
+    """What an ingestion knows of each file that it has ever seen, by its path."""
+    return _known(Sql(PACKAGE, client).rows("ledger_all", {"ingestion": ingestion}))
 
 
-def _parts(paths: Sequence[str]) -> Iterator[list[str]]:
+def read_known(client: Client, ingestion: str, paths: Collection[str]) -> dict[str, Known]:
+    """The same of some files, which it may not know."""
+    sql, found = Sql(PACKAGE, client), dict[str, Known]()
+    for part in _parts(paths):
+        found |= _known(sql.rows("ledger", {"ingestion": ingestion, "paths": part}))
+    return found
+
+
+def _parts(paths: Iterable[str]) -> Iterator[list[str]]:
     """Paths in their order, so many at a time as a value may be long."""
     part, size = list[str](), 0
     for path in paths:
@@ -64,6 +66,27 @@ def _parts(paths: Sequence[str]) -> Iterator[list[str]]:
         size += length
     if part:
         yield part
+
+
+def read_open(client: Client, ingestion: str, reload_below: int) -> dict[str, Known]:
+    """The same of those that are not settled, or were loaded under an older version of the schema than this."""
+    bound = {"ingestion": ingestion, "settled": list(map(str, SETTLED)), "reload_below": reload_below}
+    return _known(Sql(PACKAGE, client).rows("ledger_open", bound))
+
+
+def count_known(client: Client, ingestion: str) -> int:
+    """How many files an ingestion knows that are not cleared."""
+    (count,) = Sql(PACKAGE, client).row("count_known", {"ingestion": ingestion})
+    return int(count)
+
+
+def _known(rows: Iterable[Sequence[Any]]) -> dict[str, Known]:
+    return {
+        path: Known(
+            FileVersion(path, size, modified, etag), FileEvent(event), failed, at, tuple(loads), load, schema, rows
+        )
+        for path, size, modified, etag, event, failed, at, loads, load, schema, rows in rows
+    }
 
 
 def record(client: Client, ingestion: str, work_id: str, happened: Sequence[Happened]) -> None:
@@ -80,7 +103,7 @@ def record(client: Client, ingestion: str, work_id: str, happened: Sequence[Happ
             EPOCH + timedelta(microseconds=one.version.modified),
             one.version.etag,
             one.load,
-            0,
+            one.schema,
             one.rows,
             one.error[:2000],
             work_id,

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dags.domain.expression import Expression
-from dags.sources.loads.shape import TEAM, TIME, Check, Kind, day_of, within
+from dags.sources.loads.shape import TEAM, TIME, TIMES, Check, Kind, day_of, within
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from dags.sources.loads.shape import Column
 
 # A time: a date of ISO 8601, year first, with or without a time of day. Others are read in more than one way.
@@ -108,3 +110,14 @@ class Reading:
 
 def _text(place: int) -> str:
     return f"tupleElement(_row, {place})"
+
+
+def landed_again(columns: Sequence[Column], there: Mapping[str, str]) -> Expression:
+    """What lands of a row that is in the target: of each column as that column of the target which ``there`` names."""
+    return Expression(", ".join(_as_landed(column, there[column.name]) for column in columns))
+
+
+def _as_landed(column: Column, name: str) -> str:
+    if column.kind in TIMES:
+        return f"toUnixTimestamp64Micro(toDateTime64({name}, 6, 'UTC'))"
+    return f"toInt64({name})" if column.name == TEAM else name

@@ -7,7 +7,7 @@ where both have one; else the size and when it was modified.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -35,7 +35,12 @@ class FileEvent(StrEnum):
     FAILED = "failed"
     SKIPPED = "skipped"
     CLEARED = "cleared"
+    REMOVED = "removed"
     REPLACED = "replaced"
+
+
+# Nothing is done about these, as long as nobody wants them loaded again.
+SETTLED = (FileEvent.SUCCESS, FileEvent.SKIPPED, FileEvent.REMOVED)
 
 
 @dataclass(frozen=True)
@@ -53,16 +58,17 @@ class FileVersion:
             return self.etag == other.etag
         return (self.size, self.modified) == (other.size, other.modified)
 
-    def load(self, ingestion: str) -> int:
-        """The number on the rows that this version brings."""
+    def load(self, ingestion: str, schema: int) -> int:
+        """The number on the rows that this version brings, loaded under a version of the schema."""
         told = self.etag or f"{self.size} {self.modified}"
-        return load_id(f"file {ingestion}", f"{self.path}\0{told}")
+        return load_id(f"file {ingestion}", f"{self.path}\0{told}\0{schema}")
 
 
 @dataclass(frozen=True)
 class Known:
     """What the ledger knows of a file: its newest version, what became of that and when, how often it failed since it
-    was last loaded or cleared; and the loads of it that are in the target.
+    was last loaded or cleared, under which version of the schema, its rows, and the number that it has or is to have on
+    them; and the loads of it that are in the target.
     """
 
     version: FileVersion
@@ -70,6 +76,9 @@ class Known:
     failed: int
     at: datetime
     loads: tuple[int, ...] = ()
+    load: int = 0
+    schema: int = 0
+    rows: int = 0
 
 
 class Reason(StrEnum):
@@ -80,6 +89,7 @@ class Reason(StrEnum):
     CLEARED = "cleared"
     BROKEN_OFF = "broken off"
     RETRIED = "retried"
+    OLDER = "loaded under an older schema"
     LOADED = "loaded"
     LEFT_OUT = "left out"
     WAITS = "waits after a failure"
@@ -87,16 +97,31 @@ class Reason(StrEnum):
     OUTSIDE = "outside of the range of days"
 
 
-_WANTED = (Reason.NEW, Reason.REPLACED, Reason.CLEARED, Reason.BROKEN_OFF, Reason.RETRIED)
+_WANTED = (Reason.NEW, Reason.REPLACED, Reason.CLEARED, Reason.BROKEN_OFF, Reason.RETRIED, Reason.OLDER)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A version that lies there. ``is_known``: the ledger has that file, of this version or of another."""
+
+    version: FileVersion
+    is_known: bool = False
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The version of the schema under which files are loaded now, and that below which they are loaded again."""
+
+    current: int = 0
+    reload_below: int = 0
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """A version that is to be loaded, why, and the loads of older versions that its rows take the place of."""
+    """A version that is to be loaded, and why."""
 
     version: FileVersion
     reason: Reason
-    replaces: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -107,8 +132,15 @@ class Decision:
     later: tuple[Wanted, ...]
     others: Mapping[Reason, int]
 
+    def with_settled(self, count: int) -> Decision:
+        """The same with so many files that are loaded, or left out, as they lie there."""
+        loaded = self.others.get(Reason.LOADED, 0) + count
+        return replace(self, others={**self.others, Reason.LOADED: loaded}) if count else self
 
-def reason_for(found: FileVersion, known: Known | None, now: datetime, *, settles: bool) -> Reason:
+
+def reason_for(
+    found: FileVersion, known: Known | None, now: datetime, *, settles: bool, schema: Schema = Schema()
+) -> Reason:
     """Why a file is loaded, or is not. ``settles``: nothing tells when it is whole."""
     if settles and now - _moment(found.modified) < SETTLES:
         return Reason.SETTLES
@@ -118,7 +150,10 @@ def reason_for(found: FileVersion, known: Known | None, now: datetime, *, settle
         return Reason.REPLACED
     if known.event is FileEvent.FAILED:
         wait = min(FIRST_RETRY * 2 ** min(max(known.failed - 1, 0), 10), LAST_RETRY)
-        return Reason.RETRIED if now - known.at >= wait else Reason.WAITS
+        # Under another schema, what it failed for may be mended.
+        return Reason.RETRIED if known.schema < schema.current or now - known.at >= wait else Reason.WAITS
+    if known.event in SETTLED and known.schema < schema.reload_below:
+        return Reason.OLDER
     return _AS_IT_IS[known.event]
 
 
@@ -128,6 +163,7 @@ _AS_IT_IS = {
     FileEvent.PROCESSING: Reason.BROKEN_OFF,
     FileEvent.SUCCESS: Reason.LOADED,
     FileEvent.SKIPPED: Reason.LEFT_OUT,
+    FileEvent.REMOVED: Reason.LEFT_OUT,
     FileEvent.CLEARED: Reason.CLEARED,
 }
 
@@ -156,37 +192,40 @@ class Days:
 
 
 def decide(
-    found: Iterable[FileVersion],
+    found: Iterable[Found],
     known: Mapping[str, Known],
     now: datetime,
     *,
-    ingestion: str,
     max_files: int,
     max_bytes: int,
     settles: bool,
     days: Days,
+    schema: Schema = Schema(),
     only: Collection[str] | None = None,
 ) -> Decision:
     """What a run loads of what was found: the newest days first, so many files and bytes at most, one at least.
 
+    ``known`` has the files that are not settled as they lie there; of the others it is enough that they are known.
     ``only``: these paths, whatever became of them, unless they are loaded as they are.
     """
     wanted, others = list[Wanted](), dict[Reason, int]()
-    for version in found:
-        before = known.get(version.path)
-        reason = reason_for(version, before, now, settles=settles) if days.has(version) else Reason.OUTSIDE
+    for one in found:
+        version, before = one.version, known.get(one.version.path)
+        reason = Reason.OUTSIDE
+        if days.has(version):
+            reason = reason_for(version, before, now, settles=settles, schema=schema)
+            if reason is Reason.NEW and before is None and one.is_known:
+                reason = Reason.REPLACED
         if only is not None and version.path in only and reason is Reason.WAITS:
             reason = Reason.RETRIED
         if reason in _WANTED and (only is None or version.path in only):
-            own = version.load(ingestion)
-            replaces = tuple(load for load in (before.loads if before is not None else ()) if load != own)
-            wanted.append(Wanted(version, reason, replaces))
+            wanted.append(Wanted(version, reason))
         else:
             others[reason] = others.get(reason, 0) + 1
     wanted.sort(key=_newest_first)
     count, size = 0, 0
-    for one in wanted[:max_files]:
-        size += one.version.size
+    for version in (one.version for one in wanted[:max_files]):
+        size += version.size
         if count and size > max_bytes:
             break
         count += 1

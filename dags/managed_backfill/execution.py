@@ -27,7 +27,7 @@ from dags.managed_backfill.store import later_builds, read_baseline, read_covera
 from dags.publish.backup import backup_name, has_backup, kept_until, make_backup
 from dags.publish.build import DayBuild
 from dags.repair.stops.store import why_stopped
-from dags.work.audit.log import Entry, Event, Status
+from dags.work.audit.log import STOPPED, Entry, Event, Status
 from dags.work.orders import Ended
 from dags.work.progress import chunk_states
 
@@ -113,10 +113,10 @@ class PlannedDays:
     backup: str
     _one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
 
-    def why_stop(self, at: AtWork) -> str:
+    def why_stop(self, at: AtWork) -> Ended | None:
         """The switch that stops all backfills."""
         stopped = why_stopped(at.client)
-        return f"backfills are {stopped}" if stopped else ""
+        return Ended(Status.PAUSED, f"backfills are {stopped}", STOPPED) if stopped else None
 
     def do(self, at: AtWork, chunk: Chunk, step: str) -> Sequence[Entry]:
         """Build a day of a chunk; the gates that passed, and what became of it."""

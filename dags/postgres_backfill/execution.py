@@ -150,9 +150,8 @@ class LandingRanges:
     _one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
     _failed: threading.Event = field(default_factory=threading.Event)
 
-    def why_stop(self, at: AtWork) -> str:  # noqa: ARG002 -- every kind of work is asked
+    def why_stop(self, at: AtWork) -> Ended | None:
         """Nothing but people stop it."""
-        return ""
 
     def do(self, at: AtWork, chunk: KeyRange, step: str) -> Sequence[Entry]:
         """Have a range land, from where it is; no event where it was asked to stop between two batches."""

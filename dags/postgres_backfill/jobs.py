@@ -3,10 +3,7 @@
 import os
 import re
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
-from dataclasses import replace
-from datetime import date, datetime
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -15,8 +12,7 @@ from dagster import AssetObservation, DefaultScheduleStatus, JobDefinition, Meta
 
 from dags.clickhouse.sql import Sql
 from dags.dagster_runs.command import Command, command
-from dags.dagster_runs.tags import LONG_RUN, REASON_TAG, REQUESTED_BY_TAG, TAG_PREFIX, ordered_at
-from dags.domain.days import in_words
+from dags.dagster_runs.tags import LONG_RUN, TAG_PREFIX, ordered_at
 from dags.domain.text import table_text, wrapped
 from dags.postgres_backfill.connection import Connection
 from dags.postgres_backfill.execution import PostgresBackfill
@@ -30,12 +26,12 @@ from dags.postgres_backfill.reading import PACKAGE
 from dags.settings import current_settings
 from dags.sources.declaration import Sources
 from dags.sources.file import read_sources
+from dags.sources.loads.runs import Controls, Load, control_jobs, gone_on_with
 from dags.work import control
-from dags.work.audit.log import Work
+from dags.work.audit.log import State
 from dags.work.audit.store import Log, require_state
 from dags.work.document import as_yaml
-from dags.work.runner import Runner
-from dags.work.runs import Shown, act, asked_before
+from dags.work.runs import asked_before
 
 POOL = "postgres_backfill"
 
@@ -53,7 +49,7 @@ def _asked_for(asked: Command[PostgresBackfillConfig], after: Callable[[Command[
         if known is not None:  # a retry of a run goes on with the plan that was accepted then
             control.refuse_resume(POSTGRES_BACKFILL, known)
             plan = from_yaml(known.accepted.payload)
-            return _carried_out(asked, client, after, work=known.work, plan=plan, ordered=ordered)
+            return _carried_out(Load(asked, client, POSTGRES_BACKFILL, after, known.work, plan, ordered))
         planned = make_plan(client, given, settings, os.environ)
         plan = planned.plan
         text = "\n".join([plan_text(plan, first_rows(planned.postgres, plan)), *map(wrapped, planned.notes)])
@@ -65,23 +61,7 @@ def _asked_for(asked: Command[PostgresBackfillConfig], after: Callable[[Command[
         work = work_of(work_id, plan)
         log, who = Log(client, work, asked.run_id), (plan.requested_by, plan.reason)
         control.accept(log, as_yaml(plan), *who, planned_in=time.monotonic() - began, beside=[asked_entry(plan)])
-        return _carried_out(asked, client, after, work=work, plan=plan, ordered=ordered)
-
-
-def _gone_on_with(asked: Command[PostgresControlConfig], after: Callable[[Command[Any]], None]) -> dict[str, Any]:
-    with asked.client() as (client, clocks):
-        ordered = ordered_at(asked.instance, asked.context.run, clocks)
-        state = require_state(client, POSTGRES_BACKFILL, asked.given.postgres_backfill_id)
-        control.refuse_resume(POSTGRES_BACKFILL, state)
-        plan = from_yaml(state.accepted.payload)
-        print(f"RESUMED  {state.work_id}: {len(state.done)} of {len(plan.ranges)} ranges had landed")
-        who = (asked.given.requested_by, asked.given.reason)
-        return _carried_out(asked, client, after, work=state.work, plan=plan, ordered=ordered, asked_by=who)
-
-
-def pause_postgres_backfill(asked: Command[PostgresControlConfig]) -> None:
-    """Ask a backfill to pause."""
-    act(asked, POSTGRES_BACKFILL, control.pause)
+        return _carried_out(Load(asked, client, POSTGRES_BACKFILL, after, work, plan, ordered))
 
 
 def show_postgres_backfills(asked: Command[PostgresShowConfig]) -> dict[str, Any]:
@@ -115,26 +95,17 @@ def _listed(client: Client, given: PostgresShowConfig) -> list[dict[str, Any]]:
     return rows[given.skip : given.skip + given.limit]
 
 
-def _carried_out(
-    asked: Command[Any],
-    client: Client,
-    after: Callable[[Command[Any]], None],
-    *,
-    work: Work,
-    plan: Plan,
-    ordered: datetime,
-    asked_by: tuple[str, str] = ("", ""),
-) -> dict[str, Any]:
-    context = asked.context
+def _carried_out(load: Load[Plan]) -> dict[str, Any]:
+    asked, plan = load.asked, load.plan
     pipeline = read_sources(current_settings()).pipeline(plan.pipeline)
 
     def moved(how_much: Moved) -> None:
         print(how_much, flush=True)
         asked.instance.add_run_tags(asked.run_id, {f"{TAG_PREFIX}percent": f"{how_much.percent:.0f}"})
-        context.log_event(
+        asked.context.log_event(
             AssetObservation(
                 plan.target,
-                description=f"{work.work_id}: {plan.table_name}",
+                description=f"{load.work.work_id}: {plan.table_name}",
                 metadata={
                     "progress": str(how_much),
                     "percent": round(how_much.percent, 1),
@@ -144,52 +115,25 @@ def _carried_out(
             )
         )
 
-    def range_over(_: object, words: str, __: object) -> None:
-        print(words, flush=True)  # how far that is, `moved` has said
-
-    def tell(words: str) -> None:
-        context.log.info(words)
-        print(wrapped(f"NOTE     {words}"), flush=True)
-
-    def attached(rows_by_day: Mapping[date, int]) -> None:
-        print(f"ATTACHED {sum(rows_by_day.values()):,} rows on {in_words(rows_by_day)}", flush=True)
-
-    def opened() -> AbstractContextManager[Client]:
-        return asked.clickhouse.client(asked.run_id)
-
-    shown = Shown(asked, POSTGRES_BACKFILL, work, plan.target, partial(report_text, plan))
-    runner = Runner(
-        client=client,
-        open_client=opened,
-        kind=POSTGRES_BACKFILL,
-        work=work,
-        chunks=plan.ranges,
-        worker=PostgresBackfill(
-            plan, Connection.of(pipeline, os.environ), current_settings().build_max_seconds, moved, attached
-        ),
-        run_id=asked.run_id,
-        ordered_at=ordered,
-        listeners=replace(shown.listeners(plan.monitoring.webhook), tell=tell, chunk_done=range_over),
-        parallelism=plan.parallelism,
-        monitoring=plan.monitoring,
-        asked_by=asked_by,
-    )
-    who, why = asked_by if any(asked_by) else (plan.requested_by, plan.reason)
-    asked.instance.add_run_tags(
-        asked.run_id, {REQUESTED_BY_TAG: who, REASON_TAG: why, f"{TAG_PREFIX}source": plan.subject}
-    )
-    try:
-        state = runner.run()
-        shown.end(state)
-        if beyond := beyond_text(
-            Loaded.of(state).rows_by_day, ordered.date(), current_settings().backfill_lookback_days
-        ):
+    def ended(state: State) -> None:
+        lookback = current_settings().backfill_lookback_days
+        if beyond := beyond_text(Loaded.of(state).rows_by_day, load.ordered.date(), lookback):
             print(beyond)
-    finally:
-        # Whatever ended it: what readers see may be otherwise, and the checks say at once what is so now.
-        after(asked)
-    shown.require_success(state)
+
+    connection, seconds = Connection.of(pipeline, os.environ), current_settings().build_max_seconds
+    state = load.carry_out(
+        PostgresBackfill(plan, connection, seconds, moved, load.attached),
+        plan.ranges,
+        partial(report_text, plan),
+        parallelism=plan.parallelism,
+        shows_progress=False,
+        ended=ended,
+    )
     return report(plan, state)
+
+
+def _words(plan: Plan, state: State) -> str:
+    return f"{len(state.done)} of {len(plan.ranges)} ranges had landed"
 
 
 def postgres_backfill_jobs(after: Callable[[Command[Any]], None]) -> list[JobDefinition]:
@@ -201,17 +145,9 @@ def postgres_backfill_jobs(after: Callable[[Command[Any]], None]) -> list[JobDef
 
     def resume_postgres_backfill(asked: Command[PostgresControlConfig]) -> dict[str, Any]:
         """Load what is left of a backfill's plan, and only that."""
-        return _gone_on_with(asked, after)
-
-    def cancel_postgres_backfill(asked: Command[PostgresControlConfig]) -> None:
-        """Ask a backfill to end, and nothing of it to be seen."""
-        act(asked, POSTGRES_BACKFILL, control.cancel)
-        after(asked)
-
-    def delete_postgres_backfill(asked: Command[PostgresControlConfig]) -> None:
-        """Leave a finished backfill out of lists."""
-        act(asked, POSTGRES_BACKFILL, control.delete)
-        after(asked)
+        return gone_on_with(
+            asked, POSTGRES_BACKFILL, from_yaml=from_yaml, after=after, carry_out=_carried_out, words=_words
+        )
 
     return [
         command(
@@ -221,27 +157,19 @@ def postgres_backfill_jobs(after: Callable[[Command[Any]], None]) -> list[JobDef
             tags=LONG_RUN,
             pool=POOL,
         ),
-        command(
+        *control_jobs(
+            POSTGRES_BACKFILL,
+            Controls(
+                PostgresControlConfig,
+                POOL,
+                resume="Go on with a backfill from PostgreSQL that was paused, killed, or that failed: what is left.",
+                pause="Pause a backfill from PostgreSQL: the batch in work lands, then it stops.",
+                cancel="Cancel a backfill from PostgreSQL: the batch in work lands, and no row of it is ever seen.",
+                delete="Leave a finished backfill from PostgreSQL out of lists; the audit stays, and what it loaded.",
+                cancelled_is_seen=True,
+            ),
             resume_postgres_backfill,
-            "Go on with a backfill from PostgreSQL that was paused, killed, or that failed: what is left of it.",
-            config=PostgresControlConfig,
-            tags=LONG_RUN,
-            pool=POOL,
-        ),
-        command(
-            pause_postgres_backfill,
-            "Pause a backfill from PostgreSQL: the batch in work lands, then it stops.",
-            config=PostgresControlConfig,
-        ),
-        command(
-            cancel_postgres_backfill,
-            "Cancel a backfill from PostgreSQL: the batch in work lands, and no row of it is ever seen.",
-            config=PostgresControlConfig,
-        ),
-        command(
-            delete_postgres_backfill,
-            "Leave a finished backfill from PostgreSQL out of lists; the audit stays, and what it loaded.",
-            config=PostgresControlConfig,
+            after,
         ),
         command(
             show_postgres_backfills,

@@ -169,7 +169,8 @@ class Ingestion(Declared):
     ``since`` and ``until``, which a document calls ``from`` and ``until``, are the first and the last day, both in it;
     a file's day is what its path says, or when it was last modified (``dated_by``). ``columns`` maps the target's
     columns to the files', by the names that these have there or that the format gives them (`.formats`).
-    ``time_zone`` is what a time without one is read in. A run takes no more than ``max_files_per_run`` files and
+    ``time_zone`` is what a time without one is read in. ``schema_changes`` says what becomes of columns that files have
+    anew, and of older files when the mapping changes. A run takes no more than ``max_files_per_run`` files and
     ``max_bytes_per_run`` bytes, as they are stored.
     """
 
@@ -192,6 +193,7 @@ class Ingestion(Declared):
     dated_by: Literal["path", "time"] = "path"
     schedule: Schedule | None = None
     schedule_time_zone: TimeZone = "UTC"
+    schema_changes: Literal["manual", "auto_merge", "backfill", "ignore"] = "manual"
     max_files_per_run: Annotated[int, Field(ge=1, le=MAX_FILES)] = 500
     max_bytes_per_run: Bytes = 50 * 10**9
     cost_usd_per_gb: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.25

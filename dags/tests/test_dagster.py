@@ -65,7 +65,10 @@ PRIVATE: dict[str, dict[str, str]] = {
     f"{_TAGS}.ROOT_RUN_ID_TAG": {
         "dagster_runs": "when an order was given, where this run is a retry of it; whose work a retry carries on",
     },
-    f"{_TAGS}.PRIORITY_TAG": {"web_preaggregated_backfill": "repairs wait behind the daily build in the queue"},
+    f"{_TAGS}.PRIORITY_TAG": {
+        "web_preaggregated_backfill": "repairs wait behind the daily build in the queue",
+        "file_ingestion": "ranges that end by themselves wait behind what comes every day",
+    },
     f"{_TAGS}.PARTITION_NAME_TAG": {"repair": "which day a run covers"},
     f"{_TAGS}.ASSET_PARTITION_RANGE_START_TAG": {"repair": "which days a run of several covers"},
     f"{_TAGS}.ASSET_PARTITION_RANGE_END_TAG": {"repair": "which days a run of several covers"},
@@ -84,6 +87,7 @@ PRIVATE: dict[str, dict[str, str]] = {
     "dagster._core.snap.snap_to_yaml.default_values_yaml_from_type_snap": {
         "tests": "what the webserver writes into the launchpad of a job's defaults"
     },
+    "dagster._utils.schedules.reverse_cron_string_iterator": {"file_ingestion": "when a declared schedule ticked last"},
     "dagster._core.test_utils.freeze_time": {"tests": "the clock of Dagster's host is wrong"},
 }
 

@@ -19,7 +19,7 @@ from dags.clickhouse.failures import retrying
 from dags.clickhouse.sql import is_embedded
 from dags.domain.errors import LeaseLostError, UserError
 from dags.domain.text import of_error
-from dags.work.audit.log import STOPPED, Entry, Event, State, Status, Work
+from dags.work.audit.log import Entry, Event, State, Status, Work
 from dags.work.audit.store import Log
 from dags.work.control import refuse_resume
 from dags.work.lease import WorkLease, leased
@@ -93,8 +93,8 @@ class Steps(Protocol[C_contra]):
         done. Chunks may run at once.
         """
 
-    def why_stop(self, at: AtWork) -> str:
-        """Why no other chunk may begin for now, in words; empty if one may."""
+    def why_stop(self, at: AtWork) -> Ended | None:
+        """What the work ends as because no other chunk may begin for now; None if one may."""
 
     def judge(self, at: AtWork) -> Ended:
         """What the work is once every chunk has been gone through."""
@@ -248,7 +248,7 @@ class _Going(Generic[C]):
         if asked := self.at.heard():
             return asked
         if stopped := self.at.again(steps.why_stop, self.at):
-            return Ended(Status.PAUSED, stopped, STOPPED)
+            return stopped
         ceilings, read = self.runner.ceilings, 0
         if ceilings.source_rows is not None:
             read = source_rows_read(self.at.read(), self.runner.run_id)

@@ -1,7 +1,7 @@
 -- What happened to every version of every file that an ingestion has seen; nothing is ever changed or forgotten, and
 -- `processed_files` reads it as one row a file.
 -- event: discovered, processing, success, failed, skipped; cleared (its rows were taken out, it is to be loaded again),
--- replaced (they were taken out since a newer version of it is there)
+-- removed (they were taken out, and it is not), replaced (they were taken out since other rows of that file are there)
 -- load: the number on the rows in `events` that this version brought
 -- etag: empty where the source has none, as a directory
 CREATE TABLE IF NOT EXISTS web_analytics_file_events

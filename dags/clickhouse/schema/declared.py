@@ -27,6 +27,7 @@ BOOKS = frozenset(
         "web_analytics_backfill_stops",
         "web_analytics_backfill_events",
         "web_analytics_file_events",
+        "web_analytics_file_schemas",
     }
 )
 

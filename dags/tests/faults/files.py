@@ -242,7 +242,7 @@ class FileTrial:
             content = b""
         upload = Upload(self._uploaded(path, content), frozenset(events), not kind)
         self._current[path] = upload
-        self._by_load[upload.version.load(NAME)] = (path, upload)
+        self._by_load[upload.version.load(NAME, 1)] = (path, upload)
 
     def _moment(self) -> str:
         return f"{self._dice.choice(DAYS)}T{self._dice.randint(0, 23):02d}:30:00Z"

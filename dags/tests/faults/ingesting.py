@@ -116,7 +116,9 @@ def _asked_for(client: Client, place: Place, work_id: str, run: str, *, later: b
     asked = {"ingestion": NAME, "dry_run": False, "max_files": place.max_files, **WHO}
     now = read_clocks(client).server + (LATER if later else timedelta())
     given = IngestFilesConfig.model_validate(asked)
-    plan = make_plan(client, given, declared(place.sources), place.variables, now).plan
+    planned = make_plan(client, given, declared(place.sources), place.variables, now)
+    plan = planned.plan
+    planned.settle(client, work_id)
     if not plan.groups:
         return NOTHING
     work = Work(work_id, FILES, plan.subject)
@@ -135,7 +137,7 @@ def _carried_out(client: Client, place: Place, work: Work, plan: Plan, run: str)
             kind=FILE_INGESTION,
             work=work,
             chunks=plan.groups,
-            worker=FileIngestion(plan, location, SECONDS, claims.take, lambda _: None),
+            worker=FileIngestion(plan, location, SECONDS, "manual", claims.take, lambda _: None, lambda _: None),
             run_id=run,
             ordered_at=read_clocks(client).server,
             listeners=Listeners(lambda _: None, lambda *_: None, lambda _: None),

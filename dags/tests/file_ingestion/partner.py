@@ -117,10 +117,11 @@ class Partner:
     def ingest(self, **given: Any) -> State | None:
         """A run of the ingestion to its end; None where nothing is to be loaded."""
         planned = self.planned(**given)
-        if not planned.plan.groups:
-            return None
         self._works += 1
         work = Work(f"file-ingestion-{self._works:08x}", FILES, planned.plan.subject)
+        planned.settle(self.client, work.work_id)
+        if not planned.plan.groups:
+            return None
         log = Log(self.client, work, work.work_id)
         control.accept(log, as_yaml(planned.plan), "tests", "a test", planned_in=0)
         return self.carried_out(planned, work)
@@ -128,7 +129,10 @@ class Partner:
     def carried_out(self, planned: Planned, work: Work, run_id: str = "") -> State:
         run = run_id or work.work_id
         with Leases(self.client, run, wait_seconds=0, tell=print) as leases:
-            worker = FileIngestion(planned.plan, planned.location, 60, Claims(leases, NAME, print).take, print)
+            declared = self.declared.get("schema_changes", "manual")
+            worker = FileIngestion(
+                planned.plan, planned.location, 60, declared, Claims(leases, NAME, print).take, print, print
+            )
             return Runner(
                 client=self.client,
                 open_client=lambda: open_client(self.dsn, wait_seconds=60, who="tests"),

@@ -17,9 +17,9 @@ from dags.clickhouse.sql import Sql
 from dags.demo.traffic.access_log import MAX_LINE_BYTES, Hit, Rubbish, RubbishKind, parse_line
 from dags.demo.traffic.page_views import PageView, Skip, domain_of, judge
 from dags.demo.traffic.sessions import events
-from dags.file_ingestion.execution import rows_of
 from dags.file_ingestion.formats import FIRST_FAULT, NO_VIEWS, RUBBISH, Columns, format_of
 from dags.file_ingestion.location import PACKAGE, Location
+from dags.file_ingestion.reading import rows_of
 from dags.sources.formats import ACCESS_LOG, OFFERED
 from dags.sources.ingestions import Ingestion
 from dags.tests.file_ingestion.log_lines import FIREFOX, LINES

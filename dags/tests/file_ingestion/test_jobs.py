@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from pathlib import Path
@@ -11,9 +10,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dags.clickhouse.sql import is_embedded
-from dags.definitions import defs
-from dags.file_ingestion.jobs import file_schedules
-from dags.sources.declaration import declared
 from dags.sources.loads.landing import all_landed
 from dags.tests.file_ingestion.partner import event, lines
 from dags.tests.variants import server_at_night
@@ -150,12 +146,3 @@ def test_a_place_that_is_empty_though_files_of_it_are_known_fails_the_run(world:
     with pytest.raises(Exception, match="has, and 1 are known"):
         ingest(world)
     assert world.client.query("SELECT count() FROM events").result_rows == [(1,)]
-
-
-def test_active_ingestions_with_a_schedule_are_scheduled() -> None:
-    one = json.dumps({"status": "DRAFT"})[1:-1]
-    sources = declared(DECLARED)
-    job = defs.get_repository_def().get_job("ingest_files_job")
-    [schedule] = file_schedules(job, sources)
-    assert (schedule.name, schedule.cron_schedule) == ("partner_logs_files_schedule", "0 * * * *")
-    assert file_schedules(job, declared(DECLARED + f"    {one}\n".replace('"', ""))) == []

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from dags.file_ingestion.versions import Days, FileEvent, FileVersion, Known, Reason, decide, reason_for
+from dags.file_ingestion.versions import Days, FileEvent, FileVersion, Found, Known, Reason, decide, reason_for
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 DAY = 86_400_000_000
@@ -50,11 +50,9 @@ def test_a_file_of_a_directory_that_changed_a_moment_ago_waits() -> None:
 
 
 def test_a_run_takes_the_newest_days_first_and_so_much_but_one_at_least() -> None:
-    found = [FileVersion(f"2026-01-{day:02d}/a", 100, OLD) for day in (3, 1, 9)]
+    found = [Found(FileVersion(f"2026-01-{day:02d}/a", 100, OLD)) for day in (3, 1, 9)]
     for limits, names in (((2, 10**6), ["09", "03"]), ((9, 150), ["09"]), ((9, 1), ["09"]), ((9, 200), ["09", "03"])):
-        decision = decide(
-            found, {}, NOW, ingestion="a", max_files=limits[0], max_bytes=limits[1], settles=False, days=Days()
-        )
+        decision = decide(found, {}, NOW, max_files=limits[0], max_bytes=limits[1], settles=False, days=Days())
         assert [one.version.path[8:10] for one in decision.wanted] == names
         assert len(decision.wanted) + len(decision.later) == 3
 
@@ -75,5 +73,5 @@ def test_each_version_of_a_file_has_a_number_of_its_own_and_always_the_same() ->
         FileVersion("b", 10, OLD, "e1"),
         FileVersion(FILE.path, 10, 1),
     ]
-    assert len({one.load(name) for one in versions for name in ("a", "b")}) == 8
-    assert FILE.load("a") == FileVersion(FILE.path, 99, 0, "e1").load("a")
+    assert len({one.load(name, schema) for one in versions for name in ("a", "b") for schema in (1, 2)}) == 16
+    assert FILE.load("a", 1) == FileVersion(FILE.path, 99, 0, "e1").load("a", 1)

@@ -74,7 +74,7 @@ def test_the_example_is_accepted_as_it_stands() -> None:
         "source_file_pattern": "year=*/month=*/day=*/**/*.jsonl.gz", "format": "JSONEachRow", "into": "events",
         "columns": {"team_id": "tenant", "uuid": "id", "timestamp": "at"}, "constants": {"event": "$pageview"},
         "time_zone": "UTC", "from": date(2026, 1, 1), "until": date(2026, 6, 30), "dated_by": "path",
-        "schedule": "hourly", "schedule_time_zone": "UTC", "max_files_per_run": 500,
+        "schedule": "hourly", "schedule_time_zone": "UTC", "schema_changes": "manual", "max_files_per_run": 500,
         "max_bytes_per_run": 50_000_000_000, "cost_usd_per_gb": 0.25,
     }  # fmt: skip
     assert (found.is_directory, found.cron, found.since) == (False, "0 * * * *", date(2026, 1, 1))

@@ -88,8 +88,8 @@ class Copy:
         )
         return [Entry(Event.STEP_DONE, step=step, chunk=chunk.id, rows=end - first, source_rows=end - first)]
 
-    def why_stop(self, _: AtWork) -> str:
-        return ""
+    def why_stop(self, _: AtWork) -> None:
+        pass
 
     def judge(self, at: AtWork) -> Ended:
         failed = at.read().failed

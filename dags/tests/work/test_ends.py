@@ -372,9 +372,8 @@ def test_a_server_that_is_gone_for_a_moment_between_two_steps_ends_nothing(
     failed: list[str] = []
 
     class Stopped(Copy):
-        def why_stop(self, _: AtWork) -> str:
+        def why_stop(self, _: AtWork) -> None:
             fails_once("why_stop")
-            return ""
 
     def fails_once(name: str) -> None:
         if name not in failed:

@@ -44,6 +44,7 @@ VIEWS = (
     "backfill_log",
     "queue_backfill_data",
     "processed_files",
+    "web_analytics_files",
     "web_analytics_work_events",
     "web_analytics_work_log",
 )

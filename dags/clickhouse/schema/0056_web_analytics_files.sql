@@ -1,0 +1,47 @@
+-- Every file that an ingestion has seen, in one row: its newest version, what became of that and when, and the loads of
+-- whichever version whose rows are in the target, or may be: what broke off. That a version was discovered counts only
+-- where nothing else has happened to it.
+-- failures: how often that version has failed since it was loaded or cleared last
+-- done_at: when it was loaded, left out or failed last, 1970 where it never was
+CREATE OR REPLACE VIEW web_analytics_files
+AS
+SELECT
+    ingestion_id,
+    path,
+    argMaxIf(version_size, last_at, is_known) AS size,
+    argMaxIf(version_modified_at, last_at, is_known) AS modified_at,
+    argMaxIf(version_etag, last_at, is_known) AS etag,
+    argMaxIf(version_load, last_at, is_known) AS load,
+    argMaxIf(last_event, last_at, is_known) AS event,
+    argMaxIf(version_schema, last_at, is_known) AS schema_version,
+    argMaxIf(version_rows, last_at, is_known) AS rows,
+    argMaxIf(last_error, last_at, is_known) AS error,
+    argMaxIf(version_failures, last_at, is_known) AS failures,
+    argMaxIf(version_done_at, last_at, is_known) AS done_at,
+    maxIf(last_at, is_known) AS at,
+    groupArrayIf(version_load, is_there) AS loads,
+    countIf(is_known) > 0 AS has_version
+FROM
+(
+    SELECT
+        ingestion_id,
+        path,
+        load AS version_load,
+        any(size) AS version_size,
+        any(modified_at) AS version_modified_at,
+        any(etag) AS version_etag,
+        max(at) AS last_at,
+        countIf(event != 'discovered') > 0 AS has_begun,
+        if(has_begun, argMaxIf(event, at, event != 'discovered'), 'discovered') AS last_event,
+        last_event != 'replaced' AS is_known,
+        last_event IN ('processing', 'success') AS is_there,
+        argMax(schema_version, at) AS version_schema,
+        if(last_event = 'success', argMaxIf(web_analytics_file_events.rows, at, event = 'success'), 0) AS version_rows,
+        if(has_begun, argMaxIf(web_analytics_file_events.error, at, event != 'discovered'), '') AS last_error,
+        maxIf(at, event IN ('success', 'cleared')) AS settled_at,
+        length(arrayFilter(one -> one > settled_at, groupArrayIf(at, event = 'failed'))) AS version_failures,
+        maxIf(at, event IN ('success', 'failed', 'skipped')) AS version_done_at
+    FROM web_analytics_file_events
+    GROUP BY ingestion_id, path, load
+)
+GROUP BY ingestion_id, path

@@ -1,0 +1,140 @@
+"""Which ingestions are due, and where they look: what the sensor of files decides.
+
+An ingestion is due when its schedule has ticked since it was asked for last; one whose range ends by itself and that
+has no schedule, whenever nothing of it runs. Everything is listed once a day, and else what is recent and what waits.
+
+Pure: no clock, no database, no Dagster.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import TYPE_CHECKING
+
+from dags.file_ingestion.fields import Scope
+from dags.file_ingestion.ranges import range_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from dags.sources.ingestions import Ingestion
+
+
+@dataclass(frozen=True)
+class Asked:
+    """When an ingestion was asked for last, by the tick of its schedule, and the day on which everything was listed."""
+
+    at: datetime
+    everything: date
+
+
+@dataclass(frozen=True)
+class Due:
+    """An ingestion that is due: since which tick, and where it looks."""
+
+    ingestion: Ingestion
+    tick: datetime
+    scope: Scope
+
+    @property
+    def name(self) -> str:
+        return self.ingestion.name
+
+    @property
+    def is_range(self) -> bool:
+        return bool(range_of(self.ingestion))
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was seen of an ingestion that is due: how many files wait, unless nobody looked; and why it must not run,
+    in words.
+    """
+
+    files: int | None = None
+    held: str = ""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is launched, in this order, and why the others are not."""
+
+    launched: tuple[Due, ...] = ()
+    others: Mapping[str, str] = field(default_factory=dict)
+
+
+def cursor_of(text: str | None) -> dict[str, Asked]:
+    """What a cursor says; nothing of one that cannot be read, so that everything is due."""
+    try:
+        return {
+            name: Asked(datetime.fromisoformat(one["at"]), date.fromisoformat(one["everything"]))
+            for name, one in json.loads(text or "{}").items()
+        }
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return {}
+
+
+def as_cursor(asked: Mapping[str, Asked]) -> str:
+    """A cursor that says so."""
+    return json.dumps(
+        {name: {"at": one.at.isoformat(), "everything": one.everything.isoformat()} for name, one in asked.items()},
+        sort_keys=True,
+    )
+
+
+def that_are_due(
+    ingestions: Sequence[Ingestion],
+    asked: Mapping[str, Asked],
+    last_tick: Callable[[str, str], datetime],
+    now: datetime,
+) -> tuple[Due, ...]:
+    """The ingestions that are due. ``last_tick`` is when a cron in a time zone ticked last, now included."""
+    found = []
+    for one in ingestions:
+        if one.status != "ACTIVE" or (one.cron is None and not range_of(one)):
+            continue
+        tick = now if one.cron is None else last_tick(one.cron, one.schedule_time_zone)
+        before = asked.get(one.name)
+        if before is not None and tick <= before.at:
+            continue
+        scope = Scope.RECENT if before is not None and before.everything >= now.date() else Scope.EVERYTHING
+        found.append(Due(one, tick, scope))
+    return tuple(found)
+
+
+def choose(due: Sequence[Due], busy: Mapping[str, str], seen: Mapping[str, Seen], normal_waits: str) -> Choice:
+    """What is launched of what is due. ``busy``: of some, in words, the run because of which no other begins;
+    ``normal_waits``: a run of an ingestion without a range that has not begun, before which no range does.
+
+    Normal runs go first. A range waits while one of them has not begun.
+    """
+    launched, others = list[Due](), dict[str, str]()
+    for one in sorted(due, key=lambda one: (one.is_range, one.name)):
+        what = seen.get(one.name, Seen())
+        if run := busy.get(one.name):
+            others[one.name] = run
+        elif what.held:
+            others[one.name] = what.held
+        elif one.is_range and normal_waits:
+            others[one.name] = f"its range gives way to run {normal_waits[:8]}"
+        elif what.files == 0:
+            others[one.name] = "no file waits"
+        else:
+            launched.append(one)
+    return Choice(tuple(launched), others)
+
+
+def after(asked: Mapping[str, Asked], due: Sequence[Due], choice: Choice, now: datetime) -> dict[str, Asked]:
+    """What the next tick is to know: what was launched, and what was looked at and has nothing to load, is asked for;
+    what was held back is due again.
+    """
+    known = dict(asked)
+    idle = {name for name, why in choice.others.items() if why == "no file waits"}
+    for one in due:
+        if one in choice.launched or one.name in idle:
+            before = known.get(one.name)
+            is_recent = one.scope is Scope.RECENT and before is not None
+            known[one.name] = Asked(one.tick, before.everything if is_recent and before else now.date())
+    return known

@@ -1,0 +1,8 @@
+-- What an ingestion knows of the files that are not settled: found and not loaded yet, failed, broken off, or to be
+-- loaded again.
+-- Grain   one row per file
+-- Reads   all events of the ingestion
+SELECT path, size, toUnixTimestamp64Micro(modified_at), etag, event, failures, at, loads, load, schema_version, rows
+FROM web_analytics_files
+WHERE ingestion_id = {ingestion:String} AND has_version
+    AND NOT (event IN {settled:Array(String)} AND schema_version >= {reload_below:UInt32})

@@ -1,0 +1,373 @@
+"""A group of files on its way: they land, are checked each by itself, are attached by the day, and are recorded.
+
+A group that broke off is done again from its beginning: what had landed is dropped, what was attached is found in the
+target by the files' own numbers. Nothing of a file that cannot be loaded whole is there in the end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from dags.clickhouse.failures import Remedy, remedy
+from dags.clickhouse.leases.rules import new_token
+from dags.clickhouse.sql import Sql
+from dags.domain.errors import UserError
+from dags.domain.expression import Expression
+from dags.file_ingestion.formats import FIRST_FAULT
+from dags.file_ingestion.location import PACKAGE, Ledger, list_files
+from dags.file_ingestion.noticing import REFUSES_UNKNOWN, SAYS_BEFORE, columns_of, is_of_unknown_column
+from dags.file_ingestion.patterns import common_directory, compiled
+from dags.file_ingestion.reading import read_files
+from dags.file_ingestion.schema_store import read_schemas, record_schemas
+from dags.file_ingestion.schemas import MAX_COLUMNS, Resolution, Schemas, derived, mergeable, noticed
+from dags.file_ingestion.store import Happened, read_known, record
+from dags.file_ingestion.values import landed_again
+from dags.file_ingestion.versions import FileEvent
+from dags.sources.loads.attaching import STAGED_AT_ONCE, Attaching, withdraw
+from dags.sources.loads.landing import create_landing, drop_table
+from dags.sources.loads.log import LoadEvent
+from dags.sources.loads.names import landing_name
+from dags.sources.loads.shape import Check
+from dags.sources.loads.verdicts import findings, groups
+from dags.work.audit.log import Entry
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from dags.file_ingestion.execution import Groups
+    from dags.file_ingestion.location import Location
+    from dags.file_ingestion.plan import FileGroup, Layout, Plan, PlannedFile
+    from dags.file_ingestion.versions import Known
+    from dags.sources.loads.landing import Landing
+    from dags.work.runner import AtWork
+
+# A block of so many rows is a part of the landing table.
+_BLOCK_ROWS = 100_000
+
+GONE = "it has no row, or is gone"
+CHANGED = "it changed while it was read; the version that is there now is taken with the next run"
+
+
+class _NoticedError(Exception):
+    """Files have columns that were not known: they are now, and the group begins anew."""
+
+
+@dataclass(frozen=True)
+class OnTheWay:
+    """A file that is being loaded, by its number in the group: the number on its rows, what the ledger knew of it, and
+    the loads that its rows take the place of.
+    """
+
+    planned: PlannedFile
+    load: int
+    known: Known | None
+    replaces: tuple[int, ...]
+
+    @property
+    def path(self) -> str:
+        return self.planned.path
+
+
+@dataclass
+class Loading:
+    """A group on its way, in an attempt of it. ``bytes_read`` counts what was read more than once as often."""
+
+    groups: Groups
+    at: AtWork
+    group: FileGroup
+    schemas: Schemas = field(default_factory=Schemas)
+    files: Mapping[int, OnTheWay] = field(default_factory=dict)
+    wrong: dict[str, str] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
+    bytes_read: int = 0
+    takes_any_column: bool = False
+
+    @property
+    def plan(self) -> Plan:
+        return self.groups.ingestion.plan
+
+    @property
+    def location(self) -> Location:
+        return self.groups.ingestion.location
+
+    @property
+    def schema(self) -> int:
+        """The version of the schema under which it loads."""
+        return self.schemas.since(self.plan.schema_version)
+
+    @cached_property
+    def layout(self) -> Layout:
+        """What of its files is loaded: what is declared, and what was merged since."""
+        filled = [one.name for one in self.plan.columns]
+        return self.plan.layout.with_columns(
+            mergeable(self.schemas.merged(self.schema), filled, self.groups.target_types)
+        )
+
+    def done(self) -> int:
+        """The rows that it has brought; done twice, it changes nothing."""
+        while True:
+            try:
+                return self._done()
+            except _NoticedError:
+                continue  # every time there are columns that were not known before
+
+    def _done(self) -> int:
+        client, ingestion = self.at.client, self.plan.ingestion
+        self.schemas, self.wrong, self.notes = read_schemas(client, ingestion), {}, {}
+        self.__dict__.pop("layout", None)
+        known = read_known(client, ingestion, [one.path for one in self.group.files])
+        wanted = [one for one in self.group.files if self._is_wanted(one, known.get(one.path))]
+        self.files = {place: self._on_the_way(one, known.get(one.path)) for place, one in enumerate(wanted, 1)}
+        if not self.files:
+            return 0
+        self.at.lease.confirm()
+        self._record(FileEvent.PROCESSING, self.files.values())
+        self._notice_before()
+        token = new_token(self.at.log.run_id)
+        name = landing_name(self.at.log.work.work_id, self.groups.sequence, token)
+        landing = create_landing(client, name, self.layout.shape, batch_size=_BLOCK_ROWS, rows=0)
+        try:
+            return self._loaded(landing, token)
+        finally:
+            drop_table(client, landing.name)
+
+    def _is_wanted(self, one: PlannedFile, known: Known | None) -> bool:
+        if one.path not in self.groups.ours:
+            return False
+        if known is None or known.event is not FileEvent.SUCCESS or not one.version.is_as(known.version):
+            return True
+        return known.schema < min(self.schemas.reload_below, self.schema)
+
+    def _on_the_way(self, one: PlannedFile, known: Known | None) -> OnTheWay:
+        load = one.version.load(self.plan.ingestion, self.schema)
+        replaces = tuple(other for other in (known.loads if known is not None else ()) if other != load)
+        return OnTheWay(one, load, known, replaces)
+
+    def _loaded(self, landing: Landing, token: str) -> int:
+        client, target = self.at.client, self.plan.target
+        self._land_all(landing)
+        rows = self._judged(landing)
+        bad = {place: one for place, one in self.files.items() if one.path in self.wrong}
+        if bad:
+            if not rows:
+                self._require_storage()
+            self._leave_out(landing, bad)
+            # An attempt before may have brought them.
+            withdraw(client, target, [one.load for one in bad.values()])
+        if self.notes:
+            Sql(PACKAGE, client).command("leave_out_rows", {"first_fault": FIRST_FAULT}, landing=landing.name)
+        rows_by_day = landing.rows_by_day(client)
+        attaching = Attaching(
+            client, landing, self.at.log.work.work_id, tuple(one.load for one in self.files.values()),
+            Expression("_range"), token, lambda: self.at.again(self.at.lease.confirm),
+        )  # fmt: skip
+        for group in groups(rows_by_day, STAGED_AT_ONCE):
+            attaching.attach(group)
+            days = [Entry(LoadEvent.ATTACHED, step=str(day), rows=rows) for day, rows in group.rows_by_day.items()]
+            self.at.log.append(*days)
+            self.groups.ingestion.attached(group.rows_by_day)
+        self._ended([one for place, one in self.files.items() if place not in bad], rows)
+        return sum(rows.values())
+
+    def _ended(self, good: Sequence[OnTheWay], rows: Mapping[str, int]) -> None:
+        """Take out the rows of versions that are no more, and record what became of each file, all at once.
+
+        Until then each counts as one that broke off, and whatever may be left to do is done again.
+        """
+        client, work_id = self.at.client, self.at.log.work.work_id
+        self.at.lease.confirm()
+        loaded = [one for one in good if one.path in rows]
+        replaced = [(one, load) for one in loaded for load in one.replaces]
+        if replaced:
+            withdraw(client, self.plan.target, [load for _, load in replaced])
+        happened = [Happened(one.planned.version, FileEvent.REPLACED, load, self.schema) for one, load in replaced]
+        happened += [
+            self._happened(one, FileEvent.SUCCESS, rows[one.path], self.notes.get(one.path, "")) for one in loaded
+        ]
+        for one in self.files.values():
+            if words := self.wrong.get(one.path):
+                event = FileEvent.SKIPPED if one.planned.size == 0 else FileEvent.FAILED
+                happened.append(self._happened(one, event, error=words))
+        record(client, self.plan.ingestion, work_id, happened)
+
+    def _land_all(self, landing: Landing) -> None:
+        """Have every file land: from the target, where that has all of what is loaded now, and else from the file."""
+        by_file = dict(self.files)
+        for schema in {one.known.schema for one in self.files.values() if self._may_be_derived(one) and one.known}:
+            same = {
+                place: one
+                for place, one in self.files.items()
+                if self._may_be_derived(one) and one.known and one.known.schema == schema
+            }
+            for place in self._landed_again(landing, same, schema):
+                del by_file[place]
+        if by_file:
+            self._land(landing, by_file)
+
+    def _may_be_derived(self, one: OnTheWay) -> bool:
+        known = one.known
+        return (
+            known is not None
+            and known.event is FileEvent.SUCCESS
+            and one.planned.version.is_as(known.version)
+            and known.load in known.loads
+        )
+
+    def _landed_again(self, landing: Landing, files: Mapping[int, OnTheWay], schema: int) -> Collection[int]:
+        """Which files have landed whole from the target, as they were loaded under an older version of the schema."""
+        layout = self.layout
+        landed = [(column.name, source) for column, source in zip(layout.shape.landed, layout.sources, strict=True)]
+        there = derived(self.schemas, schema, self.schema, self.groups.target_types, landed)
+        if there is None:
+            return ()
+        loads = {place: one.known.load for place, one in files.items() if one.known is not None}
+        sql = Sql(PACKAGE, self.at.client)
+        sql.command(
+            "land_loaded",
+            {
+                "loads": list(loads.values()),
+                "numbers": list(loads),
+                "versions": [_version_text(files[place].planned) for place in loads],
+                "seconds": self.groups.ingestion.seconds,
+            },
+            landing=landing.name,
+            names=tuple(name for name, _ in landed),
+            values=landed_again(layout.shape.landed, there),
+            target=self.plan.target,
+        )
+        found = dict(sql.rows("landed_rows", landing=landing.name))
+        whole = {place for place, one in files.items() if one.known and found.get(place, 0) == one.known.rows}
+        self._leave_out(landing, files.keys() - whole)
+        return whole
+
+    def _land(self, landing: Landing, files: Mapping[int, OnTheWay]) -> None:
+        """Have files land; one that cannot be read is named, and the others land without it."""
+        try:
+            self._read(landing, files)
+        except (UserError, ClickHouseError) as error:
+            if remedy(error) is Remedy.RETRY:
+                raise
+            if is_of_unknown_column(error) and not self.takes_any_column:
+                self._notice([one.path for one in files.values()])
+                self.takes_any_column = True  # nothing is new about them, and they are refused all the same
+                self._leave_out(landing, files)
+                self._land(landing, files)
+                return
+            self._leave_out(landing, files)
+            said = self.location.hidden_in(str(error))
+            if len(files) == 1:
+                [one] = files.values()
+                self.wrong[one.path] = said[:2000]
+                return
+            named = {place for place, one in files.items() if one.path in said}
+            halves = named if len(named) == 1 else set(sorted(files)[: len(files) // 2])
+            for half in (halves, files.keys() - halves):
+                self._land(landing, {place: files[place] for place in sorted(half)})
+
+    def _leave_out(self, landing: Landing, places: Collection[int]) -> None:
+        if places:
+            Sql(PACKAGE, self.at.client).command("leave_out", {"files": sorted(places)}, landing=landing.name)
+
+    def _read(self, landing: Landing, files: Mapping[int, OnTheWay]) -> None:
+        self.bytes_read += sum(one.planned.size for one in files.values())
+        read_files(
+            self.at.client,
+            self.location,
+            landing,
+            self.layout,
+            {place: one.path for place, one in files.items()},
+            expected=self.schemas.columns if self._refuses_unknown else None,
+            seconds=self.groups.ingestion.seconds,
+        )
+
+    @property
+    def _refuses_unknown(self) -> bool:
+        is_known = len(self.schemas.columns) < MAX_COLUMNS
+        return self.plan.format in REFUSES_UNKNOWN and is_known and not self.takes_any_column
+
+    def _notice_before(self) -> None:
+        if self.plan.format in SAYS_BEFORE:
+            self._notice([one.path for one in self.files.values()])
+
+    def _notice(self, paths: Sequence[str]) -> None:
+        """Keep which columns files have that were not known.
+
+        Raises:
+            _NoticedError: there were some.
+        """
+        ingestion = self.groups.ingestion
+        columns = columns_of(self.at.client, self.location, self.plan.format, paths, ingestion.seconds)
+        happened = noticed(self.schemas, columns, self.plan.ingestion, Resolution(ingestion.schema_changes))
+        if happened is not None:
+            self.at.lease.confirm()
+            record_schemas(self.at.client, self.plan.ingestion, self.at.log.work.work_id, [happened])
+            self.groups.ingestion.tell(f"{happened}")
+            raise _NoticedError
+
+    def _judged(self, landing: Landing) -> dict[str, int]:
+        """The rows of each file that may be seen; what is wrong with the others is noted."""
+        layout = self.layout
+        of_rows = (Check(one.words, f"_batch < {FIRST_FAULT} AND ({one.condition})") for one in layout.shape.checks())
+        form, faults = layout.as_format, layout.as_format.checks()
+        checks = (*layout.reading.checks, *of_rows)
+        pairs = Expression(
+            ", ".join(
+                f"(countIf({one.condition}), groupArrayIf(5)(_key, ifNull({one.condition}, 0)))"
+                for one in (*faults, *checks)
+            )
+        )
+        found = {
+            place: rest
+            for place, *rest in Sql(PACKAGE, self.at.client).rows(
+                "landed", {"first_fault": FIRST_FAULT}, landing=landing.name, pairs=pairs
+            )
+        }
+        rows: dict[str, int] = {}
+        for place, one in self.files.items():
+            if one.path in self.wrong:
+                continue
+            if place not in found:
+                self.wrong[one.path] = "it is empty: 0 bytes" if one.planned.size == 0 else GONE
+                continue
+            count, versions, version, counts = found[place]
+            verdict = form.judged(count, counts[: len(faults)])
+            if versions != 1 or not _is_version(version, one.planned):
+                self.wrong[one.path] = CHANGED
+            elif problems := (*verdict.problems, *map(str, findings(checks, counts[len(faults) :]))):
+                self.wrong[one.path] = "; ".join(problems)
+            else:
+                rows[one.path] = count
+                if verdict.note:
+                    self.notes[one.path] = verdict.note
+        return rows
+
+    def _require_storage(self) -> None:
+        """Raises: UserError: the files cannot even be listed, so that it is nothing about them that is wrong."""
+        below = common_directory([one.path for one in self.files.values()])
+        ledger = Ledger(self.plan.ingestion)
+        seconds = self.groups.ingestion.seconds
+        list_files(self.at.client, self.location, compiled("**"), ledger, seconds=seconds, below=below)
+
+    def _happened(self, one: OnTheWay, event: FileEvent, rows: int = 0, error: str = "") -> Happened:
+        return Happened(one.planned.version, event, one.load, self.schema, rows, error)
+
+    def _record(self, event: FileEvent, files: Collection[OnTheWay]) -> None:
+        happened = [self._happened(one, event) for one in files]
+        record(self.at.client, self.plan.ingestion, self.at.log.work.work_id, happened)
+
+
+def _version_text(planned: PlannedFile) -> str:
+    """What `land.sql` says of the version of a file."""
+    return f"{planned.etag} {planned.size} {planned.modified // 10**6}"
+
+
+def _is_version(version: str, planned: PlannedFile) -> bool:
+    """Whether what was read is the planned version: ETag, size and second of a file as `land.sql` has them."""
+    etag, size, modified = version.split(" ")
+    if planned.etag and etag.strip('"'):
+        return etag.strip('"') == planned.etag
+    return (int(size), int(modified)) == (planned.size, planned.modified // 10**6)

@@ -1,0 +1,56 @@
+"""What ClickHouse has to say of ingestions that are due: whether files wait, and whether a run must not begin."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from dags.clickhouse.clocks import read_clocks
+from dags.clickhouse.schema.apply import require_schema
+from dags.domain.errors import UserError
+from dags.file_ingestion.due import Due, Seen
+from dags.file_ingestion.fields import IngestFilesConfig, Scope
+from dags.file_ingestion.kind import FILE_INGESTION
+from dags.file_ingestion.plan import subject_of
+from dags.file_ingestion.planning import make_plan, progress_now
+from dags.file_ingestion.ranges import range_of
+from dags.settings import current_settings
+from dags.work import control
+from dags.work.audit.log import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from clickhouse_connect.driver.client import Client
+
+
+def look_at(due: Sequence[Due], seconds: float, client: Client) -> dict[str, Seen]:
+    """What is to be known of the ingestions that are due, as long as there is time."""
+    require_schema(client)
+    until, found = time.monotonic() + seconds, dict[str, Seen]()
+    for one in due:
+        found[one.name] = _look_at(client, one, has_time=time.monotonic() < until)
+    return found
+
+
+def _look_at(client: Client, due: Due, *, has_time: bool) -> Seen:
+    ingestion = due.ingestion
+    subject = subject_of(ingestion.name, range_of(ingestion))
+    last = control.listed(client, FILE_INGESTION, subject=subject, limit=1)
+    if last and last[0].status == Status.PAUSED:
+        return Seen(held=f"{last[0].work_id} is paused: resume or cancel it")
+    now = read_clocks(client).server
+    if ingestion.until is not None:
+        reached = progress_now(client, ingestion)
+        if reached.is_over(ingestion.until, now.date()):
+            return Seen(held=f"its range is over: {reached.done:,} files are loaded, {reached.given_up:,} given up")
+    if due.scope is Scope.EVERYTHING or not has_time:
+        return Seen()
+    asked = IngestFilesConfig(ingestion=due.name, listing=due.scope)
+    try:
+        return Seen(files=make_plan(client, asked, current_settings(), os.environ, now).plan.files)
+    except (UserError, ClickHouseError):
+        return Seen()  # its run says what is wrong

@@ -1,0 +1,122 @@
+"""The sensor that looks for files when ingestions are due, and launches a run only where some wait."""
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+from dagster import (
+    DagsterInstance,
+    DagsterRunStatus,
+    DefaultSensorStatus,
+    JobDefinition,
+    RunRequest,
+    RunsFilter,
+    SensorDefinition,
+    SensorEvaluationContext,
+    SensorResult,
+    sensor,
+)
+from dagster._core.storage.tags import PRIORITY_TAG
+from dagster._utils.schedules import reverse_cron_string_iterator
+
+from dags.dagster_runs.resource import ClickHouseResource
+from dags.dagster_runs.tags import BACKFILL_PRIORITY, TAG_PREFIX
+from dags.domain import clock
+from dags.file_ingestion.due import Due, after, as_cursor, choose, cursor_of, that_are_due
+from dags.file_ingestion.looking import look_at
+from dags.file_ingestion.ranges import range_of
+from dags.repair.runs import IN_FLIGHT
+from dags.sources.declaration import Sources
+
+# Of every run of an ingestion: which, and whether it loads a range that ends by itself.
+INGESTION_TAG, RANGE_TAG = f"{TAG_PREFIX}ingestion", f"{TAG_PREFIX}range"
+
+INTERVAL_SECONDS = 60
+
+# Of the time that a tick has, what looking for files may take; what is due and was not looked for is launched.
+LOOK_SECONDS = 25.0
+
+# A range without a schedule whose run has failed begins anew after so long.
+TRIED_AGAIN = timedelta(hours=1)
+
+# A run that waits for its turn.
+_WAITING = (DagsterRunStatus.QUEUED, DagsterRunStatus.NOT_STARTED)
+
+
+def files_sensor(job: JobDefinition, sources: Sources) -> SensorDefinition:
+    """The sensor of the ingestions that are declared; it launches ``job``."""
+
+    @sensor(
+        name="web_analytics_files_sensor",
+        job_name=job.name,
+        minimum_interval_seconds=INTERVAL_SECONDS,
+        default_status=DefaultSensorStatus.RUNNING,
+        description="Every minute: which ingestions are due? Loads their files where some are new or were replaced.",
+    )
+    def web_analytics_files_sensor(context: SensorEvaluationContext, clickhouse: ClickHouseResource) -> SensorResult:
+        """Look for files where an ingestion is due."""
+        now, asked = clock.utc_now(), cursor_of(context.cursor)
+        due = that_are_due(sources.ingestions, asked, _last_tick(now), now)
+        if not due:
+            return SensorResult(skip_reason="no ingestion is due", cursor=context.cursor)
+        busy = _busy(context.instance, due, now)
+        idle = [one for one in due if one.name not in busy]
+        until = time.monotonic() + LOOK_SECONDS
+        seen = clickhouse.in_tick(partial(look_at, idle, LOOK_SECONDS), until) if idle else {}
+        choice = choose(due, busy, seen, waiting(context.instance))
+        cursor = as_cursor(after(asked, due, choice, now))
+        words = "; ".join(f"{name}: {why}" for name, why in sorted(choice.others.items()))
+        if not choice.launched:
+            return SensorResult(skip_reason=words, cursor=cursor)
+        return SensorResult(run_requests=[_request(one) for one in choice.launched], cursor=cursor)
+
+    return web_analytics_files_sensor
+
+
+def waiting(instance: DagsterInstance) -> str:
+    """A run of an ingestion without a range that waits for its turn; empty if none does."""
+    records = instance.get_run_records(RunsFilter(statuses=list(_WAITING), tags={RANGE_TAG: "false"}), limit=1)
+    return records[0].dagster_run.run_id if records else ""
+
+
+def _busy(instance: DagsterInstance, due: Sequence[Due], now: datetime) -> dict[str, str]:
+    """In words, the runs because of which no other begins: of each ingestion one that is at it, or, where nothing but
+    that keeps it from beginning anew each minute, one that has failed.
+    """
+    found: dict[str, str] = {}
+    for one in due:
+        records = instance.get_run_records(RunsFilter(tags={INGESTION_TAG: one.name}), limit=1)
+        for record in records:
+            run, since = record.dagster_run, now - record.update_timestamp.astimezone(UTC)
+            if run.status in IN_FLIGHT:
+                found[one.name] = f"run {run.run_id[:8]} is at it"
+            elif one.ingestion.cron is None and run.status is DagsterRunStatus.FAILURE and since < TRIED_AGAIN:
+                found[one.name] = f"run {run.run_id[:8]} failed: it is tried again an hour later"
+    return found
+
+
+def _last_tick(now: datetime) -> Callable[[str, str], datetime]:
+    def last_tick(cron: str, time_zone: str) -> datetime:
+        return next(iter(reverse_cron_string_iterator(now.timestamp(), cron, time_zone))).astimezone(UTC)
+
+    return last_tick
+
+
+def _request(due: Due) -> RunRequest:
+    ingestion = due.ingestion
+    return RunRequest(
+        run_key=f"files-{due.name}-{due.tick:%Y%m%dT%H%M%S}",
+        run_config={
+            "ingestion": due.name,
+            "listing": str(due.scope),
+            "dry_run": False,
+            "requested_by": "web_analytics_files_sensor",
+            "reason": f"as declared: {ingestion.schedule or f'the range {range_of(ingestion)}'}",
+        },
+        tags={
+            INGESTION_TAG: due.name,
+            RANGE_TAG: str(due.is_range).lower(),
+            **({PRIORITY_TAG: BACKFILL_PRIORITY} if due.is_range else {}),
+        },
+    )
