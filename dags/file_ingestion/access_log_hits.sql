@@ -32,7 +32,9 @@ FROM
 (
     SELECT
         *,
-        arrayFilter(word -> word != '', splitByChar(' ', before)) AS words,
+        -- Nearly every line begins like this, and what its words are need not be asked.
+        match(before, '^[0-9.]+ - [^ ]+$$') AND isIPv4String(substringIndex(before, ' ', 1)) AS is_plain,
+        arrayFilter(word -> word != '', splitByChar(' ', is_plain ? '' : before)) AS words,
         length(words) AS count,
         arrayMap((word, place) -> if(place < count - 1 AND match(word, ':|\\..*\\..*\\.'), address_of(word), ''), words, arrayEnumerate(words)) AS addresses,
         arrayFilter(place -> addresses[place] != '', arrayEnumerate(words)) AS found,
@@ -40,7 +42,7 @@ FROM
         multiIf(notEmpty(beside_ident), beside_ident[1], has(found, count - 2), toUInt32(count - 2), found[-1]) AS belongs,
         arrayLastIndex((word, place) -> place < belongs AND NOT endsWith(word, ','), words, arrayEnumerate(words)) + 1 AS first,
         arrayFirst(place -> place >= first, found) AS at_place,
-        addresses[at_place] AS own,
+        is_plain ? substringIndex(before, ' ', 1) : addresses[at_place] AS own,
         arrayFlatten(arrayFilter(
             list -> list != [''] AND arrayAll(one -> is_address(one), list),
             arrayMap(quoted -> arrayMap(one -> trimBoth(one), splitByChar(',', quoted)), extractAll(after, '"([^"]*)"')))) AS forwarded,

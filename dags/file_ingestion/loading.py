@@ -20,11 +20,13 @@ from dags.domain.expression import Expression
 from dags.file_ingestion.formats import FIRST_FAULT
 from dags.file_ingestion.location import PACKAGE, Ledger, list_files
 from dags.file_ingestion.noticing import REFUSES_UNKNOWN, SAYS_BEFORE, columns_of, is_of_unknown_column
+from dags.file_ingestion.packing import is_to_be_checked
 from dags.file_ingestion.patterns import common_directory, compiled
 from dags.file_ingestion.reading import read_files
 from dags.file_ingestion.schema_store import read_schemas, record_schemas
 from dags.file_ingestion.schemas import MAX_COLUMNS, Resolution, Schemas, derived, mergeable, noticed
 from dags.file_ingestion.store import Happened, read_known, record
+from dags.file_ingestion.unpacking import why_not_whole
 from dags.file_ingestion.values import landed_again
 from dags.file_ingestion.versions import FileEvent
 from dags.sources.loads.attaching import STAGED_AT_ONCE, Attaching, withdraw
@@ -36,7 +38,7 @@ from dags.sources.loads.verdicts import findings, groups
 from dags.work.audit.log import Entry
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from dags.file_ingestion.execution import Groups
     from dags.file_ingestion.location import Location
@@ -205,8 +207,17 @@ class Loading:
             }
             for place in self._landed_again(landing, same, schema):
                 del by_file[place]
-        if by_file:
-            self._land(landing, by_file)
+        self._look_at_packed(by_file.values())
+        if whole := {place: one for place, one in by_file.items() if one.path not in self.wrong}:
+            self._land(landing, whole)
+
+    def _look_at_packed(self, files: Iterable[OnTheWay]) -> None:
+        """Name files that break off where reading them would not say so."""
+        for one in files:
+            if one.planned.size and is_to_be_checked(one.path):
+                self.bytes_read += 2 * one.planned.size
+                said = why_not_whole(self.at.client, self.location, one.path, self.groups.ingestion.seconds)
+                self.wrong |= {one.path: said} if said else {}
 
     def _may_be_derived(self, one: OnTheWay) -> bool:
         known = one.known

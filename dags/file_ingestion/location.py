@@ -84,6 +84,12 @@ class Location:
         """What a file is named by, in a statement that reads it. Below ``**`` a directory's have a slash too many."""
         return Expression("replaceAll(_path, '//', '/')" if self.is_directory else "_path")
 
+    @property
+    def packed(self) -> Part:
+        """What stands after FROM where files are read as they are stored, not unpacked."""
+        name = "compression_method = " if "structure = " in self.function else ""
+        return Part(f"{self.function[:-1]}, {name}'none')")
+
     def parameters(self, below: str, format_: str, columns: str) -> dict[str, str]:
         """What a statement with ``function`` binds so that it is of the files that a pattern of ClickHouse has."""
         return {**self._bound, "address": f"{self.address}{below}", "format": format_, "structure": columns}

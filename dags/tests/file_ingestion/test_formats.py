@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import lzma
 import os
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -9,9 +11,10 @@ from uuid import UUID
 import pytest
 
 from dags.sources.formats import ACCESS_LOG, FORMATS, NAMELESS
-from dags.tests.file_ingestion.partner import COLUMNS, Partner
+from dags.tests.file_ingestion.partner import COLUMNS, Partner, event, lines
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from clickhouse_connect.driver.client import Client
@@ -101,3 +104,55 @@ def test_avro_files_that_lack_a_column_or_have_other_types_are_read_each_by_what
     assert partner.seen() == [9, 10]
     assert partner.errors()["c.avro"] == "it has no column path, visit, at: it has tenant, id"
     assert set(partner.errors()) == {"c.avro", "d.avro"}
+
+
+# Enough that it is packed in several blocks, of lines of one length, so that some cut is between two of them.
+MANY = lines(*(event(number) for number in range(1000, 6000)))
+
+
+def made_by_engine(client: Client, directory: Path, content: bytes, method: str) -> bytes:
+    """Content as the engine packs it."""
+    plain, packed = directory / "plain", directory / f"packed.{method}"
+    plain.write_bytes(content)
+    client.command(
+        f"INSERT INTO FUNCTION file('{packed}', 'RawBLOB', 'raw String', '{method}') "
+        f"SELECT raw FROM file('{plain}', 'RawBLOB', 'raw String', 'none') SETTINGS engine_file_truncate_on_insert = 1"
+    )
+    return packed.read_bytes()
+
+
+def sized(content: bytes, packed: bytes) -> bytes:
+    """A zst of a stream, as one of a file: its head says how much is in it."""
+    assert packed[4] & 0xE0 == 0
+    return packed[:4] + bytes([packed[4] | 0x80]) + packed[5:6] + len(content).to_bytes(4, "little") + packed[6:]
+
+
+@pytest.mark.parametrize(("kind", "dsn_text"), [("directory", "embedded"), ("bucket", "server")], indirect=["dsn_text"])
+def test_packed_files_are_read_and_one_that_breaks_off_is_never_half_loaded(
+    request: pytest.FixtureRequest, kind: str, client: Client, dsn: Dsn, server_files: Path
+) -> None:
+    bucket = request.getfixturevalue("bucket") if kind == "bucket" else None
+    partner = Partner(dsn, client, server_files, bucket)
+    partner.declared |= {"source_file_pattern": "**/*.jsonl*"}
+    packers: dict[str, Callable[[bytes], bytes]] = {
+        "gz": gzip.compress,
+        "xz": lzma.compress,
+        "zst": lambda content: sized(content, made_by_engine(client, server_files, content, "zst")),
+        "lz4": lambda content: made_by_engine(client, server_files, content, "lz4"),
+    }
+    for number, (extension, packed) in enumerate(packers.items(), 1):
+        partner.put(f"a b/whole.jsonl.{extension}", packed(lines(event(number))))
+        many = packed(MANY)
+        for place, cut in enumerate((20, len(many) // 2, len(many) - 40)):
+            partner.put(f"cut-{place}.jsonl.{extension}", many[:cut])
+    stream = made_by_engine(client, server_files, MANY, "zst")
+    partner.put("stream.jsonl.zst", stream)
+    partner.put("twice.jsonl.zst", packers["zst"](lines(event(9))) * 2)
+    partner.ingest()
+    errors = partner.errors()
+    loaded = {path for path, state in partner.states().items() if state == "success"}
+    assert loaded == {f"a b/whole.jsonl.{extension}" for extension in packers}
+    assert partner.seen() == [1, 2, 3, 4]
+    assert len(errors) == 3 * len(packers) + 2
+    assert "it does not say how much is in it" in errors["stream.jsonl.zst"]
+    assert "it has several parts" in errors["twice.jsonl.zst"]
