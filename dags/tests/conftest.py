@@ -1,7 +1,8 @@
 """Fixtures: each test that touches SQL gets an empty schema on the embedded engine and on a real server.
 
-Statements and stores are always tried on both. A story, which is a whole job or several, is the same on both but takes
-seconds: the default suite tells it on the embedded engine, and `make stories`, which CI runs too, on a server.
+Statements and stores are tried on both. A story, which is a whole job or several, is the same on both but takes
+seconds: the default suite tells it on the embedded engine, and `make stories`, which CI runs too, on a server; one of
+which a single engine is enough by day is marked with it, see `dags.tests.variants`.
 """
 
 from __future__ import annotations
@@ -49,12 +50,23 @@ settings.register_profile("no-shrinking", phases=(Phase.explicit, Phase.generate
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` looks at the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the stories on a server that are told on the embedded engine as well; what takes minutes comes first."""
-    stories = [item for item in items if isinstance(item, pytest.Function) and _is_story(item)]
+    """Mark the stories on a server that are told on the embedded engine as well, and those that are told at night.
+
+    What takes minutes comes first.
+    """
+    functions = [item for item in items if isinstance(item, pytest.Function)]
+    stories = [item for item in functions if _is_story(item)]
     embedded = {_test(item) for item in stories if "embedded" in _parameters(item)}
     for item in stories:
         if "server" in _parameters(item) and _test(item) in embedded:
             item.add_marker("second_engine")
+    on_engine = {(_test(item), _engine(item)) for item in functions}
+    for item in functions:
+        mark = item.get_closest_marker("at_night")
+        if mark is not None and _engine(item) in mark.args:
+            [other] = set(ENGINES) - {_engine(item)}
+            if (_test(item), other) in on_engine:  # what one engine alone has is told by day
+                item.add_marker("slow")
     items.sort(key=_minutes, reverse=True)
 
 
@@ -76,6 +88,10 @@ def _minutes(item: pytest.Item) -> float:
 
 def _test(item: pytest.Function) -> tuple[str, str]:
     return str(item.path), item.originalname
+
+
+def _engine(item: pytest.Function) -> object:
+    return next((value for value in _parameters(item) if value in ENGINES), None)
 
 
 def _parameters(item: pytest.Function) -> list[object]:

@@ -15,6 +15,7 @@ from clickhouse_connect.driver.exceptions import DatabaseError
 
 from dags.tests.s3_listing import running_listing
 from dags.tests.s3_server import S3Request
+from dags.tests.variants import embedded_at_night
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from dags.tests.s3_server import S3Server
 
     Bucket = tuple[S3Server, str]
+
+pytestmark = embedded_at_night
 
 PLAIN_KEYS = (
     "a b.jsonl",

@@ -29,6 +29,7 @@ from dags.tests.builds import build
 from dags.tests.events import Event, insert
 from dags.tests.faulty import break_team, mended
 from dags.tests.fold import fold, stored
+from dags.tests.variants import both_by_day, embedded_at_night, server_at_night
 from dags.tests.world import BOUNCES, STATS, World, ago, noon, tables_asked
 from dags.web_preaggregated.tables import WEB_TABLES
 from dags.web_preaggregated_backfill.evaluation import Evaluation, evaluate, run_requests
@@ -38,6 +39,8 @@ from dags.work.audit.store import read_works
 if TYPE_CHECKING:
     from datetime import date
 
+pytestmark = server_at_night
+
 WEEK = [ago(n) for n in range(7, 0, -1)]
 
 
@@ -46,6 +49,7 @@ def lose(world: World, table: str, *days: date) -> None:
         world.client.command(f"ALTER TABLE {table} DROP PARTITION {day:%Y%m%d}")
 
 
+@both_by_day
 def test_what_broke_is_found_rebuilt_and_verified_and_nothing_else_is_touched(world: World) -> None:
     days = WEEK[-4:]
     events = world.traffic([1, 2, 3], days)
@@ -224,6 +228,7 @@ def test_without_a_team_nothing_is_watched_and_nothing_is_called_complete(world:
         assert "COMPLETE" not in message
 
 
+@embedded_at_night
 def test_late_data_is_left_by_the_sensor_and_repaired_by_the_comprehensive_check(world: World) -> None:
     days = WEEK[:3]
     world.traffic([1, 2], days)
@@ -250,6 +255,7 @@ def test_a_day_that_is_still_open_is_never_stale(world: World) -> None:
     assert {(v.unit.day, v.cause) for v in wrong} == {(is_closed, Cause.SOURCE_GREW)}
 
 
+@both_by_day
 def test_tables_that_disagree_are_told_apart_and_only_the_wrong_one_is_rebuilt(world: World) -> None:
     world.set(backfill_min_missing_partitions=1)
     days = WEEK[:3]
@@ -268,6 +274,7 @@ def test_tables_that_disagree_are_told_apart_and_only_the_wrong_one_is_rebuilt(w
     assert world.evaluate().detection.wrong == ()
 
 
+@embedded_at_night
 def test_an_expired_source_erases_no_history_and_waits_for_a_person(world: World) -> None:
     events = world.traffic([1], WEEK[:2])
     world.select(1)
@@ -279,6 +286,7 @@ def test_an_expired_source_erases_no_history_and_waits_for_a_person(world: World
     assert stored(world.client, STATS, WEEK[0]) == fold(events, WEEK[0], STATS)
 
 
+@embedded_at_night
 def test_tables_that_are_older_than_the_ledger_are_adopted(world: World) -> None:
     world.traffic([1, 2], WEEK[:3])
     world.select(1, 2)
@@ -304,6 +312,7 @@ def readable_again(world: World, table: str) -> None:
     world.client.command(f"RENAME TABLE hidden_from_readers TO {table}")
 
 
+@both_by_day
 def test_a_table_that_cannot_be_read_is_unknown_and_never_complete(world: World) -> None:
     days = WEEK[:3]
     world.traffic([1], days)
@@ -569,6 +578,7 @@ def test_a_day_with_ten_times_the_events_is_estimated_at_ten_times(world: World)
     assert tags == {str(WEEK[3]): str(small), str(WEEK[6]): str(large)}
 
 
+@embedded_at_night
 def test_what_an_older_logic_version_built_is_reported_and_rebuilt_when_told_to(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -740,6 +750,7 @@ def test_a_backfill_gives_way_to_the_daily_build_in_the_queue(world: World) -> N
     assert float(job.tags["dagster/max_runtime"]) > 0
 
 
+@both_by_day
 def test_a_day_that_another_instance_builds_is_deferred_and_the_run_is_named(world: World) -> None:
     world.traffic([1], WEEK)
     world.select(1)
@@ -750,6 +761,7 @@ def test_a_day_that_another_instance_builds_is_deferred_and_the_run_is_named(wor
     assert f"{WEEK[-1]}: in flight (run 4711abcd)" in decision.words
 
 
+@embedded_at_night
 def test_a_run_that_died_is_a_failed_attempt_though_dagster_takes_it_for_running(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

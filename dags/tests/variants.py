@@ -15,7 +15,9 @@ def variants(first: object, *others: object) -> list[Any]:
     ]
 
 
-# A story that says little of the engine: on the embedded one in the default suite, on a server every night.
-server_at_night = pytest.mark.parametrize(
-    "dsn_text", ["embedded", pytest.param("server", marks=pytest.mark.slow)], indirect=True
-)
+# Stories of which CI tells each on one engine, for on the other it would say little more; every night on both. Where a
+# story is of decisions, words and lists, that is the embedded one, in `make test`; where it is of parts, swaps and
+# clocks, a server, in `make stories`. Of a module's `pytestmark` the last exempts a test.
+server_at_night = pytest.mark.at_night("server")
+embedded_at_night = pytest.mark.at_night("embedded")
+both_by_day = pytest.mark.at_night()

@@ -15,11 +15,12 @@ from dags.tests.as_built import as_built
 from dags.tests.builds import TABLES, build
 from dags.tests.detection.test_store import detected
 from dags.tests.events import Event, at, insert
+from dags.tests.variants import embedded_at_night
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
-pytestmark = pytest.mark.story
+pytestmark = [pytest.mark.story, embedded_at_night]
 
 DAY, OTHER = date(2026, 1, 5), date(2026, 1, 9)
 

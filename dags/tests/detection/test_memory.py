@@ -22,6 +22,7 @@ from dags.tests.as_built import as_built
 from dags.tests.builds import TABLES, build
 from dags.tests.detection.test_store import NOW, detected
 from dags.tests.events import Event, at, insert
+from dags.tests.variants import embedded_at_night
 from dags.web_preaggregated.tables import STATS, WEB_TABLES
 from dags.web_preaggregated_backfill.report import status_line, table_statuses
 
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from dags.domain.watched import Source, WatchedTable
 
 # What is remembered is decided in Python; the statements are tried on both engines where each is tested.
-pytestmark = pytest.mark.story
+pytestmark = [pytest.mark.story, embedded_at_night]
 
 DAYS = [date(2026, 1, 5), date(2026, 1, 7), date(2026, 1, 10)]
 WINDOW = 30

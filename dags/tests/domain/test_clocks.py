@@ -19,7 +19,7 @@ from dags.repair.stops.store import why_stopped
 from dags.team_selection.store import read_selection
 from dags.tests.fold import stored
 from dags.tests.managed_backfill import asked
-from dags.tests.variants import variants
+from dags.tests.variants import embedded_at_night, variants
 from dags.tests.work.seams import CHUNK_OVER, after_event
 from dags.tests.world import STATS, ago
 from dags.web_preaggregated_backfill.evaluation import metadata, skip_reason
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from dags.tests.world import World
 
 # Whole runs on hosts whose clocks are wrong: seconds each.
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, embedded_at_night]
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 DAYS = [ago(n) for n in (3, 2, 1)]

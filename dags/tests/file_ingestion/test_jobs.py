@@ -74,22 +74,22 @@ def seen(world: World) -> list[Any]:
 def test_history_arrives_in_files_the_detector_says_so_the_sensor_repairs_it_and_readers_see_it(
     world: World, files: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    days = [ago(number) for number in range(5, 1, -1)]
-    world.set(backfill_lookback_days=5)
+    days = [ago(number) for number in range(4, 1, -1)]
+    world.set(backfill_lookback_days=4)
     world.select(1)
     for number, day in enumerate(days):
         events = of_day(day, range(10 * number + 1, 10 * number + 4))
         put(files, f"year={day.year}/month={day.month}/{day}.jsonl", events)
-    assert ingest(world, dry_run=True)["files"] == 4
+    assert ingest(world, dry_run=True)["files"] == 3
     assert "DRY RUN" in capsys.readouterr().out
     report = ingest(world)
-    assert (report["status"], report["files"], report["rows"]) == ("completed", 4, 12)
-    assert int(world.missing_data()["wrong_units"]) == 8
+    assert (report["status"], report["files"], report["rows"]) == ("completed", 3, 9)
+    assert int(world.missing_data()["wrong_units"]) == 6
     world.run_as_configured("why_job", {"day": str(days[0])})
     assert "partner-logs" in capsys.readouterr().out
     world.carry_out(world.tick())
     assert int(world.missing_data()["wrong_units"]) == 0
-    assert seen(world) == [(1, 12)]
+    assert seen(world) == [(1, 9)]
     assert all_landed(world.client) == []
     assert ingest(world)["status"] == "nothing to do"
 

@@ -11,7 +11,7 @@ from dags.publish.digests import read_digest
 from dags.tests.managed_backfill.test_managed_backfill import fails, prepared, who
 from dags.tests.managed_backfill.test_taking_back import others_write, rollback, states
 from dags.tests.managed_backfill.test_what_others_wrote import DAY, one_day, replaced
-from dags.tests.variants import variants
+from dags.tests.variants import embedded_at_night, variants
 from dags.tests.world import STATS
 from dags.web_preaggregated.tables import STATS as TABLE
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dags.tests.world import World
+
+pytestmark = embedded_at_night
 
 EVENTS = "web_analytics_backfill_events"
 FORGED = (

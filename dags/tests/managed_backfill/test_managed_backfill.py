@@ -21,6 +21,7 @@ from dags.tests.faulty import break_team, mended
 from dags.tests.fold import fold, stored
 from dags.tests.listening import listening
 from dags.tests.managed_backfill import asked
+from dags.tests.variants import both_by_day, embedded_at_night, server_at_night
 from dags.tests.work.seams import CHUNK_OVER, after_event
 from dags.tests.world import BOUNCES, STATS, ago, noon, tables_asked
 from dags.work.audit.log import MANAGED, Entry, Work
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from datetime import date
 
     from dags.tests.world import World
+
+pytestmark = server_at_night
 
 DAYS = [ago(n) for n in (3, 2, 1)]
 EXAMPLE = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
@@ -94,6 +97,7 @@ def test_a_dry_run_shows_the_whole_plan_with_estimates_and_changes_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+@both_by_day
 def test_a_range_is_rebuilt_in_chunks_reported_audited_and_twice_changes_nothing(world: World) -> None:
     events = prepared(world, 1, 2)
     report = run(world)
@@ -247,6 +251,7 @@ def test_a_pause_and_a_cancel_let_the_chunk_finish_and_resume_does_what_is_left(
     assert work.status == "deleted"
 
 
+@embedded_at_night
 def test_a_ceiling_and_the_switch_stop_between_chunks_and_can_be_resumed(world: World) -> None:
     events = prepared(world, 1)
     report = run(world, max_source_rows=1)
@@ -278,6 +283,7 @@ def ended_after(world: World, monkeypatch: pytest.MonkeyPatch, chunks: int) -> N
             run(world)
 
 
+@embedded_at_night
 def test_a_run_that_is_ended_from_outside_says_so_and_is_resumed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     events = prepared(world, 1)
 
@@ -308,6 +314,7 @@ def test_a_retry_of_a_run_goes_on_with_the_plan_that_was_accepted(
         world.run_as_configured("managed_backfill_job", anew, tags={ROOT_RUN_ID_TAG: first.run_id})
 
 
+@embedded_at_night
 def test_a_day_that_was_published_and_not_recorded_is_built_again_and_its_backup_is_that_of_before(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -333,6 +340,7 @@ def test_a_day_that_was_published_and_not_recorded_is_built_again_and_its_backup
     assert stored(world.client, STATS, DAYS[0]) == before
 
 
+@embedded_at_night
 def test_a_gate_on_staging_keeps_readers_on_the_old_day_and_a_failed_chunk_restores_all(world: World) -> None:
     usual = [ago(n) for n in range(12, 4, -1)]
     calm = [Event(1, noon(day, minute), f"s-{day}", pathname="/") for day in [*usual, *DAYS] for minute in range(10)]
@@ -372,6 +380,7 @@ def test_a_team_that_cannot_be_built_fails_its_chunk_alone_and_the_others_are_ke
     assert holds_its_source(world, events + broken)
 
 
+@embedded_at_night
 def test_a_rollback_makes_every_day_what_it_was_an_absent_one_too(world: World) -> None:
     events = prepared(world, 1, 2)
     world.built(*DAYS[:2])
@@ -388,6 +397,7 @@ def test_a_rollback_makes_every_day_what_it_was_an_absent_one_too(world: World) 
     assert work.work_id == report["backfill_id"]
 
 
+@embedded_at_night
 def test_a_rollback_keeps_the_rows_of_other_teams_and_refuses_to_lose_later_builds(world: World) -> None:
     events = prepared(world, 1, 2)
     world.built(*DAYS)
@@ -410,6 +420,7 @@ def test_a_rollback_keeps_the_rows_of_other_teams_and_refuses_to_lose_later_buil
     assert stored(world.client, STATS, DAYS[1]) == before[DAYS[1]]
 
 
+@embedded_at_night
 def test_a_backup_is_kept_for_its_time_then_swept_and_a_rollback_says_so(world: World) -> None:
     prepared(world, 1)
     report = run(world)
@@ -421,6 +432,7 @@ def test_a_backup_is_kept_for_its_time_then_swept_and_a_rollback_says_so(world: 
     assert "is not there any more: it was kept 7 days" in refused
 
 
+@embedded_at_night
 def test_a_backup_is_kept_until_its_backfill_is_over_and_nothing_goes_on_without_it(world: World) -> None:
     prepared(world, 1)
     world.built(*DAYS)
@@ -475,6 +487,7 @@ def test_a_webhook_hears_of_each_chunk_and_never_stops_the_backfill(world: World
         assert "sesame" not in str(words)
 
 
+@embedded_at_night
 def test_chunks_run_at_once_up_to_the_limit_and_come_to_the_same(world: World) -> None:
     events = prepared(world, 1, 2)
     report = run(world, parallelism=3, newest_first=True)

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     from dags.tests.world import World
 
+pytestmark = server_at_night
+
 DAYS = [ago(n) for n in range(3, 0, -1)]
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 BOB = {"requested_by": "bob", "reason": "because"}
@@ -108,7 +110,6 @@ def test_a_run_is_ordered_when_it_is_launched_or_its_process_begins(world: World
     assert clocks.server_now() - runs.ordered_at(world.instance, launched, clocks) > timedelta(minutes=59)
 
 
-@server_at_night
 @pytest.mark.long
 def test_a_cancel_outranks_a_pause_and_both_are_done_when_asked_in_the_last_chunk(
     world: World, monkeypatch: pytest.MonkeyPatch

@@ -21,6 +21,8 @@ from dags.work.audit.store import Log, read_works, require_state
 if TYPE_CHECKING:
     from dags.tests.world import World
 
+pytestmark = server_at_night
+
 DAYS = [ago(n) for n in (3, 2, 1)]
 WHO = {"requested_by": "bob", "reason": "it was wrong"}
 
@@ -53,7 +55,6 @@ class Audit:
             assert [one for one in words if one not in text] == [], text
 
 
-@server_at_night
 @pytest.mark.long
 def test_a_backfill_shows_who_when_why_and_what_came_of_it_until_after_its_deletion(
     world: World, capsys: pytest.CaptureFixture[str]

@@ -12,6 +12,7 @@ from dags.repair.decision import Trigger
 from dags.tests.events import Event, insert
 from dags.tests.fold import fold, stored
 from dags.tests.managed_backfill import asked
+from dags.tests.variants import server_at_night
 from dags.tests.world import BOUNCES, STATS, ago, noon
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     from dags.tests.world import World
     from dags.work.runner import AtWork
+
+pytestmark = server_at_night
 
 # Closed days, on which a source that moved means something; then one that is open still.
 SOME_LOST, MOST_LOST, WHOLE = (ago(n) for n in (5, 4, 3))

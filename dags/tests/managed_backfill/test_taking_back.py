@@ -16,7 +16,7 @@ from dags.publish.path import Publisher
 from dags.tests.fold import fold, stored
 from dags.tests.managed_backfill.test_managed_backfill import DAYS as THREE
 from dags.tests.managed_backfill.test_managed_backfill import fails, prepared, run, swept, who
-from dags.tests.variants import variants
+from dags.tests.variants import embedded_at_night, variants
 from dags.tests.web_preaggregated.test_repair import bytes_of
 from dags.tests.world import STATS
 from dags.work.audit.log import MANAGED, Entry, Work
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from dags.tests.world import World
 
 # Races that are waited for: seconds each.
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, embedded_at_night]
 
 DAYS = THREE[-2:]
 FOREIGN = (

@@ -14,7 +14,7 @@ from dags.publish.path import Publisher
 from dags.tests.events import Event, insert, person
 from dags.tests.managed_backfill.test_managed_backfill import DAYS, fails, prepared, run, who
 from dags.tests.managed_backfill.test_taking_back import others_write, rollback, states
-from dags.tests.variants import variants
+from dags.tests.variants import embedded_at_night, variants
 from dags.tests.world import STATS, ago, noon
 from dags.work.audit.store import read_state, read_works
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dags.tests.world import World
+
+pytestmark = embedded_at_night
 
 DAY = DAYS[-1]
 

@@ -25,6 +25,7 @@ from dags.tests.builds import DAY, TABLES, AtSwap, build
 from dags.tests.events import Event, at, insert
 from dags.tests.faulty import break_team, mended
 from dags.tests.fold import fold, stored
+from dags.tests.variants import embedded_at_night
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
     from dags.publish.moments import Swap
 
-pytestmark = pytest.mark.story
+pytestmark = [pytest.mark.story, embedded_at_night]
 
 STATS, BOUNCES = TABLES
 

@@ -20,6 +20,7 @@ from dags.tests.as_built import as_built
 from dags.tests.builds import DAY, TABLES, build
 from dags.tests.events import Event, at, insert, person
 from dags.tests.fold import fold, stored
+from dags.tests.variants import embedded_at_night
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -145,6 +146,7 @@ _events = st.lists(
 
 @settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(drawn=st.lists(_events, min_size=2, max_size=2))
+@embedded_at_night
 def test_whatever_was_there_before_a_rebuild_equals_the_fold_and_a_second_changes_nothing(
     client: Client, drawn: list[list[Event]]
 ) -> None:

@@ -13,6 +13,7 @@ from dags.publish.batches import build_limits
 from dags.publish.build import DayBuild
 from dags.publish.moments import Moment
 from dags.publish.path import Publisher
+from dags.tests.variants import embedded_at_night
 from dags.tests.world import STATS, ago
 from dags.web_preaggregated.tables import WEB_TABLES
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
     from dags.publish.built import BuiltDay
     from dags.tests.world import World
+
+pytestmark = embedded_at_night
 
 DAY = ago(1)
 PARTITION = f"{DAY:%Y%m%d}"

@@ -9,12 +9,15 @@ import pytest
 from dags.domain.errors import EngineError
 from dags.publish.path import Publisher
 from dags.tests.managed_backfill import asked
+from dags.tests.variants import server_at_night
 from dags.tests.web_preaggregated_backfill.test_what_is_left import NOWHERE, asked_about
 from dags.tests.web_preaggregated_backfill.test_what_is_shown import WHO, checks, detector, lose
 from dags.tests.world import BOUNCES, STATS, ago
 
 if TYPE_CHECKING:
     from dags.tests.world import World
+
+pytestmark = server_at_night
 
 DAYS = [ago(n) for n in (5, 4, 3)]
 

@@ -21,6 +21,7 @@ from dags.definitions import WATCHED
 from dags.domain import clock
 from dags.domain.errors import EngineBusyError, EngineError
 from dags.settings import current_settings
+from dags.tests.variants import server_at_night
 from dags.tests.web_preaggregated_backfill.test_what_is_shown import WHO, checks, detector, lose
 from dags.tests.world import BOUNCES, STATS, ago
 from dags.web_preaggregated_backfill import catalog
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from datetime import date
 
     from dags.tests.world import World
+
+pytestmark = server_at_night
 
 DAYS = [ago(n) for n in range(1, 9)]
 

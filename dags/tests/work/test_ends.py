@@ -13,6 +13,7 @@ from dags.clickhouse import failures
 from dags.clickhouse.leases.rules import lease_name, work_lease
 from dags.domain.errors import NoLeaseError, UserError
 from dags.domain.units import EPOCH
+from dags.tests.variants import server_at_night
 from dags.tests.work.copies import WHO, Copy, CopyPlan, planned
 from dags.tests.work.seams import STEP_OVER, after_event
 from dags.work import control
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from dags.work.runner import AtWork
 
 # Each is a whole piece of work, from its plan to its end.
-pytestmark = pytest.mark.story
+pytestmark = [pytest.mark.story, server_at_night]
 
 QUIET = Listeners(lambda _: None, lambda *_: None, lambda _: None)
 

@@ -13,6 +13,7 @@ from dags.domain.errors import LeaseError
 from dags.publish.build import DayBuild
 from dags.publish.restore import DayRestore
 from dags.tests.managed_backfill import asked
+from dags.tests.variants import server_at_night
 from dags.tests.web_preaggregated_backfill.test_what_is_left import NOWHERE, asked_about
 from dags.tests.web_preaggregated_backfill.test_what_is_shown import WHO, checks, detector
 from dags.tests.world import BOUNCES, STATS, ago
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
     from dags.tests.world import World
+
+pytestmark = server_at_night
 
 DAY = ago(1)
 

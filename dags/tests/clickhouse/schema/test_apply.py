@@ -23,7 +23,7 @@ from dags.domain.errors import SchemaError
 from dags.tests.clickhouse.schema import own_database
 from dags.tests.conftest import ENGINES
 from dags.tests.events import Event, at, insert
-from dags.tests.variants import variants
+from dags.tests.variants import both_by_day, embedded_at_night, variants
 from dags.web_preaggregated.tables import EVENTS as SOURCE
 from dags.web_preaggregated.tables import WEB_TABLES
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from clickhouse_connect.driver.client import Client
+
+pytestmark = embedded_at_night
 
 NEWEST = migrations()[-1].version
 NEWEST_OF_0_4_0 = 30
@@ -72,6 +74,7 @@ def refusal(client: Client, act: Callable[[Client], object]) -> str:
 # --- New, again, older, newer ------------------------------------------------------------------------------
 
 
+@both_by_day
 def test_a_fresh_database_gets_everything_and_a_second_time_nothing(own: Client) -> None:
     assert apply_schema(own, WEB_TABLES) == migrations()
     first = definitions(own)
@@ -144,6 +147,7 @@ def test_a_database_without_a_schema_says_so_and_names_the_job(own: Client) -> N
     assert definitions(own) == {}
 
 
+@both_by_day
 def test_a_database_of_an_older_version_says_so_and_gets_what_it_lacks(own: Client) -> None:
     apply_schema(own, WEB_TABLES)
     own.command(f"DELETE FROM web_analytics_schema_version WHERE version > {NEWEST - 2}")
@@ -206,6 +210,7 @@ def test_a_lost_version_record_is_written_anew_and_nothing_else_changes(own: Cli
 
 
 @pytest.mark.parametrize("engine", ENGINES)
+@both_by_day
 def test_two_who_apply_at_once_both_succeed(engine_dsn: Callable[[str], str], engine: str) -> None:
     with own_database(engine_dsn(engine)) as (text, own):
 

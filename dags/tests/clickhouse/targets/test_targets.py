@@ -25,6 +25,7 @@ from dags.tests.clickhouse.schema import own_database
 from dags.tests.conftest import ENGINES
 from dags.tests.fold import fold, stored
 from dags.tests.managed_backfill import asked
+from dags.tests.variants import embedded_at_night
 from dags.tests.world import BOUNCES, STATS, World, ago, new_world
 from dags.web_preaggregated.tables import STATS as STATS_TABLE
 from dags.web_preaggregated.tables import WEB_TABLES
@@ -245,6 +246,7 @@ def refusal(act: Callable[[], object], *kinds: type[Exception]) -> str:
 
 
 @pytest.mark.parametrize("wrong", WRONG, indirect=True)
+@embedded_at_night
 def test_whatever_is_no_target_is_refused_by_name_and_the_other_table_is_not(shop: Shop, wrong: Wrong) -> None:
     with shop.placed(wrong):
         before = shop.client.query("SHOW TABLES").result_rows

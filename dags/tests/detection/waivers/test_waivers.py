@@ -14,8 +14,11 @@ from dags.domain.days import DayRange
 from dags.domain.errors import UserError
 from dags.domain.given import read
 from dags.domain.units import Unit
+from dags.tests.variants import server_at_night
 from dags.tests.world import BOUNCES, STATS, World, ago, tables_asked
 from dags.web_preaggregated.tables import WEB_TABLES
+
+pytestmark = server_at_night
 
 NOW = datetime(2026, 1, 14, 6, tzinfo=UTC)
 DAY = date(2026, 1, 10)

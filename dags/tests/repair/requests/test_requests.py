@@ -13,11 +13,14 @@ from dags.repair.decision import Why
 from dags.repair.requests.rules import teams_of_plan
 from dags.repair.requests.store import freeze, frozen_teams
 from dags.tests.fold import stored
+from dags.tests.variants import server_at_night
 from dags.tests.world import BOUNCES, STATS, ago
 from dags.web_preaggregated_backfill import evaluation
 
 if TYPE_CHECKING:
     from dags.tests.world import World
+
+pytestmark = server_at_night
 
 DAYS = [ago(days) for days in (4, 3, 2)]
 TABLES = (BOUNCES, STATS)
