@@ -7,6 +7,7 @@ WITH
     (word -> isIPv4String(word) OR (
         position(word, ':') > 0
         AND match(word, '^[0-9A-Fa-f:]+(?::[0-9.]+)?(?:%[^%]+)?$$')
+        AND NOT match(word, ':::|::.*::')
         AND isIPv6String(splitByChar('%', word)[1])
         AND (position(splitByChar('%', word)[1], '.') = 0 OR isIPv4String(splitByChar(':', splitByChar('%', word)[1])[-1]))
         AND (position(word, '::') = 0 OR length(arrayFilter(part -> part != '', splitByChar(':', splitByChar('%', word)[1]))) + (position(splitByChar('%', word)[1], '.') > 0) < 8)
