@@ -1,6 +1,7 @@
 -- Hits as page views, or why they are none: a page view is a GET that was answered 2xx or 304, and whose path is a page.
 -- Of a line that is none, all but the reason is left behind.
 -- Grain   one row per line
+-- Each use of a name costs as much as what it stands for: so they are made level by level.
 -- Reads   what is within, and sorts it by site, and by what it holds
 WITH
     -- What follows a percent sign names a network card.
@@ -38,38 +39,59 @@ FROM
         (
             SELECT
                 *,
-                wrong = '' ? '' : (odd = '' ? substring(text, 1, 60) : odd) AS shown,
-                match(target, '^https?://') AS names_host,
-                names_host ? host_of(extract(target, '^https?://([^/?#]*)')) : '' AS request_host,
-                request_host = '' ? line_host : request_host AS request_or_line_host,
-                substringIndex(names_host ? extract(target, '^https?://[^/]*(.*)$$') : target, '#', 1) AS local,
-                substringIndex(local, '?', 1) AS path,
-                substring(local, length(path) + 2) AS query,
-                lowerUTF8(substringIndex(extract(path, '([^/]*)/*$$'), ';', 1)) AS name,
-                endsWith(path, '/') OR position(name, '.') = 0 ? '' : substringIndex(name, '.', -1) AS extension,
-                multiIf(
-                    wrong != '', wrong,
-                    method != 'GET', 'method is not GET',
-                    startsWith(status, '1'), 'answered 1xx',
-                    startsWith(status, '3') AND status != '304', 'answered 3xx other than 304',
-                    startsWith(status, '4'), 'answered 4xx',
-                    startsWith(status, '5'), 'answered 5xx',
-                    NOT startsWith(path, '/'), 'target is not a path',
-                    position(path, '/.') > 0, 'another kind of file',
-                    name IN ('robots.txt', 'feed', 'rss', 'atom', 'rss.xml', 'atom.xml', 'feed.xml')
-                        OR startsWith(name, 'sitemap') AND endsWith(name, '.xml'), 'feed, robots.txt or sitemap',
-                    extension IN ('', 'html', 'htm', 'xhtml', 'shtml', 'php', 'phtml', 'asp', 'aspx', 'jsp', 'jspx', 'cfm', 'cgi', 'pl'), '',
-                    extension IN ('js', 'mjs', 'css', 'map', 'woff', 'woff2', 'ttf', 'otf', 'eot'), 'script, style or font',
-                    extension IN (
-                        'gif', 'jpg', 'jpeg', 'png', 'webp', 'avif', 'bmp', 'ico', 'svg', 'xbm', 'tif', 'tiff', 'mp3', 'mp4',
-                        'mpg', 'mpeg', 'mov', 'avi', 'wav', 'au', 'ogg', 'webm', 'swf'
-                    ), 'image, sound or film',
-                    'another kind of file') AS kind,
                 kind = '' AS is_view,
-                host_of(extract(referrer, '^ *(?i:https?)://([^/?#]*)')) AS referrer_domain,
                 kind = 'script, style or font' ? referrer_domain : '' AS dress,
                 startsWith(line_host, 'www.') ? substring(line_host, 5) : line_host AS site
-            FROM ($within)
+            FROM
+            (
+                SELECT
+                    *,
+                    request_host = '' ? line_host : request_host AS request_or_line_host,
+                    multiIf(
+                        wrong != '', wrong,
+                        method != 'GET', 'method is not GET',
+                        startsWith(status, '1'), 'answered 1xx',
+                        startsWith(status, '3') AND status != '304', 'answered 3xx other than 304',
+                        startsWith(status, '4'), 'answered 4xx',
+                        startsWith(status, '5'), 'answered 5xx',
+                        NOT startsWith(path, '/'), 'target is not a path',
+                        position(path, '/.') > 0, 'another kind of file',
+                        name IN ('robots.txt', 'feed', 'rss', 'atom', 'rss.xml', 'atom.xml', 'feed.xml')
+                            OR startsWith(name, 'sitemap') AND endsWith(name, '.xml'), 'feed, robots.txt or sitemap',
+                        extension IN ('', 'html', 'htm', 'xhtml', 'shtml', 'php', 'phtml', 'asp', 'aspx', 'jsp', 'jspx', 'cfm', 'cgi', 'pl'), '',
+                        extension IN ('js', 'mjs', 'css', 'map', 'woff', 'woff2', 'ttf', 'otf', 'eot'), 'script, style or font',
+                        extension IN (
+                            'gif', 'jpg', 'jpeg', 'png', 'webp', 'avif', 'bmp', 'ico', 'svg', 'xbm', 'tif', 'tiff', 'mp3', 'mp4',
+                            'mpg', 'mpeg', 'mov', 'avi', 'wav', 'au', 'ogg', 'webm', 'swf'
+                        ), 'image, sound or film',
+                        'another kind of file') AS kind
+                FROM
+                (
+                    SELECT *, endsWith(path, '/') OR position(name, '.') = 0 ? '' : substringIndex(name, '.', -1) AS extension
+                    FROM
+                    (
+                        SELECT
+                            *,
+                            substring(local, length(path) + 2) AS query,
+                            lowerUTF8(substringIndex(extract(path, '([^/]*)/*$$'), ';', 1)) AS name,
+                            names_host ? host_of(extract(target, '^https?://([^/?#]*)')) : '' AS request_host,
+                            host_of(extract(referrer, '^ *(?i:https?)://([^/?#]*)')) AS referrer_domain
+                        FROM
+                        (
+                            SELECT *, substringIndex(local, '?', 1) AS path
+                            FROM
+                            (
+                                SELECT
+                                    *,
+                                    wrong = '' ? '' : (odd = '' ? substring(text, 1, 60) : odd) AS shown,
+                                    startsWith(target, 'http://') OR startsWith(target, 'https://') AS names_host,
+                                    substringIndex(names_host ? extract(target, '^https?://[^/]*(.*)$$') : target, '#', 1) AS local
+                                FROM ($within)
+                            )
+                        )
+                    )
+                )
+            )
         )
     )
 )

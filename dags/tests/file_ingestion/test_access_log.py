@@ -127,7 +127,7 @@ def test_the_statements_have_the_words_of_the_oracle() -> None:
     assert set(NO_VIEWS) == set(map(str, Skip))
 
 
-@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(LINES, min_size=40, max_size=80))
 def test_an_engine_reads_a_log_as_the_oracle_does(client: Client, server_files: Path, lines: Sequence[bytes]) -> None:
     assert differences(client, server_files, b"\n".join(lines) + b"\n") == []
