@@ -10,10 +10,11 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from dags.clickhouse.sql import Sql
+from dags.demo.traffic import user_agent
 from dags.demo.traffic.access_log import MAX_LINE_BYTES, Hit, Rubbish, RubbishKind, parse_line
 from dags.demo.traffic.page_views import PageView, Skip, domain_of, judge
 from dags.demo.traffic.sessions import events
@@ -22,18 +23,25 @@ from dags.file_ingestion.location import PACKAGE, Location
 from dags.file_ingestion.reading import rows_of
 from dags.sources.formats import ACCESS_LOG, OFFERED
 from dags.sources.ingestions import Ingestion
+from dags.tests.file_ingestion import log_lines
 from dags.tests.file_ingestion.log_lines import FIREFOX, LINES
 from dags.tests.file_ingestion.partner import Partner
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+    from random import Random
 
     from clickhouse_connect.driver.client import Client
 
     from dags.clickhouse.dsn import Dsn
 
 FORMAT = format_of(ACCESS_LOG)
+
+# Each example is a statement of half a second; smaller ones of a failure are not worth minutes.
+asked_of_an_engine = settings(
+    max_examples=10, deadline=None, suppress_health_check=list(HealthCheck), phases=(Phase.explicit, Phase.generate)
+)
 CAMPAIGN = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content", "gclid", "gad_source", "fbclid")
 
 
@@ -127,10 +135,53 @@ def test_the_statements_have_the_words_of_the_oracle() -> None:
     assert set(NO_VIEWS) == set(map(str, Skip))
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@asked_of_an_engine
 @given(st.lists(LINES, min_size=40, max_size=80))
 def test_an_engine_reads_a_log_as_the_oracle_does(client: Client, server_files: Path, lines: Sequence[bytes]) -> None:
     assert differences(client, server_files, b"\n".join(lines) + b"\n") == []
+
+
+def test_every_part_of_a_line_is_read_as_the_oracle_does(client: Client, server_files: Path) -> None:
+    programs = (f"x {word} y" for word in user_agent._BOT_WORDS)
+    marks = (one[0] for one in (*user_agent._BROWSERS, *user_agent._SYSTEMS))
+    parts = {
+        "before": log_lines.BEFORE, "stamp": log_lines.STAMPS, "target": log_lines.TARGETS,
+        "status": log_lines.STATUSES, "referrer": log_lines.REFERRERS, "after": log_lines.AFTERS,
+        "agent": (*log_lines.AGENTS, *programs, *(f"a {mark}1 b" for mark in marks)),
+    }  # fmt: skip
+    form = '{before} [{stamp}] "GET {target} HTTP/1.1" {status} 5 "{referrer}" "{agent}"{after}'
+    plain = {
+        "before": "10.0.0.1 - -", "stamp": "05/Jan/2026:12:00:00 +0000", "target": "/", "status": "200",
+        "referrer": "-", "agent": "-", "after": "",
+    }  # fmt: skip
+    found = [form.format(**plain | {part: value}) for part, values in parts.items() for value in values]
+    found += [form.format(**plain).replace("GET / HTTP/1.1", request) for request in log_lines.REQUESTS]
+    content = "\n".join([*found, *log_lines.STRANGE, ""]).encode()
+    assert differences(client, server_files, content) == []
+
+
+@asked_of_an_engine
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([0, 1, 1799, 1800, 1801]), st.sampled_from(["10.0.0.1", "10.0.0.2"]),
+            st.sampled_from(["/", "/about", "/app.js"]), st.sampled_from(["-", "http://a.example/", "http://b.example/"]),
+        ),
+        min_size=60,
+        max_size=90,
+    ),
+    st.randoms(use_true_random=False),
+)  # fmt: skip
+def test_sessions_are_those_of_the_oracle_in_whatever_order_lines_come(
+    client: Client, server_files: Path, visits: Sequence[tuple[int, str, str, str]], random: Random
+) -> None:
+    at, found = datetime(2026, 1, 5, tzinfo=UTC), []
+    for pause, address, path, referrer in visits:
+        at += timedelta(seconds=pause)
+        stamp = f"{at:%d/%b/%Y:%H:%M:%S} +0000"
+        found.append(f'{address} - - [{stamp}] "GET {path} HTTP/1.1" 200 5 "{referrer}" "{FIREFOX}"')
+    random.shuffle(found)
+    assert differences(client, server_files, "\n".join([*found, ""]).encode()) == []
 
 
 def test_times_that_no_event_may_have_are_no_lines_of_hits(client: Client, server_files: Path) -> None:

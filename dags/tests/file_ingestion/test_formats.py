@@ -70,12 +70,13 @@ def test_columns_without_names_are_known_by_their_place_and_none_is_made_up(
     partner.put("empty-team.data", joined(separator, ["", *of(10)[1:]]))
     partner.put("short.data", joined(separator, of(4), of(5)[:4], of(6)))
     partner.put("names.data", joined(separator, ["tenant", "id", "at", "visit", "path"], of(7)))
+    partner.put("places.data", joined(separator, ["c1", "c2", "c3", "c4", "c5"], of(11)))
     partner.put("blank.data", joined(separator, of(8), [], of(9)))
     partner.ingest()
     errors = partner.errors()
     assert (partner.seen(), sorted(errors)) == (
         [1, 2, 3],
-        ["blank.data", "empty-team.data", "names.data", "short.data"],
+        ["blank.data", "empty-team.data", "names.data", "places.data", "short.data"],
     )
     assert errors["empty-team.data"] == "1 row: team_id is absent (key empty-team.data row 1)"
     assert errors["short.data"] == "1 row: it has fewer columns than are mapped (key short.data row 2)"
