@@ -197,10 +197,10 @@ def file_ingestion_jobs(after: After) -> list[JobDefinition]:
                 try:
                     refresh.carry_out(client, who, asked.run_id, print)
                     if given.auto_run:
-                        refresh.did("run", f"of run {asked.run_id[:8]}", "started")
+                        refresh.did("run", f"run {asked.run_id[:8]}", "started")
                         print(refresh.text())
                         came_to = _ingested(asked, client, clocks, run, after)
-                        refresh.did("run", f"{came_to['status']}: {came_to['files']:,} files")
+                        refresh.did("run", f"run {asked.run_id[:8]}, {came_to['files']:,} files", came_to["status"])
                 finally:
                     after(asked)
             print(refresh.text())

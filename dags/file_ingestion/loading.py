@@ -24,7 +24,7 @@ from dags.file_ingestion.packing import is_to_be_checked
 from dags.file_ingestion.patterns import common_directory, compiled
 from dags.file_ingestion.reading import read_files
 from dags.file_ingestion.schema_store import read_schemas, record_schemas
-from dags.file_ingestion.schemas import MAX_COLUMNS, Resolution, Schemas, derived, mergeable, noticed
+from dags.file_ingestion.schemas import MAX_COLUMNS, Resolution, Schemas, derived, first_seen, mergeable, noticed
 from dags.file_ingestion.store import Happened, read_known, record
 from dags.file_ingestion.unpacking import why_not_whole
 from dags.file_ingestion.values import landed_again
@@ -195,6 +195,10 @@ class Loading:
                 event = FileEvent.SKIPPED if one.planned.size == 0 else FileEvent.FAILED
                 happened.append(self._happened(one, event, error=words))
         record(client, self.plan.ingestion, work_id, happened)
+        if loaded and self._refuses_unknown and not self.schemas.columns:
+            # Nothing was refused: these are the columns of the first files.
+            first = first_seen(self.schema, self.layout.file_columns.names)
+            record_schemas(client, self.plan.ingestion, work_id, [first])
 
     def _land_all(self, landing: Landing) -> None:
         """Have every file land: from the target, where that has all of what is loaded now, and else from the file."""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from dags.domain.errors import UserError
 from dags.domain.units import EPOCH
 from dags.sources.loads.columns import target_problems
-from dags.sources.loads.shape import NOT_MAPPED
+from dags.sources.loads.shape import NOT_MAPPED, within
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -248,6 +248,11 @@ def redeclared(schemas: Schemas, ingestion: Ingestion, who: str) -> tuple[Happen
     )
 
 
+def first_seen(number: int, names: Iterable[str]) -> Happened:
+    """That files have these columns, of whichever none was refused before any was known."""
+    return Happened(number, SchemaEvent.SEEN, columns=tuple((name, "") for name in names))
+
+
 def refreshed(schemas: Schemas, who: str, reason: str) -> Happened:
     """The version by which every file is loaded again."""
     return Happened(
@@ -300,13 +305,13 @@ def noticed(
 
 
 def derived(
-    schemas: Schemas, old: int, new: int, merged_types: Mapping[str, str], landed: Sequence[tuple[str, str]]
+    schemas: Schemas, old: int, new: int, types: Mapping[str, str], landed: Sequence[tuple[str, str]]
 ) -> dict[str, str] | None:
     """Of each column that lands under a version, the target's column that has it already of a file that was loaded
     under an older one; None where files have to be read.
 
-    ``landed`` are the target's columns that land, each with that of the files; ``merged_types`` the types of the
-    target's columns. Only what is the same text in the file can be taken, as a column of the same type.
+    ``landed`` are the target's columns that land, each with that of the files; ``types`` those of the target's columns.
+    Only what is the same text in the file can be taken, as a column of the same type.
     """
     if old < 1 or schemas.is_refreshed_after(old):
         return None
@@ -314,11 +319,11 @@ def derived(
     if not before or not now or any(before[name] != now[name] for name in ("format", "into", "time_zone")):
         return None
     there: dict[str, str] = dict(before["columns"])
-    there |= {name: name for name in schemas.merged(old) if name in merged_types and name not in there}
+    there |= {name: name for name in schemas.merged(old) if name in types and name not in there}
     found: dict[str, str] = {}
     for target, source in landed:
-        candidates = [one for one, of in there.items() if of == source and one in merged_types]
-        same = [one for one in candidates if merged_types[one] == merged_types.get(target)]
+        candidates = [one for one, of in there.items() if of == source and one in types]
+        same = [one for one in candidates if within(types[one]) == within(types.get(target, ""))]
         if not same:
             return None
         found[target] = target if target in same else same[0]

@@ -16,9 +16,12 @@ from dags.clickhouse.engine import open_client
 from dags.clickhouse.leases.store import Leases
 from dags.file_ingestion.claims import Claims
 from dags.file_ingestion.execution import FileIngestion
-from dags.file_ingestion.fields import IngestFilesConfig
+from dags.file_ingestion.fields import IngestFilesConfig, RefreshIngestionConfig
 from dags.file_ingestion.kind import FILE_INGESTION
 from dags.file_ingestion.planning import make_plan
+from dags.file_ingestion.refresh import plan_refresh
+from dags.file_ingestion.schema_store import read_schemas, record_schemas
+from dags.file_ingestion.schemas import Schemas, resolved
 from dags.file_ingestion.store import read_ledger
 from dags.settings import read_settings
 from dags.sources.loads.log import FILES
@@ -29,6 +32,7 @@ from dags.work.document import as_yaml
 from dags.work.runner import Listeners, Runner
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from clickhouse_connect.driver.client import Client
@@ -37,6 +41,7 @@ if TYPE_CHECKING:
     from dags.file_ingestion.planning import Planned
     from dags.tests.s3_server import S3Server
     from dags.work.audit.log import State
+    from dags.work.kinds import KindOfWork
 
 NAME = "partner-logs"
 COLUMNS = {"team_id": "tenant", "uuid": "id", "timestamp": "at", "session_id": "visit", "pathname": "path"}
@@ -60,6 +65,8 @@ class Partner:
     directory: Path
     bucket: tuple[S3Server, str] | None = None
     declared: dict[str, Any] = field(default_factory=dict)
+    kind: KindOfWork = FILE_INGESTION
+    columns: Mapping[str, str] = field(default_factory=lambda: COLUMNS)
     _works: int = 0
 
     @property
@@ -116,23 +123,45 @@ class Partner:
 
     def ingest(self, **given: Any) -> State | None:
         """A run of the ingestion to its end; None where nothing is to be loaded."""
+        planned, work = self.accepted(**given)
+        return self.carried_out(planned, work) if planned.plan.groups else None
+
+    def accepted(self, **given: Any) -> tuple[Planned, Work]:
+        """A run of the ingestion that has not begun."""
         planned = self.planned(**given)
         self._works += 1
         work = Work(f"file-ingestion-{self._works:08x}", FILES, planned.plan.subject)
         planned.settle(self.client, work.work_id)
-        if not planned.plan.groups:
-            return None
-        log = Log(self.client, work, work.work_id)
-        control.accept(log, as_yaml(planned.plan), "tests", "a test", planned_in=0)
-        return self.carried_out(planned, work)
+        if planned.plan.groups:
+            log = Log(self.client, work, work.work_id)
+            control.accept(log, as_yaml(planned.plan), "tests", "a test", planned_in=0)
+        return planned, work
+
+    def refresh(self, mode: str, **given: Any) -> dict[str, Any]:
+        """A refresh without its run; what a program is told of it."""
+        asked = RefreshIngestionConfig.model_validate(
+            {"ingestion": NAME, "mode": mode, "requested_by": "ada", "reason": "a test", **given}
+        )
+        variables = self.variables
+        now = read_clocks(self.client).server
+        refresh = plan_refresh(self.client, asked, read_settings(variables), variables, now)
+        if not asked.dry_run:
+            refresh.carry_out(self.client, ("ada", "a test"), f"refresh-{self._works}", print)
+        return refresh.answer(None, dry_run=asked.dry_run)
+
+    def schemas(self) -> Schemas:
+        return read_schemas(self.client, NAME)
+
+    def resolve(self, version: int, resolution: str) -> None:
+        happened = resolved(self.schemas(), version, resolution, "ada", "a test")
+        record_schemas(self.client, NAME, "a run", [happened])
 
     def carried_out(self, planned: Planned, work: Work, run_id: str = "") -> State:
         run = run_id or work.work_id
         with Leases(self.client, run, wait_seconds=0, tell=print) as leases:
             declared = self.declared.get("schema_changes", "manual")
-            worker = FileIngestion(
-                planned.plan, planned.location, 60, declared, Claims(leases, NAME, print).take, print, print
-            )
+            claims = Claims(leases, planned.plan.ingestion, print)
+            worker = FileIngestion(planned.plan, planned.location, 60, declared, claims.take, print, print)
             return Runner(
                 client=self.client,
                 open_client=lambda: open_client(self.dsn, wait_seconds=60, who="tests"),

@@ -1,0 +1,88 @@
+"""Which ingestions are due, where they look, and which of them a tick launches."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from dags.file_ingestion.due import Asked, Due, Seen, after, as_cursor, choose, cursor_of, that_are_due
+from dags.file_ingestion.fields import Scope
+from dags.sources.ingestions import Ingestion
+
+NOW = datetime(2026, 6, 1, 10, 30, tzinfo=UTC)
+TICK = datetime(2026, 6, 1, 10, tzinfo=UTC)
+RANGE = {"from": "2026-01-01", "until": "2026-01-31"}
+
+
+def ingestion(name: str = "a", **given: Any) -> Ingestion:
+    document = {
+        "name": name, "source_path": "s3://bucket/", "source_file_pattern": "**", "format": "JSONEachRow",
+        "columns": {"team_id": "t", "uuid": "u", "timestamp": "a", "event": "e"}, **given,
+    }  # fmt: skip
+    return Ingestion.model_validate(document)
+
+
+TODAY = NOW.date()
+
+
+def asked(hours: float, everything: date = TODAY) -> dict[str, Asked]:
+    return {"a": Asked(TICK - timedelta(hours=hours), everything)}
+
+
+@pytest.mark.parametrize(
+    ("given", "known", "scope"),
+    [
+        ({}, {}, None),
+        ({"schedule": "hourly"}, {}, Scope.EVERYTHING),
+        ({"schedule": "hourly"}, asked(0), None),
+        ({"schedule": "hourly"}, asked(1), Scope.RECENT),
+        ({"schedule": "hourly"}, asked(1, date(2026, 5, 31)), Scope.EVERYTHING),
+        ({"schedule": "hourly", "status": "DRAFT"}, {}, None),
+        ({"schedule": "hourly", "status": "PAUSED"}, {}, None),
+        (RANGE, {}, Scope.EVERYTHING),
+        (RANGE, asked(0), Scope.RECENT),
+        ({**RANGE, "schedule": "hourly"}, asked(0), None),
+        ({"from": "2026-01-01"}, {}, None),
+    ],
+)
+def test_an_ingestion_is_due_by_its_schedule_and_a_range_without_one_always(
+    given: dict[str, Any], known: dict[str, Asked], scope: Scope | None
+) -> None:
+    due = that_are_due([ingestion(**given)], known, lambda *_: TICK, NOW)
+    assert [one.scope for one in due] == ([scope] if scope else [])
+
+
+def test_normal_runs_go_first_and_nothing_is_launched_without_files_or_while_it_is_held() -> None:
+    names = {
+        name: Due(ingestion(name, schedule="hourly"), TICK, Scope.RECENT)
+        for name in ("busy", "idle", "held", "new", "old")
+    }
+    a_range = Due(ingestion("a-range", **RANGE), NOW, Scope.EVERYTHING)
+    due = [a_range, *names.values()]
+    seen = {"idle": Seen(0), "held": Seen(held="it is paused"), "old": Seen(3)}
+    choice = choose(due, {"busy": "run 1 is at it"}, seen, "")
+    assert [one.name for one in choice.launched] == ["new", "old", "a-range"]
+    assert choice.others == {"busy": "run 1 is at it", "idle": "no file waits", "held": "it is paused"}
+    waits = choose(due, {}, seen, "12345678-9")
+    assert "a-range" not in [one.name for one in waits.launched]
+    assert waits.others["a-range"] == "its range gives way to run 12345678"
+    known = after({}, due, choice, NOW)
+    assert known.keys() == {"new", "old", "a-range", "idle"}
+    assert known["new"] == Asked(TICK, NOW.date())
+
+
+def test_everything_is_listed_once_a_day() -> None:
+    known, scopes = dict[str, Asked](), list[Scope]()
+    for hour in range(30):
+        now = TICK + timedelta(hours=hour)
+        due = that_are_due([ingestion(schedule="hourly")], known, lambda *_, now=now: now, now)
+        scopes += [one.scope for one in due]
+        known = cursor_of(as_cursor(after(known, due, choose(due, {}, {}, ""), now)))
+    assert [place for place, scope in enumerate(scopes) if scope is Scope.EVERYTHING] == [0, 14]
+
+
+@pytest.mark.parametrize("text", [None, "", "no", "[]", '{"a": {}}', '{"a": {"at": "x", "everything": "y"}}'])
+def test_a_cursor_that_cannot_be_read_makes_everything_due(text: str | None) -> None:
+    assert cursor_of(text) == {}

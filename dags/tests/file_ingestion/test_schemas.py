@@ -1,0 +1,177 @@
+"""What of files is loaded, by versions: what is loaded again, what is taken from where it is, and what is noticed."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from dags.file_ingestion.schemas import Happened, Resolution, SchemaEvent, Schemas, derived, noticed, of_events
+from dags.tests.file_ingestion.partner import NAME, Partner, event, lines
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from clickhouse_connect.driver.client import Client
+
+    from dags.clickhouse.dsn import Dsn
+
+LOADS = '{"columns": {"pathname": "path"}, "constants": {}, "format": "CSV", "into": "events", "time_zone": "UTC"}'
+
+
+def of(*events: Happened) -> Schemas:
+    return of_events(events)
+
+
+def declared(version: int, resolution: Resolution = Resolution.AUTO_MERGE, loads: str = LOADS) -> Happened:
+    return Happened(version, SchemaEvent.DECLARED, loads, resolution=resolution)
+
+
+def new(version: int, resolution: Resolution, *names: str) -> Happened:
+    columns = tuple((name, "") for name in names)
+    return Happened(version, SchemaEvent.NOTICED, columns=columns, files=("a",), resolution=resolution)
+
+
+def resolved(version: int, resolution: Resolution) -> Happened:
+    return Happened(version, SchemaEvent.RESOLVED, resolution=resolution, requested_by="ada", reason="so")
+
+
+@pytest.mark.parametrize(
+    ("events", "current", "reload_below", "merged"),
+    [
+        ((), 0, 0, ()),
+        ((declared(1),), 1, 0, ()),
+        ((declared(1), new(2, Resolution.MANUAL, "b")), 1, 0, ()),
+        ((declared(1), new(2, Resolution.IGNORE, "b")), 1, 0, ()),
+        ((declared(1), new(2, Resolution.AUTO_MERGE, "b")), 2, 0, ("b",)),
+        ((declared(1), new(2, Resolution.MANUAL, "b"), resolved(2, Resolution.BACKFILL)), 2, 2, ("b",)),
+        ((declared(1), new(2, Resolution.MANUAL, "b"), new(2, Resolution.MANUAL, "c")), 1, 0, ()),
+        ((declared(1), declared(2, Resolution.MANUAL)), 2, 0, ()),
+        ((declared(1), declared(2, Resolution.BACKFILL)), 2, 2, ()),
+        ((declared(1), Happened(2, SchemaEvent.REFRESHED, resolution=Resolution.BACKFILL)), 2, 2, ()),
+    ],
+)
+def test_the_version_that_counts_is_the_last_that_is_declared_refreshed_or_merged(
+    events: tuple[Happened, ...], current: int, reload_below: int, merged: tuple[str, ...]
+) -> None:
+    schemas = of(*events)
+    assert (schemas.current, schemas.reload_below, schemas.merged(schemas.current)) == (current, reload_below, merged)
+
+
+def test_a_run_takes_what_is_noticed_after_it_was_planned_and_not_what_people_declare() -> None:
+    merged = new(2, Resolution.AUTO_MERGE, "b")
+    assert of(declared(1), merged).since(1) == 2
+    assert of(declared(1), declared(2), new(3, Resolution.AUTO_MERGE, "b")).since(1) == 1
+    assert of(declared(1), new(2, Resolution.MANUAL, "b"), new(3, Resolution.BACKFILL, "c")).since(1) == 3
+
+
+def test_columns_are_new_once_and_those_of_the_first_files_never() -> None:
+    first = noticed(of(declared(1)), {"a": {"x": ""}}, NAME, Resolution.MANUAL)
+    assert first is not None
+    assert (first.version, first.event) == (1, SchemaEvent.SEEN)
+    known = of(declared(1), first)
+    assert noticed(known, {"b": {"x": ""}}, NAME, Resolution.MANUAL) is None
+    second = noticed(known, {"b": {"x": ""}, "c": {"x": "", "y": "INT32"}}, NAME, Resolution.IGNORE)
+    assert second is not None
+    assert (second.version, second.columns, second.files) == (2, (("y", "INT32"),), ("c",))
+    retyped = noticed(of(declared(1), first, second), {"d": {"y": "INT64"}}, NAME, Resolution.IGNORE)
+    assert retyped is not None
+    assert retyped.columns == (("y", "INT64"),)
+
+
+def test_what_is_in_the_target_already_is_taken_from_there_and_nothing_else_is() -> None:
+    types = {"pathname": "String", "host": "String", "viewport_width": "Int64"}
+    copied = LOADS.replace('"pathname": "path"', '"host": "path", "pathname": "path"')
+    schemas = of(declared(1), declared(2, loads=copied), declared(3, loads=copied.replace("UTC", "Europe/Rome")))
+    landed = [("host", "path"), ("pathname", "path")]
+    assert derived(schemas, 1, 2, types, landed) == {"host": "pathname", "pathname": "pathname"}
+    assert derived(schemas, 1, 2, types, [*landed, ("city_name", "town")]) is None
+    assert derived(schemas, 1, 2, types, [("viewport_width", "path")]) is None
+    assert derived(schemas, 2, 3, types, landed) is None
+    refreshed = schemas.with_events([Happened(4, SchemaEvent.REFRESHED, copied, resolution=Resolution.BACKFILL)])
+    assert derived(refreshed, 2, 4, types, landed) is None
+    assert derived(schemas, 0, 2, types, landed) is None
+
+
+def values(partner: Partner, *names: str) -> list[tuple[Any, ...]]:
+    rows = partner.client.query(f"SELECT {', '.join(names)} FROM events WHERE load_id != 0 ORDER BY uuid").result_rows
+    return [tuple(row) for row in rows]
+
+
+def test_a_column_that_can_be_derived_is_filled_from_what_is_loaded_without_reading_files(partner: Partner) -> None:
+    partner.declared["schema_changes"] = "backfill"
+    partner.put("a.jsonl", lines(event(1, at="2026-01-05T23:59:59.999999Z", path="/ü"), event(2)))
+    partner.ingest()
+    partner.declared |= {
+        "columns": {**partner.columns, "referring_domain": "path"},
+        "constants": {"event": "$pageview", "browser": "none"},
+    }
+    state = partner.ingest()
+    assert state is not None
+    assert sum(entry.bytes_read for entry in state.entries) == 0
+    assert values(partner, "referring_domain", "browser", "pathname", "toString(timestamp)", "load_id > 0") == [
+        ("/ü", "none", "/ü", "2026-01-05 23:59:59.999999", 1), ("/", "none", "/", "2026-01-05 12:00:00.000000", 1),
+    ]  # fmt: skip
+    assert partner.ingest() is None
+
+
+def test_what_is_not_whole_in_the_target_is_read_from_its_file(partner: Partner) -> None:
+    partner.declared["schema_changes"] = "backfill"
+    partner.put("a.jsonl", lines(event(1), event(2)))
+    partner.ingest()
+    partner.client.command("DELETE FROM events WHERE uuid = toUUID('00000000-0000-0000-0000-000000000001')")
+    partner.declared["constants"] = {"event": "$pageview", "browser": "none"}
+    state = partner.ingest()
+    assert state is not None
+    assert sum(entry.bytes_read for entry in state.entries) > 0
+    assert (partner.seen(), values(partner, "browser")) == ([1, 2], [("none",), ("none",)])
+
+
+@pytest.mark.parametrize("dsn_text", ["embedded"], indirect=True)
+@pytest.mark.parametrize("format_", ["CSVWithNames", "TSVWithNames", "Parquet"])
+def test_a_column_is_noticed_in_formats_that_name_them(
+    client: Client, dsn: Dsn, server_files: Path, format_: str
+) -> None:
+    partner = Partner(dsn, client, server_files)
+    partner.declared |= {"format": format_, "source_file_pattern": "**/*.data", "schema_changes": "auto_merge"}
+    partner.put("x", b"")
+    columns = "tenant UInt32, id String, at DateTime64(3, \\'UTC\\'), visit String, path String"
+    for number, more, value in ((1, "", ""), (2, ", city_name String", ", 'Rome'")):
+        path = f"{server_files}/data/{number}.data"
+        client.command(
+            f"INSERT INTO FUNCTION file('{path}', '{format_}', '{columns}{more}') SELECT 7, "
+            f"toString(toUUID('00000000-0000-0000-0000-00000000000{number}')), "
+            f"toDateTime64('2026-01-05 12:00:00', 3, 'UTC'), 'v', '/'{value}"
+        )
+        os.utime(path, (0, number))
+        partner.ingest()
+    assert partner.errors() == {}
+    assert values(partner, "city_name") == [("",), ("Rome",)]
+    [found] = [one for one in partner.schemas().versions if one.event == "noticed"]
+    assert (list(found.columns), found.files, found.at > datetime(2026, 1, 1, tzinfo=UTC)) == (
+        ["city_name"], ("2.data",), True,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("dsn_text", ["embedded"], indirect=True)
+def test_a_malformed_file_hides_no_column_of_its_neighbours_and_values_for_keys_end_the_noticing(
+    client: Client, dsn: Dsn, server_files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    partner = Partner(dsn, client, server_files)
+    partner.put("a.jsonl", lines(event(1)))
+    partner.ingest()
+    partner.put("b.jsonl", lines(event(2, colour="red")))
+    partner.put("c.jsonl", lines(event(3)) + b'{"tenant": 1, \n')
+    partner.ingest()
+    assert partner.states() == {"a.jsonl": "success", "b.jsonl": "success", "c.jsonl": "failed"}
+    assert [list(one.columns) for one in partner.schemas().versions] == [[], ["colour"]]
+    monkeypatch.setattr("dags.file_ingestion.loading.MAX_COLUMNS", 10)
+    partner.put("d.jsonl", lines({**event(4), **{f"key {number}": 1 for number in range(30)}}))
+    partner.put("e.jsonl", lines(event(5, another=1)))
+    partner.ingest()
+    partner.put("f.jsonl", lines(event(6, yet_another=1)))
+    partner.ingest()
+    assert partner.seen() == [1, 2, 4, 5, 6]
+    assert len(partner.schemas().versions) == 3
