@@ -46,6 +46,10 @@ ROOM_BYTES = 2_000_000_000
 if os.access(IN_MEMORY, os.W_OK) and shutil.disk_usage(IN_MEMORY).free > ROOM_BYTES:
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(IN_MEMORY))
 
+# How long an example takes says how busy the machine is.
+settings.register_profile("no-deadline", deadline=None)
+settings.load_profile("no-deadline")
+
 # For faults put in on purpose: that a test fails is enough, the smallest example of it is nobody's interest.
 settings.register_profile("no-shrinking", phases=(Phase.explicit, Phase.generate))
 

@@ -26,6 +26,7 @@ from dags.sources.ingestions import Ingestion
 from dags.tests.file_ingestion import log_lines
 from dags.tests.file_ingestion.log_lines import FIREFOX, LINES
 from dags.tests.file_ingestion.partner import Partner
+from dags.tests.variants import embedded_at_night
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -135,6 +136,7 @@ def test_the_statements_have_the_words_of_the_oracle() -> None:
     assert set(NO_VIEWS) == set(map(str, Skip))
 
 
+@embedded_at_night  # of each part alone it is asked by day, too
 @asked_of_an_engine
 @given(st.lists(LINES, min_size=40, max_size=80))
 def test_an_engine_reads_a_log_as_the_oracle_does(client: Client, server_files: Path, lines: Sequence[bytes]) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from dags.sources.formats import ACCESS_LOG, FORMATS, NAMELESS
 from dags.tests.file_ingestion.partner import COLUMNS, Partner, event, lines
+from dags.tests.variants import embedded_at_night
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +30,7 @@ ROW = (
 )
 
 
+@embedded_at_night
 @pytest.mark.parametrize("format_", [one for one in FORMATS if one != ACCESS_LOG])
 def test_each_format_gives_the_same_events(client: Client, dsn: Dsn, server_files: Path, format_: str) -> None:
     partner = Partner(dsn, client, server_files)
