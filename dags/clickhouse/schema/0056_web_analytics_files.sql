@@ -1,6 +1,6 @@
 -- Every file that an ingestion has seen, in one row: its newest version, what became of that and when, and the loads of
 -- whichever version whose rows are in the target, or may be: what broke off. That a version was discovered counts only
--- where nothing else has happened to it.
+-- where nothing else has happened to it, or it was replaced before: what was there once may come again.
 -- failures: how often that version has failed since it was loaded or cleared last
 -- done_at: when it was loaded, left out or failed last, 1970 where it never was
 CREATE OR REPLACE VIEW web_analytics_files
@@ -31,13 +31,13 @@ FROM
         any(modified_at) AS version_modified_at,
         any(etag) AS version_etag,
         max(at) AS last_at,
-        countIf(event != 'discovered') > 0 AS has_begun,
-        if(has_begun, argMaxIf(event, at, event != 'discovered'), 'discovered') AS last_event,
+        argMaxIf(event, at, event != 'discovered') AS begun,
+        if(begun IN ('', 'replaced') AND argMax(event, at) = 'discovered', 'discovered', begun) AS last_event,
         last_event != 'replaced' AS is_known,
         last_event IN ('processing', 'success') AS is_there,
         argMax(schema_version, at) AS version_schema,
         if(last_event = 'success', argMaxIf(web_analytics_file_events.rows, at, event = 'success'), 0) AS version_rows,
-        if(has_begun, argMaxIf(web_analytics_file_events.error, at, event != 'discovered'), '') AS last_error,
+        argMaxIf(web_analytics_file_events.error, at, event != 'discovered') AS last_error,
         maxIf(at, event IN ('success', 'cleared')) AS settled_at,
         length(arrayFilter(one -> one > settled_at, groupArrayIf(at, event = 'failed'))) AS version_failures,
         maxIf(at, event IN ('success', 'failed', 'skipped')) AS version_done_at

@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import gzip
+import os
+from typing import TYPE_CHECKING
+
+import pytest
 
 from dags.clickhouse.leases.store import Leases
+from dags.domain.errors import UserError
 from dags.file_ingestion.claims import Claims, bucket_of
 from dags.tests.file_ingestion.partner import NAME, Partner, event, lines
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from clickhouse_connect.driver.client import Client
+
+    from dags.clickhouse.dsn import Dsn
 
 
 def test_a_file_that_cannot_be_loaded_is_named_and_its_neighbours_are_loaded(partner: Partner) -> None:
@@ -50,3 +62,63 @@ def test_files_that_another_run_has_are_left_to_it(partner: Partner) -> None:
         assert bucket_of(first) == theirs
     partner.ingest()
     assert partner.seen() == [1, 2]
+
+
+def test_a_file_that_is_replaced_or_deleted_before_it_is_read_is_never_half_there(partner: Partner) -> None:
+    partner.put("a.jsonl", lines(event(1), event(2)))
+    partner.put("b.jsonl", lines(event(3)))
+    partner.put("c.jsonl", lines(event(4)))
+    planned, work = partner.accepted()
+    partner.put("a.jsonl", lines(event(1), event(9), event(10)))
+    partner.delete("b.jsonl")
+    partner.carried_out(planned, work)
+    assert partner.seen() == [4]
+    assert partner.states() == {"a.jsonl": "failed", "b.jsonl": "failed", "c.jsonl": "success"}
+    assert "changed while it was read" in partner.errors()["a.jsonl"]
+    partner.ingest()
+    assert partner.seen() == [1, 4, 9, 10]
+
+
+def test_a_version_that_comes_again_is_loaded_again(partner: Partner) -> None:
+    old, new = lines(event(1)), lines(event(2), event(3))
+    partner.put("a.jsonl", old)
+    partner.put("b.jsonl", lines(event(7)))
+    partner.ingest()
+    partner.put("a.jsonl", new)
+    partner.ingest()
+    partner.put("a.jsonl", old)
+    partner.put("b.jsonl", lines(event(8)))
+    partner.ingest(max_files=1)
+    assert sorted(partner.states().values()) == ["discovered", "success"]
+    partner.ingest()
+    assert partner.seen() == [1, 8]
+
+
+@pytest.mark.parametrize("dsn_text", ["embedded"], indirect=True)
+def test_a_file_of_parquet_that_lacks_a_column_is_loaded_without_it_unless_it_is_required(
+    client: Client, dsn: Dsn, server_files: Path
+) -> None:
+    partner = Partner(dsn, client, server_files)
+    partner.declared |= {"format": "Parquet", "source_file_pattern": "**/*.parquet"}
+    partner.put("x", b"")
+    id_ = "toString(toUUID('00000000-0000-0000-0000-00000000000{}')) AS id"
+    for number, columns in ((1, "now() AS at, 7 AS tenant"), (2, "now() AS at, 'v' AS visit"), (3, "7 AS tenant")):
+        path = f"{server_files}/data/{number}.parquet"
+        client.command(f"INSERT INTO FUNCTION file('{path}') SELECT {columns}, {id_.format(number)}")
+        os.utime(path, (0, 0))
+    partner.ingest()
+    assert partner.seen() == [1]
+    errors = partner.errors()
+    assert "team_id is absent" in errors["2.parquet"]
+    assert "timestamp is absent" in errors["3.parquet"]
+    [(years,)] = client.query("SELECT groupUniqArray(toYear(timestamp)) FROM events").result_rows
+    assert 1970 not in years
+
+
+def test_a_directory_that_disappears_is_no_empty_one(partner: Partner) -> None:
+    partner.put("year=2026/a.jsonl", lines(event(1)))
+    partner.ingest()
+    partner.delete("year=2026/a.jsonl")
+    with pytest.raises(UserError, match="has, and 1 are known: it was emptied, renamed"):
+        partner.ingest()
+    assert partner.seen() == [1]
