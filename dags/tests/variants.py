@@ -16,7 +16,7 @@ def variants(first: object, *others: object) -> list[Any]:
 
 
 # Stories of which CI tells each on one engine, for on the other it would say little more; every night on both. Where a
-# story is of decisions, words and lists, that is the embedded one, in `make test`; where it is of parts, swaps and
+# story is of decisions, words and lists, that is the embedded one, in `make test`; where it is of data, swaps and
 # clocks, a server, in `make stories`. Of a module's `pytestmark` the last exempts a test.
 server_at_night = pytest.mark.at_night("server")
 embedded_at_night = pytest.mark.at_night("embedded")

@@ -15,7 +15,7 @@ from dags.domain.clock import utc_now
 from dags.domain.expression import Expression
 from dags.repair.decision import Trigger
 from dags.tests.orders import ORDERS_BY_DAY, defs
-from dags.tests.variants import server_at_night
+from dags.tests.variants import embedded_at_night
 from dags.tests.world import BOUNCES, STATS, World, ago, noon, tables_asked
 from dags.web_preaggregated.tables import WEB_TABLES
 from dags.web_preaggregated_backfill.evaluation import Evaluation, evaluate
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from dags.detection.rules import Verdict
     from dags.domain.watched import WatchedTable
 
-pytestmark = server_at_night
+pytestmark = embedded_at_night
 
 DAYS = [ago(n) for n in (9, 8, 7)]
 

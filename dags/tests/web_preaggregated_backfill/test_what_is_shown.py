@@ -14,7 +14,7 @@ from dags.publish.build import DayBuild
 from dags.settings import current_settings
 from dags.tests.fold import stored
 from dags.tests.managed_backfill import asked
-from dags.tests.variants import server_at_night
+from dags.tests.variants import embedded_at_night
 from dags.tests.world import BOUNCES, STATS, ago
 from dags.web_preaggregated_backfill.last_verdict import DETECTOR
 from dags.web_preaggregated_backfill.report import status_line
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from dags.tests.world import World
 
-pytestmark = server_at_night
+pytestmark = embedded_at_night
 
 DAYS = [ago(n) for n in (5, 4, 3)]
 WHO = {"requested_by": "ada", "reason": "a bug"}
