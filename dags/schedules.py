@@ -21,3 +21,6 @@ SENSOR_INTERVAL_SECONDS = 6 * 3600
 
 # A run whose process is dead is ended within two minutes of its death, a code server's restart included.
 DEAD_RUNS_INTERVAL_SECONDS = 30
+
+# How often it is looked whether ingestions of files are due; cron has no finer grain.
+FILES_INTERVAL_SECONDS = 60

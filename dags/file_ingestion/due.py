@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from dags.file_ingestion.fields import Scope
@@ -22,12 +22,20 @@ if TYPE_CHECKING:
     from dags.sources.ingestions import Ingestion
 
 
+# A range that has no schedule and had nothing to load is looked at again after so long.
+LOOKED_AT_AGAIN = timedelta(hours=1)
+
+
 @dataclass(frozen=True)
 class Asked:
-    """When an ingestion was asked for last, by the tick of its schedule, and the day on which everything was listed."""
+    """When an ingestion was asked for last, by the tick of its schedule, and the day on which everything was listed.
+
+    ``is_idle``: nothing was to be loaded then.
+    """
 
     at: datetime
     everything: date
+    is_idle: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,26 +58,30 @@ class Due:
 @dataclass(frozen=True)
 class Seen:
     """What was seen of an ingestion that is due: how many files wait, unless nobody looked; and why it must not run,
-    in words.
+    in words. ``is_over``: nothing of its range is left.
     """
 
     files: int | None = None
     held: str = ""
+    is_over: bool = False
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What is launched, in this order, and why the others are not."""
+    """What is launched, in this order, and why the others are not; ``idle`` are those that have nothing to load."""
 
     launched: tuple[Due, ...] = ()
     others: Mapping[str, str] = field(default_factory=dict)
+    idle: frozenset[str] = frozenset()
 
 
 def cursor_of(text: str | None) -> dict[str, Asked]:
     """What a cursor says; nothing of one that cannot be read, so that everything is due."""
     try:
         return {
-            name: Asked(datetime.fromisoformat(one["at"]), date.fromisoformat(one["everything"]))
+            name: Asked(
+                datetime.fromisoformat(one["at"]), date.fromisoformat(one["everything"]), one.get("idle") is True
+            )
             for name, one in json.loads(text or "{}").items()
         }
     except (ValueError, TypeError, KeyError, AttributeError):
@@ -79,7 +91,10 @@ def cursor_of(text: str | None) -> dict[str, Asked]:
 def as_cursor(asked: Mapping[str, Asked]) -> str:
     """A cursor that says so."""
     return json.dumps(
-        {name: {"at": one.at.isoformat(), "everything": one.everything.isoformat()} for name, one in asked.items()},
+        {
+            name: {"at": one.at.isoformat(), "everything": one.everything.isoformat(), "idle": one.is_idle}
+            for name, one in asked.items()
+        },
         sort_keys=True,
     )
 
@@ -95,9 +110,10 @@ def that_are_due(
     for one in ingestions:
         if one.status != "ACTIVE" or (one.cron is None and not range_of(one)):
             continue
-        tick = now if one.cron is None else last_tick(one.cron, one.schedule_time_zone)
         before = asked.get(one.name)
-        if before is not None and tick <= before.at:
+        tick = now if one.cron is None else last_tick(one.cron, one.schedule_time_zone)
+        wait = LOOKED_AT_AGAIN if one.cron is None and before is not None and before.is_idle else timedelta(0)
+        if before is not None and tick <= before.at + wait:
             continue
         scope = Scope.RECENT if before is not None and before.everything >= now.date() else Scope.EVERYTHING
         found.append(Due(one, tick, scope))
@@ -123,7 +139,12 @@ def choose(due: Sequence[Due], busy: Mapping[str, str], seen: Mapping[str, Seen]
             others[one.name] = "no file waits"
         else:
             launched.append(one)
-    return Choice(tuple(launched), others)
+    idle = frozenset(name for name in others if name not in busy and _is_idle(seen.get(name, Seen())))
+    return Choice(tuple(launched), others, idle)
+
+
+def _is_idle(seen: Seen) -> bool:
+    return seen.is_over or (not seen.held and seen.files == 0)
 
 
 def after(asked: Mapping[str, Asked], due: Sequence[Due], choice: Choice, now: datetime) -> dict[str, Asked]:
@@ -131,10 +152,9 @@ def after(asked: Mapping[str, Asked], due: Sequence[Due], choice: Choice, now: d
     what was held back is due again.
     """
     known = dict(asked)
-    idle = {name for name, why in choice.others.items() if why == "no file waits"}
     for one in due:
-        if one in choice.launched or one.name in idle:
+        if one in choice.launched or one.name in choice.idle:
             before = known.get(one.name)
-            is_recent = one.scope is Scope.RECENT and before is not None
-            known[one.name] = Asked(one.tick, before.everything if is_recent and before else now.date())
+            day = before.everything if one.scope is Scope.RECENT and before is not None else now.date()
+            known[one.name] = Asked(one.tick, day, is_idle=one.name in choice.idle)
     return known

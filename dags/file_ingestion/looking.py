@@ -42,11 +42,14 @@ def _look_at(client: Client, due: Due, *, has_time: bool) -> Seen:
     last = control.listed(client, FILE_INGESTION, subject=subject, limit=1)
     if last and last[0].status == Status.PAUSED:
         return Seen(held=f"{last[0].work_id} is paused: resume or cancel it")
+    if last and last[0].status == Status.CANCELLED and ingestion.cron is None:
+        return Seen(held=f"{last[0].work_id} was cancelled: ingest_files_job goes on with its range")
     now = read_clocks(client).server
     if ingestion.until is not None:
         reached = progress_now(client, ingestion)
         if reached.is_over(ingestion.until, now.date()):
-            return Seen(held=f"its range is over: {reached.done:,} files are loaded, {reached.given_up:,} given up")
+            words = f"its range is over: {reached.done:,} files are loaded, {reached.given_up:,} given up"
+            return Seen(held=words, is_over=True)
     if due.scope is Scope.EVERYTHING or not has_time:
         return Seen()
     asked = IngestFilesConfig(ingestion=due.name, listing=due.scope)

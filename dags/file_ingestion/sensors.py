@@ -23,16 +23,16 @@ from dagster._utils.schedules import reverse_cron_string_iterator
 from dags.dagster_runs.resource import ClickHouseResource
 from dags.dagster_runs.tags import BACKFILL_PRIORITY, TAG_PREFIX
 from dags.domain import clock
+from dags.domain.errors import EngineBusyError
 from dags.file_ingestion.due import Due, after, as_cursor, choose, cursor_of, that_are_due
 from dags.file_ingestion.looking import look_at
 from dags.file_ingestion.ranges import range_of
 from dags.repair.runs import IN_FLIGHT
+from dags.schedules import FILES_INTERVAL_SECONDS
 from dags.sources.declaration import Sources
 
 # Of every run of an ingestion: which, and whether it loads a range that ends by itself.
 INGESTION_TAG, RANGE_TAG = f"{TAG_PREFIX}ingestion", f"{TAG_PREFIX}range"
-
-INTERVAL_SECONDS = 60
 
 # Of the time that a tick has, what looking for files may take; what is due and was not looked for is launched.
 LOOK_SECONDS = 25.0
@@ -50,7 +50,7 @@ def files_sensor(job: JobDefinition, sources: Sources) -> SensorDefinition:
     @sensor(
         name="web_analytics_files_sensor",
         job_name=job.name,
-        minimum_interval_seconds=INTERVAL_SECONDS,
+        minimum_interval_seconds=FILES_INTERVAL_SECONDS,
         default_status=DefaultSensorStatus.RUNNING,
         description="Every minute: which ingestions are due? Loads their files where some are new or were replaced.",
     )
@@ -63,7 +63,10 @@ def files_sensor(job: JobDefinition, sources: Sources) -> SensorDefinition:
         busy = _busy(context.instance, due, now)
         idle = [one for one in due if one.name not in busy]
         until = time.monotonic() + LOOK_SECONDS
-        seen = clickhouse.in_tick(partial(look_at, idle, LOOK_SECONDS), until) if idle else {}
+        try:
+            seen = clickhouse.in_tick(partial(look_at, idle, LOOK_SECONDS), until) if idle else {}
+        except EngineBusyError as error:
+            return SensorResult(skip_reason=f"the next tick looks again: {error}", cursor=context.cursor)
         choice = choose(due, busy, seen, waiting(context.instance))
         cursor = as_cursor(after(asked, due, choice, now))
         words = "; ".join(f"{name}: {why}" for name, why in sorted(choice.others.items()))

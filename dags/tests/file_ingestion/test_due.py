@@ -44,6 +44,8 @@ def asked(hours: float, everything: date = TODAY) -> dict[str, Asked]:
         (RANGE, {}, Scope.EVERYTHING),
         (RANGE, asked(0), Scope.RECENT),
         ({**RANGE, "schedule": "hourly"}, asked(0), None),
+        (RANGE, {"a": Asked(NOW - timedelta(minutes=59), TODAY, is_idle=True)}, None),
+        (RANGE, {"a": Asked(NOW - timedelta(minutes=61), TODAY, is_idle=True)}, Scope.RECENT),
         ({"from": "2026-01-01"}, {}, None),
     ],
 )
@@ -70,7 +72,7 @@ def test_normal_runs_go_first_and_nothing_is_launched_without_files_or_while_it_
     assert waits.others["a-range"] == "its range gives way to run 12345678"
     known = after({}, due, choice, NOW)
     assert known.keys() == {"new", "old", "a-range", "idle"}
-    assert known["new"] == Asked(TICK, NOW.date())
+    assert (known["new"], known["idle"]) == (Asked(TICK, TODAY), Asked(TICK, TODAY, is_idle=True))
 
 
 def test_everything_is_listed_once_a_day() -> None:

@@ -102,7 +102,7 @@ def test_a_range_runs_until_it_is_over_gives_way_and_a_pause_holds_it(world: Wor
     world.run_as_configured(
         "cancel_file_ingestion_job", {"file_ingestion_id": "file-ingestion-x", "requested_by": "ada", "reason": "on"}
     )
-    [asked] = launched(tick(world, document, first.cursor))
+    assert "was cancelled: ingest_files_job goes on" in waiting_text(tick(world, document, first.cursor))
     world.run_as_configured(JOB, asked)
     assert waiting_text(tick(world, document, first.cursor)) == (
         "partner-logs: its range is over: 3 files are loaded, 0 given up"
