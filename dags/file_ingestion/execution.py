@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
@@ -15,6 +15,7 @@ from dags.file_ingestion.store import read_known
 from dags.sources.loads.attaching import require_attachable
 from dags.sources.loads.columns import writable
 from dags.sources.loads.landing import drop_tables
+from dags.sources.loads.shape import TEAM
 from dags.work.audit.log import Entry, Event, Status
 from dags.work.orders import Ended
 
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from dags.file_ingestion.plan import FileGroup, Plan
     from dags.work.audit.log import State
     from dags.work.runner import AtWork
+
+
+# So many teams are named.
+SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -64,12 +69,15 @@ class FileIngestion:
 
 @dataclass(frozen=True)
 class Groups:
-    """The groups of a run that may land. ``ours``: the paths that it holds; ``target_types``: of what can be filled."""
+    """The groups of a run that may land. ``ours``: the paths that it holds; ``target_types``: of what can be filled.
+    ``strangers``: the teams of what it has loaded that are not enabled.
+    """
 
     ingestion: FileIngestion
     sequence: int
     ours: frozenset[str]
     target_types: Mapping[str, str]
+    strangers: set[int] = field(default_factory=set)
 
     def why_stop(self, at: AtWork) -> Ended | None:  # noqa: ARG002 -- every kind of work is asked
         """For whom it gives way: what is left is taken by the next run, as whatever is not loaded."""
@@ -104,4 +112,7 @@ class Groups:
         known = at.again(read_known, at.client, self.ingestion.plan.ingestion, paths)
         states = Counter(known[path].event for path in paths if path in known)
         words = ", ".join(f"{count} {event}" for event, count in sorted(states.items()))
+        if self.strangers:
+            shown = ", ".join(map(str, sorted(self.strangers)[:SHOWN]))
+            words += f"; nothing is built for {TEAM} {shown}{', …' * (len(self.strangers) > SHOWN)}: not enabled"
         return Ended(Status.COMPLETED, words)

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable
+from datetime import date
 from functools import partial
 from typing import Any
 
@@ -47,7 +48,8 @@ from dags.file_ingestion.store import read_ledger
 from dags.settings import current_settings
 from dags.sources.file import read_sources
 from dags.sources.ingestions import Ingestion
-from dags.sources.loads.log import FILES
+from dags.sources.loads.log import FILES, LoadEvent
+from dags.sources.loads.reach import beyond_text
 from dags.sources.loads.runs import Controls, Load, control_jobs, gone_on_with
 from dags.work import control
 from dags.work.audit.log import State, Work
@@ -103,7 +105,10 @@ def _carried_out(load: Load[Plan]) -> dict[str, Any]:
         first = waiting(asked.instance) if plan.days else ""
         return f"run {first[:8]}" if first else ""
 
-    def ended(_: State) -> None:
+    def ended(state: State) -> None:
+        days = {date.fromisoformat(entry.step) for entry in state.entries if entry.event == LoadEvent.ATTACHED}
+        if beyond := beyond_text(days, load.ordered.date(), settings.backfill_lookback_days):
+            print(beyond)
         if range_of(ingestion):
             print(_range_text(client, ingestion))
 

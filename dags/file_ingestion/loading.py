@@ -162,6 +162,7 @@ class Loading:
             withdraw(client, target, [one.load for one in bad.values()])
         if self.notes:
             Sql(PACKAGE, client).command("leave_out_rows", {"first_fault": FIRST_FAULT}, landing=landing.name)
+        self.groups.strangers.update(team for team, _, is_enabled in landing.teams(client) if not is_enabled)
         rows_by_day = landing.rows_by_day(client)
         attaching = Attaching(
             client, landing, self.at.log.work.work_id, tuple(one.load for one in self.files.values()),

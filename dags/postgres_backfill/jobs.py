@@ -21,11 +21,12 @@ from dags.postgres_backfill.kind import POSTGRES_BACKFILL
 from dags.postgres_backfill.log import Loaded, asked_entry, in_queue, work_of
 from dags.postgres_backfill.plan import Extent, Plan, from_yaml
 from dags.postgres_backfill.planning import first_rows, make_plan
-from dags.postgres_backfill.progress import Moved, beyond_text, plan_text, report, report_text
+from dags.postgres_backfill.progress import Moved, plan_text, report, report_text
 from dags.postgres_backfill.reading import PACKAGE
 from dags.settings import current_settings
 from dags.sources.declaration import Sources
 from dags.sources.file import read_sources
+from dags.sources.loads.reach import beyond_text
 from dags.sources.loads.runs import Controls, Load, control_jobs, gone_on_with
 from dags.work import control
 from dags.work.audit.log import State

@@ -20,8 +20,7 @@ from dags.work.audit.log import Status
 from dags.work.progress import bar, seconds_at_work, seconds_in_words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from datetime import date
+    from collections.abc import Mapping, Sequence
 
     from dags.postgres_backfill.plan import Plan
     from dags.sources.loads.verdicts import Checkpoint
@@ -134,18 +133,6 @@ def _shown(value: object, kind: Kind) -> str:
                 else f"{_EPOCH + timedelta(microseconds=value)} UTC"
             )
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
-
-
-def beyond_text(days: Iterable[date], today: date, lookback_days: int) -> str:
-    """Which days nobody will repair by himself, for they lie before the look-back; empty if all of them are in it."""
-    first = today - timedelta(days=lookback_days)
-    beyond = [day for day in days if day < first]
-    if not beyond:
-        return ""
-    return wrapped(
-        f"BEYOND   {in_words(beyond)} lie before the {lookback_days} days that are looked at by themselves: rebuild "
-        "them with managed_backfill_job (kind: gap_filling), or let WEB_ANALYTICS_BACKFILL_LOOKBACK_DAYS reach them"
-    )
 
 
 def _before_deletion(state: State) -> str:

@@ -215,6 +215,8 @@ def test_a_file_holds_one_statement(file: str) -> None:
 FILLED_WITH = {
     "counts": "SELECT 1",
     "present": "SELECT 1",
+    "rows": "SELECT 1",
+    "within": "SELECT 1",
     "declaration": "name String",
     "merged_bytes": "1",
     "granularity": "1",

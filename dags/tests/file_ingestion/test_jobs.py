@@ -80,16 +80,23 @@ def test_history_arrives_in_files_the_detector_says_so_the_sensor_repairs_it_and
     for number, day in enumerate(days):
         events = of_day(day, range(10 * number + 1, 10 * number + 4))
         put(files, f"year={day.year}/month={day.month}/{day}.jsonl", events)
-    assert ingest(world, dry_run=True)["files"] == 3
+    old = ago(700)
+    put(files, f"year={old.year}/month={old.month}/{old}.jsonl", of_day(old, range(91, 94)))
+    assert ingest(world, dry_run=True)["files"] == 4
     assert "DRY RUN" in capsys.readouterr().out
     report = ingest(world)
-    assert (report["status"], report["files"], report["rows"]) == ("completed", 3, 9)
+    assert (report["status"], report["files"], report["rows"]) == ("completed", 4, 12)
+    assert f"BEYOND   {old}" in capsys.readouterr().out
     assert int(world.missing_data()["wrong_units"]) == 6
     world.run_as_configured("why_job", {"day": str(days[0])})
     assert "partner-logs" in capsys.readouterr().out
     world.carry_out(world.tick())
     assert int(world.missing_data()["wrong_units"]) == 0
     assert seen(world) == [(1, 9)]
+    asked = {"target_table": STATS, "kind": "gap_filling", "start_date": str(old), "end_date": str(old)}
+    who = {"requested_by": "ada", "reason": "two years came", "dry_run": False}
+    world.run_as_configured("managed_backfill_job", asked | who)
+    assert seen(world) == [(1, 12)]
     assert all_landed(world.client) == []
     assert ingest(world)["status"] == "nothing to do"
 
