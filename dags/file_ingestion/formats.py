@@ -30,6 +30,14 @@ _TOO_SHORT = "\x01 too short \x01"
 _TIME = re.compile(r"DateTime64\(([0-9])\)|DateTime(?![0-9(])")
 
 
+# A statement reads about so many bytes, as they are stored: large enough that it costs a little more than reading all
+# at once, small enough that what goes wrong in one file costs its neighbours little.
+BYTES_A_GROUP = 256_000_000
+
+# Beyond so many bytes, lines are sorted on disk.
+SORTED_IN_MEMORY_BYTES = 500_000_000
+
+
 class Fate(StrEnum):
     """What becomes of a row with a fault, and of its file."""
 
@@ -60,7 +68,7 @@ class Format:
 
     ``engine`` is what ClickHouse calls it, ``rows`` the statements that make rows of what it reads, each
     within the next, and ``parameters`` what these bind; ``is_typed``: the
-    files say of what types their columns are, and are read only by these.
+    files say of what types their columns are, and are read only by these. A statement reads about so many bytes.
     """
 
     engine: str
@@ -69,6 +77,7 @@ class Format:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     faults: tuple[Fault, ...] = ()
     is_typed: bool = False
+    group_bytes: int = BYTES_A_GROUP
 
     def checks(self) -> tuple[Check, ...]:
         """What was found of each fault, in the order of these."""
@@ -144,6 +153,9 @@ _FORMATS = {
             *(Fault(words, Fate.RUBBISH) for words in RUBBISH),
             *(Fault(words, Fate.LEFT_OUT) for words in NO_VIEWS),
         ),
+        # All lines of a statement are sorted, and packed ones are ten times as many bytes as they are stored.
+        settings={"max_bytes_before_external_sort": SORTED_IN_MEMORY_BYTES},
+        group_bytes=BYTES_A_GROUP // 8,
     ),
 }
 

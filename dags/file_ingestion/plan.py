@@ -26,10 +26,8 @@ if TYPE_CHECKING:
 
     from dags.sources.loads.shape import Shape
 
-# A statement reads so many files at most, and about so many bytes as they are stored: large enough that it costs a
-# little more than reading all at once, small enough that what goes wrong in one file costs its neighbours little.
+# A statement reads so many files at most, for the reason of `dags.file_ingestion.formats.BYTES_A_GROUP`.
 FILES_A_GROUP = 50
-BYTES_A_GROUP = 256_000_000
 
 # What a group takes beside its bytes, and how many bytes a second take: until runs before say. Measured on two cores,
 # files of JSON packed by gzip.
@@ -181,14 +179,16 @@ def from_yaml(text: str) -> Plan:
     return document.from_yaml(text, Plan, _PARTS)
 
 
-def grouped(files: Sequence[PlannedFile], bytes_a_second: float, usd_per_gb: float) -> tuple[FileGroup, ...]:
-    """Files in groups, in their order; a file that is larger than a group is alone."""
+def grouped(
+    files: Sequence[PlannedFile], group_bytes: int, bytes_a_second: float, usd_per_gb: float
+) -> tuple[FileGroup, ...]:
+    """Files in groups of about so many bytes, in their order; a file that is larger is alone."""
     found: list[list[PlannedFile]] = []
     for one in files:
         if (
             not found
             or len(found[-1]) == FILES_A_GROUP
-            or sum(other.size for other in found[-1]) + one.size > BYTES_A_GROUP
+            or sum(other.size for other in found[-1]) + one.size > group_bytes
         ):
             found.append([])
         found[-1].append(one)

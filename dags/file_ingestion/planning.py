@@ -11,6 +11,7 @@ from dags.domain.errors import UserError
 from dags.domain.given_text import text_problems
 from dags.domain.units import EPOCH
 from dags.file_ingestion.fields import IngestFilesConfig, Scope
+from dags.file_ingestion.formats import format_of
 from dags.file_ingestion.location import PACKAGE, Ledger, Listing, Location, list_files
 from dags.file_ingestion.patterns import compiled, recent_prefixes
 from dags.file_ingestion.plan import BYTES_A_SECOND, Plan, PlannedFile, grouped
@@ -169,7 +170,10 @@ def make_plan(
     plan = Plan(
         ingestion=ingestion.name, target=ingestion.into, format=ingestion.format, time_zone=ingestion.time_zone,
         schema_version=schemas.current, columns=columns, days=range_of(ingestion), later=len(decision.later) + waiting,
-        groups=grouped(files, bytes_a_second(client, ingestion.name), ingestion.cost_usd_per_gb),
+        groups=grouped(
+            files, format_of(ingestion.format).group_bytes, bytes_a_second(client, ingestion.name),
+            ingestion.cost_usd_per_gb,
+        ),
         later_bytes=sum(one.version.size for one in decision.later), usd_per_gb=ingestion.cost_usd_per_gb,
         requested_by=given.requested_by or "nobody yet", reason=given.reason or "none yet",
         monitoring=Monitoring(webhook=given.webhook),

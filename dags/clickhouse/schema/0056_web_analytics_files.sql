@@ -1,6 +1,7 @@
 -- Every file that an ingestion has seen, in one row: its newest version, what became of that and when, and the loads of
 -- whichever version whose rows are in the target, or may be: what broke off. That a version was discovered counts only
--- where nothing else has happened to it, or it was replaced before: what was there once may come again.
+-- where nothing else has happened to it, or it was replaced before: what was there once may come again. That one was
+-- replaced says of which version only its load, for what stands beside that is of the version that took its place.
 -- failures: how often that version has failed since it was loaded or cleared last
 -- done_at: when it was loaded, left out or failed last, 1970 where it never was
 CREATE OR REPLACE VIEW web_analytics_files
@@ -27,9 +28,9 @@ FROM
         ingestion_id,
         path,
         load AS version_load,
-        any(size) AS version_size,
-        any(modified_at) AS version_modified_at,
-        any(etag) AS version_etag,
+        argMaxIf(size, at, event != 'replaced') AS version_size,
+        argMaxIf(modified_at, at, event != 'replaced') AS version_modified_at,
+        argMaxIf(etag, at, event != 'replaced') AS version_etag,
         max(at) AS last_at,
         argMaxIf(event, at, event != 'discovered') AS begun,
         if(begun IN ('', 'replaced') AND argMax(event, at) = 'discovered', 'discovered', begun) AS last_event,
