@@ -41,13 +41,15 @@ from dags.file_ingestion.progress import (
 )
 from dags.file_ingestion.ranges import range_of
 from dags.file_ingestion.refresh import plan_refresh
-from dags.file_ingestion.schema_store import read_schemas, record_schemas
-from dags.file_ingestion.schemas import resolved
+from dags.file_ingestion.schema_store import change_schemas, read_schemas
+from dags.file_ingestion.schemas import Happened, Resolution, Schemas, resolved
 from dags.file_ingestion.sensors import INGESTION_TAG, RANGE_TAG, waiting
 from dags.file_ingestion.store import read_ledger
 from dags.settings import current_settings
 from dags.sources.file import read_sources
 from dags.sources.ingestions import Ingestion
+from dags.sources.loads.attaching import require_attachable
+from dags.sources.loads.columns import writable
 from dags.sources.loads.log import FILES, LoadEvent
 from dags.sources.loads.reach import beyond_text
 from dags.sources.loads.runs import Controls, Load, control_jobs, gone_on_with
@@ -169,10 +171,14 @@ def resolve_schema(asked: Command[ResolveSchemaConfig]) -> None:
     control.require_who(given.requested_by, given.reason)
     with asked.client() as (client, _):
         ingestion = read_sources(current_settings()).ingestion(given.ingestion)
-        schemas = read_schemas(client, ingestion.name)
-        happened = resolved(schemas, given.version, given.resolution, given.requested_by, given.reason)
-        record_schemas(client, ingestion.name, asked.run_id, [happened])
-        print(schemas_text(read_schemas(client, ingestion.name)))
+        types = writable(require_attachable(client, ingestion.into, []))
+
+        def made(schemas: Schemas) -> tuple[Happened, ...]:
+            resolution = Resolution(given.resolution)
+            return resolved(schemas, given.version, resolution, types, who=given.requested_by, reason=given.reason)
+
+        schemas, _ = change_schemas(client, ingestion.name, asked.run_id, made, print)
+        print(schemas_text(schemas))
     print(f"\nRESOLVED version {given.version} of {ingestion.name}: {given.resolution}, from the next run on")
 
 

@@ -23,12 +23,12 @@ from dags.file_ingestion.noticing import REFUSES_UNKNOWN, SAYS_BEFORE, columns_o
 from dags.file_ingestion.packing import is_to_be_checked
 from dags.file_ingestion.patterns import common_directory, compiled
 from dags.file_ingestion.reading import read_files
-from dags.file_ingestion.schema_store import read_schemas, record_schemas
-from dags.file_ingestion.schemas import MAX_COLUMNS, Resolution, Schemas, derived, first_seen, mergeable, noticed
+from dags.file_ingestion.schema_store import change_schemas, read_schemas, record_schemas
+from dags.file_ingestion.schemas import MAX_COLUMNS, Resolution, Schemas, derived, first_seen, noticed
 from dags.file_ingestion.store import Happened, read_known, record
 from dags.file_ingestion.unpacking import why_not_whole
 from dags.file_ingestion.values import landed_again
-from dags.file_ingestion.versions import FileEvent
+from dags.file_ingestion.versions import FileEvent, Known
 from dags.sources.loads.attaching import STAGED_AT_ONCE, Attaching, withdraw
 from dags.sources.loads.landing import create_landing, drop_table
 from dags.sources.loads.log import LoadEvent
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from dags.file_ingestion.execution import Groups
     from dags.file_ingestion.location import Location
     from dags.file_ingestion.plan import FileGroup, Layout, Plan, PlannedFile
-    from dags.file_ingestion.versions import Known
+    from dags.file_ingestion.schemas import Happened as SchemaHappened
     from dags.sources.loads.landing import Landing
     from dags.work.runner import AtWork
 
@@ -72,6 +72,14 @@ class OnTheWay:
     @property
     def path(self) -> str:
         return self.planned.path
+
+    @property
+    def loaded_before(self) -> Known | None:
+        """What the ledger knows of it where this very version of it is in the target, under an older schema."""
+        known = self.known
+        if known is None or known.event is not FileEvent.SUCCESS or known.load not in known.loads:
+            return None
+        return known if self.planned.version.is_as(known.version) else None
 
 
 @dataclass
@@ -104,10 +112,8 @@ class Loading:
     @cached_property
     def layout(self) -> Layout:
         """What of its files is loaded: what is declared, and what was merged since."""
-        filled = [one.name for one in self.plan.columns]
-        return self.plan.layout.with_columns(
-            mergeable(self.schemas.merged(self.schema), filled, self.groups.target_types)
-        )
+        loads = self.schemas.loads(self.schema)
+        return self.plan.layout if loads is None else self.plan.layout.of(loads, self.groups.target_types)
 
     def done(self) -> int:
         """The rows that it has brought; done twice, it changes nothing."""
@@ -203,14 +209,12 @@ class Loading:
 
     def _land_all(self, landing: Landing) -> None:
         """Have every file land: from the target, where that has all of what is loaded now, and else from the file."""
-        by_file = dict(self.files)
-        for schema in {one.known.schema for one in self.files.values() if self._may_be_derived(one) and one.known}:
-            same = {
-                place: one
-                for place, one in self.files.items()
-                if self._may_be_derived(one) and one.known and one.known.schema == schema
-            }
-            for place in self._landed_again(landing, same, schema):
+        by_file, by_schema = dict(self.files), dict[int, dict[int, Known]]()
+        for place, one in self.files.items():
+            if (known := one.loaded_before) is not None:
+                by_schema.setdefault(known.schema, {})[place] = known
+        for schema, loaded in by_schema.items():
+            for place in self._landed_again(landing, loaded, schema):
                 del by_file[place]
         self._look_at_packed(by_file.values())
         if whole := {place: one for place, one in by_file.items() if one.path not in self.wrong}:
@@ -224,30 +228,20 @@ class Loading:
                 said = why_not_whole(self.at.client, self.location, one.path, self.groups.ingestion.seconds)
                 self.wrong |= {one.path: said} if said else {}
 
-    def _may_be_derived(self, one: OnTheWay) -> bool:
-        known = one.known
-        return (
-            known is not None
-            and known.event is FileEvent.SUCCESS
-            and one.planned.version.is_as(known.version)
-            and known.load in known.loads
-        )
-
-    def _landed_again(self, landing: Landing, files: Mapping[int, OnTheWay], schema: int) -> Collection[int]:
+    def _landed_again(self, landing: Landing, files: Mapping[int, Known], schema: int) -> Collection[int]:
         """Which files have landed whole from the target, as they were loaded under an older version of the schema."""
         layout = self.layout
         landed = [(column.name, source) for column, source in zip(layout.shape.landed, layout.sources, strict=True)]
         there = derived(self.schemas, schema, self.schema, self.groups.target_types, landed)
         if there is None:
             return ()
-        loads = {place: one.known.load for place, one in files.items() if one.known is not None}
         sql = Sql(PACKAGE, self.at.client)
         sql.command(
             "land_loaded",
             {
-                "loads": list(loads.values()),
-                "numbers": list(loads),
-                "versions": [_version_text(files[place].planned) for place in loads],
+                "loads": [known.load for known in files.values()],
+                "numbers": list(files),
+                "versions": [_version_text(self.files[place].planned) for place in files],
                 "seconds": self.groups.ingestion.seconds,
             },
             landing=landing.name,
@@ -256,7 +250,7 @@ class Loading:
             target=self.plan.target,
         )
         found = dict(sql.rows("landed_rows", landing=landing.name))
-        whole = {place for place, one in files.items() if one.known and found.get(place, 0) == one.known.rows}
+        whole = {place for place, known in files.items() if found.get(place, 0) == known.rows}
         self._leave_out(landing, files.keys() - whole)
         return whole
 
@@ -306,7 +300,7 @@ class Loading:
         return self.plan.format in REFUSES_UNKNOWN and is_known and not self.takes_any_column
 
     def _notice_before(self) -> None:
-        if self.plan.format in SAYS_BEFORE:
+        if self.plan.format in SAYS_BEFORE and len(self.schemas.columns) < MAX_COLUMNS:
             self._notice([one.path for one in self.files.values()])
 
     def _notice(self, paths: Sequence[str]) -> None:
@@ -317,12 +311,21 @@ class Loading:
         """
         ingestion = self.groups.ingestion
         columns = columns_of(self.at.client, self.location, self.plan.format, paths, ingestion.seconds)
-        happened = noticed(self.schemas, columns, self.plan.ingestion, Resolution(ingestion.schema_changes))
-        if happened is not None:
-            self.at.lease.confirm()
-            record_schemas(self.at.client, self.plan.ingestion, self.at.log.work.work_id, [happened])
-            self.groups.ingestion.tell(f"{happened}")
-            raise _NoticedError
+        resolution, types = Resolution(ingestion.schema_changes), self.groups.target_types
+
+        def make(schemas: Schemas) -> list[SchemaHappened]:
+            found = noticed(schemas, columns, self.plan.ingestion, resolution, types)
+            return [found] if found is not None else []
+
+        if not make(self.schemas):
+            return
+        self.at.lease.confirm()
+        _, happened = change_schemas(
+            self.at.client, self.plan.ingestion, self.at.log.run_id, make, self.groups.ingestion.tell
+        )
+        for one in happened:
+            self.groups.ingestion.tell(f"{one}")
+        raise _NoticedError
 
     def _judged(self, landing: Landing) -> dict[str, int]:
         """The rows of each file that may be seen; what is wrong with the others is noted."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
+    from dags.file_ingestion.schemas import Loads
     from dags.sources.loads.shape import Shape
 
 # A statement reads so many files at most, for the reason of `dags.file_ingestion.formats.BYTES_A_GROUP`.
@@ -99,10 +100,24 @@ class Layout:
         sources = {one.name: str(one.source) for one in self.columns}
         return [sources[column.name] for column in self.shape.landed]
 
-    def with_columns(self, columns: Mapping[str, str]) -> Layout:
-        """The same with columns of files that the target has under the same names, each with its type there."""
-        more = [PlannedColumn(name=name, type=type_, source=name) for name, type_ in columns.items()]
-        return replace(self, columns=(*self.columns, *more))
+    def of(self, loads: Loads, target: Mapping[str, str]) -> Layout:
+        """The same of what is loaded under another version. ``target``: its columns, each with its type."""
+        return replace(self, columns=planned_columns(loads, target))
+
+
+def planned_columns(loads: Loads, target: Mapping[str, str]) -> tuple[PlannedColumn, ...]:
+    """What is loaded, as far as the target has it."""
+    columns = [
+        PlannedColumn(name=name, type=target[name], source=source)
+        for name, source in loads.columns.items()
+        if name in target
+    ]
+    constants = [
+        PlannedColumn(name=name, type=target[name], constant=constant)
+        for name, constant in loads.constants.items()
+        if name in target
+    ]
+    return (*columns, *constants)
 
 
 class Plan(Part):

@@ -14,15 +14,15 @@ from dags.file_ingestion.fields import IngestFilesConfig, Scope
 from dags.file_ingestion.formats import format_of
 from dags.file_ingestion.location import PACKAGE, Ledger, Listing, Location, list_files
 from dags.file_ingestion.patterns import compiled, recent_prefixes
-from dags.file_ingestion.plan import BYTES_A_SECOND, Plan, PlannedFile, grouped
+from dags.file_ingestion.plan import BYTES_A_SECOND, Plan, PlannedFile, grouped, planned_columns
 from dags.file_ingestion.ranges import days_taken, progress_of, range_of
-from dags.file_ingestion.schema_store import read_schemas, record_schemas
+from dags.file_ingestion.schema_store import change_schemas, read_schemas
 from dags.file_ingestion.schemas import redeclared
 from dags.file_ingestion.store import Happened, count_known, read_known, read_ledger, read_open, record
 from dags.file_ingestion.versions import FileEvent, Found, Known, Reason, Schema, decide
 from dags.sources.file import read_sources
 from dags.sources.loads.attaching import notes_of, require_attachable
-from dags.sources.loads.columns import PlannedColumn, constant_problems, target_problems, writable
+from dags.sources.loads.columns import constant_problems, target_problems, writable
 from dags.sources.loads.log import FILES
 from dags.work.audit.log import Event
 from dags.work.plan import Monitoring
@@ -52,7 +52,7 @@ _RECENT_DAYS = (1, 0, -1)
 class Planned:
     """A plan, what was decided of each file that lies there, where they lie, and what a person should know.
 
-    ``redeclared`` is a version that the declaration makes, ``discovered`` are files that the ledger is to have though
+    ``redeclared`` makes the version that the declaration is, ``discovered`` are files that the ledger is to have though
     they wait for another run. ``listed`` are the versions that lie there and are not settled. ``range`` is how far the
     range is that this is a part of.
     """
@@ -61,14 +61,25 @@ class Planned:
     decision: Decision
     location: Location
     listed: tuple[FileVersion, ...] = ()
-    redeclared: tuple[SchemaHappened, ...] = ()
+    redeclared: Callable[[Schemas], Sequence[SchemaHappened]] = lambda _: ()
     discovered: tuple[Happened, ...] = ()
     range: RangeProgress | None = None
     notes: tuple[str, ...] = ()
 
     def settle(self, client: Client, work_id: str) -> None:
-        """Keep what planning has made known; done twice, it changes nothing."""
-        record_schemas(client, self.plan.ingestion, work_id, self.redeclared)
+        """Keep what planning has made known; done twice, it changes nothing.
+
+        Raises:
+            UserError: the ingestion loads something else than was planned.
+        """
+        schemas = read_schemas(client, self.plan.ingestion)
+        if self.redeclared(schemas):
+            schemas, _ = change_schemas(client, self.plan.ingestion, work_id, self.redeclared, print)
+        if schemas.current != self.plan.schema_version:
+            raise UserError(
+                f"what {self.plan.ingestion} loads has changed since this was planned: it is version "
+                f"{schemas.current} now, and not {self.plan.schema_version}. Ask again"
+            )
         record(client, self.plan.ingestion, work_id, self.discovered)
 
 
@@ -136,13 +147,19 @@ def make_plan(
             f"the ingestion {ingestion.name} is PAUSED: set its status to ACTIVE, or to DRAFT for runs by hand"
         )
     found += webhook_problems(given.webhook, settings.backfill_webhook_hosts)
-    columns, problems = _columns(ingestion, writable(target))
+    problems = _column_problems(ingestion, writable(target))
     if found or problems:
         raise refusal(WHAT, dict.fromkeys([*found, *problems]))
     before = read_schemas(client, ingestion.name)
-    news = redeclared(before, ingestion, given.requested_by or "nobody yet")
-    schemas = before.with_events(news)
+    types, who = writable(target), given.requested_by or "nobody yet"
+
+    def made(schemas: Schemas) -> tuple[SchemaHappened, ...]:
+        return redeclared(schemas, ingestion, types, who)
+
+    schemas = before.with_events(made(before))
     schemas = schemas.with_events(as_if(schemas))
+    loads = schemas.loads(schemas.current)
+    assert loads is not None, "what is declared is a version"
     listing, known = look(
         client, ingestion, location, schemas, now, seconds=settings.build_max_seconds,
         everything=given.listing is Scope.EVERYTHING, paths=given.paths,
@@ -169,7 +186,8 @@ def make_plan(
     waiting = decision.others.get(Reason.SETTLES, 0)
     plan = Plan(
         ingestion=ingestion.name, target=ingestion.into, format=ingestion.format, time_zone=ingestion.time_zone,
-        schema_version=schemas.current, columns=columns, days=range_of(ingestion), later=len(decision.later) + waiting,
+        schema_version=schemas.current, columns=planned_columns(loads, types), days=range_of(ingestion),
+        later=len(decision.later) + waiting,
         groups=grouped(
             files, format_of(ingestion.format).group_bytes, bytes_a_second(client, ingestion.name),
             ingestion.cost_usd_per_gb,
@@ -179,7 +197,7 @@ def make_plan(
         monitoring=Monitoring(webhook=given.webhook),
     )  # fmt: skip
     return Planned(
-        plan, decision, location, tuple(one.version for one in listing.found), news,
+        plan, decision, location, tuple(one.version for one in listing.found), made,
         _discovered(decision, known, ingestion.name, schemas.current),
         progress_now(client, ingestion, decision) if range_of(ingestion) else None,
         tuple(f"NOTE     {one}" for one in notes_of(target)),
@@ -211,12 +229,8 @@ def progress_now(client: Client, ingestion: Ingestion, decision: Decision | None
     return progress_of(ledger, days_taken(ingestion), schemas.reload_below)
 
 
-def _columns(ingestion: Ingestion, target: Mapping[str, str]) -> tuple[tuple[PlannedColumn, ...], list[str]]:
-    planned, found = list[PlannedColumn](), list[str]()
-    for name, source in ingestion.columns.items():
-        found += target_problems(name, target)
-        planned.append(PlannedColumn(name=name, type=target.get(name, ""), source=source))
+def _column_problems(ingestion: Ingestion, target: Mapping[str, str]) -> list[str]:
+    found = [problem for name in ingestion.columns for problem in target_problems(name, target)]
     for name, constant in ingestion.constants.items():
         found += target_problems(name, target) or constant_problems(name, constant, target[name])
-        planned.append(PlannedColumn(name=name, type=target.get(name, ""), constant=constant))
-    return tuple(planned), found
+    return found

@@ -16,7 +16,7 @@ from dags.domain.units import EPOCH
 from dags.file_ingestion.clearing import clear
 from dags.file_ingestion.fields import IngestFilesConfig, Mode
 from dags.file_ingestion.planning import make_plan
-from dags.file_ingestion.schema_store import read_schemas, record_schemas
+from dags.file_ingestion.schema_store import change_schemas
 from dags.file_ingestion.schemas import refreshed
 from dags.file_ingestion.store import read_ledger
 from dags.sources.file import read_sources
@@ -137,16 +137,19 @@ class Refresh:
         Raises:
             LeaseError: a run has some of these files in work. Nothing was touched.
         """
-        record_schemas(client, self.ingestion.name, run_id, self.planned.redeclared)
-        schemas = read_schemas(client, self.ingestion.name)
+
+        def made(schemas: Schemas) -> tuple[Happened, ...]:
+            first = self.planned.redeclared(schemas)
+            is_again = self.mode is not Mode.NEW_ONLY
+            return (*first, *((refreshed(schemas.with_events(first), *who),) if is_again else ()))
+
+        schemas, _ = change_schemas(client, self.ingestion.name, run_id, made, tell)
         if self.mode is not Mode.NEW_ONLY:
-            happened = refreshed(schemas, *who)
-            record_schemas(client, self.ingestion.name, run_id, [happened])
-            schemas = schemas.with_events([happened])
-            self.did("clear_history", f"what was loaded before schema version {happened.version} is loaded again")
+            self.did("clear_history", f"what was loaded before schema version {schemas.current} is loaded again")
         if self.taken_out:
-            paths, version = sorted(self.taken_out), schemas.current
-            rows = clear(client, self.ingestion, paths, run_id, tell, left_out_under=version)
+            paths = sorted(self.taken_out)
+            left_out = schemas.current if self.mode is Mode.NEW_ONLY else None
+            rows = clear(client, self.ingestion, paths, run_id, tell, left_out_under=left_out)
             self.did("take_out_rows", f"{rows:,} rows of {len(paths):,} files")
 
 

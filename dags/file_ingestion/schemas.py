@@ -1,8 +1,10 @@
 """What of an ingestion's files is loaded, and which columns they have: versions of that, and what becomes of each.
 
-A version is made when the declaration changes, when files have columns that none had before, and when a person wants
-every file loaded again. Every file is loaded under the version that counts at that time, which the ledger keeps; so
-what is loaded again is what was loaded under an older version than the last that asks for it.
+A version is made when the declaration changes, when files have columns that none had before, when a person has such
+columns loaded, and when a person wants every file loaded again. One under which files are loaded says in full what that
+is, so nothing that is decided later changes what was loaded then. Every file is loaded under the version that counts at
+that time, which the ledger keeps; what is loaded again is what was loaded under an older one than the last that asks
+for it.
 
 Pure: no clock, no database, no Dagster.
 """
@@ -12,7 +14,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import TYPE_CHECKING
 
 from dags.domain.errors import UserError
@@ -21,7 +23,7 @@ from dags.sources.loads.columns import target_problems
 from dags.sources.loads.shape import NOT_MAPPED, within
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from dags.sources.ingestions import Ingestion
@@ -29,18 +31,24 @@ if TYPE_CHECKING:
 # So many columns of an ingestion's files are known; files with more have keys that are values, and no columns.
 MAX_COLUMNS = 1_000
 
-# So many files are named of a version.
+# So many files are named of a version, and so many columns are told of one.
 MAX_FILES = 100
+SHOWN = 20
 
 
 class SchemaEvent(StrEnum):
-    """What happens to what is loaded."""
+    """What happens to what is loaded.
+
+    ``SEEN`` are columns of the first files, ``RESOLVED`` says what becomes of a version, and ``MERGED`` is the version
+    under which columns are loaded that a person has resolved so; the others are as the module has them.
+    """
 
     DECLARED = "declared"
     NOTICED = "noticed"
     SEEN = "seen"
     REFRESHED = "refreshed"
     RESOLVED = "resolved"
+    MERGED = "merged"
 
 
 class Resolution(StrEnum):
@@ -56,20 +64,59 @@ class Resolution(StrEnum):
     MANUAL = "manual"
 
 
-_MERGED = (Resolution.AUTO_MERGE, Resolution.BACKFILL)
+_MERGES = (Resolution.AUTO_MERGE, Resolution.BACKFILL)
 
-# Versions under which files are loaded as soon as they are there, whatever becomes of older files.
-_OF_PEOPLE = (SchemaEvent.DECLARED, SchemaEvent.REFRESHED)
+_Types = dict[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Loads:
+    """What is loaded of a file: of each column of the target, which of the file's, or which constant; and its format, its
+    target and the time zone of times without one.
+    """
+
+    columns: Mapping[str, str]
+    constants: Mapping[str, str]
+    reading: tuple[str, str, str]
+
+    @classmethod
+    def of(cls, ingestion: Ingestion) -> Loads:
+        """As it is declared."""
+        return cls(
+            dict(ingestion.columns), dict(ingestion.constants), (ingestion.format, ingestion.into, ingestion.time_zone)
+        )
+
+    @classmethod
+    def parsed(cls, text: str) -> Loads:
+        """What a text says that `__str__` made."""
+        found = json.loads(text)
+        form, into, zone = found["reading"]
+        return cls(found["columns"], found["constants"], (form, into, zone))
+
+    def __str__(self) -> str:
+        parts = {"columns": dict(self.columns), "constants": dict(self.constants), "reading": list(self.reading)}
+        return json.dumps(parts, ensure_ascii=False, sort_keys=True)
+
+    def with_columns(self, names: Iterable[str], target: Mapping[str, str]) -> Loads:
+        """The same with columns of files that the target has under the same names, that a load can fill and that
+        nothing fills yet. ``target``: its columns, each with its type.
+        """
+        filled = {*self.columns, *self.constants, *NOT_MAPPED}
+        more = {name: name for name in names if name not in filled and not target_problems(name, target)}
+        return replace(self, columns={**self.columns, **more})
 
 
 @dataclass(frozen=True)
 class Happened:
-    """An event of a version. ``loads`` is what `declared` makes of a declaration; ``columns`` of files, with types."""
+    """An event of a version. ``declares`` is what is declared and ``loads`` what is loaded under it, as `Loads` has
+    them; ``columns`` are of files, each with the types that it has in them, none where the format has none.
+    """
 
     version: int
     event: SchemaEvent
+    declares: str = ""
     loads: str = ""
-    columns: tuple[tuple[str, str], ...] = ()
+    columns: tuple[tuple[str, tuple[str, ...]], ...] = ()
     files: tuple[str, ...] = ()
     resolution: Resolution = Resolution.MANUAL
     requested_by: str = ""
@@ -77,8 +124,8 @@ class Happened:
     at: datetime = EPOCH
 
     def __str__(self) -> str:
-        names = ", ".join(f"{name} ({type_})" if type_ else name for name, type_ in self.columns[:20])
-        more = f" and {len(self.columns) - 20:,} more" if len(self.columns) > 20 else ""  # noqa: PLR2004 -- fits a screen
+        names = ", ".join(f"{name} ({' or '.join(types)})" if types else name for name, types in self.columns[:SHOWN])
+        more = f" and {len(self.columns) - SHOWN:,} more" if len(self.columns) > SHOWN else ""
         if self.event is SchemaEvent.SEEN:
             return f"the first files have the columns {names}{more}"
         return f"schema version {self.version}, {self.resolution}: {self.files[0]} has {names}{more}"
@@ -86,23 +133,18 @@ class Happened:
 
 @dataclass(frozen=True)
 class Version:
-    """A version and what became of it, with who said so and why."""
+    """A version and what became of it, with who said so and why. Files are loaded under it if it says what of them."""
 
     number: int
     event: SchemaEvent
+    declares: str
     loads: str
-    columns: Mapping[str, str]
+    columns: Mapping[str, tuple[str, ...]]
     files: tuple[str, ...]
     at: datetime
     resolution: Resolution
     resolved_by: str
     reason: str
-    resolved_at: datetime
-
-    @property
-    def counts(self) -> bool:
-        """Whether files are loaded under it."""
-        return self.event in _OF_PEOPLE or self.resolution in _MERGED
 
 
 @dataclass(frozen=True)
@@ -111,7 +153,7 @@ class Schemas:
 
     events: tuple[Happened, ...] = ()
     versions: tuple[Version, ...] = ()
-    seen: Mapping[str, str] = field(default_factory=dict)
+    seen: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def with_events(self, more: Iterable[Happened]) -> Schemas:
         """What it is after more has happened."""
@@ -124,123 +166,100 @@ class Schemas:
     @property
     def current(self) -> int:
         """The version under which files are loaded now; 0 where there is none."""
-        return max((one.number for one in self.versions if one.counts), default=0)
+        return max((one.number for one in self.versions if one.loads), default=0)
 
     @property
     def reload_below(self) -> int:
         """What was loaded under an older version than this is loaded again."""
-        return max((one.number for one in self.versions if one.resolution is Resolution.BACKFILL), default=0)
+        backfills = (one.number for one in self.versions if one.loads and one.resolution is Resolution.BACKFILL)
+        return max(backfills, default=0)
 
     @property
-    def loads(self) -> str:
+    def declares(self) -> str:
         """What was declared last."""
-        return next((one.loads for one in reversed(self.versions) if one.loads), "")
+        return next((one.declares for one in reversed(self.versions) if one.declares), "")
 
     @cached_property
-    def columns(self) -> dict[str, str]:
-        """The columns that files were seen to have, each with its last type; "" where the format has none."""
-        found = dict(self.seen)
-        for one in self.versions:
-            found |= one.columns
-        return found
+    def columns(self) -> _Types:
+        """The columns that files were seen to have, each with every type that it had; none where the format has none.
 
-    def merged(self, upto: int) -> tuple[str, ...]:
-        """The columns of files that are loaded beside those that are declared, under a version."""
-        return tuple(
-            dict.fromkeys(
-                name
-                for one in self.versions
-                if one.number <= upto and one.event is SchemaEvent.NOTICED and one.resolution in _MERGED
-                for name in one.columns
-            )
-        )
+        Files of one day may have another type than their neighbours, as a column of whole numbers that lacks one: a
+        type that was there before is no change.
+        """
+        return reduce(_united, (one.columns for one in self.versions), dict(self.seen))
+
+    def loads(self, number: int) -> Loads | None:
+        """What is loaded under a version; None where nothing says so."""
+        return next((Loads.parsed(one.loads) for one in self.versions if one.number == number and one.loads), None)
 
     def since(self, planned: int) -> int:
         """The version under which a run loads that was planned under one: what was noticed and merged since counts at
-        once, and what people declared or refreshed since counts for the next run.
+        once, and what people did since counts for the next run.
         """
         current = planned
         for one in self.versions:
-            if one.number <= planned:
+            if one.number <= planned or not one.loads:
                 continue
-            if one.event in _OF_PEOPLE:
+            if one.event is not SchemaEvent.NOTICED:
                 break
-            if one.counts:
-                current = one.number
+            current = one.number
         return current
 
-    def declared_under(self, number: int) -> str:
-        """What was declared under a version; "" where it is not known."""
-        return next((one.loads for one in reversed(self.versions) if one.loads and one.number <= number), "")
-
-    def is_refreshed_after(self, number: int) -> bool:
-        return any(one.event is SchemaEvent.REFRESHED and one.number > number for one in self.versions)
+    def is_refreshed(self, after: int, upto: int) -> bool:
+        """Whether a person wanted every file loaded again after a version, and up to another."""
+        return any(one.event is SchemaEvent.REFRESHED and after < one.number <= upto for one in self.versions)
 
     def lacking(self, columns: Mapping[str, str]) -> dict[str, str]:
-        """Which of these columns of a file are new, or have another type than before."""
+        """Which of these columns of a file are new, or have a type that they never had, "" where there is none."""
         return {
             name: type_
             for name, type_ in columns.items()
-            if name not in self.columns or (type_ and self.columns[name] and type_ != self.columns[name])
+            if name not in self.columns or (type_ and self.columns[name] and type_ not in self.columns[name])
         }
 
 
 def of_events(events: Iterable[Happened]) -> Schemas:
-    """What the events of an ingestion, in their order, come to. Two runs that noticed at once have made one version."""
+    """What the events of an ingestion, in their order, come to."""
     found: dict[int, Version] = {}
-    seen: dict[str, str] = {}
+    seen: _Types = {}
     every = tuple(events)
     for one in every:
-        columns = dict(one.columns)
-        known = found.get(one.version)
         if one.event is SchemaEvent.SEEN:
-            seen |= columns
-        elif one.event is SchemaEvent.RESOLVED:
-            if known is not None:
-                found[one.version] = replace(
-                    known,
-                    resolution=one.resolution,
-                    resolved_by=one.requested_by,
-                    reason=one.reason,
-                    resolved_at=one.at,
-                )
-        elif known is not None:
-            files = tuple(dict.fromkeys((*known.files, *one.files)))[:MAX_FILES]
-            found[one.version] = replace(known, columns={**known.columns, **columns}, files=files)
-        else:
+            seen = _united(seen, dict(one.columns))
+        elif one.event is not SchemaEvent.RESOLVED:
             found[one.version] = Version(
-                one.version, one.event, one.loads, columns, one.files, one.at, one.resolution, one.requested_by,
-                one.reason, one.at,
+                one.version, one.event, one.declares, one.loads, dict(one.columns), one.files, one.at, one.resolution,
+                one.requested_by, one.reason,
             )  # fmt: skip
+        elif (known := found.get(one.version)) is not None:
+            found[one.version] = replace(
+                known, resolution=one.resolution, resolved_by=one.requested_by, reason=one.reason
+            )
     return Schemas(every, tuple(found[number] for number in sorted(found)), seen)
 
 
-def declared(ingestion: Ingestion) -> str:
-    """What of a declaration decides what is loaded of a file, as a text that is the same where that is."""
-    return json.dumps(
-        {
-            "columns": dict(sorted(ingestion.columns.items())),
-            "constants": dict(sorted(ingestion.constants.items())),
-            "format": ingestion.format,
-            "into": ingestion.into,
-            "time_zone": ingestion.time_zone,
-        },
-        ensure_ascii=False,
-        sort_keys=True,
-    )
+def _united(one: Mapping[str, tuple[str, ...]], other: Mapping[str, tuple[str, ...]]) -> _Types:
+    """The columns of both, each with the types of both."""
+    return {name: tuple(dict.fromkeys((*one.get(name, ()), *other.get(name, ())))) for name in (*one, *other)}
 
 
-def redeclared(schemas: Schemas, ingestion: Ingestion, who: str) -> tuple[Happened, ...]:
-    """The version that a declaration makes, where it is another than the last."""
-    loads = declared(ingestion)
-    if loads == schemas.loads:
+def redeclared(schemas: Schemas, ingestion: Ingestion, target: Mapping[str, str], who: str) -> tuple[Happened, ...]:
+    """The version that a declaration makes, where it is another than the last. Columns that were merged stay so.
+
+    ``target``: the columns of the target that can be filled, each with its type.
+    """
+    declares = Loads.of(ingestion)
+    if str(declares) == schemas.declares:
         return ()
-    is_first = not schemas.versions
+    before, is_first = schemas.loads(schemas.current), not schemas.versions
+    once = Loads.parsed(schemas.declares).columns if schemas.declares else {}
+    merged = [name for name in before.columns if name not in once] if before is not None else []
     return (
         Happened(
             schemas.next,
             SchemaEvent.DECLARED,
-            loads,
+            str(declares),
+            str(declares.with_columns(merged, target)),
             resolution=Resolution.AUTO_MERGE if is_first else Resolution(ingestion.schema_changes),
             requested_by=who,
             reason="first declared" if is_first else f"as declared: schema_changes: {ingestion.schema_changes}",
@@ -248,54 +267,73 @@ def redeclared(schemas: Schemas, ingestion: Ingestion, who: str) -> tuple[Happen
     )
 
 
-def first_seen(number: int, names: Iterable[str]) -> Happened:
-    """That files have these columns, of whichever none was refused before any was known."""
-    return Happened(number, SchemaEvent.SEEN, columns=tuple((name, "") for name in names))
-
-
 def refreshed(schemas: Schemas, who: str, reason: str) -> Happened:
     """The version by which every file is loaded again."""
     return Happened(
         schemas.next,
         SchemaEvent.REFRESHED,
-        schemas.loads,
+        loads=str(schemas.loads(schemas.current)),
         resolution=Resolution.BACKFILL,
         requested_by=who,
         reason=reason,
     )
 
 
-def resolved(schemas: Schemas, number: int, resolution: str, who: str, reason: str) -> Happened:
-    """What a person makes of a version.
+def resolved(
+    schemas: Schemas, number: int, resolution: Resolution, target: Mapping[str, str], *, who: str, reason: str
+) -> tuple[Happened, ...]:
+    """What a person makes of a version: what it is from now on, and the version under which its columns are loaded.
 
     Raises:
-        UserError: there is none of that number.
+        UserError: there is none of that number, or its columns are loaded already.
     """
-    if number not in {one.number for one in schemas.versions}:
+    found = next((one for one in schemas.versions if one.number == number), None)
+    if found is None:
         known = ", ".join(str(one.number) for one in schemas.versions) or "none"
         raise UserError(f"version is {number}: the versions are {known}. show_files_job lists them")
-    return Happened(number, SchemaEvent.RESOLVED, resolution=Resolution(resolution), requested_by=who, reason=reason)
+    if found.event is SchemaEvent.NOTICED and found.resolution in _MERGES:
+        raise UserError(
+            f"version is {number}: its columns are loaded, it is {found.resolution}. Map them otherwise in the "
+            "declaration, or refresh_ingestion_job has every file loaded again"
+        )
+    marked = Happened(number, SchemaEvent.RESOLVED, resolution=resolution, requested_by=who, reason=reason)
+    loads = schemas.loads(schemas.current)
+    if found.event is not SchemaEvent.NOTICED or resolution not in _MERGES or loads is None:
+        return (marked,)
+    merged = str(loads.with_columns(found.columns, target))
+    return (marked, replace(marked, version=schemas.next, event=SchemaEvent.MERGED, loads=merged))
+
+
+def first_seen(number: int, names: Iterable[str]) -> Happened:
+    """That files have these columns, of whichever none was refused before any was known."""
+    return Happened(number, SchemaEvent.SEEN, columns=tuple((name, ()) for name in names))
 
 
 def noticed(
-    schemas: Schemas, columns_by_file: Mapping[str, Mapping[str, str]], ingestion: str, resolution: Resolution
+    schemas: Schemas,
+    columns_by_file: Mapping[str, Mapping[str, str]],
+    ingestion: str,
+    resolution: Resolution,
+    target: Mapping[str, str],
 ) -> Happened | None:
     """What files with these columns make known; None where nothing of it is new.
 
-    Of the first files it is no change that they have columns.
+    Of the first files it is no change that they have columns. ``target``: the columns of the target that can be filled.
     """
-    lacking: dict[str, str] = {}
+    lacking: _Types = {}
     files: list[str] = []
     for path, columns in sorted(columns_by_file.items()):
         if found := schemas.lacking(columns):
-            lacking |= found
+            lacking = _united(lacking, {name: (type_,) if type_ else () for name, type_ in found.items()})
             files.append(path)
     if not lacking:
         return None
-    is_first = not schemas.columns
+    is_first, loads = not schemas.columns, schemas.loads(schemas.current)
+    is_merged = not is_first and resolution in _MERGES and loads is not None
     return Happened(
         schemas.current if is_first else schemas.next,
         SchemaEvent.SEEN if is_first else SchemaEvent.NOTICED,
+        loads=str(loads.with_columns(lacking, target)) if is_merged and loads is not None else "",
         columns=tuple(sorted(lacking.items())),
         files=tuple(files[:MAX_FILES]),
         resolution=resolution,
@@ -311,31 +349,16 @@ def derived(
     under an older one; None where files have to be read.
 
     ``landed`` are the target's columns that land, each with that of the files; ``types`` those of the target's columns.
-    Only what is the same text in the file can be taken, as a column of the same type.
+    Only what was loaded of the same column of the file can be taken, as a column of the same type.
     """
-    if old < 1 or schemas.is_refreshed_after(old):
+    before, now = schemas.loads(old), schemas.loads(new)
+    if before is None or now is None or before.reading != now.reading or schemas.is_refreshed(old, new):
         return None
-    before, now = (json.loads(schemas.declared_under(number) or "{}") for number in (old, new))
-    if not before or not now or any(before[name] != now[name] for name in ("format", "into", "time_zone")):
-        return None
-    there: dict[str, str] = dict(before["columns"])
-    there |= {name: name for name in schemas.merged(old) if name in types and name not in there}
     found: dict[str, str] = {}
     for target, source in landed:
-        candidates = [one for one, of in there.items() if of == source and one in types]
-        same = [one for one in candidates if within(types[one]) == within(types.get(target, ""))]
+        there = [one for one, of in before.columns.items() if of == source and one in types]
+        same = [one for one in there if within(types[one]) == within(types.get(target, ""))]
         if not same:
             return None
         found[target] = target if target in same else same[0]
     return found
-
-
-def mergeable(names: Iterable[str], filled: Collection[str], target: Mapping[str, str]) -> dict[str, str]:
-    """Which columns of files a target has under the same names, and a load can fill, and nothing else does; each with
-    its type there. ``filled``: what is declared.
-    """
-    return {
-        name: target[name]
-        for name in names
-        if name not in filled and name not in NOT_MAPPED and not target_problems(name, target)
-    }

@@ -216,8 +216,9 @@ def decide(
             reason = reason_for(version, before, now, settles=settles, schema=schema)
             if reason is Reason.NEW and before is None and one.is_known:
                 reason = Reason.REPLACED
-        if only is not None and version.path in only and reason is Reason.WAITS:
-            reason = Reason.RETRIED
+        if only is not None and version.path in only:
+            is_out = before is not None and before.event is FileEvent.REMOVED
+            reason = Reason.RETRIED if reason is Reason.WAITS or (is_out and reason is Reason.LEFT_OUT) else reason
         if reason in _WANTED and (only is None or version.path in only):
             wanted.append(Wanted(version, reason))
         else:

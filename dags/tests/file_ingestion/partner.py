@@ -20,10 +20,12 @@ from dags.file_ingestion.fields import IngestFilesConfig, RefreshIngestionConfig
 from dags.file_ingestion.kind import FILE_INGESTION
 from dags.file_ingestion.planning import make_plan
 from dags.file_ingestion.refresh import plan_refresh
-from dags.file_ingestion.schema_store import read_schemas, record_schemas
-from dags.file_ingestion.schemas import Schemas, resolved
+from dags.file_ingestion.schema_store import change_schemas, read_schemas
+from dags.file_ingestion.schemas import Happened, Resolution, Schemas, resolved
 from dags.file_ingestion.store import read_ledger
 from dags.settings import read_settings
+from dags.sources.loads.attaching import require_attachable
+from dags.sources.loads.columns import writable
 from dags.sources.loads.log import FILES
 from dags.work import control
 from dags.work.audit.log import Work
@@ -153,8 +155,12 @@ class Partner:
         return read_schemas(self.client, NAME)
 
     def resolve(self, version: int, resolution: str) -> None:
-        happened = resolved(self.schemas(), version, resolution, "ada", "a test")
-        record_schemas(self.client, NAME, "a run", [happened])
+        types = writable(require_attachable(self.client, "events", []))
+
+        def made(schemas: Schemas) -> tuple[Happened, ...]:
+            return resolved(schemas, version, Resolution(resolution), types, who="ada", reason="a test")
+
+        change_schemas(self.client, NAME, "ada-s-run", made, print)
 
     def carried_out(self, planned: Planned, work: Work, run_id: str = "") -> State:
         run = run_id or work.work_id

@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dags.file_ingestion.schemas import Happened, Resolution, SchemaEvent, Schemas, derived, noticed, of_events
+from dags.domain.errors import UserError
+from dags.file_ingestion.schemas import (
+    Happened,
+    Loads,
+    Resolution,
+    SchemaEvent,
+    Schemas,
+    derived,
+    noticed,
+    of_events,
+    redeclared,
+    refreshed,
+    resolved,
+)
+from dags.sources.ingestions import Ingestion
 from dags.tests.file_ingestion.partner import NAME, Partner, event, lines
 
 if TYPE_CHECKING:
@@ -18,81 +33,133 @@ if TYPE_CHECKING:
 
     from dags.clickhouse.dsn import Dsn
 
-LOADS = '{"columns": {"pathname": "path"}, "constants": {}, "format": "CSV", "into": "events", "time_zone": "UTC"}'
+TARGET = {"pathname": "String", "host": "LowCardinality(String)", "city_name": "String", "viewport_width": "Int64"}
+TYPES = {"team_id": "UInt64", "uuid": "UUID", "timestamp": "DateTime64(6)", "event": "String"}
+REQUIRED = {"team_id": "t", "uuid": "u", "timestamp": "a", "event": "e"}
+PATH = Loads({"pathname": "path"}, {"event": "e"}, ("CSV", "events", "UTC"))
+
+
+def declares(**given: Any) -> Ingestion:
+    document = {"name": NAME, "source_path": "s3://b/", "source_file_pattern": "**", "format": "JSONEachRow", **given}
+    return Ingestion.model_validate(document)
 
 
 def of(*events: Happened) -> Schemas:
     return of_events(events)
 
 
-def declared(version: int, resolution: Resolution = Resolution.AUTO_MERGE, loads: str = LOADS) -> Happened:
-    return Happened(version, SchemaEvent.DECLARED, loads, resolution=resolution)
+def declared(version: int, resolution: Resolution = Resolution.AUTO_MERGE, loads: Loads = PATH) -> Happened:
+    return Happened(version, SchemaEvent.DECLARED, str(loads), str(loads), resolution=resolution)
 
 
-def new(version: int, resolution: Resolution, *names: str) -> Happened:
-    columns = tuple((name, "") for name in names)
-    return Happened(version, SchemaEvent.NOTICED, columns=columns, files=("a",), resolution=resolution)
+def new(version: int, resolution: Resolution, *names: str, loads: str = "") -> Happened:
+    columns = tuple((name, ()) for name in names)
+    return Happened(version, SchemaEvent.NOTICED, loads=loads, columns=columns, files=("a",), resolution=resolution)
 
 
-def resolved(version: int, resolution: Resolution) -> Happened:
-    return Happened(version, SchemaEvent.RESOLVED, resolution=resolution, requested_by="ada", reason="so")
+def after(schemas: Schemas, number: int, resolution: Resolution) -> Schemas:
+    return schemas.with_events(resolved(schemas, number, resolution, TARGET, who="ada", reason="so"))
+
+
+MERGED = str(PATH.with_columns(["city_name"], TARGET))
 
 
 @pytest.mark.parametrize(
-    ("events", "current", "reload_below", "merged"),
+    ("schemas", "current", "reload_below"),
     [
-        ((), 0, 0, ()),
-        ((declared(1),), 1, 0, ()),
-        ((declared(1), new(2, Resolution.MANUAL, "b")), 1, 0, ()),
-        ((declared(1), new(2, Resolution.IGNORE, "b")), 1, 0, ()),
-        ((declared(1), new(2, Resolution.AUTO_MERGE, "b")), 2, 0, ("b",)),
-        ((declared(1), new(2, Resolution.MANUAL, "b"), resolved(2, Resolution.BACKFILL)), 2, 2, ("b",)),
-        ((declared(1), new(2, Resolution.MANUAL, "b"), new(2, Resolution.MANUAL, "c")), 1, 0, ()),
-        ((declared(1), declared(2, Resolution.MANUAL)), 2, 0, ()),
-        ((declared(1), declared(2, Resolution.BACKFILL)), 2, 2, ()),
-        ((declared(1), Happened(2, SchemaEvent.REFRESHED, resolution=Resolution.BACKFILL)), 2, 2, ()),
+        (of(), 0, 0),
+        (of(declared(1)), 1, 0),
+        (of(declared(1), new(2, Resolution.MANUAL, "b")), 1, 0),
+        (of(declared(1), new(2, Resolution.IGNORE, "b")), 1, 0),
+        (of(declared(1), new(2, Resolution.AUTO_MERGE, "b", loads=MERGED)), 2, 0),
+        (of(declared(1), new(2, Resolution.BACKFILL, "b", loads=MERGED)), 2, 2),
+        (after(of(declared(1), new(2, Resolution.MANUAL, "city_name")), 2, Resolution.BACKFILL), 3, 3),
+        (after(of(declared(1), new(2, Resolution.MANUAL, "city_name")), 2, Resolution.AUTO_MERGE), 3, 0),
+        (after(of(declared(1), new(2, Resolution.MANUAL, "city_name")), 2, Resolution.IGNORE), 1, 0),
+        (after(of(declared(1), new(2, Resolution.MANUAL, "city_name"), declared(3)), 2, Resolution.BACKFILL), 4, 4),
+        (of(declared(1), declared(2, Resolution.MANUAL)), 2, 0),
+        (after(of(declared(1), declared(2, Resolution.MANUAL)), 2, Resolution.BACKFILL), 2, 2),
+        (of(declared(1), refreshed(of(declared(1)), "ada", "so")), 2, 2),
     ],
 )
-def test_the_version_that_counts_is_the_last_that_is_declared_refreshed_or_merged(
-    events: tuple[Happened, ...], current: int, reload_below: int, merged: tuple[str, ...]
+def test_the_version_that_counts_is_the_last_under_which_files_are_loaded(
+    schemas: Schemas, current: int, reload_below: int
 ) -> None:
-    schemas = of(*events)
-    assert (schemas.current, schemas.reload_below, schemas.merged(schemas.current)) == (current, reload_below, merged)
+    assert (schemas.current, schemas.reload_below) == (current, reload_below)
+
+
+def test_what_is_loaded_under_a_version_is_what_it_says_whatever_comes_after() -> None:
+    schemas = after(of(declared(1), new(2, Resolution.MANUAL, "city_name", "team")), 2, Resolution.AUTO_MERGE)
+    loads = schemas.loads(3)
+    assert loads is not None
+    assert (dict(loads.columns), schemas.loads(2)) == ({"pathname": "path", "city_name": "city_name"}, None)
+    with pytest.raises(UserError, match="its columns are loaded"):
+        after(schemas, 2, Resolution.IGNORE)
+    with pytest.raises(UserError, match="the versions are 1, 2, 3"):
+        after(schemas, 9, Resolution.IGNORE)
+
+
+def test_a_column_is_merged_once_and_stays_so_when_the_declaration_changes() -> None:
+    ingestion = declares(columns={**REQUIRED, "pathname": "path"})
+    schemas = of(*redeclared(of(), ingestion, TARGET | TYPES, "ada"))
+    assert redeclared(schemas, ingestion, TARGET | TYPES, "ada") == ()
+    [found] = [noticed(schemas, {"a": {"x": ""}}, NAME, Resolution.AUTO_MERGE, TARGET)]
+    schemas = schemas.with_events([found] if found else [])
+    merged = noticed(schemas, {"b": {"city_name": "", "event": ""}}, NAME, Resolution.AUTO_MERGE, TARGET | TYPES)
+    assert merged is not None
+    schemas = schemas.with_events([merged])
+    changed = declares(columns=REQUIRED, constants={"host": "h"})
+    [version] = redeclared(schemas, changed, TARGET | TYPES, "ada")
+    assert dict(Loads.parsed(version.loads).columns) == {**REQUIRED, "city_name": "city_name"}
 
 
 def test_a_run_takes_what_is_noticed_after_it_was_planned_and_not_what_people_declare() -> None:
-    merged = new(2, Resolution.AUTO_MERGE, "b")
+    merged = new(2, Resolution.AUTO_MERGE, "b", loads=MERGED)
     assert of(declared(1), merged).since(1) == 2
-    assert of(declared(1), declared(2), new(3, Resolution.AUTO_MERGE, "b")).since(1) == 1
-    assert of(declared(1), new(2, Resolution.MANUAL, "b"), new(3, Resolution.BACKFILL, "c")).since(1) == 3
+    assert of(declared(1), declared(2), new(3, Resolution.AUTO_MERGE, "b", loads=MERGED)).since(1) == 1
+    assert of(declared(1), new(2, Resolution.MANUAL, "b"), new(3, Resolution.BACKFILL, "c", loads=MERGED)).since(1) == 3
 
 
 def test_columns_are_new_once_and_those_of_the_first_files_never() -> None:
-    first = noticed(of(declared(1)), {"a": {"x": ""}}, NAME, Resolution.MANUAL)
+    first = noticed(of(declared(1)), {"a": {"x": ""}}, NAME, Resolution.MANUAL, TARGET)
     assert first is not None
     assert (first.version, first.event) == (1, SchemaEvent.SEEN)
     known = of(declared(1), first)
-    assert noticed(known, {"b": {"x": ""}}, NAME, Resolution.MANUAL) is None
-    second = noticed(known, {"b": {"x": ""}, "c": {"x": "", "y": "INT32"}}, NAME, Resolution.IGNORE)
+    assert noticed(known, {"b": {"x": ""}}, NAME, Resolution.MANUAL, TARGET) is None
+    second = noticed(known, {"b": {"x": ""}, "c": {"x": "", "y": "INT32"}}, NAME, Resolution.IGNORE, TARGET)
     assert second is not None
-    assert (second.version, second.columns, second.files) == (2, (("y", "INT32"),), ("c",))
-    retyped = noticed(of(declared(1), first, second), {"d": {"y": "INT64"}}, NAME, Resolution.IGNORE)
+    assert (second.version, second.columns, second.files) == (2, (("y", ("INT32",)),), ("c",))
+    retyped = noticed(of(declared(1), first, second), {"d": {"y": "INT64"}}, NAME, Resolution.IGNORE, TARGET)
     assert retyped is not None
-    assert retyped.columns == (("y", "INT64"),)
+    assert retyped.columns == (("y", ("INT64",)),)
+    both = of(declared(1), first, second, retyped)
+    assert noticed(both, {"e": {"y": "INT32"}, "f": {"y": "INT64"}}, NAME, Resolution.BACKFILL, TARGET) is None
+
+
+def test_types_that_files_of_one_group_differ_in_are_one_change() -> None:
+    known = of(declared(1), Happened(1, SchemaEvent.SEEN, columns=(("x", ("INT64",)),)))
+    files = {"a": {"x": "DOUBLE"}, "b": {"x": "BYTE_ARRAY"}, "c": {"x": "INT64"}}
+    found = noticed(known, files, NAME, Resolution.IGNORE, TARGET)
+    assert found is not None
+    assert (found.columns, found.files) == ((("x", ("DOUBLE", "BYTE_ARRAY")),), ("a", "b"))
+    assert noticed(known.with_events([found]), {"a": {"x": "DOUBLE"}}, NAME, Resolution.IGNORE, TARGET) is None
 
 
 def test_what_is_in_the_target_already_is_taken_from_there_and_nothing_else_is() -> None:
-    types = {"pathname": "String", "host": "String", "viewport_width": "Int64"}
-    copied = LOADS.replace('"pathname": "path"', '"host": "path", "pathname": "path"')
-    schemas = of(declared(1), declared(2, loads=copied), declared(3, loads=copied.replace("UTC", "Europe/Rome")))
+    copied = replace(PATH, columns={"host": "path", "pathname": "path"})
+    elsewhere = replace(copied, reading=("CSV", "events", "Europe/Rome"))
+    schemas = of(declared(1), declared(2, loads=copied), declared(3, loads=elsewhere))
     landed = [("host", "path"), ("pathname", "path")]
-    assert derived(schemas, 1, 2, types, landed) == {"host": "pathname", "pathname": "pathname"}
-    assert derived(schemas, 1, 2, types, [*landed, ("city_name", "town")]) is None
-    assert derived(schemas, 1, 2, types, [("viewport_width", "path")]) is None
-    assert derived(schemas, 2, 3, types, landed) is None
-    refreshed = schemas.with_events([Happened(4, SchemaEvent.REFRESHED, copied, resolution=Resolution.BACKFILL)])
-    assert derived(refreshed, 2, 4, types, landed) is None
-    assert derived(schemas, 0, 2, types, landed) is None
+    assert derived(schemas, 1, 2, TARGET, landed) == {"host": "pathname", "pathname": "pathname"}
+    assert derived(schemas, 1, 2, TARGET, [*landed, ("city_name", "town")]) is None
+    assert derived(schemas, 1, 2, TARGET, [("viewport_width", "path")]) is None
+    assert derived(schemas, 2, 3, TARGET, landed) is None
+    assert derived(schemas.with_events([refreshed(schemas, "ada", "so")]), 3, 4, TARGET, landed) is None
+    assert derived(schemas, 0, 2, TARGET, landed) is None
+    # Of a column that a constant filled, or that the target did not have then, nothing is there.
+    noticed_then = of(declared(1), new(2, Resolution.AUTO_MERGE, "event", "plan", loads=str(PATH)), declared(3))
+    assert derived(noticed_then, 2, 3, TARGET | {"plan": "String", "event": "String"}, [("event", "event")]) is None
+    assert derived(noticed_then, 2, 3, TARGET | {"plan": "String"}, [("plan", "plan")]) is None
 
 
 def values(partner: Partner, *names: str) -> list[tuple[Any, ...]]:
