@@ -53,3 +53,13 @@ class Claims:
         if left := len(paths) - len(ours):
             self.tell(f"{left} files are left to {', '.join(sorted(set(refused.values())))}")
         return ours
+
+
+def require_all(claims: Claims, paths: Collection[str]) -> None:
+    """Hold the buckets of all these paths.
+
+    Raises:
+        LeaseError: a run has some of them in work.
+    """
+    if len(claims.take(paths)) < len(paths):
+        raise LeaseError("a run loads some of these files right now: nothing was touched. Pause or cancel it first")

@@ -6,10 +6,9 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from dags.clickhouse.leases.store import Leases
-from dags.domain.errors import LeaseError
 from dags.domain.given_text import text_problems
 from dags.domain.text import table_text
-from dags.file_ingestion.claims import Claims
+from dags.file_ingestion.claims import Claims, require_all
 from dags.file_ingestion.patterns import compiled, day_of
 from dags.file_ingestion.store import Happened, read_known, read_ledger, record
 from dags.file_ingestion.versions import FileEvent
@@ -87,9 +86,8 @@ def clear(
         LeaseError: a run has some of them in work. Nothing was touched.
     """
     with Leases(client, run_id, wait_seconds=0, tell=tell) as leases:
-        ours, taken = Claims(leases, ingestion.name, tell).take(paths), 0
-        if len(ours) < len(paths):
-            raise LeaseError("a run loads some of these files right now: nothing was touched. Pause or cancel it first")
+        require_all(Claims(leases, ingestion.name, tell), paths)
+        taken = 0
         known = read_known(client, ingestion.name, paths)  # again, now that nobody else has them
         for begin in range(0, len(paths), AT_ONCE):
             part = [known[path] for path in paths[begin : begin + AT_ONCE]]

@@ -49,6 +49,10 @@ class IngestFilesConfig(Given):
         Scope.EVERYTHING,
         "everything, or recent: of a bucket the prefixes of today, yesterday and tomorrow alone, and what waits.",
     )
+    is_moved: bool = Field(
+        default=False,
+        description="true, once: the files were moved to another source_path, and are the same under their names.",
+    )
     max_files: int | None = Field(
         default=None, ge=1, le=20_000, description="At most so many files; the ingestion's own limit if not given."
     )

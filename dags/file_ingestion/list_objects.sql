@@ -21,7 +21,12 @@ FROM
         (
             SELECT sipHash128(path, if(etag != '', etag, concat(toString(size), ' ', toString(toUnixTimestamp64Micro(modified_at)))))
             FROM web_analytics_files
-            WHERE ingestion_id = {ingestion:String} AND event IN {settled:Array(String)} AND schema_version >= {reload_below:UInt32}
+            WHERE ingestion_id = {ingestion:String} AND
+            (
+                (event = 'success' AND schema_version >= {reload_below:UInt32})
+                OR event = 'skipped'
+                OR (event = 'removed' AND schema_version >= {refreshed:UInt32})
+            )
         ) AS is_settled,
         sipHash128(below) IN
         (

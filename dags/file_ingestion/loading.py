@@ -29,7 +29,8 @@ from dags.file_ingestion.store import Happened, read_known, record
 from dags.file_ingestion.unpacking import why_not_whole
 from dags.file_ingestion.values import landed_again
 from dags.file_ingestion.versions import FileEvent, Known
-from dags.sources.loads.attaching import STAGED_AT_ONCE, Attaching, withdraw
+from dags.sources.formats import is_readable
+from dags.sources.loads.attaching import STAGED_AT_ONCE, Attaching, rows_there, withdraw
 from dags.sources.loads.landing import create_landing, drop_table
 from dags.sources.loads.log import LoadEvent
 from dags.sources.loads.names import landing_name
@@ -72,6 +73,11 @@ class OnTheWay:
     @property
     def path(self) -> str:
         return self.planned.path
+
+    @property
+    def was_whole(self) -> bool:
+        """Whether all of its rows were in the target already, as of a version that comes again after a bad one."""
+        return self.known is not None and self.load in self.known.whole
 
     @property
     def loaded_before(self) -> Known | None:
@@ -164,8 +170,8 @@ class Loading:
             if not rows:
                 self._require_storage()
             self._leave_out(landing, bad)
-            # An attempt before may have brought them.
-            withdraw(client, target, [one.load for one in bad.values()])
+            # An attempt before may have brought some of them; of a load that was whole, what is there stays.
+            withdraw(client, target, [one.load for one in bad.values() if not one.was_whole])
         if self.notes:
             Sql(PACKAGE, client).command("leave_out_rows", {"first_fault": FIRST_FAULT}, landing=landing.name)
         self.groups.strangers.update(team for team, _, is_enabled in landing.teams(client) if not is_enabled)
@@ -198,9 +204,15 @@ class Loading:
             self._happened(one, FileEvent.SUCCESS, rows[one.path], self.notes.get(one.path, "")) for one in loaded
         ]
         for one in self.files.values():
-            if words := self.wrong.get(one.path):
-                event = FileEvent.SKIPPED if one.planned.size == 0 else FileEvent.FAILED
-                happened.append(self._happened(one, event, error=words))
+            if not (words := self.wrong.get(one.path)):
+                continue
+            if one.was_whole:
+                there = sum(rows_there(client, self.plan.target, [one.load]).values())
+                said = f"its rows are there, and it could not be read again: {words}"
+                happened.append(self._happened(one, FileEvent.SUCCESS, there, said))
+                continue
+            event = FileEvent.SKIPPED if one.planned.size == 0 else FileEvent.FAILED
+            happened.append(self._happened(one, event, error=words))
         record(client, self.plan.ingestion, work_id, happened)
         if loaded and self._refuses_unknown and not self.schemas.columns:
             # Nothing was refused: these are the columns of the first files.
@@ -296,11 +308,14 @@ class Loading:
 
     @property
     def _refuses_unknown(self) -> bool:
-        is_known = len(self.schemas.columns) < MAX_COLUMNS
-        return self.plan.format in REFUSES_UNKNOWN and is_known and not self.takes_any_column
+        """Whether files are read as if they had the columns that are known, and no other."""
+        is_told = self.plan.format in REFUSES_UNKNOWN and len(self.schemas.columns) < MAX_COLUMNS
+        return is_told and not self.takes_any_column and all(map(is_readable, self.schemas.columns))
 
     def _notice_before(self) -> None:
-        if self.plan.format in SAYS_BEFORE and len(self.schemas.columns) < MAX_COLUMNS:
+        """Notice what is new in these files before they are read, where reading them does not tell."""
+        says = self.plan.format in SAYS_BEFORE or not all(map(is_readable, self.schemas.columns))
+        if says and len(self.schemas.columns) < MAX_COLUMNS:
             self._notice([one.path for one in self.files.values()])
 
     def _notice(self, paths: Sequence[str]) -> None:
@@ -386,7 +401,7 @@ def _version_text(planned: PlannedFile) -> str:
 
 def _is_version(version: str, planned: PlannedFile) -> bool:
     """Whether what was read is the planned version: ETag, size and second of a file as `land.sql` has them."""
-    etag, size, modified = version.split(" ")
+    etag, size, modified = version.rsplit(" ", 2)
     if planned.etag and etag.strip('"'):
         return etag.strip('"') == planned.etag
     return (int(size), int(modified)) == (planned.size, planned.modified // 10**6)

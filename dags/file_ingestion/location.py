@@ -16,7 +16,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from dags.clickhouse.sql import Part, Sql
 from dags.domain.errors import SettingsError, UserError
 from dags.domain.expression import Expression
-from dags.file_ingestion.versions import SETTLED, FileVersion, Found
+from dags.file_ingestion.versions import FileVersion, Found, Schema
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -150,14 +150,12 @@ class Listing:
 
 @dataclass(frozen=True)
 class Ledger:
-    """Whose ledger a listing is held against: that of an ingestion.
-
-    What was loaded under an older version of the schema than ``reload_below`` is not settled, nor are the paths of
-    ``keep``.
+    """Whose ledger a listing is held against: that of an ingestion. The paths of ``keep`` are not settled; nor is what
+    `is_settled` says.
     """
 
     ingestion: str
-    reload_below: int = 0
+    schema: Schema = field(default_factory=Schema)
     keep: Collection[str] = ()
 
 
@@ -175,9 +173,9 @@ def list_files(
         "pattern": pattern.regex,
         "seconds": seconds,
         "ingestion": ledger.ingestion,
-        "reload_below": ledger.reload_below,
+        "reload_below": ledger.schema.reload_below,
+        "refreshed": ledger.schema.refreshed,
         "keep": sorted(ledger.keep),
-        "settled": list(map(str, SETTLED)),
     }
     sql = Sql(PACKAGE, client)
     try:

@@ -37,23 +37,33 @@ def look_at(due: Sequence[Due], seconds: float, client: Client) -> dict[str, See
 
 
 def _look_at(client: Client, due: Due, *, has_time: bool) -> Seen:
-    ingestion = due.ingestion
-    subject = subject_of(ingestion.name, range_of(ingestion))
-    last = control.listed(client, FILE_INGESTION, subject=subject, limit=1)
-    if last and last[0].status == Status.PAUSED:
-        return Seen(held=f"{last[0].work_id} is paused: resume or cancel it")
-    if last and last[0].status == Status.CANCELLED and ingestion.cron is None:
-        return Seen(held=f"{last[0].work_id} was cancelled: ingest_files_job goes on with its range")
-    now = read_clocks(client).server
-    if ingestion.until is not None:
-        reached = progress_now(client, ingestion)
-        if reached.is_over(ingestion.until, now.date()):
-            words = f"its range is over: {reached.done:,} files are loaded, {reached.given_up:,} given up"
-            return Seen(held=words, is_over=True)
-    if due.scope is Scope.EVERYTHING or not has_time:
+    now, over = read_clocks(client).server, ""
+    if held := _held(client, due):
+        return Seen(held=held)
+    if due.ingestion.until is not None:
+        reached = progress_now(client, due.ingestion)
+        if reached.is_over(due.ingestion.until, now.date()):
+            over = f"its range is over: {reached.done:,} files are loaded, {reached.given_up:,} given up"
+    if over and due.scope is Scope.RECENT:
+        return Seen(held=over, is_over=True)
+    # Once a day a run has everything listed; whether anything came late to a range that is over is looked at here.
+    if not has_time or (due.scope is Scope.EVERYTHING and not over):
         return Seen()
     asked = IngestFilesConfig(ingestion=due.name, listing=due.scope)
     try:
-        return Seen(files=make_plan(client, asked, current_settings(), os.environ, now).plan.files)
+        plan = make_plan(client, asked, current_settings(), os.environ, now).plan
     except (UserError, ClickHouseError):
         return Seen()  # its run says what is wrong
+    is_over = bool(over) and not plan.files and not plan.later
+    return Seen(plan.files, over if is_over else "", is_over)
+
+
+def _held(client: Client, due: Due) -> str:
+    """Why no run of an ingestion must begin by itself, in words; empty if one may."""
+    subject = subject_of(due.name, range_of(due.ingestion))
+    for last in control.listed(client, FILE_INGESTION, subject=subject, limit=1):
+        if last.status == Status.PAUSED:
+            return f"{last.work_id} is paused: resume or cancel it"
+        if last.status == Status.CANCELLED and due.ingestion.cron is None:
+            return f"{last.work_id} was cancelled: ingest_files_job goes on with its range"
+    return ""

@@ -124,7 +124,7 @@ class Plan(Part):
     """A run of an ingestion. ``schema_version`` is that under which it loads; ``columns`` are those that are declared.
 
     ``days``: the range that it is a part of, empty where it is of none. ``later``: files that were left for another
-    run, because one takes so much, with their bytes. ``seconds`` is what it may take, by what runs before took.
+    run, with their bytes. ``seconds`` is what it may take, by what runs before took.
     """
 
     ingestion: str

@@ -17,9 +17,9 @@ from dags.file_ingestion.patterns import compiled, recent_prefixes
 from dags.file_ingestion.plan import BYTES_A_SECOND, Plan, PlannedFile, grouped, planned_columns
 from dags.file_ingestion.ranges import days_taken, progress_of, range_of
 from dags.file_ingestion.schema_store import change_schemas, read_schemas
-from dags.file_ingestion.schemas import redeclared
+from dags.file_ingestion.schemas import moved_from, redeclared
 from dags.file_ingestion.store import Happened, count_known, read_known, read_ledger, read_open, record
-from dags.file_ingestion.versions import FileEvent, Found, Known, Reason, Schema, decide
+from dags.file_ingestion.versions import FileEvent, Found, Known, decide
 from dags.sources.file import read_sources
 from dags.sources.loads.attaching import notes_of, require_attachable
 from dags.sources.loads.columns import constant_problems, target_problems, writable
@@ -102,8 +102,9 @@ def look(
     Raises:
         UserError: it is not known which files there are.
     """
-    pattern, ledger = compiled(ingestion.source_file_pattern), Ledger(ingestion.name, schemas.reload_below, paths)
-    known = read_open(client, ingestion.name, schemas.reload_below) | read_known(client, ingestion.name, paths)
+    pattern, schema = compiled(ingestion.source_file_pattern), schemas.standing
+    ledger = Ledger(ingestion.name, schema, paths)
+    known = read_open(client, ingestion.name, schema) | read_known(client, ingestion.name, paths)
     prefixes = None if everything or location.is_directory else _recent(pattern, now)
     if prefixes is None:
         listing = list_files(client, location, pattern, ledger, seconds=seconds)
@@ -147,11 +148,17 @@ def make_plan(
             f"the ingestion {ingestion.name} is PAUSED: set its status to ACTIVE, or to DRAFT for runs by hand"
         )
     found += webhook_problems(given.webhook, settings.backfill_webhook_hosts)
-    problems = _column_problems(ingestion, writable(target))
+    before, types = read_schemas(client, ingestion.name), writable(target)
+    if (place := moved_from(before, ingestion)) and not given.is_moved:
+        found.append(
+            f"source_path is {ingestion.source_path}, and the files of {ingestion.name} that are known lie in {place}: "
+            "what is called alike there would take the place of their rows. Give it a name of its own; or, if the "
+            "files were moved, load once with is_moved: true"
+        )
+    problems = _column_problems(ingestion, types)
     if found or problems:
         raise refusal(WHAT, dict.fromkeys([*found, *problems]))
-    before = read_schemas(client, ingestion.name)
-    types, who = writable(target), given.requested_by or "nobody yet"
+    who = given.requested_by or "nobody yet"
 
     def made(schemas: Schemas) -> tuple[SchemaHappened, ...]:
         return redeclared(schemas, ingestion, types, who)
@@ -172,7 +179,7 @@ def make_plan(
         max_bytes=given.max_bytes or ingestion.max_bytes_per_run,
         settles=location.is_directory,
         days=days_taken(ingestion),
-        schema=Schema(schemas.current, schemas.reload_below),
+        schema=schemas.standing,
         only=frozenset(given.paths) or None,
     ).with_settled(listing.settled)
     if lacking := sorted(set(given.paths) - {one.version.path for one in listing.found}):
@@ -183,11 +190,10 @@ def make_plan(
         PlannedFile(path=one.path, size=one.size, modified=one.modified, etag=one.etag)
         for one in (wanted.version for wanted in decision.wanted)
     ]
-    waiting = decision.others.get(Reason.SETTLES, 0)
     plan = Plan(
         ingestion=ingestion.name, target=ingestion.into, format=ingestion.format, time_zone=ingestion.time_zone,
         schema_version=schemas.current, columns=planned_columns(loads, types), days=range_of(ingestion),
-        later=len(decision.later) + waiting,
+        later=len(decision.later),
         groups=grouped(
             files, format_of(ingestion.format).group_bytes, bytes_a_second(client, ingestion.name),
             ingestion.cost_usd_per_gb,
@@ -226,7 +232,7 @@ def progress_now(client: Client, ingestion: Ingestion, decision: Decision | None
     schemas, ledger = read_schemas(client, ingestion.name), read_ledger(client, ingestion.name)
     for one in (*decision.wanted, *decision.later) if decision is not None else ():
         ledger[one.version.path] = Known(one.version, FileEvent.DISCOVERED, 0, EPOCH)
-    return progress_of(ledger, days_taken(ingestion), schemas.reload_below)
+    return progress_of(ledger, days_taken(ingestion), schemas.standing)
 
 
 def _column_problems(ingestion: Ingestion, target: Mapping[str, str]) -> list[str]:

@@ -48,7 +48,11 @@ def plan_text(plan: Plan, decision: Decision, reached: RangeProgress | None = No
         moments = [one.version.modified for one in decision.wanted]
         lines.append(f"DATES    modified {_moment(min(moments))} … {_moment(max(moments))}")
     if plan.later:
-        lines.append(wrapped(f"LATER    {counted(plan.later, 'file')} more, for a run takes no more than that"))
+        lines.append(
+            wrapped(
+                f"LATER    {counted(plan.later, 'file')} more: a run takes no more, or they may still be being written"
+            )
+        )
     if others:
         lines.append(wrapped(f"OTHERS   {others}"))
     shown = [(one.version.path[-70:], f"{one.version.size:,}", str(one.reason)) for one in decision.wanted[:SHOWN]]

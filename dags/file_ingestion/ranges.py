@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dags.file_ingestion.versions import SETTLED, Days, FileEvent
+from dags.file_ingestion.versions import Days, FileEvent, Schema, is_settled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,14 +63,14 @@ class RangeProgress:
         return until < today and self.files > 0 and not self.left
 
 
-def progress_of(ledger: Mapping[str, Known], days: Days, reload_below: int) -> RangeProgress:
+def progress_of(ledger: Mapping[str, Known], days: Days, schema: Schema) -> RangeProgress:
     """How far a range is. ``ledger``: every file that the ingestion knows."""
     counts = dict.fromkeys(("files", "bytes", "done", "done_bytes", "given_up", "given_up_bytes"), 0)
     for known in ledger.values():
         if not days.has(known.version):
             continue
         names = ["files"]
-        if known.event in SETTLED and known.schema >= reload_below:
+        if is_settled(known, schema):
             names.append("done")
         elif known.event is FileEvent.FAILED and known.failed >= TRIES:
             names.append("given_up")

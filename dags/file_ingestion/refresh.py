@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from dags.clickhouse.leases.store import Leases
 from dags.domain.given_text import text_problems
 from dags.domain.text import table_text, wrapped
 from dags.domain.units import EPOCH
+from dags.file_ingestion.claims import Claims, require_all
 from dags.file_ingestion.clearing import clear
 from dags.file_ingestion.fields import IngestFilesConfig, Mode
 from dags.file_ingestion.planning import make_plan
@@ -143,7 +145,10 @@ class Refresh:
             is_again = self.mode is not Mode.NEW_ONLY
             return (*first, *((refreshed(schemas.with_events(first), *who),) if is_again else ()))
 
-        schemas, _ = change_schemas(client, self.ingestion.name, run_id, made, tell)
+        with Leases(client, run_id, wait_seconds=0, tell=tell) as leases:
+            # Before anything is recorded: what is in work now is refused as a whole.
+            require_all(Claims(leases, self.ingestion.name, tell), self.taken_out)
+            schemas, _ = change_schemas(client, self.ingestion.name, run_id, made, tell)
         if self.mode is not Mode.NEW_ONLY:
             self.did("clear_history", f"what was loaded before schema version {schemas.current} is loaded again")
         if self.taken_out:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from dags.domain.errors import UserError
 from dags.domain.units import EPOCH
+from dags.file_ingestion.versions import Schema
 from dags.sources.loads.columns import target_problems
 from dags.sources.loads.shape import NOT_MAPPED, within
 
@@ -71,31 +72,34 @@ _Types = dict[str, tuple[str, ...]]
 
 @dataclass(frozen=True)
 class Loads:
-    """What is loaded of a file: of each column of the target, which of the file's, or which constant; and its format, its
-    target and the time zone of times without one.
+    """What is loaded of a file: of each column of the target, which of the file's, or which constant.
+
+    ``reading`` is its format, its target and the time zone of times without one; ``place`` is where the files lie.
     """
 
     columns: Mapping[str, str]
     constants: Mapping[str, str]
     reading: tuple[str, str, str]
+    place: str = ""
 
     @classmethod
     def of(cls, ingestion: Ingestion) -> Loads:
         """As it is declared."""
-        return cls(
-            dict(ingestion.columns), dict(ingestion.constants), (ingestion.format, ingestion.into, ingestion.time_zone)
-        )
+        reading = (ingestion.format, ingestion.into, ingestion.time_zone)
+        return cls(dict(ingestion.columns), dict(ingestion.constants), reading, ingestion.source_path)
 
     @classmethod
     def parsed(cls, text: str) -> Loads:
         """What a text says that `__str__` made."""
         found = json.loads(text)
         form, into, zone = found["reading"]
-        return cls(found["columns"], found["constants"], (form, into, zone))
+        return cls(found["columns"], found["constants"], (form, into, zone), found["place"])
 
     def __str__(self) -> str:
-        parts = {"columns": dict(self.columns), "constants": dict(self.constants), "reading": list(self.reading)}
-        return json.dumps(parts, ensure_ascii=False, sort_keys=True)
+        parts = {"columns": dict(self.columns), "constants": dict(self.constants)}
+        return json.dumps(
+            {**parts, "reading": list(self.reading), "place": self.place}, ensure_ascii=False, sort_keys=True
+        )
 
     def with_columns(self, names: Iterable[str], target: Mapping[str, str]) -> Loads:
         """The same with columns of files that the target has under the same names, that a load can fill and that
@@ -175,6 +179,12 @@ class Schemas:
         return max(backfills, default=0)
 
     @property
+    def standing(self) -> Schema:
+        """What decides which files are loaded again."""
+        refreshes = (one.number for one in self.versions if one.event is SchemaEvent.REFRESHED)
+        return Schema(self.current, self.reload_below, max(refreshes, default=0))
+
+    @property
     def declares(self) -> str:
         """What was declared last."""
         return next((one.declares for one in reversed(self.versions) if one.declares), "")
@@ -241,6 +251,12 @@ def of_events(events: Iterable[Happened]) -> Schemas:
 def _united(one: Mapping[str, tuple[str, ...]], other: Mapping[str, tuple[str, ...]]) -> _Types:
     """The columns of both, each with the types of both."""
     return {name: tuple(dict.fromkeys((*one.get(name, ()), *other.get(name, ())))) for name in (*one, *other)}
+
+
+def moved_from(schemas: Schemas, ingestion: Ingestion) -> str:
+    """Where the files lay that the ledger knows, if they are declared to lie elsewhere now."""
+    before = Loads.parsed(schemas.declares).place if schemas.declares else ""
+    return before if before != ingestion.source_path else ""
 
 
 def redeclared(schemas: Schemas, ingestion: Ingestion, target: Mapping[str, str], who: str) -> tuple[Happened, ...]:

@@ -10,7 +10,7 @@ from dags.clickhouse.schema.books import append
 from dags.clickhouse.sql import Sql
 from dags.domain.units import EPOCH
 from dags.file_ingestion.location import PACKAGE
-from dags.file_ingestion.versions import SETTLED, FileEvent, FileVersion, Known
+from dags.file_ingestion.versions import FileEvent, FileVersion, Known, Schema
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -68,9 +68,9 @@ def _parts(paths: Iterable[str]) -> Iterator[list[str]]:
         yield part
 
 
-def read_open(client: Client, ingestion: str, reload_below: int) -> dict[str, Known]:
-    """The same of those that are not settled, or were loaded under an older version of the schema than this."""
-    bound = {"ingestion": ingestion, "settled": list(map(str, SETTLED)), "reload_below": reload_below}
+def read_open(client: Client, ingestion: str, schema: Schema) -> dict[str, Known]:
+    """The same of those that are not settled; see `is_settled`."""
+    bound = {"ingestion": ingestion, "reload_below": schema.reload_below, "refreshed": schema.refreshed}
     return _known(Sql(PACKAGE, client).rows("ledger_open", bound))
 
 
@@ -83,9 +83,17 @@ def count_known(client: Client, ingestion: str) -> int:
 def _known(rows: Iterable[Sequence[Any]]) -> dict[str, Known]:
     return {
         path: Known(
-            FileVersion(path, size, modified, etag), FileEvent(event), failed, at, tuple(loads), load, schema, rows
+            FileVersion(path, size, modified, etag),
+            FileEvent(event),
+            failed,
+            at,
+            tuple(loads),
+            load,
+            schema,
+            rows,
+            tuple(whole),
         )
-        for path, size, modified, etag, event, failed, at, loads, load, schema, rows in rows
+        for path, size, modified, etag, event, failed, at, loads, load, schema, rows, whole in rows
     }
 
 

@@ -18,8 +18,12 @@ if TYPE_CHECKING:
 
     from dags.sources.loads.shape import Column
 
-# A time: a date of ISO 8601, year first, with or without a time of day. Others are read in more than one way.
-TIME_FORM = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9:.,]+ ?(Z|UTC|[+-][0-9:]+)?)?$"
+# A time: a date of ISO 8601, year first, with or without a time of day. Others are read in more than one way, and of
+# what is none, as 25:00 or a day 00, ClickHouse makes another time.
+_DATE_FORM = "[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+_CLOCK_FORM = "([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9]{1,9})?)?"
+_ZONE_FORM = "(Z|UTC|[+-](0[0-9]|1[0-4]):?[0-5][0-9])"
+TIME_FORM = rf"^{_DATE_FORM}([T ]{_CLOCK_FORM} ?{_ZONE_FORM}?)?$"
 
 # Numbers of so many digits are seconds, milliseconds, microseconds and nanoseconds since 1970, and no other numbers are
 # times; what makes microseconds of each.

@@ -40,7 +40,7 @@ class FileEvent(StrEnum):
 
 
 # Nothing is done about these, as long as nobody wants them loaded again.
-SETTLED = (FileEvent.SUCCESS, FileEvent.SKIPPED, FileEvent.REMOVED)
+_SETTLED = (FileEvent.SUCCESS, FileEvent.SKIPPED, FileEvent.REMOVED)
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class FileVersion:
 class Known:
     """What the ledger knows of a file: its newest version, what became of that and when, how often it failed since it
     was last loaded or cleared, under which version of the schema, its rows, and the number that it has or is to have on
-    them; and the loads of it that are in the target.
+    them; and the loads of it that are in the target or may be, and those that are there whole.
     """
 
     version: FileVersion
@@ -79,6 +79,7 @@ class Known:
     load: int = 0
     schema: int = 0
     rows: int = 0
+    whole: tuple[int, ...] = ()
 
 
 class Reason(StrEnum):
@@ -110,10 +111,24 @@ class Found:
 
 @dataclass(frozen=True)
 class Schema:
-    """The version of the schema under which files are loaded now, and that below which they are loaded again."""
+    """The version of the schema under which files are loaded now, that below which what is loaded is loaded again, and
+    that below which a person wanted every file again, whatever became of it.
+    """
 
     current: int = 0
     reload_below: int = 0
+    refreshed: int = 0
+
+
+def is_settled(known: Known, schema: Schema) -> bool:
+    """Whether nothing is to be done about a version that lies there as it did; the statements that list files and read
+    the ledger ask the same.
+    """
+    if known.event is FileEvent.SUCCESS:
+        return known.schema >= schema.reload_below
+    if known.event is FileEvent.REMOVED:
+        return known.schema >= schema.refreshed
+    return known.event is FileEvent.SKIPPED
 
 
 @dataclass(frozen=True)
@@ -126,7 +141,9 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Decision:
-    """What is to be loaded, in this order; what is left for later, because a run takes so much; why not the others."""
+    """What is to be loaded, in this order; what is left for later, because a run takes so much or it may still be being
+    written; why not the others.
+    """
 
     wanted: tuple[Wanted, ...]
     later: tuple[Wanted, ...]
@@ -152,7 +169,7 @@ def reason_for(
         wait = min(FIRST_RETRY * 2 ** min(max(known.failed - 1, 0), 10), LAST_RETRY)
         # Under another schema, what it failed for may be mended.
         return Reason.RETRIED if known.schema < schema.current or now - known.at >= wait else Reason.WAITS
-    if known.event in SETTLED and known.schema < schema.reload_below:
+    if known.event in _SETTLED and not is_settled(known, schema):
         return Reason.OLDER
     return _AS_IT_IS[known.event]
 
@@ -208,7 +225,7 @@ def decide(
     ``known`` has the files that are not settled as they lie there; of the others it is enough that they are known.
     ``only``: these paths, whatever became of them, unless they are loaded as they are.
     """
-    wanted, others = list[Wanted](), dict[Reason, int]()
+    wanted, unsettled, others = list[Wanted](), list[Wanted](), dict[Reason, int]()
     for one in found:
         version, before = one.version, known.get(one.version.path)
         reason = Reason.OUTSIDE
@@ -221,6 +238,8 @@ def decide(
             reason = Reason.RETRIED if reason is Reason.WAITS or (is_out and reason is Reason.LEFT_OUT) else reason
         if reason in _WANTED and (only is None or version.path in only):
             wanted.append(Wanted(version, reason))
+        elif reason is Reason.SETTLES:
+            unsettled.append(Wanted(version, reason))
         else:
             others[reason] = others.get(reason, 0) + 1
     wanted.sort(key=_newest_first)
@@ -230,7 +249,7 @@ def decide(
         if count and size > max_bytes:
             break
         count += 1
-    return Decision(tuple(wanted[:count]), tuple(wanted[count:]), others)
+    return Decision(tuple(wanted[:count]), (*wanted[count:], *unsettled), others)
 
 
 def _newest_first(one: Wanted) -> tuple[int, str]:

@@ -25,6 +25,11 @@ _PLACE = re.compile(r"c([1-9][0-9]{0,3})")
 
 ACCESS_LOG = "access_log"
 
+# What ClickHouse says of a file beside its columns; a column that is called so hides that.
+_OF_CLICKHOUSE = frozenset(
+    {"_path", "_file", "_size", "_time", "_etag", "_tags", "_row_number", "_headers", "_data_lake_snapshot_version"}
+)
+
 # Columns of a page view that `events` calls the same.
 _SAME = (
     "host", "referring_domain", "utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content", "gclid",
@@ -46,6 +51,11 @@ def place_of(column: str) -> int | None:
     """The place of a column that has no name, from 1; None where it is called otherwise."""
     found = _PLACE.fullmatch(column)
     return int(found[1]) if found is not None and int(found[1]) <= MAX_PLACES else None
+
+
+def is_readable(column: str) -> bool:
+    """Whether files can be read as if they had a column of that name."""
+    return column != "" and column not in _OF_CLICKHOUSE
 
 
 def completed(given: object) -> object:
@@ -72,6 +82,8 @@ def column_problems(ingestion: Mapping[str, Any]) -> Iterator[str]:
         wrong = [number for number, name in enumerate(columns.values(), 1) if name not in OFFERED]
         names = ", ".join(OFFERED)
     else:
+        if wrong := [number for number, name in enumerate(columns.values(), 1) if not is_readable(str(name))]:
+            yield f".columns: {numbered(wrong)} cannot be: ClickHouse itself calls something so, rename it in the files"
         return
     if wrong:
         yield f".columns: {numbered(wrong)} cannot be: the columns of {format_} are {names}"

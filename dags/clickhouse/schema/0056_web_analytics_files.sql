@@ -1,5 +1,5 @@
 -- Every file that an ingestion has seen, in one row: its newest version, what became of that and when, and the loads of
--- whichever version whose rows are in the target, or may be: what broke off. That a version was discovered counts only
+-- whichever version whose rows are in the target, or may be: what broke off; and those of which all are there (whole). That a version was discovered counts only
 -- where nothing else has happened to it, or it was replaced before: what was there once may come again. That one was
 -- replaced says of which version only its load, for what stands beside that is of the version that took its place.
 -- failures: how often that version has failed since it was loaded or cleared last
@@ -21,6 +21,7 @@ SELECT
     argMaxIf(version_done_at, last_at, is_known) AS done_at,
     maxIf(last_at, is_known) AS at,
     groupArrayIf(version_load, is_there) AS loads,
+    groupArrayIf(version_load, is_whole) AS whole,
     countIf(is_known) > 0 AS has_version
 FROM
 (
@@ -36,6 +37,7 @@ FROM
         if(begun IN ('', 'replaced') AND argMax(event, at) = 'discovered', 'discovered', begun) AS last_event,
         last_event != 'replaced' AS is_known,
         last_event IN ('processing', 'success') AS is_there,
+        argMaxIf(event, at, event NOT IN ('discovered', 'processing')) = 'success' AS is_whole,
         argMax(schema_version, at) AS version_schema,
         if(last_event = 'success', argMaxIf(web_analytics_file_events.rows, at, event = 'success'), 0) AS version_rows,
         argMaxIf(web_analytics_file_events.error, at, event != 'discovered') AS last_error,

@@ -145,9 +145,14 @@ def present(client: Client, target: str, loads: Collection[int], days: Collectio
 
 def withdraw(client: Client, target: str, loads: Collection[int]) -> dict[date, int]:
     """Take out every row of some loads, wherever it is; how many of each day those were."""
-    there = dict(Sql(PACKAGE, client).rows("everywhere", {"loads": list(loads)}, target=target))
+    there = rows_there(client, target, loads)
     take_out(client, target, loads, list(there))
     return there
+
+
+def rows_there(client: Client, target: str, loads: Collection[int]) -> dict[date, int]:
+    """How many rows of some loads are in the target, by their days, wherever they are."""
+    return dict(Sql(PACKAGE, client).rows("everywhere", {"loads": list(loads)}, target=target))
 
 
 def take_out(

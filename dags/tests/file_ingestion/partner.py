@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from dags.clickhouse.dsn import Dsn
     from dags.file_ingestion.planning import Planned
+    from dags.file_ingestion.versions import Known
     from dags.tests.s3_server import S3Server
     from dags.work.audit.log import State
     from dags.work.kinds import KindOfWork
@@ -179,6 +180,9 @@ class Partner:
                 ordered_at=read_clocks(self.client).server,
                 listeners=Listeners(tell=print, chunk_done=lambda *_: None, notify=lambda _: None),
             ).run()
+
+    def ledger(self) -> dict[str, Known]:
+        return read_ledger(self.client, NAME)
 
     def states(self) -> dict[str, str]:
         """What became of each file."""

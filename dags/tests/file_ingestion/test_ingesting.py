@@ -122,3 +122,56 @@ def test_a_directory_that_disappears_is_no_empty_one(partner: Partner) -> None:
     with pytest.raises(UserError, match="has, and 1 are known: it was emptied, renamed"):
         partner.ingest()
     assert partner.seen() == [1]
+
+
+def test_rows_that_are_there_whole_stay_when_their_file_cannot_be_read_again(partner: Partner) -> None:
+    good, bad = lines(event(1)), lines(event(2, team=None))
+    partner.put("a.jsonl", good)
+    partner.ingest()
+    partner.put("a.jsonl", bad)
+    partner.ingest()
+    partner.put("a.jsonl", good)
+    planned, work = partner.accepted()
+    partner.put("a.jsonl", lines(event(3), event(4)))
+    partner.carried_out(planned, work)
+    assert partner.seen() == [1]
+    partner.ingest()
+    assert partner.seen() == [3, 4]
+
+
+def test_files_that_are_declared_to_lie_elsewhere_take_the_place_of_none_unless_they_were_moved(
+    partner: Partner,
+) -> None:
+    partner.put("a.jsonl", lines(event(1)))
+    partner.ingest()
+    partner.declared["source_path"] = f"{partner.root}elsewhere/"
+    partner.put("elsewhere/a.jsonl", lines(event(2), event(3)))
+    with pytest.raises(UserError, match="would take the place of their rows"):
+        partner.ingest()
+    assert partner.seen() == [1]
+    partner.ingest(is_moved=True)
+    assert partner.seen() == [2, 3]
+    assert partner.ingest() is None
+
+
+@pytest.mark.parametrize("dsn_text", ["embedded"], indirect=True)
+def test_times_that_do_not_exist_are_refused_and_made_no_others(client: Client, dsn: Dsn, server_files: Path) -> None:
+    partner = Partner(dsn, client, server_files)
+    wrong = (
+        "2026-01-00", "2026-00-10", "2026-02-30", "2026-13-01", "2026-01-05T25:00:00Z", "2026-01-05T12:60:00Z",
+        "2026-01-05T12:00:99Z", "2026-01-05T12:00:00+99:99", "2026-01-05T12", "2026-01-05T12:00:00.", "20260105",
+        "2026-01-05T12:00:00,5", "2026-01-05T12:00:00-03",
+    )  # fmt: skip
+    right = {
+        "2026-01-05": "2026-01-05 00:00:00.000000",
+        "2026-01-05T12:30Z": "2026-01-05 12:30:00.000000",
+        "2026-01-05 12:30:01.5": "2026-01-05 12:30:01.500000",
+        "2026-01-05T23:30:00.123456789+0530": "2026-01-05 18:00:00.123456",
+        "2026-01-05T23:30:00-03:00": "2026-01-06 02:30:00.000000",
+    }
+    for number, at in enumerate((*right, *wrong)):
+        partner.put(f"{number}.jsonl", lines(event(number + 1, at=at)))
+    partner.ingest()
+    rows = client.query("SELECT uuid, toString(timestamp) FROM events ORDER BY uuid").result_rows
+    assert [text for _, text in rows] == list(right.values())
+    assert len(partner.errors()) == len(wrong)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dags.domain.errors import UserError
+from dags.domain.errors import SettingsError, UserError
 from dags.file_ingestion.schemas import (
     Happened,
     Loads,
@@ -242,3 +242,34 @@ def test_a_malformed_file_hides_no_column_of_its_neighbours_and_values_for_keys_
     partner.ingest()
     assert partner.seen() == [1, 2, 4, 5, 6]
     assert len(partner.schemas().versions) == 3
+
+
+@pytest.mark.parametrize("dsn_text", ["embedded"], indirect=True)
+def test_names_that_no_column_can_have_keep_no_file_from_being_loaded(
+    client: Client, dsn: Dsn, server_files: Path
+) -> None:
+    partner = Partner(dsn, client, server_files)
+    partner.declared["schema_changes"] = "auto_merge"
+    names = ["", "_path", "_size", "_time", "_row_number", "_file", "`", "\\", "a b", "'", "\n", "ü", "{x:String}"]
+    for number, name in enumerate(names, 1):
+        partner.put(f"{number:02d}.jsonl", lines(event(number), {**event(number + 100), name: 5}))
+        partner.ingest()
+    assert partner.errors() == {}
+    assert len(partner.seen()) == 2 * len(names)
+    partner.put("later.jsonl", lines(event(99, city_name="Rome")))
+    partner.ingest()
+    assert ("Rome",) in values(partner, "city_name")
+    partner.declared["columns"] = {**partner.columns, "host": "_path"}
+    with pytest.raises(SettingsError, match="ClickHouse itself calls something so"):
+        partner.planned()
+
+
+@pytest.mark.parametrize("dsn_text", ["embedded"], indirect=True)
+def test_a_header_with_a_comma_too_many_is_read(client: Client, dsn: Dsn, server_files: Path) -> None:
+    partner = Partner(dsn, client, server_files)
+    partner.declared |= {"format": "CSVWithNames", "source_file_pattern": "**/*.csv"}
+    for number in (1, 2):
+        row = f"1,00000000-0000-0000-0000-00000000000{number},2026-01-05,v,/,\n"
+        partner.put(f"{number}.csv", f"tenant,id,at,visit,path,\n{row}".encode())
+        partner.ingest()
+    assert (partner.errors(), partner.seen()) == ({}, [1, 2])
