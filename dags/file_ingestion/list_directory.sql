@@ -1,9 +1,10 @@
 -- The files of a directory, and of all below it, whose name a pattern has and that the ledger does not have as settled,
--- each with whether it has that file at all; and how many it has, in one row without a name.
--- Grain   one row per file, and one of the others
+-- each with whether it has that file at all; how many it has, in one row without a name; and how many are symbolic links,
+-- of whose files nothing is said here, in one that is called /.
+-- Grain   one row per file, and up to two of the others
 -- Reads   the names in these directories, and what the system says of each; the ledger of the ingestion, twice
 SELECT
-    if(is_settled, '', below) AS path,
+    multiIf(is_link, '/', is_settled, '', below) AS path,
     any(bytes),
     any(micros),
     '',
@@ -13,6 +14,7 @@ FROM
 (
     SELECT
         substring(concat(files.path, '/', files.name), {skip:UInt64} + 1) AS below,
+        files.type = 'symlink' AS is_link,
         ifNull(files.size, 0) AS bytes,
         toUnixTimestamp64Micro(toDateTime64(assumeNotNull(files.modification_time), 6, 'UTC')) AS micros,
         NOT has({keep:Array(String)}, below) AND sipHash128(below, concat(toString(bytes), ' ', toString(micros))) IN
@@ -31,7 +33,7 @@ FROM
             SELECT sipHash128(path) FROM web_analytics_file_events WHERE ingestion_id = {ingestion:String}
         ) AS is_known
     FROM filesystem({directory:String}) AS files
-    WHERE files.type = 'regular' AND match(below, {pattern:String})
+    WHERE files.type IN ('regular', 'symlink') AND match(below, {pattern:String})
 )
 GROUP BY path
 SETTINGS max_execution_time = {seconds:UInt64}

@@ -20,6 +20,7 @@ from dags.domain.expression import Expression
 from dags.file_ingestion.formats import FIRST_FAULT
 from dags.file_ingestion.location import PACKAGE, Ledger, list_files
 from dags.file_ingestion.noticing import REFUSES_UNKNOWN, SAYS_BEFORE, columns_of, is_of_unknown_column
+from dags.file_ingestion.on_the_way import OnTheWay, is_version, version_text
 from dags.file_ingestion.packing import is_to_be_checked
 from dags.file_ingestion.patterns import common_directory, compiled
 from dags.file_ingestion.reading import read_files
@@ -57,35 +58,6 @@ CHANGED = "it changed while it was read; the version that is there now is taken 
 
 class _NoticedError(Exception):
     """Files have columns that were not known: they are now, and the group begins anew."""
-
-
-@dataclass(frozen=True)
-class OnTheWay:
-    """A file that is being loaded, by its number in the group: the number on its rows, what the ledger knew of it, and
-    the loads that its rows take the place of.
-    """
-
-    planned: PlannedFile
-    load: int
-    known: Known | None
-    replaces: tuple[int, ...]
-
-    @property
-    def path(self) -> str:
-        return self.planned.path
-
-    @property
-    def was_whole(self) -> bool:
-        """Whether all of its rows were in the target already, as of a version that comes again after a bad one."""
-        return self.known is not None and self.load in self.known.whole
-
-    @property
-    def loaded_before(self) -> Known | None:
-        """What the ledger knows of it where this very version of it is in the target, under an older schema."""
-        known = self.known
-        if known is None or known.event is not FileEvent.SUCCESS or known.load not in known.loads:
-            return None
-        return known if self.planned.version.is_as(known.version) else None
 
 
 @dataclass
@@ -195,29 +167,32 @@ class Loading:
         """
         client, work_id = self.at.client, self.at.log.work.work_id
         self.at.lease.confirm()
-        loaded = [one for one in good if one.path in rows]
-        replaced = [(one, load) for one in loaded for load in one.replaces]
+        loaded, bad = [one for one in good if one.path in rows], [one for one in self.files.values() if one not in good]
+        there = [*loaded, *(one for one in bad if one.was_whole)]
+        replaced = [(one, load) for one in there for load in one.replaces]
         if replaced:
+            # From here on these are whole, whatever becomes of their files before it is recorded that they were loaded.
+            self._record(FileEvent.ATTACHED, [one for one in loaded if one.replaces])
             withdraw(client, self.plan.target, [load for _, load in replaced])
         happened = [Happened(one.planned.version, FileEvent.REPLACED, load, self.schema) for one, load in replaced]
         happened += [
             self._happened(one, FileEvent.SUCCESS, rows[one.path], self.notes.get(one.path, "")) for one in loaded
         ]
-        for one in self.files.values():
-            if not (words := self.wrong.get(one.path)):
-                continue
-            if one.was_whole:
-                there = sum(rows_there(client, self.plan.target, [one.load]).values())
-                said = f"its rows are there, and it could not be read again: {words}"
-                happened.append(self._happened(one, FileEvent.SUCCESS, there, said))
-                continue
-            event = FileEvent.SKIPPED if one.planned.size == 0 else FileEvent.FAILED
-            happened.append(self._happened(one, event, error=words))
+        happened += [self._not_loaded(one) for one in bad]
         record(client, self.plan.ingestion, work_id, happened)
         if loaded and self._refuses_unknown and not self.schemas.columns:
             # Nothing was refused: these are the columns of the first files.
             first = first_seen(self.schema, self.layout.file_columns.names)
             record_schemas(client, self.plan.ingestion, work_id, [first])
+
+    def _not_loaded(self, one: OnTheWay) -> Happened:
+        words = self.wrong[one.path]
+        if one.was_whole:
+            rows = sum(rows_there(self.at.client, self.plan.target, [one.load]).values())
+            return self._happened(
+                one, FileEvent.SUCCESS, rows, f"its rows are there, and it could not be read again: {words}"
+            )
+        return self._happened(one, FileEvent.SKIPPED if one.planned.size == 0 else FileEvent.FAILED, error=words)
 
     def _land_all(self, landing: Landing) -> None:
         """Have every file land: from the target, where that has all of what is loaded now, and else from the file."""
@@ -253,7 +228,7 @@ class Loading:
             {
                 "loads": [known.load for known in files.values()],
                 "numbers": list(files),
-                "versions": [_version_text(self.files[place].planned) for place in files],
+                "versions": [version_text(self.files[place].planned) for place in files],
                 "seconds": self.groups.ingestion.seconds,
             },
             landing=landing.name,
@@ -264,6 +239,8 @@ class Loading:
         found = dict(sql.rows("landed_rows", landing=landing.name))
         whole = {place for place, known in files.items() if found.get(place, 0) == known.rows}
         self._leave_out(landing, files.keys() - whole)
+        said = {self.files[place].path: files[place].said for place in whole}
+        self.notes |= {path: words for path, words in said.items() if words}
         return whole
 
     def _land(self, landing: Landing, files: Mapping[int, OnTheWay]) -> None:
@@ -369,7 +346,7 @@ class Loading:
                 continue
             count, versions, version, counts = found[place]
             verdict = form.judged(count, counts[: len(faults)])
-            if versions != 1 or not _is_version(version, one.planned):
+            if versions != 1 or not is_version(version, one.planned):
                 self.wrong[one.path] = CHANGED
             elif problems := (*verdict.problems, *map(str, findings(checks, counts[len(faults) :]))):
                 self.wrong[one.path] = "; ".join(problems)
@@ -392,16 +369,3 @@ class Loading:
     def _record(self, event: FileEvent, files: Collection[OnTheWay]) -> None:
         happened = [self._happened(one, event) for one in files]
         record(self.at.client, self.plan.ingestion, self.at.log.work.work_id, happened)
-
-
-def _version_text(planned: PlannedFile) -> str:
-    """What `land.sql` says of the version of a file."""
-    return f"{planned.etag} {planned.size} {planned.modified // 10**6}"
-
-
-def _is_version(version: str, planned: PlannedFile) -> bool:
-    """Whether what was read is the planned version: ETag, size and second of a file as `land.sql` has them."""
-    etag, size, modified = version.rsplit(" ", 2)
-    if planned.etag and etag.strip('"'):
-        return etag.strip('"') == planned.etag
-    return (int(size), int(modified)) == (planned.size, planned.modified // 10**6)

@@ -16,10 +16,11 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from dags.clickhouse.sql import Part, Sql
 from dags.domain.errors import SettingsError, UserError
 from dags.domain.expression import Expression
+from dags.file_ingestion.patterns import common_directory
 from dags.file_ingestion.versions import FileVersion, Found, Schema
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from clickhouse_connect.driver.client import Client
 
@@ -34,6 +35,12 @@ _BUCKET_FIRST = re.compile(r"(?P<bucket>.+)\.(?:s3[.-].*amazonaws\.com.*|storage
 # What an address or a pattern of ClickHouse takes as it stands; a directory with anything else is found by its names.
 _PLAIN = re.compile(r"(?:[A-Za-z0-9_.=-]+/)*")
 _NOT_PLAIN = re.compile(r"[^A-Za-z0-9_.=/-]+")
+
+# What means something in a pattern of ClickHouse.
+_MEANS = re.compile(r"[*?{},\[\]\\]")
+
+# Rows of a listing that are of no file.
+_TOLD = ("", "/")
 
 # Letters of keys that are too short to be told from a word.
 _SHORTEST_SECRET = 4
@@ -94,6 +101,18 @@ class Location:
         """What a statement with ``function`` binds so that it is of the files that a pattern of ClickHouse has."""
         return {**self._bound, "address": f"{self.address}{below}", "format": format_, "structure": columns}
 
+    def parameters_of(self, paths: Sequence[str], format_: str, columns: str) -> dict[str, str]:
+        """What a statement with ``function`` binds so that it is of these paths, and hardly of others: it names them
+        itself too.
+
+        Objects are found by their names without a listing. In a directory a pattern would be looked for in all that is
+        below it, so the paths are written out, with any sign where one means something in a pattern.
+        """
+        if self.is_directory:
+            written = ",".join(_MEANS.sub("?", one) for one in paths)
+            return self.parameters(f"{{{written}}}", format_, columns)
+        return self.parameters(f"{plain_prefix(common_directory(paths))}**/*", format_, columns)
+
     @property
     def skip(self) -> int:
         """How many bytes stand before what is a path below the root."""
@@ -138,10 +157,13 @@ def only(path: str) -> str:
 
 @dataclass(frozen=True)
 class Listing:
-    """What lies there: the versions that the ledger does not have as settled, and how many it has."""
+    """What lies there: the versions that the ledger does not have as settled, how many it has, and how many symbolic
+    links, which are passed over, for nothing tells the versions of their files.
+    """
 
     found: tuple[Found, ...]
     settled: int = 0
+    links: int = 0
 
     @property
     def files(self) -> int:
@@ -193,7 +215,8 @@ def list_files(
         tuple(
             Found(FileVersion(path, size, modified, etag), bool(is_known))
             for path, size, modified, etag, is_known, _ in rows
-            if path
+            if path not in _TOLD
         ),
-        sum(count for path, *_, count in rows if not path),
+        sum(count for path, *_, count in rows if path == ""),
+        sum(count for path, *_, count in rows if path == "/"),
     )

@@ -15,8 +15,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from dags.clickhouse.sql import Sql
 from dags.domain.errors import UserError
-from dags.file_ingestion.location import PACKAGE, plain_prefix
-from dags.file_ingestion.patterns import common_directory
+from dags.file_ingestion.location import PACKAGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -43,9 +42,8 @@ def is_of_unknown_column(error: Exception) -> bool:
 def columns_of(client: Client, location: Location, format_: str, paths: Sequence[str], seconds: int) -> _Columns:
     """The columns of each file, with its type where the format has one; of none that cannot be read."""
     name, reads_as, structure, columns = _ASKED[format_]
-    below = common_directory(paths)
     bound = {
-        **location.parameters(f"{plain_prefix(below)}**/*", reads_as, structure),
+        **location.parameters_of(paths, reads_as, structure),
         "skip": location.skip,
         "paths": [f"{location.root}{one}" for one in paths],
         "seconds": seconds,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from dags.clickhouse.sql import Sql
 from dags.domain.errors import UserError
 from dags.domain.given_text import text_problems
+from dags.domain.text import counted
 from dags.domain.units import EPOCH
 from dags.file_ingestion.fields import IngestFilesConfig, Scope
 from dags.file_ingestion.formats import format_of
@@ -117,7 +118,8 @@ def look(
     listings = [list_files(client, location, pattern, ledger, seconds=seconds, below=one) for one in prefixes]
     found = {one.version.path: one for listing in listings for one in listing.found}
     for path, before in known.items():
-        found.setdefault(path, Found(before.version, is_known=True))
+        if pattern.matches(path):
+            found.setdefault(path, Found(before.version, is_known=True))
     return Listing(tuple(found.values()), sum(listing.settled for listing in listings)), known
 
 
@@ -206,8 +208,13 @@ def make_plan(
         plan, decision, location, tuple(one.version for one in listing.found), made,
         _discovered(decision, known, ingestion.name, schemas.current),
         progress_now(client, ingestion, decision) if range_of(ingestion) else None,
-        tuple(f"NOTE     {one}" for one in notes_of(target)),
+        tuple(f"NOTE     {one}" for one in (*notes_of(target), *_notes(listing))),
     )  # fmt: skip
+
+
+def _notes(listing: Listing) -> list[str]:
+    links = counted(listing.links, "symbolic link")
+    return [f"{links} passed over, for nothing tells their versions: put files there"] if listing.links else []
 
 
 def bytes_a_second(client: Client, ingestion: str) -> float:

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from dags.clickhouse.sql import Part, Sql
 from dags.file_ingestion.formats import format_of
-from dags.file_ingestion.location import PACKAGE, only, plain_prefix
-from dags.file_ingestion.patterns import common_directory
+from dags.file_ingestion.location import PACKAGE, only
 from dags.file_ingestion.values import TIME_FORM
 
 if TYPE_CHECKING:
@@ -41,9 +40,8 @@ def read_files(
     columns, form = layout.file_columns, layout.as_format
     types = _types(client, location, layout, next(iter(paths.values())), seconds) if form.is_typed else {}
     structure = columns.with_names(expected or ()).structure(types)
-    below = common_directory(list(paths.values()))
     bound = {
-        **location.parameters(f"{plain_prefix(below)}**/*", form.engine, structure),
+        **location.parameters_of(list(paths.values()), form.engine, structure),
         **form.parameters,
         "form": TIME_FORM,
         "paths": [f"{location.root}{one}" for one in paths.values()],

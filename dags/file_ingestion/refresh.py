@@ -22,6 +22,7 @@ from dags.file_ingestion.schema_store import change_schemas
 from dags.file_ingestion.schemas import refreshed
 from dags.file_ingestion.store import read_ledger
 from dags.sources.file import read_sources
+from dags.sources.loads.attaching import rows_there
 from dags.work.request import WHO, refusal
 
 if TYPE_CHECKING:
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
     from dags.sources.ingestions import Ingestion
 
 WHAT = "the refresh of an ingestion"
+
+# So many numbers of loads are a value that a server takes.
+LOADS_BOUND = 2_000
 
 _NOTES = {
     Mode.FULL: "every file that is found is loaded again; its rows are taken out when the new ones are there",
@@ -61,12 +65,13 @@ class Operation:
 
 @dataclass(frozen=True)
 class Refresh:
-    """What a refresh does: what a run loads after it, and the files whose rows it takes out at once."""
+    """What a refresh does: what a run loads after it, and the files whose ``rows`` it takes out at once."""
 
     ingestion: Ingestion
     mode: Mode
     planned: Planned
     taken_out: Mapping[str, Known]
+    rows: int
     now: datetime
     operations: list[Operation] = field(default_factory=list)
 
@@ -93,7 +98,7 @@ class Refresh:
     def notes(self) -> tuple[str, ...]:
         """What a person should know, and what is lost."""
         notes = [_NOTES[self.mode]]
-        rows = sum(one.rows for one in self.taken_out.values())
+        rows = self.rows
         if self.taken_out and self.mode is Mode.FULL:
             notes.append(
                 f"LOST: {len(self.taken_out):,} files that were loaded are gone, or are none of the pattern any more; "
@@ -184,11 +189,16 @@ def plan_refresh(
         there = {path: one for path, one in there.items() if path not in listed}
     elif given.mode is Mode.CLEAR_HISTORY:
         there = {}
+    loads = [load for one in there.values() for load in one.loads]
+    rows = sum(
+        sum(rows_there(client, ingestion.into, loads[begin : begin + LOADS_BOUND]).values())
+        for begin in range(0, len(loads), LOADS_BOUND)
+    )
     names = ["clear_history"] * (given.mode is not Mode.NEW_ONLY) + ["take_out_rows"] * bool(there) + ["run"]
     details = {
-        "take_out_rows": f"{sum(one.rows for one in there.values()):,} rows of {len(there):,} files",
+        "take_out_rows": f"{rows:,} rows of {len(there):,} files",
         "clear_history": "every file counts as not loaded",
         "run": "at once" if given.auto_run else "with the next run",
     }
     operations = [Operation(name, "planned", now.isoformat(), details[name]) for name in names]
-    return Refresh(ingestion, given.mode, planned, there, now, operations)
+    return Refresh(ingestion, given.mode, planned, there, rows, now, operations)

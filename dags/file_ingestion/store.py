@@ -92,8 +92,9 @@ def _known(rows: Iterable[Sequence[Any]]) -> dict[str, Known]:
             schema,
             rows,
             tuple(whole),
+            said,
         )
-        for path, size, modified, etag, event, failed, at, loads, load, schema, rows, whole in rows
+        for path, size, modified, etag, event, failed, at, loads, load, schema, rows, whole, said in rows
     }
 
 

@@ -31,6 +31,7 @@ class FileEvent(StrEnum):
 
     DISCOVERED = "discovered"
     PROCESSING = "processing"
+    ATTACHED = "attached"
     SUCCESS = "success"
     FAILED = "failed"
     SKIPPED = "skipped"
@@ -69,6 +70,7 @@ class Known:
     """What the ledger knows of a file: its newest version, what became of that and when, how often it failed since it
     was last loaded or cleared, under which version of the schema, its rows, and the number that it has or is to have on
     them; and the loads of it that are in the target or may be, and those that are there whole.
+    ``said`` is why it was not loaded, or what is to be known of it.
     """
 
     version: FileVersion
@@ -80,6 +82,7 @@ class Known:
     schema: int = 0
     rows: int = 0
     whole: tuple[int, ...] = ()
+    said: str = ""
 
 
 class Reason(StrEnum):
@@ -159,7 +162,7 @@ def reason_for(
     found: FileVersion, known: Known | None, now: datetime, *, settles: bool, schema: Schema = Schema()
 ) -> Reason:
     """Why a file is loaded, or is not. ``settles``: nothing tells when it is whole."""
-    if settles and now - _moment(found.modified) < SETTLES:
+    if settles and abs(now - _moment(found.modified)) < SETTLES:
         return Reason.SETTLES
     if known is None:
         return Reason.NEW
@@ -167,8 +170,9 @@ def reason_for(
         return Reason.REPLACED
     if known.event is FileEvent.FAILED:
         wait = min(FIRST_RETRY * 2 ** min(max(known.failed - 1, 0), 10), LAST_RETRY)
-        # Under another schema, what it failed for may be mended.
-        return Reason.RETRIED if known.schema < schema.current or now - known.at >= wait else Reason.WAITS
+        # Under another schema, what it failed for may be mended. A stamp from the future says nothing of when it was.
+        is_due = known.schema < schema.current or known.at > now or now - known.at >= wait
+        return Reason.RETRIED if is_due else Reason.WAITS
     if known.event in _SETTLED and not is_settled(known, schema):
         return Reason.OLDER
     return _AS_IT_IS[known.event]
@@ -178,6 +182,7 @@ def reason_for(
 _AS_IT_IS = {
     FileEvent.DISCOVERED: Reason.NEW,
     FileEvent.PROCESSING: Reason.BROKEN_OFF,
+    FileEvent.ATTACHED: Reason.BROKEN_OFF,
     FileEvent.SUCCESS: Reason.LOADED,
     FileEvent.SKIPPED: Reason.LEFT_OUT,
     FileEvent.REMOVED: Reason.LEFT_OUT,

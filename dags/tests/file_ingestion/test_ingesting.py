@@ -139,6 +139,31 @@ def test_rows_that_are_there_whole_stay_when_their_file_cannot_be_read_again(par
     assert partner.seen() == [3, 4]
 
 
+def test_a_run_that_dies_when_old_rows_are_out_and_says_so_to_nobody_leaves_the_new_ones_to_readers(
+    partner: Partner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    partner.put("a.jsonl", lines(event(1)))
+    partner.ingest()
+    partner.put("a.jsonl", lines(event(2), event(3)))
+    planned, work = partner.accepted()
+    with monkeypatch.context() as patched:
+        patched.setattr("dags.file_ingestion.loading.Loading._not_loaded", _die)
+        partner.put("b.jsonl", b"{")
+        planned, work = partner.accepted()
+        with pytest.raises(KeyboardInterrupt):
+            partner.carried_out(planned, work)
+    assert partner.seen() == [2, 3]
+    partner.put("a.jsonl", lines(event(4), event(5), event(6)))
+    partner.carried_out(planned, work)
+    assert partner.seen() == [2, 3]
+    partner.ingest()
+    assert partner.seen() == [4, 5, 6]
+
+
+def _die(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 def test_files_that_are_declared_to_lie_elsewhere_take_the_place_of_none_unless_they_were_moved(
     partner: Partner,
 ) -> None:
@@ -175,3 +200,30 @@ def test_times_that_do_not_exist_are_refused_and_made_no_others(client: Client, 
     rows = client.query("SELECT uuid, toString(timestamp) FROM events ORDER BY uuid").result_rows
     assert [text for _, text in rows] == list(right.values())
     assert len(partner.errors()) == len(wrong)
+
+
+@pytest.mark.parametrize("dsn_text", ["embedded"], indirect=True)
+def test_links_are_told_and_passed_over_and_names_that_mean_something_to_the_engine_are_names(
+    client: Client, dsn: Dsn, server_files: Path
+) -> None:
+    partner = Partner(dsn, client, server_files)
+    names = [
+        "plain.jsonl",
+        "a,b.jsonl",
+        "{c}.jsonl",
+        "d*.jsonl",
+        "e?.jsonl",
+        "[f].jsonl",
+        "g\\h.jsonl",
+        "ü #%20'.jsonl",
+    ]
+    for number, name in enumerate(names, 1):
+        partner.put(f"of {number}/{name}.jsonl", lines(event(number)))
+    partner.ingest(max_files=4)
+    root = server_files / "data"
+    (root / "link.jsonl").symlink_to(root / "of 1" / "plain.jsonl")
+    (root / "loop").symlink_to(root)
+    planned = partner.planned()
+    assert any("1 symbolic link passed over" in note for note in planned.notes)
+    partner.ingest()
+    assert (set(partner.seen()), partner.errors()) == (set(range(1, len(names) + 1)), {})

@@ -34,6 +34,7 @@ def known(event: FileEvent, version: FileVersion = FILE, *, failed: int = 0, hou
         (FILE, known(FileEvent.FAILED, failed=3, hours=23.9), Reason.WAITS),
         (FILE, known(FileEvent.FAILED, failed=3, hours=24), Reason.RETRIED),
         (FILE, known(FileEvent.FAILED, failed=99, hours=24 * 7), Reason.RETRIED),
+        (FILE, known(FileEvent.FAILED, failed=1, hours=-24 * 365), Reason.RETRIED),
         (FileVersion(FILE.path, 10, OLD, "e2"), known(FileEvent.FAILED, failed=9), Reason.REPLACED),
     ],
 )
@@ -47,6 +48,8 @@ def test_a_file_of_a_directory_that_changed_a_moment_ago_waits() -> None:
     fresh = FileVersion("a", 1, int((NOW - timedelta(seconds=30)).timestamp()) * 10**6)
     assert reason_for(fresh, None, NOW, settles=True) is Reason.SETTLES
     assert reason_for(fresh, None, NOW, settles=False) is Reason.NEW
+    ahead = FileVersion("a", 1, int((NOW + timedelta(days=400)).timestamp()) * 10**6)
+    assert reason_for(ahead, None, NOW, settles=True) is Reason.NEW
 
 
 def test_a_run_takes_the_newest_days_first_and_so_much_but_one_at_least() -> None:

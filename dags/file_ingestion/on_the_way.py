@@ -1,0 +1,56 @@
+"""A file that is being loaded: what the ledger knew of it, and which version of it was read.
+
+Pure: no clock, no database, no Dagster.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dags.file_ingestion.versions import FileEvent, Known
+
+if TYPE_CHECKING:
+    from dags.file_ingestion.plan import PlannedFile
+
+
+@dataclass(frozen=True)
+class OnTheWay:
+    """A file that is being loaded, by its number in the group: the number on its rows, what the ledger knew of it, and
+    the loads that its rows take the place of.
+    """
+
+    planned: PlannedFile
+    load: int
+    known: Known | None
+    replaces: tuple[int, ...]
+
+    @property
+    def path(self) -> str:
+        return self.planned.path
+
+    @property
+    def was_whole(self) -> bool:
+        """Whether all of its rows were in the target already, as of a version that comes again after a bad one."""
+        return self.known is not None and self.load in self.known.whole
+
+    @property
+    def loaded_before(self) -> Known | None:
+        """What the ledger knows of it where this very version of it is in the target, under an older schema."""
+        known = self.known
+        if known is None or known.event is not FileEvent.SUCCESS or known.load not in known.loads:
+            return None
+        return known if self.planned.version.is_as(known.version) else None
+
+
+def version_text(planned: PlannedFile) -> str:
+    """What `land.sql` says of the version of a file."""
+    return f"{planned.etag} {planned.size} {planned.modified // 10**6}"
+
+
+def is_version(version: str, planned: PlannedFile) -> bool:
+    """Whether what was read is the planned version: ETag, size and second of a file as `land.sql` has them."""
+    etag, size, modified = version.rsplit(" ", 2)
+    if planned.etag and etag.strip('"'):
+        return etag.strip('"') == planned.etag
+    return (int(size), int(modified)) == (planned.size, planned.modified // 10**6)
