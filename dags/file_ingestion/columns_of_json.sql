@@ -1,7 +1,7 @@
 -- The keys of the objects in files, at most 1,000 of each file.
 -- Grain   one row per file
 -- Reads   these files
-SELECT substring($path, {skip:UInt64} + 1), groupUniqArrayArray(1000)(JSONExtractKeys(json))
+SELECT substring($path, {skip:UInt64} + 1), groupUniqArrayArray(1000)(arrayMap(key -> toValidUTF8(key), JSONExtractKeys(json)))
 FROM $source
 WHERE $path IN {paths:Array(String)}
 GROUP BY 1

@@ -75,15 +75,17 @@ class Choice:
     idle: frozenset[str] = frozenset()
 
 
-def cursor_of(text: str | None) -> dict[str, Asked]:
-    """What a cursor says; nothing of one that cannot be read, so that everything is due."""
+def cursor_of(text: str | None, now: datetime) -> dict[str, Asked]:
+    """What a cursor says; nothing of one that cannot be read or was written later than now, so that all is due."""
     try:
-        return {
+        found = {
             name: Asked(
                 datetime.fromisoformat(one["at"]), date.fromisoformat(one["everything"]), one.get("idle") is True
             )
             for name, one in json.loads(text or "{}").items()
         }
+        # Of a host whose clock was ahead, or of nobody here: it would make nothing due.
+        return {name: one for name, one in found.items() if one.at <= now and one.everything <= now.date()}
     except (ValueError, TypeError, KeyError, AttributeError):
         return {}
 

@@ -1,10 +1,10 @@
 -- The files of a directory, and of all below it, whose name a pattern has and that the ledger does not have as settled,
 -- each with whether it has that file at all; how many it has, in one row without a name; and how many are symbolic links,
--- of whose files nothing is said here, in one that is called /.
--- Grain   one row per file, and up to two of the others
+-- of whose files nothing is said here, in one that is called /; or have names that are no text, in one called //.
+-- Grain   one row per file, and up to three of the others
 -- Reads   the names in these directories, and what the system says of each; the ledger of the ingestion, twice
 SELECT
-    multiIf(is_link, '/', is_settled, '', below) AS path,
+    multiIf(is_link, '/', NOT isValidUTF8(below), '//', is_settled, '', below) AS path,
     any(bytes),
     any(micros),
     '',
@@ -33,7 +33,7 @@ FROM
             SELECT sipHash128(path) FROM web_analytics_file_events WHERE ingestion_id = {ingestion:String}
         ) AS is_known
     FROM filesystem({directory:String}) AS files
-    WHERE files.type IN ('regular', 'symlink') AND match(below, {pattern:String})
+    WHERE files.type IN ('regular', 'symlink') AND (match(below, {pattern:String}) OR NOT isValidUTF8(below))
 )
 GROUP BY path
 SETTINGS max_execution_time = {seconds:UInt64}

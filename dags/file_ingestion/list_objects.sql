@@ -1,6 +1,6 @@
 -- The objects below a prefix whose name a pattern has and that the ledger does not have as settled, each with whether
 -- it has that file at all; and how many it has, in one row without a name. No object is read, and none but these is
--- looked at.
+-- looked at. What is called like a directory is one that a console made.
 -- Grain   one row per object, and one of the others
 -- Reads   the listing of the prefix, a request for 1,000 names; the ledger of the ingestion, twice
 SELECT
@@ -33,7 +33,7 @@ FROM
             SELECT sipHash128(path) FROM web_analytics_file_events WHERE ingestion_id = {ingestion:String}
         ) AS is_known
     FROM $source
-    WHERE match(below, {pattern:String})
+    WHERE match(below, {pattern:String}) AND below != '' AND NOT endsWith(below, '/')
 )
 GROUP BY path
 SETTINGS use_hive_partitioning = 0, s3_skip_empty_files = 0, max_execution_time = {seconds:UInt64}

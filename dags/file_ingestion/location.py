@@ -40,7 +40,7 @@ _NOT_PLAIN = re.compile(r"[^A-Za-z0-9_.=/-]+")
 _MEANS = re.compile(r"[*?{},\[\]\\]")
 
 # Rows of a listing that are of no file.
-_TOLD = ("", "/")
+_TOLD = ("", "/", "//")
 
 # Letters of keys that are too short to be told from a word.
 _SHORTEST_SECRET = 4
@@ -158,12 +158,13 @@ def only(path: str) -> str:
 @dataclass(frozen=True)
 class Listing:
     """What lies there: the versions that the ledger does not have as settled, how many it has, and how many symbolic
-    links, which are passed over, for nothing tells the versions of their files.
+    links, which are passed over, for nothing tells the versions of their files; and how many names that are no UTF-8.
     """
 
     found: tuple[Found, ...]
     settled: int = 0
     links: int = 0
+    no_texts: int = 0
 
     @property
     def files(self) -> int:
@@ -218,5 +219,5 @@ def list_files(
             if path not in _TOLD
         ),
         sum(count for path, *_, count in rows if path == ""),
-        sum(count for path, *_, count in rows if path == "/"),
+        *(sum(count for path, *_, count in rows if path == told) for told in _TOLD[1:]),
     )

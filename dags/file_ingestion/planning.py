@@ -213,8 +213,11 @@ def make_plan(
 
 
 def _notes(listing: Listing) -> list[str]:
-    links = counted(listing.links, "symbolic link")
-    return [f"{links} passed over, for nothing tells their versions: put files there"] if listing.links else []
+    links, names = counted(listing.links, "symbolic link"), counted(listing.no_texts, "file")
+    notes = [f"{links} passed over, for nothing tells their versions: put files there"] if listing.links else []
+    if listing.no_texts:
+        notes.append(f"{names} passed over, whose names are no UTF-8: rename them")
+    return notes
 
 
 def bytes_a_second(client: Client, ingestion: str) -> float:

@@ -64,7 +64,7 @@ class RangeProgress:
 
 
 def progress_of(ledger: Mapping[str, Known], days: Days, schema: Schema) -> RangeProgress:
-    """How far a range is. ``ledger``: every file that the ingestion knows."""
+    """How far a range is. ``ledger``: every file that the ingestion knows. What failed under an older schema is due."""
     counts = dict.fromkeys(("files", "bytes", "done", "done_bytes", "given_up", "given_up_bytes"), 0)
     for known in ledger.values():
         if not days.has(known.version):
@@ -72,7 +72,7 @@ def progress_of(ledger: Mapping[str, Known], days: Days, schema: Schema) -> Rang
         names = ["files"]
         if is_settled(known, schema):
             names.append("done")
-        elif known.event is FileEvent.FAILED and known.failed >= TRIES:
+        elif known.event is FileEvent.FAILED and known.failed >= TRIES and known.schema >= schema.current:
             names.append("given_up")
         for name in names:
             counts[name] += 1

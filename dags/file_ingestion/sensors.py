@@ -56,7 +56,8 @@ def files_sensor(job: JobDefinition, sources: Sources) -> SensorDefinition:
     )
     def web_analytics_files_sensor(context: SensorEvaluationContext, clickhouse: ClickHouseResource) -> SensorResult:
         """Look for files where an ingestion is due."""
-        now, asked = clock.utc_now(), cursor_of(context.cursor)
+        now = clock.utc_now()
+        asked = cursor_of(context.cursor, now)
         due = that_are_due(sources.ingestions, asked, _last_tick(now), now)
         if not due:
             return SensorResult(skip_reason="no ingestion is due", cursor=context.cursor)

@@ -81,10 +81,18 @@ def test_everything_is_listed_once_a_day() -> None:
         now = TICK + timedelta(hours=hour)
         due = that_are_due([ingestion(schedule="hourly")], known, lambda *_, now=now: now, now)
         scopes += [one.scope for one in due]
-        known = cursor_of(as_cursor(after(known, due, choose(due, {}, {}, ""), now)))
+        known = cursor_of(as_cursor(after(known, due, choose(due, {}, {}, ""), now)), now)
     assert [place for place, scope in enumerate(scopes) if scope is Scope.EVERYTHING] == [0, 14]
 
 
-@pytest.mark.parametrize("text", [None, "", "no", "[]", '{"a": {}}', '{"a": {"at": "x", "everything": "y"}}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        None, "", "no", "[]", '{"a": {}}', '{"a": {"at": "x", "everything": "y"}}',
+        '{"a": {"at": "2026-06-01T09:00:00", "everything": "2026-06-01"}}',
+        '{"a": {"at": "2027-06-01T09:00:00+00:00", "everything": "2026-06-01"}}',
+        '{"a": {"at": "2026-06-01T09:00:00+00:00", "everything": "2027-06-01"}}',
+    ],
+)  # fmt: skip
 def test_a_cursor_that_cannot_be_read_makes_everything_due(text: str | None) -> None:
-    assert cursor_of(text) == {}
+    assert cursor_of(text, NOW) == {}
