@@ -86,21 +86,21 @@ def clear(
         LeaseError: a run has some of them in work. Nothing was touched.
     """
     with Leases(client, run_id, wait_seconds=0, tell=tell) as leases:
-        require_all(Claims(leases, ingestion.name, tell), paths)
-        taken = 0
+        claims, taken = Claims(client, leases, ingestion.name, tell), 0
+        require_all(claims, paths)
         known = read_known(client, ingestion.name, paths)  # again, now that nobody else has them
         for begin in range(0, len(paths), AT_ONCE):
             part = [known[path] for path in paths[begin : begin + AT_ONCE]]
             older = [(one, load) for one in part for load in one.loads if load != one.load]
             # What breaks off between the two is neither there nor not there: it is loaded again.
             begun = [Happened(one.version, FileEvent.PROCESSING, one.load, one.schema) for one in part]
-            record(client, ingestion.name, run_id, begun)
+            record(client, ingestion.name, run_id, begun, claims.confirm)
             loads = [*(one.load for one in part), *(load for _, load in older)]
-            taken += sum(withdraw(client, ingestion.into, loads).values())
+            taken += sum(withdraw(client, ingestion.into, loads, claims.condition).values())
             gone = [Happened(one.version, FileEvent.REPLACED, load, one.schema) for one, load in older]
             event = FileEvent.CLEARED if left_out_under is None else FileEvent.REMOVED
             out = [Happened(one.version, event, one.load, left_out_under or one.schema) for one in part]
-            record(client, ingestion.name, run_id, [*gone, *out])
+            record(client, ingestion.name, run_id, [*gone, *out], claims.confirm)
     return taken
 
 

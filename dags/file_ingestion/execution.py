@@ -20,9 +20,10 @@ from dags.work.audit.log import Entry, Event, Status
 from dags.work.orders import Ended
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import date
 
+    from dags.file_ingestion.claims import Claims
     from dags.file_ingestion.location import Location
     from dags.file_ingestion.plan import FileGroup, Plan
     from dags.work.audit.log import State
@@ -38,16 +39,15 @@ class FileIngestion:
     """What a run of an ingestion brings to the runner of its plan.
 
     A statement may take so many ``seconds``. ``schema_changes``: what becomes of columns that files have anew.
-    ``claim`` holds paths against other runs, and answers those that it could have; ``attached`` hears of the days that
-    readers see from then on, ``tell`` of what else a person should know. ``gives_way``: for whom it stops between two
-    groups, in words; empty if for nobody.
+    ``claims`` hold paths against other runs; ``attached`` hears of the days that readers see from then on, ``tell`` of
+    what else a person should know. ``gives_way``: for whom it stops between two groups, in words; empty if for nobody.
     """
 
     plan: Plan
     location: Location
     seconds: int
     schema_changes: str
-    claim: Callable[[Collection[str]], frozenset[str]]
+    claims: Claims
     attached: Callable[[Mapping[date, int]], None]
     tell: Callable[[str], None]
     gives_way: Callable[[], str] = lambda: ""
@@ -60,7 +60,7 @@ class FileIngestion:
         drop_tables(at.client, at.log.work.work_id)
         at.again(at.lease.confirm)
         left = [one.path for group in plan.groups if not set(group.steps) <= set(state.done) for one in group.files]
-        return Groups(self, sequence, self.claim(left), writable(target))
+        return Groups(self, sequence, self.claims.take(left), writable(target))
 
     def report(self, state: State) -> dict[str, Any]:
         """The final report, for programs."""

@@ -118,7 +118,7 @@ def _carried_out(load: Load[Plan]) -> dict[str, Any]:
         state = load.carry_out(
             FileIngestion(
                 plan, Location.of(ingestion, os.environ), settings.build_max_seconds, ingestion.schema_changes,
-                Claims(leases, plan.ingestion, load.tell).take, load.attached, load.tell, gives_way,
+                Claims(client, leases, plan.ingestion, load.tell), load.attached, load.tell, gives_way,
             ),
             plan.groups,
             partial(report_text, plan),

@@ -23,7 +23,7 @@ FROM
             FROM web_analytics_files
             WHERE ingestion_id = {ingestion:String} AND
             (
-                (event = 'success' AND schema_version >= {reload_below:UInt32})
+                (event = 'success' AND empty(broken) AND schema_version >= {reload_below:UInt32})
                 OR event = 'skipped'
                 OR (event = 'removed' AND schema_version >= {refreshed:UInt32})
             )

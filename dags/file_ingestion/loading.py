@@ -31,8 +31,8 @@ from dags.file_ingestion.unpacking import why_not_whole
 from dags.file_ingestion.values import landed_again
 from dags.file_ingestion.versions import FileEvent, Known
 from dags.sources.formats import is_readable
-from dags.sources.loads.attaching import STAGED_AT_ONCE, Attaching, rows_there, withdraw
-from dags.sources.loads.landing import create_landing, drop_table
+from dags.sources.loads.attaching import STAGED_AT_ONCE, Attaching, rows_there, while_there, withdraw
+from dags.sources.loads.landing import create_landing, drop_table, drop_tables
 from dags.sources.loads.log import LoadEvent
 from dags.sources.loads.names import landing_name
 from dags.sources.loads.shape import Check
@@ -103,6 +103,9 @@ class Loading:
 
     def _done(self) -> int:
         client, ingestion = self.at.client, self.plan.ingestion
+        self._confirm()
+        # What an attempt before has begun and lost the answer of, it finishes now or never.
+        drop_tables(client, self.at.log.work.work_id)
         self.schemas, self.wrong, self.notes = read_schemas(client, ingestion), {}, {}
         self.__dict__.pop("layout", None)
         known = read_known(client, ingestion, [one.path for one in self.group.files])
@@ -110,8 +113,7 @@ class Loading:
         self.files = {place: self._on_the_way(one, known.get(one.path)) for place, one in enumerate(wanted, 1)}
         if not self.files:
             return 0
-        self.at.lease.confirm()
-        self._record(FileEvent.PROCESSING, self.files.values())
+        self._record([self._happened(one, FileEvent.PROCESSING) for one in self.files.values()])
         self._notice_before()
         token = new_token(self.at.log.run_id)
         name = landing_name(self.at.log.work.work_id, self.groups.sequence, token)
@@ -126,7 +128,7 @@ class Loading:
             return False
         if known is None or known.event is not FileEvent.SUCCESS or not one.version.is_as(known.version):
             return True
-        return known.schema < min(self.schemas.reload_below, self.schema)
+        return bool(known.broken) or known.schema < min(self.schemas.reload_below, self.schema)
 
     def _on_the_way(self, one: PlannedFile, known: Known | None) -> OnTheWay:
         load = one.version.load(self.plan.ingestion, self.schema)
@@ -143,43 +145,49 @@ class Loading:
                 self._require_storage()
             self._leave_out(landing, bad)
             # An attempt before may have brought some of them; of a load that was whole, what is there stays.
-            withdraw(client, target, [one.load for one in bad.values() if not one.was_whole])
+            loads = [one.load for one in bad.values() if not one.was_whole]
+            withdraw(client, target, loads, while_there(landing.name))
         if self.notes:
             Sql(PACKAGE, client).command("leave_out_rows", {"first_fault": FIRST_FAULT}, landing=landing.name)
         self.groups.strangers.update(team for team, _, is_enabled in landing.teams(client) if not is_enabled)
         rows_by_day = landing.rows_by_day(client)
         attaching = Attaching(
             client, landing, self.at.log.work.work_id, tuple(one.load for one in self.files.values()),
-            Expression("_range"), token, lambda: self.at.again(self.at.lease.confirm),
+            Expression("_range"), token, self._confirm,
         )  # fmt: skip
         for group in groups(rows_by_day, STAGED_AT_ONCE):
             attaching.attach(group)
             days = [Entry(LoadEvent.ATTACHED, step=str(day), rows=rows) for day, rows in group.rows_by_day.items()]
             self.at.log.append(*days)
             self.groups.ingestion.attached(group.rows_by_day)
-        self._ended([one for place, one in self.files.items() if place not in bad], rows)
+        self._ended(landing, [one for place, one in self.files.items() if place not in bad], rows)
         return sum(rows.values())
 
-    def _ended(self, good: Sequence[OnTheWay], rows: Mapping[str, int]) -> None:
+    def _confirm(self) -> None:
+        self.at.again(self.groups.ingestion.claims.confirm)
+
+    def _ended(self, landing: Landing, good: Sequence[OnTheWay], rows: Mapping[str, int]) -> None:
         """Take out the rows of versions that are no more, and record what became of each file, all at once.
 
-        Until then each counts as one that broke off, and whatever may be left to do is done again.
+        Until then each counts as one that broke off, and whatever may be left to do is done again. A file that cannot
+        be loaded takes the place of no version that was, but of those that broke off.
         """
         client, work_id = self.at.client, self.at.log.work.work_id
-        self.at.lease.confirm()
+        self._confirm()
         loaded, bad = [one for one in good if one.path in rows], [one for one in self.files.values() if one not in good]
         there = [*loaded, *(one for one in bad if one.was_whole)]
         replaced = [(one, load) for one in there for load in one.replaces]
+        replaced += [(one, load) for one in bad if one not in there for load in one.broken]
         if replaced:
             # From here on these are whole, whatever becomes of their files before it is recorded that they were loaded.
-            self._record(FileEvent.ATTACHED, [one for one in loaded if one.replaces])
-            withdraw(client, self.plan.target, [load for _, load in replaced])
+            self._record([self._happened(one, FileEvent.ATTACHED) for one in loaded if one.replaces])
+            withdraw(client, self.plan.target, [load for _, load in replaced], while_there(landing.name))
         happened = [Happened(one.planned.version, FileEvent.REPLACED, load, self.schema) for one, load in replaced]
         happened += [
             self._happened(one, FileEvent.SUCCESS, rows[one.path], self.notes.get(one.path, "")) for one in loaded
         ]
         happened += [self._not_loaded(one) for one in bad]
-        record(client, self.plan.ingestion, work_id, happened)
+        self._record(happened)
         if loaded and self._refuses_unknown and not self.schemas.columns:
             # Nothing was refused: these are the columns of the first files.
             first = first_seen(self.schema, self.layout.file_columns.names)
@@ -366,6 +374,5 @@ class Loading:
     def _happened(self, one: OnTheWay, event: FileEvent, rows: int = 0, error: str = "") -> Happened:
         return Happened(one.planned.version, event, one.load, self.schema, rows, error)
 
-    def _record(self, event: FileEvent, files: Collection[OnTheWay]) -> None:
-        happened = [self._happened(one, event) for one in files]
-        record(self.at.client, self.plan.ingestion, self.at.log.work.work_id, happened)
+    def _record(self, happened: Sequence[Happened]) -> None:
+        record(self.at.client, self.plan.ingestion, self.at.log.work.work_id, happened, self._confirm)

@@ -35,6 +35,16 @@ class OnTheWay:
         return self.known is not None and self.load in self.known.whole
 
     @property
+    def broken(self) -> tuple[int, ...]:
+        """The loads of other versions of which rows may be there that nobody should see: they broke off, or another
+        that is there whole was to take their place.
+        """
+        if self.known is None:
+            return ()
+        others = self.known.loads if self.known.attached else self.known.broken
+        return tuple(load for load in others if load != self.load and load not in self.known.attached)
+
+    @property
     def loaded_before(self) -> Known | None:
         """What the ledger knows of it where this very version of it is in the target, under an older schema."""
         known = self.known

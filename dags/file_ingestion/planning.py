@@ -81,7 +81,8 @@ class Planned:
                 f"what {self.plan.ingestion} loads has changed since this was planned: it is version "
                 f"{schemas.current} now, and not {self.plan.schema_version}. Ask again"
             )
-        record(client, self.plan.ingestion, work_id, self.discovered)
+        # Nothing of anybody's is touched by it, so it needs no claim.
+        record(client, self.plan.ingestion, work_id, self.discovered, lambda: None)
 
 
 def look(

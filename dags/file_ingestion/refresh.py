@@ -152,7 +152,7 @@ class Refresh:
 
         with Leases(client, run_id, wait_seconds=0, tell=tell) as leases:
             # Before anything is recorded: what is in work now is refused as a whole.
-            require_all(Claims(leases, self.ingestion.name, tell), self.taken_out)
+            require_all(Claims(client, leases, self.ingestion.name, tell), self.taken_out)
             schemas, _ = change_schemas(client, self.ingestion.name, run_id, made, tell)
         if self.mode is not Mode.NEW_ONLY:
             self.did("clear_history", f"what was loaded before schema version {schemas.current} is loaded again")

@@ -13,7 +13,7 @@ from dags.file_ingestion.location import PACKAGE
 from dags.file_ingestion.versions import FileEvent, FileVersion, Known, Schema
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from clickhouse_connect.driver.client import Client
 
@@ -93,16 +93,41 @@ def _known(rows: Iterable[Sequence[Any]]) -> dict[str, Known]:
             rows,
             tuple(whole),
             said,
+            tuple(broken),
+            tuple(attached),
         )
-        for path, size, modified, etag, event, failed, at, loads, load, schema, rows, whole, said in rows
+        for (
+            path,
+            size,
+            modified,
+            etag,
+            event,
+            failed,
+            at,
+            loads,
+            load,
+            schema,
+            rows,
+            whole,
+            said,
+            broken,
+            attached,
+        ) in rows
     }
 
 
-def record(client: Client, ingestion: str, work_id: str, happened: Sequence[Happened]) -> None:
-    """Append what happened, all in one insert, stamped by ClickHouse and after all that the ledger has."""
+def record(
+    client: Client, ingestion: str, work_id: str, happened: Sequence[Happened], confirm: Callable[[], None]
+) -> None:
+    """Append what happened, all in one insert, stamped by ClickHouse and after all that the ledger has.
+
+    ``confirm`` raises where another run has these files now. It is asked after the stamp: what is sent late all the
+    same is older than anything that the other one records.
+    """
     if not happened:
         return
     (at,) = Sql(PACKAGE, client).row("next_instant", {"ingestion": ingestion})
+    confirm()
     rows = [
         [
             ingestion,

@@ -70,7 +70,8 @@ class Known:
     """What the ledger knows of a file: its newest version, what became of that and when, how often it failed since it
     was last loaded or cleared, under which version of the schema, its rows, and the number that it has or is to have on
     them; and the loads of it that are in the target or may be, and those that are there whole.
-    ``said`` is why it was not loaded, or what is to be known of it.
+    ``said`` is why it was not loaded, or what is to be known of it. Of the loads, ``broken`` broke off, and
+    ``attached`` are there whole beside those that they take the place of.
     """
 
     version: FileVersion
@@ -83,6 +84,8 @@ class Known:
     rows: int = 0
     whole: tuple[int, ...] = ()
     said: str = ""
+    broken: tuple[int, ...] = ()
+    attached: tuple[int, ...] = ()
 
 
 class Reason(StrEnum):
@@ -128,7 +131,7 @@ def is_settled(known: Known, schema: Schema) -> bool:
     the ledger ask the same.
     """
     if known.event is FileEvent.SUCCESS:
-        return known.schema >= schema.reload_below
+        return known.schema >= schema.reload_below and not known.broken
     if known.event is FileEvent.REMOVED:
         return known.schema >= schema.refreshed
     return known.event is FileEvent.SKIPPED
@@ -168,14 +171,18 @@ def reason_for(
         return Reason.NEW
     if not found.is_as(known.version):
         return Reason.REPLACED
-    if known.event is FileEvent.FAILED:
-        wait = min(FIRST_RETRY * 2 ** min(max(known.failed - 1, 0), 10), LAST_RETRY)
-        # Under another schema, what it failed for may be mended. A stamp from the future says nothing of when it was.
-        is_due = known.schema < schema.current or known.at > now or now - known.at >= wait
-        return Reason.RETRIED if is_due else Reason.WAITS
-    if known.event in _SETTLED and not is_settled(known, schema):
+    if known.event is FileEvent.FAILED and not known.broken:
+        return _after_failure(known, now, schema)
+    if known.event in _SETTLED and not known.broken and not is_settled(known, schema):
         return Reason.OLDER
-    return _AS_IT_IS[known.event]
+    return Reason.BROKEN_OFF if known.broken else _AS_IT_IS[known.event]
+
+
+def _after_failure(known: Known, now: datetime, schema: Schema) -> Reason:
+    wait = min(FIRST_RETRY * 2 ** min(max(known.failed - 1, 0), 10), LAST_RETRY)
+    # Under another schema, what it failed for may be mended. A stamp from the future says nothing of when it was.
+    is_due = known.schema < schema.current or known.at > now or now - known.at >= wait
+    return Reason.RETRIED if is_due else Reason.WAITS
 
 
 # What is done about a version that is still the newest, by what became of it.
@@ -227,14 +234,16 @@ def decide(
 ) -> Decision:
     """What a run loads of what was found: the newest days first, so many files and bytes at most, one at least.
 
-    ``known`` has the files that are not settled as they lie there; of the others it is enough that they are known.
-    ``only``: these paths, whatever became of them, unless they are loaded as they are.
+    ``known`` has the files that are not settled as they lie there; of the others it is enough that they are known. What
+    broke off comes first, also where the file is gone or is of a day outside: rows of it may be seen until that is
+    settled. ``only``: these paths, whatever became of them, unless they are loaded as they are.
     """
     wanted, unsettled, others = list[Wanted](), list[Wanted](), dict[Reason, int]()
-    for one in found:
+    broken = {path: Found(one.version, is_known=True) for path, one in known.items() if one.broken}
+    for one in (broken | {one.version.path: one for one in found}).values():
         version, before = one.version, known.get(one.version.path)
         reason = Reason.OUTSIDE
-        if days.has(version):
+        if version.path in broken or days.has(version):
             reason = reason_for(version, before, now, settles=settles, schema=schema)
             if reason is Reason.NEW and before is None and one.is_known:
                 reason = Reason.REPLACED
@@ -247,7 +256,7 @@ def decide(
             unsettled.append(Wanted(version, reason))
         else:
             others[reason] = others.get(reason, 0) + 1
-    wanted.sort(key=_newest_first)
+    wanted.sort(key=lambda one: (one.version.path not in broken, *_newest_first(one)))
     count, size = 0, 0
     for version in (one.version for one in wanted[:max_files]):
         size += version.size

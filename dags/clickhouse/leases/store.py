@@ -100,6 +100,8 @@ class Leases:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.token = new_token(run_id)
+        # The runs that leases were taken over from, as `run_key` has them.
+        self.robbed: set[str] = set()
         self._client = client
         self._sql = Sql(_PACKAGE, client)
         self._wait_seconds = wait_seconds
@@ -155,6 +157,7 @@ class Leases:
                 if holder.is_dead(is_embedded=is_embedded(self._client)):
                     self._tell(f"{day}: taking {table} over from {in_words(holder.run)}, which died")
                     if self._stolen(bid, lease):
+                        self.robbed.add(holder.run)
                         break
                     continue
                 if time.monotonic() - started >= self._wait_seconds:

@@ -1,5 +1,6 @@
 -- Every file that an ingestion has seen, in one row: its newest version, what became of that and when, and the loads of
--- whichever version whose rows are in the target, or may be: what broke off; and those of which all are there (whole). That a version was discovered counts only
+-- whichever version whose rows are in the target, or may be: what broke off; of them those of which all
+-- are there (whole), those that broke off (broken), and those that are beside what they take the place of (attached). That a version was discovered counts only
 -- where nothing else has happened to it, or it was replaced before: what was there once may come again. That one was
 -- replaced says of which version only its load, for what stands beside that is of the version that took its place.
 -- failures: how often that version has failed since it was loaded or cleared last
@@ -22,6 +23,8 @@ SELECT
     maxIf(last_at, is_known) AS at,
     groupArrayIf(version_load, is_there) AS loads,
     groupArrayIf(version_load, is_whole) AS whole,
+    groupArrayIf(version_load, last_event = 'processing' AND NOT is_whole) AS broken,
+    groupArrayIf(version_load, last_event = 'attached') AS attached,
     countIf(is_known) > 0 AS has_version
 FROM
 (

@@ -40,6 +40,8 @@ STAGED_AT_ONCE = 2_000_000
 # So many rows at most of more than one day are sorted at once: 90 MiB, with what is written of them.
 SORTED_AT_ONCE = 250_000
 
+ALWAYS = Expression("1")
+
 # What is staged is like the target, whose owner chose its columns.
 _ANY_COLUMN = {"allow_suspicious_low_cardinality_types": 1}
 
@@ -73,7 +75,7 @@ class Attaching:
         how_much = {day: presence(rows, found.get(day, 0)) for day, rows in group.rows_by_day.items()}
         if broken := [day for day, one in how_much.items() if one is Presence.SOME]:
             self.confirm()
-            take_out(self.client, target, self.loads, broken, while_there=self.landing.name)
+            take_out(self.client, target, self.loads, broken, while_there(self.landing.name))
         lacking = {day: group.rows_by_day[day] for day, one in how_much.items() if one is not Presence.ALL}
         if not lacking:
             return
@@ -143,30 +145,34 @@ def present(client: Client, target: str, loads: Collection[int], days: Collectio
     return dict(Sql(PACKAGE, client).rows("present", bound, target=target)) if days else {}
 
 
-def withdraw(client: Client, target: str, loads: Collection[int]) -> dict[date, int]:
-    """Take out every row of some loads, wherever it is; how many of each day those were."""
+def withdraw(client: Client, target: str, loads: Collection[int], condition: Expression = ALWAYS) -> dict[date, int]:
+    """Take out every row of some loads, wherever it is, as `take_out` does; how many of each day those were."""
     there = rows_there(client, target, loads)
-    take_out(client, target, loads, list(there))
+    take_out(client, target, loads, list(there), condition)
     return there
 
 
 def rows_there(client: Client, target: str, loads: Collection[int]) -> dict[date, int]:
     """How many rows of some loads are in the target, by their days, wherever they are."""
-    return dict(Sql(PACKAGE, client).rows("everywhere", {"loads": list(loads)}, target=target))
+    return dict(Sql(PACKAGE, client).rows("everywhere", {"loads": list(loads)}, target=target)) if loads else {}
 
 
 def take_out(
-    client: Client, target: str, loads: Collection[int], days: Collection[date], *, while_there: str = ""
+    client: Client, target: str, loads: Collection[int], days: Collection[date], condition: Expression = ALWAYS
 ) -> None:
     """Take the rows of loads out of the target on these days, at the price of these days' rows of these loads alone.
 
-    ``while_there``: a table of the run that asks. Another one that takes over has dropped it before it attaches days:
-    a statement that was sent late then fails, and takes out nothing of theirs.
+    ``condition``: of the run that asks, and of no other that has taken over: a statement that was sent late then takes
+    out nothing of theirs.
     """
-    condition = Expression(f"(SELECT count() FROM {while_there} WHERE 0) = 0" if while_there else "1")  # noqa: S608 -- ours
     for day in days:
         bound = {"partition": partition(day), "loads": list(loads)}
         Sql(PACKAGE, client).command("take_out", bound, target=target, condition=condition)
+
+
+def while_there(table: str) -> Expression:
+    """As long as a table of a run is there, which another one that takes over has dropped before it attaches days."""
+    return Expression(f"(SELECT count() FROM {table} WHERE 0) = 0")  # noqa: S608 -- ours
 
 
 def partition(day: date) -> int:

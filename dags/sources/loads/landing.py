@@ -22,6 +22,7 @@ from dags.sources.loads.names import (
     copy_name,
     landing_name,
     prefixes_of,
+    run_in,
     sequence_of,
 )
 from dags.sources.loads.verdicts import Checkpoint, findings
@@ -181,6 +182,16 @@ def fence_loads(client: Client, runs: Collection[str]) -> None:
     rows = Sql(PACKAGE, client).rows("tables", {"prefixes": [STAGING_PREFIX]}) if marks else ()
     for (name,) in rows:
         if any(mark in name for mark in marks):
+            drop_table(client, name)
+
+
+def drop_tables_of_runs(client: Client, kind: str, is_over: Callable[[str], bool]) -> None:
+    """Drop what runs of a kind of loads have landed and staged, whose works' ids begin so. ``is_over``: whether that of
+    a run is to go, as `run_key` has it.
+    """
+    prefixes = [f"{prefix}{run_key(kind)}_" for prefix in (LANDING_PREFIX, STAGING_PREFIX)]
+    for (name,) in Sql(PACKAGE, client).rows("tables", {"prefixes": prefixes}):
+        if is_over(run_in(name)):
             drop_table(client, name)
 
 

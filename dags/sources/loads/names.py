@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 
-from dags.clickhouse.leases.rules import run_key
+from dags.clickhouse.leases.rules import run_key, run_of
 
 LANDING_PREFIX = "web_analytics_landing_"
 # What a later run makes of it, until it is whole.
@@ -22,6 +22,9 @@ _NAME = re.compile(
     r"[0-9a-f]{8}_[0-9a-f]{4}",
     re.ASCII,
 )
+
+
+_TOKEN = re.compile(r"(?<=__[0-9]{6}_)run_\w+__[0-9a-f]{8}_[0-9a-f]{4}\Z", re.ASCII)
 
 
 def load_id(work_id: str, version: str = "") -> int:
@@ -53,6 +56,12 @@ def sequence_of(work_id: str, name: str, *, is_copy: bool = False) -> int | None
     if found is None or found["work"] != run_key(work_id):
         return None
     return int(found["sequence"]) if found["prefix"] == (COPY_PREFIX if is_copy else LANDING_PREFIX) else None
+
+
+def run_in(name: str) -> str:
+    """The run that made a table of a load, as `run_key` has it; empty if the name is that of none."""
+    found = _TOKEN.search(name)
+    return run_of(found[0]) if found is not None else ""
 
 
 def prefixes_of(work_id: str) -> list[str]:

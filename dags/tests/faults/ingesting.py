@@ -130,14 +130,14 @@ def _carried_out(client: Client, place: Place, work: Work, plan: Plan, run: str)
     ingestion = read_sources(declared(place.sources)).ingestion(plan.ingestion)
     location = Location.of(ingestion, place.variables)
     with Leases(client, run, wait_seconds=0, tell=lambda _: None) as leases:
-        claims = Claims(leases, plan.ingestion, lambda _: None)
+        claims = Claims(client, leases, plan.ingestion, lambda _: None)
         ended = Runner(
             client=client,
             open_client=lambda: open_client(Dsn.parse(place.clickhouse), wait_seconds=5, answer_seconds=20),
             kind=FILE_INGESTION,
             work=work,
             chunks=plan.groups,
-            worker=FileIngestion(plan, location, SECONDS, "manual", claims.take, lambda _: None, lambda _: None),
+            worker=FileIngestion(plan, location, SECONDS, "manual", claims, lambda _: None, lambda _: None),
             run_id=run,
             ordered_at=read_clocks(client).server,
             listeners=Listeners(lambda _: None, lambda *_: None, lambda _: None),

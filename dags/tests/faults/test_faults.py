@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dags.tests.clickhouse_server import require_or_skip_reason
-from dags.tests.faults import backfills, loads
+from dags.tests.faults import backfills, files, loads
 from dags.tests.faults.dagster_runs import run_trials
 from dags.tests.faults.races import rounds
 from dags.tests.faults.server import Server
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dags.tests.postgres_server import PostgresServer
+    from dags.tests.s3_server import S3Server
 
 pytestmark = pytest.mark.slow
 
@@ -74,6 +75,15 @@ def test_a_load_brings_every_row_once_or_none_and_those_of_others_are_whole_when
     server: Server, postgres: PostgresServer, tmp_path: Path, fault: loads.Fault
 ) -> None:
     trial = loads.LoadTrial(loads.Side(server, postgres, tmp_path), seed=list(loads.Fault).index(fault), fault=fault)
+    trial.run()
+    assert trial.foreign > 0
+
+
+@pytest.mark.parametrize("fault", files.Fault)
+def test_every_file_is_there_once_or_is_named_and_rows_of_others_are_whole_when(
+    server: Server, s3: S3Server, tmp_path: Path, fault: files.Fault
+) -> None:
+    trial = files.FileTrial(files.FileSide(server, s3, tmp_path), seed=list(files.Fault).index(fault) + 1, fault=fault)
     trial.run()
     assert trial.foreign > 0
 

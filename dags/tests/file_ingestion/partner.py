@@ -167,8 +167,8 @@ class Partner:
         run = run_id or work.work_id
         with Leases(self.client, run, wait_seconds=0, tell=print) as leases:
             declared = self.declared.get("schema_changes", "manual")
-            claims = Claims(leases, planned.plan.ingestion, print)
-            worker = FileIngestion(planned.plan, planned.location, 60, declared, claims.take, print, print)
+            claims = Claims(self.client, leases, planned.plan.ingestion, print)
+            worker = FileIngestion(planned.plan, planned.location, 60, declared, claims, print, print)
             return Runner(
                 client=self.client,
                 open_client=lambda: open_client(self.dsn, wait_seconds=60, who="tests"),

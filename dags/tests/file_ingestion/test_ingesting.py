@@ -56,7 +56,7 @@ def test_files_that_another_run_has_are_left_to_it(partner: Partner) -> None:
     partner.put(first, lines(event(1)))
     partner.put(second, lines(event(2)))
     with Leases(partner.client, "another-run", wait_seconds=0, tell=print) as leases:
-        Claims(leases, NAME, print).take([first])
+        Claims(partner.client, leases, NAME, print).take([first])
         partner.ingest()
         assert partner.seen() == [2]
         assert bucket_of(first) == theirs

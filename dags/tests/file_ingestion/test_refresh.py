@@ -69,7 +69,7 @@ def test_a_refresh_that_meets_a_run_touches_nothing(partner: Partner) -> None:
     partner.delete("a.jsonl")
     before = partner.schemas()
     with Leases(partner.client, "a-run", wait_seconds=0, tell=print) as leases:
-        Claims(leases, NAME, print).take(["a.jsonl"])
+        Claims(partner.client, leases, NAME, print).take(["a.jsonl"])
         with pytest.raises(LeaseError, match="nothing was touched"):
             confirmed(partner, "full")
     assert (partner.schemas(), partner.seen()) == (before, [1, 2])

@@ -17,7 +17,7 @@ from dags.domain.errors import BuildError, LeaseLostError
 from dags.domain.expression import Expression
 from dags.sources.loads import attaching as attachings
 from dags.sources.loads import landing as landings
-from dags.sources.loads.attaching import Attaching, present, require_attachable, take_out, withdraw
+from dags.sources.loads.attaching import Attaching, present, require_attachable, take_out, while_there, withdraw
 from dags.sources.loads.landing import all_landed, drop_tables, fence_loads, open_landing, tables_of
 from dags.sources.loads.names import load_id
 from dags.sources.loads.shape import INFINITY, Column, Shape, day_of
@@ -315,7 +315,7 @@ def test_what_is_taken_out_late_of_a_day_in_part_is_nothing_of_who_has_taken_ove
     attaching(client, landing, token).attach(Group(landing.rows_by_day(client)))
     opened(client, "run-2")
     with pytest.raises(ClickHouseError, match="does not exist"):
-        take_out(client, "events", [LOAD], DAYS[:1], while_there=landing.name)
+        take_out(client, "events", [LOAD], DAYS[:1], while_there(landing.name))
     assert held(client) == [(DAYS[0], 1, 0, 1)]
     assert withdraw(client, "events", [LOAD]) == {DAYS[0]: 1}
     assert held(client) == []
