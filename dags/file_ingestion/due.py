@@ -8,6 +8,7 @@ Pure: no clock, no database, no Dagster.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -17,7 +18,7 @@ from dags.file_ingestion.fields import Scope
 from dags.file_ingestion.ranges import range_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from dags.sources.ingestions import Ingestion
 
@@ -30,12 +31,13 @@ LOOKED_AT_AGAIN = timedelta(hours=1)
 class Asked:
     """When an ingestion was asked for last, by the tick of its schedule, and the day on which everything was listed.
 
-    ``is_idle``: nothing was to be loaded then.
+    ``is_idle``: nothing was to be loaded then. ``where`` is what was looked for.
     """
 
     at: datetime
     everything: date
     is_idle: bool = False
+    where: str = ""
 
 
 @dataclass(frozen=True)
@@ -75,12 +77,21 @@ class Choice:
     idle: frozenset[str] = frozenset()
 
 
+def where(ingestion: Ingestion) -> str:
+    """What an ingestion looks for, and where: a digest, that is another where that is."""
+    looked_for = (ingestion.source_path, ingestion.source_file_pattern, str(ingestion.since), str(ingestion.until))
+    return hashlib.sha256("\0".join(looked_for).encode()).hexdigest()[:16]
+
+
 def cursor_of(text: str | None, now: datetime) -> dict[str, Asked]:
     """What a cursor says; nothing of one that cannot be read or was written later than now, so that all is due."""
     try:
         found = {
             name: Asked(
-                datetime.fromisoformat(one["at"]), date.fromisoformat(one["everything"]), one.get("idle") is True
+                datetime.fromisoformat(one["at"]),
+                date.fromisoformat(one["everything"]),
+                one.get("idle") is True,
+                str(one.get("where", "")),
             )
             for name, one in json.loads(text or "{}").items()
         }
@@ -94,7 +105,12 @@ def as_cursor(asked: Mapping[str, Asked]) -> str:
     """A cursor that says so."""
     return json.dumps(
         {
-            name: {"at": one.at.isoformat(), "everything": one.everything.isoformat(), "idle": one.is_idle}
+            name: {
+                "at": one.at.isoformat(),
+                "everything": one.everything.isoformat(),
+                "idle": one.is_idle,
+                "where": one.where,
+            }
             for name, one in asked.items()
         },
         sort_keys=True,
@@ -106,8 +122,11 @@ def that_are_due(
     asked: Mapping[str, Asked],
     last_tick: Callable[[str, str], datetime],
     now: datetime,
+    failed: Collection[str] = (),
 ) -> tuple[Due, ...]:
-    """The ingestions that are due. ``last_tick`` is when a cron in a time zone ticked last, now included."""
+    """The ingestions that are due. ``last_tick`` is when a cron in a time zone ticked last, now included; of ``failed``
+    the last run has failed, and may have listed nothing.
+    """
     found = []
     for one in ingestions:
         if one.status != "ACTIVE" or (one.cron is None and not range_of(one)):
@@ -117,8 +136,8 @@ def that_are_due(
         wait = LOOKED_AT_AGAIN if one.cron is None and before is not None and before.is_idle else timedelta(0)
         if before is not None and tick <= before.at + wait:
             continue
-        scope = Scope.RECENT if before is not None and before.everything >= now.date() else Scope.EVERYTHING
-        found.append(Due(one, tick, scope))
+        is_listed = before is not None and before.everything >= now.date() and before.where == where(one)
+        found.append(Due(one, tick, Scope.RECENT if is_listed and one.name not in failed else Scope.EVERYTHING))
     return tuple(found)
 
 
@@ -158,5 +177,5 @@ def after(asked: Mapping[str, Asked], due: Sequence[Due], choice: Choice, now: d
         if one in choice.launched or one.name in choice.idle:
             before = known.get(one.name)
             day = before.everything if one.scope is Scope.RECENT and before is not None else now.date()
-            known[one.name] = Asked(one.tick, day, is_idle=one.name in choice.idle)
+            known[one.name] = Asked(one.tick, day, one.name in choice.idle, where(one.ingestion))
     return known

@@ -11,6 +11,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from dags.domain.errors import UserError
 from dags.file_ingestion.loading import Loading
 from dags.file_ingestion.progress import report
+from dags.file_ingestion.schema_store import read_schemas
 from dags.file_ingestion.store import read_known
 from dags.sources.loads.attaching import require_attachable
 from dags.sources.loads.columns import writable
@@ -79,8 +80,11 @@ class Groups:
     target_types: Mapping[str, str]
     strangers: set[int] = field(default_factory=set)
 
-    def why_stop(self, at: AtWork) -> Ended | None:  # noqa: ARG002 -- every kind of work is asked
-        """For whom it gives way: what is left is taken by the next run, as whatever is not loaded."""
+    def why_stop(self, at: AtWork) -> Ended | None:
+        """Because of what, or for whom, it ends: what is left is taken by the next run, as whatever is not loaded."""
+        plan = self.ingestion.plan
+        if read_schemas(at.client, plan.ingestion).is_changed(plan.schema_version):
+            return Ended(Status.COMPLETED, "what is loaded was changed; the next run takes what is left as it is now")
         first = self.ingestion.gives_way()
         return (
             Ended(Status.COMPLETED, f"it gave way to {first}; what is left is taken by the next run") if first else None

@@ -20,7 +20,7 @@ from dags.domain.expression import Expression
 from dags.file_ingestion.formats import FIRST_FAULT
 from dags.file_ingestion.location import PACKAGE, Ledger, list_files
 from dags.file_ingestion.noticing import REFUSES_UNKNOWN, SAYS_BEFORE, columns_of, is_of_unknown_column
-from dags.file_ingestion.on_the_way import OnTheWay, is_version, version_text
+from dags.file_ingestion.on_the_way import OnTheWay, is_version, version_text, why_absent
 from dags.file_ingestion.packing import is_to_be_checked
 from dags.file_ingestion.patterns import common_directory, compiled
 from dags.file_ingestion.reading import read_files
@@ -52,7 +52,6 @@ if TYPE_CHECKING:
 # A block of so many rows is a part of the landing table.
 _BLOCK_ROWS = 100_000
 
-GONE = "it has no row, or is gone"
 CHANGED = "it changed while it was read; the version that is there now is taken with the next run"
 
 
@@ -85,7 +84,7 @@ class Loading:
     @property
     def schema(self) -> int:
         """The version of the schema under which it loads."""
-        return self.schemas.since(self.plan.schema_version)
+        return self.schemas.current
 
     @cached_property
     def layout(self) -> Layout:
@@ -109,7 +108,9 @@ class Loading:
         self.schemas, self.wrong, self.notes = read_schemas(client, ingestion), {}, {}
         self.__dict__.pop("layout", None)
         known = read_known(client, ingestion, [one.path for one in self.group.files])
-        wanted = [one for one in self.group.files if self._is_wanted(one, known.get(one.path))]
+        # Under another declaration they are for the next run.
+        planned = () if self.schemas.is_changed(self.plan.schema_version) else self.group.files
+        wanted = [one for one in planned if self._is_wanted(one, known.get(one.path))]
         self.files = {place: self._on_the_way(one, known.get(one.path)) for place, one in enumerate(wanted, 1)}
         if not self.files:
             return 0
@@ -350,7 +351,7 @@ class Loading:
             if one.path in self.wrong:
                 continue
             if place not in found:
-                self.wrong[one.path] = "it is empty: 0 bytes" if one.planned.size == 0 else GONE
+                self.wrong[one.path] = why_absent(one.planned)
                 continue
             count, versions, version, counts = found[place]
             verdict = form.judged(count, counts[: len(faults)])

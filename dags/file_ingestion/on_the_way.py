@@ -5,6 +5,7 @@ Pure: no clock, no database, no Dagster.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,10 @@ from dags.file_ingestion.versions import FileEvent, Known
 
 if TYPE_CHECKING:
     from dags.file_ingestion.plan import PlannedFile
+
+
+# What stands for less in a path.
+_FOLDED = re.compile(r"(?:^|/)\.{0,2}(?:/|$)")
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,15 @@ class OnTheWay:
         if known is None or known.event is not FileEvent.SUCCESS or known.load not in known.loads:
             return None
         return known if self.planned.version.is_as(known.version) else None
+
+
+def why_absent(planned: PlannedFile) -> str:
+    """Why nothing of a file has landed."""
+    if planned.size == 0:
+        return "it is empty: 0 bytes"
+    if _FOLDED.search(planned.path):
+        return "its name has //, /./ or /../, which ClickHouse folds when it reads an object: give it another one"
+    return "it has no row, or is gone"
 
 
 def version_text(planned: PlannedFile) -> str:

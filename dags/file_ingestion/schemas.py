@@ -202,18 +202,13 @@ class Schemas:
         """What is loaded under a version; None where nothing says so."""
         return next((Loads.parsed(one.loads) for one in self.versions if one.number == number and one.loads), None)
 
-    def since(self, planned: int) -> int:
-        """The version under which a run loads that was planned under one: what was noticed and merged since counts at
-        once, and what people did since counts for the next run.
+    def is_changed(self, planned: int) -> bool:
+        """Whether people have changed what is loaded since a run was planned under a version: it loads no more then.
+
+        What is noticed and merged since counts for it at once.
         """
-        current = planned
-        for one in self.versions:
-            if one.number <= planned or not one.loads:
-                continue
-            if one.event is not SchemaEvent.NOTICED:
-                break
-            current = one.number
-        return current
+        later = (one for one in self.versions if one.number > planned and one.loads)
+        return any(one.event is not SchemaEvent.NOTICED for one in later)
 
     def is_refreshed(self, after: int, upto: int) -> bool:
         """Whether a person wanted every file loaded again after a version, and up to another."""
@@ -358,6 +353,11 @@ def noticed(
     )
 
 
+def _holds_as_much(old: str, new: str) -> bool:
+    """Whether a column of a type has all that one of another type is to have; what is absent may be a default there."""
+    return within(old) == within(new) and ("Nullable" in old or "Nullable" not in new)
+
+
 def derived(
     schemas: Schemas, old: int, new: int, types: Mapping[str, str], landed: Sequence[tuple[str, str]]
 ) -> dict[str, str] | None:
@@ -373,7 +373,7 @@ def derived(
     found: dict[str, str] = {}
     for target, source in landed:
         there = [one for one, of in before.columns.items() if of == source and one in types]
-        same = [one for one in there if within(types[one]) == within(types.get(target, ""))]
+        same = [one for one in there if _holds_as_much(types[one], types.get(target, ""))]
         if not same:
             return None
         found[target] = target if target in same else same[0]

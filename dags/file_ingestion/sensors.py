@@ -1,7 +1,7 @@
 """The sensor that looks for files when ingestions are due, and launches a run only where some wait."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -10,6 +10,7 @@ from dagster import (
     DagsterRunStatus,
     DefaultSensorStatus,
     JobDefinition,
+    RunRecord,
     RunRequest,
     RunsFilter,
     SensorDefinition,
@@ -61,7 +62,10 @@ def files_sensor(job: JobDefinition, sources: Sources) -> SensorDefinition:
         due = that_are_due(sources.ingestions, asked, _last_tick(now), now)
         if not due:
             return SensorResult(skip_reason="no ingestion is due", cursor=context.cursor)
-        busy = _busy(context.instance, due, now)
+        last = _last_runs(context.instance, due)
+        failed = {name for name, record in last.items() if record.dagster_run.status is DagsterRunStatus.FAILURE}
+        due = that_are_due(sources.ingestions, asked, _last_tick(now), now, failed)
+        busy = _busy(last, due, now)
         idle = [one for one in due if one.name not in busy]
         until = time.monotonic() + LOOK_SECONDS
         try:
@@ -84,19 +88,24 @@ def waiting(instance: DagsterInstance) -> str:
     return records[0].dagster_run.run_id if records else ""
 
 
-def _busy(instance: DagsterInstance, due: Sequence[Due], now: datetime) -> dict[str, str]:
+def _last_runs(instance: DagsterInstance, due: Sequence[Due]) -> dict[str, RunRecord]:
+    found = {one.name: instance.get_run_records(RunsFilter(tags={INGESTION_TAG: one.name}), limit=1) for one in due}
+    return {name: records[0] for name, records in found.items() if records}
+
+
+def _busy(last: Mapping[str, RunRecord], due: Sequence[Due], now: datetime) -> dict[str, str]:
     """In words, the runs because of which no other begins: of each ingestion one that is at it, or, where nothing but
     that keeps it from beginning anew each minute, one that has failed.
     """
     found: dict[str, str] = {}
     for one in due:
-        records = instance.get_run_records(RunsFilter(tags={INGESTION_TAG: one.name}), limit=1)
-        for record in records:
-            run, since = record.dagster_run, now - record.update_timestamp.astimezone(UTC)
-            if run.status in IN_FLIGHT:
-                found[one.name] = f"run {run.run_id[:8]} is at it"
-            elif one.ingestion.cron is None and run.status is DagsterRunStatus.FAILURE and since < TRIED_AGAIN:
-                found[one.name] = f"run {run.run_id[:8]} failed: it is tried again an hour later"
+        if (record := last.get(one.name)) is None:
+            continue
+        run, since = record.dagster_run, now - record.update_timestamp.astimezone(UTC)
+        if run.status in IN_FLIGHT:
+            found[one.name] = f"run {run.run_id[:8]} is at it"
+        elif one.ingestion.cron is None and run.status is DagsterRunStatus.FAILURE and since < TRIED_AGAIN:
+            found[one.name] = f"run {run.run_id[:8]} failed: it is tried again an hour later"
     return found
 
 

@@ -181,7 +181,7 @@ def reason_for(
 def _after_failure(known: Known, now: datetime, schema: Schema) -> Reason:
     wait = min(FIRST_RETRY * 2 ** min(max(known.failed - 1, 0), 10), LAST_RETRY)
     # Under another schema, what it failed for may be mended. A stamp from the future says nothing of when it was.
-    is_due = known.schema < schema.current or known.at > now or now - known.at >= wait
+    is_due = known.schema != schema.current or known.at > now or now - known.at >= wait
     return Reason.RETRIED if is_due else Reason.WAITS
 
 

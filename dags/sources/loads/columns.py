@@ -64,12 +64,13 @@ def constant_problems(name: str, constant: str, type_: str) -> list[str]:
         return [f"{TIME} is a constant: each event has its own, map it to a column"]
     if kind in TIMES or kind is Kind.UUID:
         return [f"{name} is {type_}: map it to a column, a constant is a text or a number"]
-    is_held = {
-        Kind.WHOLE: whole and _holds(within(type_), int(constant)) and (name != TEAM or 0 < int(constant) < 2**63),
-        Kind.FLOAT: bool(_FLOAT.fullmatch(constant)),
-        Kind.BOOL: constant in ("true", "false"),
-    }
-    if kind is not None and not is_held.get(kind, True):
+    if kind is Kind.WHOLE:
+        is_held = whole and _holds(within(type_), int(constant)) and (name != TEAM or 0 < int(constant) < 2**63)
+    elif kind is Kind.FLOAT:
+        is_held = bool(_FLOAT.fullmatch(constant))
+    else:
+        is_held = kind is not Kind.BOOL or constant in ("true", "false")
+    if not is_held:
         return [f"the constant of {name} is none that it holds, it is {type_}" + ", above 0" * (name == TEAM)]
     return []
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dags.file_ingestion.due import Asked, Due, Seen, after, as_cursor, choose, cursor_of, that_are_due
+from dags.file_ingestion.due import Asked, Due, Seen, after, as_cursor, choose, cursor_of, that_are_due, where
 from dags.file_ingestion.fields import Scope
 from dags.sources.ingestions import Ingestion
 
@@ -25,10 +25,11 @@ def ingestion(name: str = "a", **given: Any) -> Ingestion:
 
 
 TODAY = NOW.date()
+HERE, IN_RANGE = where(ingestion()), where(ingestion(**RANGE))
 
 
 def asked(hours: float, everything: date = TODAY) -> dict[str, Asked]:
-    return {"a": Asked(TICK - timedelta(hours=hours), everything)}
+    return {"a": Asked(TICK - timedelta(hours=hours), everything, where=HERE)}
 
 
 @pytest.mark.parametrize(
@@ -42,10 +43,11 @@ def asked(hours: float, everything: date = TODAY) -> dict[str, Asked]:
         ({"schedule": "hourly", "status": "DRAFT"}, {}, None),
         ({"schedule": "hourly", "status": "PAUSED"}, {}, None),
         (RANGE, {}, Scope.EVERYTHING),
-        (RANGE, asked(0), Scope.RECENT),
+        (RANGE, {"a": Asked(TICK, TODAY, where=IN_RANGE)}, Scope.RECENT),
+        (RANGE, asked(0), Scope.EVERYTHING),
         ({**RANGE, "schedule": "hourly"}, asked(0), None),
         (RANGE, {"a": Asked(NOW - timedelta(minutes=59), TODAY, is_idle=True)}, None),
-        (RANGE, {"a": Asked(NOW - timedelta(minutes=61), TODAY, is_idle=True)}, Scope.RECENT),
+        (RANGE, {"a": Asked(NOW - timedelta(minutes=61), TODAY, is_idle=True, where=IN_RANGE)}, Scope.RECENT),
         ({"from": "2026-01-01"}, {}, None),
     ],
 )
@@ -72,7 +74,14 @@ def test_normal_runs_go_first_and_nothing_is_launched_without_files_or_while_it_
     assert waits.others["a-range"] == "its range gives way to run 12345678"
     known = after({}, due, choice, NOW)
     assert known.keys() == {"new", "old", "a-range", "idle"}
-    assert (known["new"], known["idle"]) == (Asked(TICK, TODAY), Asked(TICK, TODAY, is_idle=True))
+    assert (known["new"], known["idle"]) == (
+        Asked(TICK, TODAY, where=HERE), Asked(TICK, TODAY, is_idle=True, where=HERE),
+    )  # fmt: skip
+
+
+def test_a_run_that_failed_may_have_listed_nothing() -> None:
+    [due] = that_are_due([ingestion(schedule="hourly")], asked(1), lambda *_: TICK, NOW, failed=["a"])
+    assert due.scope is Scope.EVERYTHING
 
 
 def test_everything_is_listed_once_a_day() -> None:

@@ -75,18 +75,19 @@ def test_a_refresh_that_meets_a_run_touches_nothing(partner: Partner) -> None:
     assert (partner.schemas(), partner.seen()) == (before, [1, 2])
 
 
-def test_a_refresh_while_a_run_is_at_work_is_a_version_of_its_own(partner: Partner) -> None:
+def test_a_refresh_while_a_run_is_at_work_ends_that_run_and_counts_for_the_next(partner: Partner) -> None:
     partner.declared["schema_changes"] = "auto_merge"
     partner.put("a.jsonl", lines(event(1)))
     partner.ingest()
     partner.put("b.jsonl", lines(event(2, city_name="Rome")))
     planned, work = partner.accepted()
     confirmed(partner, "clear_history")
-    partner.carried_out(planned, work)
+    state = partner.carried_out(planned, work)
+    assert (state.status, partner.seen()) == ("completed", [1])
+    partner.ingest()
     assert [(one.number, str(one.event)) for one in partner.schemas().versions] == [
         (1, "declared"), (2, "refreshed"), (3, "noticed"),
     ]  # fmt: skip
-    partner.ingest()
     rows = partner.client.query("SELECT uuid, city_name FROM events ORDER BY uuid").result_rows
     assert [(one.int, town) for one, town in rows] == [(1, ""), (2, "Rome")]
     assert {one.schema for one in partner.ledger().values()} == {3}

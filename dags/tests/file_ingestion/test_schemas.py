@@ -113,11 +113,12 @@ def test_a_column_is_merged_once_and_stays_so_when_the_declaration_changes() -> 
     assert dict(Loads.parsed(version.loads).columns) == {**REQUIRED, "city_name": "city_name"}
 
 
-def test_a_run_takes_what_is_noticed_after_it_was_planned_and_not_what_people_declare() -> None:
+def test_a_run_goes_on_under_what_is_noticed_and_ends_where_people_change_what_is_loaded() -> None:
     merged = new(2, Resolution.AUTO_MERGE, "b", loads=MERGED)
-    assert of(declared(1), merged).since(1) == 2
-    assert of(declared(1), declared(2), new(3, Resolution.AUTO_MERGE, "b", loads=MERGED)).since(1) == 1
-    assert of(declared(1), new(2, Resolution.MANUAL, "b"), new(3, Resolution.BACKFILL, "c", loads=MERGED)).since(1) == 3
+    assert not of(declared(1), merged, new(3, Resolution.MANUAL, "c")).is_changed(1)
+    assert of(declared(1), merged, declared(3)).is_changed(1)
+    assert of(declared(1), refreshed(of(declared(1)), "ada", "so")).is_changed(1)
+    assert after(of(declared(1), new(2, Resolution.MANUAL, "city_name")), 2, Resolution.AUTO_MERGE).is_changed(1)
 
 
 def test_columns_are_new_once_and_those_of_the_first_files_never() -> None:
@@ -156,6 +157,8 @@ def test_what_is_in_the_target_already_is_taken_from_there_and_nothing_else_is()
     assert derived(schemas, 2, 3, TARGET, landed) is None
     assert derived(schemas.with_events([refreshed(schemas, "ada", "so")]), 3, 4, TARGET, landed) is None
     assert derived(schemas, 0, 2, TARGET, landed) is None
+    # What a file leaves out is a default there, and would be NULL.
+    assert derived(schemas, 1, 2, TARGET | {"host": "Nullable(String)"}, landed) is None
     # Of a column that a constant filled, or that the target did not have then, nothing is there.
     noticed_then = of(declared(1), new(2, Resolution.AUTO_MERGE, "event", "plan", loads=str(PATH)), declared(3))
     assert derived(noticed_then, 2, 3, TARGET | {"plan": "String", "event": "String"}, [("event", "event")]) is None

@@ -11,6 +11,7 @@ from dagster import DagsterRunStatus, SkipReason, build_sensor_context
 
 from dags.definitions import defs
 from dags.domain.clock import utc_now
+from dags.file_ingestion.due import where
 from dags.file_ingestion.sensors import INGESTION_TAG, RANGE_TAG, files_sensor
 from dags.sources.declaration import declared
 from dags.sources.loads.log import FILES
@@ -66,7 +67,10 @@ def test_a_run_is_launched_where_files_wait_and_nowhere_else(world: World, files
     assert (asked["ingestion"], asked["listing"], asked["dry_run"]) == ("partner-logs", "everything", False)
     assert waiting_text(tick(world, document, first.cursor)) == "no ingestion is due"
     world.run_as_configured(JOB, asked)
-    an_hour_ago = {"partner-logs": {"at": "2026-01-01T00:00:00+00:00", "everything": f"{utc_now():%Y-%m-%d}"}}
+    there = where(declared(document.read_text(encoding="utf-8")).ingestion("partner-logs"))
+    an_hour_ago = {
+        "partner-logs": {"at": "2026-01-01T00:00:00+00:00", "everything": f"{utc_now():%Y-%m-%d}", "where": there}
+    }
     cursor = json.dumps(an_hour_ago)
     assert waiting_text(tick(world, document, cursor)) == "partner-logs: no file waits"
     put(files, "year=2026/month=01/b.jsonl", lines(event(2)))
