@@ -17,6 +17,7 @@ from dags.bench.coldstart import coldstart
 from dags.bench.core import core
 from dags.bench.detection import detection
 from dags.bench.figures import paragraph
+from dags.bench.files import files
 from dags.bench.machine import load, machine
 from dags.bench.managed import managed
 from dags.bench.postgres import ROWS, postgres
@@ -39,9 +40,10 @@ BENCHMARKS = {
     "core": core,
     "cli": cli,
     "postgres": postgres,
+    "files": files,
     "start": start,
 }
-NEEDS_A_SERVER = ("preaggregation", "repair", "managed", "tick", "detection", "coldstart", "postgres", "start")
+NEEDS_A_SERVER = ("preaggregation", "repair", "managed", "tick", "detection", "coldstart", "postgres", "files", "start")
 
 NOTE = """Each figure is taken in turns with its peer, A B A B: the median, and the smallest and the largest. Ratios
 are those of neighbours, for what else the machine does falls on both."""

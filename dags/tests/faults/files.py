@@ -169,7 +169,12 @@ class FileTrial:
 
     def _prepare(self) -> None:
         client, dice = self._client, self._dice
-        for table in ("events", "web_analytics_backfill_events", "web_analytics_file_events"):
+        for table in (
+            "events",
+            "web_analytics_backfill_events",
+            "web_analytics_file_events",
+            "web_analytics_file_schemas",
+        ):
             client.command(f"TRUNCATE TABLE {table} SYNC")
         for (left,) in client.query("SHOW TABLES WHERE name LIKE 'web_analytics_l%'").result_rows:
             client.command(f"DROP TABLE {left} SYNC")  # of a trial that broke off
