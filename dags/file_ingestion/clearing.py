@@ -92,9 +92,10 @@ def clear(
         for begin in range(0, len(paths), AT_ONCE):
             part = [known[path] for path in paths[begin : begin + AT_ONCE]]
             older = [(one, load) for one in part for load in one.loads if load != one.load]
-            # What breaks off between the two is neither there nor not there: it is loaded again.
-            begun = [Happened(one.version, FileEvent.PROCESSING, one.load, one.schema) for one in part]
-            record(client, ingestion.name, run_id, begun, claims.confirm)
+            # What breaks off from here on may be there in part, and is loaded again. What is newest is said last.
+            for begun in (older, [(one, one.load) for one in part]):
+                clearing = [Happened(one.version, FileEvent.CLEARING, load, one.schema) for one, load in begun]
+                record(client, ingestion.name, run_id, clearing, claims.confirm)
             loads = [*(one.load for one in part), *(load for _, load in older)]
             taken += sum(withdraw(client, ingestion.into, loads, claims.condition).values())
             gone = [Happened(one.version, FileEvent.REPLACED, load, one.schema) for one, load in older]

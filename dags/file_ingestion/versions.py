@@ -35,6 +35,7 @@ class FileEvent(StrEnum):
     SUCCESS = "success"
     FAILED = "failed"
     SKIPPED = "skipped"
+    CLEARING = "clearing"
     CLEARED = "cleared"
     REMOVED = "removed"
     REPLACED = "replaced"
@@ -93,6 +94,7 @@ class Reason(StrEnum):
 
     NEW = "new"
     REPLACED = "replaced"
+    CLEARING = "clearing"
     CLEARED = "cleared"
     BROKEN_OFF = "broken off"
     RETRIED = "retried"
@@ -190,6 +192,7 @@ _AS_IT_IS = {
     FileEvent.DISCOVERED: Reason.NEW,
     FileEvent.PROCESSING: Reason.BROKEN_OFF,
     FileEvent.ATTACHED: Reason.BROKEN_OFF,
+    FileEvent.CLEARING: Reason.BROKEN_OFF,
     FileEvent.SUCCESS: Reason.LOADED,
     FileEvent.SKIPPED: Reason.LEFT_OUT,
     FileEvent.REMOVED: Reason.LEFT_OUT,

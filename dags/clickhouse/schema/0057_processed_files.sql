@@ -11,7 +11,7 @@ SELECT
     etag,
     done_at AS processed_at,
     failures AS retry_count,
-    multiIf(event = 'cleared', 'DISCOVERED', event = 'removed', 'SKIPPED', event = 'attached', 'PROCESSING', upper(event)) AS state,
+    multiIf(event = 'cleared', 'DISCOVERED', event = 'removed', 'SKIPPED', event IN ('attached', 'clearing'), 'PROCESSING', upper(event)) AS state,
     schema_version,
     rows,
     error

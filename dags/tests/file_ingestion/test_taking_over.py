@@ -62,8 +62,8 @@ class Processes:
             self.run(act)
         assert stalled, f"{statement} was never sent"
 
-    def killed_before(self, statement: str, occurrence: int = 1) -> None:
-        """Run the ingestion, until it is killed before the nth statement of this name."""
+    def killed_before(self, statement: str, occurrence: int = 1, act: Callable[[], Any] | None = None) -> None:
+        """Run the ingestion, or act, until that is killed before the nth statement of this name."""
         run, seen = Sql._run, 0
 
         def ran(itself: Sql, send: Any, name: str, *rest: Any) -> Any:
@@ -76,7 +76,7 @@ class Processes:
         with self._monkeypatch.context() as patched:
             patched.setattr(Sql, "_run", ran)
             with pytest.raises(Died):
-                self.run(self.partner.ingest)
+                self.run(act or self.partner.ingest)
 
 
 @pytest.fixture
@@ -138,6 +138,26 @@ def test_a_statement_whose_answer_was_lost_attaches_nothing_beside_the_attempt_t
     partner.ingest()
     assert not broken
     assert (partner.seen(), partner.states()) == ([1], {"a.jsonl": "success"})
+
+
+def test_what_a_clear_has_begun_to_take_out_is_whole_of_no_version(processes: Processes) -> None:
+    partner = processes.partner
+    partner.put("a.jsonl", lines(event(1), event(2, at=SECOND_DAY)))
+    partner.put("b.jsonl", lines(event(3)))
+    processes.run(partner.ingest)
+    partner.put("a.jsonl", lines(event(4, at="never")))
+    processes.run(partner.ingest)
+    assert partner.seen() == [1, 2, 3]
+    processes.killed_before("take_out", 2, lambda: cleared(partner))
+    processes.run(partner.ingest)
+    assert partner.seen() == [3]
+    partner.put("a.jsonl", lines(event(5), event(6, at=SECOND_DAY)))
+    processes.run(partner.ingest)
+    processes.killed_before("take_out", 2, lambda: cleared(partner))
+    partner.delete("a.jsonl")
+    processes.run(partner.ingest)
+    assert partner.seen() == [3]
+    assert partner.states()["a.jsonl"] == "failed"
 
 
 def test_a_file_that_is_gone_when_its_run_broke_off_has_no_row_in_the_end(processes: Processes) -> None:
