@@ -81,7 +81,7 @@ COLUMNS = {
 }
 STRUCTURE = ", ".join(f"{name} {type_}" for name, (type_, _) in COLUMNS.items())
 VALUES = ", ".join(f"{made} AS {name}" for name, (_, made) in COLUMNS.items())
-NAMES = ", ".join(COLUMNS)
+NAMES, COUNT = ", ".join(COLUMNS), len(COLUMNS)
 
 
 @dataclass(frozen=True)
@@ -363,7 +363,7 @@ def _text(found: Found) -> str:
     day = found.day_files * found.rows_a_file
     return "\n".join(
         [
-            f"files: {found.listed:,} in a listing; {found.files} with {found.rows_a_file:,} rows, {len(COLUMNS)} columns",
+            f"files: {found.listed:,} in a listing; {found.files} of {found.rows_a_file:,} rows each, {COUNT} columns",
             "",
             table(["listing", "seconds (min–max)"], listing),  # noqa: RUF001 -- a range
             "",

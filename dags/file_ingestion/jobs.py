@@ -32,6 +32,7 @@ from dags.file_ingestion.plan import Plan, from_yaml
 from dags.file_ingestion.planning import bytes_a_second, make_plan, progress_now
 from dags.file_ingestion.progress import (
     ledger_text,
+    not_loaded_text,
     plan_text,
     range_text,
     report,
@@ -44,7 +45,7 @@ from dags.file_ingestion.refresh import plan_refresh
 from dags.file_ingestion.schema_store import change_schemas, read_schemas
 from dags.file_ingestion.schemas import Happened, Resolution, Schemas, resolved
 from dags.file_ingestion.sensors import INGESTION_TAG, RANGE_TAG, waiting
-from dags.file_ingestion.store import read_ledger
+from dags.file_ingestion.store import read_known, read_ledger
 from dags.settings import current_settings
 from dags.sources.file import read_sources
 from dags.sources.ingestions import Ingestion
@@ -111,6 +112,9 @@ def _carried_out(load: Load[Plan]) -> dict[str, Any]:
         days = {date.fromisoformat(entry.step) for entry in state.entries if entry.event == LoadEvent.ATTACHED}
         if beyond := beyond_text(days, load.ordered.date(), settings.backfill_lookback_days):
             print(beyond)
+        paths = [one.path for group in plan.groups for one in group.files]
+        if text := not_loaded_text(read_known(client, plan.ingestion, paths)):
+            print(text)
         if range_of(ingestion):
             print(_range_text(client, ingestion))
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from dags.domain.text import counted, table_text, wrapped
 from dags.domain.units import EPOCH
 from dags.file_ingestion.ranges import range_of
+from dags.file_ingestion.versions import FileEvent, Reason
 from dags.work import history
 from dags.work.audit.log import Event
 from dags.work.progress import seconds_at_work, seconds_in_words
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 # So many files are shown of a plan.
 SHOWN = 5
+
+# Of so many files it is told why they were not loaded.
+TOLD = 10
 
 
 def plan_text(plan: Plan, decision: Decision, reached: RangeProgress | None = None) -> str:
@@ -47,17 +51,21 @@ def plan_text(plan: Plan, decision: Decision, reached: RangeProgress | None = No
     if decision.wanted:
         moments = [one.version.modified for one in decision.wanted]
         lines.append(f"DATES    modified {_moment(min(moments))} … {_moment(max(moments))}")
-    if plan.later:
-        lines.append(
-            wrapped(
-                f"LATER    {counted(plan.later, 'file')} more: a run takes no more, or they may still be being written"
-            )
-        )
+    unsettled = sum(one.reason is Reason.SETTLES for one in decision.later)
+    if unsettled:
+        lines.append(wrapped(f"SETTLES  {counted(unsettled, 'file')} changed within the last minute, and waits"))
+    if plan.later > unsettled:
+        more = counted(plan.later - unsettled, "file")
+        lines.append(wrapped(f"LATER    {more} more, for a run takes no more than that"))
     if others:
         lines.append(wrapped(f"OTHERS   {others}"))
-    shown = [(one.version.path[-70:], f"{one.version.size:,}", str(one.reason)) for one in decision.wanted[:SHOWN]]
+    # Those first of which there is more to say than that they are new.
+    first = sorted(decision.wanted, key=lambda one: one.reason is Reason.NEW)[:SHOWN]
+    shown = [(one.version.path[-70:], f"{one.version.size:,}", str(one.reason)) for one in first]
     if shown:
         lines += ["", table_text(shown, ("file", "bytes", "why"))]
+    if len(decision.wanted) > SHOWN:
+        lines.append(f"… and {len(decision.wanted) - SHOWN:,} more")
     return "\n".join(lines)
 
 
@@ -87,7 +95,8 @@ def schemas_text(schemas: Schemas) -> str:
     """The versions of what is loaded, for people."""
     shown = [
         (
-            one.number, str(one.event), str(one.resolution), one.resolved_by, f"{one.at:%Y-%m-%d %H:%M}",
+            one.number, str(one.event), str(one.resolution) if one.number > 1 else "", one.resolved_by,
+            f"{one.at:%Y-%m-%d %H:%M}",
             ", ".join(one.columns)[:40], one.files[0][-40:] if one.files else "",
         )
         for one in schemas.versions
@@ -156,4 +165,23 @@ def ledger_text(ledger: Mapping[str, Known], limit: int) -> str:
     head = ", ".join(f"{count:,} {event}" for event, count in sorted(states_of(ledger).items())) or "no file is known"
     rows = sorted(ledger.items(), key=lambda item: (item[1].event != "failed", item[0]))[:limit]
     shown = [(path[-60:], str(known.event), f"{known.version.size:,}", str(known.failed or "")) for path, known in rows]
-    return head + ("\n\n" + table_text(shown, ("file", "state", "bytes", "failures")) if shown else "")
+    text = head + ("\n\n" + table_text(shown, ("file", "state", "bytes", "failures")) if shown else "")
+    return "\n".join([text, *_said({path: known for path, known in rows if known.said})])
+
+
+def not_loaded_text(known: Mapping[str, Known]) -> str:
+    """Which files of a run were not loaded, why, and that they are tried again; empty if all were."""
+    failed = {path: one for path, one in known.items() if one.event in (FileEvent.FAILED, FileEvent.SKIPPED)}
+    if not failed:
+        return ""
+    first = wrapped(
+        f"FAILED   {counted(len(failed), 'file')} not loaded; what can be is tried again after 6 h, 12 h … a week, or "
+        "at once where paths names it. processed_files has all reasons"
+    )
+    return "\n".join([first, *_said(failed)])
+
+
+def _said(known: Mapping[str, Known]) -> list[str]:
+    """Why files were not loaded, or what is to be known of them: of some of them."""
+    lines = [wrapped(f"         {path[-60:]}: {one.said[:200]}") for path, one in sorted(known.items())[:TOLD]]
+    return [*lines, f"         … and {len(known) - TOLD:,} more"] if len(known) > TOLD else lines

@@ -124,10 +124,10 @@ class Progress:
         return bar(self.percent)
 
     def __str__(self) -> str:
-        return (
-            f"{self.bar()}  {self.source_rows:,} of {self.source_rows_estimated:,} source rows with neighbours, "
-            f"{seconds_in_words(self.elapsed)}, {seconds_in_words(self.left)} left"
-        )
+        # Of files nobody knows the rows before they are read.
+        of = f"{self.source_rows:,} of {self.source_rows_estimated:,} source rows with neighbours"
+        rows = of if self.source_rows_estimated else f"{self.source_rows:,} rows"
+        return f"{self.bar()}  {rows}, {seconds_in_words(self.elapsed)}, {seconds_in_words(self.left)} left"
 
 
 def progress(chunks: Sequence[Chunk], done: Mapping[str, Entry], seconds: float) -> Progress:
