@@ -6,6 +6,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from dags.clickhouse.leases.store import Leases
+from dags.domain.errors import UserError
 from dags.domain.given_text import text_problems
 from dags.domain.text import table_text
 from dags.file_ingestion.claims import Claims, require_all
@@ -37,24 +38,20 @@ def files_to_clear(client: Client, given: ClearFilesConfig, ingestion: Ingestion
         UserError: every violation at once. Nothing was touched.
     """
     found = [] if given.dry_run else text_problems({name: getattr(given, name) for name in WHO}, required=WHO)
-    days: dict[str, date | None] = {}
-    for name in ("first_day", "last_day"):
-        text = getattr(given, name)
-        try:
-            days[name] = date.fromisoformat(text) if text else None
-        except ValueError:
-            found.append(f"{name} is {text[:20]!r}: give a day, such as 2026-01-31")
+    first, last = _days(given, found)
+    try:
+        pattern = compiled(given.pattern) if given.pattern else None
+    except UserError as error:
+        found.append(f"{error}. It is of whole paths below the root: **/*late* for a part of a name")
     if not (given.paths or given.pattern or given.first_day or given.last_day):
         found.append("nothing says which files: give paths, pattern, first_day or last_day")
     if found:
         raise refusal(WHAT, found)
-    pattern = compiled(given.pattern) if given.pattern else None
     known = {
         path: one for path, one in read_ledger(client, ingestion.name).items() if one.event is not FileEvent.CLEARED
     }
     if lacking := sorted(set(given.paths) - known.keys()):
         raise refusal(WHAT, [f"paths: {one[:200]!r} is no file that {ingestion.name} has loaded" for one in lacking])
-    first, last = days["first_day"], days["last_day"]
 
     def is_chosen(path: str) -> bool:
         if given.paths and path not in given.paths:
@@ -67,6 +64,22 @@ def files_to_clear(client: Client, given: ClearFilesConfig, ingestion: Ingestion
         return day is not None and (first is None or day >= first) and (last is None or day <= last)
 
     return {path: one for path, one in known.items() if is_chosen(path)}
+
+
+def _days(given: ClearFilesConfig, found: list[str]) -> tuple[date | None, date | None]:
+    """The first and the last day that are given; what is wrong with them is added to what was found."""
+    days: list[date | None] = []
+    for name in ("first_day", "last_day"):
+        text = getattr(given, name)
+        try:
+            days.append(date.fromisoformat(text) if text else None)
+        except ValueError:
+            days.append(None)
+            found.append(f"{name} is {text[:20]!r}: give a day, such as 2026-01-31")
+    first, last = days
+    if first is not None and last is not None and first > last:
+        found.append("first_day is after last_day: give the first day first, which may be the last one too")
+    return first, last
 
 
 def clear(

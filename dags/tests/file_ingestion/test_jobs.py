@@ -113,6 +113,8 @@ def test_files_are_shown_cleared_and_loaded_again(
     assert "1 failed, 1 success" in capsys.readouterr().out
     with pytest.raises(Exception, match="nothing says which files"):
         run(world, "clear_files", dry_run=False)
+    with pytest.raises(Exception, match=r"clearing files was refused.*\nfirst_day is after.*\npattern, character 3"):
+        run(world, "clear_files", first_day="2026-01-06", last_day="2026-01-05", pattern="a/**b")
     assert run(world, "clear_files", last_day="2026-01-05")["dry_run"] is True
     cleared = run(world, "clear_files", last_day="2026-01-05", dry_run=False)
     assert (cleared["files"], cleared["rows"]) == (1, 1)
