@@ -325,10 +325,11 @@ class FileTrial:
                 return
 
     def _has_more(self) -> bool:
-        """Whether a file that can be loaded is not, or one is on its way."""
+        """Whether a file that lies there waits for a run, or one is on its way."""
         states = self._states()
         return "PROCESSING" in states.values() or any(
-            states.get(path) != "SUCCESS" for path, one in self._current.items() if one.is_good
+            states.get(path) not in (("SUCCESS",) if one.is_good else ("FAILED", "SKIPPED"))
+            for path, one in self._current.items()
         )
 
     def _states(self) -> dict[str, str]:
