@@ -69,7 +69,7 @@ def why_absent(planned: PlannedFile) -> str:
 
 def version_text(planned: PlannedFile) -> str:
     """What `land.sql` says of the version of a file."""
-    return f"{planned.etag} {planned.size} {planned.modified // 10**6}"
+    return f"{planned.etag} {planned.size} {_seconds(planned)}"
 
 
 def is_version(version: str, planned: PlannedFile) -> bool:
@@ -77,4 +77,9 @@ def is_version(version: str, planned: PlannedFile) -> bool:
     etag, size, modified = version.rsplit(" ", 2)
     if planned.etag and etag.strip('"'):
         return etag.strip('"') == planned.etag
-    return (int(size), int(modified)) == (planned.size, planned.modified // 10**6)
+    return (int(size), int(modified)) == (planned.size, _seconds(planned))
+
+
+def _seconds(planned: PlannedFile) -> int:
+    """When it was modified, as ClickHouse says it of what it reads: in 32 bits, so one before 1970 is in a century."""
+    return planned.modified // 10**6 % 2**32

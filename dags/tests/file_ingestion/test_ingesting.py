@@ -233,3 +233,14 @@ def test_links_are_told_and_passed_over_and_names_that_mean_something_to_the_eng
     assert any("1 file passed over, whose names are no UTF-8" in note for note in planned.notes)
     partner.ingest()
     assert (set(partner.seen()), partner.errors()) == (set(range(1, len(names) + 1)), {})
+
+
+@pytest.mark.parametrize("dsn_text", ["embedded"], indirect=True)
+def test_files_of_before_1970_are_files(client: Client, dsn: Dsn, server_files: Path) -> None:
+    partner = Partner(dsn, client, server_files)
+    for number, seconds in enumerate((-(10**9), -1, 0, 2 * 10**9), 1):
+        partner.put(f"{number}.jsonl", lines(event(number)))
+        os.utime(server_files / "data" / f"{number}.jsonl", (seconds, seconds))
+    partner.ingest()
+    assert (partner.seen(), partner.errors()) == ([1, 2, 3, 4], {})
+    assert partner.ingest() is None
