@@ -181,8 +181,8 @@ def resolve_schema(asked: Command[ResolveSchemaConfig]) -> None:
             resolution = Resolution(given.resolution)
             return resolved(schemas, given.version, resolution, types, who=given.requested_by, reason=given.reason)
 
-        schemas, _ = change_schemas(client, ingestion.name, asked.run_id, made, print)
-        print(schemas_text(schemas))
+        change_schemas(client, ingestion.name, asked.run_id, made, print)
+        print(schemas_text(read_schemas(client, ingestion.name)))
     print(f"\nRESOLVED version {given.version} of {ingestion.name}: {given.resolution}, from the next run on")
 
 

@@ -132,7 +132,9 @@ class Happened:
         more = f" and {len(self.columns) - SHOWN:,} more" if len(self.columns) > SHOWN else ""
         if self.event is SchemaEvent.SEEN:
             return f"the first files have the columns {names}{more}"
-        return f"schema version {self.version}, {self.resolution}: {self.files[0]} has {names}{more}"
+        words = f"schema version {self.version}, {self.resolution}: {self.files[0]} has {names}{more}"
+        is_open = self.resolution is Resolution.MANUAL
+        return f"{words}; resolve_schema_job has what of it events has loaded too" if is_open else words
 
 
 @dataclass(frozen=True)
