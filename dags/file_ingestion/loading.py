@@ -152,16 +152,18 @@ class Loading:
             Sql(PACKAGE, client).command("leave_out_rows", {"first_fault": FIRST_FAULT}, landing=landing.name)
         self.groups.strangers.update(team for team, _, is_enabled in landing.teams(client) if not is_enabled)
         rows_by_day = landing.rows_by_day(client)
+        # What has not landed is not counted among what is there: of a bad file that may be rows that stay.
+        good = {place: one for place, one in self.files.items() if place not in bad}
         attaching = Attaching(
-            client, landing, self.at.log.work.work_id, tuple(one.load for one in self.files.values()),
-            Expression("_range"), token, self._confirm,
+            client, landing, self.at.log.work.work_id, tuple(one.load for one in good.values()),
+            Expression(f"indexOf(array({', '.join(map(str, good))}), _range)"), token, self._confirm,
         )  # fmt: skip
         for group in groups(rows_by_day, STAGED_AT_ONCE):
             attaching.attach(group)
             days = [Entry(LoadEvent.ATTACHED, step=str(day), rows=rows) for day, rows in group.rows_by_day.items()]
             self.at.log.append(*days)
             self.groups.ingestion.attached(group.rows_by_day)
-        self._ended(landing, [one for place, one in self.files.items() if place not in bad], rows)
+        self._ended(landing, list(good.values()), rows)
         return sum(rows.values())
 
     def _confirm(self) -> None:

@@ -88,6 +88,12 @@ class Known:
     broken: tuple[int, ...] = ()
     attached: tuple[int, ...] = ()
 
+    @property
+    def is_broken_off(self) -> bool:
+        """Whether rows of it may be seen that should not be, or it was not said that they are as they should be."""
+        beside = set(self.loads) - set(self.attached)
+        return bool(self.broken or (self.attached and beside)) or self.event is FileEvent.ATTACHED
+
 
 class Reason(StrEnum):
     """Why a file is loaded, or is not."""
@@ -242,7 +248,7 @@ def decide(
     settled. ``only``: these paths, whatever became of them, unless they are loaded as they are.
     """
     wanted, unsettled, others = list[Wanted](), list[Wanted](), dict[Reason, int]()
-    broken = {path: Found(one.version, is_known=True) for path, one in known.items() if one.broken}
+    broken = {path: Found(one.version, is_known=True) for path, one in known.items() if one.is_broken_off}
     for one in (broken | {one.version.path: one for one in found}).values():
         version, before = one.version, known.get(one.version.path)
         reason = Reason.OUTSIDE

@@ -171,6 +171,20 @@ def test_a_file_that_is_gone_when_its_run_broke_off_has_no_row_in_the_end(proces
     assert partner.states() == {"a.jsonl": "failed", "b.jsonl": "success"}
 
 
+def test_a_file_that_is_gone_while_its_old_rows_are_taken_out_has_its_new_ones_alone(processes: Processes) -> None:
+    partner = processes.partner
+    partner.put("a.jsonl", lines(event(1), event(2, at=SECOND_DAY)))
+    partner.put("b.jsonl", lines(event(3)))
+    processes.run(partner.ingest)
+    partner.put("a.jsonl", lines(event(4), event(5, at=SECOND_DAY)))
+    processes.killed_before("take_out", 2)
+    partner.delete("a.jsonl")
+    partner.put("c.jsonl", lines(event(6)))  # of the same group, and a day of both
+    processes.run(partner.ingest)
+    assert partner.seen() == [3, 4, 5, 6]
+    assert partner.states() == {"a.jsonl": "success", "b.jsonl": "success", "c.jsonl": "success"}
+
+
 def test_what_broke_off_is_settled_first_also_outside_of_the_days_that_are_taken_now(processes: Processes) -> None:
     partner = processes.partner
     partner.put("2026-01-05.jsonl", lines(event(1), event(2, at=SECOND_DAY)))
