@@ -19,4 +19,4 @@ def _drop(client: Client, work: Work) -> str:
     return "the files that it loaded stay, clear_files_job takes them out"
 
 
-FILE_INGESTION = KindOfWork(FILES, "file-ingestion", fence_loads, _drop, subject="ingestion")
+FILE_INGESTION = KindOfWork(FILES, "file-ingestion", fence_loads, _drop, subject="ingestion", show_job="show_files_job")

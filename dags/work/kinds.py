@@ -24,8 +24,8 @@ class KindOfWork:
     what is kept of a piece of work, and answers in words what that was. ``give_up`` clears away what must not be there
     of one that is cancelled, and answers likewise; whoever holds its lease asks for it. ``undo_job`` takes one to its
     end that is half taken back; empty where nothing is ever taken back. ``resume_all_job`` ends a stop of all of them.
-    ``beside`` are other kinds that are listed with this one and that no person controls, each with what to say to who
-    tries.
+    ``show_job`` lists them, where that is called otherwise. ``beside`` are other kinds that are listed with this one
+    and that no person controls, each with what to say to who tries.
     """
 
     name: str
@@ -36,6 +36,7 @@ class KindOfWork:
     subject: str = "subject"
     undo_job: str = ""
     resume_all_job: str = ""
+    show_job: str = ""
     beside: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -50,6 +51,8 @@ class KindOfWork:
 
     def job(self, verb: str) -> str:
         """The job that does something with one of them."""
+        if verb == "show" and self.show_job:
+            return self.show_job
         return f"{verb}_{self._name}{'s' if verb == 'show' else ''}_job"
 
     @property

@@ -111,6 +111,8 @@ def test_files_are_shown_cleared_and_loaded_again(
     capsys.readouterr()
     assert run(world, "show_files")["states"] == {"success": 1, "failed": 1}
     assert "1 failed, 1 success" in capsys.readouterr().out
+    with pytest.raises(Exception, match=r"no file-ingestion's id begins so\. show_files_job lists them"):
+        run(world, "show_files", file_ingestion_id="none")
     with pytest.raises(Exception, match="nothing says which files"):
         run(world, "clear_files", dry_run=False)
     with pytest.raises(Exception, match=r"clearing files was refused.*\nfirst_day is after.*\npattern, character 3"):
