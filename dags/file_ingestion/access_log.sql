@@ -17,7 +17,7 @@ WITH
     ['Mobile', 'Tablet', 'Mobile', 'Tablet', 'Desktop', 'Desktop', 'Desktop', 'Desktop'] AS _device_types
 SELECT
     $row AS _row,
-    if(kind = '', toUInt32(0), toUInt32({first_fault:UInt32} + indexOf({kinds:Array(String)}, kind) - 1)) AS _fault,
+    toUInt32(indexOf({kinds:Array(String)}, kind)) AS _fault,
     -- Hostile text, shown as plain ASCII.
     if(shown = '', '', concat(': ', arrayStringConcat(arrayMap(
         place -> if(match(substring(shown, place, 1), '^[ -\\[\\]-~]$$'), substring(shown, place, 1), concat('\\x', lower(hex(substring(shown, place, 1))))),

@@ -71,7 +71,8 @@ class FileIngestion:
 @dataclass(frozen=True)
 class Groups:
     """The groups of a run that may land. ``ours``: the paths that it holds; ``target_types``: of what can be filled.
-    ``strangers``: the teams of what it has loaded that are not enabled.
+    ``strangers``: the teams of what it has loaded that are not enabled; ``scattered``: groups whose rows are
+    of many days in no order.
     """
 
     ingestion: FileIngestion
@@ -79,6 +80,7 @@ class Groups:
     ours: frozenset[str]
     target_types: Mapping[str, str]
     strangers: set[int] = field(default_factory=set)
+    scattered: set[int] = field(default_factory=set)
 
     def why_stop(self, at: AtWork) -> Ended | None:
         """Because of what, or for whom, it ends: what is left is taken by the next run, as whatever is not loaded."""

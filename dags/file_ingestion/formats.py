@@ -14,15 +14,12 @@ from typing import TYPE_CHECKING, Any
 from dags.domain.errors import UserError
 from dags.domain.expression import Expression
 from dags.sources.formats import ACCESS_LOG, NAMELESS, place_of
-from dags.sources.loads.shape import END_MICROS, FIRST_MICROS, Check
-from dags.sources.loads.verdicts import Finding, findings
+from dags.sources.loads.shape import END_MICROS, FIRST_MICROS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
-# What `_batch` of a row that has landed is where the row is none, counted from its first fault. Below it is the place
-# of a column that is wrong, and a table has fewer.
-FIRST_FAULT = 10_000
+    from dags.sources.loads.verdicts import Finding
 
 # Stands in a row for what it is too short for. A row that has this very text is taken for one, and refused.
 _TOO_SHORT = "\x01 too short \x01"
@@ -33,9 +30,6 @@ _TIME = re.compile(r"DateTime64\(([0-9])\)|DateTime(?![0-9(])")
 # A statement reads about so many bytes, as they are stored: large enough that it costs a little more than reading all
 # at once, small enough that what goes wrong in one file costs its neighbours little.
 BYTES_A_GROUP = 256_000_000
-
-# Beyond so many bytes, lines are sorted on disk.
-SORTED_IN_MEMORY_BYTES = 500_000_000
 
 
 class Fate(StrEnum):
@@ -79,15 +73,11 @@ class Format:
     is_typed: bool = False
     group_bytes: int = BYTES_A_GROUP
 
-    def checks(self) -> tuple[Check, ...]:
-        """What was found of each fault, in the order of these."""
-        return tuple(Check(fault.words, f"_batch = {FIRST_FAULT + place}") for place, fault in enumerate(self.faults))
-
-    def judged(self, rows: int, counts: Sequence[tuple[int, Sequence[str]]]) -> Verdict:
-        """Whether a file may be loaded of which so many ``rows`` are without a fault; ``counts`` as of `checks`."""
+    def judged(self, rows: int, findings: Mapping[Fault, Finding]) -> Verdict:
+        """Whether a file may be loaded of which so many ``rows`` are without a fault, and what was found of faults."""
         found: dict[Fate, list[Finding]] = {fate: [] for fate in Fate}
-        for fault, check, count in zip(self.faults, self.checks(), counts, strict=True):
-            found[fault.fate] += findings((check,), (count,))
+        for fault in self.faults:
+            found[fault.fate] += [findings[fault]] if fault in findings else []
         rubbish, left_out = found[Fate.RUBBISH], found[Fate.LEFT_OUT]
         lines, lost = rows + sum(one.rows for one in left_out), sum(one.rows for one in rubbish)
         if lost > lines:
@@ -145,7 +135,6 @@ _FORMATS = {
         ("access_log_lines", "access_log_hits", "access_log_views", "access_log"),
         parameters={
             "kinds": [*RUBBISH, *NO_VIEWS],
-            "first_fault": FIRST_FAULT,
             "first": FIRST_MICROS // 10**6,
             "end": END_MICROS // 10**6,
         },
@@ -154,7 +143,6 @@ _FORMATS = {
             *(Fault(words, Fate.LEFT_OUT) for words in NO_VIEWS),
         ),
         # All lines of a statement are sorted, and packed ones are ten times as many bytes as they are stored.
-        settings={"max_bytes_before_external_sort": SORTED_IN_MEMORY_BYTES},
         group_bytes=BYTES_A_GROUP // 8,
     ),
 }
@@ -210,10 +198,10 @@ class Columns:
 
     @property
     def fault(self) -> Expression:
-        """The code of what is wrong with a row as a whole; 0 if nothing is."""
+        """The number of the format's fault that a row as a whole has, from 1; 0 if it has none."""
         if self.format in NAMELESS:
             last = max(self._places)
-            return Expression(f"if(ifNull(c{last}, '') = concat(char(1), ' too short ', char(1)), {FIRST_FAULT}, 0)")
+            return Expression(f"if(ifNull(c{last}, '') = concat(char(1), ' too short ', char(1)), 1, 0)")
         return Expression("0")
 
     @property

@@ -1,2 +1,2 @@
--- The rows of some files of a group are left out of what has landed.
-DELETE FROM $landing WHERE _range IN {files:Array(UInt32)}
+-- What has landed of some files of a group is left out.
+DELETE FROM $landing WHERE load_id IN {loads:Array(UInt64)}

@@ -14,29 +14,25 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from dags.clickhouse.failures import Remedy, remedy
 from dags.clickhouse.leases.rules import new_token
-from dags.clickhouse.sql import Sql
 from dags.domain.errors import UserError
-from dags.domain.expression import Expression
-from dags.file_ingestion.formats import FIRST_FAULT
-from dags.file_ingestion.location import PACKAGE, Ledger, list_files
+from dags.file_ingestion.landing import FileLanding
+from dags.file_ingestion.location import Ledger, list_files
 from dags.file_ingestion.noticing import REFUSES_UNKNOWN, SAYS_BEFORE, columns_of, is_of_unknown_column
-from dags.file_ingestion.on_the_way import OnTheWay, is_version, version_text, why_absent
+from dags.file_ingestion.on_the_way import OnTheWay, why_absent
 from dags.file_ingestion.packing import is_to_be_checked
 from dags.file_ingestion.patterns import common_directory, compiled
-from dags.file_ingestion.reading import read_files
+from dags.file_ingestion.reading import Landing, ScatteredError
 from dags.file_ingestion.schema_store import change_schemas, read_schemas, record_schemas
 from dags.file_ingestion.schemas import MAX_COLUMNS, Resolution, Schemas, derived, first_seen, noticed
 from dags.file_ingestion.store import Happened, read_known, record
 from dags.file_ingestion.unpacking import why_not_whole
-from dags.file_ingestion.values import landed_again
 from dags.file_ingestion.versions import FileEvent, Known
 from dags.sources.formats import is_readable
-from dags.sources.loads.attaching import STAGED_AT_ONCE, Attaching, rows_there, while_there, withdraw
-from dags.sources.loads.landing import create_landing, drop_table, drop_tables
+from dags.sources.loads.attaching import ATTACHED_AT_ONCE, Attaching, rows_there, while_there, withdraw
+from dags.sources.loads.landing import drop_table, drop_tables
 from dags.sources.loads.log import LoadEvent
-from dags.sources.loads.names import landing_name
-from dags.sources.loads.shape import Check
-from dags.sources.loads.verdicts import findings, groups
+from dags.sources.loads.names import staging_name
+from dags.sources.loads.verdicts import groups
 from dags.work.audit.log import Entry
 
 if TYPE_CHECKING:
@@ -46,13 +42,7 @@ if TYPE_CHECKING:
     from dags.file_ingestion.location import Location
     from dags.file_ingestion.plan import FileGroup, Layout, Plan, PlannedFile
     from dags.file_ingestion.schemas import Happened as SchemaHappened
-    from dags.sources.loads.landing import Landing
     from dags.work.runner import AtWork
-
-# A block of so many rows is a part of the landing table.
-_BLOCK_ROWS = 100_000
-
-CHANGED = "it changed while it was read; the version that is there now is taken with the next run"
 
 
 class _NoticedError(Exception):
@@ -61,7 +51,9 @@ class _NoticedError(Exception):
 
 @dataclass
 class Loading:
-    """A group on its way, in an attempt of it. ``bytes_read`` counts what was read more than once as often."""
+    """A group on its way, in an attempt of it. ``bytes_read`` counts what was read more than once as often; ``columns``
+    are those of files that were asked for them: what is read is of these versions, or is not taken.
+    """
 
     groups: Groups
     at: AtWork
@@ -72,6 +64,7 @@ class Loading:
     notes: dict[str, str] = field(default_factory=dict)
     bytes_read: int = 0
     takes_any_column: bool = False
+    columns: dict[str, dict[str, str]] = field(default_factory=dict)
 
     @property
     def plan(self) -> Plan:
@@ -99,6 +92,8 @@ class Loading:
                 return self._done()
             except _NoticedError:
                 continue  # every time there are columns that were not known before
+            except ScatteredError:
+                self.groups.scattered.add(self.group.id)
 
     def _done(self) -> int:
         client, ingestion = self.at.client, self.plan.ingestion
@@ -117,11 +112,12 @@ class Loading:
         self._record([self._happened(one, FileEvent.PROCESSING) for one in self.files.values()])
         self._notice_before()
         token = new_token(self.at.log.run_id)
-        name = landing_name(self.at.log.work.work_id, self.groups.sequence, token)
-        landing = create_landing(client, name, self.layout.shape, batch_size=_BLOCK_ROWS, rows=0)
+        name = staging_name(self.at.log.work.work_id, self.groups.sequence, token)
+        landing = FileLanding.made(client, name, self.plan.target)
         try:
-            return self._loaded(landing, token)
+            return self._loaded(landing)
         finally:
+            # An attachment that is being done ends first: a table is gone only when nobody uses it.
             drop_table(client, landing.name)
 
     def _is_wanted(self, one: PlannedFile, known: Known | None) -> bool:
@@ -136,7 +132,7 @@ class Loading:
         replaces = tuple(other for other in (known.loads if known is not None else ()) if other != load)
         return OnTheWay(one, load, known, replaces)
 
-    def _loaded(self, landing: Landing, token: str) -> int:
+    def _loaded(self, landing: FileLanding) -> int:
         client, target = self.at.client, self.plan.target
         self._land_all(landing)
         rows = self._judged(landing)
@@ -144,32 +140,28 @@ class Loading:
         if bad:
             if not rows:
                 self._require_storage()
-            self._leave_out(landing, bad)
+            landing.leave_out([one.load for one in bad.values()])
             # An attempt before may have brought some of them; of a load that was whole, what is there stays.
             loads = [one.load for one in bad.values() if not one.was_whole]
             withdraw(client, target, loads, while_there(landing.name))
-        if self.notes:
-            Sql(PACKAGE, client).command("leave_out_rows", {"first_fault": FIRST_FAULT}, landing=landing.name)
-        self.groups.strangers.update(team for team, _, is_enabled in landing.teams(client) if not is_enabled)
-        rows_by_day = landing.rows_by_day(client)
+        self.groups.strangers.update(landing.strangers())
         # What has not landed is not counted among what is there: of a bad file that may be rows that stay.
-        good = {place: one for place, one in self.files.items() if place not in bad}
-        attaching = Attaching(
-            client, landing, self.at.log.work.work_id, tuple(one.load for one in good.values()),
-            Expression(f"indexOf(array({', '.join(map(str, good))}), _range)"), token, self._confirm,
-        )  # fmt: skip
-        for group in groups(rows_by_day, STAGED_AT_ONCE):
-            attaching.attach(group)
+        good = [one for place, one in self.files.items() if place not in bad]
+        attaching = Attaching(client, target, tuple(one.load for one in good), landing.name, self._confirm)
+        for group in groups(landing.rows_by_day(), ATTACHED_AT_ONCE):
+            lacking = attaching.lacking(group.rows_by_day)
+            attaching.attach(landing.name, lacking)
+            attaching.require(lacking)
             days = [Entry(LoadEvent.ATTACHED, step=str(day), rows=rows) for day, rows in group.rows_by_day.items()]
             self.at.log.append(*days)
             self.groups.ingestion.attached(group.rows_by_day)
-        self._ended(landing, list(good.values()), rows)
+        self._ended(landing, good, rows)
         return sum(rows.values())
 
     def _confirm(self) -> None:
         self.at.again(self.groups.ingestion.claims.confirm)
 
-    def _ended(self, landing: Landing, good: Sequence[OnTheWay], rows: Mapping[str, int]) -> None:
+    def _ended(self, landing: FileLanding, good: Sequence[OnTheWay], rows: Mapping[str, int]) -> None:
         """Take out the rows of versions that are no more, and record what became of each file, all at once.
 
         Until then each counts as one that broke off, and whatever may be left to do is done again. A file that cannot
@@ -205,7 +197,7 @@ class Loading:
             )
         return self._happened(one, FileEvent.SKIPPED if one.planned.size == 0 else FileEvent.FAILED, error=words)
 
-    def _land_all(self, landing: Landing) -> None:
+    def _land_all(self, landing: FileLanding) -> None:
         """Have every file land: from the target, where that has all of what is loaded now, and else from the file."""
         by_file, by_schema = dict(self.files), dict[int, dict[int, Known]]()
         for place, one in self.files.items():
@@ -226,35 +218,23 @@ class Loading:
                 said = why_not_whole(self.at.client, self.location, one.path, self.groups.ingestion.seconds)
                 self.wrong |= {one.path: said} if said else {}
 
-    def _landed_again(self, landing: Landing, files: Mapping[int, Known], schema: int) -> Collection[int]:
+    def _landed_again(self, landing: FileLanding, files: Mapping[int, Known], schema: int) -> Collection[int]:
         """Which files have landed whole from the target, as they were loaded under an older version of the schema."""
         layout = self.layout
         landed = [(column.name, source) for column, source in zip(layout.shape.landed, layout.sources, strict=True)]
         there = derived(self.schemas, schema, self.schema, self.groups.target_types, landed)
         if there is None:
             return ()
-        sql = Sql(PACKAGE, self.at.client)
-        sql.command(
-            "land_loaded",
-            {
-                "loads": [known.load for known in files.values()],
-                "numbers": list(files),
-                "versions": [version_text(self.files[place].planned) for place in files],
-                "seconds": self.groups.ingestion.seconds,
-            },
-            landing=landing.name,
-            names=tuple(name for name, _ in landed),
-            values=landed_again(layout.shape.landed, there),
-            target=self.plan.target,
-        )
-        found = dict(sql.rows("landed_rows", landing=landing.name))
-        whole = {place for place, known in files.items() if found.get(place, 0) == known.rows}
-        self._leave_out(landing, files.keys() - whole)
+        loads = {known.load: self.files[place].load for place, known in files.items()}
+        self._landing(landing).of_loads(there, loads)
+        found = landing.rows()
+        whole = {place for place, known in files.items() if found.get(self.files[place].load, 0) == known.rows}
+        landing.leave_out([self.files[place].load for place in files.keys() - whole])
         said = {self.files[place].path: files[place].said for place in whole}
         self.notes |= {path: words for path, words in said.items() if words}
         return whole
 
-    def _land(self, landing: Landing, files: Mapping[int, OnTheWay]) -> None:
+    def _land(self, landing: FileLanding, files: Mapping[int, OnTheWay]) -> None:
         """Have files land; one that cannot be read is named, and the others land without it."""
         try:
             self._read(landing, files)
@@ -264,10 +244,10 @@ class Loading:
             if is_of_unknown_column(error) and not self.takes_any_column:
                 self._notice([one.path for one in files.values()])
                 self.takes_any_column = True  # nothing is new about them, and they are refused all the same
-                self._leave_out(landing, files)
+                landing.leave_out([one.load for one in files.values()])
                 self._land(landing, files)
                 return
-            self._leave_out(landing, files)
+            landing.leave_out([one.load for one in files.values()])
             said = self.location.hidden_in(str(error))
             if len(files) == 1:
                 [one] = files.values()
@@ -278,21 +258,14 @@ class Loading:
             for half in (halves, files.keys() - halves):
                 self._land(landing, {place: files[place] for place in sorted(half)})
 
-    def _leave_out(self, landing: Landing, places: Collection[int]) -> None:
-        if places:
-            Sql(PACKAGE, self.at.client).command("leave_out", {"files": sorted(places)}, landing=landing.name)
-
-    def _read(self, landing: Landing, files: Mapping[int, OnTheWay]) -> None:
+    def _read(self, landing: FileLanding, files: Mapping[int, OnTheWay]) -> None:
         self.bytes_read += sum(one.planned.size for one in files.values())
-        read_files(
-            self.at.client,
-            self.location,
-            landing,
-            self.layout,
-            {place: one.path for place, one in files.items()},
-            expected=self.schemas.columns if self._refuses_unknown else None,
-            seconds=self.groups.ingestion.seconds,
-        )
+        expected = self.schemas.columns if self._refuses_unknown else None
+        self._landing(landing).of_files(self.location, list(files.values()), expected)
+
+    def _landing(self, landing: FileLanding) -> Landing:
+        # What is scattered in one group is so in those that follow.
+        return Landing(landing, self.layout, self.groups.ingestion.seconds, is_sorted=bool(self.groups.scattered))
 
     @property
     def _refuses_unknown(self) -> bool:
@@ -313,7 +286,10 @@ class Loading:
             _NoticedError: there were some.
         """
         ingestion = self.groups.ingestion
-        columns = columns_of(self.at.client, self.location, self.plan.format, paths, ingestion.seconds)
+        if unseen := [path for path in paths if path not in self.columns]:
+            found = columns_of(self.at.client, self.location, self.plan.format, unseen, ingestion.seconds)
+            self.columns |= {path: found.get(path, {}) for path in unseen}
+        columns = {path: self.columns[path] for path in paths if self.columns[path]}
         resolution, types = Resolution(ingestion.schema_changes), self.groups.target_types
 
         def make(schemas: Schemas) -> list[SchemaHappened]:
@@ -330,37 +306,19 @@ class Loading:
             self.groups.ingestion.tell(f"{one}")
         raise _NoticedError
 
-    def _judged(self, landing: Landing) -> dict[str, int]:
+    def _judged(self, landing: FileLanding) -> dict[str, int]:
         """The rows of each file that may be seen; what is wrong with the others is noted."""
-        layout = self.layout
-        of_rows = (Check(one.words, f"_batch < {FIRST_FAULT} AND ({one.condition})") for one in layout.shape.checks())
-        form, faults = layout.as_format, layout.as_format.checks()
-        checks = (*layout.reading.checks, *of_rows)
-        pairs = Expression(
-            ", ".join(
-                f"(countIf({one.condition}), groupArrayIf(5)(_key, ifNull({one.condition}, 0)))"
-                for one in (*faults, *checks)
-            )
-        )
-        found = {
-            place: rest
-            for place, *rest in Sql(PACKAGE, self.at.client).rows(
-                "landed", {"first_fault": FIRST_FAULT}, landing=landing.name, pairs=pairs
-            )
-        }
-        rows: dict[str, int] = {}
-        for place, one in self.files.items():
+        landed, found, rows = landing.rows(), landing.faults(), dict[str, int]()
+        for one in self.files.values():
             if one.path in self.wrong:
                 continue
-            if place not in found:
+            if one.load not in landed and one.load not in found:
                 self.wrong[one.path] = why_absent(one.planned)
                 continue
-            count, versions, version, counts = found[place]
-            verdict = form.judged(count, counts[: len(faults)])
-            if versions != 1 or not is_version(version, one.planned):
-                self.wrong[one.path] = CHANGED
-            elif problems := (*verdict.problems, *map(str, findings(checks, counts[len(faults) :]))):
-                self.wrong[one.path] = "; ".join(problems)
+            count = landed.get(one.load, 0)
+            verdict = self.layout.faults.judged(count, found.get(one.load, {}))
+            if verdict.problems:
+                self.wrong[one.path] = "; ".join(verdict.problems)
             else:
                 rows[one.path] = count
                 if verdict.note:

@@ -67,19 +67,6 @@ def why_absent(planned: PlannedFile) -> str:
     return "it has no row, or is gone"
 
 
-def version_text(planned: PlannedFile) -> str:
-    """What `land.sql` says of the version of a file."""
-    return f"{planned.etag} {planned.size} {_seconds(planned)}"
-
-
-def is_version(version: str, planned: PlannedFile) -> bool:
-    """Whether what was read is the planned version: ETag, size and second of a file as `land.sql` has them."""
-    etag, size, modified = version.rsplit(" ", 2)
-    if planned.etag and etag.strip('"'):
-        return etag.strip('"') == planned.etag
-    return (int(size), int(modified)) == (planned.size, _seconds(planned))
-
-
-def _seconds(planned: PlannedFile) -> int:
+def seconds_of(planned: PlannedFile) -> int:
     """When it was modified, as ClickHouse says it of what it reads: in 32 bits, so one before 1970 is in a century."""
     return planned.modified // 10**6 % 2**32

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
+from dags.file_ingestion.faults import Faults
 from dags.file_ingestion.formats import Columns, Format, format_of
 from dags.file_ingestion.values import Reading
 from dags.file_ingestion.versions import FileVersion
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from dags.sources.loads.shape import Shape
 
 # A statement reads so many files at most, for the reason of `dags.file_ingestion.formats.BYTES_A_GROUP`.
-FILES_A_GROUP = 50
+FILES_A_GROUP = 100
 
 # What a group takes beside its bytes, and how many bytes a second take: until runs before say. Measured on two cores,
 # files of JSON packed by gzip.
@@ -84,6 +85,10 @@ class Layout:
     def reading(self) -> Reading:
         places = {name: place for place, name in enumerate(self.file_columns.names, 1)}
         return Reading(self.shape.landed, tuple(places[name] for name in self.sources), self.time_zone)
+
+    @cached_property
+    def faults(self) -> Faults:
+        return Faults(self.as_format, self.reading, self.shape)
 
     @property
     def as_format(self) -> Format:

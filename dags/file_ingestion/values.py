@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dags.domain.expression import Expression
-from dags.sources.loads.shape import TEAM, TIME, TIMES, Check, Kind, day_of, within
+from dags.sources.loads.shape import EVENT, TEAM, TIME, TIMES, Kind, within
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from dags.sources.loads.shape import Column
+    from dags.sources.loads.shape import Column, Shape
 
 # A time: a date of ISO 8601, year first, with or without a time of day. Others are read in more than one way, and of
 # what is none, as 25:00 or a day 00, ClickHouse makes another time.
@@ -53,14 +53,8 @@ class Reading:
 
     @property
     def values(self) -> Expression:
-        """What lands, column by column."""
-        return Expression(", ".join(self._value(place, column) for place, column in self._placed))
-
-    @property
-    def day(self) -> Expression:
-        """The day of a row; see `day_of`."""
-        [moment] = [self._value(place, column) for place, column in self._placed if column.name == TIME]
-        return day_of(f"({moment})")
+        """What is read, column by column, under the names of these."""
+        return Expression(", ".join(f"{self._value(place, column)} AS {column.name}" for place, column in self._placed))
 
     @property
     def wrong(self) -> Expression:
@@ -73,12 +67,11 @@ class Reading:
         return Expression(f"multiIf({', '.join(found)}, 0)")
 
     @property
-    def checks(self) -> tuple[Check, ...]:
-        """What `wrong` says, where it has landed as ``_batch``."""
+    def problems(self) -> tuple[str, ...]:
+        """What `wrong` says, in words, number by number; empty of a column that cannot be wrong."""
         return tuple(
-            Check(f"{column.name} is no {_WORDS[column.kind]}", f"_batch = {number}")
-            for number, column in enumerate(self.columns, 1)
-            if column.kind is not Kind.TEXT
+            f"{column.name} is no {_WORDS[column.kind]}" if column.kind is not Kind.TEXT else ""
+            for column in self.columns
         )
 
     @property
@@ -116,12 +109,44 @@ def _text(place: int) -> str:
     return f"tupleElement(_row, {place})"
 
 
-def landed_again(columns: Sequence[Column], there: Mapping[str, str]) -> Expression:
-    """What lands of a row that is in the target: of each column as that column of the target which ``there`` names."""
-    return Expression(", ".join(_as_landed(column, there[column.name]) for column in columns))
+def read_again(columns: Sequence[Column], there: Mapping[str, str]) -> Expression:
+    """The same of a row that is in the target: of each column as that column of the target which ``there`` names."""
+    named = ((column, f"there.{there[column.name]}") for column in columns)
+    return Expression(", ".join(f"{_as_read(column, name)} AS {column.name}" for column, name in named))
 
 
-def _as_landed(column: Column, name: str) -> str:
+def _as_read(column: Column, name: str) -> str:
     if column.kind in TIMES:
         return f"toUnixTimestamp64Micro(toDateTime64({name}, 6, 'UTC'))"
     return f"toInt64({name})" if column.name == TEAM else name
+
+
+def landed(shape: Shape) -> Expression:
+    """What lands, as `Shape.staged_names` are, of columns that were read, the constants as an array of texts,
+    ``_constants``, and the ``_number`` of a row's fault: one with a fault lands that many seconds after 1970 began, and
+    has as its event where it stands, ``_key``.
+    """
+    constants = (
+        _marked(column.name, f"CAST(arrayElement(_constants, {number}), '{column.type}')")
+        for number, column in enumerate(shape.constants, 1)
+    )
+    return Expression(", ".join([*map(_landed, shape.landed), *constants]))
+
+
+def _landed(column: Column) -> str:
+    name = column.name
+    if name == TIME:
+        return f"fromUnixTimestamp64Micro(if(_number > 0, toInt64(_number) * 1000000, ifNull({name}, 0)), 'UTC')"
+    if name == TEAM:
+        return f"accurateCast(if(_number > 0, 0, ifNull({name}, 0)), '{column.type}')"
+    if column.kind in TIMES:
+        moment = f"fromUnixTimestamp64Micro(if(_number > 0, 0, ifNull({name}, 0)), 'UTC')"
+        moment = f"toDate32({moment})" if column.kind is Kind.DATE else moment
+        return f"if(isNull({name}), NULL, {moment})" if "Nullable" in column.type else moment
+    if "Nullable" in column.type:
+        return name
+    return _marked(name, f"ifNull({name}, defaultValueOfTypeName('{within(column.type)}'))")
+
+
+def _marked(name: str, value: str) -> str:
+    return f"if(_number > 0, _key, {value})" if name == EVENT else value

@@ -29,11 +29,12 @@ from dags.postgres_backfill.planning import changed_types, other_source
 from dags.postgres_backfill.progress import Tally, report
 from dags.postgres_backfill.reading import MARGIN_SECONDS, PACKAGE, Postgres
 from dags.postgres_backfill.store import take_back
-from dags.sources.loads.attaching import STAGED_AT_ONCE, Attaching, require_attachable
+from dags.sources.loads.attaching import ATTACHED_AT_ONCE, Attaching, require_attachable
 from dags.sources.loads.landing import drop_tables, open_landing
 from dags.sources.loads.log import LoadEvent
 from dags.sources.loads.names import load_id
 from dags.sources.loads.shape import TEAM, TIME, Kind, day_of, within
+from dags.sources.loads.staging import Staging
 from dags.sources.loads.verdicts import Checkpoint, groups, landed_wrong
 from dags.work.audit.log import Entry, Event, Status
 from dags.work.orders import Ended
@@ -259,21 +260,14 @@ class LandingRanges:
             return _lost(at, plan, wrong)
         note = self._note(at, rows_by_day)
         known = Loaded.of(state).rows_by_day
-        load = load_id(work.work_id)
-        attaching = Attaching(
-            at.client,
-            self.landing,
-            work.work_id,
-            (load,),
-            Expression("1"),
-            self.token,
-            lambda: at.again(at.lease.confirm),
-        )
-        for group in groups(rows_by_day, STAGED_AT_ONCE):
+        load, confirm = load_id(work.work_id), lambda: at.again(at.lease.confirm)
+        attaching = Attaching(at.client, plan.shape.target, (load,), self.landing.name, confirm)
+        staging = Staging(attaching, self.landing, work.work_id, load, self.token)
+        for group in groups(rows_by_day, ATTACHED_AT_ONCE):
             if asked := at.heard():
                 return asked
             # Also what the log has as attached: since then somebody may have deleted of it.
-            at.again(attaching.attach, group)
+            at.again(staging.attach, group)
             if new := {day: rows for day, rows in group.rows_by_day.items() if day not in known}:
                 entries = [Entry(LoadEvent.ATTACHED, step=day.isoformat(), rows=rows) for day, rows in new.items()]
                 at.again(at.log.append, *entries)

@@ -7,8 +7,7 @@ that moment a row that a load brings anew is there twice, under one uuid, which 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from itertools import count
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dags.clickhouse.sql import Sql
@@ -18,27 +17,20 @@ from dags.domain.days import in_words
 from dags.domain.errors import BuildError
 from dags.domain.expression import Expression
 from dags.publish.staging import make_like
-from dags.sources.loads.landing import PACKAGE, drop_staged, drop_table
-from dags.sources.loads.names import staging_name
+from dags.sources.loads.landing import PACKAGE
 from dags.sources.loads.shape import INSERTED_AT, LOAD_ID, TIME
-from dags.sources.loads.verdicts import Presence, groups, presence
+from dags.sources.loads.verdicts import Presence, presence
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from datetime import date
 
     from clickhouse_connect.driver.client import Client
 
     from dags.clickhouse.targets.rules import Facts
-    from dags.sources.loads.landing import Landing
-    from dags.sources.loads.verdicts import Group
 
-
-# So many rows at most are staged at once: a kill costs no more of them, and so much disk is needed beside the landing.
-STAGED_AT_ONCE = 2_000_000
-
-# So many rows at most of more than one day are sorted at once: 90 MiB, with what is written of them.
-SORTED_AT_ONCE = 250_000
+# So many rows at most are attached between two questions whether the run is to go on.
+ATTACHED_AT_ONCE = 2_000_000
 
 ALWAYS = Expression("1")
 
@@ -50,83 +42,54 @@ _ANY_COLUMN = {"allow_suspicious_low_cardinality_types": 1}
 class Attaching:
     """Days of loads on their way. ``confirm`` raises where another run has taken over; it is asked before each day.
 
-    ``place``: the expression that says which of ``loads`` a row that has landed is of, from 1.
+    ``fence``: a table of the run, which another one that takes over drops before it attaches days: where it is gone,
+    nothing is taken out any more.
     """
 
     client: Client
-    landing: Landing
-    work_id: str
+    target: str
     loads: tuple[int, ...]
-    place: Expression
-    token: str
+    fence: str
     confirm: Callable[[], None]
-    _numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
-    def attach(self, group: Group) -> None:
-        """Have every day of the group there, whole. Done twice, it changes nothing.
-
-        Raises:
-            BuildError: what was staged, or is there in the end, is not what has landed.
-        """
-        target = self.landing.shape.target
-        # Of an attempt before whose answer was lost, a day may be on its way yet: it is there, or never will be, then.
-        drop_staged(self.client, self.work_id, self.token)
-        found = present(self.client, target, self.loads, group.rows_by_day)
-        how_much = {day: presence(rows, found.get(day, 0)) for day, rows in group.rows_by_day.items()}
+    def lacking(self, rows_by_day: Mapping[date, int]) -> dict[date, int]:
+        """The days that are not there; of one that is there in part, what is there is taken out."""
+        found = present(self.client, self.target, self.loads, rows_by_day)
+        how_much = {day: presence(rows, found.get(day, 0)) for day, rows in rows_by_day.items()}
         if broken := [day for day, one in how_much.items() if one is Presence.SOME]:
             self.confirm()
-            take_out(self.client, target, self.loads, broken, while_there(self.landing.name))
-        lacking = {day: group.rows_by_day[day] for day, one in how_much.items() if one is not Presence.ALL}
-        if not lacking:
-            return
-        staging = staging_name(self.work_id, next(self._numbers), self.token)
-        ours = Sql("dags.publish", self.client, _ANY_COLUMN)
-        try:
-            make_like(ours, "create_staging", staging=staging, target=target)
-            Sql(PACKAGE, self.client).command("compact", staging=staging)
-            self._stage(staging, lacking)
-            for day in lacking:
-                self.confirm()
-                bound = {"partition": partition(day)}
-                Sql(PACKAGE, self.client).command("attach_day", bound, target=target, staging=staging)
-        finally:
-            # An attachment that is being done ends first: a table is gone only when nobody uses it.
-            drop_table(self.client, staging)
-        self.require(lacking)
+            take_out(self.client, self.target, self.loads, broken, while_there(self.fence))
+        return {day: rows_by_day[day] for day, one in how_much.items() if one is not Presence.ALL}
+
+    def attach(self, table: str, days: Collection[date]) -> None:
+        """Have these days of a table like the target there."""
+        for day in days:
+            self.confirm()
+            bound = {"partition": partition(day)}
+            Sql(PACKAGE, self.client).command("attach_day", bound, target=self.target, staging=table)
 
     def require(self, rows_by_day: Mapping[date, int]) -> None:
         """Raises: BuildError: what is there of these days is not what has landed."""
-        target = self.landing.shape.target
-        self._require(rows_by_day, present(self.client, target, self.loads, rows_by_day), f"{target} holds")
+        found = present(self.client, self.target, self.loads, rows_by_day)
+        require_same(rows_by_day, found, f"{self.target} holds")
 
-    def _stage(self, staging: str, rows_by_day: dict[date, int]) -> None:
-        shape, sql = self.landing.shape, Sql(PACKAGE, self.client)
-        for days in (group.rows_by_day for group in groups(rows_by_day, SORTED_AT_ONCE)):
-            name, bound = (
-                "stage" if len(days) > 1 else "stage_day",
-                {
-                    "constants": [column.constant for column in shape.constants],
-                    "loads": list(self.loads),
-                    "first": min(days),
-                    "last": max(days),
-                },
-            )
-            sql.command(
-                name, bound, staging=staging, landing=self.landing.name, names=shape.staged_names,
-                values=shape.staged, place=self.place,
-            )  # fmt: skip
-        staged = dict(sql.rows("staged", staging=staging))
-        self._require(rows_by_day, {day: staged.get(day, 0) for day in rows_by_day}, "staged were")
 
-    def _require(self, expected: Mapping[date, int], found: Mapping[date, int], words: str) -> None:
-        wrong = {day: found.get(day, 0) for day, rows in expected.items() if found.get(day, 0) != rows}
-        if wrong:
-            day, rows = next(iter(wrong.items()))
-            raise BuildError(
-                f"of {in_words(wrong)} {words} other rows of {self.work_id} than have landed: {rows:,} instead of "
-                f"{expected[day]:,} on {day}. Somebody deletes or writes them at the same time: go on with it when "
-                "that is over. Or a TTL of the table drops them: then cancel it, and leave these days out by a filter"
-            )
+def require_same(expected: Mapping[date, int], found: Mapping[date, int], words: str) -> None:
+    """Raises: BuildError: there are other rows of a day than are expected."""
+    wrong = {day: found.get(day, 0) for day, rows in expected.items() if found.get(day, 0) != rows}
+    if wrong:
+        day, rows = next(iter(wrong.items()))
+        raise BuildError(
+            f"of {in_words(wrong)} {words} other rows of the load than have landed: {rows:,} instead of "
+            f"{expected[day]:,} on {day}. Somebody deletes or writes them at the same time: go on with it when "
+            "that is over. Or a TTL of the table drops them: then cancel it, and leave these days out by a filter"
+        )
+
+
+def make_apart(client: Client, name: str, target: str) -> None:
+    """Make a table like the target, of which days can be attached to it; nobody else reads it."""
+    make_like(Sql("dags.publish", client, _ANY_COLUMN), "create_staging", staging=name, target=target)
+    Sql(PACKAGE, client).command("unmerged", staging=name)
 
 
 def notes_of(facts: Facts) -> tuple[str, ...]:

@@ -196,5 +196,6 @@ def drop_tables_of_runs(client: Client, kind: str, is_over: Callable[[str], bool
 
 
 def all_landed(client: Client) -> list[str]:
-    """The landing tables of all loads."""
-    return [name for (name,) in Sql(PACKAGE, client).rows("tables", {"prefixes": [LANDING_PREFIX]})]
+    """The tables of all loads beside their targets."""
+    prefixes = [LANDING_PREFIX, STAGING_PREFIX]
+    return [name for (name,) in Sql(PACKAGE, client).rows("tables", {"prefixes": prefixes})]

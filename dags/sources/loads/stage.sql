@@ -3,8 +3,8 @@
 -- which was staged last: an older reading that waited does not hide a newer one.
 -- Reads   these days of what has landed
 INSERT INTO $staging ($names, load_id, inserted_at)
-WITH {constants:Array(String)} AS _constants, {loads:Array(UInt64)} AS _loads
-SELECT $values, arrayElement(_loads, $place), _read_at
+WITH {constants:Array(String)} AS _constants
+SELECT $values, {load:UInt64}, _read_at
 FROM $landing
 WHERE _day >= {first:Date} AND _day <= {last:Date}
 ORDER BY _day

@@ -1,8 +1,8 @@
 -- One day of what has landed, as the target has rows, however many those are: nothing is sorted. See stage.sql.
 -- Reads   this day of what has landed
 INSERT INTO $staging ($names, load_id, inserted_at)
-WITH {constants:Array(String)} AS _constants, {loads:Array(UInt64)} AS _loads
-SELECT $values, arrayElement(_loads, $place), _read_at
+WITH {constants:Array(String)} AS _constants
+SELECT $values, {load:UInt64}, _read_at
 FROM $landing
 WHERE _day >= {first:Date} AND _day <= {last:Date}
 SETTINGS max_block_size = 8192, min_insert_block_size_rows = 100000, min_insert_block_size_bytes = 0,

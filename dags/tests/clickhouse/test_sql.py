@@ -217,6 +217,7 @@ FILLED_WITH = {
     "present": "SELECT 1",
     "rows": "SELECT 1",
     "within": "SELECT 1",
+    "order": "ORDER BY 1",
     "declaration": "name String",
     "merged_bytes": "1",
     "granularity": "1",

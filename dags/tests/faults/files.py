@@ -65,9 +65,12 @@ BEGINNING = (
     "list_objects", "list_directory", "ledger", "append accepted", "append started", "create_bid", "take", "tables",
     "events_of", "asks",
 )  # fmt: skip
-LANDING = ("next_instant", "record", "create_landing", "land", "land", "landed", "leave_out", "rows_by_day")
+LANDING = (
+    "next_instant", "record", "create_staging", "unmerged", "land", "land", "landed", "landed_faults", "leave_out",
+    "landed_days", "strangers",
+)  # fmt: skip
 ATTACHING = (
-    "present", "create_staging", "compact", "stage", "staged", "tokens", "attach_day", "attach_day", "drop_table",
+    "present", "tokens", "attach_day", "attach_day", "drop_table",
     "append load_attached", "everywhere", "take_out", "next_instant", "record", "append chunk_done+step_done",
     "append ended",
 )  # fmt: skip

@@ -18,7 +18,7 @@ from dags.demo.traffic import user_agent
 from dags.demo.traffic.access_log import MAX_LINE_BYTES, Hit, Rubbish, RubbishKind, parse_line
 from dags.demo.traffic.page_views import PageView, Skip, domain_of, judge
 from dags.demo.traffic.sessions import events
-from dags.file_ingestion.formats import FIRST_FAULT, NO_VIEWS, RUBBISH, Columns, format_of
+from dags.file_ingestion.formats import NO_VIEWS, RUBBISH, Columns, format_of
 from dags.file_ingestion.location import PACKAGE, Location
 from dags.file_ingestion.reading import rows_of
 from dags.sources.formats import ACCESS_LOG, OFFERED
@@ -74,7 +74,7 @@ def by_engine(client: Client, directory: Path, content: bytes) -> Read:
     lines, sessions, ids = list[Any](), dict[str, list[int]](), list[str]()
     for number, (fault, row) in enumerate(rows, 1):
         if fault:
-            lines.append(FORMAT.faults[fault - FIRST_FAULT].words)
+            lines.append(FORMAT.faults[fault - 1].words)
             continue
         found = row if isinstance(row, dict) else dict(zip(OFFERED, row, strict=True))
         sessions.setdefault(found.pop("session"), []).append(number)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import gzip
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from dags.clickhouse.leases.store import Leases
+from dags.clickhouse.sql import Sql
 from dags.domain.errors import UserError
 from dags.file_ingestion.claims import Claims, bucket_of
-from dags.tests.file_ingestion.partner import NAME, Partner, event, lines
+from dags.file_ingestion.reading import DAYS_A_BLOCK
+from dags.tests.file_ingestion.partner import COLUMNS, NAME, Partner, event, lines
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -244,3 +246,35 @@ def test_files_of_before_1970_are_files(client: Client, dsn: Dsn, server_files: 
     partner.ingest()
     assert (partner.seen(), partner.errors()) == ([1, 2, 3, 4], {})
     assert partner.ingest() is None
+
+
+def test_rows_of_many_days_in_no_order_are_there_and_are_known_to_be_so_to_the_groups_that_follow(
+    partner: Partner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dags.file_ingestion.plan.FILES_A_GROUP", 1)
+    days = [f"2026-01-{1 + number % 25:02d}T12:00:00Z" for number in range(75)]
+    partner.put("a.jsonl", lines(*(event(number, at=day) for number, day in enumerate(days, 1))))
+    partner.put("b.jsonl", lines(*(event(number, at=day) for number, day in enumerate(days, 101))))
+    partner.put("bad.jsonl", lines(event(200, at=days[0]), event(201, at="never")))
+    landed, run = list[Any](), Sql._run
+
+    def ran(itself: Sql, send: Any, name: str, parameters: Any, *rest: Any) -> Any:
+        landed.extend([parameters["days"]] if name == "land" else [])
+        return run(itself, send, name, parameters, *rest)
+
+    monkeypatch.setattr(Sql, "_run", ran)
+    partner.ingest()
+    assert partner.seen() == [*range(1, 76), *range(101, 176)]
+    assert partner.states() == {"a.jsonl": "success", "b.jsonl": "success", "bad.jsonl": "failed"}
+    assert landed == [DAYS_A_BLOCK, 0, 0, 0]  # none is a limit
+    rows = partner.client.query("SELECT uniqExact(toDate(timestamp)), count() FROM events").result_rows
+    assert rows == [(25, 150)]
+
+
+def test_a_value_that_is_absent_is_none_and_not_what_the_target_would_have_had(partner: Partner) -> None:
+    partner.client.command("ALTER TABLE events ADD COLUMN plan String DEFAULT 'free', ADD COLUMN price Nullable(Int32)")
+    partner.declared["columns"] = {**COLUMNS, "plan": "plan", "price": "price"}
+    partner.put("a.jsonl", lines(event(1, plan=None, price=None), event(2), event(3, plan="paid", price=7)))
+    partner.ingest()
+    found = partner.client.query("SELECT plan, price FROM events ORDER BY uuid").result_rows
+    assert found == [("", None), ("", None), ("paid", 7)]

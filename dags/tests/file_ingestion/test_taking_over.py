@@ -102,7 +102,7 @@ def test_a_run_that_wakes_up_attaches_nothing_of_files_that_another_has_taken(pr
 def test_a_run_that_wakes_up_after_a_clear_records_nothing(processes: Processes) -> None:
     partner = processes.partner
     partner.put("a.jsonl", lines(event(1)))
-    processes.stalled_before("rows_by_day", partner.ingest, lambda: cleared(partner))
+    processes.stalled_before("landed_days", partner.ingest, lambda: cleared(partner))
     assert (partner.seen(), partner.states()) == ([], {"a.jsonl": "cleared"})
 
 
@@ -120,7 +120,7 @@ def test_a_statement_whose_answer_was_lost_attaches_nothing_beside_the_attempt_t
 ) -> None:
     partner, late, run = processes.partner, list[Any](), Sql._run
     partner.put("a.jsonl", lines(event(1)))
-    broken = ["attach_day", "drop_table", "drop_table"]  # the statement, and both tables of its attempt
+    broken = ["attach_day", "drop_table"]  # the statement, and the table of its attempt
 
     def ran(itself: Sql, send: Any, name: str, *rest: Any) -> Any:
         if name == "attach_day" and not late:
@@ -128,7 +128,7 @@ def test_a_statement_whose_answer_was_lost_attaches_nothing_beside_the_attempt_t
         if late and broken and name == broken[0]:
             broken.pop(0)
             raise OperationalError("the connection is cut")
-        if name == "staged" and late:  # the next attempt has seen that nothing is there
+        if name == "attach_day":  # the next attempt has seen that nothing is there
             with suppress(ClickHouseError):
                 run(*late)
         return run(itself, send, name, *rest)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
-from dags.sources.loads.attaching import Attaching
+from dags.sources.loads.staging import Staging
 from dags.sources.loads.verdicts import Group
 from dags.tests.world import ago, noon
 
@@ -144,13 +144,13 @@ DAYS = [ago(3), ago(2), ago(1)]
 
 def die_with_a_day_attached(world: World) -> None:
     """Load, in a run that dies when the first day is there, and no other."""
-    whole = Attaching.attach
+    whole = Staging.attach
 
-    def attach(self: Attaching, group: Group) -> None:
+    def attach(self: Staging, group: Group) -> None:
         whole(self, Group({DAYS[0]: group.rows_by_day[DAYS[0]]}))
         raise KeyboardInterrupt
 
     with world.monkeypatch.context() as patched:
-        patched.setattr(Attaching, "attach", attach)
+        patched.setattr(Staging, "attach", attach)
         with pytest.raises(KeyboardInterrupt):
             load(world)

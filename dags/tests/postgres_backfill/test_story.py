@@ -12,8 +12,8 @@ from dags.domain.errors import UserError
 from dags.postgres_backfill import compiling, reading
 from dags.postgres_backfill.execution import LandingRanges
 from dags.postgres_backfill.kind import POSTGRES_BACKFILL
-from dags.sources.loads.attaching import Attaching
 from dags.sources.loads.landing import all_landed
+from dags.sources.loads.staging import Staging
 from dags.sources.loads.sweeping import sweep_landings
 from dags.tests.listening import listening
 from dags.tests.postgres_backfill.tenants import (
@@ -270,15 +270,15 @@ def test_a_cancel_in_the_moment_of_the_end_leaves_nothing_either_and_moves_no_ma
     world: World, source: Tenant
 ) -> None:
     source.history(DAYS)
-    whole = Attaching.attach
+    whole = Staging.attach
 
-    def attach(self: Attaching, group: Group) -> None:
+    def attach(self: Staging, group: Group) -> None:
         whole(self, group)
         who = {"requested_by": "bob", "reason": "it is late"}
         control.cancel(world.client, POSTGRES_BACKFILL, self.work_id, "by-hand", **who)
 
     with world.monkeypatch.context() as patched:
-        patched.setattr(Attaching, "attach", attach)
+        patched.setattr(Staging, "attach", attach)
         assert load(world, kind="incremental")["status"] == "cancelled"
     assert loaded(world) == []
     control_job(world, "delete", show(world, "")["postgres_backfills"][0]["id"])

@@ -14,13 +14,13 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from dags.clickhouse.leases.rules import new_token
 from dags.clickhouse.sql import Sql
 from dags.domain.errors import BuildError, LeaseLostError
-from dags.domain.expression import Expression
-from dags.sources.loads import attaching as attachings
 from dags.sources.loads import landing as landings
+from dags.sources.loads import staging as stagings
 from dags.sources.loads.attaching import Attaching, present, require_attachable, take_out, while_there, withdraw
 from dags.sources.loads.landing import all_landed, drop_tables, fence_loads, open_landing, tables_of
 from dags.sources.loads.names import load_id
 from dags.sources.loads.shape import INFINITY, Column, Shape, day_of
+from dags.sources.loads.staging import Staging
 from dags.sources.loads.verdicts import Checkpoint, Group, groups, landed_wrong
 from dags.tests.events import Event, insert
 
@@ -81,8 +81,9 @@ def opened(client: Client, run: str = "run-1", confirm: Callable[[], None] = lam
     ), token
 
 
-def attaching(client: Client, landing: Landing, token: str) -> Attaching:
-    return Attaching(client, landing, WORK, (LOAD,), Expression("1"), token, lambda: None)
+def staging(client: Client, landing: Landing, token: str, confirm: Callable[[], None] = lambda: None) -> Staging:
+    attaching = Attaching(client, landing.shape.target, (LOAD,), landing.name, confirm)
+    return Staging(attaching, landing, WORK, LOAD, token)
 
 
 def held(client: Client) -> list[tuple[Any, ...]]:
@@ -98,7 +99,7 @@ def test_what_landed_is_there_day_by_day_beside_what_others_wrote(client: Client
     land(client, landing, [row(day) for day in DAYS for _ in range(3)])
     [whole] = groups(landing.rows_by_day(client), at_once=100)
     for _ in range(2):  # done twice, it changes nothing
-        attaching(client, landing, token).attach(whole)
+        staging(client, landing, token).attach(whole)
         assert held(client) == [(day, 3, int(day == DAYS[1]), 3 + int(day == DAYS[1])) for day in DAYS]
     [found] = client.query(
         "SELECT DISTINCT event, viewport_width, qualifies, load_id, inserted_at > now() - 60 FROM events WHERE load_id"
@@ -108,11 +109,11 @@ def test_what_landed_is_there_day_by_day_beside_what_others_wrote(client: Client
 
 
 def test_days_are_the_same_however_few_rows_are_sorted_at_once(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attachings, "SORTED_AT_ONCE", 4)
+    monkeypatch.setattr(stagings, "SORTED_AT_ONCE", 4)
     landing, token = opened(client)
     rows = [row(day) for number, day in enumerate(DAYS) for _ in range(2 + 3 * (number == 2))]
     land(client, landing, rows)
-    attaching(client, landing, token).attach(Group(landing.rows_by_day(client)))
+    staging(client, landing, token).attach(Group(landing.rows_by_day(client)))
     assert held(client) == [(day, 2 + 3 * (day == DAYS[2]), 0, 2 + 3 * (day == DAYS[2])) for day in DAYS]
 
 
@@ -143,12 +144,12 @@ def test_a_day_that_is_there_in_part_is_taken_out_and_done_again_and_others_keep
     landing, token = opened(client)
     land(client, landing, [row(DAYS[0]) for _ in range(5)])
     whole = Group(landing.rows_by_day(client))
-    attaching(client, landing, token).attach(whole)
+    staging(client, landing, token).attach(whole)
     client.command(
         f"DELETE FROM events WHERE load_id = {LOAD} AND uuid IN (SELECT uuid FROM events WHERE load_id != 0 LIMIT 2)"
     )
     assert held(client) == [(DAYS[0], 3, 1, 4)]
-    attaching(client, landing, token).attach(whole)
+    staging(client, landing, token).attach(whole)
     assert held(client) == [(DAYS[0], 5, 1, 6)]
 
 
@@ -156,7 +157,7 @@ def test_rows_are_taken_out_of_some_days_and_no_other_row_is(client: Client) -> 
     insert(client, [Event(7, datetime(2026, 1, 1, 9, tzinfo=UTC))])
     landing, token = opened(client)
     land(client, landing, [row(day) for day in DAYS[:2]])
-    attaching(client, landing, token).attach(Group(landing.rows_by_day(client)))
+    staging(client, landing, token).attach(Group(landing.rows_by_day(client)))
     take_out(client, "events", [LOAD], DAYS[:1])
     assert held(client) == [(DAYS[0], 0, 1, 1), (DAYS[1], 1, 0, 1)]
     assert present(client, "events", [LOAD], DAYS) == {DAYS[1]: 1}
@@ -232,9 +233,7 @@ def test_what_an_earlier_run_staged_is_dropped_before_another_acts_and_what_land
         raise DyingError
 
     with pytest.raises(DyingError):
-        Attaching(client, landing, WORK, (LOAD,), Expression("1"), token, die).attach(
-            Group(landing.rows_by_day(client))
-        )
+        staging(client, landing, token, die).attach(Group(landing.rows_by_day(client)))
     assert len(tables_of(client, WORK)) == 2
     fence_loads(client, ["run-1"])
     assert tables_of(client, WORK) == [landing.name]
@@ -312,7 +311,7 @@ def test_a_run_that_wakes_up_in_its_handover_drops_nothing_of_who_came_after_it_
 def test_what_is_taken_out_late_of_a_day_in_part_is_nothing_of_who_has_taken_over(client: Client) -> None:
     landing, token = opened(client)
     land(client, landing, [row(DAYS[0])])
-    attaching(client, landing, token).attach(Group(landing.rows_by_day(client)))
+    staging(client, landing, token).attach(Group(landing.rows_by_day(client)))
     opened(client, "run-2")
     with pytest.raises(ClickHouseError, match="does not exist"):
         take_out(client, "events", [LOAD], DAYS[:1], while_there(landing.name))
