@@ -99,7 +99,8 @@ class Groups:
             rows = at.again(loading.done)
         except (UserError, ClickHouseError) as error:
             hidden = self.ingestion.location.hidden_in(str(error))[:1000]
-            return [Entry(Event.STEP_FAILED, step=step, chunk=chunk.id, payload=hidden)]
+            failed = Entry(Event.STEP_FAILED, step=step, chunk=chunk.id, payload=hidden, bytes_read=loading.bytes_read)
+            return [failed]
         return [
             Entry(
                 Event.STEP_DONE, step=step, chunk=chunk.id, rows=rows, source_rows=rows, own_source_rows=rows,

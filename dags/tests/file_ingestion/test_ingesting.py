@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from clickhouse_connect.driver.exceptions import DatabaseError
 
 from dags.clickhouse.leases.store import Leases
 from dags.clickhouse.sql import Sql
@@ -14,6 +15,7 @@ from dags.domain.errors import UserError
 from dags.file_ingestion.claims import Claims, bucket_of
 from dags.file_ingestion.reading import DAYS_A_BLOCK
 from dags.tests.file_ingestion.partner import COLUMNS, NAME, Partner, event, lines
+from dags.work.audit.log import Event
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -278,3 +280,23 @@ def test_a_value_that_is_absent_is_none_and_not_what_the_target_would_have_had(p
     partner.ingest()
     found = partner.client.query("SELECT plan, price FROM events ORDER BY uuid").result_rows
     assert found == [("", None), ("", None), ("paid", 7)]
+
+
+@pytest.mark.parametrize("dsn_text", ["embedded"], indirect=True)
+def test_what_a_group_has_read_before_it_failed_is_among_what_was_read(
+    client: Client, dsn: Dsn, server_files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    partner, run = Partner(dsn, client, server_files), Sql._run
+    content = lines(event(1))
+    partner.put("a.jsonl", content)
+
+    def ran(itself: Sql, send: Any, name: str, *rest: Any) -> Any:
+        if name == "attach_day":
+            raise DatabaseError("Code: 36. DB::Exception: no")
+        return run(itself, send, name, *rest)
+
+    monkeypatch.setattr(Sql, "_run", ran)
+    state = partner.ingest()
+    assert state is not None
+    [failed] = [entry for entry in state.entries if entry.event == Event.STEP_FAILED]
+    assert failed.bytes_read == len(content)
