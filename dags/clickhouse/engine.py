@@ -97,21 +97,21 @@ def open_client(
         _hold(dsn, wait_seconds, who)
     client = None
     try:
-        client = _connect(dsn, answer_seconds)
+        client = _connect(dsn, answer_seconds, who)
         with naming_what_lacks():
             if create_database:
                 client.command(f"CREATE DATABASE IF NOT EXISTS {dsn.database}")
             _use_database(client, dsn)
-        if who and not dsn.is_embedded:
-            client.set_client_setting("log_comment", who)
         yield client
     finally:
         if client is not None:
             client.close()
 
 
-def call(dsn: Dsn, work: Callable[[Client], Answer], *, wait_seconds: float, limit_seconds: float) -> Answer:
-    """``work(client)`` from a process that must not keep the embedded engine open.
+def call(
+    dsn: Dsn, work: Callable[[Client], Answer], *, wait_seconds: float, limit_seconds: float, who: str = "tick"
+) -> Answer:
+    """``work(client)`` from a process that must not keep the embedded engine open; ``who`` as `open_client` has it.
 
     On a server, or when this process holds the engine anyway, it is a plain call. Otherwise a child does it, and is
     killed after ``limit_seconds``: a tick that hangs would hold up every other one.
@@ -121,12 +121,12 @@ def call(dsn: Dsn, work: Callable[[Client], Answer], *, wait_seconds: float, lim
         Exception: whatever ``work`` raises, also in the child.
     """
     if not dsn.is_embedded or _is_held(dsn):
-        with open_client(dsn, wait_seconds=wait_seconds, answer_seconds=limit_seconds, who="tick") as client:
+        with open_client(dsn, wait_seconds=wait_seconds, answer_seconds=limit_seconds, who=who) as client:
             return work(client)
     try:
         child = subprocess.run(
             [sys.executable, "-m", "dags.clickhouse.engine"],
-            input=pickle.dumps((dsn, wait_seconds, work)),
+            input=pickle.dumps((dsn, wait_seconds, who, work)),
             capture_output=True,
             timeout=limit_seconds,
             check=False,
@@ -150,9 +150,9 @@ def _serve() -> None:
     """The child's side of `call`: one piece of work from standard input, its answer or its error to standard output."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints must not get between the pickled bytes
-    dsn, wait_seconds, work = pickle.load(sys.stdin.buffer)  # noqa: S301 -- from our own parent
+    dsn, wait_seconds, who, work = pickle.load(sys.stdin.buffer)  # noqa: S301 -- from our own parent
     try:
-        with open_client(dsn, wait_seconds=wait_seconds, who="tick") as client:
+        with open_client(dsn, wait_seconds=wait_seconds, who=who) as client:
             outcome: tuple[Any, Exception | None] = (work(client), None)
     except Exception as error:  # noqa: BLE001 -- it is raised again by the parent
         outcome = (None, _picklable(error))
@@ -196,7 +196,7 @@ def _hold(dsn: Dsn, wait_seconds: float, who: str) -> None:
                 "tick less), or let CLICKHOUSE_DSN name a ClickHouse server"
             ) from None
         try:
-            keeper = _connect(dsn, ANSWER_SECONDS)
+            keeper = _connect(dsn, ANSWER_SECONDS, who)
         except EngineError:
             lock.release()
             raise
@@ -234,10 +234,19 @@ def _holder_in_words(holder: Path) -> str:
 
 
 class _HttpClient(HttpClient):
-    """The driver's client, of which the questions at connection are not cut short by the user's profile either."""
+    """The driver's client, of which the questions at connection are not cut short by the user's profile either.
+
+    ``who`` marks these too (``log_comment``), so that no statement of a run is nobody's.
+    """
+
+    def __init__(self, *, who: str, **options: Any) -> None:  # noqa: ANN401 -- the driver's own options
+        self._who = who
+        super().__init__(**options)
 
     def _init_common_settings(self, tz_source: TzSource) -> None:
         self.params.update(FIRST)
+        if self._who:
+            self.params["log_comment"] = self._who
         super()._init_common_settings(tz_source)
 
     def command(  # noqa: PLR0917 -- the driver's signature
@@ -268,11 +277,11 @@ class _HttpClient(HttpClient):
         return QuerySummary(json.loads(answer.headers.get("X-ClickHouse-Summary", "{}")))
 
 
-def _connect(dsn: Dsn, answer_seconds: float) -> Client:
+def _connect(dsn: Dsn, answer_seconds: float, who: str) -> Client:
     """A client whose every statement carries our pins; see `dags.clickhouse.pinned`."""
     client = None
     try:
-        client = _embedded(dsn) if dsn.is_embedded else _server(dsn, answer_seconds)
+        client = _embedded(dsn) if dsn.is_embedded else _server(dsn, answer_seconds, who)
         _pin(client, dsn)
     except (ClickHouseError, EngineError) as error:
         if client is not None:
@@ -287,8 +296,9 @@ def _embedded(dsn: Dsn) -> Client:
     return EmbeddedClient(dsn.path)
 
 
-def _server(dsn: Dsn, answer_seconds: float) -> Client:
+def _server(dsn: Dsn, answer_seconds: float, who: str) -> Client:
     return _HttpClient(
+        who=who,
         interface="https" if dsn.scheme == "clickhouses" else "http",
         host=dsn.host,
         port=dsn.port,

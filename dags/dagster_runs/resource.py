@@ -16,6 +16,7 @@ from dagster import ConfigurableResource, InitResourceContext
 from dags.clickhouse.engine import call, open_client
 from dags.dagster_runs.locks import let_go, take
 from dags.dagster_runs.tags import lock_directory
+from dags.dagster_runs.traces import asked_line
 from dags.settings import current_settings
 
 if TYPE_CHECKING:
@@ -35,8 +36,13 @@ class ClickHouseResource(ConfigurableResource):  # type: ignore[type-arg]
     """Opens the configured ClickHouse; has no configuration of its own, so that no secret is in any run's."""
 
     def setup_for_execution(self, context: InitResourceContext) -> None:
-        """Hold the run's lock, by which it is seen that its process lives: every run of ours uses this resource."""
+        """Hold the run's lock, by which it is seen that its process lives: every run of ours uses this resource.
+
+        And say who asked for it, for the same reason.
+        """
         if context.run is not None and context.instance is not None:
+            if context.log is not None:
+                context.log.info("%s", asked_line(context.run))
             # Without the lock nobody takes the run for dead; that is no reason not to carry it out.
             with suppress(OSError):
                 take(lock_directory(context.instance), context.run.run_id)
@@ -63,10 +69,11 @@ class ClickHouseResource(ConfigurableResource):  # type: ignore[type-arg]
         ) as opened:
             yield opened
 
-    def in_tick(self, work: Callable[[Client], Answer], until: float = math.inf) -> Answer:
+    def in_tick(self, work: Callable[[Client], Answer], until: float = math.inf, *, who: str = "tick") -> Answer:
         """``work(client)`` within the time that a tick has; see `dags.clickhouse.engine.call`.
 
-        ``until``, of this process's clock (`time.monotonic`): when the tick is over that this is a part of.
+        ``until``, of this process's clock (`time.monotonic`): when the tick is over that this is a part of. ``who`` is
+        that tick, see `dags.dagster_runs.traces.tick_of`: it marks its statements.
 
         Raises:
             EngineError: as `client`, or it took too long.
@@ -77,4 +84,5 @@ class ClickHouseResource(ConfigurableResource):  # type: ignore[type-arg]
             work,
             wait_seconds=min(TICK_WAIT_SECONDS, left),
             limit_seconds=left,
+            who=who,
         )

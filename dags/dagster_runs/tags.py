@@ -33,6 +33,9 @@ REQUESTED_BY_TAG, REASON_TAG = f"{TAG_PREFIX}requested_by", f"{TAG_PREFIX}reason
 # Why the planner launched a build: of all its tables, and of each its own, as JSON.
 REASONS_TAG, REASONS_BY_TABLE_TAG = f"{TAG_PREFIX}reasons", f"{TAG_PREFIX}reasons_by_table"
 
+# Who launched a build by itself, under which plan, and the how many-th attempt it is, from 0.
+TRIGGER_TAG, PLAN_TAG, ATTEMPT_TAG = (f"{TAG_PREFIX}{name}" for name in ("trigger", "plan", "attempt"))
+
 # Which database a run was asked to repair, see `dags.clickhouse.dsn.Dsn.mark`: what a run came to elsewhere, as in a
 # demo before, is no attempt here.
 DATABASE_TAG = f"{TAG_PREFIX}database"

@@ -21,8 +21,10 @@ from dagster import (
 from dagster._core.storage.tags import PRIORITY_TAG
 from dagster._utils.schedules import reverse_cron_string_iterator
 
+from dags.dagster_runs.lines import line
 from dags.dagster_runs.resource import ClickHouseResource
 from dags.dagster_runs.tags import BACKFILL_PRIORITY, TAG_PREFIX
+from dags.dagster_runs.traces import tick_of, ticking
 from dags.domain import clock
 from dags.domain.errors import EngineBusyError
 from dags.file_ingestion.due import Due, after, as_cursor, choose, cursor_of, that_are_due
@@ -69,15 +71,26 @@ def files_sensor(job: JobDefinition, sources: Sources) -> SensorDefinition:
         idle = [one for one in due if one.name not in busy]
         until = time.monotonic() + LOOK_SECONDS
         try:
-            seen = clickhouse.in_tick(partial(look_at, idle, LOOK_SECONDS), until) if idle else {}
+            seen = clickhouse.in_tick(partial(look_at, idle, LOOK_SECONDS), until, who=tick_of(context)) if idle else {}
         except EngineBusyError as error:
             return SensorResult(skip_reason=f"the next tick looks again: {error}", cursor=context.cursor)
         choice = choose(due, busy, seen, waiting(context.instance))
         cursor = as_cursor(after(asked, due, choice, now))
         words = "; ".join(f"{name}: {why}" for name, why in sorted(choice.others.items()))
-        if not choice.launched:
+        requests = [_request(one) for one in choice.launched]
+        context.log.info(
+            "%s",
+            line(
+                decision="launch" if requests else "skip",
+                **ticking(context),
+                ingestions=[one.name for one in choice.launched],
+                run_keys=[request.run_key for request in requests],
+                why=words,
+            ),
+        )
+        if not requests:
             return SensorResult(skip_reason=words, cursor=cursor)
-        return SensorResult(run_requests=[_request(one) for one in choice.launched], cursor=cursor)
+        return SensorResult(run_requests=requests, cursor=cursor)
 
     return web_analytics_files_sensor
 

@@ -43,7 +43,7 @@ ROOMS = {
 APART = {"work": {"team_selection", "detection", "repair", "publish"}, "publish": {"work"}}
 SAYS_PURE = "Pure: no clock, no database, no Dagster."
 # Imports for types alone name clients there.
-PURE_BUT_FOR_TYPES = ("report.py", "why.py")
+PURE_BUT_FOR_TYPES = ("report.py", "ticks.py", "why.py")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -151,6 +151,7 @@ SHELL = (
     "runs.py",
     "resource.py",
     "tags.py",
+    "traces.py",
     "command.py",
     "schema_jobs.py",
     "building.py",

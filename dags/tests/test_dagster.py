@@ -60,7 +60,9 @@ _TAGS = "dagster._core.storage.tags"
 
 # Who leans on what, and why: the room in `dags/`, and what it takes the name for.
 PRIVATE: dict[str, dict[str, str]] = {
-    f"{_TAGS}.PARENT_RUN_ID_TAG": {"dagster_runs": "tells what a person executed again from what the planner launched"},
+    f"{_TAGS}.PARENT_RUN_ID_TAG": {
+        "dagster_runs": "tells what a person executed again from what the planner launched; which run one does again",
+    },
     f"{_TAGS}.RETRY_NUMBER_TAG": {"dagster_runs": "tells Dagster's own retry from what a person executed again"},
     f"{_TAGS}.ROOT_RUN_ID_TAG": {
         "dagster_runs": "when an order was given, where this run is a retry of it; whose work a retry carries on",
@@ -69,7 +71,14 @@ PRIVATE: dict[str, dict[str, str]] = {
         "web_preaggregated_backfill": "repairs wait behind the daily build in the queue",
         "file_ingestion": "ranges that end by themselves wait behind what comes every day",
     },
-    f"{_TAGS}.PARTITION_NAME_TAG": {"repair": "which day a run covers"},
+    f"{_TAGS}.PARTITION_NAME_TAG": {
+        "repair": "which day a run covers",
+        "dagster_runs": "which day a run is of, in its line",
+    },
+    f"{_TAGS}.TICK_ID_TAG": {"dagster_runs": "which tick asked for a run"},
+    f"{_TAGS}.SENSOR_NAME_TAG": {"dagster_runs": "which sensor did"},
+    f"{_TAGS}.SCHEDULE_NAME_TAG": {"dagster_runs": "which schedule did"},
+    f"{_TAGS}.RUN_KEY_TAG": {"dagster_runs": "under which key, which the tick's line has too"},
     f"{_TAGS}.ASSET_PARTITION_RANGE_START_TAG": {"repair": "which days a run of several covers"},
     f"{_TAGS}.ASSET_PARTITION_RANGE_END_TAG": {"repair": "which days a run of several covers"},
     f"{_TAGS}.GRPC_INFO_TAG": {"work": "whether the process of a run is on this machine"},
@@ -100,6 +109,10 @@ VALUES = {
     "ASSET_PARTITION_RANGE_START_TAG": "dagster/asset_partition_range_start",
     "ASSET_PARTITION_RANGE_END_TAG": "dagster/asset_partition_range_end",
     "GRPC_INFO_TAG": ".dagster/grpc_info",
+    "TICK_ID_TAG": "dagster/tick",
+    "SENSOR_NAME_TAG": "dagster/sensor_name",
+    "SCHEDULE_NAME_TAG": "dagster/schedule_name",
+    "RUN_KEY_TAG": "dagster/run_key",
 }
 
 DAYS = DailyPartitionsDefinition("2026-01-01")

@@ -38,6 +38,7 @@ from pydantic import Field
 from dags.clickhouse.clocks import tell_of_skew
 from dags.clickhouse.schema.apply import require_schema
 from dags.clickhouse.sql import Sql
+from dags.dagster_runs.lines import line
 from dags.dagster_runs.resource import ClickHouseResource
 from dags.dagster_runs.tags import (
     BUILD_RUN,
@@ -48,9 +49,11 @@ from dags.dagster_runs.tags import (
     REASONS_TAG,
     REQUESTED_BY_TAG,
     TAG_PREFIX,
+    TRIGGER_TAG,
     is_automatic,
     is_daily,
 )
+from dags.dagster_runs.traces import ticking
 from dags.domain.days import ONE_DAY
 from dags.domain.errors import UserError
 from dags.domain.units import Outcome
@@ -217,7 +220,7 @@ def _built_day(
     )
     if is_daily(context.run):
         return build.run()
-    kind, who = (AUTOMATIC, f"{TAG_PREFIX}trigger") if by_planner else (MANUAL, REQUESTED_BY_TAG)
+    kind, who = (AUTOMATIC, TRIGGER_TAG) if by_planner else (MANUAL, REQUESTED_BY_TAG)
     why = _why(context.run, names, by_planner=by_planner)
     works = [RunWork(client, kind, context.run.run_id, name, str(day), why[name]) for name in names]
     with audited(works, requested_by=context.run.tags.get(who, "")) as ended:
@@ -313,10 +316,14 @@ def daily_schedule(job: UnresolvedAssetJobDefinition, tables: Sequence[WatchedTa
         """Build yesterday, and once more the days that have closed since."""
         today = context.scheduled_execution_time.astimezone(UTC).date()
         days = [today - age * ONE_DAY for age in ages]
-        return [
+        requests = [
             RunRequest(partition_key=day.isoformat(), run_key=f"{today}/{day}", tags={DAILY_RUN_TAG: "true"})
             for day in days
             if day >= first
         ]
+        keys = [request.run_key for request in requests]
+        asked = [request.partition_key for request in requests]
+        context.log.info("%s", line(decision="launch", **ticking(context), days=asked, run_keys=keys))
+        return requests
 
     return daily

@@ -19,15 +19,18 @@ from dagster import AssetKey, MetadataValue, RunRequest
 from dagster._core.storage.tags import PRIORITY_TAG
 
 from dags.dagster_runs.tags import (
+    ATTEMPT_TAG,
     BACKFILL_PRIORITY,
     BACKFILL_RUN_TAG,
     DATABASE_TAG,
     MISSING_DATA_TAG,
     PLAN_FIELD,
+    PLAN_TAG,
     REASONS_BY_TABLE_TAG,
     REASONS_TAG,
     TAG_PREFIX,
     TEAMS_FIELD,
+    TRIGGER_TAG,
 )
 from dags.detection.detection import Detection, as_outdated, unreadable
 from dags.detection.store import read_outdated_teams
@@ -259,10 +262,10 @@ def run_requests(evaluation: Evaluation, plan_id: str, job: str | None = None) -
                 PRIORITY_TAG: BACKFILL_PRIORITY,
                 BACKFILL_RUN_TAG: "true",
                 MISSING_DATA_TAG: "true",
-                f"{TAG_PREFIX}plan": plan_id,
+                PLAN_TAG: plan_id,
                 DATABASE_TAG: current_settings().clickhouse_dsn.mark,
-                f"{TAG_PREFIX}trigger": str(decision.trigger),
-                f"{TAG_PREFIX}attempt": str(request.attempt),
+                TRIGGER_TAG: str(decision.trigger),
+                ATTEMPT_TAG: str(request.attempt),
                 REASONS_TAG: request.reasons()[:TAG_CHARACTERS],
                 REASONS_BY_TABLE_TAG: json.dumps(
                     {table: request.reasons(table)[:TAG_CHARACTERS] for table in request.tables}

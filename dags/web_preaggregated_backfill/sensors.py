@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from functools import partial
 
 from dagster import (
-    DagsterInstance,
     DefaultScheduleStatus,
     DefaultSensorStatus,
     RunRequest,
@@ -22,8 +21,11 @@ from dagster import (
 )
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
+from dags.dagster_runs.lines import line
 from dags.dagster_runs.resource import TICK_SECONDS, ClickHouseResource
+from dags.dagster_runs.traces import tick_of, ticking
 from dags.domain import clock
+from dags.domain.text import of_error
 from dags.domain.watched import WatchedTable
 from dags.repair.decision import Trigger
 from dags.repair.requests.store import freeze
@@ -31,6 +33,7 @@ from dags.schedules import COMPREHENSIVE_CHECK_CRON, SENSOR_INTERVAL_SECONDS, TI
 from dags.settings import current_settings
 from dags.web_preaggregated_backfill.catalog import leave, leaving_unknown
 from dags.web_preaggregated_backfill.evaluation import evaluate, run_requests, skip_reason, teams_to_freeze
+from dags.web_preaggregated_backfill.ticks import decision_line
 
 
 def backfill_sensor(
@@ -48,7 +51,7 @@ def backfill_sensor(
         context: SensorEvaluationContext, clickhouse: ClickHouseResource
     ) -> list[RunRequest] | SkipReason:
         """Rebuild what is missing."""
-        return _tick(context.instance, clickhouse, watched, Trigger.SENSOR)
+        return _tick(context, clickhouse, watched, Trigger.SENSOR)
 
     return web_analytics_backfill_sensor
 
@@ -69,7 +72,7 @@ def backfill_schedules(
         )
         def check(context: ScheduleEvaluationContext, clickhouse: ClickHouseResource) -> list[RunRequest] | SkipReason:
             """Rebuild what is missing, partial, excessive, stale or inconsistent."""
-            return _tick(context.instance, clickhouse, watched, Trigger.SCHEDULE, job.name)
+            return _tick(context, clickhouse, watched, Trigger.SCHEDULE, job.name)
 
         return check
 
@@ -81,18 +84,25 @@ def backfill_schedules(
 
 
 def _tick(
-    instance: DagsterInstance,
+    context: SensorEvaluationContext | ScheduleEvaluationContext,
     clickhouse: ClickHouseResource,
     watched: tuple[WatchedTable, ...],
     trigger: Trigger,
     job: str | None = None,
 ) -> list[RunRequest] | SkipReason:
-    now = clock.utc_now()
-    in_tick = partial(clickhouse.in_tick, until=time.monotonic() + TICK_SECONDS)
-    with leaving_unknown(instance, watched):
-        evaluation = evaluate(instance, current_settings(), watched, trigger, in_tick, now=now)
-    leave(instance, evaluation)
+    instance, now = context.instance, clock.utc_now()
+    in_tick = partial(clickhouse.in_tick, until=time.monotonic() + TICK_SECONDS, who=tick_of(context))
     plan_id = f"{trigger}-{now:%Y%m%dT%H%M%S}"
-    if frozen := teams_to_freeze(evaluation, job):
-        in_tick(partial(freeze, plan_id=plan_id, teams_by_unit=frozen))
-    return run_requests(evaluation, plan_id, job) or SkipReason(skip_reason(evaluation))
+    try:
+        with leaving_unknown(instance, watched):
+            evaluation = evaluate(instance, current_settings(), watched, trigger, in_tick, now=now)
+        leave(instance, evaluation)
+        if frozen := teams_to_freeze(evaluation, job):
+            in_tick(partial(freeze, plan_id=plan_id, teams_by_unit=frozen))
+    except Exception as error:
+        words = line(decision="failed", **ticking(context), trigger=trigger, why=of_error(error))
+        context.log.error("%s", words)  # noqa: TRY400 -- the tick itself shows the traceback
+        raise
+    requests = run_requests(evaluation, plan_id, job)
+    context.log.info("%s", decision_line(evaluation, requests, plan_id, ticking(context)))
+    return requests or SkipReason(skip_reason(evaluation))

@@ -28,10 +28,12 @@ from dagster import (
 )
 from dagster._core.storage.tags import GRPC_INFO_TAG
 
+from dags.dagster_runs.lines import line
 from dags.dagster_runs.locks import death, forget, names
 from dags.dagster_runs.processes import clock_is_steady, is_gone, is_local
 from dags.dagster_runs.resource import TICK_SECONDS, ClickHouseResource
 from dags.dagster_runs.tags import lock_directory
+from dags.dagster_runs.traces import tick_of, ticking
 from dags.domain.errors import EngineBusyError, UserError
 from dags.schedules import DEAD_RUNS_INTERVAL_SECONDS
 from dags.work.of_runs import end_silent
@@ -78,7 +80,7 @@ def dead_runs_sensor(
             is_here = origin is None or location is None or origin.location_name == location.location_name
             return is_here and run.job_name in jobs
 
-        in_tick = partial(clickhouse.in_tick, until=time.monotonic() + TICK_SECONDS)
+        in_tick = partial(clickhouse.in_tick, until=time.monotonic() + TICK_SECONDS, who=tick_of(context))
         ended = end_dead_runs(context.instance, is_ours, context.log)
         said, looked = cursors(context.cursor or "")
         changing, newest = over_since(
@@ -99,6 +101,10 @@ def dead_runs_sensor(
         except (UserError, ClickHouseError) as error:
             context.log.warning("the audit may keep work as running, the next tick tries again: %s", error)
         context.update_cursor(f"{said}{_BETWEEN}{looked}")
+        if ended or why_by_run:  # every half minute there is nothing to say
+            dead = [run.run_id for run in ended]
+            over = sorted(why_by_run.keys() - set(dead))
+            context.log.info("%s", line(decision="end" if ended else "look", **ticking(context), ended=dead, over=over))
         words = ", ".join(run.run_id for run in ended)
         return SkipReason(f"ended {words}: their processes are dead" if ended else "no run's process is dead")
 
