@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from click import ClickException
-from dagster import AssetsDefinition, AssetSpec, Definitions, in_process_executor
+from dagster import AssetsDefinition, AssetSpec, Definitions, JobDefinition, in_process_executor
 
 from dags.dagster_runs.console import say_failures_in_words
 from dags.dagster_runs.resource import ClickHouseResource
@@ -21,6 +21,7 @@ from dags.file_ingestion.sensors import files_sensor
 from dags.managed_backfill.jobs import managed_backfill_jobs, web_analytics_sweep_backups_schedule
 from dags.postgres_backfill.jobs import postgres_backfill_jobs, postgres_schedules
 from dags.repair.stops.jobs import stop_jobs
+from dags.retention.jobs import retention_job, retention_schedule
 from dags.settings import current_settings
 from dags.sources.file import read_sources
 from dags.team_selection.assets import (
@@ -73,24 +74,34 @@ def location(
     postgres_jobs = postgres_backfill_jobs(after_command(watched))
     file_jobs = file_ingestion_jobs(after_command(watched))
     sources = read_sources(current_settings())
+    served: list[AssetsDefinition | AssetSpec] = [
+        EVENTS,
+        team_selection(after_selection(watched)),
+        *assets,
+        detector(watched),
+    ]
+    served_jobs: list[JobDefinition | UnresolvedAssetJobDefinition] = [
+        apply_schema_job,
+        web_analytics_team_selection_job,
+        *jobs,
+        *questions,
+        *waiver_jobs(watched, after_command(watched)),
+        *managed_backfill_jobs(watched),
+        *postgres_jobs,
+        *file_jobs,
+        *stop_jobs(after_command(watched)),
+        adoption_job(watched),
+    ]
+    keys = {key for one in served for key in (one.keys if isinstance(one, AssetsDefinition) else [one.key])}
+    forgetting = retention_job({job.name for job in served_jobs}, keys)
     return Definitions(
-        assets=[EVENTS, team_selection(after_selection(watched)), *assets, detector(watched)],
+        assets=served,
         asset_checks=[standing_checks(watched)],
-        jobs=[
-            apply_schema_job,
-            web_analytics_team_selection_job,
-            *jobs,
-            *questions,
-            *waiver_jobs(watched, after_command(watched)),
-            *managed_backfill_jobs(watched),
-            *postgres_jobs,
-            *file_jobs,
-            *stop_jobs(after_command(watched)),
-            adoption_job(watched),
-        ],
+        jobs=[*served_jobs, forgetting],
         schedules=[
             web_analytics_team_selection_schedule,
             web_analytics_sweep_backups_schedule,
+            retention_schedule(forgetting),
             web_pre_aggregate_daily_schedule,
             *backfill_schedules(watched, jobs),
             *postgres_schedules(postgres_jobs[0], sources),

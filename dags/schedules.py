@@ -16,6 +16,9 @@ COMPREHENSIVE_CHECK_CRON = "0 2 * * *"
 # When nothing else is due. A backup is kept for whole days, so the hour does not matter.
 SWEEP_BACKUPS_CRON = "0 3 * * *"
 
+# An hour after the sweep, when nothing else is due: it takes minutes at most.
+RETENTION_CRON = "0 4 * * *"
+
 # Often enough that a gap is repaired within half a day, seldom enough that a failed build has time to be looked at.
 SENSOR_INTERVAL_SECONDS = 6 * 3600
 

@@ -51,6 +51,10 @@ SECRETS_DIRECTORY = "WEB_ANALYTICS_SECRETS_DIRECTORY"
 # Their values are shown nowhere, not even when they are refused.
 _SECRETS = ("WEB_ANALYTICS_BACKFILL_WEBHOOK_TOKEN",)
 
+# What is decided looks back over attempts of the last sixteen days (`dags.repair.runs.REMEMBERED`), and people over a
+# month.
+LOWEST_RETENTION_DAYS = 30
+
 
 class TeamSource(StrEnum):
     """Where enabled teams come from."""
@@ -198,6 +202,8 @@ class Settings(BaseSettings):
     )
     top_teams_limit: int = whole(30, 1, 100_000, "teams")
     top_teams_days: int = whole(30, 1, MAX_LOOKBACK_DAYS, "days")
+    run_retention_days: int = whole(400, LOWEST_RETENTION_DAYS, 36_500, "days")
+    history_retention_days: int = whole(400, LOWEST_RETENTION_DAYS, 36_500, "days")
     engine_wait_seconds: int = whole(600, 1, 86_400, "seconds")
     build_batch_events: int = whole(2_000_000, 10_000, 1_000_000_000, "events")
     build_max_memory_bytes: int = whole(8_000_000_000, 100_000_000, 10**13, "bytes")
@@ -226,6 +232,25 @@ class Settings(BaseSettings):
     @property
     def settle(self) -> timedelta:
         return timedelta(hours=self.backfill_settle_hours)
+
+    @property
+    def run_retention(self) -> timedelta:
+        """How long Dagster's runs and events are kept; where it is not given, at least as long as others look back."""
+        return timedelta(days=self._kept("run_retention_days"))
+
+    @property
+    def history_retention(self) -> timedelta:
+        """The same of what happened in ClickHouse."""
+        return timedelta(days=self._kept("history_retention_days"))
+
+    def _kept(self, field: str) -> int:
+        days: int = getattr(self, field)
+        return days if field in self.model_fields_set else max(days, self.longest_look_back + 1)
+
+    @property
+    def longest_look_back(self) -> int:
+        """So many days back somebody asks what happened: a look-back, or until a backup goes."""
+        return max(self.backfill_lookback_days, self.backfill_backup_days)
 
     @property
     def max_gap_age(self) -> timedelta | None:
@@ -265,6 +290,8 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         settings = Settings(**values)
     except ValidationError as error:
         problems += [_in_words(str(problem["loc"][0]), problem) for problem in error.errors()]
+    else:
+        problems += _too_short(settings)
     if problems:
         raise SettingsError("\n".join(problems))
     return settings
@@ -303,6 +330,16 @@ def _secrets(directory: Path) -> dict[str, Any]:
 def _misspelt(name: str) -> str:
     close = difflib.get_close_matches(name, _VARIABLES, n=1)
     return f"{name} is no setting: {f'did you mean {close[0]}?' if close else 'the README lists the settings'}"
+
+
+def _too_short(settings: Settings) -> list[str]:
+    """What is told to be kept for no longer than others look back."""
+    return [
+        f"{variable(field)} is {getattr(settings, field)}: give more than {settings.longest_look_back}, the larger of "
+        f"{variable('backfill_lookback_days')} and {variable('backfill_backup_days')}"
+        for field in ("run_retention_days", "history_retention_days")
+        if field in settings.model_fields_set and getattr(settings, field) <= settings.longest_look_back
+    ]
 
 
 def _in_words(name: str, problem: Any) -> str:  # noqa: ANN401 -- pydantic's own dictionary

@@ -77,19 +77,13 @@ def files_sensor(job: JobDefinition, sources: Sources) -> SensorDefinition:
         choice = choose(due, busy, seen, waiting(context.instance))
         cursor = as_cursor(after(asked, due, choice, now))
         words = "; ".join(f"{name}: {why}" for name, why in sorted(choice.others.items()))
-        requests = [_request(one) for one in choice.launched]
-        context.log.info(
-            "%s",
-            line(
-                decision="launch" if requests else "skip",
-                **ticking(context),
-                ingestions=[one.name for one in choice.launched],
-                run_keys=[request.run_key for request in requests],
-                why=words,
-            ),
-        )
-        if not requests:
+        if not choice.launched:
+            # Not a line besides: each tick's log is a file, and this is of every minute.
             return SensorResult(skip_reason=words, cursor=cursor)
+        requests = [_request(one) for one in choice.launched]
+        names, keys = [one.name for one in choice.launched], [request.run_key for request in requests]
+        told = line(decision="launch", **ticking(context), ingestions=names, run_keys=keys, why=words)
+        context.log.info("%s", told)
         return SensorResult(run_requests=requests, cursor=cursor)
 
     return web_analytics_files_sensor

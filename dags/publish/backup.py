@@ -65,7 +65,12 @@ def make_backup(client: Client, name: str, table: str, kept_until: date) -> None
 
 def has_backup(client: Client, name: str) -> bool:
     """Whether a backup's table is there."""
-    return name in {one for one, *_ in Sql(_PACKAGE, client).rows("backups", {"prefix": BACKUP_PREFIX})}
+    return name in backup_names(client)
+
+
+def backup_names(client: Client) -> frozenset[str]:
+    """The tables of all backups that are there."""
+    return frozenset(name for name, *_ in Sql(_PACKAGE, client).rows("backups", {"prefix": BACKUP_PREFIX}))
 
 
 def drop_backup(client: Client, name: str) -> None:

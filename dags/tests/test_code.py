@@ -34,6 +34,7 @@ ROOMS = {
     "web_preaggregated": "the two tables: declaration and builder",
     "web_preaggregated_backfill": "what is served: detector, sensor, checks, diagnostics, report, picture",
     "managed_backfill": "plans, gates and their jobs",
+    "retention": "what is kept of what happened, and for how long: runs, events, history",
     "definitions": "everything that is served, by name",
     "tests": "",
     "demo": "the main job on the embedded engine, with its traffic",
@@ -153,6 +154,7 @@ SHELL = (
     "tags.py",
     "traces.py",
     "command.py",
+    "events.py",
     "schema_jobs.py",
     "building.py",
     "evaluation.py",
@@ -225,7 +227,7 @@ def test_sensor_and_schedules_run_without_being_switched_on() -> None:
     repository = defs.get_repository_def()
     statuses = [schedule.default_status.value for schedule in repository.schedule_defs]
     statuses += [sensor.default_status.value for sensor in repository.sensor_defs]
-    assert statuses == ["RUNNING"] * 7
+    assert statuses == ["RUNNING"] * 8
 
 
 def test_the_top_level_holds_only_what_was_agreed() -> None:

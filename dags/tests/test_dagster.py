@@ -62,10 +62,12 @@ _TAGS = "dagster._core.storage.tags"
 PRIVATE: dict[str, dict[str, str]] = {
     f"{_TAGS}.PARENT_RUN_ID_TAG": {
         "dagster_runs": "tells what a person executed again from what the planner launched; which run one does again",
+        "retention": "a run stays while one that stays does it again",
     },
     f"{_TAGS}.RETRY_NUMBER_TAG": {"dagster_runs": "tells Dagster's own retry from what a person executed again"},
     f"{_TAGS}.ROOT_RUN_ID_TAG": {
         "dagster_runs": "when an order was given, where this run is a retry of it; whose work a retry carries on",
+        "retention": "a run stays while one that stays does it again",
     },
     f"{_TAGS}.PRIORITY_TAG": {
         "web_preaggregated_backfill": "repairs wait behind the daily build in the queue",
@@ -75,6 +77,8 @@ PRIVATE: dict[str, dict[str, str]] = {
         "repair": "which day a run covers",
         "dagster_runs": "which day a run is of, in its line",
     },
+    f"{_TAGS}.BACKFILL_ID_TAG": {"retention": "a run stays while the backfill that launched it is not over"},
+    f"{_TAGS}.REPOSITORY_LABEL_TAG": {"retention": "which runs are this location's, its former jobs' too"},
     f"{_TAGS}.TICK_ID_TAG": {"dagster_runs": "which tick asked for a run"},
     f"{_TAGS}.SENSOR_NAME_TAG": {"dagster_runs": "which sensor did"},
     f"{_TAGS}.SCHEDULE_NAME_TAG": {"dagster_runs": "which schedule did"},
@@ -93,6 +97,16 @@ PRIVATE: dict[str, dict[str, str]] = {
     "dagster._core.remote_origin.RemoteJobOrigin": {"tests": "the same"},
     "dagster._core.remote_origin.RemoteRepositoryOrigin": {"tests": "the same"},
     "dagster._core.events.EngineEventData": {"tests": "a run says which process carries it out"},
+    "dagster._core.execution.backfill.BulkActionsFilter": {"retention": "which of Dagster's backfills are not over"},
+    "dagster._core.execution.backfill.BulkActionStatus": {"retention": "the same"},
+    "dagster._core.storage.event_log.SqlEventLogStorage": {"retention": "events of no run are forgotten in SQL"},
+    "dagster._core.storage.event_log.schema.SqlEventLogStorageTable": {"retention": "the same"},
+    "dagster._core.storage.event_log.schema.AssetCheckExecutionsTable": {"retention": "the same of results of checks"},
+    "dagster._core.storage.event_log.schema.AssetEventTagsTable": {"retention": "what stands beside such an event"},
+    "dagster._core.storage.event_log.sqlite.sqlite_event_log.SqliteEventLogStorage": {
+        "retention": "the file that SQLite has for each run goes with the run",
+    },
+    "dagster._serdes.deserialize_value": {"retention": "of which asset the result of a check is"},
     "dagster._core.snap.snap_to_yaml.default_values_yaml_from_type_snap": {
         "tests": "what the webserver writes into the launchpad of a job's defaults"
     },
@@ -109,6 +123,8 @@ VALUES = {
     "ASSET_PARTITION_RANGE_START_TAG": "dagster/asset_partition_range_start",
     "ASSET_PARTITION_RANGE_END_TAG": "dagster/asset_partition_range_end",
     "GRPC_INFO_TAG": ".dagster/grpc_info",
+    "BACKFILL_ID_TAG": "dagster/backfill",
+    "REPOSITORY_LABEL_TAG": ".dagster/repository",
     "TICK_ID_TAG": "dagster/tick",
     "SENSOR_NAME_TAG": "dagster/sensor_name",
     "SCHEDULE_NAME_TAG": "dagster/schedule_name",

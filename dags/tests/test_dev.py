@@ -71,6 +71,8 @@ def served(port: int, until: float) -> None:
             "web_analytics_backfill_sensor",
             "web_analytics_backfill_schedule",
             "web_analytics_dead_runs_sensor",
+            "web_analytics_files_sensor",
+            "web_analytics_retention_schedule",
             "web_analytics_sweep_backups_schedule",
             "web_analytics_team_selection_schedule",
             "web_pre_aggregate_daily_schedule",

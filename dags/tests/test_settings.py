@@ -39,6 +39,8 @@ NUMBERS = [
     ("WEB_ANALYTICS_BACKFILL_MIN_VOLUME", 0, 0, 10**12, "page views"),
     ("WEB_ANALYTICS_TOP_TEAMS_LIMIT", 30, 1, 100_000, "teams"),
     ("WEB_ANALYTICS_TOP_TEAMS_DAYS", 30, 1, 3650, "days"),
+    ("WEB_ANALYTICS_RUN_RETENTION_DAYS", 400, 30, 36_500, "days"),
+    ("WEB_ANALYTICS_HISTORY_RETENTION_DAYS", 400, 30, 36_500, "days"),
     ("WEB_ANALYTICS_ENGINE_WAIT_SECONDS", 600, 1, 86_400, "seconds"),
     ("WEB_ANALYTICS_BUILD_BATCH_EVENTS", 2_000_000, 10_000, 1_000_000_000, "events"),
     ("WEB_ANALYTICS_BUILD_MAX_MEMORY_BYTES", 8_000_000_000, 100_000_000, 10_000_000_000_000, "bytes"),
@@ -138,11 +140,32 @@ def test_a_number_is_accepted_up_to_both_ends_and_refused_beyond_and_when_it_is_
     name: str, default: int | None, lowest: int, highest: int, unit: str
 ) -> None:
     assert default is None or lowest <= default <= highest
+    # What is kept is compared with how far others look back, see below.
+    beside = {look_back: "1" for look_back in LOOK_BACKS if name in RETENTIONS}
     for accepted in (lowest, highest):
-        assert value_of(read_settings({name: str(accepted)}), name) == accepted
+        assert value_of(read_settings({**beside, name: str(accepted)}), name) == accepted
     for refused in (str(lowest - 1), str(highest + 1), "-7", "many", "1.5", "1e1", "0x10", "7 days", "nan"):
         expected = f"{name} is {refused!r}: give a whole number of {unit} from {lowest} to {highest:,}"
         assert problem_with(**{name: refused}) == expected
+
+
+LOOK_BACKS = ("WEB_ANALYTICS_BACKFILL_LOOKBACK_DAYS", "WEB_ANALYTICS_BACKFILL_BACKUP_DAYS")
+RETENTIONS = {
+    "WEB_ANALYTICS_RUN_RETENTION_DAYS": "run_retention",
+    "WEB_ANALYTICS_HISTORY_RETENTION_DAYS": "history_retention",
+}
+
+
+@pytest.mark.parametrize("name", RETENTIONS)
+@pytest.mark.parametrize("look_back", LOOK_BACKS)
+def test_what_happened_is_kept_for_longer_than_anybody_looks_back(name: str, look_back: str) -> None:
+    expected = f"{name} is 90: give more than 90, the larger of {LOOK_BACKS[0]} and {LOOK_BACKS[1]}"
+    assert problem_with(**{name: "90", look_back: "90"}) == expected
+    for given, days in (("91", 91), ("", 400)):
+        found = read_settings({name: given, look_back: "90"})
+        assert getattr(found, RETENTIONS[name]) == timedelta(days=days)
+    # Who raises the look-back alone is not refused: the default goes up with it.
+    assert getattr(read_settings({look_back: "3000"}), RETENTIONS[name]) == timedelta(days=3001)
 
 
 BAD_IDS = [

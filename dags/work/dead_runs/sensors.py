@@ -81,7 +81,7 @@ def dead_runs_sensor(
             return is_here and run.job_name in jobs
 
         in_tick = partial(clickhouse.in_tick, until=time.monotonic() + TICK_SECONDS, who=tick_of(context))
-        ended = end_dead_runs(context.instance, is_ours, context.log)
+        ended = end_dead_runs(context.instance, is_ours, lambda: context.log)
         said, looked = cursors(context.cursor or "")
         changing, newest = over_since(
             context.instance, looked, lambda run: is_ours(run) and run.job_name not in questions
@@ -140,9 +140,12 @@ def over_since(
 
 
 def end_dead_runs(
-    instance: DagsterInstance, is_ours: Callable[[DagsterRun], bool], log: logging.Logger
+    instance: DagsterInstance, is_ours: Callable[[DagsterRun], bool], log: Callable[[], logging.Logger]
 ) -> list[DagsterRun]:
-    """End the runs whose process is dead; which these were. One that cannot be ended keeps no other from it."""
+    """End the runs whose process is dead; which these were. One that cannot be ended keeps no other from it.
+
+    ``log`` is asked for when there is something to say: the log of a tick is a file from then on, a million a year.
+    """
     directory = lock_directory(instance)
     # Before the runs are asked for: a file that comes later is that of a run which is not among them.
     files = names(directory)
@@ -160,8 +163,8 @@ def end_dead_runs(
         try:
             if _ended(instance, run.run_id, who):
                 ended.append(run)
-        except Exception:
-            log.exception("run %s, whose process is dead, could not be ended; the next tick tries again", run.run_id)
+        except Exception:  # noqa: BLE001 -- logged with its traceback
+            log().exception("run %s, whose process is dead, could not be ended; the next tick tries again", run.run_id)
     forget(directory, files - {run.run_id for run in running})
     return ended
 

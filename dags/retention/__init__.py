@@ -1,0 +1,1 @@
+"""What is kept of what happened, and for how long."""

@@ -1,0 +1,6 @@
+-- Forget the waivers that ended before a day, lifted or not: neither waives anything.
+ALTER TABLE web_analytics_waivers DELETE
+WHERE waiver_id IN
+(
+    SELECT waiver_id FROM web_analytics_waivers GROUP BY waiver_id HAVING max(valid_until) < {day:Date}
+)
