@@ -23,6 +23,7 @@ from dags.bench.managed import managed
 from dags.bench.postgres import ROWS, postgres
 from dags.bench.preaggregation import preaggregation
 from dags.bench.repair import repair
+from dags.bench.retention import retention
 from dags.bench.start import start
 from dags.bench.tick import tick
 from dags.tests.clickhouse_server import require_or_skip_reason
@@ -42,6 +43,7 @@ BENCHMARKS = {
     "postgres": postgres,
     "files": files,
     "start": start,
+    "retention": retention,
 }
 NEEDS_A_SERVER = ("preaggregation", "repair", "managed", "tick", "detection", "coldstart", "postgres", "files", "start")
 

@@ -107,6 +107,9 @@ PRIVATE: dict[str, dict[str, str]] = {
         "retention": "the file that SQLite has for each run goes with the run",
     },
     "dagster._serdes.deserialize_value": {"retention": "of which asset the result of a check is"},
+    "dagster._core.definitions.run_request.InstigatorType": {"bench": "a tick as the daemon writes it"},
+    "dagster._core.scheduler.instigation.TickData": {"bench": "the same"},
+    "dagster._core.scheduler.instigation.TickStatus": {"bench": "the same"},
     "dagster._core.snap.snap_to_yaml.default_values_yaml_from_type_snap": {
         "tests": "what the webserver writes into the launchpad of a job's defaults"
     },

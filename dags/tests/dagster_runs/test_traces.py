@@ -7,7 +7,8 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from dagster import AssetKey, DagsterRun, RunsFilter, build_sensor_context
+import pytest
+from dagster import AssetKey, DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter, build_sensor_context
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,10 +16,12 @@ from dags.dagster_runs.lines import line
 from dags.dagster_runs.tags import PLAN_TAG
 from dags.dagster_runs.traces import asked_line, tick_of
 from dags.definitions import defs
+from dags.tests.deployment import ROOT, Deployment, until
 from dags.tests.world import BOUNCES, STATS, ago, new_world
 
 if TYPE_CHECKING:
-    import pytest
+    from pathlib import Path
+
     from clickhouse_connect.driver.client import Client
 
 SENSOR = "web_analytics_backfill_sensor"
@@ -132,6 +135,46 @@ def test_every_statement_of_a_tick_and_of_a_run_is_found_by_it_and_leads_back_to
                 "attempt": "0",
             }
         ]
+
+
+@pytest.mark.slow(minutes=1)
+def test_a_tick_of_the_daemon_its_run_and_their_statements_have_each_others_ids(
+    server: tuple[str, Client], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dsn, watching = server
+    watching.set_client_setting("log_comment", "watching")
+    with new_world(dsn, monkeypatch) as world:
+        world.select(1)
+        world.traffic([1], [ago(3)])
+    shipped = (ROOT / ".dagster" / "dagster.yaml").read_text(encoding="utf-8")
+    deployment = Deployment(tmp_path, dsn, shipped, WEB_ANALYTICS_BACKFILL_MIN_MISSING_PARTITIONS="1")
+    of_sensor = RunsFilter(tags={"dagster/sensor_name": SENSOR}, statuses=[DagsterRunStatus.SUCCESS])
+    try:
+        deployment.start("dagster._daemon", "run", "-m", "dags.definitions")
+        with DagsterInstance.from_config(str(tmp_path)) as instance:
+            until(lambda: instance.get_runs(of_sensor), 240, "the sensor's run has not succeeded")
+            [run] = instance.get_runs(of_sensor)
+            tick = run.tags["dagster/tick"]
+            marks = marked(watching)
+            assert marks[run.run_id] > 20
+            assert marks[f"tick {tick} of {SENSOR}"] > 5
+            kept = instance.compute_log_manager.get_log_data(["__repository__", SENSOR, tick]).stderr or b""
+            [told] = [parsed(json.loads(record)["msg"]) for record in kept.decode().splitlines()]
+            assert {name: told[name] for name in ("decision", "by", "tick", "days", "run_keys")} == {
+                "decision": "launch",
+                "by": SENSOR,
+                "tick": tick,
+                "days": str(ago(3)),
+                "run_keys": run.tags["dagster/run_key"],
+            }
+            said = [entry.user_message for entry in instance.all_logs(run.run_id)]
+            [asked] = [parsed(words) for words in said if words.startswith("run=")]
+            assert (asked["run"], asked["by"], asked["tick"]) == (run.run_id, SENSOR, tick)
+        # A tick that has nothing to say leaves no file.
+        assert [path.name for path in (tmp_path / "storage" / "__repository__").iterdir()] == [SENSOR]
+    finally:
+        print(deployment.last_words())
+        deployment.stop()
 
 
 def launched(instance: Any, request: Any, tick_id: str) -> DagsterRun:
