@@ -126,16 +126,17 @@ def test_the_newest_build_of_each_day_the_newest_failure_and_the_newest_check_st
 ) -> None:
     first, second = built(instance, "2026-01-01"), built(instance, "2026-01-02")
     again = built(instance, "2026-01-01")
-    failed = [built(instance, "2026-01-03", works=False) for _ in range(2)]
+    # The second day was built, and a later attempt at it has failed: both are shown.
+    failed = [built(instance, day, works=False) for day in ("2026-01-03", "2026-01-03", "2026-01-02")]
     question = asked(instance)
     before = pages(instance)
     assert before["days"] == {"2026-01-01", "2026-01-02"}
-    assert set(before["failed days"]) == {"2026-01-03"}
+    assert set(before["failed days"]) == {"2026-01-02", "2026-01-03"}
     assert forgotten(instance, dry_run=True).gone == 3
     assert there(instance) == [first, second, again, *failed, question]
     found = forgotten(instance)
-    assert there(instance) == [second, again, failed[1]]
-    assert (found.gone, dict(found.stay), found.is_all) == (3, {Stays.NEWEST: 3}, True)
+    assert there(instance) == [second, again, *failed[1:]]
+    assert (found.gone, dict(found.stay), found.is_all) == (3, {Stays.NEWEST: 4}, True)
     assert pages(instance) == before
     assert forgotten(instance).gone == 0
 
