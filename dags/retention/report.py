@@ -54,6 +54,8 @@ class Report:
             *([f"STAY     all: {self.events.why_not}"] if self.events.why_not else []),
             f"HISTORY  in ClickHouse that ended before {self.history_before:%Y-%m-%d %H:%M} UTC",
             *(f"{verb} {counted(rows, 'row')} of {table}" for table, rows in sorted(self.history.rows.items())),
+            "STAY     the last build of each unit, and the last of each other outcome, in web_pre_aggregated_builds",
+            *(f"STAY     {counted(n, 'work')}: {why}" for why, n in self.history.works_that_stay.most_common()),
             *(f"LEFT     {what}: the next run goes on" for what in self.history.left),
             *(f"STAY     {table}: {why}" for table, why in NEVER.items()),
         ]
@@ -71,5 +73,6 @@ class Report:
             "events": self.events.events,
             "check_results": self.events.checks,
             "rows": dict(self.history.rows),
+            "works_that_stay": dict(self.history.works_that_stay),
             "is_all": self.runs.is_all and not self.history.left and not self.events.why_not,
         }

@@ -91,12 +91,19 @@ class WorkFacts:
         return has_backup or self.status in _GONE_ON_WITH
 
     def is_over(self, before: datetime, *, has_backup: bool, traces_rows: Collection[str]) -> bool:
-        """Whether it can be forgotten: nothing has happened to it since, and nothing refers to it.
+        """Whether it can be forgotten: nothing has happened to it since, and nothing refers to it; see `why_kept`."""
+        return self.last_at < before and not self.why_kept(has_backup=has_backup, traces_rows=traces_rows)
+
+    def why_kept(self, *, has_backup: bool, traces_rows: Collection[str]) -> str:
+        """Why it is kept, however long ago it was; empty where nothing refers to it.
 
         ``traces_rows``: the kinds whose log is how rows are found that it brought, and up to where the next one of
-        them begins. Of these only what was given up is over: its rows are taken out, and it has left no mark.
+        them begins. Of these only what was given up is kept for nothing: its rows are taken out, and it has left no
+        mark.
         """
-        if self.status not in FINISHED or self.last_at >= before or has_backup:
-            return False
+        if has_backup:
+            return "it has a backup"
+        if self.status not in FINISHED:
+            return "it is not over"
         given_up = self.status in (Status.CANCELLED, Status.DELETED) and not self.was_completed
-        return given_up or self.kind not in traces_rows
+        return "" if given_up or self.kind not in traces_rows else "the rows that it brought are found by it"

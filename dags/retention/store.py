@@ -9,6 +9,7 @@ might go on with right now is deleted under its own lease, like everything else 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -43,10 +44,13 @@ _WITHOUT_LEASE = frozenset({AUTOMATIC, MANUAL})
 
 @dataclass(frozen=True)
 class Forgotten:
-    """Rows that were forgotten, by table, or would be; and in words what was left for another time."""
+    """Rows that were forgotten, by table, or would be; in words what was left for another time; and how many pieces of
+    work stay though their time is over, by why.
+    """
 
     rows: dict[str, int] = field(default_factory=dict)
     left: tuple[str, ...] = ()
+    works_that_stay: Counter[str] = field(default_factory=Counter)
 
 
 def read_facts(client: Client) -> tuple[tuple[WorkFacts, bool], ...]:
@@ -94,7 +98,9 @@ def forget(
         if count and not dry_run:
             sql.command("forget_builds", {**of_month, "partition": int(f"{month:%Y%m}")})
         rows["web_pre_aggregated_builds"] += count
-    return Forgotten(rows, (*later, *left))
+    old = [(facts, backed) for facts, backed in works if facts.last_at < before]
+    why = Counter(facts.why_kept(has_backup=backed, traces_rows=TRACES_ROWS) for facts, backed in old)
+    return Forgotten(rows, (*later, *left), Counter({words: count for words, count in why.items() if words}))
 
 
 def _next_month(month: date) -> date:

@@ -101,6 +101,7 @@ def test_after_a_year_of_history_every_question_is_answered_as_before_and_what_i
     assert would["rows"] == gone["rows"]
     assert gone["rows"]["web_analytics_backfill_events"] == 3
     assert gone["rows"]["web_analytics_waivers"] == 1
+    assert gone["works_that_stay"] == {"it is not over": 1}
     assert works(world.client) == {"backfill-paused"}
     assert answers(world) == before
     kept = world.client.query(
