@@ -18,6 +18,10 @@ from dags.detection.waivers.jobs import waiver_jobs
 from dags.domain.errors import SettingsError
 from dags.file_ingestion.jobs import file_ingestion_jobs
 from dags.file_ingestion.sensors import files_sensor
+from dags.health.checks import health_checks, health_checks_job, health_schedule
+from dags.health.instance import Timetable
+from dags.health.jobs import health_job
+from dags.health.reading import Served
 from dags.managed_backfill.jobs import managed_backfill_jobs, web_analytics_sweep_backups_schedule
 from dags.postgres_backfill.jobs import postgres_backfill_jobs, postgres_schedules
 from dags.repair.stops.jobs import stop_jobs
@@ -74,7 +78,26 @@ def location(
     postgres_jobs = postgres_backfill_jobs(after_command(watched))
     file_jobs = file_ingestion_jobs(after_command(watched))
     sources = read_sources(current_settings())
-    served: list[AssetsDefinition | AssetSpec] = [
+    repairing, load_schedules = backfill_schedules(watched, jobs), postgres_schedules(postgres_jobs[0], sources)
+    schedules = [
+        web_analytics_team_selection_schedule,
+        web_analytics_sweep_backups_schedule,
+        web_pre_aggregate_daily_schedule,
+        *repairing,
+        *load_schedules,
+    ]
+    sensor = backfill_sensor(watched, jobs)
+    sensors = [
+        sensor,
+        files_sensor(file_jobs[0], sources),
+        dead_runs_sensor(after_dead_runs(watched), {question.name for question in questions}),
+    ]
+    launching = [sensor.name, *(one.name for one in repairing)]
+    timetable = Timetable.of(sensors, schedules, repairing=launching, loads=load_schedules)
+    served = Served(watched, timetable, sources)
+    of_health = health_checks(served)
+    checks_job = health_checks_job(of_health)
+    served_assets: list[AssetsDefinition | AssetSpec] = [
         EVENTS,
         team_selection(after_selection(watched)),
         *assets,
@@ -84,6 +107,8 @@ def location(
         apply_schema_job,
         web_analytics_team_selection_job,
         *jobs,
+        health_job(served),
+        checks_job,
         *questions,
         *waiver_jobs(watched, after_command(watched)),
         *managed_backfill_jobs(watched),
@@ -92,25 +117,14 @@ def location(
         *stop_jobs(after_command(watched)),
         adoption_job(watched),
     ]
-    keys = {key for one in served for key in (one.keys if isinstance(one, AssetsDefinition) else [one.key])}
+    keys = {key for one in served_assets for key in (one.keys if isinstance(one, AssetsDefinition) else [one.key])}
     forgetting = retention_job({job.name for job in served_jobs}, keys)
     return Definitions(
-        assets=served,
-        asset_checks=[standing_checks(watched)],
+        assets=served_assets,
+        asset_checks=[standing_checks(watched), *of_health],
         jobs=[*served_jobs, forgetting],
-        schedules=[
-            web_analytics_team_selection_schedule,
-            web_analytics_sweep_backups_schedule,
-            retention_schedule(forgetting),
-            web_pre_aggregate_daily_schedule,
-            *backfill_schedules(watched, jobs),
-            *postgres_schedules(postgres_jobs[0], sources),
-        ],
-        sensors=[
-            backfill_sensor(watched, jobs),
-            files_sensor(file_jobs[0], sources),
-            dead_runs_sensor(after_dead_runs(watched), {question.name for question in questions}),
-        ],
+        schedules=[*schedules, health_schedule(checks_job), retention_schedule(forgetting)],
+        sensors=sensors,
         # What a build cannot know of its own tables: which all are watched, and judged together.
         resources={"clickhouse": ClickHouseResource(), "watched": watched},
         # A process for each step makes small runs twice as slow, and the embedded engine serves one process at a time.

@@ -13,6 +13,9 @@ DAILY_BUILD_CRON = "0 1 * * *"
 # After the daily build, so that what is still wrong is nobody's work in progress.
 COMPREHENSIVE_CHECK_CRON = "0 2 * * *"
 
+# Often enough that what a person must see to is seen within the hour; after what begins with the hour.
+HEALTH_CRON = "20 * * * *"
+
 # When nothing else is due. A backup is kept for whole days, so the hour does not matter.
 SWEEP_BACKUPS_CRON = "0 3 * * *"
 

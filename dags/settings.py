@@ -190,6 +190,8 @@ class Settings(BaseSettings):
     )
     backfill_stopped: int = Field(default=0, ge=0, le=1, description="give 0 (no) or 1 (yes)")
     backfill_rebuild_outdated: int = Field(default=0, ge=0, le=1, description="give 0 (no) or 1 (yes)")
+    repair_target_hours: int = whole(48, 1, 8760, "hours")
+    freshness_target_hours: int = whole(36, 1, 8760, "hours")
     team_weights: Annotated[tuple[tuple[int, int], ...], BeforeValidator(_weights)] = Field(
         default=(), description="give team:weight pairs of whole numbers, separated by commas; a weight may be 0"
     )

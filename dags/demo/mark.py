@@ -27,7 +27,13 @@ _MARK = "web_analytics_demo"
 _VERSION = "web_analytics_schema_version"
 
 # What is worked out again from the others, and holds nothing that anybody wrote.
-_MEMORY = {"web_pre_aggregated_day_states", "web_pre_aggregated_part_states", "web_pre_aggregated_requests", _VERSION}
+_MEMORY = {
+    "web_pre_aggregated_day_states",
+    "web_pre_aggregated_part_states",
+    "web_pre_aggregated_requests",
+    "web_analytics_gaps",
+    _VERSION,
+}
 
 # Which statement counts what is not a demo's, in a table of a database that has the mark; of any other table all is.
 _OTHERS = {

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from datetime import date, datetime
 
     from dags.clickhouse.leases.rules import Lease
+    from dags.detection.gaps.rules import Gap
     from dags.detection.verdicts import Alike
     from dags.detection.waivers.rules import Waiver
     from dags.domain.days import Calendar, DayRange
@@ -53,6 +54,9 @@ class Detection:
     ``read_at`` is by the clock of this host, for it is compared with the times of Dagster's runs, which the daemon's
     host stamps; all other instants are ClickHouse's, and so never compared with it.
 
+    ``gaps`` says since when days of the look-back are wrong, once somebody has read that too; ``team_warnings`` are
+    those of the ``warnings`` that are of the list of teams.
+
     ``living`` are the leases that are held; ``standing`` is what keeps days from being launched, once somebody has
     read that too; ``dead_runs`` are those that hold a lease and have been silent
     for too long, by `dags.clickhouse.leases.rules.run_key`, with when they were last heard of: as many seconds before
@@ -81,6 +85,8 @@ class Detection:
     source_rows: Mapping[tuple[str, date], int] = field(default_factory=dict)
     seconds_per_row: Mapping[str, float] = field(default_factory=dict)
     errors: Mapping[str, str] = field(default_factory=dict)
+    gaps: tuple[Gap, ...] = ()
+    team_warnings: tuple[str, ...] = ()
 
     @property
     def complete_by_table(self) -> dict[str, int]:

@@ -130,6 +130,7 @@ def detect(
     leases = read_leases(client)
     dead = [lease for lease in leases if lease.is_dead(is_embedded=is_embedded(client))]
     hints = _hints(sql, dates, judged, verdicts, reading.outdated)
+    team_warnings = _warnings(client, selection.selected_at, len(selection.teams), clocks.server)
     return Detection(
         read_at=now,
         calendar=dates,
@@ -139,7 +140,7 @@ def detect(
         selected_at=selection.selected_at,
         warnings=(
             *clocks.warnings,
-            *_warnings(client, selection.selected_at, len(selection.teams), clocks.server),
+            *team_warnings,
             *usable.notes,
             *([f"nothing of this is kept: {not_kept}"] if not_kept else []),
             *_failed_to_keep(doubts.not_kept or reading.not_kept),
@@ -155,6 +156,7 @@ def detect(
         source_rows=hints.source_rows,
         seconds_per_row=hints.seconds_per_row,
         errors=hints.errors,
+        team_warnings=team_warnings,
         cost=sql.cost,
         living=tuple(lease for lease in leases if lease not in dead),
         dead_runs={lease.run: now - timedelta(seconds=lease.silent_seconds) for lease in dead},

@@ -1,6 +1,8 @@
 -- The objects below a prefix whose name a pattern has and that the ledger does not have as settled, each with whether
 -- it has that file at all; and how many it has, in one row without a name. No object is read, and none but these is
 -- looked at. What is called like a directory is one that a console made.
+-- Each object is a block of its own until they are brought together: what is computed of a block costs more than the
+-- object's listing (21 s of CPU for 100,000, instead of 9).
 -- Grain   one row per object, and one of the others
 -- Reads   the listing of the prefix, a request for 1,000 names; the ledger of the ingestion, twice
 SELECT
@@ -13,10 +15,10 @@ SELECT
 FROM
 (
     SELECT
-        substring(_path, {skip:UInt64} + 1) AS below,
-        _size AS bytes,
-        toInt64(toUnixTimestamp(_time)) * 1000000 AS micros,
-        replaceAll(ifNull(_etag, ''), '"', '') AS tag,
+        one.1 AS below,
+        one.2 AS bytes,
+        toInt64(toUnixTimestamp(one.3)) * 1000000 AS micros,
+        replaceAll(one.4, '"', '') AS tag,
         NOT has({keep:Array(String)}, below) AND sipHash128(below, if(tag != '', tag, concat(toString(bytes), ' ', toString(micros)))) IN
         (
             SELECT sipHash128(path, if(etag != '', etag, concat(toString(size), ' ', toString(toUnixTimestamp64Micro(modified_at)))))
@@ -32,7 +34,11 @@ FROM
         (
             SELECT sipHash128(path) FROM web_analytics_file_events WHERE ingestion_id = {ingestion:String}
         ) AS is_known
-    FROM $source
+    FROM
+    (
+        SELECT arrayJoin(groupArray((substring(CAST(_path, 'String'), {skip:UInt64} + 1), _size, _time, CAST(ifNull(_etag, ''), 'String')))) AS one
+        FROM $source
+    )
     WHERE match(below, {pattern:String}) AND below != '' AND NOT endsWith(below, '/')
 )
 GROUP BY path

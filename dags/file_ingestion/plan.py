@@ -203,15 +203,13 @@ def grouped(
     files: Sequence[PlannedFile], group_bytes: int, bytes_a_second: float, usd_per_gb: float
 ) -> tuple[FileGroup, ...]:
     """Files in groups of about so many bytes, in their order; a file that is larger is alone."""
-    found: list[list[PlannedFile]] = []
+    found, size = list[list[PlannedFile]](), 0
     for one in files:
-        if (
-            not found
-            or len(found[-1]) == FILES_A_GROUP
-            or sum(other.size for other in found[-1]) + one.size > group_bytes
-        ):
+        if not found or len(found[-1]) == FILES_A_GROUP or size + one.size > group_bytes:
             found.append([])
+            size = 0
         found[-1].append(one)
+        size += one.size
     return tuple(
         FileGroup(
             id=place,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
@@ -85,10 +85,22 @@ def kept_until(now: datetime, days: int) -> date:
 
 def expired_backups(client: Client, now: datetime) -> tuple[str, ...]:
     """The backups whose time is over by ``now``, by ClickHouse's clock. One with a person's words has no end."""
+    return tuple(name for name, until in backups_until(client).items() if now.date() > until)
+
+
+def backups_until(client: Client) -> dict[str, date]:
+    """The backups, each with the last day on which it is kept; one with a person's words has none, and is left out."""
     rows = Sql(_PACKAGE, client).rows("backups", {"prefix": BACKUP_PREFIX})
-    return tuple(
-        name for name, comment, _ in rows if (until := _KEPT_UNTIL.fullmatch(comment)) and f"{now:%Y%m%d}" > until[1]
-    )
+    found = ((name, _KEPT_UNTIL.fullmatch(comment)) for name, comment, _ in rows)
+    return {name: _day(until[1]) for name, until in found if until is not None}
+
+
+def _day(digits: str) -> date:
+    """The day that a comment names; where its digits are none, as a person may write them, it is never over."""
+    try:
+        return datetime.strptime(digits, "%Y%m%d").replace(tzinfo=UTC).date()
+    except ValueError:
+        return date.max
 
 
 @dataclass(frozen=True)

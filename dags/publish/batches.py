@@ -34,6 +34,21 @@ class Limits:
     max_rows_read: int | None = None
     max_bytes_read: int | None = None
 
+    def settings(self) -> dict[str, int]:
+        """What ClickHouse has to keep to while it builds."""
+        spill_at = self.max_memory_bytes // 2
+        chosen = {
+            "max_memory_usage": self.max_memory_bytes,
+            "max_bytes_before_external_group_by": spill_at,
+            "max_bytes_before_external_sort": spill_at,
+            "max_bytes_before_external_join": spill_at,
+            "max_threads": self.max_threads,
+            "max_execution_time": self.max_seconds,
+            # What is inserted was grouped a moment ago; merging it once more costs a third of the build.
+            "optimize_on_insert": 0,
+        }
+        return {name: value for name, value in chosen.items() if value is not None}
+
 
 def left_to_read(limits: Limits, cost: Cost, events_read: int) -> tuple[float, float]:
     """How many rows and bytes the build may still read; infinite where there is no limit.

@@ -22,12 +22,12 @@ from dags.clickhouse.sql import Sql
 from dags.clickhouse.targets.store import read_usability
 from dags.detection.ledger import BuildRecord, append_to_ledger
 from dags.domain.errors import BuildError, LeaseError, ReadBackError, UnreadableError
-from dags.domain.units import MAX_TEAMS_BOUND, Fingerprint, Measure, Outcome
+from dags.domain.units import Fingerprint, Measure, Outcome
 from dags.domain.watched import Source
 from dags.publish.batches import Limits, replacement
 from dags.publish.built import BuiltDay, BuiltTable, SourceRead
 from dags.publish.computing import Computation, Computed, LeftOut, Staged, left_out, of_table
-from dags.publish.contents import read_units
+from dags.publish.contents import read_source, read_units
 from dags.publish.moments import Checkpoint, Moment
 from dags.publish.path import NewRows, Publisher, retried
 from dags.publish.staging import Staging, sweep
@@ -89,7 +89,7 @@ class DayBuild:
         clocks = retry(read_clocks, self.client)
         usable = retry(read_usability, self.client, self._asked())
         wanted = self._wanted(usable)
-        sql = Sql(_PACKAGE, self.client, settings=_settings(self.limits))
+        sql = Sql(_PACKAGE, self.client, settings=self.limits.settings())
         with (
             Leases(
                 self.client, self.run_id, wait_seconds=self.wait_seconds, tell=self.progress, sleep=self.sleep
@@ -211,19 +211,7 @@ class _Attempt:
         teams = sorted(
             {team for table, some in wanted.items() if self._declared(table).source == source for team in some}
         )
-        identifiers = {
-            "source": source.table,
-            "team": source.team_column,
-            "day": source.day,
-            "expected": source.expected,
-            "newest": source.newest,
-        }
-        found: dict[int, Fingerprint] = {}
-        for first in range(0, len(teams), MAX_TEAMS_BOUND):
-            some = teams[first : first + MAX_TEAMS_BOUND]
-            bound = {"day": self.build.day, "reach": source.reach_days, "teams": some}
-            found |= {team: Fingerprint(*counts) for team, *counts in self.sql.rows("activity", bound, **identifiers)}
-        return found
+        return read_source(self.sql, source, self.build.day, teams)
 
     # --- Publishing ----------------------------------------------------------------------------------------------
 
@@ -338,22 +326,6 @@ class _Attempt:
                 measure=built.after.get(team, Measure()),
                 error=built.words_by_team.get(team, ""),
             )
-
-
-def _settings(limits: Limits) -> dict[str, int | str]:
-    """What ClickHouse has to keep to while it builds."""
-    spill_at = limits.max_memory_bytes // 2
-    chosen = {
-        "max_memory_usage": limits.max_memory_bytes,
-        "max_bytes_before_external_group_by": spill_at,
-        "max_bytes_before_external_sort": spill_at,
-        "max_bytes_before_external_join": spill_at,
-        "max_threads": limits.max_threads,
-        "max_execution_time": limits.max_seconds,
-        # What is inserted was grouped a moment ago; merging it once more costs a third of the build.
-        "optimize_on_insert": 0,
-    }
-    return {name: value for name, value in chosen.items() if value is not None}
 
 
 def _all_left(wanted: Mapping[str, frozenset[int]], outcome: Outcome, words: str) -> LeftOut:

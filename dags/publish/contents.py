@@ -1,4 +1,4 @@
-"""Reads what a table, a backup or a staging of it holds of a day, by team: how much, or a hash of all of it.
+"""Reads what a source, a table, a backup or a staging of it holds of a day, by team: how much, or a hash of all of it.
 
 Of a staging every row is read, to find those that lie outside the day.
 """
@@ -8,18 +8,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dags.clickhouse.sql import Sql
-from dags.domain.units import Measure
+from dags.domain.units import MAX_TEAMS_BOUND, Fingerprint, Measure
 from dags.publish.comparison import Column, Comparison, Content, comparison
 from dags.publish.path import TeamRows
 from dags.publish.staging import STAGING_PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import date
 
     from clickhouse_connect.driver.client import Client
 
-    from dags.domain.watched import WatchedTable
+    from dags.domain.watched import Source, WatchedTable
 
 _PACKAGE = "dags.publish"
 
@@ -49,10 +49,38 @@ def contents(sql: Sql, declared: WatchedTable, name: str, day: date, by: Compari
     return {team: TeamRows(Content(keys, found), rows, strays) for team, rows, keys, found, strays in rows}
 
 
+def contents_of_teams(
+    sql: Sql, declared: WatchedTable, name: str, day: date, *, by: Comparison, teams: Collection[int]
+) -> dict[int, Content]:
+    """The same of some teams alone, and of no row outside the day."""
+    bound = {"day": day, "teams": sorted(teams)}
+    rows = Sql.of(sql, _PACKAGE).rows(
+        "contents_of_teams", bound, key=by.key, compared=by.compared, **_identifiers(declared, name)
+    )
+    return {team: Content(keys, found) for team, keys, found in rows}
+
+
 def contents_of_rows(sql: Sql, declared: WatchedTable, name: str, day: date, by: Comparison) -> dict[int, Content]:
     """The same, a fifth of the work, by row and not by key: equal to it where each key has one row, and only there."""
     rows = sql.rows("contents_of_rows", _of_day(name, day), compared=by.of_row, **_identifiers(declared, name))
     return {team: Content(keys, found) for team, keys, found in rows}
+
+
+def read_source(sql: Sql, source: Source, day: date, teams: Sequence[int]) -> dict[int, Fingerprint]:
+    """What a source holds of a day and of those that bear on it, of the teams that have any of it."""
+    identifiers = {
+        "source": source.table,
+        "team": source.team_column,
+        "day": source.day,
+        "expected": source.expected,
+        "newest": source.newest,
+    }
+    found: dict[int, Fingerprint] = {}
+    for first in range(0, len(teams), MAX_TEAMS_BOUND):
+        bound = {"day": day, "reach": source.reach_days, "teams": teams[first : first + MAX_TEAMS_BOUND]}
+        rows = Sql.of(sql, _PACKAGE).rows("activity", bound, **identifiers)
+        found |= {team: Fingerprint(*counts) for team, *counts in rows}
+    return found
 
 
 def _of_day(name: str, day: date) -> dict[str, object]:

@@ -183,27 +183,32 @@ def drop(client: Client, sql: Sql, name: str, *, may_be_written: bool = True) ->
     sql.command("drop_table", tables=name)
 
 
-def sweep(
-    client: Client, tell: Callable[[str], None], *, token: str | None = None, names: Iterable[str] | None = None
-) -> int:
-    """Drop what builds that ended left behind; how many tables that were.
+def leftovers(client: Client, *, token: str | None = None, names: Iterable[str] | None = None) -> list[str]:
+    """What builds that ended left behind: staging and bids under no living lease, and leases of the dead.
 
     ``token``: of the build that asks; ``names``: of what is not its own, where `Staging.fence` has read it already.
-
-    What cannot be dropped is told and left: it is in nobody's way, and no reason for a build to fail.
-    Live and dead are told apart by their leases: a build holds its lease before it stages, and gives it back last.
     """
-    sql = Sql(_PACKAGE, client)
-    names = [name for name, _ in _listed(sql)] if names is None else list(names)
+    names = [name for name, _ in _listed(Sql(_PACKAGE, client))] if names is None else list(names)
     if not names:
-        return 0
+        return []
     leases = read_leases(client, except_token=token)
     living = [lease for lease in leases if not lease.is_dead(is_embedded=is_embedded(client))]
     dead = [lease.name for lease in leases if lease not in living]
     holders = [lease.token for lease in living if lease.token] + ([token] if token else [])
     left = [name for name in names if not name.startswith(LEASE_PREFIX) and not any(one in name for one in holders)]
-    dropped = 0
-    for name in [*left, *dead]:
+    return [*left, *dead]
+
+
+def sweep(
+    client: Client, tell: Callable[[str], None], *, token: str | None = None, names: Iterable[str] | None = None
+) -> int:
+    """Drop what builds that ended left behind, as `leftovers` has it; how many tables that were.
+
+    What cannot be dropped is told and left: it is in nobody's way, and no reason for a build to fail.
+    Live and dead are told apart by their leases: a build holds its lease before it stages, and gives it back last.
+    """
+    sql, dropped = Sql(_PACKAGE, client), 0
+    for name in leftovers(client, token=token, names=names):
         tell(f"dropping {name}, left behind by a build that died")
         try:
             drop(client, sql, name)

@@ -153,7 +153,7 @@ def acts_on(trigger: Trigger, judged: Judged, policy: Policy) -> bool:
     return trigger is not Trigger.SENSOR or judged.kind is Kind.MISSING
 
 
-def _above_floor(one: Alike, policy: Policy) -> Alike:
+def above_floor(one: Alike, policy: Policy) -> Alike:
     """Those of the units that are large enough to be rebuilt, and of teams that somebody reads."""
     weights, floor = policy.weight_by_team, policy.min_volume
     if one.kind is Kind.OUTDATED or not (weights or floor):
@@ -195,7 +195,7 @@ def decide(
         runs_by_day[run.day].append(run)
     todo: dict[date, list[Alike]] = defaultdict(list)
     for one in wrong:
-        if acts_on(trigger, one, policy) and (some := _above_floor(one, policy)):
+        if acts_on(trigger, one, policy) and (some := above_floor(one, policy)):
             todo[one.day].append(some)
     partitions = {(one.table, one.day) for group in todo.values() for one in group}
     is_minimum_reached = len(partitions) >= policy.min_missing_partitions
@@ -330,7 +330,7 @@ def _left_alone(wrong: Iterable[Alike], todo: Mapping[date, object]) -> dict[dat
 
 
 def _not_acted_on(groups: Sequence[Alike], policy: Policy) -> tuple[Why, str]:
-    if not any(_above_floor(one, policy) for one in groups):
+    if not any(above_floor(one, policy) for one in groups):
         return Why.FLOOR, f"fewer than {policy.min_volume:,}, or of weight 0"
     held = any(one.is_held or one.cause in (Cause.SOURCE_SHRANK, Cause.NO_SOURCE) for one in groups)
     return (Why.HELD if held else Why.NOT_ACTED_ON), ", ".join(sorted({one.reason for one in groups}))

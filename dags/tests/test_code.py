@@ -35,6 +35,7 @@ ROOMS = {
     "web_preaggregated_backfill": "what is served: detector, sensor, checks, diagnostics, report, picture",
     "managed_backfill": "plans, gates and their jobs",
     "retention": "what is kept of what happened, and for how long: runs, events, history",
+    "health": "is all well? facts, causes, targets; the answer, its page and the standing checks",
     "definitions": "everything that is served, by name",
     "tests": "",
     "demo": "the main job on the embedded engine, with its traffic",
@@ -161,6 +162,7 @@ SHELL = (
     "catalog.py",
     "last_verdict.py",
     "adoption.py",
+    "instance.py",
     "definitions.py",
 )
 
@@ -227,7 +229,7 @@ def test_sensor_and_schedules_run_without_being_switched_on() -> None:
     repository = defs.get_repository_def()
     statuses = [schedule.default_status.value for schedule in repository.schedule_defs]
     statuses += [sensor.default_status.value for sensor in repository.sensor_defs]
-    assert statuses == ["RUNNING"] * 8
+    assert statuses == ["RUNNING"] * 9
 
 
 def test_the_top_level_holds_only_what_was_agreed() -> None:

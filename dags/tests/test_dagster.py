@@ -81,7 +81,10 @@ PRIVATE: dict[str, dict[str, str]] = {
     f"{_TAGS}.REPOSITORY_LABEL_TAG": {"retention": "which runs are this location's, its former jobs' too"},
     f"{_TAGS}.TICK_ID_TAG": {"dagster_runs": "which tick asked for a run"},
     f"{_TAGS}.SENSOR_NAME_TAG": {"dagster_runs": "which sensor did"},
-    f"{_TAGS}.SCHEDULE_NAME_TAG": {"dagster_runs": "which schedule did"},
+    f"{_TAGS}.SCHEDULE_NAME_TAG": {
+        "dagster_runs": "which schedule did",
+        "health": "which runs a schedule of a load has launched",
+    },
     f"{_TAGS}.RUN_KEY_TAG": {"dagster_runs": "under which key, which the tick's line has too"},
     f"{_TAGS}.ASSET_PARTITION_RANGE_START_TAG": {"repair": "which days a run of several covers"},
     f"{_TAGS}.ASSET_PARTITION_RANGE_END_TAG": {"repair": "which days a run of several covers"},
@@ -89,6 +92,7 @@ PRIVATE: dict[str, dict[str, str]] = {
     "dagster._core.definitions.unresolved_asset_job_definition.UnresolvedAssetJobDefinition": {
         "definitions": "the type of what `define_asset_job` returns",
         "web_preaggregated_backfill": "the same",
+        "health": "the same",
     },
     "dagster._core.code_pointer.ModuleCodePointer": {"tests": "a run that waits in the queue says where its code is"},
     "dagster._core.origin.JobPythonOrigin": {"tests": "the same"},
@@ -113,7 +117,18 @@ PRIVATE: dict[str, dict[str, str]] = {
     "dagster._core.snap.snap_to_yaml.default_values_yaml_from_type_snap": {
         "tests": "what the webserver writes into the launchpad of a job's defaults"
     },
-    "dagster._utils.schedules.reverse_cron_string_iterator": {"file_ingestion": "when a declared schedule ticked last"},
+    "dagster._utils.schedules.reverse_cron_string_iterator": {
+        "file_ingestion": "when a declared schedule ticked last",
+        "health": "when a schedule was to tick last",
+    },
+    "dagster._core.remote_origin.RemoteInstigatorOrigin": {"tests": "what a daemon leaves of its ticks"},
+    "dagster._core.scheduler.instigation.InstigatorState": {"tests": "the same"},
+    "dagster._core.scheduler.instigation.InstigatorStatus": {"tests": "the same"},
+    "dagster._core.scheduler.instigation.InstigatorType": {"tests": "the same"},
+    "dagster._core.scheduler.instigation.ScheduleInstigatorData": {"tests": "the same"},
+    "dagster._core.scheduler.instigation.SensorInstigatorData": {"tests": "the same"},
+    "dagster._core.storage.schedules.sqlite.SqliteScheduleStorage": {"tests": "the same"},
+    "dagster._daemon.types.DaemonHeartbeat": {"tests": "the same"},
     "dagster._core.test_utils.freeze_time": {"tests": "the clock of Dagster's host is wrong"},
 }
 

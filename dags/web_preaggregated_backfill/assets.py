@@ -1,6 +1,8 @@
 """The detector as an asset: materialize it to see what is missing. It launches nothing."""
 
-from dagster import AssetExecutionContext, AssetsDefinition, Failure, MaterializeResult, asset
+from datetime import timedelta
+
+from dagster import AssetExecutionContext, AssetsDefinition, Failure, FreshnessPolicy, MaterializeResult, asset
 
 from dags.dagster_runs.resource import ClickHouseResource
 from dags.dagster_runs.tags import SHORT_RUN
@@ -20,6 +22,8 @@ def detector(watched: tuple[WatchedTable, ...]) -> AssetsDefinition:
         deps=["web_analytics_team_selection"],
         kinds={"clickhouse"},
         op_tags=SHORT_RUN,
+        # The sensor and the 02:00 check leave a materialization, whatever they find.
+        freshness_policy=FreshnessPolicy.time_window(fail_window=timedelta(hours=13)),
     )
     def web_analytics_backfill_detector(
         context: AssetExecutionContext, clickhouse: ClickHouseResource

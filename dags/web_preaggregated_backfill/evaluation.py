@@ -141,6 +141,7 @@ def evaluate(
         now=now,
         watched=watched,
         lookback_days=widest,
+        own_lookback_days=own,
         settle=settings.settle,
         reads_all_days=trigger is Trigger.SCHEDULE,
         verify_seconds=math.inf if trigger is Trigger.MANUAL and not is_in_tick else TICK_VERIFY_SECONDS,

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from dags.clickhouse.leases.rules import WORK_LEASE
 from dags.detection.detection import Standing
+from dags.detection.gaps.store import with_gaps
 from dags.detection.store import detect
-from dags.domain.days import DayRange
+from dags.domain.days import DayRange, calendar
+from dags.domain.watched import first_day
 from dags.repair.stops.store import why_stopped
 from dags.work.audit.log import MANAGED
 from dags.work.audit.store import at_work
@@ -33,8 +35,12 @@ def observe(
     settle: timedelta,
     reads_all_days: bool,
     verify_seconds: float,
+    own_lookback_days: int,
 ) -> Detection:
-    """As `dags.detection.store.detect`, and what keeps days from being launched."""
+    """As `dags.detection.store.detect`, and what keeps days from being launched; and since when they are wrong.
+
+    ``own_lookback_days``: the settings' look-back. Only of its days gaps are kept, however far back somebody asks.
+    """
     found = detect(
         client,
         now,
@@ -44,7 +50,10 @@ def observe(
         reads_all_days=reads_all_days,
         verify_seconds=verify_seconds,
     )
-    return replace(found, standing=Standing(why_stopped(client), _taken(client, found.living)))
+    own = calendar(now, lookback_days=own_lookback_days, settle=settle, first_day=first_day(watched))
+    kept = with_gaps(client, found.within(own.judged, own_lookback_days))
+    standing = Standing(why_stopped(client), _taken(client, found.living))
+    return replace(found, standing=standing, gaps=kept.gaps, warnings=kept.warnings)
 
 
 def _taken(client: Client, living: Sequence[Lease]) -> dict[tuple[str, date], str]:

@@ -19,7 +19,7 @@ from dags.work.document import parsed
 from dags.work.lease import leased
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from clickhouse_connect.driver.client import Client
 
@@ -223,17 +223,22 @@ def listed(
     """The audit's rows, newest first; deleted ones only when they are asked for. ``only``: one of the kinds shown."""
     if limit < 1:
         raise UserError(f"limit is {limit}: give a whole number above 0")
-    living, unheard, endings = _living(client), read_unheard(client), read_endings(client)
-    rows = [
-        replace(
-            row,
-            status=standing(row.status, unheard.get(row.work_id, ""), is_at_work=_is_of(row, living)),
-            end=endings.get(row.work_id),
-        )
-        for row in read_works(client, kinds=[only] if only else kind.shown, subject=subject)
-    ]
+    rows = as_they_are(client, read_works(client, kinds=[only] if only else kind.shown, subject=subject))
     wanted = [row for row in rows if (row.status == status if status else row.status != Status.DELETED)]
     return wanted[:limit]
+
+
+def as_they_are(client: Client, rows: Iterable[Row]) -> list[Row]:
+    """Rows of the audit with the status that lists have for them, how each ended last, and whether it is at work."""
+    known, found = list(rows), list[Row]()
+    if not known:
+        return found
+    living, unheard, endings = _living(client), read_unheard(client), read_endings(client)
+    for row in known:
+        is_at_work = _is_of(row, living)
+        status = standing(row.status, unheard.get(row.work_id, ""), is_at_work=is_at_work)
+        found.append(replace(row, status=status, end=endings.get(row.work_id), is_at_work=is_at_work))
+    return found
 
 
 def as_it_is(client: Client, state: State, *, is_held: bool = False) -> State:

@@ -28,6 +28,7 @@ BOOKS = frozenset(
         "web_analytics_backfill_events",
         "web_analytics_file_events",
         "web_analytics_file_schemas",
+        "web_analytics_gaps",
     }
 )
 

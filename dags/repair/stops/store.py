@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dags.clickhouse.sql import Sql
@@ -9,17 +10,39 @@ from dags.domain.given_text import require_texts
 from dags.settings import current_settings
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from clickhouse_connect.driver.client import Client
+
+
+@dataclass(frozen=True)
+class Stop:
+    """That backfills are stopped: by whom, why and since when; none of it is known where the setting says so."""
+
+    requested_by: str = ""
+    reason: str = ""
+    at: datetime | None = None
+
+    def __str__(self) -> str:
+        if self.at is None:
+            return "stopped by the setting WEB_ANALYTICS_BACKFILL_STOPPED=1"
+        return f"stopped by {self.requested_by} at {self.at:%Y-%m-%d %H:%M} UTC: {self.reason}"
+
+
+def read_stop(client: Client) -> Stop | None:
+    """Who stopped backfills; None while they may run."""
+    if current_settings().backfill_stopped:
+        return Stop()
+    for is_stopped, reason, who, at in Sql("dags.repair.stops", client).rows("last_stop"):
+        if is_stopped:
+            return Stop(who, reason, at)
+    return None
 
 
 def why_stopped(client: Client) -> str:
     """Who stopped backfills, since when and why; empty while they may run."""
-    if current_settings().backfill_stopped:
-        return "stopped by the setting WEB_ANALYTICS_BACKFILL_STOPPED=1"
-    for is_stopped, reason, who, at in Sql("dags.repair.stops", client).rows("last_stop"):
-        if is_stopped:
-            return f"stopped by {who} at {at:%Y-%m-%d %H:%M} UTC: {reason}"
-    return ""
+    stop = read_stop(client)
+    return "" if stop is None else str(stop)
 
 
 def turn(client: Client, *, is_stopped: bool, reason: str, requested_by: str) -> None:

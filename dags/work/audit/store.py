@@ -44,7 +44,9 @@ _COLUMNS = Expression(", ".join([*_KEPT, *_DATED.values()]))
 
 @dataclass(frozen=True)
 class Row:
-    """A row of ``web_analytics_work_log``. ``end`` is how it ended last, where that was asked for."""
+    """A row of ``web_analytics_work_log``. Where that was asked for, ``end`` is how it ended last, and ``is_at_work``
+    whether a run that lives has its lease.
+    """
 
     work: Work
     status: str
@@ -55,6 +57,7 @@ class Row:
     reason: str
     run_id: str
     end: Entry | None = None
+    is_at_work: bool = False
 
     @property
     def work_id(self) -> str:

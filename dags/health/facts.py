@@ -1,0 +1,242 @@
+"""What is known at one moment, of data, work, loads and triggers: all that health is judged by.
+
+Pure: no clock, no database, no Dagster. Instants are ClickHouse's where ClickHouse stamped them, and this host's where
+Dagster did; the two are never compared with each other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date, datetime, timedelta
+
+    from dags.detection.detection import Detection
+    from dags.repair.attempts import Run
+    from dags.repair.decision import Decision, Policy, Trigger
+    from dags.repair.stops.store import Stop
+
+
+class Section(StrEnum):
+    """The facts that are read together: of one that cannot be read nothing is known, of the others all the same."""
+
+    DATA = "the data"
+    TEAMS = "the list of teams"
+    BUILDS = "the ledger of builds"
+    WORK = "the log of backfills and loads"
+    FILES = "the ledger of files"
+    LEFT_BEHIND = "what runs left behind"
+    TRIGGERS = "Dagster's sensors and schedules"
+    LOADS = "the runs of loads"
+    ACCURACY = "the last comparison with raw events"
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What one evaluation found and would do; see `dags.web_preaggregated_backfill.evaluation.Evaluation`."""
+
+    detection: Detection
+    decisions: Mapping[Trigger, Decision]
+    runs: tuple[Run, ...]
+    policy: Policy
+
+
+@dataclass(frozen=True)
+class Teams:
+    """The list of enabled teams: how many, since when (None: none was ever written), and about how many the dictionary
+    disagrees with it.
+    """
+
+    enabled: int
+    selected_at: datetime | None
+    mismatches: int = 0
+
+
+@dataclass(frozen=True)
+class WorkNow:
+    """A piece of work that is not over, or failed and was not done again since.
+
+    ``status`` is what lists have for it; ``last_at`` when it gave its last sign: an event, or rows that landed.
+    ``is_scheduled``: a trigger asked for it, and asks again. ``words`` say why it is what it is. ``word`` is what
+    people call work of its kind, ``id_field`` what its jobs call its id. ``is_at_work``: a run that lives holds its
+    lease. ``steps_done``: of a managed backfill, days.
+    """
+
+    work_id: str
+    kind: str
+    word: str
+    subject: str
+    first_step: str
+    last_step: str
+    status: str
+    asked_at: datetime
+    last_at: datetime
+    requested_by: str
+    reason: str
+    words: str
+    id_field: str
+    is_scheduled: bool = False
+    is_at_work: bool = False
+    rows: int = 0
+    steps_done: int = 0
+
+
+@dataclass(frozen=True)
+class Done:
+    """Work that came to its end, for it may have done what an earlier one failed to."""
+
+    kind: str
+    subject: str
+    first_step: str
+    last_step: str
+    requested_by: str
+    asked_at: datetime
+
+
+@dataclass(frozen=True)
+class LeftBehind:
+    """A table that nobody needs any more: ``what`` it is, since when, and what drops it."""
+
+    name: str
+    what: str
+    since: datetime
+    drops: str
+
+
+@dataclass(frozen=True)
+class Builds:
+    """What builds of a table came to, by the ledger.
+
+    ``rate``: the share of the units that succeeded, of each build of a day by itself, in the mean of all: one that
+    failed as a whole counts as much as one that succeeded. None where none was tried. Units that were held are no
+    failures, for a person is asked.
+
+    ``days_built`` counts each build of a day, ``seconds`` is how long these took, and ``source_rows`` what they read.
+    """
+
+    table: str
+    rate: float | None
+    built: int
+    failed: int
+    held: int
+    days_built: int = 0
+    seconds: float = 0.0
+    source_rows: int = 0
+
+
+@dataclass(frozen=True)
+class BuildsOfWeek(Builds):
+    """Those of a week, which is named by its Monday."""
+
+    week: date = field(kw_only=True)
+
+
+@dataclass(frozen=True)
+class BuildsOfLately(Builds):
+    """Those of the last seven days; ``error`` is the last one, and ``failed_at`` when that was."""
+
+    error: str = ""
+    failed_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Ticking:
+    """A sensor or a schedule of this location, by Dagster.
+
+    ``is_on``: it runs, by its switch in the UI or by its declaration. ``is_known``: a daemon has seen it. ``due_at`` is
+    when its last tick was due at the latest, None where none was yet; ``ticked_at`` when that was. ``failed_since`` and
+    ``failures``: of the unbroken row of ticks that failed, the last one included; ``error`` is that one's.
+    """
+
+    name: str
+    is_sensor: bool
+    is_on: bool
+    is_known: bool
+    every: timedelta | None = None
+    due_at: datetime | None = None
+    ticked_at: datetime | None = None
+    failures: int = 0
+    failed_since: datetime | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Load:
+    """What is loaded from elsewhere by a timetable: a declared table, or an ingestion of files.
+
+    ``name`` is its schedule's or the ingestion's. ``failed_since`` and ``failures``: of the unbroken row of its runs
+    that failed, the last one included. ``due_at``: the tick before the last one; ``succeeded_at``: when the last run
+    that succeeded was launched. ``running_since``: of a run that is not over.
+    """
+
+    name: str
+    what: str
+    run_id: str = ""
+    failures: int = 0
+    failed_since: datetime | None = None
+    error: str = ""
+    due_at: datetime | None = None
+    succeeded_at: datetime | None = None
+    running_since: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Files:
+    """What the ledger has of an ingestion's files that are not loaded. ``waiting_since``: of that which waits longest.
+
+    ``given_up``: of those that failed, how many did so too often to be expected to succeed; ``path`` and ``error`` are
+    those of one of them. ``open_version``: a schema version that awaits a person's word, 0 if none does.
+    """
+
+    ingestion: str
+    waiting: int = 0
+    waiting_since: datetime | None = None
+    loaded_at: datetime | None = None
+    failed: int = 0
+    given_up: int = 0
+    failed_since: datetime | None = None
+    path: str = ""
+    error: str = ""
+    open_version: int = 0
+    open_since: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The last comparison of a table with raw events, as its check left it; ``is_unknown``: it could not be made."""
+
+    table: str
+    is_equal: bool
+    at: datetime
+    words: str
+    is_unknown: bool = False
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Everything. ``at`` is this host's clock, ``server_at`` ClickHouse's, None where that could not be asked.
+
+    ``evaluated`` is None where ClickHouse could not even be asked, or nobody asked about the data. ``unread`` says of
+    each section that could not be read why. ``daemon_at`` is when Dagster's daemon last said that it lives; None if
+    none ever did.
+    """
+
+    at: datetime
+    tables: tuple[str, ...]
+    server_at: datetime | None = None
+    evaluated: Evaluated | None = None
+    stop: Stop | None = None
+    teams: Teams | None = None
+    work: tuple[WorkNow, ...] = ()
+    left_behind: tuple[LeftBehind, ...] = ()
+    builds: tuple[BuildsOfLately, ...] = ()
+    weeks: tuple[BuildsOfWeek, ...] = ()
+    ticking: tuple[Ticking, ...] = ()
+    daemon_at: datetime | None = None
+    loads: tuple[Load, ...] = ()
+    files: tuple[Files, ...] = ()
+    compared: tuple[Compared, ...] = ()
+    unread: Mapping[Section, str] = field(default_factory=dict)

@@ -1,0 +1,261 @@
+"""What is the matter with the data, as causes: gaps by what becomes of them, and teams that are behind.
+
+Pure: no clock, no database, no Dagster. A gap that is being repaired within its target is no reason to call anybody;
+one that is older, or that nothing will repair, is.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from dags.domain.text import counted
+from dags.health.causes import Cause, Check, State
+from dags.health.fates import Fate, Fated, fates
+from dags.health.freshness import freshness
+from dags.health.words import NAMED, age_in_words, days_in_words, launch, listed
+from dags.repair.decision import Trigger, Why
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+    from datetime import date, datetime
+
+    from dags.detection.verdicts import Alike
+    from dags.health.facts import Evaluated
+    from dags.health.targets import Targets
+
+# A team that falls behind all at once, as when rows are lost, is left alone for so long: two ticks of the sensor.
+REPAIRED_WITHIN = timedelta(hours=12)
+
+# So many characters of an error say what it is.
+ERROR_CHARACTERS = 200
+
+
+@dataclass(frozen=True)
+class Gaps:
+    """All that causes of gaps are made from. ``now`` is the clock that Dagster's runs are stamped by, ``server_now``
+    that of ClickHouse, by which a gap's age counts since it was seen first. ``halted`` says why nothing repairs
+    anything now, as where backfills are stopped; else it is empty.
+    """
+
+    seen: Evaluated
+    targets: Targets
+    now: datetime
+    server_now: datetime
+    halted: str = ""
+
+    def causes(self) -> tuple[Cause, ...]:
+        """The causes, of gaps first."""
+        made = {
+            Fate.REPAIRED: self._repaired,
+            Fate.DISAGREES: self._disagrees,
+            Fate.FAILS: self._fails,
+            Fate.HELD: self._held,
+            Fate.WAITS: self._waits,
+            Fate.LEFT: self._left,
+        }
+        found = fates(self.seen, self.now)
+        gaps = [(made[fate](fated), fated.teams()) for fate, fated in found.items()]
+        return self._with_freshness(gaps)
+
+    def _since(self, groups: Iterable[Alike]) -> datetime:
+        """When the oldest of them was seen first; now, of what nobody has seen before."""
+        opened = {gap.place: gap.since for gap in self.seen.detection.gaps}
+        return min(opened.get((one.table, one.day, one.awaits_permission), self.server_now) for one in groups)
+
+    def _is_late(self, since: datetime) -> bool:
+        return self.server_now - since > self.targets.repair
+
+    @property
+    def _quiet(self) -> State:
+        """What a gap within its target is: being repaired; or nothing is, and a person is called for that already."""
+        return State.NOTED if self.halted else State.REPAIRING
+
+    def _repaired(self, fated: Fated) -> Cause:
+        return self._being_repaired("gap:repaired", fated, "", frozenset({Check.NO_OLD_GAP}))
+
+    def _disagrees(self, fated: Fated) -> Cause:
+        checks = frozenset({Check.NO_OLD_GAP, Check.TABLES_AGREE})
+        return self._being_repaired("gap:disagrees", fated, ", and tables disagree about them", checks)
+
+    def _being_repaired(self, key: str, fated: Fated, more: str, checks: frozenset[Check]) -> Cause:
+        late = fated.of(one for one in fated.groups if self._is_late(self._since([one])))
+        if not late.groups:
+            return _cause(
+                key, self._quiet, f"{_units(fated)} wrong{more}", fated, self._since(fated.groups),
+                doing=self.halted or self._doing(fated), checks=checks,
+            )  # fmt: skip
+        return _cause(
+            key,
+            State.NEEDS_YOU,
+            f"{_units(late)} wrong for longer than {age_in_words(self.targets.repair)}{more}",
+            late,
+            self._since(late.groups),
+            doing=self.halted or self._doing(late),
+            to_do="look why that takes so long: what its day's runs did, whether a cap is too low",
+            command=why_day(late.days),
+            checks=checks,
+        )
+
+    def _doing(self, fated: Fated) -> str:
+        """What is being done about days that are wrong, by what both triggers would do now."""
+        sensor, schedule = self.seen.decisions[Trigger.SENSOR], self.seen.decisions[Trigger.SCHEDULE]
+        by_sensor, by_schedule = ({request.day for request in one.requests} for one in (sensor, schedule))
+        why_by_day: dict[date, set[Why]] = defaultdict(set)
+        for one in schedule.deferred:
+            why_by_day[one.day].add(one.why)
+        again = f"tried again from {fated.again:%Y-%m-%d %H:%M}" if fated.again is not None else "tried again later"
+        counts: dict[str, int] = defaultdict(int)
+        for day in sorted(fated.days, reverse=True):
+            whys = why_by_day[day]
+            if Why.IN_FLIGHT in whys:
+                counts["being rebuilt"] += 1
+            elif day in by_sensor:
+                counts["due at the sensor's next tick"] += 1
+            elif day in by_schedule:
+                counts["due at the check of 02:00 UTC"] += 1
+            elif whys & {Why.CAP, Why.DAILY_CAP}:
+                counts["in line for a later tick"] += 1
+            elif Why.BACKING_OFF in whys:
+                counts[again] += 1
+            else:
+                counts["looked at again by the next tick"] += 1
+        return "; ".join(f"{counted(count, 'day')} {words}" for words, count in counts.items())
+
+    def _fails(self, fated: Fated) -> Cause:
+        since = self._since(fated.groups)
+        failure = next((one.failure for one in fated.groups if one.failure), "")
+        error = self.seen.detection.errors.get(failure, failure)[:ERROR_CHARACTERS]
+        return _cause(
+            "gap:fails",
+            State.NEEDS_YOU,
+            f"{_units(fated)} wrong after {counted(fated.failures, 'attempt')}" + (f": {error}" if error else ""),
+            fated,
+            since,
+            doing=self.halted or (f"tried again from {fated.again:%Y-%m-%d %H:%M}" if fated.again is not None else ""),
+            to_do="put right what its last run says, then materialize the day",
+            command=launch("why_job", run_id=f"'{fated.run.run_id[:8]}'") if fated.run is not None else "",
+            checks=frozenset({Check.NOTHING_STUCK} | ({Check.NO_OLD_GAP} if self._is_late(since) else set())),
+        )
+
+    def _held(self, fated: Fated) -> Cause:
+        return _cause(
+            "gap:held",
+            State.NEEDS_YOU,
+            f"{_units(fated)} held: a rebuild would lose what their source has no longer",
+            fated,
+            self._since(fated.groups),
+            doing="nothing, readers keep what they have",
+            to_do="is the source right? Materialize the day with allow_shrink: true. Else load it again, or waive it",
+            command=why_day(fated.days),
+            checks=frozenset({Check.NOTHING_STUCK}),
+        )
+
+    def _waits(self, fated: Fated) -> Cause:
+        policy, since = self.seen.policy, self._since(fated.groups)
+        minimum = f"fewer than the {policy.min_missing_partitions} partitions that begin a backfill"
+        alone = (
+            f"; repaired alone once {age_in_words(policy.max_gap_age)} old" if policy.max_gap_age is not None else ""
+        )
+        is_late = self._is_late(since)
+        return _cause(
+            "gap:waits",
+            State.NEEDS_YOU if is_late else self._quiet,
+            f"{_units(fated)} wrong, and too few to begin with",
+            fated,
+            since,
+            doing=self.halted or f"waits for more: {minimum}{alone}",
+            to_do="materialize the day, or set WEB_ANALYTICS_BACKFILL_MAX_GAP_AGE_HOURS" if is_late else "",
+            command=why_day(fated.days) if is_late else "",
+            checks=frozenset({Check.NO_OLD_GAP}),
+        )
+
+    def _left(self, fated: Fated) -> Cause:
+        return _cause(
+            "gap:left",
+            State.NOTED,
+            f"{_units(fated)} wrong and left so: below the volume floor, or of weight 0",
+            fated,
+            self._since(fated.groups),
+        )
+
+    def _with_freshness(self, gaps: list[tuple[Cause, set[int]]]) -> tuple[Cause, ...]:
+        """The causes of gaps, and of teams that are behind for none of these a cause of their own.
+
+        Who is behind for what a person is called for already is no second reason to call.
+        """
+        found = self.seen.detection
+        fresh = freshness(found)
+        late = fresh.late(self.server_now, self.targets.freshness)
+        made: list[Cause] = []
+        for cause, teams in gaps:
+            is_why = cause.state is State.NEEDS_YOU and cause.key != "gap:held" and not teams.isdisjoint(late)
+            made.append(replace(cause, checks=cause.checks | {Check.FRESH}) if is_why else cause)
+        explained = {
+            team for (_, teams), cause in zip(gaps, made, strict=True) if Check.FRESH in cause.checks for team in teams
+        }
+        left = {team: lag for team, lag in late.items() if team not in explained}
+        if left:
+            made.append(self._behind(left, fresh.behind))
+        return tuple(made)
+
+    def _behind(self, late: Mapping[int, timedelta], through: Mapping[int, date]) -> Cause:
+        """Teams that are further behind than the target, since the first of them could have been repaired."""
+        groups = [
+            one
+            for one in self.seen.detection.wrong.groups
+            if not one.awaits_permission and any(team in late and one.day > through[team] for team in one.teams)
+        ]
+        since = self._since(groups)
+        is_young = self.server_now - since < REPAIRED_WITHIN
+        [(worst, lag), *_] = late.items()
+        named = [f"team {team} {through[team]}" for team in [*late][:NAMED]]
+        more = f" and {len(late) - NAMED:,} more" if len(late) > NAMED else ""
+        return Cause(
+            "fresh",
+            self._quiet if is_young else State.NEEDS_YOU,
+            f"{counted(len(late), 'team')} behind the target of {age_in_words(self.targets.freshness)}, by up to "
+            f"{age_in_words(lag - self.targets.freshness)}",
+            f"complete up to: {', '.join(named)}{more}",
+            since,
+            doing=self.halted or self._doing(Fated(groups)),
+            to_do="" if is_young else "look why the newest days are not built",
+            command="" if is_young else launch("why_job", team_id=worst),
+            tables=tuple(sorted({one.table for one in groups})),
+            checks=frozenset({Check.FRESH}),
+        )
+
+
+def why_day(days: Collection[date]) -> str:
+    """The command that says of the newest of some days why it is wrong, and what will be done."""
+    return launch("why_job", day=f"'{max(days)}'")
+
+
+def _units(fated: Fated) -> str:
+    return f"{fated.units:,} (table, team, day) {'is' if fated.units == 1 else 'are'}"
+
+
+def _cause(
+    key: str, state: State, what: str, fated: Fated, since: datetime, *,
+    doing: str = "", to_do: str = "", command: str = "", checks: frozenset[Check] = frozenset(),
+) -> Cause:  # fmt: skip
+    return Cause(key, state, what, fated.in_words(), since, doing, to_do, command, fated.tables, checks)
+
+
+def also_known(seen: Evaluated) -> tuple[Cause, ...]:
+    """What is known and asks for nobody: what was waived, and what an older logic version built."""
+    found = seen.detection
+    made = []
+    if waived := found.waived.groups:
+        fated = Fated([*waived])
+        words = listed(f"until {one.valid_until} by {one.requested_by}" for one in found.waivers[:NAMED])
+        made.append(Cause("waived", State.NOTED, f"{_units(fated)} wrong and waived {words}", fated.in_words()))
+    if outdated := {place: count for place, count in found.outdated.items() if count}:
+        tables = listed(sorted({table for table, _ in outdated}))
+        whom = f"{tables}, {days_in_words(day for _, day in outdated)}"
+        words = f"{sum(outdated.values()):,} (table, team, day) were built by an older logic version"
+        doing = "the check of 02:00 UTC rebuilds them" if seen.policy.rebuilds_outdated else ""
+        made.append(Cause("outdated", State.NOTED, words, whom, doing=doing))
+    return tuple(made)

@@ -1,0 +1,279 @@
+"""Reads from Dagster's instance what health is judged by: whether sensors and schedules tick, how the runs of loads
+ended, and what the last comparison with raw events came to.
+
+An instance may be shared with other locations: only what is named as ours is looked at.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import takewhile
+from typing import TYPE_CHECKING, Any
+
+from dagster import (
+    AssetCheckEvaluation,
+    AssetCheckKey,
+    AssetKey,
+    DagsterEventType,
+    DagsterInstance,
+    DagsterRunStatus,
+    DefaultScheduleStatus,
+    DefaultSensorStatus,
+    RunRecord,
+    RunsFilter,
+    ScheduleDefinition,
+    SensorDefinition,
+)
+from dagster._core.storage.tags import SCHEDULE_NAME_TAG
+from dagster._utils.schedules import reverse_cron_string_iterator
+
+from dags.dagster_runs.console import why_failed
+from dags.domain.text import of_error
+from dags.file_ingestion.sensors import INGESTION_TAG
+from dags.health.causes import Check
+from dags.health.facts import Compared, Load, Section, Ticking
+from dags.repair.runs import IN_FLIGHT
+from dags.schedules import HEALTH_CRON, TIME_ZONE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from dags.sources.declaration import Sources
+
+# By which the standing checks are run, see `dags.health.checks`.
+HEALTH_SCHEDULE = "web_analytics_health_schedule"
+
+# The daemons that evaluate sensors and schedules, as they call themselves.
+_DAEMONS = ("SENSOR", "SCHEDULER")
+
+# So many ticks that failed, runs of a load, and results of a check are looked back at.
+LOOKED_BACK = 20
+
+# Said by a result that could not be had, beside what differed before.
+IS_UNKNOWN = "is_unknown"
+
+# Dagster's own default, of a schedule that says no time zone.
+_UTC = "UTC"
+
+
+@dataclass(frozen=True)
+class Trigger:
+    """A sensor or a schedule that this location serves, as it is declared. ``crons`` are a schedule's."""
+
+    name: str
+    is_sensor: bool
+    is_on: bool
+    every: timedelta | None = None
+    crons: tuple[str, ...] = ()
+    time_zone: str = _UTC
+
+
+@dataclass(frozen=True)
+class Timetable:
+    """What works alone here: ``repairing`` are the names of those that launch repairs, ``loads`` say by a schedule's
+    name what it loads.
+    """
+
+    triggers: tuple[Trigger, ...]
+    repairing: tuple[str, ...]
+    loads: Mapping[str, str]
+
+    @classmethod
+    def of(
+        cls,
+        sensors: Sequence[SensorDefinition],
+        schedules: Sequence[ScheduleDefinition],
+        *,
+        repairing: Iterable[str],
+        loads: Iterable[ScheduleDefinition],
+    ) -> Timetable:
+        """Of all that is served, by its definitions; the schedule of these checks, which need it, is named."""
+        found = [
+            Trigger(
+                one.name,
+                is_sensor=True,
+                is_on=one.default_status is DefaultSensorStatus.RUNNING,
+                every=timedelta(seconds=one.minimum_interval_seconds or 30),
+            )
+            for one in sensors
+        ]
+        found += [
+            Trigger(
+                one.name,
+                is_sensor=False,
+                is_on=one.default_status is DefaultScheduleStatus.RUNNING,
+                crons=(one.cron_schedule,) if isinstance(one.cron_schedule, str) else tuple(one.cron_schedule),
+                time_zone=one.execution_timezone or _UTC,
+            )
+            for one in schedules
+        ]
+        found.append(Trigger(HEALTH_SCHEDULE, is_sensor=False, is_on=True, crons=(HEALTH_CRON,), time_zone=TIME_ZONE))
+        what = {one.name: (one.description or one.name).removeprefix("Loads ").rstrip(".") for one in loads}
+        return cls(tuple(found), tuple(repairing), what)
+
+
+def read_sections(
+    instance: DagsterInstance, timetable: Timetable, sources: Sources, tables: Sequence[str], now: datetime
+) -> dict[str, Any]:
+    """The fields of `dags.health.facts.Facts` that Dagster knows, but for sections that cannot be read, with why."""
+    sections: tuple[tuple[Section, Callable[[], dict[str, Any]]], ...] = (
+        (Section.TRIGGERS, lambda: _triggers(instance, timetable, now)),
+        (Section.LOADS, lambda: {"loads": tuple(_loads(instance, timetable, sources, now))}),
+        (Section.ACCURACY, lambda: {"compared": tuple(_compared(instance, tables))}),
+    )
+    found: dict[str, Any] = {}
+    unread: dict[Section, str] = {}
+    for section, read in sections:
+        try:
+            found |= read()
+        except Exception as error:  # noqa: BLE001 -- whichever storage it is: it is unknown, and said to be
+            unread[section] = of_error(error)
+    return {**found, "unread": unread}
+
+
+def _triggers(instance: DagsterInstance, timetable: Timetable, now: datetime) -> dict[str, Any]:
+    beats = [beat.timestamp for name, beat in instance.get_daemon_heartbeats().items() if name in _DAEMONS]
+    daemon_at = _instant(min(beats)) if len(beats) == len(_DAEMONS) else None
+    states: dict[str, list[Any]] = {}
+    for state in instance.all_instigator_state():
+        states.setdefault(state.instigator_name, []).append(state)
+    ticking = (_ticking(instance, one, states.get(one.name, []), now) for one in timetable.triggers)
+    return {"daemon_at": daemon_at, "ticking": tuple(ticking)}
+
+
+def _ticking(instance: DagsterInstance, trigger: Trigger, states: Sequence[Any], now: datetime) -> Ticking:
+    """How one stands. Of several that have the name, as after a location was renamed, the one that ticked last."""
+    if not states:
+        return Ticking(trigger.name, trigger.is_sensor, is_on=trigger.is_on, is_known=False, every=trigger.every)
+    state, last = max(
+        ((one, next(iter(_ticks(instance, one, limit=1)), None)) for one in states),
+        key=lambda pair: pair[1].timestamp if pair[1] is not None else 0.0,
+    )
+    is_on = trigger.is_on if state.status.value == "DECLARED_IN_CODE" else state.status.value == "RUNNING"
+    data = state.instigator_data
+    ticked_at = _instant(last.timestamp) if last is not None else None
+    if trigger.is_sensor:
+        begun = getattr(data, "last_sensor_start_timestamp", None)
+        since = max(filter(None, [last.timestamp if last is not None else None, begun]), default=None)
+        due_at = _instant(since) + (trigger.every or timedelta(0)) if since is not None else None
+    else:
+        begun = getattr(data, "start_timestamp", None)
+        due_at = last_tick(trigger.crons, trigger.time_zone, now)
+        due_at = due_at if begun is None or due_at > _instant(begun) else None
+        iterated = getattr(data, "last_iteration_timestamp", None)  # of a tick that was left out, none is kept
+        ticked_at = max(filter(None, [ticked_at, _instant(iterated) if iterated else None]), default=None)
+    failures, failed_since, error = (
+        _failures(instance, state) if last is not None and last.is_failure else (0, None, "")
+    )
+    return Ticking(
+        trigger.name,
+        trigger.is_sensor,
+        is_on=is_on,
+        is_known=True,
+        every=trigger.every,
+        due_at=due_at,
+        ticked_at=ticked_at,
+        failures=failures,
+        failed_since=failed_since,
+        error=error,
+    )
+
+
+def _ticks(instance: DagsterInstance, state: Any, limit: int) -> Sequence[Any]:  # noqa: ANN401 -- Dagster's own
+    return instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=limit)
+
+
+def _failures(instance: DagsterInstance, state: Any) -> tuple[int, datetime | None, str]:  # noqa: ANN401 -- as above
+    """The unbroken row of ticks that failed, as far as it is looked back: how many, since when, and the last error."""
+    failed = [*takewhile(lambda tick: tick.is_failure, _ticks(instance, state, LOOKED_BACK))]
+    error = failed[0].error
+    cause = (error.cause or error) if error is not None else None
+    return len(failed), _instant(failed[-1].timestamp), cause.message.strip() if cause is not None else "no message"
+
+
+def last_tick(crons: Sequence[str], time_zone: str, now: datetime) -> datetime:
+    """When a schedule was to tick last, by now."""
+    return max(next(_ticks_before(cron, time_zone, now)) for cron in crons)
+
+
+def _ticks_before(cron: str, time_zone: str, now: datetime) -> Iterator[datetime]:
+    for tick in reverse_cron_string_iterator(now.timestamp(), cron, time_zone):
+        yield tick.astimezone(UTC)
+
+
+def _loads(instance: DagsterInstance, timetable: Timetable, sources: Sources, now: datetime) -> Iterator[Load]:
+    by_name = {one.name: one for one in timetable.triggers}
+    for name, what in timetable.loads.items():
+        trigger = by_name[name]
+        ticks = _ticks_before(trigger.crons[0], trigger.time_zone, now)
+        _, before = next(ticks), next(ticks)
+        yield _load(instance, name, what, {SCHEDULE_NAME_TAG: name}, due_at=before)
+    for ingestion in sources.ingestions:
+        if ingestion.status == "ACTIVE":
+            # Runs are launched only where files wait, so none is due by the hour.
+            yield _load(instance, ingestion.name, f"ingestion {ingestion.name}", {INGESTION_TAG: ingestion.name})
+
+
+def _load(
+    instance: DagsterInstance, name: str, what: str, tags: Mapping[str, str], *, due_at: datetime | None = None
+) -> Load:
+    records = instance.get_run_records(RunsFilter(tags=dict(tags)), limit=LOOKED_BACK)
+    if not records:
+        return Load(name, what)
+    running = [one for one in records if one.dagster_run.status in IN_FLIGHT]
+    ended = [one for one in records if one.dagster_run.status not in IN_FLIGHT]
+    failed = [*takewhile(lambda one: one.dagster_run.status is DagsterRunStatus.FAILURE, ended)]
+    succeeded = next((one for one in ended if one.dagster_run.status is DagsterRunStatus.SUCCESS), None)
+    return Load(
+        name,
+        what,
+        records[0].dagster_run.run_id,
+        failures=len(failed),
+        failed_since=_ended_at(failed[-1]) if failed else None,
+        error=_error(instance, failed[0]) if failed else "",
+        # Of the very first run nothing can be late yet.
+        due_at=due_at if due_at is not None and records[-1].create_timestamp.astimezone(UTC) <= due_at else None,
+        succeeded_at=succeeded.create_timestamp.astimezone(UTC) if succeeded is not None else None,
+        running_since=running[-1].create_timestamp.astimezone(UTC) if running else None,
+    )
+
+
+def _ended_at(record: RunRecord) -> datetime:
+    return _instant(record.end_time) if record.end_time is not None else record.update_timestamp.astimezone(UTC)
+
+
+def _error(instance: DagsterInstance, record: RunRecord) -> str:
+    """Why a run failed, in words where it said any."""
+    entries = instance.all_logs(
+        record.dagster_run.run_id, {DagsterEventType.STEP_FAILURE, DagsterEventType.RUN_FAILURE}
+    )
+    events = [entry.dagster_event for entry in entries if entry.dagster_event is not None]
+    words = next(filter(None, map(why_failed, events)), "")
+    return words or next((str(event.message) for event in events), "it said nothing")
+
+
+def _compared(instance: DagsterInstance, tables: Sequence[str]) -> Iterator[Compared]:
+    for table in tables:
+        if (found := last_compared(instance, table)) is not None:
+            yield found[0]
+
+
+def last_compared(instance: DagsterInstance, table: str) -> tuple[Compared, Mapping[str, Any]] | None:
+    """The last result of a table's comparison with raw events, and its metadata; None before the first.
+
+    A check that is running has left its plan, which is no result.
+    """
+    key = AssetCheckKey(AssetKey(table), str(Check.ACCURATE))
+    for record in instance.event_log_storage.get_asset_check_execution_history(key, limit=LOOKED_BACK):
+        evaluation = record.evaluation
+        if record.event is not None and isinstance(evaluation, AssetCheckEvaluation):
+            words = evaluation.description or ""
+            at = _instant(record.event.timestamp)
+            metadata = {name: value.value for name, value in evaluation.metadata.items()}
+            return Compared(table, evaluation.passed, at, words, is_unknown=bool(metadata.get(IS_UNKNOWN))), metadata
+    return None
+
+
+def _instant(timestamp: float) -> datetime:
+    return datetime.fromtimestamp(timestamp, tz=UTC)

@@ -1,0 +1,208 @@
+"""Whether all is well: every fact turned into what is the matter, and that into one answer.
+
+Pure: no clock, no database, no Dagster. Whatever could not be read is unknown, and unknown is never well.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dags.domain.text import counted
+from dags.health.causes import OF_DATA, Cause, Check, Health, State, answer, in_order
+from dags.health.facts import Section
+from dags.health.gaps import Gaps, also_known
+from dags.health.triggers import halted, trigger_causes
+from dags.health.words import age_in_words, launch, listed
+from dags.health.work_causes import file_causes, left_causes, load_causes, work_causes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime, timedelta
+
+    from dags.health.facts import BuildsOfLately, Compared, Evaluated, Facts, Teams
+    from dags.health.targets import Targets
+
+# Of the units that were tried in seven days so many must have succeeded. Chosen: one bad night of seven is less.
+MIN_SUCCESS = 0.95
+
+# The list is written daily, after midnight; older than this, it was not.
+LIST_AGE_HOURS = 25
+
+ERROR_CHARACTERS = 300
+
+# What cannot be said while a section is not read.
+_CHECKS_OF = {
+    Section.DATA: OF_DATA,
+    Section.TEAMS: frozenset({Check.TEAM_LIST_FRESH}),
+    Section.BUILDS: frozenset({Check.BUILDS_SUCCEED}),
+    Section.WORK: frozenset({Check.BACKFILLS_END, Check.LOADS_ON_TIME, Check.RUNS_BY_ITSELF}),
+    Section.FILES: frozenset({Check.LOADS_ON_TIME}),
+    Section.LEFT_BEHIND: frozenset({Check.NOTHING_LEFT_BEHIND}),
+    Section.TRIGGERS: frozenset({Check.RUNS_BY_ITSELF}),
+    Section.LOADS: frozenset({Check.LOADS_ON_TIME}),
+    Section.ACCURACY: frozenset({Check.ACCURATE}),
+}
+
+
+def judge(facts: Facts, targets: Targets, repairing: tuple[str, ...]) -> Health:
+    """All that is the matter. ``repairing``: the names of the triggers that launch repairs."""
+    causes = [*_unread(facts), *trigger_causes(facts), *load_causes(facts.loads, facts.at)]
+    causes += [cause for one in facts.builds if (cause := _of_builds(one)) is not None]
+    causes += [_unequal(one) for one in facts.compared if not one.is_equal]
+    if facts.server_at is not None:
+        now = facts.server_at
+        causes += _of_teams(facts.teams, now) if facts.teams is not None else ()
+        causes += work_causes(facts.work, now)
+        causes += file_causes(facts.files, now)
+        causes += left_causes(facts.left_behind, now, targets.repair)
+    if facts.evaluated is not None:
+        causes += _of_data(facts, facts.evaluated, targets, halted(facts, repairing))
+    ordered = in_order(causes)
+    return Health(answer(ordered), ordered, facts.at, targets, facts)
+
+
+def _unread(facts: Facts) -> Iterator[Cause]:
+    """What could not be read; where one error keeps several from it, that is one cause."""
+    by_error: dict[str, list[Section]] = {}
+    for section, error in facts.unread.items():
+        by_error.setdefault(error, []).append(section)
+    for error, sections in by_error.items():
+        checks = frozenset(check for section in sections for check in _CHECKS_OF[section])
+        yield Cause(
+            f"unknown:{sections[0].name.lower()}",
+            State.UNKNOWN,
+            f"{listed(map(str, sections))} could not be read",
+            error[:ERROR_CHARACTERS],
+            to_do="put that right, then ask again",
+            command=launch("health_job"),
+            checks=checks,
+        )
+
+
+def _of_data(facts: Facts, seen: Evaluated, targets: Targets, why_halted: str) -> list[Cause]:
+    found, now = seen.detection, seen.detection.server_at or facts.at
+    by_error: dict[str, list[str]] = {}
+    for table, error in found.unknown.items():
+        by_error.setdefault(error, []).append(table)
+    causes = [
+        Cause(
+            f"unknown:{tables[0] if len(tables) < len(found.tables) else 'data'}",
+            State.UNKNOWN,
+            f"{listed(tables)} could not be read",
+            error[:ERROR_CHARACTERS],
+            to_do="put that right, then ask again",
+            command=launch("health_job"),
+            tables=tuple(tables),
+            checks=OF_DATA,
+        )
+        for error, tables in by_error.items()
+    ]
+    if found.unknown.keys() >= set(found.tables):
+        return causes
+    if found.unverified:
+        causes.append(
+            Cause(
+                "unknown:unverified",
+                State.UNKNOWN,
+                f"{counted(len(found.unverified), 'day')} not verified yet",
+                doing="the next detection goes on with them",
+                to_do="ask again",
+                command=launch("health_job"),
+                checks=OF_DATA,
+            )
+        )
+    causes += Gaps(seen, targets, facts.at, now, why_halted).causes()
+    causes += also_known(seen)
+    causes += [
+        Cause(f"warning:{words[:40]}", State.NOTED, words)
+        for words in found.warnings
+        if words not in found.team_warnings
+    ]
+    return causes
+
+
+def _of_teams(found: Teams, now: datetime) -> Iterator[Cause]:
+    """The list of teams: there, of today, and what the dictionary answers with."""
+    write, checks = launch("web_analytics_team_selection_job"), frozenset({Check.TEAM_LIST_FRESH})
+    if not found.enabled:
+        yield Cause(
+            "teams:none",
+            State.UNKNOWN,
+            "no team is enabled, so nothing is watched"
+            if found.selected_at is not None
+            else "no list of teams was ever written, so nothing is watched",
+            since=found.selected_at,
+            to_do="enable teams, see WEB_ANALYTICS_TEAM_SOURCES, and write the list",
+            command=write,
+            checks=OF_DATA | {Check.TEAM_LIST_FRESH},
+        )
+        return
+    if found.selected_at is not None and _hours(now - found.selected_at) > LIST_AGE_HOURS:
+        yield Cause(
+            "teams:list",
+            State.NEEDS_YOU,
+            f"the list of teams is {age_in_words(now - found.selected_at)} old",
+            "teams that were enabled since are not watched",
+            found.selected_at,
+            to_do="look why the last run of web_analytics_team_selection_job did not write it, then write it",
+            command=write,
+            checks=checks,
+        )
+    if found.mismatches:
+        yield Cause(
+            "teams:dictionary",
+            State.NEEDS_YOU,
+            f"web_pre_aggregated_teams_dict disagrees with the list about {counted(found.mismatches, 'team')}",
+            "builds and readers that ask the dictionary",
+            to_do="write the list, which reloads it and reads it back",
+            command=write,
+            checks=checks,
+        )
+
+
+def _hours(age: timedelta) -> float:
+    return age.total_seconds() / 3600
+
+
+def _of_builds(one: BuildsOfLately) -> Cause | None:
+    if one.rate is None or one.rate >= MIN_SUCCESS:
+        return None
+    return Cause(
+        f"builds:{one.table}",
+        State.NOTED,
+        f"{one.failed:,} of {one.built + one.failed:,} units that were built in seven days failed "
+        f"({one.rate:.0%} succeeded): {one.error[:200]}",
+        one.table,
+        one.failed_at,
+        "what is wrong yet is a cause of its own",
+        tables=(one.table,),
+        checks=frozenset({Check.BUILDS_SUCCEED}),
+    )
+
+
+def _unequal(one: Compared) -> Cause:
+    if one.is_unknown:
+        return Cause(
+            f"accuracy:{one.table}",
+            State.UNKNOWN,
+            f"{one.table} could not be compared with raw events",
+            one.words,
+            one.at,
+            "it is tried again each hour",
+            "put that right, or compare now",
+            launch("web_analytics_health_checks_job"),
+            tables=(one.table,),
+            checks=frozenset({Check.ACCURATE}),
+        )
+    return Cause(
+        f"accuracy:{one.table}",
+        State.NEEDS_YOU,
+        f"{one.table} is not what its raw events come to",
+        one.words,
+        one.at,
+        "the same teams are compared again each hour",
+        "materialize the day for these teams, then compare again; if it stays so, its builder is wrong",
+        launch("web_analytics_health_checks_job"),
+        tables=(one.table,),
+        checks=frozenset({Check.ACCURATE}),
+    )

@@ -1,0 +1,122 @@
+"""Asks everybody once: one evaluation, and all else that health is judged by, at one moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from dags.clickhouse.clocks import read_clocks
+from dags.clickhouse.schema.apply import require_schema
+from dags.domain import clock
+from dags.domain.errors import UserError
+from dags.domain.text import of_error
+from dags.health import instance as dagster_facts
+from dags.health import store
+from dags.health.facts import Evaluated, Facts, Section
+from dags.health.judging import judge
+from dags.health.targets import Targets
+from dags.repair.decision import Trigger
+from dags.settings import current_settings
+from dags.web_preaggregated_backfill.catalog import is_overtaken, leaving_unknown
+from dags.web_preaggregated_backfill.evaluation import evaluate, policy_of
+from dags.web_preaggregated_backfill.last_verdict import last_verdict
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from clickhouse_connect.driver.client import Client
+    from dagster import DagsterInstance
+
+    from dags.dagster_runs.resource import ClickHouseResource
+    from dags.domain.watched import WatchedTable
+    from dags.health.causes import Health
+    from dags.health.instance import Timetable
+    from dags.sources.declaration import Sources
+    from dags.web_preaggregated_backfill.evaluation import Evaluation
+
+# What ClickHouse knows; where it cannot even be asked all of it is unknown.
+_OF_CLICKHOUSE = (
+    Section.DATA, Section.TEAMS, Section.WORK, Section.LEFT_BEHIND, Section.BUILDS, Section.FILES,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Served:
+    """What this location serves, as far as its health depends on it."""
+
+    watched: tuple[WatchedTable, ...]
+    timetable: Timetable
+    sources: Sources
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        return tuple(table.name for table in self.watched)
+
+
+@dataclass(frozen=True)
+class Examined:
+    """Whether all is well, and the evaluation that says so; None where ClickHouse could not be asked."""
+
+    health: Health
+    evaluation: Evaluation | None
+
+
+def examine(
+    instance: DagsterInstance,
+    clickhouse: ClickHouseResource,
+    served: Served,
+    run_id: str,
+    *,
+    asks_data: bool = True,
+) -> Examined:
+    """Ask, and judge. Whatever cannot be read is unknown, and never an error here.
+
+    ``asks_data``: evaluate. Without it nothing is said of the data, for whoever asks about the rest alone.
+
+    The evaluation is not left in the catalog; that nothing could be evaluated is.
+    """
+    now, evaluation = clock.utc_now(), None
+    try:
+        with leaving_unknown(instance, served.watched), clickhouse.client(run_id) as client:
+            if asks_data:
+                evaluation = _evaluated(instance, client, served, now)
+            else:
+                require_schema(client)
+            of_clickhouse = _of_clickhouse(client, served, evaluation, now)
+    except (UserError, ClickHouseError) as error:
+        of_clickhouse = {"unread": dict.fromkeys(_OF_CLICKHOUSE, of_error(error))}
+    of_dagster = dagster_facts.read_sections(instance, served.timetable, served.sources, served.tables, now)
+    unread = {**of_clickhouse.pop("unread"), **of_dagster.pop("unread")}
+    facts = Facts(now, served.tables, **of_clickhouse, **of_dagster, unread=unread)
+    targets = Targets.of(current_settings())
+    return Examined(judge(facts, targets, served.timetable.repairing), evaluation)
+
+
+def _evaluated(instance: DagsterInstance, client: Client, served: Served, now: datetime) -> Evaluation:
+    """One evaluation; who was overtaken by a later reading asks once more, as `catalog.evaluate_now` does."""
+
+    def asked() -> Evaluation:
+        settings = current_settings()
+        return evaluate(instance, settings, served.watched, Trigger.MANUAL, lambda work: work(client), now=now)
+
+    found = asked()
+    return asked() if is_overtaken(last_verdict(instance), found) else found
+
+
+def _of_clickhouse(client: Client, served: Served, evaluation: Evaluation | None, now: datetime) -> dict[str, Any]:
+    settings, seen, server_at = current_settings(), None, None
+    if evaluation is not None:
+        server_at = evaluation.detection.server_at
+        seen = Evaluated(evaluation.detection, evaluation.decisions, evaluation.runs, policy_of(settings))
+    server_at = server_at or read_clocks(client).server
+    sections = store.read_sections(
+        client,
+        served.tables,
+        served.sources,
+        today=min(now, server_at).date(),
+        server_at=server_at,
+        kept_days=settings.backfill_backup_days,
+    )
+    return {**sections, "evaluated": seen, "server_at": server_at}

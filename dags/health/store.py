@@ -1,0 +1,200 @@
+"""Reads from ClickHouse what health is judged by beside a detection: work, builds, files, what was left behind.
+
+Each section is read by itself: one that fails is unknown, and keeps none of the others from being known.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from dags.clickhouse.sql import Sql
+from dags.domain.days import ONE_DAY
+from dags.domain.errors import UserError
+from dags.domain.text import of_error
+from dags.domain.units import EPOCH
+from dags.file_ingestion.kind import FILE_INGESTION
+from dags.file_ingestion.ranges import TRIES
+from dags.file_ingestion.schema_store import read_schemas
+from dags.file_ingestion.schemas import Resolution
+from dags.health.facts import BuildsOfLately, BuildsOfWeek, Done, Files, LeftBehind, Section, Teams, WorkNow
+from dags.health.left import backups_left, landings_left
+from dags.health.superseded import is_done_since
+from dags.managed_backfill.kind import BACKFILL
+from dags.postgres_backfill.kind import POSTGRES_BACKFILL
+from dags.publish.backup import backups_until
+from dags.publish.staging import leftovers
+from dags.repair.stops.store import read_stop
+from dags.sources.loads.names import COPY_PREFIX, LANDING_PREFIX, STAGING_PREFIX, prefixes_of
+from dags.team_selection.store import dictionary_mismatches, read_selection
+from dags.work.audit.log import FINISHED, Status
+from dags.work.audit.store import read_works
+from dags.work.control import as_they_are
+from dags.work.history import end_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import date, datetime
+
+    from clickhouse_connect.driver.client import Client
+
+    from dags.sources.declaration import Sources
+    from dags.work.audit.store import Row
+
+_PACKAGE = "dags.health"
+
+# So many weeks of builds are shown, and so many days before the look-back are theirs.
+WEEKS = 8
+
+# A section is read in less; past it it is unknown, and the others are known all the same.
+STATEMENT_SECONDS = 40
+
+KINDS = {kind.name: kind for kind in (BACKFILL, POSTGRES_BACKFILL, FILE_INGESTION)}
+
+# Who asks by a timetable, and again.
+_BY_TIMETABLE = ("_schedule", "_sensor")
+
+
+def read_sections(
+    client: Client, tables: Sequence[str], sources: Sources, *, today: date, server_at: datetime, kept_days: int
+) -> Mapping[str, Any]:
+    """The fields of `Facts` that ClickHouse knows, those of sections that could not be read left out, with why."""
+    sql = Sql(_PACKAGE, client, settings={"max_execution_time": STATEMENT_SECONDS})
+    works: list[Row] = []
+
+    def of_work() -> dict[str, Any]:
+        works.extend(as_they_are(client, read_works(client, kinds=list(KINDS))))
+        return {"stop": read_stop(client), "work": _work(sql, works)}
+
+    def left_behind() -> dict[str, Any]:
+        return {"left_behind": _left(client, sql, works, server_at, kept_days)}
+
+    sections: tuple[tuple[Section, Callable[[], dict[str, Any]]], ...] = (
+        (Section.TEAMS, lambda: {"teams": _teams(client)}),
+        (Section.WORK, of_work),
+        (Section.LEFT_BEHIND, left_behind),
+        (Section.BUILDS, lambda: _builds(sql, tables, today)),
+        (Section.FILES, lambda: {"files": _files(client, sql, sources)}),
+    )
+    found: dict[str, Any] = {}
+    unread: dict[Section, str] = {}
+    for section, read in sections:
+        if section is Section.LEFT_BEHIND and Section.WORK in unread:  # whose a table is, the log knows
+            unread[section] = unread[Section.WORK]
+            continue
+        try:
+            found |= read()
+        except (ClickHouseError, UserError) as error:
+            unread[section] = of_error(error)
+    return {**found, "unread": unread}
+
+
+def _teams(client: Client) -> Teams:
+    selection = read_selection(client)
+    return Teams(len(selection.teams), selection.selected_at, len(dictionary_mismatches(client)))
+
+
+def _work(sql: Sql, rows: Sequence[Row]) -> tuple[WorkNow, ...]:
+    done = [_done(row) for row in rows if row.status == Status.COMPLETED]
+    wanted = [
+        row
+        for row in rows
+        if (row.status not in FINISHED or row.status == Status.FAILED) and not is_done_since(_done(row), done)
+    ]
+    if not wanted:
+        return ()
+    signs = {work: (at, steps) for work, at, steps in sql.rows("signs", {"works": [row.work_id for row in wanted]})}
+    landed = sql.rows("landed", {"prefixes": [prefix for row in wanted for prefix in prefixes_of(row.work_id)]})
+    found = []
+    for row in wanted:
+        kind, (last_at, steps) = KINDS[row.work.kind], signs.get(row.work_id, (row.started_at, 0))
+        own = tuple(prefixes_of(row.work_id))
+        found.append(
+            WorkNow(
+                row.work_id,
+                row.work.kind,
+                kind.word,
+                row.work.subject,
+                row.work.first_step,
+                row.work.last_step,
+                row.status,
+                row.started_at,
+                max([last_at, *(at for table, at in landed if table.startswith(own))]),
+                row.requested_by,
+                row.reason,
+                end_text(row.end) if row.end is not None and row.end.status == row.status else "",
+                kind.id_field,
+                is_scheduled=row.requested_by.endswith(_BY_TIMETABLE),
+                is_at_work=row.is_at_work,
+                rows=row.rows,
+                steps_done=steps,
+            )
+        )
+    return tuple(found)
+
+
+def _done(row: Row) -> Done:
+    work = row.work
+    return Done(work.kind, work.subject, work.first_step, work.last_step, row.requested_by, row.started_at)
+
+
+def _left(client: Client, sql: Sql, works: Sequence[Row], now: datetime, kept_days: int) -> tuple[LeftBehind, ...]:
+    names = leftovers(client)
+    ages = dict(sql.rows("ages", {"names": names})) if names else {}
+    staged = [LeftBehind(name, "staging", since, "the next build") for name, since in ages.items()]
+    landings = dict(sql.rows("landed", {"prefixes": [LANDING_PREFIX, COPY_PREFIX, STAGING_PREFIX]}))
+    return (
+        *staged,
+        *backups_left(backups_until(client), works, now.date()),
+        *landings_left(landings, works, timedelta(days=kept_days)),
+    )
+
+
+def _builds(sql: Sql, tables: Sequence[str], today: date) -> dict[str, Any]:
+    bound = {"tables": list(tables), "start": today - 2 * WEEKS * 7 * ONE_DAY, "weeks": WEEKS}
+    rows = sql.rows("builds", bound)
+    weeks = [
+        BuildsOfWeek(table, rate, built, failed, held, days, seconds, source_rows, week=week)
+        for table, week, rate, built, failed, held, days, seconds, source_rows, *_ in rows
+    ]
+    lately = []
+    for table in tables:
+        own = [row[9:] for row in rows if row[0] == table]
+        tried, share, built, failed, held = (sum(row[place] for row in own) for place in range(5))
+        failed_at, error = max(((row[5], row[6]) for row in own if row[3]), default=(None, ""))
+        rate = float(share / tried) if tried else None
+        lately.append(BuildsOfLately(table, rate, int(built), int(failed), int(held), error=error, failed_at=failed_at))
+    return {"weeks": tuple(weeks), "builds": tuple(lately)}
+
+
+def _files(client: Client, sql: Sql, sources: Sources) -> tuple[Files, ...]:
+    active = [one.name for one in sources.ingestions if one.status == "ACTIVE"]
+    if not active:
+        return ()
+    rows = {name: facts for name, *facts in sql.rows("files", {"ingestions": active, "tries": TRIES})}
+    found = []
+    for name in active:
+        waiting, waiting_since, loaded_at, failed, given_up, failed_since, path, error = rows.get(
+            name, (0, EPOCH, EPOCH, 0, 0, EPOCH, "", "")
+        )
+        unresolved = [
+            one for one in read_schemas(client, name).versions if one.number > 1 and one.resolution is Resolution.MANUAL
+        ]
+        found.append(
+            Files(
+                name,
+                waiting,
+                waiting_since if waiting else None,
+                loaded_at if loaded_at > EPOCH else None,
+                failed,
+                given_up,
+                failed_since if failed else None,
+                path,
+                error,
+                unresolved[-1].number if unresolved else 0,
+                unresolved[0].at if unresolved else None,
+            )
+        )
+    return tuple(found)

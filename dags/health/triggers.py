@@ -1,0 +1,138 @@
+"""Whether what works alone still does: the daemon, sensors and schedules, and nobody has stopped them.
+
+Pure: no clock, no database, no Dagster. Where the daemon is dead all of them are late, and that is one cause.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from dags.health.causes import Cause, Check, State
+from dags.health.facts import Section
+from dags.health.words import age_in_words, launch, listed
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from dags.health.facts import Facts, Ticking
+    from dags.repair.stops.store import Stop
+
+# Dagster's daemons say that they live every 45 s, unless one of their rounds takes longer: a sensor may take a minute.
+DAEMON_SILENT = timedelta(minutes=10)
+
+# So late a tick may be: others come before it, and code servers start again.
+TICK_LATE = timedelta(minutes=10)
+
+# A sensor that fails is asked again by itself; one that failed so often in a row, for so long, goes on failing.
+FAILURES, FAILING = 2, timedelta(hours=1)
+
+ERROR_CHARACTERS = 200
+
+_BY_ITSELF = frozenset({Check.RUNS_BY_ITSELF})
+
+
+def is_daemon_dead(facts: Facts) -> bool:
+    """Whether no daemon says that it lives; whoever could not be asked is not said to be dead."""
+    return not _is_unread(facts) and (facts.daemon_at is None or facts.at - facts.daemon_at > DAEMON_SILENT)
+
+
+def _is_unread(facts: Facts) -> bool:
+    return Section.TRIGGERS in facts.unread
+
+
+def trigger_causes(facts: Facts) -> tuple[Cause, ...]:
+    """The causes; none where Dagster could not be asked."""
+    made = []
+    if facts.stop is not None:
+        made.append(_stopped(facts.stop))
+    if _is_unread(facts):
+        return tuple(made)
+    is_dead = is_daemon_dead(facts)
+    if is_dead:
+        made.append(_dead(facts.daemon_at, facts.at))
+    others = (_of(one, facts.at, is_dead=is_dead) for one in facts.ticking)
+    return (*made, *(cause for cause in others if cause is not None))
+
+
+def halted(facts: Facts, repairing: tuple[str, ...]) -> str:
+    """Why nothing is repaired by itself, in words; empty if something is. ``repairing``: the triggers that launch."""
+    if facts.stop is not None:
+        return f"nothing: backfills are {facts.stop}"
+    if is_daemon_dead(facts):
+        return "nothing: Dagster's daemon does not run"
+    off = [one.name for one in facts.ticking if one.name in repairing and not one.is_on]
+    return f"nothing: {listed(off)} are off" if off and len(off) == len(repairing) else ""
+
+
+def _stopped(stop: Stop) -> Cause:
+    by_setting = stop.at is None
+    return Cause(
+        "switch",
+        State.NEEDS_YOU,
+        "backfills are stopped"
+        + (" by WEB_ANALYTICS_BACKFILL_STOPPED=1" if by_setting else f" by {stop.requested_by}"),
+        "" if by_setting else f"their reason: {stop.reason}",
+        stop.at,
+        "nothing is launched; daily builds go on",
+        "once the reason is gone, " + ("unset it and start the processes again" if by_setting else "let them go on"),
+        "" if by_setting else launch("resume_backfills_job", requested_by="$USER", reason="it is over"),
+        checks=_BY_ITSELF,
+    )
+
+
+def _dead(daemon_at: datetime | None, now: datetime) -> Cause:
+    return Cause(
+        "daemon",
+        State.NEEDS_YOU,
+        "Dagster's daemon does not run" if daemon_at is not None else "Dagster's daemon has never run",
+        "every sensor and schedule: nothing is built, loaded or repaired by itself",
+        daemon_at,
+        f"silent for {age_in_words(now - daemon_at)}" if daemon_at is not None else "",
+        "start it, with the environment of the webserver",
+        "dagster-daemon run",
+        checks=_BY_ITSELF,
+    )
+
+
+def _of(one: Ticking, now: datetime, *, is_dead: bool) -> Cause | None:
+    word = "sensor" if one.is_sensor else "schedule"
+    key = f"{word}:{one.name}"
+    if not one.is_on:
+        return Cause(
+            key, State.NEEDS_YOU, f"{one.name} is off", since=one.ticked_at,
+            to_do=f"switch the {word} on, in the UI or so", command=f"dagster {word} start {one.name}",
+            checks=_BY_ITSELF,
+        )  # fmt: skip
+    if is_dead:
+        return None
+    if not one.is_known:
+        return Cause(
+            key, State.NEEDS_YOU, f"{one.name} is known to no daemon",
+            to_do="have this location in the workspace of the daemon, as workspace.yaml has it", checks=_BY_ITSELF,
+        )  # fmt: skip
+    if (
+        one.due_at is not None
+        and now - one.due_at > TICK_LATE
+        and (one.ticked_at is None or one.ticked_at < one.due_at)
+    ):
+        return Cause(
+            key, State.NEEDS_YOU, f"{one.name} no longer ticks", since=one.due_at,
+            doing=f"its last tick was {one.ticked_at:%Y-%m-%d %H:%M}" if one.ticked_at is not None else "it never did",
+            to_do="look whether its code server answers: the UI shows the location with its error",
+            command="dagster-daemon liveness-check", checks=_BY_ITSELF,
+        )  # fmt: skip
+    if one.failures and one.failed_since is not None:
+        tries_soon = one.is_sensor and (one.failures < FAILURES or now - one.failed_since < FAILING)
+        return Cause(
+            key,
+            State.REPAIRING if tries_soon else State.NEEDS_YOU,
+            f"{one.name} fails: {one.error[:ERROR_CHARACTERS]}",
+            since=one.failed_since,
+            doing="it is asked again by itself",
+            to_do=""
+            if tries_soon
+            else f"put right what it says; the UI has the whole error at its tick (Automation, {word})",
+            checks=_BY_ITSELF,
+        )
+    return None

@@ -1,0 +1,204 @@
+"""What is the matter with work that people or timetables asked for: backfills, loads, files; and what was left behind.
+
+Pure: no clock, no database, no Dagster.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from dags.domain.text import counted
+from dags.health.causes import Cause, Check, State
+from dags.health.words import NAMED, age_in_words, launch, listed
+from dags.work.audit.log import MANAGED, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from dags.health.facts import Files, LeftBehind, Load, WorkNow
+
+# Work that runs says something every few seconds: a step, a batch that landed. Chosen: longer than any statement of a
+# build or a load may take (`WEB_ANALYTICS_BUILD_MAX_SECONDS` is 1,800), twice.
+SILENT = timedelta(hours=1)
+
+# A run that died is noticed within two minutes; one that Dagster tries again begins within some more.
+TAKEN_UP_AGAIN = timedelta(minutes=15)
+
+# Of these a run is about to begin, or to go on after one that died.
+TAKEN_UP = (Status.ACCEPTED, Status.RUNNING, Status.INTERRUPTED)
+
+# A load that is asked for by a timetable and failed so often in a row is late by a tick, and goes on failing.
+FAILURES = 2
+
+# So late a load may begin after its tick: others are before it in the queue.
+LOAD_LATE = timedelta(hours=1)
+
+# A file that waits for so long, while no other of its ingestion is loaded, waits in vain.
+FILE_WAITS = timedelta(hours=24)
+
+ERROR_CHARACTERS = 200
+
+
+def work_causes(works: Iterable[WorkNow], now: datetime) -> tuple[Cause, ...]:
+    """Of work that is not over, or failed. ``now`` is ClickHouse's clock, as all its stamps are."""
+    return tuple(cause for work in works if (cause := _of_work(work, now)) is not None)
+
+
+def _of_work(work: WorkNow, now: datetime) -> Cause | None:
+    silent = now - work.last_at
+    if work.status == Status.FAILED and work.is_scheduled:
+        return None  # its timetable asks again, and is looked at by itself
+    if work.is_at_work and silent <= SILENT:
+        so_far = f"{counted(work.steps_done, 'step')} done, {counted(work.rows, 'row')}"
+        return Cause(_key(work), State.NOTED, f"{work.work_id} is {work.status}", _whom(work), work.asked_at, so_far)
+    if work.status in TAKEN_UP and silent <= TAKEN_UP_AGAIN:
+        doing, what = "a run is to go on with it", f"{work.work_id} is {work.status}"
+        return Cause(_key(work), State.REPAIRING, what, _whom(work), work.last_at, doing, checks=_checks(work))
+    return _needs_you(work, *_asking(work, silent))
+
+
+def _asking(work: WorkNow, silent: timedelta) -> tuple[str, str, str]:
+    """Why it needs a person, what to do, and the verb of the job that does it."""
+    words = f": {work.words[:ERROR_CHARACTERS]}" if work.words else ""
+    if work.is_at_work:
+        hangs = f"has said nothing for {age_in_words(silent)}, though its run lives"
+        return hangs, "look what it waits for; cancel it, or end its run in the UI", "cancel"
+    if work.status == Status.FAILED:
+        return f"failed{words}", "put that right and go on with it; or delete it", "resume"
+    if work.status == Status.ROLLING_BACK:
+        return "is half taken back, and nobody goes on with it", "finish that", "rollback"
+    if work.status == Status.PAUSED:
+        return f"is paused{words}", "go on with it, or cancel it", "resume"
+    return "was interrupted: its run died", "go on with it, or cancel it", "resume"
+
+
+def _needs_you(work: WorkNow, what: str, to_do: str, verb: str) -> Cause:
+    job = f"{verb}_{work.id_field.removesuffix('_id')}_job"
+    command = launch(job, **{work.id_field: work.work_id}, requested_by="$USER", reason="looked at")
+    return Cause(
+        _key(work),
+        State.NEEDS_YOU,
+        f"{work.work_id} {what}",
+        _whom(work),
+        work.last_at,
+        "nothing until then",
+        to_do,
+        command,
+        checks=_checks(work),
+    )
+
+
+def _key(work: WorkNow) -> str:
+    return f"work:{work.work_id}"
+
+
+def _checks(work: WorkNow) -> frozenset[Check]:
+    return frozenset({Check.BACKFILLS_END if work.kind == MANAGED else Check.LOADS_ON_TIME})
+
+
+def _whom(work: WorkNow) -> str:
+    """What it works on, and who asked for it."""
+    steps = " … ".join(dict.fromkeys(filter(None, [work.first_step, work.last_step])))
+    return ", ".join(filter(None, [work.subject, steps, f"asked by {work.requested_by}: {work.reason}"]))
+
+
+def load_causes(loads: Iterable[Load], now: datetime) -> tuple[Cause, ...]:
+    """Of what is loaded by a timetable. ``now`` is the clock that Dagster's runs are stamped by."""
+    return tuple(cause for load in loads if (cause := _of_load(load, now)) is not None)
+
+
+def _of_load(load: Load, now: datetime) -> Cause | None:
+    key, checks = f"load:{load.name}", frozenset({Check.LOADS_ON_TIME})
+    is_behind = (
+        load.due_at is not None
+        and now - load.due_at > LOAD_LATE
+        and (load.succeeded_at is None or load.succeeded_at < load.due_at)
+    )
+    look = launch("why_job", run_id=f"'{load.run_id[:8]}'") if load.run_id else ""
+    if load.failures:
+        is_lasting = load.failures >= FAILURES
+        return Cause(
+            key,
+            State.NEEDS_YOU if is_lasting else State.REPAIRING,
+            f"{load.what} failed, {counted(load.failures, 'time')} in a row: {load.error[:ERROR_CHARACTERS]}",
+            f"schedule {load.name}" if load.name.endswith("_schedule") else "",
+            load.failed_since,
+            "tried again at its next tick",
+            "put right what its run says" if is_lasting else "",
+            look if is_lasting else "",
+            checks=checks,
+        )
+    if is_behind and load.run_id:
+        at_it = (
+            f"run {load.run_id[:8]} is at it since {load.running_since:%Y-%m-%d %H:%M}" if load.running_since else ""
+        )
+        return Cause(
+            key, State.NEEDS_YOU, f"{load.what} is behind", f"last loaded whole by what was asked at "
+            f"{load.succeeded_at:%Y-%m-%d %H:%M}" if load.succeeded_at is not None else "never loaded whole",
+            load.due_at, at_it, "look what its run waits for: the queue, its pool, its database", look, checks=checks,
+        )  # fmt: skip
+    return None
+
+
+def file_causes(files: Iterable[Files], now: datetime) -> tuple[Cause, ...]:
+    """Of the files of ingestions. ``now`` is ClickHouse's clock."""
+    return tuple(cause for one in files for cause in _of_files(one, now))
+
+
+def _of_files(one: Files, now: datetime) -> Iterable[Cause]:
+    checks, show = frozenset({Check.LOADS_ON_TIME}), launch("show_files_job", ingestion=one.ingestion)
+    if one.open_version:
+        yield Cause(
+            f"files:{one.ingestion}:schema", State.NEEDS_YOU,
+            f"schema version {one.open_version} of {one.ingestion} awaits a person's word: files have other columns",
+            since=one.open_since, doing="files go on being loaded as before", to_do="say what becomes of them",
+            command=launch(
+                "resolve_schema_job", ingestion=one.ingestion, version=one.open_version, resolution="auto_merge",
+                requested_by="$USER", reason="looked at",
+            ),
+            checks=checks,
+        )  # fmt: skip
+    if one.failed:
+        lasts = one.given_up > 0
+        yield Cause(
+            f"files:{one.ingestion}:failed", State.NEEDS_YOU if lasts else State.REPAIRING,
+            f"{counted(one.failed, 'file')} of {one.ingestion} failed: {one.error[:ERROR_CHARACTERS]}",
+            f"{one.path[-80:]}" + (f" and {one.failed - 1:,} more" if one.failed > 1 else ""),
+            one.failed_since, "each run tries them again", "put the files right; or leave them out with clear_files_job"
+            if lasts else "", show if lasts else "", checks=checks,
+        )  # fmt: skip
+    if one.waiting and one.waiting_since is not None:
+        is_stuck = now - one.waiting_since > FILE_WAITS and (one.loaded_at is None or now - one.loaded_at > FILE_WAITS)
+        yield Cause(
+            f"files:{one.ingestion}:waiting", State.NEEDS_YOU if is_stuck else State.REPAIRING,
+            f"{counted(one.waiting, 'file')} of {one.ingestion} {'wait' if one.waiting > 1 else 'waits'} to be loaded",
+            since=one.waiting_since, doing="" if is_stuck else "loaded by its next runs",
+            to_do="look why no run loads them" if is_stuck else "", command=show if is_stuck else "", checks=checks,
+        )  # fmt: skip
+
+
+def left_causes(left: Iterable[LeftBehind], now: datetime, target: timedelta) -> tuple[Cause, ...]:
+    """Of tables that nobody needs: dropped by themselves within the target, or by a person."""
+    by_what: dict[str, list[LeftBehind]] = {}
+    for one in sorted(left, key=lambda one: (one.since, one.name)):
+        by_what.setdefault(one.what, []).append(one)
+    made = []
+    for what, members in by_what.items():
+        first = members[0]
+        is_late = now - first.since > target
+        more = f" and {len(members) - NAMED:,} more" if len(members) > NAMED else ""
+        made.append(
+            Cause(
+                f"left:{what.replace(' ', '-')}",
+                State.NEEDS_YOU if is_late else State.REPAIRING,
+                f"{counted(len(members), f'{what} table')} left behind, on disk and of no use",
+                f"{listed(one.name for one in members[:NAMED])}{more}",
+                first.since,
+                f"dropped by {first.drops}",
+                f"see why it does not; or DROP TABLE {first.name} SYNC" if is_late else "",
+                checks=frozenset({Check.NOTHING_LEFT_BEHIND}),
+            )
+        )
+    return tuple(made)

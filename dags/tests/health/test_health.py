@@ -1,0 +1,148 @@
+"""The story: what `health_job` and the standing checks say while all is well, when it breaks, and once it is right."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from dagster import AssetSelection
+
+from dags.definitions import defs
+from dags.domain.clock import utc_now
+from dags.health.causes import Check
+from dags.settings import current_settings
+from dags.tests.health.daemon import Daemon
+from dags.tests.variants import server_at_night
+from dags.tests.world import STATS, World, ago
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+pytestmark = server_at_night
+
+TEAMS = (1, 2, 3)
+LOST = (4, 5, 6)
+DAYS = [ago(n) for n in range(1, 8)]
+
+
+@pytest.fixture
+def well(world: World, tmp_path: Path) -> World:
+    """All days are built and the daemon lives."""
+    world.traffic(TEAMS, DAYS)
+    world.select(*TEAMS)
+    world.built(*DAYS)
+    Daemon.of(world.instance, tmp_path).lives(utc_now())
+    return world
+
+
+Asked = tuple[bool, str, dict[str, str]]
+
+
+@pytest.fixture
+def ask(world: World, capsys: pytest.CaptureFixture[str]) -> Callable[[], Asked]:
+    """Whether the job succeeds, the first line of its page, and its causes with their states; all of them agree."""
+
+    def asked() -> Asked:
+        capsys.readouterr()
+        ran = world.run_as_configured("health_job", raise_on_error=False)
+        lines = capsys.readouterr().out.strip().splitlines()
+        assert len(lines) <= 40
+        told = ran.output_for_node("health") if ran.success else failure(ran)
+        assert lines[0].startswith(f"{told['verdict']}: ")
+        assert ran.success is not told["needs_a_person"]
+        return ran.success, told["verdict"], {cause["key"]: cause["state"] for cause in told["causes"]}
+
+    return asked
+
+
+def failure(ran: Any) -> dict[str, Any]:
+    [event] = [event for event in ran.all_events if event.is_step_failure]
+    told: dict[str, Any] = event.step_failure_data.user_failure_data.metadata["health"].value
+    return told
+
+
+def lose(world: World, *days: int, table: str = STATS) -> None:
+    for day in days:
+        world.client.command(f"ALTER TABLE {table} DROP PARTITION '{ago(day):%Y%m%d}'")
+
+
+def checks(world: World, *names: Check) -> dict[tuple[str, str], str]:
+    """Run standing checks by themselves, as a click or the schedule does: of those that failed, severity and words."""
+    job = defs.resolve_job_def("web_analytics_health_checks_job")
+    if names:
+        keys = [key for key in defs.resolve_asset_graph().asset_check_keys if key.name in map(str, names)]
+        job = defs.resolve_implicit_global_asset_job_def().get_subset(
+            asset_check_selection=AssetSelection.checks(*keys).resolve_checks(defs.resolve_asset_graph()),
+            asset_selection=set(),
+        )
+    ran = job.execute_in_process(instance=world.instance)
+    return {
+        (one.asset_key.to_user_string(), one.check_name): f"{one.severity.value}: {one.description}"
+        for one in ran.get_asset_check_evaluations()
+        if not one.passed
+    }
+
+
+def test_what_breaks_is_told_and_calls_a_person_only_where_nothing_repairs_it(
+    well: World, ask: Callable[[], Asked]
+) -> None:
+    assert ask() == (True, "OK", {})
+    assert checks(well) == {}
+
+    lose(well, *LOST)
+    assert ask() == (True, "REPAIRING", {"gap:disagrees": "repairing"})
+
+    well.run_as_configured("stop_backfills_job", {"requested_by": "ada", "reason": "disks are full"})
+    assert ask() == (False, "NEEDS YOU", {"switch": "needs you", "gap:disagrees": "noted"})
+    [(where, words)] = checks(well, Check.NO_OLD_GAP, Check.RUNS_BY_ITSELF).items()
+    assert where == ("web_analytics_backfill_detector", "runs_by_itself")
+    assert words.startswith("ERROR: NEEDS YOU: backfills are stopped by ada; their reason: disks are full; since ")
+    assert words.endswith(
+        '$ dg launch --job resume_backfills_job -c <(echo "{requested_by: $USER, reason: it is over}")'
+    )
+    well.run_as_configured("resume_backfills_job", {"requested_by": "ada", "reason": "it is over"})
+
+    well.client.command("TRUNCATE TABLE web_analytics_gaps")
+    well.client.command(
+        "INSERT INTO web_analytics_gaps (table_name, day, event, at) "
+        f"SELECT '{STATS}', toDate('{ago(5)}'), 'opened', now64(6) - INTERVAL 49 HOUR"
+    )
+    assert ask() == (False, "NEEDS YOU", {"gap:disagrees": "needs you"})
+    failed = checks(well, Check.NO_OLD_GAP, Check.TABLES_AGREE)
+    assert failed.keys() == {(STATS, "no_old_gap"), (STATS, "tables_agree")}
+    assert all(words.startswith("ERROR: NEEDS YOU: 3 (table, team, day) are wrong for") for words in failed.values())
+
+    well.build(*map(ago, LOST))
+    assert ask() == (True, "OK", {})
+
+
+def test_a_clickhouse_that_is_gone_is_unknown_and_fails_every_check_that_asks_it(
+    well: World, ask: Callable[[], Asked], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLICKHOUSE_DSN", "clickhouse://nobody:secret@localhost:1/web_analytics")
+    current_settings.cache_clear()
+    assert ask() == (False, "UNKNOWN", {"unknown:data": "unknown"})
+    failed = checks(well)
+    served = {(key.asset_key.to_user_string(), key.name) for key in defs.resolve_asset_graph().asset_check_keys}
+    assert failed.keys() == {one for one in served if one[1] != "complete"}
+    assert all(words.startswith("ERROR: ") and "secret" not in words for words in failed.values())
+
+
+def test_values_that_no_count_finds_wrong_are_found_against_raw_events_until_they_are_right(
+    well: World, ask: Callable[[], Asked]
+) -> None:
+    well.client.command(
+        f"INSERT INTO {STATS} SELECT * REPLACE ('/elsewhere' AS pathname) "
+        f"FROM (SELECT * FROM {STATS} WHERE team_id = 2)"
+    )
+    well.client.command(f"DELETE FROM {STATS} WHERE team_id = 2 AND pathname != '/elsewhere'")
+    assert ask() == (True, "OK", {})
+    [(where, words)] = checks(well, Check.ACCURATE).items()
+    assert where == (STATS, "accurate")
+    assert words.startswith("ERROR: team 2 of 3 that were compared, ")
+    assert ask() == (False, "NEEDS YOU", {f"accuracy:{STATS}": "needs you"})
+    well.build(date.fromisoformat(words.partition("compared, ")[2][:10]))
+    assert checks(well, Check.ACCURATE) == {}
+    assert ask() == (True, "OK", {})

@@ -1,0 +1,163 @@
+"""What Dagster's instance tells of sensors, schedules and the runs of loads, as its daemon leaves it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from dagster import DagsterEvent, DagsterEventType, DagsterInstance
+from dagster._core.scheduler.instigation import InstigatorStatus
+
+from dags.definitions import defs
+from dags.domain.clock import utc_now
+from dags.health.facts import Load, Section, Ticking
+from dags.health.instance import Timetable, Trigger, last_tick, read_sections
+from dags.sources.declaration import Sources, declared
+from dags.tests.health.daemon import Daemon
+from dags.tests.health.test_store import INGESTIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SENSOR, SCHEDULE, LOADS = "web_analytics_backfill_sensor", "web_analytics_backfill_schedule", "postgres_schedule"
+EVERY = timedelta(hours=6)
+TIMETABLE = Timetable(
+    (
+        Trigger(SENSOR, is_sensor=True, is_on=True, every=EVERY),
+        Trigger(SCHEDULE, is_sensor=False, is_on=True, crons=("0 2 * * *",)),
+        Trigger(LOADS, is_sensor=False, is_on=True, crons=("15 * * * *",)),
+    ),
+    (SENSOR, SCHEDULE),
+    {LOADS: "what has changed"},
+)
+NOW = datetime(2026, 1, 20, 6, tzinfo=UTC)
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[Daemon]:
+    with DagsterInstance.ephemeral() as instance:
+        yield Daemon.of(instance, tmp_path)
+
+
+def ticking(daemon: Daemon, name: str, now: datetime = NOW) -> Ticking:
+    found = read_sections(daemon.instance, TIMETABLE, Sources(), (), now)
+    assert found["unread"] == {}
+    [one] = [one for one in found["ticking"] if one.name == name]
+    assert isinstance(one, Ticking)
+    return one
+
+
+def test_every_sensor_and_schedule_that_is_served_is_looked_at_and_the_one_of_the_checks_too() -> None:
+    repository = defs.get_repository_def()
+    served = {one.name for one in repository.sensor_defs} | {one.name for one in repository.schedule_defs}
+    made = Timetable.of(
+        list(repository.sensor_defs),
+        [one for one in repository.schedule_defs if one.name != "web_analytics_health_schedule"],
+        repairing=[],
+        loads=[],
+    )
+    assert {one.name for one in made.triggers} == served
+    by_name = {one.name: one for one in made.triggers}
+    assert by_name[SENSOR] == Trigger(SENSOR, is_sensor=True, is_on=True, every=EVERY)
+    assert by_name[SCHEDULE] == Trigger(SCHEDULE, is_sensor=False, is_on=True, crons=("0 2 * * *",))
+
+
+def test_where_no_daemon_ever_ran_nothing_is_known_to_one(daemon: Daemon) -> None:
+    found = read_sections(daemon.instance, TIMETABLE, Sources(), (), NOW)
+    assert found["daemon_at"] is None
+    assert [one.is_known for one in found["ticking"]] == [False, False, False]
+
+
+def test_a_daemon_lives_that_looks_after_sensors_and_schedules_both(daemon: Daemon) -> None:
+    daemon.beats(NOW)
+    assert read_sections(daemon.instance, TIMETABLE, Sources(), (), NOW)["daemon_at"] == NOW
+
+
+def test_a_sensor_is_due_an_interval_after_its_last_tick(daemon: Daemon) -> None:
+    at = NOW - timedelta(hours=7)
+    daemon.ticks(SENSOR, at)
+    assert ticking(daemon, SENSOR) == Ticking(
+        SENSOR, is_sensor=True, is_on=True, is_known=True, every=EVERY, due_at=at + EVERY, ticked_at=at
+    )
+
+
+def test_a_schedule_is_due_by_its_cron_but_for_what_was_due_before_it_was_begun(daemon: Daemon) -> None:
+    daemon.ticks(SCHEDULE, NOW - timedelta(days=1, hours=4))
+    assert ticking(daemon, SCHEDULE).due_at == NOW - timedelta(hours=4)
+    daemon.switch(SCHEDULE, NOW - timedelta(hours=1))
+    assert ticking(daemon, SCHEDULE).due_at is None
+
+
+@pytest.mark.parametrize("name", [SENSOR, SCHEDULE])
+def test_what_a_person_has_switched_off_is_off(daemon: Daemon, name: str) -> None:
+    daemon.switch(name, NOW, InstigatorStatus.STOPPED)
+    assert not ticking(daemon, name).is_on
+    daemon.switch(name, NOW, InstigatorStatus.RUNNING)
+    assert ticking(daemon, name).is_on
+
+
+def test_ticks_that_fail_are_counted_since_the_last_that_did_not(daemon: Daemon) -> None:
+    for hours, error in ((9, "long ago"), (8, ""), (7, "first"), (6, "second"), (5, "third")):
+        daemon.ticks(SENSOR, NOW - timedelta(hours=hours), error)
+    one = ticking(daemon, SENSOR)
+    assert (one.failures, one.failed_since, one.error) == (3, NOW - timedelta(hours=7), "third")
+    daemon.ticks(SENSOR, NOW)
+    assert (ticking(daemon, SENSOR).failures, ticking(daemon, SENSOR).error) == (0, "")
+
+
+def test_an_instance_that_cannot_be_asked_is_unknown_and_its_runs_are_known() -> None:
+    with DagsterInstance.ephemeral() as instance:  # has no storage of ticks
+        found = read_sections(instance, TIMETABLE, Sources(), (), NOW)
+    assert found["unread"].keys() == {Section.TRIGGERS}
+    assert found["loads"] == (Load(LOADS, "what has changed"),)
+
+
+def run(instance: DagsterInstance, end: DagsterEventType | None, **tags: str) -> str:
+    """A run that was launched now and ended so; None: it is at it."""
+    made = instance.create_run_for_job(defs.resolve_job_def("check_missing_data_job"), tags=tags)
+    for event in filter(None, [DagsterEventType.RUN_START, end]):
+        instance.report_dagster_event(DagsterEvent(event.value, made.job_name, message="it broke"), made.run_id)
+    return made.run_id
+
+
+def load(daemon: Daemon, hours_later: float = 0) -> Load:
+    found = read_sections(daemon.instance, TIMETABLE, Sources(), (), utc_now() + timedelta(hours=hours_later))
+    [one] = found["loads"]
+    assert isinstance(one, Load)
+    return one
+
+
+def test_runs_of_a_load_that_fail_in_a_row_are_counted_whoever_else_runs(daemon: Daemon) -> None:
+    tags = {"dagster/schedule_name": LOADS}
+    run(daemon.instance, DagsterEventType.RUN_SUCCESS, **tags)
+    assert (load(daemon).failures, load(daemon).succeeded_at is not None) == (0, True)
+    run(daemon.instance, DagsterEventType.RUN_FAILURE, **tags)
+    last = run(daemon.instance, DagsterEventType.RUN_FAILURE, **tags)
+    run(daemon.instance, DagsterEventType.RUN_FAILURE, **{"dagster/schedule_name": "another"})
+    one = load(daemon)
+    assert (one.failures, one.run_id, one.error, one.due_at) == (2, last, "it broke", None)
+    assert one.failed_since is not None
+
+
+def test_a_load_that_is_at_it_since_two_ticks_is_due(daemon: Daemon) -> None:
+    at_it = run(daemon.instance, None, **{"dagster/schedule_name": LOADS})
+    one = load(daemon, hours_later=9)
+    assert (one.run_id, one.failures, one.succeeded_at) == (at_it, 0, None)
+    assert one.running_since is not None
+    assert one.due_at is not None
+    assert timedelta(hours=7) < one.due_at - one.running_since <= timedelta(hours=8)
+
+
+def test_the_runs_of_ingestions_that_are_active_are_looked_at_by_their_tag(daemon: Daemon) -> None:
+    run(daemon.instance, DagsterEventType.RUN_FAILURE, **{"web_analytics_backfill/ingestion": "logs"})
+    timetable = replace(TIMETABLE, loads={})
+    found = read_sections(daemon.instance, timetable, declared(INGESTIONS), (), utc_now())
+    assert [(one.name, one.failures, one.due_at) for one in found["loads"]] == [("logs", 1, None)]
+
+
+def test_of_several_crons_the_last_tick_counts_in_its_time_zone() -> None:
+    assert last_tick(["0 2 * * *", "30 5 * * *"], "UTC", NOW) == NOW - timedelta(minutes=30)
+    assert last_tick(["0 2 * * *"], "America/New_York", NOW) == datetime(2026, 1, 19, 7, tzinfo=UTC)

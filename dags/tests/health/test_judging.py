@@ -1,0 +1,444 @@
+"""What needs a person and what does not, as a function of facts: whom it strikes, since when, what to do about it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from dags.detection.rules import Kind
+from dags.health.causes import Answer, Cause, Check, Health, State, in_order
+from dags.health.facts import (
+    BuildsOfLately,
+    Compared,
+    Done,
+    Evaluated,
+    Facts,
+    Files,
+    LeftBehind,
+    Load,
+    Section,
+    Teams,
+    WorkNow,
+)
+from dags.health.freshness import freshness
+from dags.health.judging import judge
+from dags.health.superseded import is_done_since
+from dags.repair.stops.store import Stop
+from dags.tests.health.known import (
+    HOUR,
+    NOW,
+    POLICY,
+    SCHEDULE,
+    SENSOR,
+    TARGETS,
+    ago,
+    evaluated,
+    facts,
+    failed,
+    in_flight,
+    missing,
+    orphan,
+    ticking,
+)
+
+STOP = Stop("ada", "disks are full", NOW - 2 * HOUR)
+
+
+def judged(known: Facts) -> Health:
+    return judge(known, TARGETS, (SENSOR, SCHEDULE))
+
+
+def states(health: Health) -> dict[str, State]:
+    return {cause.key: cause.state for cause in health.causes}
+
+
+def the(health: Health, key: str) -> Cause:
+    [cause] = [cause for cause in health.causes if cause.key == key]
+    return cause
+
+
+def test_nothing_the_matter_is_well() -> None:
+    health = judged(facts())
+    assert (health.answer, health.causes, health.needs_a_person) == (Answer.OK, (), False)
+
+
+GAPS = {
+    "of which a trigger begins a backfill": (evaluated(missing(2, 3, 4)), {"gap:repaired": State.REPAIRING}),
+    "that are in flight": (evaluated(missing(2, 3, 4), runs=[in_flight(2)]), {"gap:repaired": State.REPAIRING}),
+    "seen before the target": (evaluated(missing(2, 3, 4), seen=49), {"gap:repaired": State.NEEDS_YOU}),
+    "that are too few": (evaluated(missing(4)), {"gap:waits": State.REPAIRING}),
+    "that are too few for longer than the target": (evaluated(missing(4), seen=49), {"gap:waits": State.NEEDS_YOU}),
+    "that are too few, and old enough to be repaired alone": (
+        evaluated(missing(4), seen=20, policy=replace(POLICY, max_gap_age=12 * HOUR)),
+        {"gap:repaired": State.REPAIRING},
+    ),
+    "where tables disagree": (
+        evaluated(missing(2, 3, 4, tables=["stats"], is_inconsistent=True)),
+        {"gap:disagrees": State.REPAIRING},
+    ),
+    "of which two attempts failed": (
+        evaluated(missing(2, 3, 4), runs=[*failed(2, 20, 8), *failed(3, 9)]),
+        {"gap:repaired": State.REPAIRING},
+    ),
+    "of which three attempts in a row failed": (
+        evaluated(missing(2, 3, 4), runs=failed(2, 30, 20, 2)),
+        {"gap:fails": State.NEEDS_YOU, "gap:repaired": State.REPAIRING},
+    ),
+    "that wait for a person": (evaluated([orphan(3)]), {"gap:held": State.NEEDS_YOU}),
+    "below the floor": (evaluated(missing(2, 3, 4), policy=replace(POLICY, min_volume=99)), {"gap:left": State.NOTED}),
+}
+
+
+@pytest.mark.parametrize(("seen", "expected"), GAPS.values(), ids=GAPS)
+def test_gaps(seen: Evaluated, expected: dict[str, State]) -> None:
+    assert states(judged(facts(seen))) == expected
+
+
+def test_a_gap_says_whom_it_strikes_since_when_what_is_done_and_what_to_do() -> None:
+    wrong = missing(2, 3, 4, 5, 6, 7, 8, 9, 11, teams=[7, 8])
+    cause = the(judged(facts(evaluated(wrong, seen=49, runs=[in_flight(2)]))), "gap:repaired")
+    assert cause == Cause(
+        "gap:repaired",
+        State.NEEDS_YOU,
+        "36 (table, team, day) are wrong for longer than 2 d",
+        "teams 7, 8, bounces and stats, 2026-01-11 … 2026-01-18, 2026-01-09",
+        NOW - 49 * HOUR,
+        "1 day being rebuilt; 7 days due at the sensor's next tick; 1 day in line for a later tick",
+        "look why that takes so long: what its day's runs did, whether a cap is too low",
+        "dg launch --job why_job -c <(echo \"{day: '2026-01-18'}\")",
+        ("bounces", "stats"),
+        frozenset({Check.NO_OLD_GAP}),
+    )
+
+
+def test_a_team_that_cannot_be_built_is_named_with_the_error_and_the_others_of_its_day_are_not() -> None:
+    failure = "run 12345678 at 2026-01-20 04:00 failed: code 241"
+    wrong = [*missing(2, teams=[7], last_failure=failure), *missing(2, 3, 4, teams=[8])]
+    seen = evaluated(wrong, runs=failed(2, 30, 20, 2, teams=[7]), errors={failure: "code 241, memory"})
+    cause = the(judged(facts(seen)), "gap:fails")
+    assert cause.what == "2 (table, team, day) are wrong after 3 attempts: code 241, memory"
+    assert cause.whom == "team 7, bounces and stats, 2026-01-18"
+    assert cause.doing == "tried again from 2026-01-21 04:00"
+    assert cause.command == "dg launch --job why_job -c <(echo \"{run_id: 'run-2'}\")"
+
+
+def test_old_gaps_and_young_ones_are_told_apart_by_when_they_were_seen_and_not_by_their_day() -> None:
+    lost = evaluated(missing(25, 26, 27), seen=3)
+    assert states(judged(facts(lost))) == {"gap:repaired": State.REPAIRING}
+    assert states(judged(facts(evaluated(missing(25, 26, 27), gaps=())))) == {"gap:repaired": State.REPAIRING}
+
+
+HALTED = {
+    "the switch": ({"stop": STOP}, {"switch"}),
+    "a dead daemon": ({"daemon_at": NOW - HOUR}, {"daemon"}),
+    "sensor and schedule that are off": (
+        {"ticking": (ticking(SENSOR, is_on=False), ticking(SCHEDULE, is_sensor=False, is_on=False))},
+        {f"sensor:{SENSOR}", f"schedule:{SCHEDULE}"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("more", "called_for"), HALTED.values(), ids=HALTED)
+def test_where_nothing_repairs_a_gap_a_person_is_called_for_that_and_not_for_the_gap_until_it_is_old(
+    more: dict[str, Any], called_for: set[str]
+) -> None:
+    young, old = (judged(facts(evaluated(missing(5, 6, 7), seen=seen), **more)) for seen in (1, 49))
+    assert {key for key, state in states(young).items() if state is State.NEEDS_YOU} == called_for
+    assert the(young, "gap:repaired").state is State.NOTED
+    assert the(young, "gap:repaired").doing.startswith("nothing: ")
+    assert the(old, "gap:repaired").state is State.NEEDS_YOU
+
+
+def test_the_switch_says_who_why_and_how_to_let_them_go_on() -> None:
+    assert the(judged(facts(stop=STOP)), "switch") == Cause(
+        "switch",
+        State.NEEDS_YOU,
+        "backfills are stopped by ada",
+        "their reason: disks are full",
+        NOW - 2 * HOUR,
+        "nothing is launched; daily builds go on",
+        "once the reason is gone, let them go on",
+        'dg launch --job resume_backfills_job -c <(echo "{requested_by: $USER, reason: it is over}")',
+        checks=frozenset({Check.RUNS_BY_ITSELF}),
+    )
+
+
+# --- Freshness --------------------------------------------------------------------------------------------
+
+
+def test_a_team_is_complete_up_to_the_day_before_its_newest_unbroken_row_of_wrong_days() -> None:
+    wrong = [*missing(1, 2, 9, teams=[1]), *missing(1, teams=[2]), *missing(2, teams=[3]), orphan(1, team=4)]
+    fresh = freshness(evaluated(wrong).detection)
+    assert (fresh.newest, dict(fresh.behind)) == (ago(1), {1: ago(3), 2: ago(2)})
+    # The 17th ended two days and six hours ago.
+    assert fresh.late(NOW, 36 * HOUR) == {1: 54 * HOUR}
+    assert fresh.late(NOW, 54 * HOUR) == {}
+
+
+def test_a_team_of_which_no_judged_day_is_in_order_is_behind_from_before_the_look_back() -> None:
+    fresh = freshness(evaluated(missing(*range(1, 31))).detection)
+    assert dict(fresh.behind) == {1: ago(31)}
+
+
+def test_who_is_behind_is_left_alone_for_two_ticks_and_then_a_person_is_called() -> None:
+    wrong = missing(1, 2, 3)
+    assert states(judged(facts(evaluated(wrong, seen=11)))) == {
+        "fresh": State.REPAIRING,
+        "gap:repaired": State.REPAIRING,
+    }
+    late = judged(facts(evaluated(wrong, seen=13)))
+    assert states(late) == {"fresh": State.NEEDS_YOU, "gap:repaired": State.REPAIRING}
+    assert the(late, "fresh").what == "1 team behind the target of 36 h, by up to 42 h"
+    assert the(late, "fresh").whom == "complete up to: team 1 2026-01-16"
+
+
+def test_who_is_behind_for_what_a_person_is_called_for_already_is_no_second_reason_to_call() -> None:
+    health = judged(facts(evaluated(missing(1, 2, 3), seen=49)))
+    assert states(health) == {"gap:repaired": State.NEEDS_YOU}
+    assert [cause.key for cause in health.of(Check.FRESH, "stats")] == ["gap:repaired"]
+
+
+# --- What is unknown --------------------------------------------------------------------------------------
+
+
+UNKNOWN = {
+    "a table": (facts(evaluated(unknown={"stats": "code 60"})), {"unknown:stats"}),
+    "all tables, for one reason": (
+        facts(evaluated(unknown=dict.fromkeys(("bounces", "stats"), "no"))),
+        {"unknown:data"},
+    ),
+    "days without time for them": (facts(evaluated(unverified=frozenset({ago(3)}))), {"unknown:unverified"}),
+    "no team enabled": (facts(evaluated(teams=0), teams=Teams(0, NOW)), {"teams:none"}),
+    "no list ever written": (facts(evaluated(teams=0), teams=Teams(0, None)), {"teams:none"}),
+    "ClickHouse, which is gone": (
+        replace(facts(unread=dict.fromkeys(Section, "refused")), evaluated=None, server_at=None),
+        {"unknown:data"},
+    ),
+    "one section alone": (facts(unread={Section.BUILDS: "code 241"}), {"unknown:builds"}),
+}
+
+
+@pytest.mark.parametrize(("known", "expected"), UNKNOWN.values(), ids=UNKNOWN)
+def test_what_cannot_be_read_is_unknown_and_never_well(known: Facts, expected: set[str]) -> None:
+    health = judged(known)
+    assert health.answer is Answer.UNKNOWN
+    assert {key for key, state in states(health).items() if state is State.UNKNOWN} == expected
+    assert health.needs_a_person
+
+
+@pytest.mark.parametrize("section", Section)
+def test_every_section_that_is_not_read_fails_a_check(section: Section) -> None:
+    health = judged(facts(unread={section: "refused"}))
+    assert [check for check in Check if any(cause.fails(check) for cause in health.of(check))]
+
+
+def test_what_needs_a_person_outweighs_what_is_unknown() -> None:
+    assert judged(facts(evaluated([orphan(3)]), unread={Section.BUILDS: "code 241"})).answer is Answer.NEEDS_YOU
+
+
+# --- Teams, builds, accuracy ------------------------------------------------------------------------------
+
+
+def test_a_list_that_was_not_written_today_and_a_dictionary_that_disagrees_need_a_person() -> None:
+    health = judged(facts(teams=Teams(9, NOW - 26 * HOUR, 2)))
+    assert states(health) == {"teams:list": State.NEEDS_YOU, "teams:dictionary": State.NEEDS_YOU}
+    assert judged(facts(teams=Teams(9, NOW - 25 * HOUR))).answer is Answer.OK
+
+
+@pytest.mark.parametrize(("rate", "is_warned"), [(None, False), (0.95, False), (0.949, True), (0.0, True)])
+def test_builds_that_failed_are_a_warning_and_call_nobody(rate: float | None, *, is_warned: bool) -> None:
+    health = judged(facts(builds=(BuildsOfLately("stats", rate, 1, 1, 0, error="code 241"),)))
+    assert health.answer is Answer.OK
+    assert [cause.fails(Check.BUILDS_SUCCEED) for cause in health.of(Check.BUILDS_SUCCEED, "stats")] == [
+        True
+    ] * is_warned
+    assert health.of(Check.BUILDS_SUCCEED, "bounces") == ()
+
+
+def test_a_table_that_is_not_what_its_events_come_to_needs_a_person_and_one_not_compared_is_unknown() -> None:
+    wrong, unknown = Compared("stats", False, NOW, "team 7"), Compared("bounces", False, NOW, "busy", is_unknown=True)
+    assert states(judged(facts(compared=(wrong, unknown)))) == {
+        "accuracy:stats": State.NEEDS_YOU,
+        "accuracy:bounces": State.UNKNOWN,
+    }
+
+
+def test_what_was_waived_and_what_older_logic_built_is_noted() -> None:
+    waived = [replace(one, kind=Kind.WAIVED) for one in missing(3)]
+    health = judged(facts(evaluated(waived, outdated={("stats", ago(4)): 9})))
+    assert (health.answer, states(health)) == (Answer.OK, {"waived": State.NOTED, "outdated": State.NOTED})
+
+
+# --- Triggers ---------------------------------------------------------------------------------------------
+
+
+def failing(failures: int, hours: float, **more: Any) -> dict[str, Any]:
+    return {"failures": failures, "failed_since": NOW - hours * HOUR, "error": "code 210", **more}
+
+
+TRIGGERS: dict[str, tuple[dict[str, Any], State | None]] = {
+    "ticks": ({}, None),
+    "is due in a while": ({"due_at": NOW + HOUR}, None),
+    "is due, and others come first": ({"due_at": NOW - timedelta(minutes=9), "ticked_at": NOW - 6 * HOUR}, None),
+    "was due": ({"due_at": NOW - timedelta(minutes=11), "ticked_at": NOW - 6 * HOUR}, State.NEEDS_YOU),
+    "was due and never ticked": ({"due_at": NOW - HOUR, "ticked_at": None}, State.NEEDS_YOU),
+    "is off": ({"is_on": False}, State.NEEDS_YOU),
+    "is known to no daemon": ({"is_known": False}, State.NEEDS_YOU),
+    "failed once": (failing(1, 6), State.REPAIRING),
+    "fails for minutes": (failing(9, 0.5), State.REPAIRING),
+    "goes on failing": (failing(2, 1), State.NEEDS_YOU),
+}
+
+
+@pytest.mark.parametrize(("more", "expected"), TRIGGERS.values(), ids=TRIGGERS)
+def test_a_sensor_that(more: dict[str, Any], expected: State | None) -> None:
+    health = judged(facts(ticking=(ticking("one", **more),)))
+    assert states(health) == ({} if expected is None else {"sensor:one": expected})
+
+
+def test_a_schedule_that_failed_once_needs_a_person_for_it_is_not_asked_again_for_long() -> None:
+    health = judged(facts(ticking=(ticking("one", is_sensor=False, **failing(1, 0.1)),)))
+    assert states(health) == {"schedule:one": State.NEEDS_YOU}
+
+
+def test_a_dead_daemon_is_one_cause_however_many_sensors_wait_for_it() -> None:
+    late = [ticking(f"s{number}", due_at=NOW - HOUR, ticked_at=NOW - 9 * HOUR) for number in range(9)]
+    for daemon_at, what in ((NOW - HOUR, "does not run"), (None, "has never run")):
+        health = judged(facts(ticking=(*late, ticking("off", is_on=False)), daemon_at=daemon_at))
+        assert states(health) == {"daemon": State.NEEDS_YOU, "sensor:off": State.NEEDS_YOU}
+        assert the(health, "daemon").what == f"Dagster's daemon {what}"
+
+
+# --- Work, loads, files -----------------------------------------------------------------------------------
+
+
+def work(status: str, hours: float, **more: Any) -> WorkNow:
+    shared = {
+        "work_id": "backfill-1a2b3c4d", "kind": "managed", "word": "backfill", "subject": "stats",
+        "first_step": "2026-01-01", "last_step": "2026-01-09", "status": status, "asked_at": NOW - 30 * HOUR,
+        "last_at": NOW - hours * HOUR, "requested_by": "ada", "reason": "a bug", "words": "", "id_field": "backfill_id",
+    }  # fmt: skip
+    return WorkNow(**{**shared, **more})
+
+
+WORKS: dict[str, tuple[WorkNow, State | None, str]] = {
+    "is at work": (work("running", 0.5, is_at_work=True), State.NOTED, ""),
+    "hangs": (work("running", 1.1, is_at_work=True), State.NEEDS_YOU, "cancel_backfill_job"),
+    "died a moment ago": (work("interrupted", 0.2), State.REPAIRING, ""),
+    "died": (work("interrupted", 0.3), State.NEEDS_YOU, "resume_backfill_job"),
+    "was accepted and never began": (work("accepted", 0.3), State.NEEDS_YOU, "resume_backfill_job"),
+    "is paused": (work("paused", 0.1), State.NEEDS_YOU, "resume_backfill_job"),
+    "failed": (work("failed", 0.1), State.NEEDS_YOU, "resume_backfill_job"),
+    "is half taken back": (work("rolling back", 0.1), State.NEEDS_YOU, "rollback_backfill_job"),
+    "is being taken back": (work("rolling back", 0.1, is_at_work=True), State.NOTED, ""),
+    "failed, and its timetable asks again": (work("failed", 0.1, is_scheduled=True), None, ""),
+}
+
+
+@pytest.mark.parametrize(("known", "state", "job"), WORKS.values(), ids=WORKS)
+def test_work_that(known: WorkNow, state: State | None, job: str) -> None:
+    health = judged(facts(work=(known,)))
+    assert states(health) == ({} if state is None else {"work:backfill-1a2b3c4d": state})
+    if job:
+        typed = '-c <(echo "{backfill_id: backfill-1a2b3c4d, requested_by: $USER, reason: looked at}")'
+        assert health.causes[0].command == f"dg launch --job {job} {typed}"
+        assert health.causes[0].whom == "stats, 2026-01-01 … 2026-01-09, asked by ada: a bug"
+
+
+DAYS = ("2026-01-03", "2026-01-05")
+
+
+@pytest.mark.parametrize(
+    ("later", "is_done"),
+    [
+        (Done("managed", "stats", "2026-01-01", "2026-01-09", "eve", NOW), True),
+        (Done("managed", "stats", "2026-01-04", "2026-01-09", "eve", NOW), False),
+        (Done("managed", "bounces", "2026-01-01", "2026-01-09", "eve", NOW), False),
+        (Done("managed", "stats", "2026-01-01", "2026-01-09", "eve", NOW - 9 * HOUR), False),
+    ],
+)
+def test_a_backfill_that_failed_is_done_by_a_later_one_of_all_of_its_days(later: Done, *, is_done: bool) -> None:
+    assert is_done_since(Done("managed", "stats", *DAYS, "ada", NOW - HOUR), [later]) is is_done
+
+
+@pytest.mark.parametrize(("who", "is_done"), [("hourly_schedule", True), ("ada", False)])
+def test_a_load_that_failed_is_done_by_a_later_one_only_where_a_timetable_asked_for_both(
+    who: str, *, is_done: bool
+) -> None:
+    before, later = (Done("postgres", "crm.views", "", "", who, at) for at in (NOW - HOUR, NOW))
+    assert is_done_since(before, [later]) is is_done
+
+
+LOADS: dict[str, tuple[Load, State | None]] = {
+    "has never run": (Load("x_schedule", "x"), None),
+    "is on time": (Load("x_schedule", "x", "r1", due_at=NOW - 2 * HOUR, succeeded_at=NOW - 2 * HOUR), None),
+    "waits for its turn": (Load("x_schedule", "x", "r1", due_at=NOW - HOUR, succeeded_at=NOW - 3 * HOUR), None),
+    "is behind": (
+        Load("x_schedule", "x", "r1", due_at=NOW - 1.1 * HOUR, succeeded_at=NOW - 3 * HOUR, running_since=NOW - HOUR),
+        State.NEEDS_YOU,
+    ),
+    "failed once": (Load("x_schedule", "x", "r1", failures=1, failed_since=NOW, error="refused"), State.REPAIRING),
+    "failed twice": (Load("x_schedule", "x", "r1", failures=2, failed_since=NOW, error="refused"), State.NEEDS_YOU),
+}
+
+
+@pytest.mark.parametrize(("load", "state"), LOADS.values(), ids=LOADS)
+def test_a_load_that(load: Load, state: State | None) -> None:
+    assert states(judged(facts(loads=(load,)))) == ({} if state is None else {"load:x_schedule": state})
+
+
+FILES: dict[str, tuple[Files, dict[str, State]]] = {
+    "are all loaded": (Files("logs"), {}),
+    "wait": (Files("logs", 2, NOW - 30 * HOUR, loaded_at=NOW - HOUR), {"files:logs:waiting": State.REPAIRING}),
+    "wait in vain": (
+        Files("logs", 2, NOW - 30 * HOUR, loaded_at=NOW - 25 * HOUR),
+        {"files:logs:waiting": State.NEEDS_YOU},
+    ),
+    "failed": (Files("logs", failed=2, failed_since=NOW, path="a"), {"files:logs:failed": State.REPAIRING}),
+    "are given up": (Files("logs", failed=2, given_up=1, failed_since=NOW), {"files:logs:failed": State.NEEDS_YOU}),
+    "have other columns": (Files("logs", open_version=2, open_since=NOW), {"files:logs:schema": State.NEEDS_YOU}),
+}
+
+
+@pytest.mark.parametrize(("files", "expected"), FILES.values(), ids=FILES)
+def test_files_that(files: Files, expected: dict[str, State]) -> None:
+    assert states(judged(facts(files=(files,)))) == expected
+
+
+def test_what_was_left_behind_is_dropped_by_itself_and_needs_a_person_once_it_was_not() -> None:
+    young, old = (
+        LeftBehind("b", "backup", NOW - HOUR, "sweep"),
+        LeftBehind("s", "staging", NOW - 49 * HOUR, "the next build"),
+    )
+    health = judged(facts(left_behind=(young, old, replace(old, name="t", since=NOW))))
+    assert states(health) == {"left:staging": State.NEEDS_YOU, "left:backup": State.REPAIRING}
+    assert (the(health, "left:staging").whom, the(health, "left:staging").since) == ("s and t", NOW - 49 * HOUR)
+
+
+# --- Order and keys ---------------------------------------------------------------------------------------
+
+
+def test_causes_come_by_what_they_ask_the_oldest_first_and_those_without_a_begin_last() -> None:
+    given = [
+        Cause("a", State.NOTED, "", since=NOW),
+        Cause("b", State.NEEDS_YOU, ""),
+        Cause("c", State.REPAIRING, "", since=NOW),
+        Cause("d", State.NEEDS_YOU, "", since=NOW),
+        Cause("e", State.UNKNOWN, ""),
+        Cause("f", State.NEEDS_YOU, "", since=NOW - HOUR),
+    ]
+    assert [cause.key for cause in in_order(given)] == ["f", "d", "b", "e", "c", "a"]
+
+
+def test_no_two_causes_share_a_key_and_none_names_a_run_or_an_hour() -> None:
+    wrong = [*missing(1, 2, 3), orphan(5), *missing(7, teams=[9])]
+    later = timedelta(days=1)
+    health, again = (
+        judged(facts(evaluated(wrong, seen=seen, runs=failed(7, *hours)), stop=STOP, work=(work("failed", seen),)))
+        for seen, hours in ((1, (30, 20, 2)), (2 + later / HOUR, (31, 21, 3)))
+    )
+    assert len({cause.key for cause in health.causes}) == len(health.causes) > 4
+    assert {cause.key for cause in health.causes} - {"fresh"} <= {cause.key for cause in again.causes}

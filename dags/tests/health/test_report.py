@@ -1,0 +1,135 @@
+"""The page: what it says, and that it always fits a terminal, whatever is the matter and in whosever words."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import TYPE_CHECKING
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dags.domain.text import WIDTH
+from dags.health.causes import Cause, Check, Health, State, answer, in_order
+from dags.health.facts import BuildsOfLately
+from dags.health.judging import judge
+from dags.health.report import LINES, as_dict, page, summary, told
+from dags.health.words import age_in_words, days_in_words, launch, listed, teams_in_words
+from dags.repair.stops.store import Stop
+from dags.tests.health.known import HOUR, NOW, SCHEDULE, SENSOR, TARGETS, ago, evaluated, facts, missing, orphan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+WORDS = st.text(max_size=150) | st.sampled_from(["\x1b[2Jgone", "a\nb\u2028c\x85d", "x" * 300, "two  words", ""])
+INSTANTS = st.none() | st.timedeltas(-9 * HOUR, 9_000 * HOUR).map(lambda age: NOW - age)
+CAUSES = st.builds(
+    Cause, WORDS, st.sampled_from(State), WORDS, WORDS, INSTANTS, WORDS, WORDS,
+    WORDS | WORDS.map(lambda words: launch("why_job", day=words)), st.just(()), st.just(frozenset(Check)),
+)  # fmt: skip
+
+
+def of(causes: Iterable[Cause], **more: object) -> Health:
+    ordered = in_order(causes)
+    return Health(answer(ordered), ordered, NOW, TARGETS, facts(**more))  # type: ignore[arg-type]
+
+
+@settings(max_examples=50)
+@given(st.lists(CAUSES, max_size=45), WORDS)
+def test_a_page_has_no_more_lines_and_columns_than_a_terminal_and_obeys_nobody(causes: list[Cause], word: str) -> None:
+    health = of(causes, builds=tuple(BuildsOfLately(word, 0.5, 1, 1, 0) for _ in range(9)))
+    lines = page(health).split("\n")
+    assert len(lines) <= LINES
+    assert max(map(len, lines)) <= WIDTH
+    assert all(line.isprintable() for line in lines)
+    assert lines[0].startswith(str(health.answer))
+    assert len(summary(health)) <= WIDTH
+    json.dumps(as_dict(health))
+
+
+@settings(max_examples=30)
+@given(st.lists(CAUSES, min_size=1, max_size=45))
+def test_a_page_has_a_line_of_every_cause_or_counts_it(causes: list[Cause]) -> None:
+    lines = page(of(causes)).split("\n")[2:]
+    begun = [line for line in lines if line.startswith(tuple(str(state).upper() for state in State))]
+    more = [int(line.split()[2].replace(",", "")) for line in lines if line.startswith("… and ")]
+    assert len(begun) + sum(more) == len(causes)
+
+
+def test_a_page_says_what_for_whom_since_when_what_is_done_and_what_to_do() -> None:
+    wrong = [*missing(2, 3, 4, teams=[7, 8]), orphan(6, team=9)]
+    known = facts(evaluated(wrong, seen=3), builds=(BuildsOfLately("stats", 0.98, 98, 2, 0),))
+    assert page(judge(known, TARGETS, (SENSOR, SCHEDULE))) == (
+        "NEEDS YOU: 1 needs you, 1 is being repaired. 2026-01-20 06:00 UTC\n"
+        "\n"
+        "NEEDS YOU  1 (table, team, day) is held: a rebuild would lose what their source has no longer\n"
+        "  whom     team 9, stats, 2026-01-14\n"
+        "  since    2026-01-20 03:00 UTC, 3 h ago\n"
+        "  doing    nothing, readers keep what they have\n"
+        "  to do    is the source right? Materialize the day with allow_shrink: true. Else load it again, or\n"
+        "           waive it\n"
+        "  $        dg launch --job why_job -c <(echo \"{day: '2026-01-14'}\")\n"
+        "REPAIRING  12 (table, team, day) are wrong\n"
+        "  whom     teams 7, 8, bounces and stats, 2026-01-16 … 2026-01-18\n"
+        "  since    2026-01-20 03:00 UTC, 3 h ago\n"
+        "  doing    3 days due at the sensor's next tick\n"
+        "\n"
+        "WATCHED    9 teams, 30 days; 9 of them complete up to 2026-01-19\n"
+        "BUILDS     succeeded in seven days: stats 98.0% (2 units failed)"
+    )
+
+
+def test_where_nothing_is_the_matter_the_page_says_of_what() -> None:
+    assert page(judge(facts(), TARGETS, ())) == (
+        "OK: nothing is the matter. 2026-01-20 06:00 UTC\n"
+        "\n"
+        "WATCHED    9 teams, 30 days; 9 of them complete up to 2026-01-19"
+    )
+
+
+def test_a_command_that_takes_two_lines_is_one_for_a_shell() -> None:
+    typed = launch(
+        "resume_postgres_backfill_job", postgres_backfill_id="p" * 60, requested_by="$USER", reason="is over"
+    )
+    lines = page(of([Cause("a", State.NEEDS_YOU, "a", command=typed)])).split("\n")
+    shown = "\n".join(line[11:] for line in lines if line.startswith(("  $", "    "))).replace("dg launch", "cat", 1)
+    assert len(shown.split("\n")) > 1
+    shown = shown.replace("--job resume_postgres_backfill_job -c", "")
+    ran = subprocess.run(["bash", "-c", f"USER=ada; {shown}"], capture_output=True, text=True, check=True)
+    assert " ".join(ran.stdout.split()) == f"{{postgres_backfill_id: {'p' * 60}, requested_by: ada, reason: is over}}"
+
+
+def test_json_has_what_the_page_says_and_all_that_has_no_room_there() -> None:
+    stop = Stop("ada", "disks are full", NOW - 2 * HOUR)
+    found = as_dict(judge(facts(evaluated(missing(1, teams=[7]), seen=1, stopped="so"), stop=stop), TARGETS, ()))
+    assert (found["verdict"], found["needs_a_person"]) == ("NEEDS YOU", True)
+    assert [(one["key"], one["state"]) for one in found["causes"]] == [
+        ("switch", "needs you"),
+        ("gap:repaired", "noted"),
+    ]
+    assert found["freshness"] == {
+        "teams": 9,
+        "newest_day": "2026-01-19",
+        "teams_behind": 1,
+        "behind": {"7": {"complete_up_to": "2026-01-18", "lag_hours": 30.0}},
+    }
+
+
+def test_a_check_says_a_cause_in_a_line_with_its_repair() -> None:
+    cause = Cause(
+        "a", State.NEEDS_YOU, "it is\nwrong", "team 7", NOW - 3 * HOUR, "nothing", "look", "why", (), frozenset()
+    )
+    assert told(cause, NOW) == (
+        "NEEDS YOU: it is wrong; team 7; since 2026-01-20 03:00 UTC, 3 h ago; doing: nothing; to do: look; $ why"
+    )
+
+
+def test_words() -> None:
+    assert [teams_in_words(teams) for teams in ([7], [9, 7], range(1, 2001))] == ["team 7", "teams 7, 9", "2,000 teams"]
+    assert days_in_words([ago(1), ago(2), ago(4), ago(6), ago(8), ago(9)]) == (
+        "2026-01-18 … 2026-01-19, 2026-01-16, 2026-01-14 and 2 more days"
+    )
+    assert [age_in_words(hours * HOUR) for hours in (-1, 0.5, 1.9, 2, 47.9, 48)] == [
+        "0 min", "30 min", "114 min", "2 h", "47 h", "2 d",
+    ]  # fmt: skip
+    assert [listed([]), listed(["a"]), listed(["a", "", "b"]), listed("abc")] == ["", "a", "a and b", "a, b and c"]
