@@ -42,6 +42,7 @@ from dags.web_preaggregated_backfill.catalog import after_command, after_dead_ru
 from dags.web_preaggregated_backfill.checks import standing_checks
 from dags.web_preaggregated_backfill.jobs import diagnostics
 from dags.web_preaggregated_backfill.sensors import backfill_schedules, backfill_sensor
+from dags.web_preaggregated_backfill.shown_assets import as_shown_in_catalog, event_origins, team_origins
 from dags.work.dead_runs.sensors import dead_runs_sensor
 
 if TYPE_CHECKING:
@@ -54,9 +55,6 @@ if TYPE_CHECKING:
 web_pre_aggregated = built_assets(WEB_TABLES)
 web_pre_aggregate_job = build_job(WEB_TABLES)
 web_pre_aggregate_daily_schedule = daily_schedule(web_pre_aggregate_job, WEB_TABLES)
-
-# Nothing here builds it: loads write into it, and their progress is shown on its page.
-EVENTS = AssetSpec("events", description="What happened, as trackers, copies, files and loads deliver it.")
 
 # What is watched: each table is declared once, and found here.
 WATCHED = WEB_TABLES
@@ -77,7 +75,9 @@ def location(
     questions = diagnostics(watched)
     postgres_jobs = postgres_backfill_jobs(after_command(watched))
     file_jobs = file_ingestion_jobs(after_command(watched))
-    sources = read_sources(current_settings())
+    settings = current_settings()
+    sources, teams = read_sources(settings), team_origins(settings)
+    selection = team_selection(after_selection(watched), [origin.key for origin in teams])
     repairing, load_schedules = backfill_schedules(watched, jobs), postgres_schedules(postgres_jobs[0], sources)
     schedules = [
         web_analytics_team_selection_schedule,
@@ -98,8 +98,9 @@ def location(
     of_health = health_checks(served)
     checks_job = health_checks_job(of_health)
     served_assets: list[AssetsDefinition | AssetSpec] = [
-        EVENTS,
-        team_selection(after_selection(watched)),
+        *event_origins(settings, sources, watched),
+        *teams,
+        selection,
         *assets,
         detector(watched),
     ]
@@ -120,7 +121,7 @@ def location(
     keys = {key for one in served_assets for key in (one.keys if isinstance(one, AssetsDefinition) else [one.key])}
     forgetting = retention_job({job.name for job in served_jobs}, keys)
     return Definitions(
-        assets=served_assets,
+        assets=as_shown_in_catalog(served_assets, settings, watched),
         asset_checks=[standing_checks(watched), *of_health],
         jobs=[*served_jobs, forgetting],
         schedules=[*schedules, health_schedule(checks_job), retention_schedule(forgetting)],

@@ -56,6 +56,10 @@ _SECRETS = ("WEB_ANALYTICS_BACKFILL_WEBHOOK_TOKEN",)
 LOWEST_RETENTION_DAYS = 30
 
 
+# Whom Dagster takes for an owner of an asset, and nobody whom it would refuse.
+_OWNER = re.compile(r"team:[\w.-]+|[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7}")
+
+
 class TeamSource(StrEnum):
     """Where enabled teams come from."""
 
@@ -91,6 +95,13 @@ def _hosts(value: object) -> tuple[str, ...]:
     if not all(re.fullmatch(r"[a-z0-9.-]+(:\d{1,5})?", host) for host in hosts):
         raise PydanticCustomError("hosts", "not all are host names")
     return hosts
+
+
+def _owners(value: object) -> tuple[str, ...]:
+    owners = tuple(part.strip() for part in str(value).split(",") if part.strip())
+    if not all(_OWNER.fullmatch(owner) for owner in owners):
+        raise PydanticCustomError("owners", "not all are owners")
+    return tuple(dict.fromkeys(owners))
 
 
 def _directory(value: object) -> Path:
@@ -215,6 +226,9 @@ class Settings(BaseSettings):
     build_max_bytes_read: int | None = whole(None, 1, 10**18, "bytes")
     sources: Annotated[Path | None, BeforeValidator(_file)] = Field(
         default=None, description="give the absolute path of the YAML file that declares sources"
+    )
+    owners: Annotated[tuple[str, ...], BeforeValidator(_owners)] = Field(
+        default=(), description="give e-mail addresses or team:name, separated by commas"
     )
     secrets_directory: Annotated[Path | None, BeforeValidator(_directory)] = Field(
         default=None, description="give the absolute path of a directory"

@@ -4,9 +4,10 @@ Every command is a job of one op, which runs in process, takes the fields of a m
 what is wrong with them before anything is touched, and says first if clocks disagree.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Generic
 
 from clickhouse_connect.driver.client import Client
@@ -18,7 +19,7 @@ from dags.dagster_runs.console import answers_console, say_in_any_encoding
 from dags.dagster_runs.launchpad import WholeConfig, launchpad_fields
 from dags.dagster_runs.output import Copier
 from dags.dagster_runs.resource import ClickHouseResource
-from dags.dagster_runs.tags import SHORT_RUN
+from dags.dagster_runs.tags import KIND_TAG, SHORT_RUN, JobKind
 from dags.domain.clock import Clocks
 from dags.domain.errors import UserError
 from dags.domain.given import Model, Nothing, Read, read
@@ -70,15 +71,21 @@ def command(
     name: str = "",
     op_name: str = "",
     tags: Mapping[str, str] = SHORT_RUN,
+    kind: JobKind = JobKind.QUESTION,
+    known: Mapping[str, Sequence[str]] = MappingProxyType({}),
     pool: str | None = None,
 ) -> JobDefinition:
     """The job ``<name>_job`` of one op that answers; both are named after the function unless a name is given.
+
+    ``kind``: what it is there for; a question changes nothing.
+
+    ``known``: of a field that takes a name, the names there are; the launchpad completes them.
 
     ``refuses``: the answer itself refuses a configuration that is not as it should be, with more that it finds out.
     """
     name = name or answer.__name__
     node = op_name or name
-    fields = launchpad_fields(config)
+    fields = launchpad_fields(config, known)
 
     @op(name=node, description=answer.__doc__ or description, config_schema=dict, pool=pool)
     def answering(context: OpExecutionContext, clickhouse: ClickHouseResource) -> Any:  # noqa: ANN401 -- whatever it is
@@ -102,7 +109,7 @@ def command(
         name=f"{name}_job",
         description=description,
         executor_def=in_process_executor,
-        tags=dict(tags),
+        tags={**tags, KIND_TAG: str(kind)},
         logger_defs={"console": answers_console},
         config=WholeConfig(of_one_op, config_schema=fields),
     )

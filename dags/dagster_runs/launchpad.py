@@ -5,12 +5,16 @@ from __future__ import annotations
 from datetime import date
 from enum import Enum as PythonEnum
 from functools import cache
-from typing import Annotated, Any, get_args, get_origin
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
 from dagster import Any as AnyValue
 from dagster import ConfigMapping, Enum, EnumValue, Field, Noneable
 
 from dags.domain.given import EMPTY_IS_NONE, Given
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 
 class WholeConfig(ConfigMapping):
@@ -24,14 +28,18 @@ class WholeConfig(ConfigMapping):
         return self.config_fn(config)
 
 
-def launchpad_fields(model: type[Given]) -> dict[str, Field]:
-    """The schema of a model.
+def launchpad_fields(model: type[Given], known: Mapping[str, Sequence[str]] = MappingProxyType({})) -> dict[str, Field]:
+    """The schema of a model. ``known``: of a field that takes a name, the names there are, which are completed then.
 
     Texts are plain texts: Dagster's own `Config` would take the name of an environment variable in place of each, and
     whoever may launch a run could read a secret with it.
     """
     return {
-        name: Field(_shown(field.annotation), description=field.description, **_default(field.default, field))
+        name: Field(
+            _names(name, tuple(known[name])) if name in known else _shown(field.annotation),
+            description=field.description,
+            **_default(field.default, field),
+        )
         for name, field in model.model_fields.items()
     }
 
@@ -71,6 +79,12 @@ def _shown_plain(annotation: type) -> Any:  # noqa: ANN401 -- as above
 def _values(members: type[PythonEnum]) -> Enum:
     """A person writes a member's value; Dagster's own conversion would take its name for a default."""
     return Enum(members.__name__, [EnumValue(str(one.value)) for one in members])
+
+
+@cache
+def _names(field: str, names: tuple[str, ...]) -> Enum:
+    """Empty is what a field is that was left as the launchpad wrote it down."""
+    return Enum(f"{field}_of_{'_'.join(names)}", [*map(EnumValue, names), EnumValue("")])
 
 
 @cache

@@ -6,6 +6,7 @@ import re
 import sys
 import time
 from datetime import timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,14 +32,22 @@ MISSING_DATA_TAG = "missing_data_detected"
 REQUESTED_BY_TAG, REASON_TAG = f"{TAG_PREFIX}requested_by", f"{TAG_PREFIX}reason"
 
 # Why the planner launched a build: of all its tables, and of each its own, as JSON.
-REASONS_TAG, REASONS_BY_TABLE_TAG = f"{TAG_PREFIX}reasons", f"{TAG_PREFIX}reasons_by_table"
+REASONS_TAG = f"{TAG_PREFIX}reasons"
+
+# What the list of runs can be filtered by, so each has few values: the most frequent of the reasons, and the tables.
+MAIN_REASON_TAG, TABLES_TAG, TEAMS_TAG = f"{TAG_PREFIX}main_reason", f"{TAG_PREFIX}tables", f"{TAG_PREFIX}teams"
+
+# What only programs read. Dagster's UI shows a tag on each line of the list of runs, and none that begins like this.
+_HIDDEN = ".dagster/web_analytics_"
+REASONS_BY_TABLE_TAG = f"{_HIDDEN}reasons_by_table"
 
 # Who launched a build by itself, under which plan, and the how many-th attempt it is, from 0.
 TRIGGER_TAG, PLAN_TAG, ATTEMPT_TAG = (f"{TAG_PREFIX}{name}" for name in ("trigger", "plan", "attempt"))
 
 # Which database a run was asked to repair, see `dags.clickhouse.dsn.Dsn.mark`: what a run came to elsewhere, as in a
 # demo before, is no attempt here.
-DATABASE_TAG = f"{TAG_PREFIX}database"
+DATABASE_TAG = f"{_HIDDEN}database"
+_FORMERLY = {name: f"{TAG_PREFIX}{name.removeprefix(_HIDDEN)}" for name in (DATABASE_TAG, REASONS_BY_TABLE_TAG)}
 
 # On the runs of the daily schedule, which are nobody's backfill.
 DAILY_RUN_TAG = f"{TAG_PREFIX}daily"
@@ -64,9 +73,35 @@ LONG_RUN = {MAX_RUNTIME_SECONDS_TAG: str(48 * 3600)}
 SHORT_RUN = {MAX_RUNTIME_SECONDS_TAG: str(1800)}
 
 
+# What a job is there for, so that the list of runs, which the UI filters by tags and not by jobs, can be asked for one.
+KIND_TAG = "web_analytics/kind"
+
+# On jobs that go with the next version, because they have another name now.
+DEPRECATED_TAG = "web_analytics/deprecated"
+
+
+class JobKind(StrEnum):
+    """What a job is there for."""
+
+    QUESTION = "question"
+    BUILD = "build"
+    BACKFILL = "backfill"
+    LOAD = "load"
+    WAIVER = "waiver"
+    SWITCH = "switch"
+    TEAMS = "teams"
+    SCHEMA = "schema"
+    RETENTION = "retention"
+
+
 def lock_directory(instance: DagsterInstance) -> Path:
     """Where runs hold the lock by which it is seen that their process lives, see `dags.dagster_runs.locks`."""
     return Path(instance.root_directory) / "web_analytics_runs"
+
+
+def hidden_tag(run: DagsterRun, name: str) -> str:
+    """What a hidden tag says, or until 0.10.0 one that was shown; empty where there is none."""
+    return run.tags.get(name) or run.tags.get(_FORMERLY[name], "")
 
 
 def is_automatic(run: DagsterRun) -> bool:

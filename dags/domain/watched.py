@@ -9,7 +9,7 @@ the job that rebuilds a day.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from dags.domain.errors import BuildError
 
@@ -65,6 +65,14 @@ class Builder(Protocol):
         """
 
 
+class Column(NamedTuple):
+    """A column as people are shown it: its type is ClickHouse's own name of it."""
+
+    name: str
+    type: str
+    description: str
+
+
 @dataclass(frozen=True)
 class Source:
     """What a watched table is built from, and which activity there makes a unit expected.
@@ -109,7 +117,7 @@ class WatchedTable:
     Then the table must be one for which that is right, or it is refused. None where its job does all of that by itself:
     then a rebuild is of all teams, it is enough that the table can be read, and no managed backfill is of it.
 
-    ``description`` is what a person reads of it in the UI.
+    ``description`` is what a person reads of it in the UI, ``columns`` what the UI shows of its columns.
 
     ``logic_version`` is stamped on every build. Raise it with every change of what a build computes; what an older
     version built is then reported as outdated.
@@ -130,6 +138,7 @@ class WatchedTable:
     builder: Builder | None = None
     agrees_with: tuple[str, ...] = ()
     description: str = ""
+    columns: tuple[Column, ...] = ()
 
     @property
     def op(self) -> str:

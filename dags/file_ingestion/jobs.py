@@ -12,7 +12,7 @@ from dagster import JobDefinition, MetadataValue
 
 from dags.clickhouse.leases.store import Leases
 from dags.dagster_runs.command import Command, command
-from dags.dagster_runs.tags import LONG_RUN, ordered_at
+from dags.dagster_runs.tags import LONG_RUN, JobKind, ordered_at
 from dags.domain.clock import Clocks
 from dags.domain.text import table_text, wrapped
 from dags.file_ingestion.claims import Claims
@@ -248,6 +248,7 @@ def file_ingestion_jobs(after: After) -> list[JobDefinition]:
             config=IngestFilesConfig,
             tags=LONG_RUN,
             pool=POOL,
+            kind=JobKind.LOAD,
         ),
         *control_jobs(
             FILE_INGESTION,
@@ -268,17 +269,20 @@ def file_ingestion_jobs(after: After) -> list[JobDefinition]:
             config=RefreshIngestionConfig,
             tags=LONG_RUN,
             pool=POOL,
+            kind=JobKind.LOAD,
         ),
         command(
             resolve_schema,
             "Say what becomes of columns that files have anew, or of a mapping that was changed.",
             config=ResolveSchemaConfig,
+            kind=JobKind.LOAD,
         ),
         command(
             clear_files,
             "Take the rows of files out again, by path, pattern or days; they count as not loaded (dry_run is true).",
             config=ClearFilesConfig,
             tags=LONG_RUN,
+            kind=JobKind.LOAD,
         ),
         command(
             show_files,

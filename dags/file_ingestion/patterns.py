@@ -23,6 +23,7 @@ import re
 from calendar import monthrange
 from dataclasses import dataclass, field
 from datetime import date
+from functools import lru_cache
 from itertools import dropwhile, product, takewhile
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 from unicodedata import category
@@ -264,9 +265,21 @@ def days_of(path: str) -> tuple[date, date] | None:
     segments and names (``2026/01/05``, ``of-20260105``), then what stands last. What is no date, such as 30 February,
     or is no day of ClickHouse's ``Date``, counts for nothing.
     """
-    segments = path.split("/")
-    named = [*_by_keys(segments), *_by_segments(segments), *_in_names(segments)]
+    directory, _, name = path.rpartition("/")
+    if "=" in name or name.isdigit():
+        # What the name means depends on the directories before it.
+        named = _named_by(path)
+    else:
+        named = (*_named_by(directory), *_in_name(name, path.count("/")))
     return max(named)[-2:] if named else None
+
+
+@lru_cache(maxsize=10_000)
+def _named_by(path: str) -> tuple[_Named, ...]:
+    """All that a path names. Kept, since the files of a directory share what that names."""
+    segments = path.split("/")
+    named = [one for at, segment in enumerate(segments) for one in _in_name(segment, at)]
+    return (*_by_keys(segments), *_by_segments(segments), *named)
 
 
 def _by_keys(segments: Sequence[str]) -> Iterator[_Named]:
@@ -293,10 +306,9 @@ def _by_segments(segments: Sequence[str]) -> Iterator[_Named]:
             yield from _named(numbers, (at, 0), is_by_keys=False)
 
 
-def _in_names(segments: Sequence[str]) -> Iterator[_Named]:
-    for at, segment in enumerate(segments):
-        for found in _IN_NAME.finditer(segment):
-            yield from _named(found.group(1, 3, 4), (at, found.start()), is_by_keys=False)
+def _in_name(segment: str, at: int) -> Iterator[_Named]:
+    for found in _IN_NAME.finditer(segment):
+        yield from _named(found.group(1, 3, 4), (at, found.start()), is_by_keys=False)
 
 
 def _named(numbers: Sequence[str], place: tuple[int, int], *, is_by_keys: bool) -> Iterator[_Named]:

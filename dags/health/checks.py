@@ -28,7 +28,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 
 from dags.clickhouse.schema.apply import require_schema
 from dags.dagster_runs.resource import ClickHouseResource
-from dags.dagster_runs.tags import SHORT_RUN
+from dags.dagster_runs.tags import KIND_TAG, SHORT_RUN, JobKind
 from dags.domain import clock
 from dags.domain.errors import UserError
 from dags.domain.text import counted, of_error
@@ -209,7 +209,7 @@ def health_checks_job(checks: Sequence[AssetChecksDefinition]) -> UnresolvedAsse
         AssetSelection.checks(*keys),
         description="Run the standing checks.",
         executor_def=in_process_executor,
-        tags=SHORT_RUN,
+        tags={**SHORT_RUN, KIND_TAG: str(JobKind.QUESTION)},
     )
 
 

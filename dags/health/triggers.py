@@ -76,7 +76,7 @@ def _stopped(stop: Stop) -> Cause:
         stop.at,
         "nothing is launched; daily builds go on",
         "once the reason is gone, " + ("unset it and start the processes again" if by_setting else "let them go on"),
-        "" if by_setting else launch("resume_backfills_job", requested_by="$USER", reason="it is over"),
+        "" if by_setting else launch("resume_all_backfills_job", requested_by="$USER", reason="it is over"),
         checks=_BY_ITSELF,
     )
 

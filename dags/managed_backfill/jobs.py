@@ -17,7 +17,7 @@ from dagster import (
 )
 
 from dags.dagster_runs.command import Command, command
-from dags.dagster_runs.tags import LONG_RUN, ordered_at
+from dags.dagster_runs.tags import LONG_RUN, JobKind, ordered_at
 from dags.domain.errors import UserError
 from dags.domain.given import Nothing
 from dags.domain.watched import WatchedTable
@@ -41,7 +41,7 @@ from dags.repair.runs import runs_of
 from dags.schedules import SWEEP_BACKUPS_CRON, TIME_ZONE
 from dags.settings import current_settings
 from dags.sources.loads.sweeping import sweep_landings
-from dags.web_preaggregated_backfill.building import of_build
+from dags.web_preaggregated_backfill.building import PARTITION_ROWS, of_build
 from dags.web_preaggregated_backfill.catalog import look_again
 from dags.work import control, history
 from dags.work.audit.log import FINISHED, MANAGED, RESUMABLE, Work
@@ -109,10 +109,12 @@ def managed_backfill_jobs(watched: tuple[WatchedTable, ...]) -> list[JobDefiniti
         command(
             managed_backfill,
             "Rebuild a range of a table by a plan: shown first (dry_run is true by default), carried out in chunks.",
+            known={"target_table": [table.name for table in watched if table.swaps_days]},
             config=BackfillConfig,
             refuses=True,
             tags=LONG_RUN,
             pool=pool,
+            kind=JobKind.BACKFILL,
         ),
         command(
             resume_backfill,
@@ -120,6 +122,7 @@ def managed_backfill_jobs(watched: tuple[WatchedTable, ...]) -> list[JobDefiniti
             config=ControlConfig,
             tags=LONG_RUN,
             pool=pool,
+            kind=JobKind.BACKFILL,
         ),
         command(
             rollback_backfill,
@@ -127,6 +130,7 @@ def managed_backfill_jobs(watched: tuple[WatchedTable, ...]) -> list[JobDefiniti
             config=RollbackConfig,
             tags=LONG_RUN,
             pool=pool,
+            kind=JobKind.BACKFILL,
         ),
         pause_backfill_job,
         cancel_backfill_job,
@@ -134,6 +138,7 @@ def managed_backfill_jobs(watched: tuple[WatchedTable, ...]) -> list[JobDefiniti
             delete_backfill,
             "Drop a finished backfill's backup and leave it out of lists.",
             config=ControlConfig,
+            kind=JobKind.BACKFILL,
         ),
         show_backfills_job,
         sweep_backups_job,
@@ -190,11 +195,13 @@ pause_backfill_job = command(
     pause_backfill,
     "Pause a backfill: the chunk in work finishes, then it stops.",
     config=ControlConfig,
+    kind=JobKind.BACKFILL,
 )
 cancel_backfill_job = command(
     cancel_backfill,
     "Cancel a backfill: the chunk in work finishes, no other starts.",
     config=ControlConfig,
+    kind=JobKind.BACKFILL,
 )
 show_backfills_job = command(
     show_backfills,
@@ -204,6 +211,7 @@ show_backfills_job = command(
 sweep_backups_job = command(
     sweep_backups,
     "Drop the backups of managed backfills that were kept for their time, and what is left of loads that are over.",
+    kind=JobKind.BACKFILL,
 )
 
 web_analytics_sweep_backups_schedule = ScheduleDefinition(
@@ -340,5 +348,9 @@ def _of_restored(backfill_id: str, table: str, day: date, rows: int) -> AssetMat
         table,
         partition=day.isoformat(),
         description=f"Put back as it was before {backfill_id}.",
-        metadata={"day_rows": MetadataValue.int(rows), "restored_from": MetadataValue.text(backfill_id)},
+        metadata={
+            "day_rows": MetadataValue.int(rows),
+            PARTITION_ROWS: MetadataValue.int(rows),
+            "restored_from": MetadataValue.text(backfill_id),
+        },
     )

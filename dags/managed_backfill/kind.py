@@ -27,10 +27,10 @@ BACKFILL = KindOfWork(
     _drop_backup,
     subject="table",
     undo_job="rollback_backfill_job",
-    resume_all_job="resume_backfills_job",
+    resume_all_job="resume_all_backfills_job",
     beside={
         AUTOMATIC: "a run that the planner launched: it has no plan and no backup. End the run in the UI, or stop all "
-        "of them with stop_backfills_job",
+        "of them with stop_all_backfills_job",
         MANUAL: "a build that a person launched: it has no plan and no backup. End its run in the UI",
     },
 )

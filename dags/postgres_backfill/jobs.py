@@ -12,7 +12,7 @@ from dagster import AssetObservation, DefaultScheduleStatus, JobDefinition, Meta
 
 from dags.clickhouse.sql import Sql
 from dags.dagster_runs.command import Command, command
-from dags.dagster_runs.tags import LONG_RUN, TAG_PREFIX, ordered_at
+from dags.dagster_runs.tags import LONG_RUN, TAG_PREFIX, JobKind, ordered_at
 from dags.domain.text import table_text, wrapped
 from dags.postgres_backfill.connection import Connection
 from dags.postgres_backfill.execution import PostgresBackfill
@@ -157,6 +157,7 @@ def postgres_backfill_jobs(after: Callable[[Command[Any]], None]) -> list[JobDef
             config=PostgresBackfillConfig,
             tags=LONG_RUN,
             pool=POOL,
+            kind=JobKind.LOAD,
         ),
         *control_jobs(
             POSTGRES_BACKFILL,

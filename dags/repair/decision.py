@@ -87,6 +87,11 @@ class RepairRequest:
         return "; ".join(f"{reason}: {count}" for reason, count in units.most_common())
 
     @property
+    def main_reason(self) -> str:
+        """The reason that most of its units have."""
+        return sum(self.units.values(), Counter[str]()).most_common(1)[0][0]
+
+    @property
     def teams(self) -> int:
         """How many teams are rebuilt, those apart that an older logic version built."""
         return len({team for teams in self.teams_by_table.values() for team in teams})

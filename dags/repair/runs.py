@@ -18,7 +18,7 @@ from dagster._core.storage.tags import (
 
 from dags.clickhouse.leases.rules import run_key
 from dags.dagster_runs.console import why_failed
-from dags.dagster_runs.tags import DATABASE_TAG, is_automatic
+from dags.dagster_runs.tags import DATABASE_TAG, hidden_tag, is_automatic
 from dags.domain.errors import UserError
 from dags.domain.text import wrapped
 from dags.repair.asked import asked_days, asked_plan, asked_teams
@@ -66,7 +66,7 @@ def runs_of(
         if not covered:
             continue
         state = _state(run)
-        is_elsewhere = bool(database) and run.tags.get(DATABASE_TAG, database) != database
+        is_elsewhere = bool(database) and (hidden_tag(run, DATABASE_TAG) or database) != database
         if state is not RunState.IN_FLIGHT and is_elsewhere:
             continue
         ended_at = _instant(record.end_time) if state is not RunState.IN_FLIGHT else None

@@ -8,6 +8,7 @@ from dagster import AssetKey, DefaultScheduleStatus, JobDefinition, ScheduleDefi
 from pydantic import Field
 
 from dags.dagster_runs.command import Command, command
+from dags.dagster_runs.tags import JobKind
 from dags.domain import clock
 from dags.domain.given import Given
 from dags.retention.events import forget_events
@@ -62,6 +63,7 @@ def retention_job(jobs: Collection[str], assets: Collection[AssetKey]) -> JobDef
         "Forget runs, events and history that are older than the settings say. Prints what goes and what stays, and "
         "touches nothing unless dry_run is false.",
         config=RetentionConfig,
+        kind=JobKind.RETENTION,
     )
 
 

@@ -26,6 +26,7 @@ NEVER: dict[str, str] = {
     "web_pre_aggregated_requests": "ClickHouse forgets it by itself, 60 days after it was asked for",
     "web_analytics_file_events": "which files are known, and which rows are whose",
     "web_analytics_file_schemas": "under which version each file was loaded",
+    "web_analytics_gaps": "since when days are wrong, and were; a few rows per day that ever was",
 }
 
 

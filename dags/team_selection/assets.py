@@ -1,10 +1,11 @@
 """The asset and the schedule of the list of enabled teams."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from dagster import (
     AssetExecutionContext,
+    AssetKey,
     AssetsDefinition,
     AssetSelection,
     Config,
@@ -22,7 +23,7 @@ from pydantic import Field
 from dags.clickhouse.clocks import tell_of_skew
 from dags.clickhouse.schema.apply import require_schema
 from dags.dagster_runs.resource import ClickHouseResource
-from dags.dagster_runs.tags import SHORT_RUN
+from dags.dagster_runs.tags import KIND_TAG, SHORT_RUN, JobKind
 from dags.schedules import TEAM_SELECTION_CRON, TIME_ZONE
 from dags.settings import current_settings
 from dags.team_selection.sources import team_ids_by_source
@@ -37,12 +38,18 @@ class TeamSelectionConfig(Config):
     )
 
 
-def team_selection(changed: Callable[[AssetExecutionContext, ClickHouseResource], None]) -> AssetsDefinition:
-    """The asset. ``changed`` hears of each list that may have been written: what is expected may be otherwise."""
+def team_selection(
+    changed: Callable[[AssetExecutionContext, ClickHouseResource], None], origins: Sequence[AssetKey] = ()
+) -> AssetsDefinition:
+    """The asset. ``changed`` hears of each list that may have been written: what is expected may be otherwise.
+
+    ``origins`` are the assets that the team sources are in Dagster's catalog.
+    """
 
     @asset(
         group_name="web_analytics",
         kinds={"clickhouse"},
+        deps=origins,
         # Its schedule writes it daily; later than that the list is old, see `dags.detection.store`.
         freshness_policy=FreshnessPolicy.time_window(fail_window=timedelta(hours=25)),
     )
@@ -65,6 +72,7 @@ def team_selection(changed: Callable[[AssetExecutionContext, ClickHouseResource]
         return MaterializeResult(
             metadata={
                 "teams": len(selection.teams),
+                "dagster/row_count": len(selection.teams),
                 "status": "watching" if selection.teams else "nothing is watched",
                 "teams_by_source": MetadataValue.json({name: len(named) for name, named in by_source.items()}),
                 "sample": MetadataValue.json(sorted(selection.teams)[:20]),
@@ -81,7 +89,7 @@ web_analytics_team_selection_job = define_asset_job(
     AssetSelection.assets("web_analytics_team_selection").without_checks(),
     description="Write the list of enabled teams.",
     executor_def=in_process_executor,
-    tags=SHORT_RUN,
+    tags={**SHORT_RUN, KIND_TAG: str(JobKind.TEAMS)},
 )
 
 web_analytics_team_selection_schedule = ScheduleDefinition(

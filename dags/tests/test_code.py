@@ -163,6 +163,7 @@ SHELL = (
     "last_verdict.py",
     "adoption.py",
     "instance.py",
+    "shown_assets.py",
     "definitions.py",
 )
 

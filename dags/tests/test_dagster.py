@@ -53,7 +53,7 @@ from dagster._serdes import serialize_value
 from dags.clickhouse.dsn import Dsn
 from dags.dagster_runs.console import _LETS_ANSWERS_OUT
 from dags.dagster_runs.processes import is_local
-from dags.dagster_runs.tags import BACKFILL_RUN_TAG, DATABASE_TAG, is_automatic
+from dags.dagster_runs.tags import BACKFILL_RUN_TAG, DATABASE_TAG, REASONS_BY_TABLE_TAG, hidden_tag, is_automatic
 from dags.repair.runs import runs_of
 
 _TAGS = "dagster._core.storage.tags"
@@ -228,6 +228,22 @@ def test_what_has_ended_for_another_database_is_no_run_of_this_one(instance: Dag
     assert covered(instance, "the server's") == {date(2026, 1, 3)}
     marks = {Dsn.parse(f"clickhouse://{user}@here:8123/{name}").mark for user in ("a", "b:c") for name in ("x", "y")}
     assert len(marks) == 2
+
+
+def test_what_only_programs_read_of_a_run_is_shown_nowhere_and_is_believed_as_it_was_shown_before(
+    instance: DagsterInstance,
+) -> None:
+    for name in (DATABASE_TAG, REASONS_BY_TABLE_TAG):
+        assert tags.get_tag_type(name) is tags.TagType.HIDDEN  # type: ignore[no-untyped-call]
+        former = f"web_analytics_backfill/{name.removeprefix('.dagster/web_analytics_')}"
+        assert tags.get_tag_type(former) is tags.TagType.USER_PROVIDED  # type: ignore[no-untyped-call]
+        for said in ({name: "x"}, {former: "x"}, {name: "x", former: "y"}):
+            assert hidden_tag(DagsterRun("a_job", tags=said), name) == "x"
+        assert hidden_tag(DagsterRun("a_job"), name) == ""
+    job = location.resolve_job_def("a_job")
+    before = {"web_analytics_backfill/database": "the demo's"}
+    job.execute_in_process(instance=instance, partition_key="2026-01-02", tags=before)
+    assert covered(instance, "the server's") == set()
 
 
 # --- Who launched a run -----------------------------------------------------------------------------------

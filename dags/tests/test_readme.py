@@ -38,7 +38,7 @@ NOT_RUN = {
 # What stays in the foreground, and what has it listen where nobody else does.
 STAYS = {"make dev": "PORT={}", "dg dev": "--port {}", "dagster dev": "--port {}"}
 # Where the text around a command says which fields it needs.
-FIELDS = {"dg launch --job resume_backfills_job": "{reason: tried, requested_by: ada}"}
+FIELDS = {"dg launch --job resume_all_backfills_job": "{reason: tried, requested_by: ada}"}
 # What the README's examples take for today.
 ITS_TODAY = date(2026, 11, 21)
 SITES, DAYS = 7, 6

@@ -74,6 +74,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         "WEB_ANALYTICS_TEAM_SOURCES": ("environment", "table"),
         "WEB_ANALYTICS_ENABLED_TEAM_IDS": (),
         "WEB_ANALYTICS_SOURCES": None,
+        "WEB_ANALYTICS_OWNERS": (),
         "WEB_ANALYTICS_SECRETS_DIRECTORY": None,
         **{name: default for name, default, *_ in NUMBERS},
     }
@@ -94,6 +95,7 @@ def test_every_setting_is_read_from_its_variable() -> None:
         "WEB_ANALYTICS_TEAM_SOURCES": " top_pageviews , environment ",
         "WEB_ANALYTICS_ENABLED_TEAM_IDS": "10, 2,2 ,18446744073709551615,",
         "WEB_ANALYTICS_SOURCES": "/etc/analytics/sources.yaml",
+        "WEB_ANALYTICS_OWNERS": "team:data-platform, ada@example.com,team:data-platform",
         "WEB_ANALYTICS_SECRETS_DIRECTORY": "/",
         **{name: str(highest) for name, _, _, highest, _ in NUMBERS},
     }
@@ -111,6 +113,7 @@ def test_every_setting_is_read_from_its_variable() -> None:
         "WEB_ANALYTICS_TEAM_SOURCES": ("top_pageviews", "environment"),
         "WEB_ANALYTICS_ENABLED_TEAM_IDS": (2, 10, 2**64 - 1),
         "WEB_ANALYTICS_SOURCES": Path("/etc/analytics/sources.yaml"),
+        "WEB_ANALYTICS_OWNERS": ("team:data-platform", "ada@example.com"),
         "WEB_ANALYTICS_SECRETS_DIRECTORY": Path("/"),
         **{name: highest for name, _, _, highest, _ in NUMBERS},
     }
@@ -190,6 +193,12 @@ def test_a_team_id_that_is_no_number_above_0_is_refused(refused: str) -> None:
     output = problem_with(WEB_ANALYTICS_ENABLED_TEAM_IDS=refused)
     expected = "give team ids, whole numbers above 0, separated by commas"
     assert output == f"WEB_ANALYTICS_ENABLED_TEAM_IDS is {refused!r}: {expected}"
+
+
+@pytest.mark.parametrize("refused", ["ada", "team:", "team: data", "ada@example", "ada@example.com;bob@example.com"])
+def test_an_owner_whom_dagster_would_refuse_is_refused(refused: str) -> None:
+    expected = "give e-mail addresses or team:name, separated by commas"
+    assert problem_with(WEB_ANALYTICS_OWNERS=refused) == f"WEB_ANALYTICS_OWNERS is {refused!r}: {expected}"
 
 
 @pytest.mark.parametrize("refused", ["7", "7:", ":7", "7:-1", "0:7", "a:1", "7:1.5", "7:1:2", "7:1;8:2", "9" * 5000])

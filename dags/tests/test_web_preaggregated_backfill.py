@@ -680,7 +680,7 @@ def test_backfills_that_a_person_stopped_launch_nothing_and_build_nothing_until_
     world.select(1)
     queued = world.tick().requests
     who = {"reason": "the cluster is short of disk", "requested_by": "ada"}
-    world.run_as_configured("stop_backfills_job", who)
+    world.run_as_configured("stop_all_backfills_job", who)
     stopped = world.tick()
     assert stopped.requests == ()
     assert "backfills are stopped by ada at" in stopped.skip_message
@@ -691,7 +691,7 @@ def test_backfills_that_a_person_stopped_launch_nothing_and_build_nothing_until_
     # A person's own build goes on, and so does the daily one.
     world.loop.run("web_pre_aggregate_job", partition_key=str(WEEK[-1]))
     assert stored(world.client, STATS, WEEK[-1]) == fold(events, WEEK[-1], STATS) != {}
-    world.run_as_configured("resume_backfills_job", who)
+    world.run_as_configured("resume_all_backfills_job", who)
     again = world.evaluate(after=timedelta(hours=7))
     assert [request.day for request in again.decision.requests] == [WEEK[-2]]
 
@@ -702,7 +702,7 @@ def test_what_a_person_executes_again_is_a_persons_run_and_what_dagster_retries_
     world.select(1)
     world.set(backfill_min_missing_partitions=1)
     [request] = world.tick().requests
-    world.run_as_configured("stop_backfills_job", {"reason": "a storm", "requested_by": "ada"})
+    world.run_as_configured("stop_all_backfills_job", {"reason": "a storm", "requested_by": "ada"})
     # Both carry the tags of the run before them; Dagster numbers what it retries itself.
     tags = {**request.tags, PARENT_RUN_ID_TAG: "the first", ROOT_RUN_ID_TAG: "the first"}
     options: dict[str, Any] = {"partition_key": str(day), "run_config": request.run_config}
@@ -731,7 +731,7 @@ def test_a_run_of_which_nothing_was_built_materializes_nothing(world: World) -> 
 
 def test_the_switch_needs_a_name_and_a_reason(world: World) -> None:
     with pytest.raises(UserError, match=r"reason is empty: .*\nrequested_by is empty"):
-        world.run_as_configured("stop_backfills_job", {"reason": " ", "requested_by": ""})
+        world.run_as_configured("stop_all_backfills_job", {"reason": " ", "requested_by": ""})
 
 
 def test_the_setting_stops_backfills_too(world: World) -> None:

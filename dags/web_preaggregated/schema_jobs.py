@@ -3,6 +3,7 @@
 from dags.clickhouse.schema.apply import apply_schema, require_schema
 from dags.clickhouse.schema.declared import migrations
 from dags.dagster_runs.command import Command, command
+from dags.dagster_runs.tags import JobKind
 from dags.domain.given import Nothing
 from dags.web_preaggregated.tables import WEB_TABLES
 
@@ -23,4 +24,5 @@ apply_schema_job = command(
     "Create the database and its tables, or bring them to this code's version. Safe to run again at any time.",
     name="apply_schema",
     op_name="apply_schema_op",
+    kind=JobKind.SCHEMA,
 )

@@ -9,8 +9,9 @@ from datetime import date, timedelta
 
 from dags.domain.days import ONE_DAY
 from dags.domain.expression import Expression
-from dags.domain.watched import Source, WatchedTable
+from dags.domain.watched import Column, Source, WatchedTable
 from dags.web_preaggregated.builder import SessionsBuilder
+from dags.web_preaggregated.columns import BOUNCES_COLUMNS, STATS_COLUMNS
 
 # The first day of the partitions set: part of the contract of the two assets.
 FIRST_DAY = date(2024, 1, 1)
@@ -36,7 +37,7 @@ EVENTS = Source(
 )
 
 
-def _declared(name: str, *, agrees_with: str, description: str) -> WatchedTable:
+def _declared(name: str, *, agrees_with: str, description: str, columns: tuple[Column, ...]) -> WatchedTable:
     return WatchedTable(
         name,
         EVENTS,
@@ -52,6 +53,7 @@ def _declared(name: str, *, agrees_with: str, description: str) -> WatchedTable:
         builder=SessionsBuilder(OP),
         agrees_with=(agrees_with,),
         description=description,
+        columns=columns,
     )
 
 
@@ -59,11 +61,13 @@ STATS = _declared(
     "web_pre_aggregated_stats",
     agrees_with="web_pre_aggregated_bounces",
     description="Page views by hour and every dimension of the page view, a day a partition.",
+    columns=STATS_COLUMNS,
 )
 BOUNCES = _declared(
     "web_pre_aggregated_bounces",
     agrees_with="web_pre_aggregated_stats",
     description="Sessions, bounces and durations by hour and dimension, a day a partition.",
+    columns=BOUNCES_COLUMNS,
 )
 
 WEB_TABLES = (STATS, BOUNCES)

@@ -19,6 +19,7 @@ from dagster import (
 from dags.clickhouse.schema.apply import require_schema
 from dags.clickhouse.sql import Sql
 from dags.dagster_runs.command import Command, command
+from dags.dagster_runs.tags import JobKind
 from dags.detection.signals import target_identifiers
 from dags.domain.clock import Clocks
 from dags.domain.days import in_words
@@ -26,6 +27,7 @@ from dags.domain.errors import UserError
 from dags.domain.given import Nothing
 from dags.domain.text import counted
 from dags.domain.watched import WatchedTable
+from dags.web_preaggregated_backfill.building import PARTITION_ROWS
 from dags.web_preaggregated_backfill.catalog import look_again
 
 
@@ -47,7 +49,7 @@ def adoption_job(watched: tuple[WatchedTable, ...]) -> JobDefinition:
                             table.name,
                             partition=day.isoformat(),
                             description="Found in ClickHouse; not built by a run that Dagster knows.",
-                            metadata={"day_rows": MetadataValue.int(rows)},
+                            metadata={name: MetadataValue.int(rows) for name in ("day_rows", PARTITION_ROWS)},
                         )
                     )
                 reported[table.name] = len(days)
@@ -63,6 +65,7 @@ def adoption_job(watched: tuple[WatchedTable, ...]) -> JobDefinition:
         "Report the days that ClickHouse has already to Dagster as materialized. Builds nothing; safe to repeat.",
         name="report_existing_days",
         op_name="report_days",
+        kind=JobKind.SCHEMA,
     )
 
 

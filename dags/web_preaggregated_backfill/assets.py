@@ -19,7 +19,7 @@ def detector(watched: tuple[WatchedTable, ...]) -> AssetsDefinition:
     @asset(
         key=DETECTOR,
         group_name="web_analytics_backfill",
-        deps=["web_analytics_team_selection"],
+        deps=["web_analytics_team_selection", *(table.name for table in watched)],
         kinds={"clickhouse"},
         op_tags=SHORT_RUN,
         # The sensor and the 02:00 check leave a materialization, whatever they find.

@@ -44,6 +44,7 @@ from dags.dagster_runs.resource import ClickHouseResource
 from dags.dagster_runs.tags import (
     BUILD_RUN,
     DAILY_RUN_TAG,
+    KIND_TAG,
     PLAN_ID,
     REASON_TAG,
     REASONS_BY_TABLE_TAG,
@@ -51,6 +52,8 @@ from dags.dagster_runs.tags import (
     REQUESTED_BY_TAG,
     TAG_PREFIX,
     TRIGGER_TAG,
+    JobKind,
+    hidden_tag,
     is_automatic,
     is_daily,
 )
@@ -75,6 +78,10 @@ from dags.work.of_runs import RunWork, audited
 
 # What a build says of its teams in its metadata.
 OUTCOMES = (Outcome.BUILT, Outcome.EMPTY, Outcome.HELD, Outcome.FAILED, Outcome.SKIPPED)
+
+
+# Dagster's own name of how many rows a partition has; the UI plots it by day.
+PARTITION_ROWS = "dagster/partition_row_count"
 
 
 class BuildConfig(Config):
@@ -127,7 +134,7 @@ def built_assets(tables: tuple[WatchedTable, ...]) -> AssetsDefinition:
                 table.name,
                 description=table.description,
                 group_name="web_analytics",
-                deps=["web_analytics_team_selection"],
+                deps=["web_analytics_team_selection", table.source.table],
                 kinds={"clickhouse"},
                 code_version=str(table.logic_version),
                 skippable=False,
@@ -237,7 +244,7 @@ def _why(run: DagsterRun, names: Sequence[str], *, by_planner: bool) -> Mapping[
         return dict.fromkeys(names, run.tags.get(REASON_TAG, ""))
     of_all = dict.fromkeys(names, run.tags.get(REASONS_TAG, ""))
     # A run that was queued before an upgrade says it of all of them alone.
-    return {**of_all, **json.loads(run.tags.get(REASONS_BY_TABLE_TAG, "{}"))}
+    return {**of_all, **json.loads(hidden_tag(run, REASONS_BY_TABLE_TAG) or "{}")}
 
 
 def _rows_built(client: Client, table: WatchedTable, built: BuiltDay) -> int:
@@ -279,6 +286,7 @@ def of_build(built: BuiltDay, table: BuiltTable, words: tuple[str, str]) -> dict
     return {
         "published": MetadataValue.bool(table.is_published),
         "day_rows": MetadataValue.int(table.rows),
+        PARTITION_ROWS: MetadataValue.int(table.rows),
         f"rebuilt_{distinct}": MetadataValue.int(sum(one.distinct for one in rebuilt)),
         f"rebuilt_{total}": MetadataValue.int(sum(one.total for one in rebuilt)),
         **{f"teams_{outcome}": MetadataValue.int(len(table.teams(outcome))) for outcome in OUTCOMES},
@@ -299,7 +307,7 @@ def build_job(tables: tuple[WatchedTable, ...]) -> UnresolvedAssetJobDefinition:
         | AssetSelection.checks(*(AssetCheckKey(AssetKey(table.name), CHECK) for table in tables)),
         description="Rebuild a day of these tables: stage, validate, publish, record.",
         executor_def=in_process_executor,
-        tags=BUILD_RUN,
+        tags={**BUILD_RUN, KIND_TAG: str(JobKind.BUILD)},
     )
 
 

@@ -47,6 +47,10 @@ if TYPE_CHECKING:
 
 CHECK = "complete"
 
+# The UI's column of keys is 300 pixels wide, 24 of them margins, and a letter 8.4: a longer one lies over what stands
+# beside it. Of the keys that are promised some are, after the names of their tables; they are the last.
+KEY_CHARACTERS = 32
+
 _log = logging.getLogger(__name__)
 
 
@@ -67,8 +71,9 @@ def as_shown(instance: DagsterInstance, evaluation: Evaluation, last: LastVerdic
     told = metadata(evaluation)
     if evaluation.trigger is Trigger.MANUAL:  # it begins nothing, and a tick may have begun something meanwhile
         told[REMAINING] = _as_listed(remaining_days(instance, dsn.mark))
+    entries = {**told, **beside, "status": MetadataValue.text(status_line(found) + elsewhere)}
     return Shown(
-        {**told, **beside, "status": MetadataValue.text(status_line(found) + elsewhere)},
+        dict(sorted(entries.items(), key=lambda entry: len(entry[0]) > KEY_CHARACTERS)),
         {
             AssetKey(status.table): (status.is_complete, {**of_check(status, found, elsewhere), **beside})
             for status in table_statuses(found)

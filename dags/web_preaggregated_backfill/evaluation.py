@@ -23,13 +23,16 @@ from dags.dagster_runs.tags import (
     BACKFILL_PRIORITY,
     BACKFILL_RUN_TAG,
     DATABASE_TAG,
+    MAIN_REASON_TAG,
     MISSING_DATA_TAG,
     PLAN_FIELD,
     PLAN_TAG,
     REASONS_BY_TABLE_TAG,
     REASONS_TAG,
+    TABLES_TAG,
     TAG_PREFIX,
     TEAMS_FIELD,
+    TEAMS_TAG,
     TRIGGER_TAG,
 )
 from dags.detection.detection import Detection, as_outdated, unreadable
@@ -55,6 +58,7 @@ from dags.web_preaggregated_backfill.report import (
     reasons,
     status_line,
 )
+from dags.web_preaggregated_backfill.small_picture import small_team_by_day
 from dags.web_preaggregated_backfill.store import observe
 
 if TYPE_CHECKING:
@@ -75,7 +79,7 @@ if TYPE_CHECKING:
 OnEngine = Callable[[Callable[["Client"], Any]], Any]
 
 # The UI hides Markdown of a thousand characters and more behind a link.
-MARKDOWN_CHARACTERS = 950
+MARKDOWN_CHARACTERS = 990
 
 # A tick has 60 s in all; waiting for the embedded engine and opening it take most of the rest.
 TICK_VERIFY_SECONDS = 15.0
@@ -271,6 +275,9 @@ def run_requests(evaluation: Evaluation, plan_id: str, job: str | None = None) -
                 REASONS_BY_TABLE_TAG: json.dumps(
                     {table: request.reasons(table)[:TAG_CHARACTERS] for table in request.tables}
                 ),
+                MAIN_REASON_TAG: request.main_reason[:TAG_CHARACTERS],
+                TABLES_TAG: ", ".join(request.tables)[:TAG_CHARACTERS],
+                TEAMS_TAG: str(request.teams),
                 **({f"{TAG_PREFIX}estimate": str(request.estimate)} if request.estimate is not None else {}),
             },
         )
@@ -353,7 +360,11 @@ def metadata(evaluation: Evaluation) -> dict[str, MetadataValue]:
     """The detector's metadata: the contract's names first, then whatever helps a reader."""
     detection, decision = evaluation.detection, evaluation.decision
     report = missing_data(detection, decision)
-    entries: dict[str, MetadataValue] = {
+    pictured = detection.verdicts, detection.calendar.judged
+    entries: dict[str, MetadataValue] = {}
+    if detection.wrong:
+        entries["picture"] = MetadataValue.md(small_team_by_day(*pictured, MARKDOWN_CHARACTERS))
+    entries |= {
         "status": MetadataValue.text(status_line(detection)),
         "should_backfill": MetadataValue.bool(decision.should_backfill),
         "should_backfill_comprehensive": MetadataValue.bool(evaluation.decisions[Trigger.SCHEDULE].should_backfill),
@@ -380,9 +391,7 @@ def metadata(evaluation: Evaluation) -> dict[str, MetadataValue]:
     if detection.cost.rows_read is not None:
         entries["rows_read"] = MetadataValue.int(detection.cost.rows_read)
     if detection.wrong:
-        entries["team_by_day"] = MetadataValue.md(
-            as_markdown(team_by_day(detection.verdicts, detection.calendar.judged))
-        )
+        entries["team_by_day"] = MetadataValue.md(as_markdown(team_by_day(*pictured)))
     for table in detection.tables:
         if table not in detection.unknown:
             days = missing_days(detection, table)

@@ -50,32 +50,20 @@ def team_by_day(verdicts: Iterable[Verdict], days: DayRange) -> str:
     of a colour, neighbours as one dashed line: 50 teams × 92 days, no two neighbours alike, are under 100 KB.
     """
     days = DayRange(max(days.start, days.end - DAYS * ONE_DAY), days.end)
-    drawn = [one for one in Verdicts.of(verdicts).groups if one.kind in COLOURS and one.day in days]
-    wrong_by_team: Counter[int] = Counter()
-    for one in drawn:
-        if one.is_wrong:
-            wrong_by_team.update(one.teams)
-    wrong_teams = len(wrong_by_team)
-    shown = sorted(wrong_by_team, key=lambda team: (-wrong_by_team[team], team))[:TEAMS]
-    cells: dict[int, dict[date, Alike]] = defaultdict(dict)
-    for one in drawn:
-        for team in set(shown).intersection(one.teams):
-            known = cells[team].get(one.day)
-            if known is None or _gravity(one) < _gravity(known):
-                cells[team][one.day] = one
+    colours, wrong_teams = colours_by_team(verdicts, days)
     parts = [_text(LEFT + CELL * n, TOP - 8, f"{day:%d}", size=9) for n, day in enumerate(days)]
     parts.append(_text(LEFT, 16, f"{days}", size=12))
     lines: dict[str, list[str]] = defaultdict(list)
     dashed = f'stroke-width="{CELL - GAP}" stroke-dasharray="{CELL - GAP} {GAP}"'
-    for row, team in enumerate(shown):
+    for row, (team, by_day) in enumerate(colours.items()):
         top = TOP + CELL * row
         parts.append(_text(8, top + 12, f"team {team}", size=11))
-        for colour, column, length in _runs(_colour(cells[team].get(day)) for day in days):
+        for colour, column, length in runs(by_day.get(day, FINE) for day in days):
             lines[colour].append(f"M{LEFT + CELL * column} {top + (CELL - GAP) // 2}h{CELL * length - GAP}")
     parts += [f'<path d="{"".join(drawn)}" stroke="{colour}" {dashed}/>' for colour, drawn in lines.items()]
-    bottom = TOP + CELL * len(shown) + LINE
-    if wrong_teams > len(shown):
-        parts.append(_text(8, bottom, f"… and {wrong_teams - len(shown):,} more teams", size=11))
+    bottom = TOP + CELL * len(colours) + LINE
+    if wrong_teams > len(colours):
+        parts.append(_text(8, bottom, f"… and {wrong_teams - len(colours):,} more teams", size=11))
         bottom += LINE
     legend = [*((colour, str(kind)) for kind, colour in COLOURS.items()), (HELD, "held"), (FINE, "fine")]
     for n, (colour, word) in enumerate(legend):
@@ -88,12 +76,34 @@ def team_by_day(verdicts: Iterable[Verdict], days: DayRange) -> str:
     )
 
 
+def colours_by_team(
+    verdicts: Iterable[Verdict], days: DayRange, most: int = TEAMS
+) -> tuple[dict[int, dict[date, str]], int]:
+    """The colours of the days that are not fine, of the teams with the most wrong units, first those with more; and
+    how many teams have a wrong unit.
+    """
+    drawn = [one for one in Verdicts.of(verdicts).groups if one.kind in COLOURS and one.day in days]
+    wrong_by_team: Counter[int] = Counter()
+    for one in drawn:
+        if one.is_wrong:
+            wrong_by_team.update(one.teams)
+    shown = sorted(wrong_by_team, key=lambda team: (-wrong_by_team[team], team))[:most]
+    gravest: dict[int, dict[date, Alike]] = {team: {} for team in shown}
+    for one in drawn:
+        for team in gravest.keys() & set(one.teams):
+            known = gravest[team].get(one.day)
+            if known is None or _gravity(one) < _gravity(known):
+                gravest[team][one.day] = one
+    colours = {team: {day: _colour(one) for day, one in by_day.items()} for team, by_day in gravest.items()}
+    return colours, len(wrong_by_team)
+
+
 def as_markdown(svg: str) -> str:
     """The picture as Markdown, the one way in which the UI shows one; an inline ``<svg>`` is stripped there."""
     return f"![team by day](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})"
 
 
-def _runs(colours: Iterable[str]) -> Iterator[tuple[str, int, int]]:
+def runs(colours: Iterable[str]) -> Iterator[tuple[str, int, int]]:
     """Neighbours of one colour: it, the first of them, and how many they are."""
     for colour, run in groupby(enumerate(colours), key=lambda cell: cell[1]):
         cells = list(run)
@@ -104,9 +114,7 @@ def _gravity(one: Alike) -> tuple[bool, bool, int]:
     return not one.is_wrong, one.is_held, list(COLOURS).index(one.kind)
 
 
-def _colour(one: Alike | None) -> str:
-    if one is None:
-        return FINE
+def _colour(one: Alike) -> str:
     return HELD if one.is_held and one.is_wrong else COLOURS[one.kind]
 
 

@@ -14,6 +14,7 @@ from dags.domain.text import counted, table_text, wrapped
 from dags.repair.decision import NOTHING_TO_REPAIR
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import date
 
     from dags.detection.detection import Detection
@@ -273,16 +274,17 @@ def _no_gaps(detection: Detection) -> str:
 
 
 def gaps_markdown(detection: Detection, characters: int) -> str:
-    """The gaps as a Markdown table of at most ``characters``, the largest first; what does not fit is counted."""
-    rows = [f"| {' | '.join(row)} |" for row in _gap_rows(detection.wrong)]
-    lines = [f"| {' | '.join(_GAP_COLUMNS)} |", "|" + "---|" * len(_GAP_COLUMNS)]
-    room = characters - sum(len(line) + 1 for line in lines) - 40
-    shown = 0
-    while shown < len(rows) and room >= len(rows[shown]) + 1:
-        room -= len(rows[shown]) + 1
+    """The gaps as a Markdown list of at most ``characters``, the largest first; what does not fit is counted.
+
+    A table's columns would not break where the UI's column of values ends, which is narrow: it would cut them off.
+    """
+    lines = [f"- {days}, {_whose(teams)}: {reason}, {table}" for table, days, teams, reason in _gaps(detection.wrong)]
+    room, shown = characters - 40, 0
+    while shown < len(lines) and room >= len(lines[shown]) + 1:
+        room -= len(lines[shown]) + 1
         shown += 1
-    rest = [f"| … and {len(rows) - shown:,} more | | | |"] if shown < len(rows) else []
-    return "\n".join([*lines, *rows[:shown], *rest]) if rows else "none"
+    rest = [f"- … and {len(lines) - shown:,} more"] if shown < len(lines) else []
+    return "\n".join([*lines[:shown], *rest]) or "none"
 
 
 _GAP_COLUMNS = ("table", "days", "teams", "reason")
@@ -290,14 +292,26 @@ _GAP_COLUMNS = ("table", "days", "teams", "reason")
 
 def _gap_rows(verdicts: Verdicts) -> list[tuple[str, ...]]:
     """One row per table, reason and range of days; the most units first."""
+    return [(table, days, _named(teams), reason) for table, days, teams, reason in _gaps(verdicts)]
+
+
+def _gaps(verdicts: Verdicts) -> list[tuple[str, str, frozenset[int], str]]:
     groups: dict[tuple[str, str], list[Alike]] = defaultdict(list)
     for one in verdicts.groups:
         groups[one.table, one.reason].append(one)
-    rows = []
+    gaps = []
     for (table, reason), members in groups.items():
         for days in merged(one.day for one in members):
             inside = [one for one in members if one.day in days]
-            teams = set().union(*(one.teams for one in inside))
-            named = ", ".join(map(str, sorted(teams))) if len(teams) <= MAX_SHOWN else counted(len(teams), "team")
-            rows.append((sum(map(len, inside)), (table, str(days), named, reason)))
-    return [row for _, row in sorted(rows, key=lambda pair: (-pair[0], pair[1]))]
+            teams = frozenset[int]().union(*(one.teams for one in inside))
+            gaps.append((sum(map(len, inside)), (table, str(days), teams, reason)))
+    return [gap for _, gap in sorted(gaps, key=lambda pair: (-pair[0], pair[1][:2], _named(pair[1][2]), pair[1][3]))]
+
+
+def _named(teams: Collection[int]) -> str:
+    """Few teams by their ids, many by their number."""
+    return ", ".join(map(str, sorted(teams))) if len(teams) <= MAX_SHOWN else counted(len(teams), "team")
+
+
+def _whose(teams: Collection[int]) -> str:
+    return _named(teams) if len(teams) > MAX_SHOWN else f"team{'s' * (len(teams) > 1)} {_named(teams)}"

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 SHOWN = 20
 
 NEXT_STEPS = {
-    Why.STOPPED: "run resume_backfills_job, or unset WEB_ANALYTICS_BACKFILL_STOPPED",
+    Why.STOPPED: "run resume_all_backfills_job, or unset WEB_ANALYTICS_BACKFILL_STOPPED",
     Why.IN_FLIGHT: "wait for the run, or look at it: why_job with its run_id",
     Why.JUST_DONE: "wait for the next tick",
     Why.BACKING_OFF: "look at the failed run (why_job with run_id); to try at once, materialize the partition",

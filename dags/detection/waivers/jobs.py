@@ -6,6 +6,7 @@ from typing import Any
 from dagster import JobDefinition
 
 from dags.dagster_runs.command import Command, command
+from dags.dagster_runs.tags import JobKind
 from dags.detection.waivers.rules import LiftConfig, WaiverConfig, free_id, validated
 from dags.detection.waivers.store import lift_waiver, read_waivers, set_waiver
 from dags.domain.given import Nothing
@@ -36,8 +37,10 @@ def waiver_jobs(watched: tuple[WatchedTable, ...], changed: Callable[[Command[An
     waive_job = command(
         waive,
         "Leave days as they are: known to be empty, or not worth a rebuild. Who, why and until when are required.",
+        known={"table": [table.name for table in watched]},
         config=WaiverConfig,
         refuses=True,
+        kind=JobKind.WAIVER,
     )
     lift_waiver_job = command(
         lift,
@@ -45,6 +48,7 @@ def waiver_jobs(watched: tuple[WatchedTable, ...], changed: Callable[[Command[An
         name="lift_waiver",
         op_name="lift",
         config=LiftConfig,
+        kind=JobKind.WAIVER,
     )
     return [waive_job, lift_waiver_job, list_waivers_job]
 

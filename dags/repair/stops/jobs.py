@@ -7,6 +7,7 @@ from dagster import JobDefinition
 from pydantic import Field
 
 from dags.dagster_runs.command import Command, command
+from dags.dagster_runs.tags import DEPRECATED_TAG, SHORT_RUN, JobKind
 from dags.domain.given import Given, Words
 from dags.repair.stops.store import turn
 
@@ -18,29 +19,39 @@ class StopConfig(Given):
     requested_by: Words = Field(description="Who says so.")
 
 
-def stop_jobs(changed: Callable[[Command[Any]], None]) -> list[JobDefinition]:
-    """The jobs. ``changed`` hears of each command after it has turned the switch."""
+FORMER = {**SHORT_RUN, DEPRECATED_TAG: "true"}
 
-    def stop_backfills(asked: Command[StopConfig]) -> None:
+# What the jobs were called until 0.11.0: one letter from those of one backfill. Gone in 0.12.0.
+FORMER_NAMES = {"stop_all_backfills": "stop_backfills", "resume_all_backfills": "resume_backfills"}
+
+
+def stop_jobs(changed: Callable[[Command[Any]], None]) -> list[JobDefinition]:
+    """The jobs, each under its former name too. ``changed`` hears of each command after it has turned the switch."""
+
+    def stop_all_backfills(asked: Command[StopConfig]) -> None:
         """Stop every backfill."""
         _turned(asked, is_stopped=True)
         print("STOPPED  no backfill is launched, and queued ones build nothing; a build that has begun ends by itself")
         changed(asked)
 
-    def resume_backfills(asked: Command[StopConfig]) -> None:
+    def resume_all_backfills(asked: Command[StopConfig]) -> None:
         """Let backfills go on."""
         _turned(asked, is_stopped=False)
         print("RESUMED  the next tick launches what is due")
         changed(asked)
 
-    return [
-        command(
-            stop_backfills,
-            "Stop every backfill at once: none is launched, and queued ones build nothing. Daily builds go on.",
-            config=StopConfig,
-        ),
-        command(resume_backfills, "Let backfills go on: the next tick launches what is due.", config=StopConfig),
-    ]
+    words = {
+        stop_all_backfills: "Stop all backfills at once: none is launched, queued ones do nothing. Daily builds go on.",
+        resume_all_backfills: "Let all backfills go on that were stopped: the next tick launches what is due.",
+    }
+    jobs = [command(turned, said, config=StopConfig, kind=JobKind.SWITCH) for turned, said in words.items()]
+    for turned, said in words.items():
+        name = turned.__name__
+        former = f"Deprecated, gone in 0.12.0: the former name of {name}_job. {said}"
+        jobs.append(
+            command(turned, former, config=StopConfig, kind=JobKind.SWITCH, name=FORMER_NAMES[name], tags=FORMER)
+        )
+    return jobs
 
 
 def _turned(asked: Command[StopConfig], *, is_stopped: bool) -> None:

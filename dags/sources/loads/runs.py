@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 from clickhouse_connect.driver.client import Client
 from dagster import JobDefinition
 
 from dags.dagster_runs.command import Command, command
-from dags.dagster_runs.tags import LONG_RUN, REASON_TAG, REQUESTED_BY_TAG, TAG_PREFIX, ordered_at
+from dags.dagster_runs.tags import LONG_RUN, REASON_TAG, REQUESTED_BY_TAG, TAG_PREFIX, JobKind, ordered_at
 from dags.domain.days import in_words
 from dags.domain.given import Given
 from dags.domain.text import wrapped
@@ -190,9 +191,10 @@ def control_jobs(
         return kind.job(verb).removesuffix("_job")
 
     is_seen = words.cancelled_is_seen
+    made = partial(command, config=words.config, kind=JobKind.LOAD)
     return [
-        command(resume, words.resume, name=named("resume"), config=words.config, tags=LONG_RUN, pool=words.pool),
-        command(acting(control.pause, is_seen=False), words.pause, name=named("pause"), config=words.config),
-        command(acting(control.cancel, is_seen=is_seen), words.cancel, name=named("cancel"), config=words.config),
-        command(acting(control.delete, is_seen=is_seen), words.delete, name=named("delete"), config=words.config),
+        made(resume, words.resume, name=named("resume"), tags=LONG_RUN, pool=words.pool),
+        made(acting(control.pause, is_seen=False), words.pause, name=named("pause")),
+        made(acting(control.cancel, is_seen=is_seen), words.cancel, name=named("cancel")),
+        made(acting(control.delete, is_seen=is_seen), words.delete, name=named("delete")),
     ]

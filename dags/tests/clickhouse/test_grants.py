@@ -124,7 +124,7 @@ def test_a_right_that_lacks_is_named_with_the_statement_that_gives_it(
 ) -> None:
     monkeypatch.setenv("CLICKHOUSE_DSN", dsn_of("inserts_nothing"))
     current_settings.cache_clear()
-    refused = run(world.instance, "stop_backfills_job", WHO)
+    refused = run(world.instance, "stop_all_backfills_job", WHO)
     assert "`GRANT INSERT ON web_analytics.web_analytics_backfill_stops TO inserts_nothing` gives it" in refused
     monkeypatch.setenv("CLICKHOUSE_DSN", dsn_of("drops_nothing"))
     current_settings.cache_clear()

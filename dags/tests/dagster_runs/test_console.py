@@ -85,7 +85,7 @@ def test_what_clickhouse_refuses_ends_in_words_without_a_trace_in_every_kind_of_
 ) -> None:
     """A constraint stands for whatever ClickHouse may refuse: a full disk, too many parts, a limit."""
     books = {
-        "web_analytics_backfill_stops": ("stop_backfills_job", {"reason": "r", "requested_by": "ada"}, {}),
+        "web_analytics_backfill_stops": ("stop_all_backfills_job", {"reason": "r", "requested_by": "ada"}, {}),
         "web_pre_aggregated_teams": ("web_analytics_team_selection_job", {}, {}),
         "web_analytics_backfill_events": ("web_pre_aggregate_job", {}, {"partition_key": str(ago(1))}),
     }

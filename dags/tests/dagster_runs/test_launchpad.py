@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -12,11 +13,12 @@ from dagster._core.snap.snap_to_yaml import default_values_yaml_from_type_snap
 from dags.dagster_runs.command import Command, command
 from dags.dagster_runs.launchpad import launchpad_fields
 from dags.dagster_runs.resource import ClickHouseResource
-from dags.definitions import defs
+from dags.definitions import WATCHED, defs
 from dags.domain.given import Nothing, read
 from dags.managed_backfill.fields import BackfillConfig, ShowConfig
 from dags.managed_backfill.plan import Extent
 from dags.tests.domain.test_given import GOOD, Thing
+from dags.tests.orders import defs as with_orders
 
 
 def of(answers: list[Any]) -> JobDefinition:
@@ -45,6 +47,30 @@ def test_the_launchpad_completes_enums_by_the_words_that_people_write() -> None:
     shown = enums_of(defs.resolve_job_def("show_backfills_job"))
     assert shown["OriginOrEmpty"] == ["managed", "automatic", "manual", ""]
     assert {"rolling back", "deleted", ""} < set(shown["StatusOrEmpty"])
+
+
+def test_the_launchpad_completes_the_tables_that_are_watched_and_takes_none_for_what_was_left_out() -> None:
+    tables = [table.name for table in WATCHED]
+    for name in ("managed_backfill_job", "waive_job"):
+        assert [*tables, ""] in enums_of(defs.resolve_job_def(name)).values()
+    with_another = enums_of(with_orders.resolve_job_def("waive_job")).values()
+    assert [*tables, "orders_by_day", ""] in with_another
+
+
+def test_every_field_of_every_job_has_its_words_and_whatever_has_its_values_in_its_words_completes_them() -> None:
+    """A text that says ``one: …. another: …`` is a choice, and would be typed by hand."""
+    wordless, typed = [], []
+    for name in defs.get_repository_def().job_names:
+        types = defs.resolve_job_def(name).get_config_schema_snapshot().all_config_snaps_by_key
+        own = defs.resolve_job_def(name).config_mapping
+        if own is None:
+            continue
+        for key, field in own.config_schema.config_type.fields.items():  # type: ignore[union-attr]
+            wordless += [] if field.description else [(name, key)]
+            is_choice = re.match(r"[a-z_]+: .*\. [a-z_]+: ", field.description or "")
+            is_text = types[field.config_type.key].kind.name == "SCALAR" and field.config_type.given_name == "String"
+            typed += [(name, key)] if is_choice and is_text else []
+    assert (wordless, typed) == ([], [])
 
 
 def scaffolded(job: JobDefinition) -> dict[str, Any]:

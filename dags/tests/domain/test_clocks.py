@@ -132,17 +132,17 @@ def test_a_pause_and_a_cancel_are_heard_from_hosts_whose_clocks_are_wrong(world:
 def test_an_emergency_stop_counts_after_a_resume_from_a_laptop_that_is_ahead(world: World) -> None:
     for skew in (10 * MINUTE, 0 * MINUTE, -DAY):
         with host(world, skew):
-            run(world, "stop_backfills_job", **WHO)
+            run(world, "stop_all_backfills_job", **WHO)
         assert "stopped by bob" in why_stopped(world.client)
         with host(world, skew + 10 * MINUTE):
-            run(world, "resume_backfills_job", **WHO)
+            run(world, "resume_all_backfills_job", **WHO)
         assert not why_stopped(world.client)
     # A turn that a laptop stamped with tomorrow, before the server stamped them, is overruled as well.
     world.client.command(
         "INSERT INTO web_analytics_backfill_stops (is_stopped, reason, requested_by, at) "
         "VALUES (false, 'over', 'eve', now64(6) + INTERVAL 1 DAY)"
     )
-    run(world, "stop_backfills_job", **WHO)
+    run(world, "stop_all_backfills_job", **WHO)
     assert "stopped by bob" in why_stopped(world.client)
 
 
@@ -278,7 +278,7 @@ def test_every_answer_carries_the_warning(world: World, capsys: pytest.CaptureFi
         commands: dict[str, dict[str, Any]] = {
             "check_missing_data_job": {}, "show_data_gaps_job": {"days_back": 7}, "why_job": {"team_id": 1},
             "show_backfills_job": {}, "sweep_backups_job": {}, "list_waivers_job": {},
-            "stop_backfills_job": WHO, "resume_backfills_job": WHO,
+            "stop_all_backfills_job": WHO, "resume_all_backfills_job": WHO,
         }  # fmt: skip
         for job, given in commands.items():
             capsys.readouterr()

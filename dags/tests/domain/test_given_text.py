@@ -41,8 +41,8 @@ def test_each_job_that_takes_texts_refuses_them_before_it_touches_anything(world
     waived = {"first_day": str(ago(3)), "last_day": str(ago(2)), "valid_until": str(ago(0))}
     world.select(1)
     for job, config in (
-        ("stop_backfills_job", {**WHO, "reason": text}),
-        ("resume_backfills_job", {**WHO, "requested_by": text}),
+        ("stop_all_backfills_job", {**WHO, "reason": text}),
+        ("resume_all_backfills_job", {**WHO, "requested_by": text}),
         ("waive_job", {**WHO, **waived, "reason": text}),
         ("lift_waiver_job", {"waiver_id": text, "requested_by": "ada"}),
         ("managed_backfill_job", {**WHO, **days, "name": text}),

@@ -94,15 +94,15 @@ def test_what_breaks_is_told_and_calls_a_person_only_where_nothing_repairs_it(
     lose(well, *LOST)
     assert ask() == (True, "REPAIRING", {"gap:disagrees": "repairing"})
 
-    well.run_as_configured("stop_backfills_job", {"requested_by": "ada", "reason": "disks are full"})
+    well.run_as_configured("stop_all_backfills_job", {"requested_by": "ada", "reason": "disks are full"})
     assert ask() == (False, "NEEDS YOU", {"switch": "needs you", "gap:disagrees": "noted"})
     [(where, words)] = checks(well, Check.NO_OLD_GAP, Check.RUNS_BY_ITSELF).items()
     assert where == ("web_analytics_backfill_detector", "runs_by_itself")
     assert words.startswith("ERROR: NEEDS YOU: backfills are stopped by ada; their reason: disks are full; since ")
     assert words.endswith(
-        '$ dg launch --job resume_backfills_job -c <(echo "{requested_by: $USER, reason: it is over}")'
+        '$ dg launch --job resume_all_backfills_job -c <(echo "{requested_by: $USER, reason: it is over}")'
     )
-    well.run_as_configured("resume_backfills_job", {"requested_by": "ada", "reason": "it is over"})
+    well.run_as_configured("resume_all_backfills_job", {"requested_by": "ada", "reason": "it is over"})
 
     well.client.command("TRUNCATE TABLE web_analytics_gaps")
     well.client.command(

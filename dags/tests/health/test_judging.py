@@ -161,7 +161,7 @@ def test_the_switch_says_who_why_and_how_to_let_them_go_on() -> None:
         NOW - 2 * HOUR,
         "nothing is launched; daily builds go on",
         "once the reason is gone, let them go on",
-        'dg launch --job resume_backfills_job -c <(echo "{requested_by: $USER, reason: it is over}")',
+        'dg launch --job resume_all_backfills_job -c <(echo "{requested_by: $USER, reason: it is over}")',
         checks=frozenset({Check.RUNS_BY_ITSELF}),
     )
 

@@ -257,15 +257,15 @@ def test_a_ceiling_and_the_switch_stop_between_chunks_and_can_be_resumed(world: 
     report = run(world, max_source_rows=1)
     assert report["successful"] == 1
     assert report["status"] == "paused"
-    world.run_as_configured("stop_backfills_job", {"reason": "a storm", "requested_by": "eve"})
+    world.run_as_configured("stop_all_backfills_job", {"reason": "a storm", "requested_by": "eve"})
     # Nobody asked that of this backfill: whoever waits for the run's end must not take it for done.
     words = fails(world, "resume_backfill_job", **who(report["backfill_id"]))
     assert words == (
         f"{report['backfill_id']} is paused: backfills are {why_stopped(world.client)}. When these may run again "
-        "(resume_backfills_job), go on with it: resume_backfill_job"
+        "(resume_all_backfills_job), go on with it: resume_backfill_job"
     )
     assert read_works(world.client)[0].status == "paused"
-    world.run_as_configured("resume_backfills_job", {"reason": "over", "requested_by": "eve"})
+    world.run_as_configured("resume_all_backfills_job", {"reason": "over", "requested_by": "eve"})
     for successful in (2, 3):
         assert run(world, "resume_backfill_job", **who(report["backfill_id"]))["successful"] == successful
     assert holds_its_source(world, events)

@@ -81,11 +81,11 @@ def test_a_backfill_shows_who_when_why_and_what_came_of_it_until_after_its_delet
     died = "run doomed-r was killed, or silent for too long"
     assert f"{died}, nothing is heard of it" in audit.shown(backfill_id=this["backfill_id"])
 
-    world.run_as_configured("stop_backfills_job", WHO)
+    world.run_as_configured("stop_all_backfills_job", WHO)
     with pytest.raises(Failure, match="is paused: backfills are stopped by bob"):
         world.run_as_configured("resume_backfill_job", this)
     audit.has(this["backfill_id"], "backfills are stopped by bob")
-    world.run_as_configured("resume_backfills_job", WHO)
+    world.run_as_configured("resume_all_backfills_job", WHO)
     world.run_as_configured("resume_backfill_job", this)  # its ceiling counts anew
     world.run_as_configured("resume_backfill_job", this)
     text = audit.shown(backfill_id=this["backfill_id"])

@@ -42,9 +42,9 @@ def test_a_list_of_teams_and_the_switch_of_all_backfills_change_the_verdict_at_o
     assert detector(world)["teams"] == 2
     assert not is_so(world)
     assert detector(world)["should_backfill"]
-    world.run_as_configured("stop_backfills_job", WHO)
+    world.run_as_configured("stop_all_backfills_job", WHO)
     assert not detector(world)["should_backfill"]
-    world.run_as_configured("resume_backfills_job", WHO)
+    world.run_as_configured("resume_all_backfills_job", WHO)
     assert detector(world)["should_backfill"]
 
 
