@@ -57,11 +57,10 @@ class FileIngestion:
         """Make sure that the target is what was planned, and hold the files that other runs do not."""
         plan, state = self.plan, at.read()
         target = require_attachable(at.client, plan.target, [one.name for one in plan.columns])
-        sequence = sum(entry.event == Event.STARTED for entry in state.entries)
         drop_tables(at.client, at.log.work.work_id)
         at.again(at.lease.confirm)
         left = [one.path for group in plan.groups if not set(group.steps) <= set(state.done) for one in group.files]
-        return Groups(self, sequence, self.claims.take(left), writable(target))
+        return Groups(self, self.claims.take(left), writable(target))
 
     def report(self, state: State) -> dict[str, Any]:
         """The final report, for programs."""
@@ -76,7 +75,6 @@ class Groups:
     """
 
     ingestion: FileIngestion
-    sequence: int
     ours: frozenset[str]
     target_types: Mapping[str, str]
     strangers: set[int] = field(default_factory=set)

@@ -7,7 +7,6 @@ target by the files' own numbers. Nothing of a file that cannot be loaded whole 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
@@ -21,7 +20,7 @@ from dags.file_ingestion.noticing import REFUSES_UNKNOWN, SAYS_BEFORE, columns_o
 from dags.file_ingestion.on_the_way import OnTheWay, why_absent
 from dags.file_ingestion.packing import is_to_be_checked
 from dags.file_ingestion.patterns import common_directory, compiled
-from dags.file_ingestion.reading import Landing, ScatteredError
+from dags.file_ingestion.reading import ScatteredError, Statements
 from dags.file_ingestion.schema_store import change_schemas, read_schemas, record_schemas
 from dags.file_ingestion.schemas import MAX_COLUMNS, Resolution, Schemas, derived, first_seen, noticed
 from dags.file_ingestion.store import Happened, read_known, record
@@ -51,15 +50,17 @@ class _NoticedError(Exception):
 
 @dataclass
 class Loading:
-    """A group on its way, in an attempt of it. ``bytes_read`` counts what was read more than once as often; ``columns``
-    are those of files that were asked for them: what is read is of these versions, or is not taken.
+    """A group on its way, in an attempt of it. ``layout``: what of its files is loaded, as is declared, and was merged
+    since. ``bytes_read`` counts what was read more than once as often; ``columns`` are those of files that were asked
+    for them: what is read is of these versions, or is not taken.
     """
 
     groups: Groups
     at: AtWork
     group: FileGroup
     schemas: Schemas = field(default_factory=Schemas)
-    files: Mapping[int, OnTheWay] = field(default_factory=dict)
+    layout: Layout = field(init=False)
+    files: tuple[OnTheWay, ...] = ()
     wrong: dict[str, str] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
     bytes_read: int = 0
@@ -79,12 +80,6 @@ class Loading:
         """The version of the schema under which it loads."""
         return self.schemas.current
 
-    @cached_property
-    def layout(self) -> Layout:
-        """What of its files is loaded: what is declared, and what was merged since."""
-        loads = self.schemas.loads(self.schema)
-        return self.plan.layout if loads is None else self.plan.layout.of(loads, self.groups.target_types)
-
     def done(self) -> int:
         """The rows that it has brought; done twice, it changes nothing."""
         while True:
@@ -101,18 +96,19 @@ class Loading:
         # What an attempt before has begun and lost the answer of, it finishes now or never.
         drop_tables(client, self.at.log.work.work_id)
         self.schemas, self.wrong, self.notes = read_schemas(client, ingestion), {}, {}
-        self.__dict__.pop("layout", None)
+        loads = self.schemas.loads(self.schema)
+        self.layout = self.plan.layout if loads is None else self.plan.layout.of(loads, self.groups.target_types)
         known = read_known(client, ingestion, [one.path for one in self.group.files])
         # Under another declaration they are for the next run.
         planned = () if self.schemas.is_changed(self.plan.schema_version) else self.group.files
         wanted = [one for one in planned if self._is_wanted(one, known.get(one.path))]
-        self.files = {place: self._on_the_way(one, known.get(one.path)) for place, one in enumerate(wanted, 1)}
+        self.files = tuple(self._on_the_way(one, known.get(one.path)) for one in wanted)
         if not self.files:
             return 0
-        self._record([self._happened(one, FileEvent.PROCESSING) for one in self.files.values()])
+        self._record([self._happened(one, FileEvent.PROCESSING) for one in self.files])
         self._notice_before()
         token = new_token(self.at.log.run_id)
-        name = staging_name(self.at.log.work.work_id, self.groups.sequence, token)
+        name = staging_name(self.at.log.work.work_id, self.group.id, token)
         landing = FileLanding.made(client, name, self.plan.target)
         try:
             return self._loaded(landing)
@@ -136,17 +132,17 @@ class Loading:
         client, target = self.at.client, self.plan.target
         self._land_all(landing)
         rows = self._judged(landing)
-        bad = {place: one for place, one in self.files.items() if one.path in self.wrong}
+        bad = [one for one in self.files if one.path in self.wrong]
         if bad:
             if not rows:
                 self._require_storage()
-            landing.leave_out([one.load for one in bad.values()])
+            landing.leave_out([one.load for one in bad])
             # An attempt before may have brought some of them; of a load that was whole, what is there stays.
-            loads = [one.load for one in bad.values() if not one.was_whole]
+            loads = [one.load for one in bad if not one.was_whole]
             withdraw(client, target, loads, while_there(landing.name))
         self.groups.strangers.update(landing.strangers())
         # What has not landed is not counted among what is there: of a bad file that may be rows that stay.
-        good = [one for place, one in self.files.items() if place not in bad]
+        good = [one for one in self.files if one.path not in self.wrong]
         attaching = Attaching(client, target, tuple(one.load for one in good), landing.name, self._confirm)
         for group in groups(landing.rows_by_day(), ATTACHED_AT_ONCE):
             lacking = attaching.lacking(group.rows_by_day)
@@ -169,7 +165,7 @@ class Loading:
         """
         client, work_id = self.at.client, self.at.log.work.work_id
         self._confirm()
-        loaded, bad = [one for one in good if one.path in rows], [one for one in self.files.values() if one not in good]
+        loaded, bad = [one for one in good if one.path in rows], [one for one in self.files if one not in good]
         there = [*loaded, *(one for one in bad if one.was_whole)]
         replaced = [(one, load) for one in there for load in one.replaces]
         replaced += [(one, load) for one in bad if one not in there for load in one.broken]
@@ -199,15 +195,14 @@ class Loading:
 
     def _land_all(self, landing: FileLanding) -> None:
         """Have every file land: from the target, where that has all of what is loaded now, and else from the file."""
-        by_file, by_schema = dict(self.files), dict[int, dict[int, Known]]()
-        for place, one in self.files.items():
+        by_schema: dict[int, list[tuple[OnTheWay, Known]]] = {}
+        for one in self.files:
             if (known := one.loaded_before) is not None:
-                by_schema.setdefault(known.schema, {})[place] = known
-        for schema, loaded in by_schema.items():
-            for place in self._landed_again(landing, loaded, schema):
-                del by_file[place]
-        self._look_at_packed(by_file.values())
-        if whole := {place: one for place, one in by_file.items() if one.path not in self.wrong}:
+                by_schema.setdefault(known.schema, []).append((one, known))
+        landed = {load for schema, loaded in by_schema.items() for load in self._landed_again(landing, loaded, schema)}
+        by_file = [one for one in self.files if one.load not in landed]
+        self._look_at_packed(by_file)
+        if whole := [one for one in by_file if one.path not in self.wrong]:
             self._land(landing, whole)
 
     def _look_at_packed(self, files: Iterable[OnTheWay]) -> None:
@@ -218,23 +213,25 @@ class Loading:
                 said = why_not_whole(self.at.client, self.location, one.path, self.groups.ingestion.seconds)
                 self.wrong |= {one.path: said} if said else {}
 
-    def _landed_again(self, landing: FileLanding, files: Mapping[int, Known], schema: int) -> Collection[int]:
-        """Which files have landed whole from the target, as they were loaded under an older version of the schema."""
+    def _landed_again(
+        self, landing: FileLanding, files: Sequence[tuple[OnTheWay, Known]], schema: int
+    ) -> Collection[int]:
+        """The loads of files that have landed whole from the target, as they are there under an older version of the
+        schema.
+        """
         layout = self.layout
         landed = [(column.name, source) for column, source in zip(layout.shape.landed, layout.sources, strict=True)]
         there = derived(self.schemas, schema, self.schema, self.groups.target_types, landed)
         if there is None:
             return ()
-        loads = {known.load: self.files[place].load for place, known in files.items()}
-        self._landing(landing).of_loads(there, loads)
+        self._statements(landing).of_loads(there, {known.load: one.load for one, known in files})
         found = landing.rows()
-        whole = {place for place, known in files.items() if found.get(self.files[place].load, 0) == known.rows}
-        landing.leave_out([self.files[place].load for place in files.keys() - whole])
-        said = {self.files[place].path: files[place].said for place in whole}
-        self.notes |= {path: words for path, words in said.items() if words}
+        whole = {one.load for one, known in files if found.get(one.load, 0) == known.rows}
+        landing.leave_out([one.load for one, _ in files if one.load not in whole])
+        self.notes |= {one.path: known.said for one, known in files if one.load in whole and known.said}
         return whole
 
-    def _land(self, landing: FileLanding, files: Mapping[int, OnTheWay]) -> None:
+    def _land(self, landing: FileLanding, files: Sequence[OnTheWay]) -> None:
         """Have files land; one that cannot be read is named, and the others land without it."""
         try:
             self._read(landing, files)
@@ -242,30 +239,31 @@ class Loading:
             if remedy(error) is Remedy.RETRY:
                 raise
             if is_of_unknown_column(error) and not self.takes_any_column:
-                self._notice([one.path for one in files.values()])
+                self._notice([one.path for one in files])
                 self.takes_any_column = True  # nothing is new about them, and they are refused all the same
-                landing.leave_out([one.load for one in files.values()])
+                landing.leave_out([one.load for one in files])
                 self._land(landing, files)
                 return
-            landing.leave_out([one.load for one in files.values()])
+            landing.leave_out([one.load for one in files])
             said = self.location.hidden_in(str(error))
             if len(files) == 1:
-                [one] = files.values()
+                [one] = files
                 self.wrong[one.path] = said[:2000]
                 return
-            named = {place for place, one in files.items() if one.path in said}
-            halves = named if len(named) == 1 else set(sorted(files)[: len(files) // 2])
-            for half in (halves, files.keys() - halves):
-                self._land(landing, {place: files[place] for place in sorted(half)})
+            named = [one for one in files if one.path in said]
+            half = named if len(named) == 1 else files[: len(files) // 2]
+            loads = {one.load for one in half}
+            self._land(landing, half)
+            self._land(landing, [one for one in files if one.load not in loads])
 
-    def _read(self, landing: FileLanding, files: Mapping[int, OnTheWay]) -> None:
-        self.bytes_read += sum(one.planned.size for one in files.values())
+    def _read(self, landing: FileLanding, files: Sequence[OnTheWay]) -> None:
+        self.bytes_read += sum(one.planned.size for one in files)
         expected = self.schemas.columns if self._refuses_unknown else None
-        self._landing(landing).of_files(self.location, list(files.values()), expected)
+        self._statements(landing).of_files(self.location, files, expected)
 
-    def _landing(self, landing: FileLanding) -> Landing:
+    def _statements(self, landing: FileLanding) -> Statements:
         # What is scattered in one group is so in those that follow.
-        return Landing(landing, self.layout, self.groups.ingestion.seconds, is_sorted=bool(self.groups.scattered))
+        return Statements(landing, self.layout, self.groups.ingestion.seconds, is_sorted=bool(self.groups.scattered))
 
     @property
     def _refuses_unknown(self) -> bool:
@@ -277,7 +275,7 @@ class Loading:
         """Notice what is new in these files before they are read, where reading them does not tell."""
         says = self.plan.format in SAYS_BEFORE or not all(map(is_readable, self.schemas.columns))
         if says and len(self.schemas.columns) < MAX_COLUMNS:
-            self._notice([one.path for one in self.files.values()])
+            self._notice([one.path for one in self.files])
 
     def _notice(self, paths: Sequence[str]) -> None:
         """Keep which columns files have that were not known.
@@ -309,7 +307,7 @@ class Loading:
     def _judged(self, landing: FileLanding) -> dict[str, int]:
         """The rows of each file that may be seen; what is wrong with the others is noted."""
         landed, found, rows = landing.rows(), landing.faults(), dict[str, int]()
-        for one in self.files.values():
+        for one in self.files:
             if one.path in self.wrong:
                 continue
             if one.load not in landed and one.load not in found:
@@ -327,7 +325,7 @@ class Loading:
 
     def _require_storage(self) -> None:
         """Raises: UserError: the files cannot even be listed, so that it is nothing about them that is wrong."""
-        below = common_directory([one.path for one in self.files.values()])
+        below = common_directory([one.path for one in self.files])
         ledger = Ledger(self.plan.ingestion)
         seconds = self.groups.ingestion.seconds
         list_files(self.at.client, self.location, compiled("**"), ledger, seconds=seconds, below=below)

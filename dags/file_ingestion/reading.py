@@ -36,8 +36,8 @@ class ScatteredError(Exception):
 
 
 @dataclass(frozen=True)
-class Landing:
-    """How rows of a layout land: in statements of so many ``seconds``, sorted by the day or as they come."""
+class Statements:
+    """The statements by which rows of a layout land, of so many ``seconds``; sorted by the day, or as they come."""
 
     landing: FileLanding
     layout: Layout
