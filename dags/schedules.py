@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 TIME_ZONE = "UTC"
 
 # Before the build, which builds for the teams on this list.
 TEAM_SELECTION_CRON = "30 0 * * *"
+
+# Older than this, the list was not written by its schedule.
+TEAM_SELECTION_MAX_AGE = timedelta(hours=25)
 
 # An hour after the day's end, when late events have arrived; also builds the day that has just closed.
 DAILY_BUILD_CRON = "0 1 * * *"

@@ -30,6 +30,7 @@ from dags.detection.waivers.store import read_waivers
 from dags.domain.days import ONE_DAY, Calendar, DayRange, calendar
 from dags.domain.text import counted
 from dags.domain.watched import first_day
+from dags.schedules import TEAM_SELECTION_MAX_AGE
 from dags.team_selection.store import dictionary_mismatches, read_selection
 
 if TYPE_CHECKING:
@@ -44,9 +45,6 @@ _PACKAGE = "dags.detection"
 
 # Longest that one statement of a detection may run; past it the table is unknown, and nothing is launched for it.
 STATEMENT_SECONDS = 40
-
-# The list is written daily; older than this, its schedule does not run.
-SELECTION_MAX_AGE = timedelta(hours=25)
 
 # Builds of so many days tell how long the next one will take.
 RATE_DAYS = 7
@@ -278,7 +276,7 @@ def _warnings(client: Client, selected_at: datetime | None, teams: int, now: dat
     found = []
     if not teams:
         found.append("no team is enabled, so nothing is watched: see WEB_ANALYTICS_TEAM_SOURCES")
-    if now - selected_at > SELECTION_MAX_AGE:
+    if now - selected_at > TEAM_SELECTION_MAX_AGE:
         found.append(
             f"the list of teams is from {selected_at:%Y-%m-%d %H:%M}: is web_analytics_team_selection_schedule running?"
         )

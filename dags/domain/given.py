@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass
 from datetime import date
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar, get_args, get_origin
 
 from pydantic import (
@@ -45,6 +45,13 @@ Model = TypeVar("Model", bound=Given)
 
 class Nothing(Given):
     """No field at all."""
+
+
+class Output(StrEnum):
+    """How an answer is printed."""
+
+    TEXT = "text"
+    JSON = "json"
 
 
 # Validators of ours say the whole line, the field's name in it; others are put into words by `_in_words`.

@@ -6,15 +6,17 @@ Pure: no clock, no database, no Dagster.
 from __future__ import annotations
 
 import textwrap
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from dags.domain.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 # What people read fits so many columns.
 WIDTH = 100
+
+Key = TypeVar("Key")
 
 
 def table_text(rows: Sequence[Sequence[object]], columns: Sequence[str]) -> str:
@@ -48,6 +50,14 @@ def of_error(error: BaseException, characters: int = 1000) -> str:
     except Exception as fault:  # noqa: BLE001 -- an error of somebody else's, which has to be recorded all the same
         words = f"its words cannot be read, which raises {type(fault).__name__}"
     return (words if isinstance(error, UserError) and words else f"{type(error).__name__}: {words}")[:characters]
+
+
+def by_words(words: Mapping[Key, str]) -> dict[str, list[Key]]:
+    """What the same words are said of, such as an error, in the order in which each was first said."""
+    found: dict[str, list[Key]] = {}
+    for key, said in words.items():
+        found.setdefault(said, []).append(key)
+    return found
 
 
 def counted(count: int, noun: str) -> str:

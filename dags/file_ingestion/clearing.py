@@ -6,6 +6,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from dags.clickhouse.leases.store import Leases
+from dags.domain.batched import batched
 from dags.domain.errors import UserError
 from dags.domain.given_text import text_problems
 from dags.domain.text import table_text
@@ -102,8 +103,8 @@ def clear(
         claims, taken = Claims(client, leases, ingestion.name, tell), 0
         require_all(claims, paths)
         known = read_known(client, ingestion.name, paths)  # again, now that nobody else has them
-        for begin in range(0, len(paths), AT_ONCE):
-            part = [known[path] for path in paths[begin : begin + AT_ONCE]]
+        for some in batched(paths, AT_ONCE):
+            part = [known[path] for path in some]
             older = [(one, load) for one in part for load in one.loads if load != one.load]
             # What breaks off from here on may be there in part, and is loaded again. What is newest is said last.
             for begun in (older, [(one, one.load) for one in part]):

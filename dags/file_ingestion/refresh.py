@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from dags.clickhouse.leases.store import Leases
+from dags.domain.batched import batched
 from dags.domain.given_text import text_problems
 from dags.domain.text import table_text, wrapped
 from dags.domain.units import EPOCH
@@ -190,10 +191,7 @@ def plan_refresh(
     elif given.mode is Mode.CLEAR_HISTORY:
         there = {}
     loads = [load for one in there.values() for load in one.loads]
-    rows = sum(
-        sum(rows_there(client, ingestion.into, loads[begin : begin + LOADS_BOUND]).values())
-        for begin in range(0, len(loads), LOADS_BOUND)
-    )
+    rows = sum(sum(rows_there(client, ingestion.into, some).values()) for some in batched(loads, LOADS_BOUND))
     names = ["clear_history"] * (given.mode is not Mode.NEW_ONLY) + ["take_out_rows"] * bool(there) + ["run"]
     details = {
         "take_out_rows": f"{rows:,} rows of {len(there):,} files",

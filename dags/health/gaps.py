@@ -15,7 +15,7 @@ from dags.domain.text import counted
 from dags.health.causes import Cause, Check, State
 from dags.health.fates import Fate, Fated, fates
 from dags.health.freshness import freshness
-from dags.health.words import NAMED, age_in_words, days_in_words, launch, listed
+from dags.health.words import ERROR_CHARACTERS, NAMED, age_in_words, days_in_words, launch, listed
 from dags.repair.decision import Trigger, Why
 
 if TYPE_CHECKING:
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 
 # A team that falls behind all at once, as when rows are lost, is left alone for so long: two ticks of the sensor.
 REPAIRED_WITHIN = timedelta(hours=12)
-
-# So many characters of an error say what it is.
-ERROR_CHARACTERS = 200
 
 
 @dataclass(frozen=True)

@@ -1,24 +1,16 @@
 """One command that answers whether all is well, and says what to do where it is not."""
 
 import json
-from enum import StrEnum
 from typing import Any
 
 from dagster import Failure, JobDefinition, MetadataValue
 
 from dags.dagster_runs.command import Command, command
-from dags.domain.given import Given, choice
+from dags.domain.given import Given, Output, choice
 from dags.health.causes import Health
 from dags.health.reading import Served, examine
 from dags.health.report import as_dict, page, summary
 from dags.web_preaggregated_backfill.catalog import leave_or_tell
-
-
-class Output(StrEnum):
-    """How the answer is printed."""
-
-    TEXT = "text"
-    JSON = "json"
 
 
 class HealthConfig(Given):

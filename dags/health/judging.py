@@ -7,17 +7,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dags.domain.text import counted
+from dags.domain.text import by_words, counted
 from dags.health.causes import OF_DATA, Cause, Check, Health, State, answer, in_order
 from dags.health.facts import Section
 from dags.health.gaps import Gaps, also_known
 from dags.health.triggers import halted, trigger_causes
-from dags.health.words import age_in_words, launch, listed
+from dags.health.words import ERROR_CHARACTERS, age_in_words, launch, listed
 from dags.health.work_causes import file_causes, left_causes, load_causes, work_causes
+from dags.schedules import TEAM_SELECTION_MAX_AGE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from datetime import datetime, timedelta
+    from collections.abc import Iterable, Iterator
+    from datetime import datetime
 
     from dags.health.facts import BuildsOfLately, Compared, Evaluated, Facts, Teams
     from dags.health.targets import Targets
@@ -25,10 +26,8 @@ if TYPE_CHECKING:
 # Of the units that were tried in seven days so many must have succeeded. Chosen: one bad night of seven is less.
 MIN_SUCCESS = 0.95
 
-# The list is written daily, after midnight; older than this, it was not.
-LIST_AGE_HOURS = 25
-
-ERROR_CHARACTERS = 300
+# So many characters of why something could not be read.
+UNREAD_CHARACTERS = 300
 
 # What cannot be said while a section is not read.
 _CHECKS_OF = {
@@ -63,39 +62,31 @@ def judge(facts: Facts, targets: Targets, repairing: tuple[str, ...]) -> Health:
 
 def _unread(facts: Facts) -> Iterator[Cause]:
     """What could not be read; where one error keeps several from it, that is one cause."""
-    by_error: dict[str, list[Section]] = {}
-    for section, error in facts.unread.items():
-        by_error.setdefault(error, []).append(section)
-    for error, sections in by_error.items():
+    for error, sections in by_words(facts.unread).items():
         checks = frozenset(check for section in sections for check in _CHECKS_OF[section])
-        yield Cause(
-            f"unknown:{sections[0].name.lower()}",
-            State.UNKNOWN,
-            f"{listed(map(str, sections))} could not be read",
-            error[:ERROR_CHARACTERS],
-            to_do="put that right, then ask again",
-            command=launch("health_job"),
-            checks=checks,
-        )
+        yield _unreadable(sections[0].name.lower(), map(str, sections), error, checks)
+
+
+def _unreadable(
+    key: str, names: Iterable[str], error: str, checks: frozenset[Check], tables: tuple[str, ...] = ()
+) -> Cause:
+    return Cause(
+        f"unknown:{key}",
+        State.UNKNOWN,
+        f"{listed(names)} could not be read",
+        error[:UNREAD_CHARACTERS],
+        to_do="put that right, then ask again",
+        command=launch("health_job"),
+        tables=tables,
+        checks=checks,
+    )
 
 
 def _of_data(facts: Facts, seen: Evaluated, targets: Targets, why_halted: str) -> list[Cause]:
     found, now = seen.detection, seen.detection.server_at or facts.at
-    by_error: dict[str, list[str]] = {}
-    for table, error in found.unknown.items():
-        by_error.setdefault(error, []).append(table)
     causes = [
-        Cause(
-            f"unknown:{tables[0] if len(tables) < len(found.tables) else 'data'}",
-            State.UNKNOWN,
-            f"{listed(tables)} could not be read",
-            error[:ERROR_CHARACTERS],
-            to_do="put that right, then ask again",
-            command=launch("health_job"),
-            tables=tuple(tables),
-            checks=OF_DATA,
-        )
-        for error, tables in by_error.items()
+        _unreadable(tables[0] if len(tables) < len(found.tables) else "data", tables, error, OF_DATA, tuple(tables))
+        for error, tables in by_words(found.unknown).items()
     ]
     if found.unknown.keys() >= set(found.tables):
         return causes
@@ -137,7 +128,7 @@ def _of_teams(found: Teams, now: datetime) -> Iterator[Cause]:
             checks=OF_DATA | {Check.TEAM_LIST_FRESH},
         )
         return
-    if found.selected_at is not None and _hours(now - found.selected_at) > LIST_AGE_HOURS:
+    if found.selected_at is not None and now - found.selected_at > TEAM_SELECTION_MAX_AGE:
         yield Cause(
             "teams:list",
             State.NEEDS_YOU,
@@ -160,10 +151,6 @@ def _of_teams(found: Teams, now: datetime) -> Iterator[Cause]:
         )
 
 
-def _hours(age: timedelta) -> float:
-    return age.total_seconds() / 3600
-
-
 def _of_builds(one: BuildsOfLately) -> Cause | None:
     if one.rate is None or one.rate >= MIN_SUCCESS:
         return None
@@ -171,7 +158,7 @@ def _of_builds(one: BuildsOfLately) -> Cause | None:
         f"builds:{one.table}",
         State.NOTED,
         f"{one.failed:,} of {one.built + one.failed:,} units that were built in seven days failed "
-        f"({one.rate:.0%} succeeded): {one.error[:200]}",
+        f"({one.rate:.0%} succeeded): {one.error[:ERROR_CHARACTERS]}",
         one.table,
         one.failed_at,
         "what is wrong yet is a cause of its own",

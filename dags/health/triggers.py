@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from dags.health.causes import Cause, Check, State
 from dags.health.facts import Section
-from dags.health.words import age_in_words, launch, listed
+from dags.health.words import ERROR_CHARACTERS, age_in_words, launch, listed
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -26,8 +26,6 @@ TICK_LATE = timedelta(minutes=10)
 
 # A sensor that fails is asked again by itself; one that failed so often in a row, for so long, goes on failing.
 FAILURES, FAILING = 2, timedelta(hours=1)
-
-ERROR_CHARACTERS = 200
 
 _BY_ITSELF = frozenset({Check.RUNS_BY_ITSELF})
 

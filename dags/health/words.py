@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 # So many teams, and so many ranges of days, are named in a line; more are counted.
 NAMED = 3
 
+# So many characters of an error say what it is.
+ERROR_CHARACTERS = 200
+
 
 def teams_in_words(teams: Collection[int]) -> str:
     """``team 7``, ``teams 7, 8``, ``1,204 teams``."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from dags.domain.text import counted
 from dags.health.causes import Cause, Check, State
-from dags.health.words import NAMED, age_in_words, launch, listed
+from dags.health.words import ERROR_CHARACTERS, NAMED, age_in_words, launch, listed
 from dags.work.audit.log import MANAGED, Status
 
 if TYPE_CHECKING:
@@ -37,8 +37,6 @@ LOAD_LATE = timedelta(hours=1)
 
 # A file that waits for so long, while no other of its ingestion is loaded, waits in vain.
 FILE_WAITS = timedelta(hours=24)
-
-ERROR_CHARACTERS = 200
 
 
 def work_causes(works: Iterable[WorkNow], now: datetime) -> tuple[Cause, ...]:

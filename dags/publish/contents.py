@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dags.clickhouse.sql import Sql
+from dags.domain.batched import batched
 from dags.domain.units import MAX_TEAMS_BOUND, Fingerprint, Measure
 from dags.publish.comparison import Column, Comparison, Content, comparison
 from dags.publish.path import TeamRows
@@ -76,8 +77,8 @@ def read_source(sql: Sql, source: Source, day: date, teams: Sequence[int]) -> di
         "newest": source.newest,
     }
     found: dict[int, Fingerprint] = {}
-    for first in range(0, len(teams), MAX_TEAMS_BOUND):
-        bound = {"day": day, "reach": source.reach_days, "teams": teams[first : first + MAX_TEAMS_BOUND]}
+    for some in batched(teams, MAX_TEAMS_BOUND):
+        bound = {"day": day, "reach": source.reach_days, "teams": some}
         rows = Sql.of(sql, _PACKAGE).rows("activity", bound, **identifiers)
         found |= {team: Fingerprint(*counts) for team, *counts in rows}
     return found

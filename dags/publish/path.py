@@ -17,6 +17,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from dags.clickhouse.failures import ATTEMPTS
 from dags.clickhouse.sql import Sql
+from dags.domain.batched import batched
 from dags.domain.errors import BuildError, ChangedError, ReadBackError, UnreadableError
 from dags.domain.units import MAX_TEAMS_BOUND
 from dags.publish.moments import Checkpoint, Moment, Swap
@@ -214,9 +215,7 @@ class Publisher(Generic[_Amount]):
 
     def delete(self, staging: str, teams: Iterable[int]) -> None:
         """Take some teams' rows out of a staging table."""
-        ordered = sorted(teams)
-        for first in range(0, len(ordered), MAX_TEAMS_BOUND):
-            some = ordered[first : first + MAX_TEAMS_BOUND]
+        for some in batched(sorted(teams), MAX_TEAMS_BOUND):
             self.sql.command("delete_teams", {"teams": some}, staging=staging, team=self.team_column)
 
     def _compare(self, staging: str, table: str, expected: Mapping[int, _Amount]) -> None:

@@ -23,8 +23,10 @@ from dagster._core.storage.event_log.schema import (
 from dagster._serdes import deserialize_value
 from dagster_shared.serdes.errors import DeserializationError
 
+from dags.domain.batched import batched
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
 
@@ -63,7 +65,7 @@ def forget_events(
 
     def gone(connect: Callable[[], AbstractContextManager[Any]], *, has_tags: bool) -> int:
         ids = [*_old_of_assets(connect, keys, early), *_old_of_checks(connect, assets, early)]
-        for part in () if dry_run else _parts(ids):
+        for part in () if dry_run else batched(ids, AT_ONCE):
             with connect() as connection:
                 connection.execute(SqlEventLogStorageTable.delete().where(_events.id.in_(part)))
                 if has_tags:
@@ -72,7 +74,7 @@ def forget_events(
 
     # The results of checks first: what their newest points at is looked up there.
     checks = _old_checks(storage.index_connection, keys, early)
-    for part in () if dry_run else _parts(checks):
+    for part in () if dry_run else batched(checks, AT_ONCE):
         with storage.index_connection() as connection:
             connection.execute(AssetCheckExecutionsTable.delete().where(_checks.id.in_(part)))
     events = gone(storage.index_connection, has_tags=True)
@@ -124,8 +126,3 @@ def _old_checks(connect: Callable[[], AbstractContextManager[Any]], keys: Sequen
     old = sa.and_(_checks.evaluation_event_timestamp < early, _checks.id.not_in(newest))
     with connect() as connection:
         return list(connection.execute(sa.select(_checks.id).where(of_these, old).order_by(_checks.id)).scalars())
-
-
-def _parts(ids: Sequence[int]) -> Iterator[Sequence[int]]:
-    for start in range(0, len(ids), AT_ONCE):
-        yield ids[start : start + AT_ONCE]

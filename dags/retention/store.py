@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from dags.clickhouse.leases.rules import work_lease
 from dags.clickhouse.leases.store import Leases
 from dags.clickhouse.sql import Sql
+from dags.domain.batched import batched
 from dags.domain.errors import LeaseError
 from dags.publish.backup import backup_name, backup_names
 from dags.retention.rules import WorkFacts
@@ -25,7 +26,7 @@ from dags.sources.loads.log import POSTGRES
 from dags.work.audit.log import AUTOMATIC, MANAGED, MANUAL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from datetime import date, datetime
 
     from clickhouse_connect.driver.client import Client
@@ -118,7 +119,7 @@ def _forget_works(  # noqa: PLR0917 -- of `forget`, which has them by name
 ) -> tuple[int, tuple[str, ...]]:
     """How many events of works that are over were forgotten; and in words what was left."""
     sql, count = Sql(_PACKAGE, client), 0
-    for batch in _batches(over):
+    for batch in batched(over, WORKS_AT_ONCE):
         if time.monotonic() > until:
             return count, (f"works to which nothing has happened since {batch[0].last_at:%Y-%m-%d}",)
         with Leases(client, run_id, wait_seconds=0, tell=tell) as leases:
@@ -129,11 +130,6 @@ def _forget_works(  # noqa: PLR0917 -- of `forget`, which has them by name
             if ids and not dry_run:
                 sql.command("forget_works", {"work_ids": ids})
     return count, ()
-
-
-def _batches(over: Sequence[WorkFacts]) -> Iterator[Sequence[WorkFacts]]:
-    for start in range(0, len(over), WORKS_AT_ONCE):
-        yield over[start : start + WORKS_AT_ONCE]
 
 
 def _still_over(

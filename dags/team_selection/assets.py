@@ -1,7 +1,6 @@
 """The asset and the schedule of the list of enabled teams."""
 
 from collections.abc import Callable, Sequence
-from datetime import timedelta
 
 from dagster import (
     AssetExecutionContext,
@@ -24,7 +23,7 @@ from dags.clickhouse.clocks import tell_of_skew
 from dags.clickhouse.schema.apply import require_schema
 from dags.dagster_runs.resource import ClickHouseResource
 from dags.dagster_runs.tags import KIND_TAG, SHORT_RUN, JobKind
-from dags.schedules import TEAM_SELECTION_CRON, TIME_ZONE
+from dags.schedules import TEAM_SELECTION_CRON, TEAM_SELECTION_MAX_AGE, TIME_ZONE
 from dags.settings import current_settings
 from dags.team_selection.sources import team_ids_by_source
 from dags.team_selection.store import write_selection
@@ -50,8 +49,7 @@ def team_selection(
         group_name="web_analytics",
         kinds={"clickhouse"},
         deps=origins,
-        # Its schedule writes it daily; later than that the list is old, see `dags.detection.store`.
-        freshness_policy=FreshnessPolicy.time_window(fail_window=timedelta(hours=25)),
+        freshness_policy=FreshnessPolicy.time_window(fail_window=TEAM_SELECTION_MAX_AGE),
     )
     def web_analytics_team_selection(
         context: AssetExecutionContext, config: TeamSelectionConfig, clickhouse: ClickHouseResource

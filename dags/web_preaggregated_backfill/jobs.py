@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
-from enum import StrEnum
 from typing import Annotated, Any
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
@@ -20,7 +19,7 @@ from dags.detection.detection import Detection
 from dags.domain import clock
 from dags.domain.days import MAX_LOOKBACK_DAYS
 from dags.domain.errors import UserError
-from dags.domain.given import EMPTY_IS_NONE, Day, Given, Text, choice, whole
+from dags.domain.given import EMPTY_IS_NONE, Day, Given, Output, Text, choice, whole
 from dags.domain.text import wrapped
 from dags.domain.watched import WatchedTable, first_day
 from dags.repair.attempts import Run
@@ -62,13 +61,6 @@ def _about_run(asked: Command[Any], run_id: str) -> str:
         since = wrapped(f"WARNING   what became of its work since cannot be read now: {error}", indent=10)
     print(since, end="\n" * bool(since))
     return "\n".join(filter(None, [text, since]))
-
-
-class Output(StrEnum):
-    """How an answer is printed."""
-
-    TEXT = "text"
-    JSON = "json"
 
 
 class CheckConfig(Given):

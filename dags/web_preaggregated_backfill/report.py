@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dags.domain.days import ONE_DAY, in_words, merged
-from dags.domain.text import counted, table_text, wrapped
+from dags.domain.text import by_words, counted, table_text, wrapped
 from dags.repair.decision import NOTHING_TO_REPAIR
 
 if TYPE_CHECKING:
@@ -225,10 +225,7 @@ def _failures(detection: Detection) -> list[str]:
 
 def unknown_words(detection: Detection) -> list[str]:
     """Why tables are unknown, each reason once."""
-    tables: dict[str, list[str]] = defaultdict(list)
-    for table, error in detection.unknown.items():
-        tables[error].append(table)
-    return [f"{', '.join(names)}: {error}" for error, names in tables.items()]
+    return [f"{', '.join(names)}: {error}" for error, names in by_words(detection.unknown).items()]
 
 
 def summary_text(detection: Detection, decision: Decision) -> str:
