@@ -56,13 +56,25 @@ class Teams:
 
 
 @dataclass(frozen=True)
+class Reached:
+    """How far a piece of work has come, of so many ``steps`` in its plan; ``percent`` and ``seconds_left`` by the
+    plan's estimate, corrected by how long what is done has taken. Infinite: nobody knows.
+    """
+
+    steps: int
+    percent: float
+    seconds_left: float
+
+
+@dataclass(frozen=True)
 class WorkNow:
     """A piece of work that is not over, or failed and was not done again since.
 
     ``status`` is what lists have for it; ``last_at`` when it gave its last sign: an event, or rows that landed.
     ``is_scheduled``: a trigger asked for it, and asks again. ``words`` say why it is what it is. ``word`` is what
     people call work of its kind, ``id_field`` what its jobs call its id. ``is_at_work``: a run that lives holds its
-    lease. ``steps_done``: of a managed backfill, days.
+    lease. ``steps_done``: of a managed backfill, days; ``reached``: what that is of the whole, None where that was not
+    looked at.
     """
 
     work_id: str
@@ -82,6 +94,7 @@ class WorkNow:
     is_at_work: bool = False
     rows: int = 0
     steps_done: int = 0
+    reached: Reached | None = None
 
 
 @dataclass(frozen=True)
@@ -219,6 +232,8 @@ class Compared:
 class Facts:
     """Everything. ``at`` is this host's clock, ``server_at`` ClickHouse's, None where that could not be asked.
 
+    ``database`` is which, in words that hold no secret.
+
     ``evaluated`` is None where ClickHouse could not even be asked, or nobody asked about the data. ``unread`` says of
     each section that could not be read why. ``daemon_at`` is when Dagster's daemon last said that it lives; None if
     none ever did.
@@ -226,6 +241,7 @@ class Facts:
 
     at: datetime
     tables: tuple[str, ...]
+    database: str = ""
     server_at: datetime | None = None
     evaluated: Evaluated | None = None
     stop: Stop | None = None

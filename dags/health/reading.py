@@ -89,7 +89,8 @@ def examine(
         of_clickhouse = {"unread": dict.fromkeys(_OF_CLICKHOUSE, of_error(error))}
     of_dagster = dagster_facts.read_sections(instance, served.timetable, served.sources, served.tables, now)
     unread = {**of_clickhouse.pop("unread"), **of_dagster.pop("unread")}
-    facts = Facts(now, served.tables, **of_clickhouse, **of_dagster, unread=unread)
+    database = str(current_settings().clickhouse_dsn)
+    facts = Facts(now, served.tables, database, **of_clickhouse, **of_dagster, unread=unread)
     targets = Targets.of(current_settings())
     return Examined(judge(facts, targets, served.timetable.repairing), evaluation)
 

@@ -21,6 +21,7 @@ from dags.file_ingestion.schema_store import read_schemas
 from dags.file_ingestion.schemas import Resolution
 from dags.health.facts import BuildsOfLately, BuildsOfWeek, Done, Files, LeftBehind, Section, Teams, WorkNow
 from dags.health.left import backups_left, landings_left
+from dags.health.reached import read_reached
 from dags.health.superseded import is_done_since
 from dags.managed_backfill.kind import BACKFILL
 from dags.postgres_backfill.kind import POSTGRES_BACKFILL
@@ -48,6 +49,9 @@ _PACKAGE = "dags.health"
 # So many weeks of builds are shown, and so many days before the look-back are theirs.
 WEEKS = 8
 
+# Of so many works, the newest, it is looked up how far they have come: each is a statement, and a plan to read.
+PLANS_READ = 10
+
 # A section is read in less; past it it is unknown, and the others are known all the same.
 STATEMENT_SECONDS = 40
 
@@ -66,7 +70,7 @@ def read_sections(
 
     def of_work() -> dict[str, Any]:
         works.extend(as_they_are(client, read_works(client, kinds=list(KINDS))))
-        return {"stop": read_stop(client), "work": _work(sql, works)}
+        return {"stop": read_stop(client), "work": _work(client, sql, works)}
 
     def left_behind() -> dict[str, Any]:
         return {"left_behind": _left(client, sql, works, server_at, kept_days)}
@@ -96,7 +100,7 @@ def _teams(client: Client) -> Teams:
     return Teams(len(selection.teams), selection.selected_at, len(dictionary_mismatches(client)))
 
 
-def _work(sql: Sql, rows: Sequence[Row]) -> tuple[WorkNow, ...]:
+def _work(client: Client, sql: Sql, rows: Sequence[Row]) -> tuple[WorkNow, ...]:
     done = [_done(row) for row in rows if row.status == Status.COMPLETED]
     wanted = [
         row
@@ -108,7 +112,7 @@ def _work(sql: Sql, rows: Sequence[Row]) -> tuple[WorkNow, ...]:
     signs = {work: (at, steps) for work, at, steps in sql.rows("signs", {"works": [row.work_id for row in wanted]})}
     landed = sql.rows("landed", {"prefixes": [prefix for row in wanted for prefix in prefixes_of(row.work_id)]})
     found = []
-    for row in wanted:
+    for number, row in enumerate(wanted):
         kind, (last_at, steps) = KINDS[row.work.kind], signs.get(row.work_id, (row.started_at, 0))
         own = tuple(prefixes_of(row.work_id))
         found.append(
@@ -130,6 +134,7 @@ def _work(sql: Sql, rows: Sequence[Row]) -> tuple[WorkNow, ...]:
                 is_at_work=row.is_at_work,
                 rows=row.rows,
                 steps_done=steps,
+                reached=read_reached(client, row.work_id) if number < PLANS_READ else None,
             )
         )
     return tuple(found)

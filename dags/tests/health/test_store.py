@@ -6,6 +6,8 @@ from collections import defaultdict
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from dags.clickhouse.clocks import read_clocks
 from dags.clickhouse.leases.rules import new_token
 from dags.clickhouse.leases.store import Leases
@@ -16,9 +18,11 @@ from dags.publish.backup import backup_name, make_backup
 from dags.publish.staging import STAGING_PREFIX
 from dags.repair.stops.store import Stop, turn
 from dags.sources.declaration import Sources, declared
+from dags.tests.managed_backfill.test_plan import a_plan
 from dags.tests.world import BOUNCES, STATS
 from dags.work.audit.log import Entry, Event, Status, Work
 from dags.work.audit.store import Log
+from dags.work.document import as_yaml
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -163,6 +167,23 @@ def test_work_that_is_not_over_or_failed_is_told_with_its_last_sign_and_why(clie
     )  # fmt: skip
     assert (one.id_field, one.requested_by, one.reason) == ("backfill_id", "ada", "a bug")
     assert timedelta(0) <= read_clocks(client).server - one.last_at < timedelta(minutes=1)
+
+
+def test_how_far_work_has_come_is_told_by_its_plan(client: Client) -> None:
+    plan = a_plan()
+    log = work(client, "backfill-works", Status.RUNNING, payload=as_yaml(plan))
+    log.append(*(Entry(Event.STEP_DONE, step=str(day)) for day in plan.days[:2]))
+    work(client, "postgres-backfill-x", Status.PAUSED, kind="postgres", payload="no plan")
+    work(client, "backfill-long", Status.PAUSED, payload=as_yaml(plan.model_copy(update={"name": "x" * 500_000})))
+    found = {one.work_id: one.reached for one in read(client)["work"]}
+    assert found.keys() == {"backfill-works", "postgres-backfill-x", "backfill-long"}
+    assert (found["postgres-backfill-x"], found["backfill-long"]) == (None, None)
+    reached = found["backfill-works"]
+    # Each day is as many rows as another, but not each as many seconds: a chunk of one day has as much beside them.
+    shares = [chunk.estimate.seconds / len(chunk.days) for chunk in plan.chunks for _ in chunk.days]
+    assert reached is not None
+    assert (reached.steps, reached.percent) == (5, pytest.approx(100 * sum(shares[:2]) / sum(shares)))
+    assert reached.seconds_left >= 0
 
 
 def test_work_that_failed_and_was_done_since_is_not_told(client: Client) -> None:
