@@ -17,7 +17,7 @@ from dags.health.freshness import freshness
 from dags.health.words import age_in_words
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from dags.health.causes import Cause, Health
@@ -59,10 +59,14 @@ def page(health: Health) -> str:
     return "\n\n".join("\n".join(block) for block in blocks if block)
 
 
+def counts_in_words(causes: Iterable[Cause]) -> str:
+    """How many causes need somebody, are being repaired and so on; empty where there is none."""
+    counts = Counter(cause.state for cause in causes)
+    return ", ".join(f"{counts[state]:,} {_WORDS[state][counts[state] != 1]}" for state in State if counts[state])
+
+
 def _head(health: Health) -> list[str]:
-    counts = Counter(cause.state for cause in health.causes)
-    said = [f"{counts[state]:,} {_WORDS[state][counts[state] != 1]}" for state in State if counts[state]]
-    words = ", ".join(said) if said else "nothing is the matter"
+    words = counts_in_words(health.causes) or "nothing is the matter"
     return _lines(f"{health.answer}: {words}. {health.at:%Y-%m-%d %H:%M} UTC", "")
 
 
@@ -95,9 +99,8 @@ def _fitted(causes: Sequence[Cause], at: datetime, room: int) -> list[str]:
         if len(lines) <= room:
             return lines
     shown = room - 1
-    left = Counter(cause.state for cause in causes[shown:])
-    words = ", ".join(f"{left[state]:,} {_WORDS[state][left[state] != 1]}" for state in State if left[state])
-    return [*short[:shown], *_lines(f"… and {sum(left.values()):,} more: {words}", "")[:1]]
+    left = causes[shown:]
+    return [*short[:shown], *_lines(f"… and {len(left):,} more: {counts_in_words(left)}", "")[:1]]
 
 
 def _in_full(cause: Cause, at: datetime) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +11,7 @@ from dagster import AssetSelection
 
 from dags.definitions import defs
 from dags.domain.clock import utc_now
+from dags.domain.errors import UserError
 from dags.health.causes import Check
 from dags.settings import current_settings
 from dags.tests.health.daemon import Daemon
@@ -121,8 +123,7 @@ def test_what_breaks_is_told_and_calls_a_person_only_where_nothing_repairs_it(
 def test_a_clickhouse_that_is_gone_is_unknown_and_fails_every_check_that_asks_it(
     well: World, ask: Callable[[], Asked], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("CLICKHOUSE_DSN", "clickhouse://nobody:secret@localhost:1/web_analytics")
-    current_settings.cache_clear()
+    gone(monkeypatch)
     assert ask() == (False, "UNKNOWN", {"unknown:data": "unknown"})
     failed = checks(well)
     served = {(key.asset_key.to_user_string(), key.name) for key in defs.resolve_asset_graph().asset_check_keys}
@@ -146,3 +147,37 @@ def test_values_that_no_count_finds_wrong_are_found_against_raw_events_until_the
     well.build(date.fromisoformat(words.partition("compared, ")[2][:10]))
     assert checks(well, Check.ACCURATE) == {}
     assert ask() == (True, "OK", {})
+
+
+def gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLICKHOUSE_DSN", "clickhouse://nobody:secret@localhost:1/web_analytics")
+    current_settings.cache_clear()
+
+
+def test_the_page_is_written_where_it_was_asked_for_also_where_a_person_is_needed(
+    well: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "health.html"
+    asked = {"save_page_to": str(path)}
+    ran = well.run_as_configured("health_job", asked)
+    text = path.read_text(encoding="utf-8")
+    assert "<title>OK: nothing is the matter</title>" in text
+    assert f"<dt>database</dt><dd>{escape(str(current_settings().clickhouse_dsn))}</dd>" in text
+    [saved] = [event.step_output_data.metadata["saved_page"] for event in ran.all_events if event.is_successful_output]
+    assert saved.value == str(path)
+
+    gone(monkeypatch)
+    assert not well.run_as_configured("health_job", asked, raise_on_error=False).success
+    text = path.read_text(encoding="utf-8")
+    assert "<title>UNKNOWN: 1 is unknown</title>" in text
+    assert "clickhouse://nobody@localhost:1/web_analytics" in text
+    assert "secret" not in text
+
+
+def test_a_page_that_cannot_be_written_is_refused_before_anything_is_asked(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone(monkeypatch)
+    with pytest.raises(UserError, match=r"save_page_to is '.*': .*/none is no directory: make it, or name another"):
+        world.run_as_configured("health_job", {"save_page_to": str(tmp_path / "none" / "health.html")})
+    assert "UNKNOWN" not in capsys.readouterr().out
