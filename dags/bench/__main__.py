@@ -20,6 +20,7 @@ from dags.bench.figures import paragraph
 from dags.bench.files import files
 from dags.bench.machine import load, machine
 from dags.bench.managed import managed
+from dags.bench.page import page
 from dags.bench.postgres import ROWS, postgres
 from dags.bench.preaggregation import preaggregation
 from dags.bench.repair import repair
@@ -44,6 +45,7 @@ BENCHMARKS = {
     "files": files,
     "start": start,
     "retention": retention,
+    "page": page,
 }
 NEEDS_A_SERVER = ("preaggregation", "repair", "managed", "tick", "detection", "coldstart", "postgres", "files", "start")
 

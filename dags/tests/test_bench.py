@@ -46,10 +46,11 @@ def test_every_benchmark_runs_and_prints_its_machine_its_figures_and_its_verdict
         "files: 3,000 in a listing",
         "start: from a launch",
         "retention: what Dagster's storage keeps",
+        "the health page",
     )
     assert [title for title in titles if title not in ran.stdout] == []
     verdicts = [line for line in lines if line.startswith(("  MET  ", "  MISSED  "))]
-    assert len(verdicts) == 36, (
+    assert len(verdicts) == 38, (
         ran.stdout
     )  # the tick on two engines; detection has six, a first look seven, by what is measured
 
@@ -59,7 +60,7 @@ def test_a_benchmark_that_nobody_knows_is_refused_by_name() -> None:
         [sys.executable, "-m", "dags.bench", "tock"], capture_output=True, text=True, timeout=60, check=False
     )
     assert ran.returncode == 2
-    names = "preaggregation, repair, managed, tick, detection, coldstart, core, cli, postgres, files, start"
+    names = "preaggregation, repair, managed, tick, detection, coldstart, core, cli, postgres, files, start, page"
     assert f"no benchmark is named tock: name one or more of {names}" in ran.stderr
 
 
