@@ -49,8 +49,10 @@ if TYPE_CHECKING:
     from dags.tests.s3_server import S3Server
 
 LISTED, QUICK_LISTED = 100_000, 3_000
+# What is loaded at once: files as partners send them, of some megabytes. What is replaced, or bad, are small ones.
+LOAD_FILES, LOAD_ROWS_A_FILE = 60, 100_000
 ROWS_A_FILE, QUICK_ROWS_A_FILE = 10_000, 20
-FILES_AT_ONCE, DAY_FILES, QUICK_FILES = 100, 300, 4
+BAD_OF_FILES, DAY_FILES, QUICK_FILES = 100, 300, 4
 ROUNDS, QUICK_ROUNDS = 3, 1
 
 # As many as a plan takes.
@@ -92,7 +94,6 @@ class Bench:
     dsn: Dsn
     s3: S3Server
     directory: Path
-    rows_a_file: int
     progress: Callable[[str], None]
 
     def settings(self, name: str, root: str, pattern: str, format_: str) -> dict[str, str]:
@@ -141,22 +142,22 @@ class Bench:
             ).run()
         return time.perf_counter() - began, sum(entry.rows for entry in state.done.values())
 
-    def put(self, directory: str, numbers: range, format_: str) -> None:
+    def put(self, directory: str, numbers: range, format_: str, rows_a_file: int) -> None:
         """Files of a directory, each of its own rows."""
         for number in numbers:
             address = self.s3.url(BUCKET, f"{directory}/{number:04d}.{FORMATS[format_]}")
-            first = number * self.rows_a_file
+            first = number * rows_a_file
             self.client.command(
                 f"INSERT INTO FUNCTION s3('{address}', '{self.s3.access_key}', {{secret:String}}, '{format_}', "  # noqa: S608
                 f"'{STRUCTURE.replace(chr(39), chr(92) + chr(39))}') SELECT {VALUES} FROM "
-                f"(SELECT number + {first} AS n FROM numbers({self.rows_a_file})) "
+                f"(SELECT number + {first} AS n FROM numbers({rows_a_file})) "
                 "SETTINGS s3_truncate_on_insert = 1",
                 parameters={"secret": self.s3.secret_key},
             )
 
     def one_go(self, directory: str, format_: str) -> float:
         """Seconds of one statement that reads them all into a table like `events`."""
-        self.client.command(f"TRUNCATE TABLE {PEER} SYNC")
+        self.emptied()
         address = self.s3.url(BUCKET, f"{directory}/*.{FORMATS[format_]}")
         began = time.perf_counter()
         self.client.command(
@@ -167,7 +168,16 @@ class Bench:
         return time.perf_counter() - began
 
     def emptied(self) -> None:
-        self.client.command("TRUNCATE TABLE events SYNC")
+        """Nothing of the measurement before is left: no row, no merge at work, and no file that the server knows."""
+        for table_name in ("events", PEER):
+            self.client.command(f"TRUNCATE TABLE {table_name} SYNC")
+        self.settled()
+        self.client.command("SYSTEM DROP PARQUET METADATA CACHE")
+
+    def settled(self) -> None:
+        """Wait until no merge is at work, which would take its share of the cores."""
+        while self.client.query("SELECT count() FROM system.merges").result_rows != [(0,)]:
+            time.sleep(0.1)
 
 
 def _nobody(*_: object) -> None:
@@ -180,8 +190,10 @@ class Found:
 
     listed: int
     files: int
-    day_files: int
     rows_a_file: int
+    bad_of: int
+    day_files: int
+    day_rows_a_file: int
     bare: list[float] = field(default_factory=list)
     empty: list[float] = field(default_factory=list)
     known: list[float] = field(default_factory=list)
@@ -199,20 +211,23 @@ def files(*, quick: bool, progress: Callable[[str], None]) -> Iterator[str]:
     """Yield the text of the figures."""
     found = Found(
         QUICK_LISTED if quick else LISTED,
-        QUICK_FILES if quick else FILES_AT_ONCE,
+        QUICK_FILES if quick else LOAD_FILES,
+        QUICK_ROWS_A_FILE if quick else LOAD_ROWS_A_FILE,
+        QUICK_FILES if quick else BAD_OF_FILES,
         QUICK_FILES if quick else DAY_FILES,
         QUICK_ROWS_A_FILE if quick else ROWS_A_FILE,
     )
     rounds = QUICK_ROUNDS if quick else ROUNDS
-    with tempfile.TemporaryDirectory() as name, made(Path(name), found.rows_a_file, progress) as bench:
+    with tempfile.TemporaryDirectory() as name, made(Path(name), progress) as bench:
         _discover(bench, found, rounds)
         _load(bench, found, rounds)
+        _one_is_bad(bench, found, rounds)
         _replace(bench, found, rounds)
     yield _text(found)
 
 
 @contextmanager
-def made(directory: Path, rows_a_file: int, progress: Callable[[str], None]) -> Iterator[Bench]:
+def made(directory: Path, progress: Callable[[str], None]) -> Iterator[Bench]:
     """The server with its tables, and an empty bucket."""
     with (
         running_server(directory / "server") as server,
@@ -222,7 +237,7 @@ def made(directory: Path, rows_a_file: int, progress: Callable[[str], None]) -> 
         apply_schema(client, WEB_TABLES)
         client.command(f"CREATE TABLE {PEER} AS events")
         s3.make_bucket(BUCKET)
-        yield Bench(client, Dsn.parse(server.dsn("files")), s3, directory, rows_a_file, progress)
+        yield Bench(client, Dsn.parse(server.dsn("files")), s3, directory, progress)
 
 
 def _discover(bench: Bench, found: Found, rounds: int) -> None:
@@ -283,7 +298,7 @@ def _bare(bench: Bench, listing: ListingServer) -> float:
 def _load(bench: Bench, found: Found, rounds: int) -> None:
     for format_ in FORMATS:
         directory = format_.lower()
-        bench.put(directory, range(found.files), format_)
+        bench.put(directory, range(found.files), format_, found.rows_a_file)
         for number in range(rounds + 1):
             bench.emptied()
             name = f"{directory}-{number}"
@@ -296,35 +311,39 @@ def _load(bench: Bench, found: Found, rounds: int) -> None:
                 found.loads.setdefault(format_, []).append(seconds)
                 found.peers.setdefault(format_, []).append(peer)
             bench.progress(f"{found.files} files of {format_}: {seconds:.2f} s, in one go {peer:.2f} s")
-    broken = bench.s3.url(BUCKET, "parquet/")
+
+
+def _one_is_bad(bench: Bench, found: Found, rounds: int) -> None:
+    root, middle = bench.s3.url(BUCKET, "some/"), found.bad_of // 2
+    bench.put("some", range(found.bad_of), "Parquet", found.day_rows_a_file)
     for number in range(rounds):
         bench.emptied()
-        good, _ = bench.ingest(f"good-{number}", bench.settings(f"good-{number}", broken, "*", "Parquet"))
-        bench.s3.put(BUCKET, f"parquet/{found.files // 2:04d}.parquet", b"PAR1 is none")
+        good, _ = bench.ingest(f"good-{number}", bench.settings(f"good-{number}", root, "*", "Parquet"))
+        bench.s3.put(BUCKET, f"some/{middle:04d}.parquet", b"PAR1 is none")
         bench.emptied()
-        bad, rows = bench.ingest(f"bad-{number}", bench.settings(f"bad-{number}", broken, "*", "Parquet"))
-        if rows != (found.files - 1) * found.rows_a_file:
+        bad, rows = bench.ingest(f"bad-{number}", bench.settings(f"bad-{number}", root, "*", "Parquet"))
+        if rows != (found.bad_of - 1) * found.day_rows_a_file:
             raise AssertionError(f"{rows:,} rows were loaded, and not all but those of the bad file")
-        bench.put("parquet", range(found.files // 2, found.files // 2 + 1), "Parquet")
+        bench.put("some", range(middle, middle + 1), "Parquet", found.day_rows_a_file)
         found.good.append(good)
         found.bad.append(bad)
-        bench.progress(f"{found.files} files: {good:.2f} s; one of them bad: {bad:.2f} s")
+        bench.progress(f"{found.bad_of} files: {good:.2f} s; one of them bad: {bad:.2f} s")
 
 
 def _replace(bench: Bench, found: Found, rounds: int) -> None:
-    bench.put("day", range(found.day_files), "Parquet")
+    bench.put("day", range(found.day_files), "Parquet", found.day_rows_a_file)
     bench.emptied()
     variables = bench.settings("day", bench.s3.url(BUCKET, "day/"), "*", "Parquet")
     found.day, rows = bench.ingest("day", variables)
     bench.progress(f"a day of {rows:,} rows: {found.day:.1f} s")
     for number in range(rounds):
-        moved = Bench(**{**vars(bench), "rows_a_file": found.rows_a_file - number - 1})
-        moved.put("day", range(number, number + 1), "Parquet")
+        bench.put("day", range(number, number + 1), "Parquet", found.day_rows_a_file - number - 1)
+        bench.settled()
         seconds, _ = bench.ingest("day", variables)
         found.replaced.append(seconds)
         bench.progress(f"one of its files replaced: {seconds:.2f} s")
     [(there,)] = bench.client.query("SELECT count() FROM events").result_rows
-    if there != rows - sum(range(1, rounds + 1)) and found.rows_a_file > rounds:
+    if there != rows - sum(range(1, rounds + 1)) and found.day_rows_a_file > rounds:
         # Every file begins at its number times its rows, which are fewer now; what counts is how many there are.
         raise AssertionError(f"{there:,} rows are there")
 
@@ -363,7 +382,7 @@ def _text(found: Found) -> str:
         (f"at most {TARGET_REPLACED} ×", f"{share:.3f} × of loading its day again", share <= TARGET_REPLACED),
         (f"at most {TARGET_BAD} ×", f"one bad file: {bad.times} the time", bad.median <= TARGET_BAD),
     ]  # fmt: skip
-    day = found.day_files * found.rows_a_file
+    day = found.day_files * found.day_rows_a_file
     return "\n".join(
         [
             f"files: {found.listed:,} in a listing; {found.files} of {found.rows_a_file:,} rows each, {COUNT} columns",
@@ -375,7 +394,7 @@ def _text(found: Found) -> str:
             paragraph(
                 f"""Ours from the request to the end, every file checked and recorded; the peer has its columns' types
                 from us. A file is replaced in a day of {day:,} rows, which took {found.day:.1f} s. Of
-                {found.files} files with one bad the others are loaded, and that one is named."""
+                {found.bad_of} files with one bad the others are loaded, and that one is named."""
             ),
             *(f"  {verdict(target, figure, is_met=is_met)}" for target, figure, is_met in verdicts),
         ]
