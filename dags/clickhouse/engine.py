@@ -32,7 +32,7 @@ from filelock import FileLock, Timeout
 from dags.clickhouse.pinned import FIRST, LOOKED_AT, Setting, pinned, reset
 from dags.clickhouse.rights import lacking, naming_what_lacks
 from dags.clickhouse.sql import Sql
-from dags.domain.errors import EngineBusyError, EngineError, UnreadableError
+from dags.domain.errors import EngineBusyError, EngineError, EngineSlowError, UnreadableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -132,7 +132,7 @@ def call(
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise EngineError(
+        raise EngineSlowError(
             f"the work on {dsn} took longer than {limit_seconds:.0f} s and was stopped; nothing is known from it. "
             "Shorten WEB_ANALYTICS_BACKFILL_LOOKBACK_DAYS, or use a ClickHouse server for data of this size"
         ) from None

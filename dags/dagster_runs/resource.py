@@ -82,7 +82,8 @@ class ClickHouseResource(ConfigurableResource):  # type: ignore[type-arg]
         return call(
             current_settings().clickhouse_dsn,
             work,
-            wait_seconds=min(TICK_WAIT_SECONDS, left),
+            # Of a shorter time as large a part, or the child would be ended before it can say that the engine is busy.
+            wait_seconds=left * TICK_WAIT_SECONDS / TICK_SECONDS,
             limit_seconds=left,
             who=who,
         )

@@ -25,6 +25,10 @@ class EngineBusyError(EngineError):
     """Another process has the embedded engine, which serves one at a time: nothing is the matter with the database."""
 
 
+class EngineSlowError(EngineError):
+    """The embedded engine did not answer in the time that was left: it says nothing about what is in the database."""
+
+
 class UnreadableError(EngineError):
     """ClickHouse answers, but refuses, or under settings by which its answers cannot be relied on: all is unknown."""
 

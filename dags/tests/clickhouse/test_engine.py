@@ -34,7 +34,8 @@ from dags.clickhouse.dsn import Dsn
 from dags.clickhouse.engine import call, error_code, open_client
 from dags.clickhouse.sql import is_embedded
 from dags.dagster_runs import resource
-from dags.domain.errors import EngineBusyError, EngineError, SchemaError
+from dags.domain.errors import EngineBusyError, EngineError, EngineSlowError, SchemaError
+from dags.settings import read_settings
 from dags.tests.clickhouse_server import ServerError, running_server
 
 if TYPE_CHECKING:
@@ -310,6 +311,17 @@ def test_the_work_of_one_tick_shares_its_time(embedded: Dsn, monkeypatch: pytest
     assert limits == [resource.TICK_SECONDS, pytest.approx(20, abs=1), 1]
 
 
+@pytest.mark.long
+def test_a_tick_with_little_time_left_still_hears_that_the_engine_is_busy(
+    embedded: Dsn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        resource, "current_settings", lambda: read_settings({"CLICKHOUSE_DSN": f"chdb://{embedded.path}"})
+    )
+    with holder(embedded), pytest.raises(EngineBusyError, match="in use by process"):
+        resource.ClickHouseResource().in_tick(count_rows, until=time.monotonic() + 8)
+
+
 def run(script: str, *arguments: str) -> str:
     """What a script printed in a process of its own."""
     done = subprocess.run(
@@ -478,7 +490,7 @@ def test_a_child_that_ends_without_an_answer_is_an_error_with_its_last_words(wri
 @pytest.mark.long
 def test_work_that_takes_too_long_is_stopped_and_the_engine_is_free_afterwards(written: Dsn) -> None:
     started = time.monotonic()
-    with pytest.raises(EngineError) as stopped:
+    with pytest.raises(EngineSlowError) as stopped:
         call(written, never_end, wait_seconds=1, limit_seconds=3)
     assert 3 <= time.monotonic() - started < 20
     assert f"the work on {written} took longer than 3 s and was stopped" in str(stopped.value)
