@@ -35,3 +35,6 @@ DEAD_RUNS_INTERVAL_SECONDS = 30
 
 # How often it is looked whether ingestions of files are due; cron has no finer grain.
 FILES_INTERVAL_SECONDS = 60
+
+# How often it is looked whether people are to be told something. What they are told is hours old by its targets.
+ALERTS_INTERVAL_SECONDS = 300

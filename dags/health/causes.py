@@ -88,7 +88,8 @@ class Cause:
     person should do, with the ``command`` as it is typed; each empty where there is nothing.
 
     ``tables`` are the watched tables that it strikes, none where it is of no table. ``checks`` are those that it fails
-    while it needs a person or is unknown.
+    while it needs a person or is unknown. ``size``: of how many (table, team, day) or teams it is, 0 where it is of one
+    thing; who was told of it hears once more when it has grown.
     """
 
     key: str
@@ -101,6 +102,7 @@ class Cause:
     command: str = ""
     tables: tuple[str, ...] = ()
     checks: frozenset[Check] = frozenset()
+    size: int = 0
 
     @property
     def needs_a_person(self) -> bool:

@@ -222,6 +222,7 @@ class Gaps:
             command="" if is_young else launch("why_job", team_id=worst),
             tables=tuple(sorted({one.table for one in groups})),
             checks=frozenset({Check.FRESH}),
+            size=len(late),
         )
 
 
@@ -238,7 +239,7 @@ def _cause(
     key: str, state: State, what: str, fated: Fated, since: datetime, *,
     doing: str = "", to_do: str = "", command: str = "", checks: frozenset[Check] = frozenset(),
 ) -> Cause:  # fmt: skip
-    return Cause(key, state, what, fated.in_words(), since, doing, to_do, command, fated.tables, checks)
+    return Cause(key, state, what, fated.in_words(), since, doing, to_do, command, fated.tables, checks, fated.units)
 
 
 def also_known(seen: Evaluated) -> tuple[Cause, ...]:

@@ -34,7 +34,7 @@ from dags.file_ingestion.sensors import INGESTION_TAG
 from dags.health.causes import Check
 from dags.health.facts import Compared, Load, Section, Ticking
 from dags.repair.runs import IN_FLIGHT
-from dags.schedules import HEALTH_CRON, TIME_ZONE
+from dags.schedules import ALERTS_INTERVAL_SECONDS, HEALTH_CRON, TIME_ZONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 
 # By which the standing checks are run, see `dags.health.checks`.
 HEALTH_SCHEDULE = "web_analytics_health_schedule"
+
+# By which people are told, see `dags.alerts`.
+ALERTS_SENSOR = "web_analytics_alerts_sensor"
 
 # The daemons that evaluate sensors and schedules, as they call themselves.
 _DAEMONS = ("SENSOR", "SCHEDULER")
@@ -88,7 +91,9 @@ class Timetable:
         repairing: Iterable[str],
         loads: Iterable[ScheduleDefinition],
     ) -> Timetable:
-        """Of all that is served, by its definitions; the schedule of these checks, which need it, is named."""
+        """Of all that is served, by its definitions. Those that need it are named: the schedule of these checks, and
+        the sensor of alerts.
+        """
         found = [
             Trigger(
                 one.name,
@@ -108,6 +113,8 @@ class Timetable:
             )
             for one in schedules
         ]
+        every = timedelta(seconds=ALERTS_INTERVAL_SECONDS)
+        found.append(Trigger(ALERTS_SENSOR, is_sensor=True, is_on=True, every=every))
         found.append(Trigger(HEALTH_SCHEDULE, is_sensor=False, is_on=True, crons=(HEALTH_CRON,), time_zone=TIME_ZONE))
         what = {one.name: (one.description or one.name).removeprefix("Loads ").rstrip(".") for one in loads}
         return cls(tuple(found), tuple(repairing), what)

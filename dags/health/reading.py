@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
@@ -10,7 +12,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from dags.clickhouse.clocks import read_clocks
 from dags.clickhouse.schema.apply import require_schema
 from dags.domain import clock
-from dags.domain.errors import UserError
+from dags.domain.errors import EngineBusyError, EngineSlowError, UserError
 from dags.domain.text import of_error
 from dags.health import instance as dagster_facts
 from dags.health import store
@@ -35,6 +37,9 @@ if TYPE_CHECKING:
     from dags.health.instance import Timetable
     from dags.sources.declaration import Sources
     from dags.web_preaggregated_backfill.evaluation import Evaluation
+
+# What is left of a code server's tick, see `dags.dagster_runs.resource.ClickHouseResource.in_tick`.
+InTick = Callable[[Callable[["Client"], Any]], Any]
 
 # What ClickHouse knows; where it cannot even be asked all of it is unknown.
 _OF_CLICKHOUSE = (
@@ -84,15 +89,47 @@ def examine(
                 evaluation = _evaluated(instance, client, served, now)
             else:
                 require_schema(client)
-            of_clickhouse = _of_clickhouse(client, served, evaluation, now)
+            server_at = evaluation.detection.server_at if evaluation is not None else None
+            of_clickhouse = _of_clickhouse(client, served, server_at, now)
     except (UserError, ClickHouseError) as error:
         of_clickhouse = {"unread": dict.fromkeys(_OF_CLICKHOUSE, of_error(error))}
+    return _examined(instance, served, evaluation, of_clickhouse, now)
+
+
+def examine_in_tick(instance: DagsterInstance, in_tick: InTick, served: Served, *, is_patient: bool = True) -> Examined:
+    """As `examine`, in the time that a tick has, and with nothing left in the catalog.
+
+    Raises:
+        EngineBusyError, EngineSlowError: another process has the embedded engine, or it did not answer in time, which
+            both are no news where ``is_patient``; else all that is in it is unknown.
+    """
+    now, evaluation, settings = clock.utc_now(), None, current_settings()
+    try:
+        evaluation = evaluate(instance, settings, served.watched, Trigger.MANUAL, in_tick, now=now, is_in_tick=True)
+        read = partial(_of_clickhouse, served=served, server_at=evaluation.detection.server_at, now=now)
+        of_clickhouse = in_tick(read)
+    except (UserError, ClickHouseError) as error:
+        if is_patient and isinstance(error, EngineBusyError | EngineSlowError):
+            raise
+        evaluation, of_clickhouse = None, {"unread": dict.fromkeys(_OF_CLICKHOUSE, of_error(error))}
+    return _examined(instance, served, evaluation, of_clickhouse, now)
+
+
+def _examined(
+    instance: DagsterInstance,
+    served: Served,
+    evaluation: Evaluation | None,
+    of_clickhouse: dict[str, Any],
+    now: datetime,
+) -> Examined:
+    settings, seen = current_settings(), None
+    if evaluation is not None and "server_at" in of_clickhouse:
+        seen = Evaluated(evaluation.detection, evaluation.decisions, evaluation.runs, policy_of(settings))
     of_dagster = dagster_facts.read_sections(instance, served.timetable, served.sources, served.tables, now)
     unread = {**of_clickhouse.pop("unread"), **of_dagster.pop("unread")}
-    database = str(current_settings().clickhouse_dsn)
-    facts = Facts(now, served.tables, database, **of_clickhouse, **of_dagster, unread=unread)
-    targets = Targets.of(current_settings())
-    return Examined(judge(facts, targets, served.timetable.repairing), evaluation)
+    database = str(settings.clickhouse_dsn)
+    facts = Facts(now, served.tables, database, evaluated=seen, **of_clickhouse, **of_dagster, unread=unread)
+    return Examined(judge(facts, Targets.of(settings), served.timetable.repairing), evaluation)
 
 
 def _evaluated(instance: DagsterInstance, client: Client, served: Served, now: datetime) -> Evaluation:
@@ -106,18 +143,14 @@ def _evaluated(instance: DagsterInstance, client: Client, served: Served, now: d
     return asked() if is_overtaken(last_verdict(instance), found) else found
 
 
-def _of_clickhouse(client: Client, served: Served, evaluation: Evaluation | None, now: datetime) -> dict[str, Any]:
-    settings, seen, server_at = current_settings(), None, None
-    if evaluation is not None:
-        server_at = evaluation.detection.server_at
-        seen = Evaluated(evaluation.detection, evaluation.decisions, evaluation.runs, policy_of(settings))
-    server_at = server_at or read_clocks(client).server
+def _of_clickhouse(client: Client, served: Served, server_at: datetime | None, now: datetime) -> dict[str, Any]:
+    settings, at = current_settings(), server_at or read_clocks(client).server
     sections = store.read_sections(
         client,
         served.tables,
         served.sources,
-        today=min(now, server_at).date(),
-        server_at=server_at,
+        today=min(now, at).date(),
+        server_at=at,
         kept_days=settings.backfill_backup_days,
     )
-    return {**sections, "evaluated": seen, "server_at": server_at}
+    return {**sections, "server_at": at}

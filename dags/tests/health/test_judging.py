@@ -111,6 +111,7 @@ def test_a_gap_says_whom_it_strikes_since_when_what_is_done_and_what_to_do() -> 
         "dg launch --job why_job -c <(echo \"{day: '2026-01-18'}\")",
         ("bounces", "stats"),
         frozenset({Check.NO_OLD_GAP}),
+        size=36,
     )
 
 
