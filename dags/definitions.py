@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING
 from click import ClickException
 from dagster import AssetsDefinition, AssetSpec, Definitions, JobDefinition, in_process_executor
 
+from dags.alerts.channels import read_channels
+from dags.alerts.jobs import alert_jobs
+from dags.alerts.sensors import alerts_sensor
 from dags.dagster_runs.console import say_failures_in_words
 from dags.dagster_runs.resource import ClickHouseResource
 from dags.detection.waivers.jobs import waiver_jobs
@@ -110,6 +113,7 @@ def location(
         *jobs,
         health_job(served),
         checks_job,
+        *alert_jobs(),
         *questions,
         *waiver_jobs(watched, after_command(watched)),
         *managed_backfill_jobs(watched),
@@ -125,7 +129,7 @@ def location(
         asset_checks=[standing_checks(watched), *of_health],
         jobs=[*served_jobs, forgetting],
         schedules=[*schedules, health_schedule(checks_job), retention_schedule(forgetting)],
-        sensors=sensors,
+        sensors=[*sensors, alerts_sensor(served)],
         # What a build cannot know of its own tables: which all are watched, and judged together.
         resources={"clickhouse": ClickHouseResource(), "watched": watched},
         # A process for each step makes small runs twice as slow, and the embedded engine serves one process at a time.
@@ -137,6 +141,7 @@ def location(
 # words of an error of click's, and of any other a traceback as well.
 try:
     read_sources(current_settings())
+    read_channels(current_settings())
 except SettingsError as error:
     # `dg check defs` prints the frames of whatever it meets. Nothing else happens in a process that cannot load this.
     sys.tracebacklimit = 0

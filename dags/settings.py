@@ -2,7 +2,7 @@
 
 A bad value is refused before anything is touched, with the variable's name, its value and what is allowed; every
 bad value at once, because a deployment that learns of its mistakes one at a time is redeployed as often. Secrets are
-the password in `CLICKHOUSE_DSN`, which `Dsn` keeps out of every text, and the webhook's token, a `SecretStr`.
+the password in `CLICKHOUSE_DSN`, which `Dsn` keeps out of every text, and each `SecretStr`: a token, URLs of alerts.
 
 Pure: no clock, no database, no Dagster.
 """
@@ -49,7 +49,17 @@ DEFAULT_PLANS_DIRECTORY = Path(__file__).resolve().parent.parent / ".plans"
 SECRETS_DIRECTORY = "WEB_ANALYTICS_SECRETS_DIRECTORY"
 
 # Their values are shown nowhere, not even when they are refused.
-_SECRETS = ("WEB_ANALYTICS_BACKFILL_WEBHOOK_TOKEN",)
+_SECRETS = (
+    "WEB_ANALYTICS_BACKFILL_WEBHOOK_TOKEN",
+    "WEB_ANALYTICS_ALERT_URLS",
+    "WEB_ANALYTICS_HEARTBEAT_URL",
+)
+
+# So many channels are told at once, each by a process of its own.
+MAX_CHANNELS = 10
+
+# The type of a problem whose words say which of several secrets it is of.
+_PLACES = "places"
 
 # What is decided looks back over attempts of the last sixteen days (`dags.repair.runs.REMEMBERED`), and people over a
 # month.
@@ -123,6 +133,22 @@ def _token(value: object) -> SecretStr:
     if not re.fullmatch(r"[!-~]{1,4096}", token):
         raise PydanticCustomError("token", "no token")
     return SecretStr(token)
+
+
+def _urls(value: object) -> tuple[SecretStr, ...]:
+    urls = str(value).split()
+    if len(urls) > MAX_CHANNELS:
+        raise PydanticCustomError(_PLACES, "{places} URLs", {"places": len(urls)})
+    bad = [str(place) for place, url in enumerate(urls, start=1) if not re.fullmatch(r"[a-z][a-z0-9+]*://[!-~]+", url)]
+    if bad:
+        raise PydanticCustomError(_PLACES, "number {places}", {"places": ", ".join(bad)})
+    return tuple(map(SecretStr, urls))
+
+
+def _url(value: object) -> SecretStr:
+    if not re.fullmatch(r"https?://[!-~]{1,4096}", str(value)):
+        raise PydanticCustomError("url", "no URL")
+    return SecretStr(str(value))
 
 
 def _weights(value: object) -> tuple[tuple[int, int], ...]:
@@ -203,6 +229,14 @@ class Settings(BaseSettings):
     backfill_rebuild_outdated: int = Field(default=0, ge=0, le=1, description="give 0 (no) or 1 (yes)")
     repair_target_hours: int = whole(48, 1, 8760, "hours")
     freshness_target_hours: int = whole(36, 1, 8760, "hours")
+    alert_urls: Annotated[tuple[SecretStr, ...], BeforeValidator(_urls)] = Field(
+        default=(),
+        description=f"give up to {MAX_CHANNELS} URLs as apprise has them, separated by blanks or line ends",
+    )
+    alert_reminder_hours: int = whole(24, 0, 8760, "hours")
+    heartbeat_url: Annotated[SecretStr | None, BeforeValidator(_url)] = Field(
+        default=None, description="give the URL that is to be called, http:// or https://"
+    )
     team_weights: Annotated[tuple[tuple[int, int], ...], BeforeValidator(_weights)] = Field(
         default=(), description="give team:weight pairs of whole numbers, separated by commas; a weight may be 0"
     )
@@ -364,6 +398,8 @@ def _in_words(name: str, problem: Any) -> str:  # noqa: ANN401 -- pydantic's own
     # An address in the wrong variable is as secret as in its own: a password may stand in it.
     is_hidden = name in _SECRETS or "://" in str(problem["input"])
     shown = "not usable" if is_hidden else repr(problem["input"])
+    if problem["type"] == _PLACES:
+        shown += f", {problem['msg']}"
     return f"{name} is {shown}: {Settings.model_fields[_VARIABLES[name]].description}"
 
 

@@ -36,6 +36,7 @@ ROOMS = {
     "managed_backfill": "plans, gates and their jobs",
     "retention": "what is kept of what happened, and for how long: runs, events, history",
     "health": "is all well? facts, causes, targets; the answer, its page and the standing checks",
+    "alerts": "tells people what health finds: what was told of it, channels, words, mutes",
     "definitions": "everything that is served, by name",
     "tests": "",
     "demo": "the main job on the embedded engine, with its traffic",

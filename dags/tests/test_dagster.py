@@ -340,3 +340,13 @@ def test_freezing_the_time_moves_dagsters_clock_and_no_other() -> None:
 def test_dagster_waits_for_what_copies_output_to_a_terminal_as_long_as_it_is_told() -> None:
     """`dags.dagster_runs.console` sets it: without it the last lines of an answer may be lost."""
     assert f'os.getenv("{_LETS_ANSWERS_OUT[0]}"' in inspect.getsource(execute_posix_tail)
+
+
+def test_an_instance_keeps_what_it_is_told_under_a_key_for_whoever_opens_it_next(tmp_path: Path) -> None:
+    """`dags.alerts.store` keeps there what people were told; a second word takes the place of the first."""
+    for text in ("first", "second"):
+        with DagsterInstance.local_temp(str(tmp_path)) as instance:
+            instance.daemon_cursor_storage.set_cursor_values({"ours": text, f"of {text}": text})
+        with DagsterInstance.local_temp(str(tmp_path)) as instance:
+            kept = instance.daemon_cursor_storage.get_cursor_values({"ours", "nobody's"})
+            assert kept == {"ours": text}

@@ -36,6 +36,7 @@ DAYS = "dags/tests/domain/test_days.py"
 MANAGED = "dags/tests/managed_backfill/test_managed_backfill.py"
 WORK = "dags/tests/work/test_second_kind.py"
 GATES = "dags/tests/managed_backfill/test_gates.py"
+ALERTS = "dags/tests/alerts/test_rules.py"
 
 
 @dataclass(frozen=True)
@@ -260,6 +261,27 @@ MUTANTS = [
         "value > FACTOR * middle or value < middle / FACTOR",
         "value > FACTOR * middle",
         f"{GATES}::test_a_lost_a_multiplied_dimension_and_another_count_fail",
+    ),
+    Mutant(
+        "what cannot be seen is told to be over",
+        "dags/alerts/rules.py",
+        "one.state is State.UNKNOWN and _may_hide(one, cause)",
+        "False",
+        f"{ALERTS}::test_what_cannot_be_seen_is_not_over",
+    ),
+    Mutant(
+        "people are told twice of a cause that comes back soon",
+        "dags/alerts/rules.py",
+        "now - gone_at < (hold(entry.returns) if entry.is_open else LASTS)",
+        "False",
+        f"{ALERTS}::test_a_cause_that_comes_back_soon_is_the_same_one",
+    ),
+    Mutant(
+        "what a dead channel did not take is lost",
+        "dags/alerts/rules.py",
+        "entry.heard.get(channel, OVER) < entry.number",
+        "not entry.heard",
+        f"{ALERTS}::test_a_channel_that_is_dead_keeps_no_other_from_it_and_loses_nothing",
     ),
 ]
 

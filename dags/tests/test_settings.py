@@ -39,6 +39,7 @@ NUMBERS = [
     ("WEB_ANALYTICS_BACKFILL_MIN_VOLUME", 0, 0, 10**12, "page views"),
     ("WEB_ANALYTICS_REPAIR_TARGET_HOURS", 48, 1, 8760, "hours"),
     ("WEB_ANALYTICS_FRESHNESS_TARGET_HOURS", 36, 1, 8760, "hours"),
+    ("WEB_ANALYTICS_ALERT_REMINDER_HOURS", 24, 0, 8760, "hours"),
     ("WEB_ANALYTICS_TOP_TEAMS_LIMIT", 30, 1, 100_000, "teams"),
     ("WEB_ANALYTICS_TOP_TEAMS_DAYS", 30, 1, 3650, "days"),
     ("WEB_ANALYTICS_RUN_RETENTION_DAYS", 400, 30, 36_500, "days"),
@@ -70,6 +71,8 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         "WEB_ANALYTICS_BACKFILL_USD_PER_GB": 0.25,
         "WEB_ANALYTICS_BACKFILL_WEBHOOK_HOSTS": (),
         "WEB_ANALYTICS_BACKFILL_WEBHOOK_TOKEN": None,
+        "WEB_ANALYTICS_ALERT_URLS": (),
+        "WEB_ANALYTICS_HEARTBEAT_URL": None,
         "WEB_ANALYTICS_TEAM_WEIGHTS": (),
         "WEB_ANALYTICS_TEAM_SOURCES": ("environment", "table"),
         "WEB_ANALYTICS_ENABLED_TEAM_IDS": (),
@@ -91,6 +94,8 @@ def test_every_setting_is_read_from_its_variable() -> None:
         "WEB_ANALYTICS_BACKFILL_USD_PER_GB": "0.05",
         "WEB_ANALYTICS_BACKFILL_WEBHOOK_HOSTS": "hooks.example.com, Other.example.com:8443",
         "WEB_ANALYTICS_BACKFILL_WEBHOOK_TOKEN": "sesame",
+        "WEB_ANALYTICS_ALERT_URLS": "json://a.example/x \n mailtos://u:p@b.example?to=c@d.example,e@f.example",
+        "WEB_ANALYTICS_HEARTBEAT_URL": "https://hc.example/ping/1",
         "WEB_ANALYTICS_TEAM_WEIGHTS": " 9:5, 7:10 ,8:0",
         "WEB_ANALYTICS_TEAM_SOURCES": " top_pageviews , environment ",
         "WEB_ANALYTICS_ENABLED_TEAM_IDS": "10, 2,2 ,18446744073709551615,",
@@ -109,6 +114,11 @@ def test_every_setting_is_read_from_its_variable() -> None:
         "WEB_ANALYTICS_BACKFILL_USD_PER_GB": 0.05,
         "WEB_ANALYTICS_BACKFILL_WEBHOOK_HOSTS": ("hooks.example.com", "other.example.com:8443"),
         "WEB_ANALYTICS_BACKFILL_WEBHOOK_TOKEN": SecretStr("sesame"),
+        "WEB_ANALYTICS_ALERT_URLS": (
+            SecretStr("json://a.example/x"),
+            SecretStr("mailtos://u:p@b.example?to=c@d.example,e@f.example"),
+        ),
+        "WEB_ANALYTICS_HEARTBEAT_URL": SecretStr("https://hc.example/ping/1"),
         "WEB_ANALYTICS_TEAM_WEIGHTS": ((7, 10), (8, 0), (9, 5)),
         "WEB_ANALYTICS_TEAM_SOURCES": ("top_pageviews", "environment"),
         "WEB_ANALYTICS_ENABLED_TEAM_IDS": (2, 10, 2**64 - 1),
@@ -303,6 +313,18 @@ def test_a_bad_secret_is_named_and_not_shown(tmp_path: Path) -> None:
         "WEB_ANALYTICS_BACKFILL_WEBHOOK_TOKEN is not usable",
     ]
     assert SECRET not in output
+
+
+def test_of_several_urls_the_bad_ones_are_named_by_their_place_and_not_shown() -> None:
+    name, expected = (
+        "WEB_ANALYTICS_ALERT_URLS",
+        "give up to 10 URLs as apprise has them, separated by blanks or line ends",
+    )
+    output = problem_with(WEB_ANALYTICS_ALERT_URLS=f"json://fine {SECRET} slack://x\n://{SECRET}")
+    assert output == f"{name} is not usable, number 2, 4: {expected}"
+    assert problem_with(WEB_ANALYTICS_ALERT_URLS="json://fine " * 11) == f"{name} is not usable, 11 URLs: {expected}"
+    name, expected = "WEB_ANALYTICS_HEARTBEAT_URL", "give the URL that is to be called, http:// or https://"
+    assert problem_with(WEB_ANALYTICS_HEARTBEAT_URL=f"ftp://{SECRET}") == f"{name} is not usable: {expected}"
 
 
 def test_secrets_that_cannot_be_read_are_refused_and_no_default_takes_their_place(tmp_path: Path) -> None:

@@ -1,0 +1,208 @@
+"""Decides what to tell, to whom and when: of the causes as they are now, and of what was told of them before.
+
+Pure: no clock, no database, no Dagster. A cause is told once, whatever its runs and ticks do; once more where it has
+become worse; once more after hours that a setting gives; and once that it is over. What repairs itself within its
+target is never told. Each channel is looked at by itself: what one took it does not get again, and what it could not
+take it gets at the next tick, in the words that are true by then.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from dags.alerts.memory import OVER, Entry, Kind, Memory, shortened
+from dags.health.causes import State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    from dags.health.causes import Cause
+
+# A cause is told when it is there for so long: a server that starts again, a name that is not resolved for a moment, or
+# sensors that have not ticked yet since the daemon was started, are nobody's concern. Chosen: two ticks of the sensor.
+LASTS = timedelta(minutes=10)
+
+# A cause that comes back within this is the same one, so that it is not told again. Chosen: three ticks of the sensor.
+HOLD = timedelta(minutes=15)
+
+# One that comes and goes in larger steps is held twice as long each time, up to this; and one that has been over for so
+# long begins anew.
+LONGEST_HOLD = timedelta(days=1)
+
+# What is so many times as large as when it was told has become worse.
+GROWN = 4
+
+# A channel that takes nothing for so long hears no more of what is over.
+GIVEN_UP = timedelta(days=7)
+
+# The daemon evaluates these, so where it does not live nothing is known of them.
+_DAEMON, _BY_DAEMON = "daemon", ("sensor:", "schedule:")
+
+
+@dataclass(frozen=True)
+class Look:
+    """All causes as they are ``now``; the ids of the channels there are; and by which rules.
+
+    ``reminder``: how long after it was told a cause that still needs a person is told once more; None for never.
+    ``is_muted`` says of a cause's key whether nothing is to be told of it but that it is over. What it still is when
+    that ends is told then.
+    """
+
+    causes: Sequence[Cause]
+    now: datetime
+    channels: Sequence[str]
+    reminder: timedelta | None
+    is_muted: Callable[[str], bool]
+
+
+def judged(memory: Memory, look: Look) -> Memory:
+    """The memory after a look at all causes, in which `due` finds what to tell."""
+    by_key = {cause.key: cause for cause in look.causes}
+    was_away = memory.looked_at is None or look.now - memory.looked_at > HOLD
+    came = set(look.channels) - set(memory.channels)
+    entries: dict[str, Entry] = {}
+    for key in dict.fromkeys((*memory.entries, *by_key)):
+        before, cause = memory.entries.get(key), by_key.get(key)
+        if before is not None and before.kind is Kind.OVER:
+            # To a channel that is new, what is over already is no news.
+            before = replace(before, heard={**dict.fromkeys(came, OVER), **before.heard})
+        if cause is not None and cause.needs_a_person:
+            after: Entry | None = _needing(_there(before, cause, look.now, was_away=was_away), look)
+        else:
+            after = _without(before, cause, look) if before is not None else None
+        if after is not None:
+            entries[key] = after
+    return Memory(entries, tuple(look.channels), look.now, memory.known_at)
+
+
+def _there(entry: Entry | None, cause: Cause, now: datetime, *, was_away: bool) -> Entry:
+    """It is there. Where nobody looked for a while, as when the daemon was dead, it may have been gone meanwhile: what
+    was not told yet must last from now on.
+    """
+    if entry is None:
+        return Entry(shortened(cause), now)
+    begins = entry.seen_at is None or (was_away and not entry.is_open)
+    return replace(entry, cause=shortened(cause), seen_at=now if begins else entry.seen_at, gone_at=None)
+
+
+def _needing(entry: Entry, look: Look) -> Entry:
+    """Of a cause that needs a person: whether there is something new to tell."""
+    cause, now = entry.cause, look.now
+    if look.is_muted(cause.key):
+        return entry
+    if not entry.is_open:
+        return _begun(entry, now) if entry.seen_at is not None and now - entry.seen_at >= LASTS else entry
+    is_graver = entry.state is State.UNKNOWN and cause.state is State.NEEDS_YOU
+    if is_graver or cause.size >= GROWN * entry.size > 0:
+        return _said(entry, Kind.WORSE)
+    is_due = look.reminder is not None and entry.told_at is not None and now - entry.told_at >= look.reminder
+    return replace(_said(entry, Kind.REMINDER), is_reminded=True) if is_due and not entry.is_reminded else entry
+
+
+def _begun(entry: Entry, now: datetime) -> Entry:
+    """To be told. Who was not reached when it was over before still takes it for open, and hears nothing now."""
+    is_back = entry.kind is Kind.OVER
+    begun = replace(
+        entry,
+        number=0,
+        told_at=now,
+        over_at=None,
+        state=None,
+        size=0,
+        is_reminded=False,
+        returns=entry.returns + is_back,
+        heard={channel: 1 for channel, number in entry.heard.items() if number != OVER},
+    )
+    return _said(begun, Kind.NEW)
+
+
+def _said(entry: Entry, kind: Kind) -> Entry:
+    cause = entry.cause
+    state = entry.state if entry.state is State.NEEDS_YOU else cause.state
+    return replace(entry, kind=kind, number=entry.number + 1, state=state, size=max(entry.size, cause.size))
+
+
+def _without(entry: Entry, cause: Cause | None, look: Look) -> Entry | None:
+    """Of a cause that needs nobody now, or is not there: whether that is more than a break."""
+    now = look.now
+    if entry.seen_at is None:
+        return _at_rest(entry, look)
+    if cause is not None and cause.state is State.REPAIRING and entry.is_open:
+        return replace(entry, cause=shortened(cause), gone_at=None)
+    if _is_hidden(entry.cause, look.causes):
+        return replace(entry, gone_at=now)
+    gone_at = entry.gone_at or now
+    if now - gone_at < (hold(entry.returns) if entry.is_open else LASTS):
+        return replace(entry, gone_at=gone_at)
+    if entry.is_open:
+        return replace(entry, seen_at=None, gone_at=gone_at, kind=Kind.OVER, over_at=now)
+    return replace(entry, seen_at=None, gone_at=None) if entry.kind is Kind.OVER else None
+
+
+def _at_rest(entry: Entry, look: Look) -> Entry | None:
+    """What is over is remembered as long as it may come back, or somebody is to hear of it."""
+    age = look.now - (entry.over_at or look.now)
+    is_heard = all(entry.heard.get(channel) == OVER for channel in look.channels)
+    return None if age >= GIVEN_UP or (is_heard and age >= LONGEST_HOLD) else entry
+
+
+def hold(returns: int) -> timedelta:
+    """How long a cause must be gone until it is over: twice as long for each time that it came back."""
+    return min(HOLD * (1 << min(returns, 10)), LONGEST_HOLD)
+
+
+def _is_hidden(cause: Cause, causes: Iterable[Cause]) -> bool:
+    """Whether it may be there and is not seen: what it would be seen by could not be read."""
+    return any(
+        (one.key == _DAEMON and cause.key.startswith(_BY_DAEMON))
+        or (one.state is State.UNKNOWN and _may_hide(one, cause))
+        for one in causes
+    )
+
+
+def _may_hide(unknown: Cause, cause: Cause) -> bool:
+    are_other_tables = unknown.tables and cause.tables and not set(unknown.tables) & set(cause.tables)
+    return not are_other_tables and (not cause.checks or bool(unknown.checks & cause.checks))
+
+
+def due(memory: Memory, is_muted: Callable[[str], bool]) -> Mapping[str, tuple[Entry, ...]]:
+    """What each channel is to be told now: what it has not taken yet, the most pressing first.
+
+    Of a cause that is not seen, or is being repaired again, nothing is told until that is over.
+    """
+    found = {
+        channel: tuple(
+            entry
+            for key, entry in memory.entries.items()
+            if (_is_over(entry, channel) if entry.kind is Kind.OVER else _is_open(entry, channel) and not is_muted(key))
+        )
+        for channel in memory.channels
+    }
+    return {channel: tuple(sorted(entries, key=_pressing)) for channel, entries in found.items() if entries}
+
+
+def _is_over(entry: Entry, channel: str) -> bool:
+    return entry.seen_at is None and entry.heard.get(channel) != OVER
+
+
+def _is_open(entry: Entry, channel: str) -> bool:
+    is_seen = entry.cause.needs_a_person and entry.gone_at is None
+    return entry.is_open and is_seen and entry.heard.get(channel, OVER) < entry.number
+
+
+def _pressing(entry: Entry) -> tuple[bool, int, str]:
+    return entry.kind is Kind.OVER, [*State].index(entry.cause.state), entry.cause.key
+
+
+def taken(memory: Memory, channel: str, told: Iterable[Entry]) -> Memory:
+    """The memory after a channel took what was told of these."""
+    for entry in told:
+        key = entry.cause.key
+        number = OVER if entry.kind is Kind.OVER else entry.number
+        memory = memory.with_entry(
+            key, replace(memory.entries[key], heard={**memory.entries[key].heard, channel: number})
+        )
+    return memory

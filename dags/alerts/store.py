@@ -1,0 +1,104 @@
+"""Keeps what was told, and what is muted, in Dagster's instance: telling that ClickHouse is down takes no ClickHouse.
+
+It is no cursor, which Dagster keeps at the end of a tick: a tick that it gave up after 60 s would have told all, and
+keep nothing of it. Each has a key of its own for this location's database, with one writer: the sensor, and
+`mute_alert_job`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
+
+from dags.alerts import memory as memories
+from dags.alerts import mutes as muting
+from dags.alerts.memory import Memory
+from dags.domain.text import of_error
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from dagster import DagsterInstance
+
+    from dags.alerts.mutes import Mute
+
+_log = logging.getLogger(__name__)
+
+_PREFIX = "web_analytics_alerts"
+
+
+def read_memory(instance: DagsterInstance, mark: str) -> Memory:
+    """What was told. Nothing, where nothing is kept or it cannot be understood: what is open is told again."""
+    document = _read(instance, _told(mark))
+    if document is None:
+        return Memory()
+    try:
+        return memories.from_document(document)
+    except (KeyError, TypeError, ValueError) as error:
+        _log.warning("what was told before cannot be understood, so all is told again: %s", of_error(error))
+        return Memory()
+
+
+def write_memory(instance: DagsterInstance, mark: str, memory: Memory) -> None:
+    _write(instance, _told(mark), memories.as_document(memory))
+
+
+def read_mutes(instance: DagsterInstance, mark: str) -> tuple[Mute, ...]:
+    """What is muted. Nothing, where nothing is kept or what is kept cannot be understood: rather told than missed."""
+    document = _read(instance, _muted(mark))
+    if document is None:
+        return ()
+    try:
+        return muting.from_document(document)
+    except (KeyError, TypeError, ValueError) as error:
+        _log.warning("what was muted cannot be understood, so nothing is: %s", of_error(error))
+        return ()
+
+
+def write_mutes(instance: DagsterInstance, mark: str, mutes: Iterable[Mute]) -> None:
+    _write(instance, _muted(mark), muting.as_document(mutes))
+
+
+@contextmanager
+def alone(instance: DagsterInstance) -> Iterator[bool]:
+    """Whether no other tick tells people now, as one that a person tries out in the UI; none begins meanwhile.
+
+    Where the instance's directory cannot be written, nobody knows, and this one goes on: rather told twice.
+    """
+    lock = FileLock(Path(instance.root_directory) / f"{_PREFIX}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        yield False
+        return
+    except OSError as error:
+        _log.warning("no lock can be taken, so two ticks at once tell the same: %s", of_error(error))
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
+def _told(mark: str) -> str:
+    return f"{_PREFIX}:{mark}:told"
+
+
+def _muted(mark: str) -> str:
+    return f"{_PREFIX}:{mark}:muted"
+
+
+def _read(instance: DagsterInstance, key: str) -> Any:  # noqa: ANN401 -- JSON
+    kept = instance.daemon_cursor_storage.get_cursor_values({key}).get(key)
+    try:
+        return json.loads(kept) if kept is not None else None
+    except ValueError:
+        return {}
+
+
+def _write(instance: DagsterInstance, key: str, document: Any) -> None:  # noqa: ANN401 -- JSON
+    instance.daemon_cursor_storage.set_cursor_values({key: json.dumps(document)})
