@@ -11,10 +11,8 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
 import warnings
 from datetime import timedelta
-from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -33,6 +31,22 @@ from pydantic_settings import SettingsError as UnusableSecretError
 from dags.clickhouse.dsn import Dsn
 from dags.domain.days import MAX_LOOKBACK_DAYS
 from dags.domain.errors import SettingsError, UserError
+from dags.domain.setting_values import (
+    MAX_CHANNELS,
+    PLACES,
+    Priority,
+    TeamSource,
+    directory_of,
+    file_of,
+    hosts_of,
+    owners_of,
+    sources_of,
+    team_ids_of,
+    token_of,
+    url_of,
+    urls_of,
+    weights_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,113 +69,9 @@ _SECRETS = (
     "WEB_ANALYTICS_HEARTBEAT_URL",
 )
 
-# So many channels are told at once, each by a process of its own.
-MAX_CHANNELS = 10
-
-# The type of a problem whose words say which of several secrets it is of.
-_PLACES = "places"
-
 # What is decided looks back over attempts of the last sixteen days (`dags.repair.runs.REMEMBERED`), and people over a
 # month.
 LOWEST_RETENTION_DAYS = 30
-
-
-# Whom Dagster takes for an owner of an asset, and nobody whom it would refuse.
-_OWNER = re.compile(r"team:[\w.-]+|[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7}")
-
-
-class TeamSource(StrEnum):
-    """Where enabled teams come from."""
-
-    ENVIRONMENT = "environment"
-    TABLE = "table"
-    TOP_PAGEVIEWS = "top_pageviews"
-
-
-class Priority(StrEnum):
-    """Which days are repaired first when not all can be at once; see `dags.repair.priority`."""
-
-    RECENT = "recent"
-    VOLUME = "volume"
-    INTERIOR = "interior"
-
-
-def _sources(value: object) -> tuple[TeamSource, ...]:
-    names = tuple(part.strip() for part in str(value).split(",") if part.strip())
-    if not names or set(names) - set(TeamSource) or len(set(names)) < len(names):
-        raise PydanticCustomError("sources", "unknown, repeated or no source")
-    return tuple(map(TeamSource, names))
-
-
-def _team_ids(value: object) -> tuple[int, ...]:
-    parts = [part.strip() for part in str(value).split(",") if part.strip()]
-    if not all(part.isascii() and part.isdigit() and 0 < int(part) < 2**64 for part in parts):
-        raise PydanticCustomError("ids", "not all are team ids")
-    return tuple(sorted({int(part) for part in parts}))
-
-
-def _hosts(value: object) -> tuple[str, ...]:
-    hosts = tuple(part.strip().lower() for part in str(value).split(",") if part.strip())
-    if not all(re.fullmatch(r"[a-z0-9.-]+(:\d{1,5})?", host) for host in hosts):
-        raise PydanticCustomError("hosts", "not all are host names")
-    return hosts
-
-
-def _owners(value: object) -> tuple[str, ...]:
-    owners = tuple(part.strip() for part in str(value).split(",") if part.strip())
-    if not all(_OWNER.fullmatch(owner) for owner in owners):
-        raise PydanticCustomError("owners", "not all are owners")
-    return tuple(dict.fromkeys(owners))
-
-
-def _directory(value: object) -> Path:
-    path = Path(str(value))
-    if not path.is_absolute() or not str(path).isprintable():
-        raise PydanticCustomError("directory", "no absolute path")
-    return path
-
-
-def _file(value: object) -> Path:
-    path = Path(str(value))
-    if not path.is_absolute() or not str(path).isprintable() or not path.name:
-        raise PydanticCustomError("file", "no absolute path")
-    return path
-
-
-def _token(value: object) -> SecretStr:
-    token = str(value)
-    if not re.fullmatch(r"[!-~]{1,4096}", token):
-        raise PydanticCustomError("token", "no token")
-    return SecretStr(token)
-
-
-def _urls(value: object) -> tuple[SecretStr, ...]:
-    urls = str(value).split()
-    if len(urls) > MAX_CHANNELS:
-        raise PydanticCustomError(_PLACES, "{places} URLs", {"places": len(urls)})
-    bad = [str(place) for place, url in enumerate(urls, start=1) if not re.fullmatch(r"[a-z][a-z0-9+]*://[!-~]+", url)]
-    if bad:
-        raise PydanticCustomError(_PLACES, "number {places}", {"places": ", ".join(bad)})
-    return tuple(map(SecretStr, urls))
-
-
-def _url(value: object) -> SecretStr:
-    if not re.fullmatch(r"https?://[!-~]{1,4096}", str(value)):
-        raise PydanticCustomError("url", "no URL")
-    return SecretStr(str(value))
-
-
-def _weights(value: object) -> tuple[tuple[int, int], ...]:
-    pairs = [part.strip().split(":") for part in str(value).split(",") if part.strip()]
-    numbers = [one for pair in pairs for one in pair]
-    are_pairs = all(len(pair) == 2 for pair in pairs)  # noqa: PLR2004 -- a pair
-    if (
-        not are_pairs
-        or not all(one.isascii() and one.isdigit() for one in numbers)
-        or any(int(t) < 1 for t, _ in pairs)
-    ):
-        raise PydanticCustomError("weights", "not all are team:weight")
-    return tuple(sorted({int(team): int(weight) for team, weight in pairs}.items()))
 
 
 def _dsn(value: object) -> Dsn:
@@ -215,36 +125,36 @@ class Settings(BaseSettings):
     backfill_min_volume: int = whole(0, 0, 10**12, "page views")
     backfill_max_range_days: int = whole(30, 1, MAX_LOOKBACK_DAYS, "days")
     backfill_backup_days: int = whole(7, 1, MAX_LOOKBACK_DAYS, "days")
-    backfill_plans_directory: Annotated[Path, BeforeValidator(_directory)] = Field(
+    backfill_plans_directory: Annotated[Path, BeforeValidator(directory_of)] = Field(
         default=DEFAULT_PLANS_DIRECTORY, description="give the absolute path of a directory"
     )
     backfill_usd_per_gb: float = Field(default=0.25, ge=0, le=1000, description="give US dollars from 0 to 1000")
-    backfill_webhook_hosts: Annotated[tuple[str, ...], BeforeValidator(_hosts)] = Field(
+    backfill_webhook_hosts: Annotated[tuple[str, ...], BeforeValidator(hosts_of)] = Field(
         default=(), description="give host names, each with or without a port, separated by commas"
     )
-    backfill_webhook_token: Annotated[SecretStr | None, BeforeValidator(_token)] = Field(
+    backfill_webhook_token: Annotated[SecretStr | None, BeforeValidator(token_of)] = Field(
         default=None, description="give the token alone, printable ASCII without blanks, as a header can hold it"
     )
     backfill_stopped: int = Field(default=0, ge=0, le=1, description="give 0 (no) or 1 (yes)")
     backfill_rebuild_outdated: int = Field(default=0, ge=0, le=1, description="give 0 (no) or 1 (yes)")
     repair_target_hours: int = whole(48, 1, 8760, "hours")
     freshness_target_hours: int = whole(36, 1, 8760, "hours")
-    alert_urls: Annotated[tuple[SecretStr, ...], BeforeValidator(_urls)] = Field(
+    alert_urls: Annotated[tuple[SecretStr, ...], BeforeValidator(urls_of)] = Field(
         default=(),
         description=f"give up to {MAX_CHANNELS} URLs as apprise has them, separated by blanks or line ends",
     )
     alert_reminder_hours: int = whole(24, 0, 8760, "hours")
-    heartbeat_url: Annotated[SecretStr | None, BeforeValidator(_url)] = Field(
+    heartbeat_url: Annotated[SecretStr | None, BeforeValidator(url_of)] = Field(
         default=None, description="give the URL that is to be called, http:// or https://"
     )
-    team_weights: Annotated[tuple[tuple[int, int], ...], BeforeValidator(_weights)] = Field(
+    team_weights: Annotated[tuple[tuple[int, int], ...], BeforeValidator(weights_of)] = Field(
         default=(), description="give team:weight pairs of whole numbers, separated by commas; a weight may be 0"
     )
-    team_sources: Annotated[tuple[TeamSource, ...], BeforeValidator(_sources)] = Field(
+    team_sources: Annotated[tuple[TeamSource, ...], BeforeValidator(sources_of)] = Field(
         default=(TeamSource.ENVIRONMENT, TeamSource.TABLE),
         description=f"give one or more of {', '.join(TeamSource)}, separated by commas, each once",
     )
-    enabled_team_ids: Annotated[tuple[int, ...], BeforeValidator(_team_ids)] = Field(
+    enabled_team_ids: Annotated[tuple[int, ...], BeforeValidator(team_ids_of)] = Field(
         default=(), description="give team ids, whole numbers above 0, separated by commas"
     )
     top_teams_limit: int = whole(30, 1, 100_000, "teams")
@@ -258,13 +168,13 @@ class Settings(BaseSettings):
     build_max_seconds: int = whole(1800, 1, 21_600, "seconds")
     build_max_rows_read: int | None = whole(None, 1, 10**15, "rows")
     build_max_bytes_read: int | None = whole(None, 1, 10**18, "bytes")
-    sources: Annotated[Path | None, BeforeValidator(_file)] = Field(
+    sources: Annotated[Path | None, BeforeValidator(file_of)] = Field(
         default=None, description="give the absolute path of the YAML file that declares sources"
     )
-    owners: Annotated[tuple[str, ...], BeforeValidator(_owners)] = Field(
+    owners: Annotated[tuple[str, ...], BeforeValidator(owners_of)] = Field(
         default=(), description="give e-mail addresses or team:name, separated by commas"
     )
-    secrets_directory: Annotated[Path | None, BeforeValidator(_directory)] = Field(
+    secrets_directory: Annotated[Path | None, BeforeValidator(directory_of)] = Field(
         default=None, description="give the absolute path of a directory"
     )
 
@@ -398,7 +308,7 @@ def _in_words(name: str, problem: Any) -> str:  # noqa: ANN401 -- pydantic's own
     # An address in the wrong variable is as secret as in its own: a password may stand in it.
     is_hidden = name in _SECRETS or "://" in str(problem["input"])
     shown = "not usable" if is_hidden else repr(problem["input"])
-    if problem["type"] == _PLACES:
+    if problem["type"] == PLACES:
         shown += f", {problem['msg']}"
     return f"{name} is {shown}: {Settings.model_fields[_VARIABLES[name]].description}"
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from dags.bench.child import environment
+from dags.bench.event_files import COLUMNS, COUNT, NAMES, STRUCTURE, VALUES
 from dags.bench.figures import MEBIBYTE, Spread, paragraph, table, verdict
 from dags.clickhouse.clocks import read_clocks
 from dags.clickhouse.dsn import Dsn
@@ -65,25 +66,6 @@ TARGET_BAD = 1.5
 
 BUCKET, PEER = "bench-files", "peer"
 FORMATS = {"Parquet": "parquet", "JSONEachRow": "jsonl.gz"}
-
-# The columns of the files, each with its type there and what makes it of a row's number.
-COLUMNS = {
-    "team_id": ("UInt64", "1 + n % 50"),
-    "uuid": ("String", "toString(reinterpretAsUUID(n + 1))"),
-    "event": ("String", "if(n % 4 = 0, '$autocapture', '$pageview')"),
-    "timestamp": ("DateTime64(6, 'UTC')", "toDateTime64('2026-01-05 00:00:00', 6, 'UTC') + n % 86400"),
-    "distinct_id": ("String", "concat('visitor-', toString(n % 100000))"),
-    "session_id": ("String", "concat('session-', toString(intDiv(n, 8)))"),
-    "host": ("String", "'www.example.com'"),
-    "pathname": ("String", "concat('/articles/', toString(n % 5000))"),
-    "referring_domain": ("String", "if(n % 3 = 0, '', 'google.com')"),
-    "browser": ("String", "if(n % 2 = 0, 'Chrome', 'Firefox')"),
-    "os": ("String", "if(n % 2 = 0, 'Windows', 'iOS')"),
-    "viewport_width": ("Int64", "1920"),
-}
-STRUCTURE = ", ".join(f"{name} {type_}" for name, (type_, _) in COLUMNS.items())
-VALUES = ", ".join(f"{made} AS {name}" for name, (_, made) in COLUMNS.items())
-NAMES, COUNT = ", ".join(COLUMNS), len(COLUMNS)
 
 
 @dataclass(frozen=True)

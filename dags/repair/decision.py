@@ -16,11 +16,11 @@ from dags.detection.detection import Standing
 from dags.detection.rules import Cause, Judged, Kind
 from dags.detection.verdicts import Alike, Verdicts, repeated_unit
 from dags.domain.days import ONE_DAY, in_words, start_of
+from dags.domain.setting_values import Priority
 from dags.domain.text import counted
 from dags.repair.attempts import divided_by_backoff, ended
 from dags.repair.estimate import Building, Estimate
 from dags.repair.priority import in_order
-from dags.settings import Priority
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dags.settings import Priority
+from dags.domain.setting_values import Priority
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -9,7 +9,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from dags.clickhouse.sql import Sql
 from dags.domain.errors import UserError
-from dags.settings import TeamSource
+from dags.domain.setting_values import TeamSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -231,7 +231,7 @@ def test_sensor_and_schedules_run_without_being_switched_on() -> None:
     repository = defs.get_repository_def()
     statuses = [schedule.default_status.value for schedule in repository.schedule_defs]
     statuses += [sensor.default_status.value for sensor in repository.sensor_defs]
-    assert statuses == ["RUNNING"] * 9
+    assert statuses == ["RUNNING"] * 10
 
 
 def test_the_top_level_holds_only_what_was_agreed() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ import time
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -34,11 +36,14 @@ NOT_RUN = {
     "pip install .": "the packages of the lock file are there, and others are not to be",
     "dagster job execute": "named, not shown: with what it needs it is run",
     "timedatectl": "it sets the clock of a machine",
+    "dg launch --job send_test_alert_job": "it needs a channel, and with none it fails",
 }
 # What stays in the foreground, and what has it listen where nobody else does.
 STAYS = {"make dev": "PORT={}", "dg dev": "--port {}", "dagster dev": "--port {}"}
 # Where the text around a command says which fields it needs.
 FIELDS = {"dg launch --job resume_all_backfills_job": "{reason: tried, requested_by: ada}"}
+# What ends as a failure where it has to tell of something: here, that no daemon runs.
+MAY_FAIL = ("dg launch --job health_job",)
 # What the README's examples take for today.
 ITS_TODAY = date(2026, 11, 21)
 SITES, DAYS = 7, 6
@@ -62,6 +67,7 @@ class Walk:
         self._environment = {**kept, "PATH": os.pathsep.join(searched), "PYTHONPATH": str(self._checkout)}
         _copy(self._checkout)
         self._write_logs()
+        self._write_file()
 
     def go(self, readme: str) -> list[str]:
         """Type what the README says; answers with what did not work, in words."""
@@ -105,6 +111,7 @@ class Walk:
         for shown, tried in (
             ("/var/log/nginx", str(self._directory / "logs")),
             ("/srv/", f"{self._directory}/srv/"),
+            ("s3://partner/data/", f"{self._directory}/partner/"),
             ("…", "check_missing_data_job"),
         ):
             text = text.replace(shown, tried)
@@ -130,7 +137,8 @@ class Walk:
             check=False,
         )
         self._said += ran.stdout
-        assert ran.returncode == 0, (ran.stdout + ran.stderr)[-3000:]
+        is_answer = text.startswith(MAY_FAIL) and "NEEDS YOU" in ran.stdout
+        assert ran.returncode == 0 or is_answer, (ran.stdout + ran.stderr)[-3000:]
         assert "Traceback" not in ran.stdout + ran.stderr, (ran.stdout + ran.stderr)[-3000:]
 
     def _stay(self, text: str, ask: str = "") -> None:
@@ -178,6 +186,14 @@ class Walk:
                     for site in range(SITES)
                 )
             )
+
+    def _write_file(self) -> None:
+        """What a partner has uploaded: one page view, in the way of the README's declaration."""
+        at = datetime.now(UTC) - timedelta(days=2)
+        path = self._directory / f"partner/year={at:%Y}/month={at:%m}/day.jsonl"
+        path.parent.mkdir(parents=True)
+        row = {"tenant": 1, "id": str(UUID(int=1)), "at": f"{at:%Y-%m-%d %H:%M:%S}", "visit": "v", "path": "/"}
+        path.write_text(json.dumps(row) + "\n")
 
 
 def _copy(checkout: Path) -> None:

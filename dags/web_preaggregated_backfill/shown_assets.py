@@ -23,8 +23,9 @@ from dagster import (
     with_source_code_references,
 )
 
+from dags.domain.setting_values import TeamSource
 from dags.domain.text import counted
-from dags.settings import TeamSource, variable
+from dags.settings import variable
 from dags.web_preaggregated.columns import ENABLED_TEAMS_COLUMNS, EVENTS_COLUMNS, TEAMS_COLUMNS
 
 if TYPE_CHECKING:

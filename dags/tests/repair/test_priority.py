@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from dags.detection.rules import Cause, Kind, Verdict
 from dags.detection.verdicts import Verdicts
+from dags.domain.setting_values import Priority
 from dags.domain.units import Measure, Unit
 from dags.repair.priority import in_order
-from dags.settings import Priority
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

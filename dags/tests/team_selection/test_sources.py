@@ -16,7 +16,8 @@ from dags.clickhouse.schema.apply import apply_schema
 from dags.clickhouse.sql import Sql
 from dags.dagster_runs.resource import ClickHouseResource
 from dags.domain.days import start_of
-from dags.settings import Settings, TeamSource, current_settings, read_settings
+from dags.domain.setting_values import TeamSource
+from dags.settings import Settings, current_settings, read_settings
 from dags.team_selection.assets import team_selection
 from dags.team_selection.sources import SOURCES, TeamSourceError, get_team_ids_from_sources, team_ids_by_source
 from dags.team_selection.store import read_selection, write_selection
