@@ -26,6 +26,7 @@ from dags.health.instance import Timetable
 from dags.health.jobs import health_job
 from dags.health.reading import Served
 from dags.managed_backfill.jobs import managed_backfill_jobs, web_analytics_sweep_backups_schedule
+from dags.metrics.jobs import weeks_job
 from dags.postgres_backfill.jobs import postgres_backfill_jobs, postgres_schedules
 from dags.repair.stops.jobs import stop_jobs
 from dags.retention.jobs import retention_job, retention_schedule
@@ -115,6 +116,7 @@ def location(
         checks_job,
         *alert_jobs(),
         *questions,
+        weeks_job(watched),
         *waiver_jobs(watched, after_command(watched)),
         *managed_backfill_jobs(watched),
         *postgres_jobs,

@@ -168,6 +168,10 @@ class Settings(BaseSettings):
     build_max_seconds: int = whole(1800, 1, 21_600, "seconds")
     build_max_rows_read: int | None = whole(None, 1, 10**15, "rows")
     build_max_bytes_read: int | None = whole(None, 1, 10**18, "bytes")
+    metrics_file: Annotated[Path | None, BeforeValidator(file_of)] = Field(
+        default=None,
+        description="give the absolute path of the file to write",
+    )
     sources: Annotated[Path | None, BeforeValidator(file_of)] = Field(
         default=None, description="give the absolute path of the YAML file that declares sources"
     )

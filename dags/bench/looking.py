@@ -16,7 +16,8 @@ from dags.repair.decision import Trigger
 from dags.repair.requests.store import freeze
 from dags.settings import current_settings
 from dags.web_preaggregated.tables import WEB_TABLES
-from dags.web_preaggregated_backfill.evaluation import evaluate, metadata, run_requests, teams_to_freeze
+from dags.web_preaggregated_backfill.evaluation import evaluate, run_requests, teams_to_freeze
+from dags.web_preaggregated_backfill.metadata import metadata
 
 if TYPE_CHECKING:
     from dags.detection.verdicts import Verdicts

@@ -53,9 +53,19 @@ class Cost:
             self.seconds + other.seconds,
         )
 
+    def shares(self, among: int) -> tuple[Cost, ...]:
+        """Equal shares that add up to it, of things that were done together; the queries are the first one's."""
+        rows, size = _shares(self.rows_read, among), _shares(self.bytes_read, among)
+        queries = (self.queries, *[0] * (among - 1))
+        return tuple(Cost(*share, self.seconds / among) for share in zip(queries, rows, size, strict=True))
+
     def __str__(self) -> str:
         rows = "" if self.rows_read is None else f"{self.rows_read:,} rows read, "
         return f"{self.queries} queries, {rows}{self.seconds:.2f} s"
+
+
+def _shares(whole: int | None, among: int) -> list[int | None]:
+    return [None if whole is None else (whole + n) // among for n in range(among)]
 
 
 def _sum(one: int | None, other: int | None) -> int | None:

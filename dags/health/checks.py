@@ -50,7 +50,7 @@ _DESCRIPTIONS = {
     Check.NO_OLD_GAP: "No gap is older than WEB_ANALYTICS_REPAIR_TARGET_HOURS since it was seen first.",
     Check.FRESH: "No team is further behind than WEB_ANALYTICS_FRESHNESS_TARGET_HOURS.",
     Check.TABLES_AGREE: "Tables that must agree do, or are made to within the target.",
-    Check.BUILDS_SUCCEED: "Of the units that were built in seven days, 95 % succeeded.",
+    Check.BUILDS_SUCCEED: "Of the builds of a day in seven days, 95 % succeeded.",
     Check.NOTHING_STUCK: "No unit backs off after three attempts in vain, and none waits for a person's word.",
     Check.ACCURATE: "What a sample of teams has, other ones each hour, is what their raw events come to.",
     Check.NOTHING_LEFT_BEHIND: "No staging table, lease, landing table or backup is there that nobody needs.",

@@ -121,13 +121,11 @@ class LeftBehind:
 
 @dataclass(frozen=True)
 class Builds:
-    """What builds of a table came to, by the ledger.
+    """How builds of a table ended, by `dags.metrics`: a build is a run's work on a day of it.
 
-    ``rate``: the share of the units that succeeded, of each build of a day by itself, in the mean of all: one that
-    failed as a whole counts as much as one that succeeded. None where none was tried. Units that were held are no
-    failures, for a person is asked.
-
-    ``days_built`` counts each build of a day, ``seconds`` is how long these took, and ``source_rows`` what they read.
+    ``rate``: the share of those that were built, of these and those that failed, from 0 to 1; None where there was none
+    of either. What was held is no failure, for a person is asked. ``seconds`` is how long they took in all, and
+    ``source_rows`` what they were built from.
     """
 
     table: str
@@ -135,7 +133,6 @@ class Builds:
     built: int
     failed: int
     held: int
-    days_built: int = 0
     seconds: float = 0.0
     source_rows: int = 0
 

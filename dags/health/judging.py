@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from dags.health.facts import BuildsOfLately, Compared, Evaluated, Facts, Teams
     from dags.health.targets import Targets
 
-# Of the units that were tried in seven days so many must have succeeded. Chosen: one bad night of seven is less.
+# Of the builds of a day that ended in seven days so many must have succeeded. Chosen: one bad night of seven is less.
 MIN_SUCCESS = 0.95
 
 # So many characters of why something could not be read.
@@ -157,7 +157,7 @@ def _of_builds(one: BuildsOfLately) -> Cause | None:
     return Cause(
         f"builds:{one.table}",
         State.NOTED,
-        f"{one.failed:,} of {one.built + one.failed:,} units that were built in seven days failed "
+        f"{one.failed:,} of {one.built + one.failed:,} builds of a day failed in seven days "
         f"({one.rate:.0%} succeeded): {one.error[:ERROR_CHARACTERS]}",
         one.table,
         one.failed_at,

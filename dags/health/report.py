@@ -82,7 +82,7 @@ def _foot(facts: Facts) -> list[str]:
         )
         lines += _lines(f"{counted(found.teams, 'team')}, {counted(len(judged), 'day')}; {newest}", "WATCHED")
     rates = [
-        f"{one.table} {one.rate:.1%}" + (f" ({counted(one.failed, 'unit')} failed)" if one.failed else "")
+        f"{one.table} {one.rate:.1%}" + (f" ({counted(one.failed, 'build')} failed)" if one.failed else "")
         for one in facts.builds
         if one.rate is not None
     ]
@@ -192,7 +192,6 @@ def as_dict(health: Health) -> dict[str, Any]:
                 "built": one.built,
                 "failed": one.failed,
                 "held": one.held,
-                "days_built": one.days_built,
                 "seconds": round(one.seconds, 1),
                 "source_rows": one.source_rows,
             }

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from dags.clickhouse.sql import Sql
-from dags.domain.days import ONE_DAY
 from dags.domain.errors import UserError
 from dags.domain.text import of_error
 from dags.domain.units import EPOCH
@@ -24,6 +23,9 @@ from dags.health.left import backups_left, landings_left
 from dags.health.reached import read_reached
 from dags.health.superseded import is_done_since
 from dags.managed_backfill.kind import BACKFILL
+from dags.metrics.recent import Builds
+from dags.metrics.store import read_builds_by_week, read_recent_builds, read_recent_failures
+from dags.metrics.weeks import mondays
 from dags.postgres_backfill.kind import POSTGRES_BACKFILL
 from dags.publish.backup import backups_until
 from dags.publish.staging import leftovers
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
 
 _PACKAGE = "dags.health"
 
-# So many weeks of builds are shown, and so many days before the look-back are theirs.
+# So many weeks of builds are shown.
 WEEKS = 8
 
 # Of so many works, the newest, it is looked up how far they have come: each is a statement, and a plan to read.
@@ -79,7 +81,7 @@ def read_sections(
         (Section.TEAMS, lambda: {"teams": _teams(client)}),
         (Section.WORK, of_work),
         (Section.LEFT_BEHIND, left_behind),
-        (Section.BUILDS, lambda: _builds(sql, tables, today)),
+        (Section.BUILDS, lambda: _builds(sql, tables, today, server_at)),
         (Section.FILES, lambda: {"files": _files(client, sql, sources)}),
     )
     found: dict[str, Any] = {}
@@ -157,21 +159,18 @@ def _left(client: Client, sql: Sql, works: Sequence[Row], now: datetime, kept_da
     )
 
 
-def _builds(sql: Sql, tables: Sequence[str], today: date) -> dict[str, Any]:
-    bound = {"tables": list(tables), "start": today - 2 * WEEKS * 7 * ONE_DAY, "weeks": WEEKS}
-    rows = sql.rows("builds", bound)
+def _builds(sql: Sql, tables: Sequence[str], today: date, server_at: datetime) -> dict[str, Any]:
+    recent, failures = read_recent_builds(sql, server_at), read_recent_failures(sql, server_at)
     weeks = [
-        BuildsOfWeek(table, rate, built, failed, held, days, seconds, source_rows, week=week)
-        for table, week, rate, built, failed, held, days, seconds, source_rows, *_ in rows
+        BuildsOfWeek(table, one.builds.success_rate, *one.builds, one.seconds, one.source_rows, week=week)
+        for (week, table), one in read_builds_by_week(sql, mondays(today, WEEKS)[0]).items()
+        if table in tables
     ]
     lately = []
     for table in tables:
-        own = [row[9:] for row in rows if row[0] == table]
-        tried, share, built, failed, held = (sum(row[place] for row in own) for place in range(5))
-        failed_at, error = max(((row[5], row[6]) for row in own if row[3]), default=(None, ""))
-        rate = float(share / tried) if tried else None
-        lately.append(BuildsOfLately(table, rate, int(built), int(failed), int(held), error=error, failed_at=failed_at))
-    return {"weeks": tuple(weeks), "builds": tuple(lately)}
+        builds, (failed_at, error) = recent.get(table, Builds()), failures.get(table, (None, ""))
+        lately.append(BuildsOfLately(table, builds.success_rate, *builds, error=error[:300], failed_at=failed_at))
+    return {"weeks": tuple(sorted(weeks, key=lambda one: (one.table, one.week))), "builds": tuple(lately)}
 
 
 def _files(client: Client, sql: Sql, sources: Sources) -> tuple[Files, ...]:

@@ -8,8 +8,8 @@ from dags.dagster_runs.resource import ClickHouseResource
 from dags.dagster_runs.tags import SHORT_RUN
 from dags.domain.watched import WatchedTable
 from dags.web_preaggregated_backfill.catalog import as_shown, evaluate_now, leave_or_tell
-from dags.web_preaggregated_backfill.evaluation import metadata
 from dags.web_preaggregated_backfill.last_verdict import DETECTOR, last_verdict
+from dags.web_preaggregated_backfill.metadata import metadata
 from dags.web_preaggregated_backfill.report import summary_text, unknown_words
 
 

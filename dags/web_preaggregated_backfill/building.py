@@ -234,7 +234,9 @@ def _built_day(
     with audited(works, requested_by=context.run.tags.get(who, "")) as ended:
         built = build.run()
         rows = {table.name: _rows_built(client, table, built) for table in selected}
-        ended({name: (rows[name], "; ".join(built.problems_of(name))) for name in names})
+        # Tables of one run are computed together, and nobody can say for which of them.
+        cost = dict(zip(names, built.cost.shares(len(names)), strict=True))
+        ended({name: (rows[name], "; ".join(built.problems_of(name)), cost[name]) for name in names})
     return built
 
 
@@ -282,7 +284,7 @@ def of_build(built: BuiltDay, table: BuiltTable, words: tuple[str, str]) -> dict
     """
     rebuilt = [table.after[team] for team in table.teams(Outcome.BUILT) if team in table.after]
     distinct, total = (word.replace(" ", "") for word in words)
-    read = built.cost.rows_read
+    read, size = built.cost.rows_read, built.cost.bytes_read
     return {
         "published": MetadataValue.bool(table.is_published),
         "day_rows": MetadataValue.int(table.rows),
@@ -294,6 +296,7 @@ def of_build(built: BuiltDay, table: BuiltTable, words: tuple[str, str]) -> dict
         "source_events_with_neighbours": MetadataValue.int(built.source.around),
         "uncounted_events": MetadataValue.int(sum(built.uncounted.values())),
         **({} if read is None else {"rows_read": MetadataValue.int(read)}),
+        **({} if size is None else {"bytes_read": MetadataValue.int(size)}),
         "query_seconds": MetadataValue.float(round(built.cost.seconds, 3)),
     }
 

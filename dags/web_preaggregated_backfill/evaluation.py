@@ -1,7 +1,7 @@
-"""One evaluation: detect, decide, and say what and why as the detector's metadata.
+"""One evaluation: detect, decide, and say what and why.
 
 The sensor, the schedule, the detector asset and the diagnostics differ in what they do with the decision, and in
-nothing else. What every one of them leaves in Dagster's catalog is `catalog`'s business.
+nothing else. What every one of them leaves in Dagster's catalog is `catalog`'s and `metadata`'s business.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
-from dagster import AssetKey, MetadataValue, RunRequest
+from dagster import AssetKey, RunRequest
 from dagster._core.storage.tags import PRIORITY_TAG
 
 from dags.dagster_runs.tags import (
@@ -47,18 +47,8 @@ from dags.repair.estimate import Building
 from dags.repair.requests.store import frozen_teams
 from dags.repair.runs import runs_of, with_frozen_teams, without_the_dead
 from dags.settings import current_settings
-from dags.web_preaggregated_backfill.last_verdict import REMAINING, last_verdict, remaining_days
-from dags.web_preaggregated_backfill.picture import as_markdown, team_by_day
-from dags.web_preaggregated_backfill.report import (
-    SAMPLE,
-    freshness,
-    gaps_markdown,
-    missing_data,
-    missing_days,
-    reasons,
-    status_line,
-)
-from dags.web_preaggregated_backfill.small_picture import small_team_by_day
+from dags.web_preaggregated_backfill.last_verdict import last_verdict, remaining_days
+from dags.web_preaggregated_backfill.report import reasons, status_line
 from dags.web_preaggregated_backfill.store import observe
 
 if TYPE_CHECKING:
@@ -72,14 +62,12 @@ if TYPE_CHECKING:
     from dags.dagster_runs.resource import ClickHouseResource
     from dags.domain.days import Calendar
     from dags.domain.watched import WatchedTable
+    from dags.metrics.recent import Recent
     from dags.repair.attempts import Run
     from dags.settings import Settings
 
 # Calls what it is given with a client, in this process or in a child.
 OnEngine = Callable[[Callable[["Client"], Any]], Any]
-
-# The UI hides Markdown of a thousand characters and more behind a link.
-MARKDOWN_CHARACTERS = 990
 
 # A tick has 60 s in all; waiting for the embedded engine and opening it take most of the rest.
 TICK_VERIFY_SECONDS = 15.0
@@ -99,7 +87,8 @@ class Evaluation:
     ``detection`` is of the days of the settings' look-back, no fewer and no more, whatever was asked about: one verdict
     for all to see. ``asked`` is of the days that were asked about. ``begun`` are the days that a backfill which has
     begun has not got to; a person's evaluation launches nothing, so it begins none. ``before`` is the verdict that was
-    the last one in the catalog when this evaluation began to read, see `last_verdict.LastVerdict`.
+    the last one in the catalog when this evaluation began to read, see `last_verdict.LastVerdict`. ``recent``: how
+    repairs have gone of late, None where that could not be read.
     """
 
     trigger: Trigger
@@ -112,6 +101,7 @@ class Evaluation:
     outdated_teams: Mapping[tuple[str, date], tuple[int, ...]]
     begun: frozenset[date]
     before: int
+    recent: Recent | None = None
 
     @property
     def is_unknown(self) -> bool:
@@ -140,7 +130,7 @@ def evaluate(
     own = settings.backfill_lookback_days
     asked = own if lookback_days is None else lookback_days
     widest = max(own, asked)
-    work: partial[Detection] = partial(
+    work: partial[tuple[Detection, Recent | None]] = partial(
         observe,
         now=now,
         watched=watched,
@@ -161,8 +151,8 @@ def evaluate(
         return found if days == widest else found.within(of(days).judged, days)
 
     try:
-        found = on_engine(work)
-        return judged(seen(found, own), seen(found, asked))
+        found, recent = on_engine(work)
+        return replace(judged(seen(found, own), seen(found, asked)), recent=recent)
     except (UnreadableError, ClickHouseError) as error:
         names = tuple(table.name for table in watched)
         return judged(*(unreadable(str(error), names, of(days), days, now) for days in (own, asked)))
@@ -354,47 +344,3 @@ def skip_reason(evaluation: Evaluation) -> str:
     return ". ".join(
         [status_line(detection), "; ".join(reasons(detection, evaluation.decision)), *unknown, *detection.warnings]
     )
-
-
-def metadata(evaluation: Evaluation) -> dict[str, MetadataValue]:
-    """The detector's metadata: the contract's names first, then whatever helps a reader."""
-    detection, decision = evaluation.detection, evaluation.decision
-    report = missing_data(detection, decision)
-    pictured = detection.verdicts, detection.calendar.judged
-    entries: dict[str, MetadataValue] = {}
-    if detection.wrong:
-        entries["picture"] = MetadataValue.md(small_team_by_day(*pictured, MARKDOWN_CHARACTERS))
-    entries |= {
-        "status": MetadataValue.text(status_line(detection)),
-        "should_backfill": MetadataValue.bool(decision.should_backfill),
-        "should_backfill_comprehensive": MetadataValue.bool(evaluation.decisions[Trigger.SCHEDULE].should_backfill),
-        "total_missing_partitions": MetadataValue.int(report["total_missing_partitions"]),
-        "tables_affected": MetadataValue.json(report["tables_with_missing_data"]),
-        "lookback_days": MetadataValue.int(detection.lookback_days),
-        "trigger": MetadataValue.text(str(evaluation.trigger)),
-        "reasons": MetadataValue.md("\n".join(f"- {reason}" for reason in reasons(detection, decision))),
-        "gaps": MetadataValue.md(gaps_markdown(detection, MARKDOWN_CHARACTERS)),
-        "wrong_units": MetadataValue.int(len(detection.wrong)),
-        "teams": MetadataValue.int(detection.teams),
-        "days_requested": MetadataValue.int(len(decision.requests)),
-        "days_deferred": MetadataValue.int(len(decision.deferred)),
-        REMAINING: MetadataValue.json(sorted(str(day) for day in evaluation.begun)),
-        "freshness": MetadataValue.text(freshness(detection)),
-        "days_read": MetadataValue.int(detection.days_read),
-        "outdated_units": MetadataValue.int(sum(detection.outdated.values())),
-        "waived_units": MetadataValue.int(len(detection.waived)),
-        "unknown": MetadataValue.json(dict(detection.unknown)),
-        "unverified_days": MetadataValue.int(len(detection.unverified)),
-        "warnings": MetadataValue.json(list(detection.warnings)),
-        "query_seconds": MetadataValue.float(round(detection.cost.seconds, 3)),
-    }
-    if detection.cost.rows_read is not None:
-        entries["rows_read"] = MetadataValue.int(detection.cost.rows_read)
-    if detection.wrong:
-        entries["team_by_day"] = MetadataValue.md(as_markdown(team_by_day(*pictured)))
-    for table in detection.tables:
-        if table not in detection.unknown:
-            days = missing_days(detection, table)
-            entries[f"{table}_missing_count"] = MetadataValue.int(len(days))
-            entries[f"{table}_sample_dates"] = MetadataValue.json([str(day) for day in days[:SAMPLE]])
-    return entries

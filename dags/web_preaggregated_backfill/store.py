@@ -11,6 +11,7 @@ from dags.detection.gaps.store import with_gaps
 from dags.detection.store import detect
 from dags.domain.days import DayRange, calendar
 from dags.domain.watched import first_day
+from dags.metrics.store import read_recent
 from dags.repair.stops.store import why_stopped
 from dags.work.audit.log import MANAGED
 from dags.work.audit.store import at_work
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from dags.clickhouse.leases.rules import Lease
     from dags.detection.detection import Detection
     from dags.domain.watched import WatchedTable
+    from dags.metrics.recent import Recent
 
 
 def observe(
@@ -36,8 +38,9 @@ def observe(
     reads_all_days: bool,
     verify_seconds: float,
     own_lookback_days: int,
-) -> Detection:
-    """As `dags.detection.store.detect`, and what keeps days from being launched; and since when they are wrong.
+) -> tuple[Detection, Recent | None]:
+    """As `dags.detection.store.detect`, what keeps days from being launched, and since when they are wrong; and how
+    repairs have gone of late, this look included.
 
     ``own_lookback_days``: the settings' look-back. Only of its days gaps are kept, however far back somebody asks.
     """
@@ -53,7 +56,8 @@ def observe(
     own = calendar(now, lookback_days=own_lookback_days, settle=settle, first_day=first_day(watched))
     kept = with_gaps(client, found.within(own.judged, own_lookback_days))
     standing = Standing(why_stopped(client), _taken(client, found.living))
-    return replace(found, standing=standing, gaps=kept.gaps, warnings=kept.warnings)
+    recent = read_recent(client, found.server_at) if found.server_at is not None else None
+    return replace(found, standing=standing, gaps=kept.gaps, warnings=kept.warnings), recent
 
 
 def _taken(client: Client, living: Sequence[Lease]) -> dict[tuple[str, date], str]:

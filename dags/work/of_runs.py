@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from dags.clickhouse.failures import retrying
+from dags.clickhouse.sql import Cost
 from dags.domain.text import of_error
 from dags.work.audit.log import AUTOMATIC, DIED, MANUAL, Entry, Event, Status, Work, standing
 from dags.work.audit.store import Log, read_unheard, read_works
@@ -25,8 +26,9 @@ if TYPE_CHECKING:
 
     from dags.work.audit.log import State
 
-# What a run says of one subject in the end: rows that were written, and why it is no success; empty if it is one.
-Ending = tuple[int, str]
+# What a run says of one subject in the end: rows that were written; why it is no success, empty if it is one; and what
+# it cost, where that is known.
+Ending = tuple[int, str] | tuple[int, str, Cost]
 
 
 _log = logging.getLogger(__name__)
@@ -57,10 +59,10 @@ class RunWork:
         """Say that it begins, who launched it and why."""
         self._log.append(Entry(Event.ACCEPTED, Status.RUNNING, requested_by=requested_by, reason=self.reason))
 
-    def end(self, rows: int, problem: str) -> None:
+    def end(self, rows: int, problem: str, cost: Cost | None = None) -> None:
         """Say what became of it. That it cannot be said is no reason to fail what was done."""
         with suppress(ClickHouseError):
-            retrying(_log.info)(self._log.append, _end(self.step, rows, problem))
+            retrying(_log.info)(self._log.append, _end(self.step, rows, problem, cost))
 
     @property
     def _log(self) -> Log:
@@ -117,6 +119,16 @@ def _is_open(state: State, run_id: str) -> bool:
     return last.event == Event.STARTED and last.run_id == run_id
 
 
-def _end(step: str, rows: int, problem: str) -> Entry:
+def _end(step: str, rows: int, problem: str, cost: Cost | None = None) -> Entry:
     event, status = (Event.STEP_FAILED, Status.FAILED) if problem else (Event.STEP_DONE, Status.COMPLETED)
-    return Entry(event, status, step, rows=rows, payload=problem[:1000])
+    spent = cost or Cost()
+    return Entry(
+        event,
+        status,
+        step,
+        rows=rows,
+        rows_read=spent.rows_read or 0,
+        bytes_read=spent.bytes_read or 0,
+        seconds=spent.seconds,
+        payload=problem[:1000],
+    )

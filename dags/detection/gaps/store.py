@@ -10,23 +10,37 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from dags.clickhouse.grants import why_nothing_is_kept
 from dags.clickhouse.schema.books import append
 from dags.clickhouse.sql import Sql
-from dags.detection.gaps.rules import Gap, GapEvent, changes
+from dags.detection.gaps.rules import ClosedBy, Gap, GapEvent, changes, with_builds
+from dags.domain.units import EPOCH
 
 if TYPE_CHECKING:
+    from datetime import date, datetime
+
     from clickhouse_connect.driver.client import Client
 
     from dags.detection.detection import Detection
-    from dags.detection.gaps.rules import Change
+    from dags.detection.gaps.rules import Change, Place
 
 _PACKAGE = "dags.detection.gaps"
 
-_COLUMNS = ("table_name", "day", "is_held", "event", "units", "reason", "opened_at")
+_COLUMNS = ("table_name", "day", "is_held", "event", "units", "reason", "opened_at", "waived", "closed_by")
 
 
 def read_gaps(client: Client) -> tuple[Gap, ...]:
     """The gaps that are open."""
-    rows = Sql(_PACKAGE, client).rows("open_gaps")
-    return tuple(sorted(Gap(table, day, bool(held), since) for table, day, held, since in rows))
+    return _read(client)[0]
+
+
+def _read(client: Client) -> tuple[tuple[Gap, ...], dict[Place, datetime]]:
+    """The gaps that are open; and when those that are over were, of the last day."""
+    gaps: list[Gap] = []
+    over: dict[Place, datetime] = {}
+    for table, day, held, since, waived, over_at in Sql(_PACKAGE, client).rows("open_gaps"):
+        if since > EPOCH:
+            gaps.append(Gap(table, day, bool(held), since, waived))
+        else:
+            over[table, day, bool(held)] = over_at
+    return tuple(sorted(gaps)), over
 
 
 def with_gaps(client: Client, found: Detection) -> Detection:
@@ -36,11 +50,11 @@ def with_gaps(client: Client, found: Detection) -> Detection:
     """
     if found.server_at is None:
         return found
-    known = read_gaps(client)
-    made = changes(known, found)
-    places = {(one.table, one.day, one.is_held): one.event for one in made}
+    known, over = _read(client)
+    made = changes(known, found, {place for place, at in over.items() if at > found.server_at})
+    places = {one.place: one for one in made}
     still = [gap for gap in known if gap.place not in places]
-    opened = [Gap(*place, found.server_at) for place, event in places.items() if event is GapEvent.OPENED]
+    opened = [Gap(*place, found.server_at, one.waived) for place, one in places.items() if one.event is GapEvent.OPENED]
     return replace(found, gaps=tuple(sorted([*still, *opened])), warnings=(*found.warnings, *_recorded(client, made)))
 
 
@@ -48,9 +62,21 @@ def _recorded(client: Client, made: tuple[Change, ...]) -> tuple[str, ...]:
     """Append events; in words, why they could not be, where nobody has said so already."""
     if not made or why_nothing_is_kept(client):
         return ()
-    rows = [[one.table, one.day, one.is_held, str(one.event), one.units, one.reason, one.since] for one in made]
     try:
+        rows = [
+            [*one.place, str(one.event), one.units, one.reason, one.since, one.waived, str(one.closed_by or "")]
+            for one in with_builds(made, _last_built(client, made))
+        ]
         append(client, "web_analytics_gaps", rows, _COLUMNS)
     except ClickHouseError as error:
         return (f"since when days are wrong cannot be kept, so gaps look younger than they are: {str(error)[:300]}",)
     return ()
+
+
+def _last_built(client: Client, made: tuple[Change, ...]) -> dict[tuple[str, date], datetime]:
+    """When each day that has closed was built last: read while the ledger has it for certain."""
+    closed = [one for one in made if one.closed_by is ClosedBy.OTHER]
+    if not closed:
+        return {}
+    bound = {"tables": sorted({one.table for one in closed}), "days": sorted({one.day for one in closed})}
+    return {(table, day): built_at for table, day, built_at in Sql(_PACKAGE, client).rows("last_built", bound)}

@@ -257,3 +257,13 @@ def test_every_parameter_has_a_type_and_is_one_that_the_check_sees(file: str) ->
 def test_an_instant_is_never_bound_without_its_fractions(file: str) -> None:
     # `{x:DateTime}` drops fractions of a second in silence.
     assert not re.search(r"\{\w+:DateTime\b(?!64)", (ROOT / file).read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("among", [1, 2, 3])
+def test_shares_of_a_cost_add_up_to_it_and_what_is_unknown_stays_so(among: int) -> None:
+    whole, unknown = Cost(7, 100, 11, 3.0), Cost(7, None, None, 3.0)
+    for cost in (whole, unknown):
+        shares = cost.shares(among)
+        assert len(shares) == among
+        assert sum(shares[1:], shares[0]) == cost
+    assert max(one.rows_read or 0 for one in whole.shares(among)) <= 100 / among + 1

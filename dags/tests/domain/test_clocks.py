@@ -22,7 +22,8 @@ from dags.tests.managed_backfill import asked
 from dags.tests.variants import embedded_at_night, variants
 from dags.tests.work.seams import CHUNK_OVER, after_event
 from dags.tests.world import STATS, ago
-from dags.web_preaggregated_backfill.evaluation import metadata, skip_reason
+from dags.web_preaggregated_backfill.evaluation import skip_reason
+from dags.web_preaggregated_backfill.metadata import metadata
 from dags.work.audit.log import MANAGED
 from dags.work.audit.store import read_works
 

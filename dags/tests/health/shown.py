@@ -65,7 +65,7 @@ def busy(word: str = "disks were full", team_count: int = 240) -> Health:
     weeks = tuple(
         BuildsOfWeek(
             table, 1 - 0.01 * number * (table == "stats"), 1_600 - 31 * number, 16 * number * (table == "stats"),
-            number, 56, 5_400.0 + 700 * number, 48_000_000 + 1_000_000 * number,
+            number, 5_400.0 + 700 * number, 48_000_000 + 1_000_000 * number,
             week=date(2026, 1, 19) - number * timedelta(7),
         )
         for table in TABLES

@@ -75,7 +75,7 @@ def test_a_page_says_what_for_whom_since_when_what_is_done_and_what_to_do() -> N
         "  doing    3 days due at the sensor's next tick\n"
         "\n"
         "WATCHED    9 teams, 30 days; 9 of them complete up to 2026-01-19\n"
-        "BUILDS     succeeded in seven days: stats 98.0% (2 units failed)"
+        "BUILDS     succeeded in seven days: stats 98.0% (2 builds failed)"
     )
 
 

@@ -14,6 +14,8 @@ from dags.clickhouse.leases.store import Leases
 from dags.clickhouse.schema.books import append
 from dags.health.facts import BuildsOfLately, BuildsOfWeek, Files, LeftBehind, Section, Teams
 from dags.health.store import read_sections
+from dags.metrics.recent import Builds
+from dags.metrics.store import read_recent
 from dags.publish.backup import backup_name, make_backup
 from dags.publish.staging import STAGING_PREFIX
 from dags.repair.stops.store import Stop, turn
@@ -88,47 +90,51 @@ def ledger(client: Client, *rows: tuple[str, date, int, str, str, datetime]) -> 
     append(client, "web_pre_aggregated_builds", data, columns)
 
 
-def test_builds_are_counted_by_week_and_a_day_that_failed_whole_weighs_as_one_that_was_built(client: Client) -> None:
+def test_builds_are_those_of_the_metrics_by_week_and_in_seven_days(client: Client) -> None:
     now = read_clocks(client).server
     lately, before, long_ago = now - timedelta(days=1), now - timedelta(days=15), now - timedelta(weeks=9)
-    day = now.date() - timedelta(days=2)
+    day, hour = now.date() - timedelta(days=2), timedelta(hours=1)
     rows = [
         (STATS, day, 1, "a", "built", lately),
         (STATS, day, 2, "a", "failed", lately),
-        (STATS, day, 3, "a", "empty", lately),
-        (STATS, day, 4, "a", "held", lately),
-        (STATS, day, 0, "b", "failed", lately + timedelta(hours=1)),
+        (STATS, day, 0, "b", "failed", lately + hour),
+        (STATS, day, 1, "c", "failed", lately + 2 * hour),
+        (STATS, day, 1, "c", "built", lately + 2 * hour + timedelta(microseconds=1)),
         (STATS, day, 1, "", "verified", lately),
-        (STATS, day, 1, "c", "skipped", lately),
-        (STATS, day, 1, "d", "built", before),
-        (BOUNCES, day, 1, "e", "held", before),
-        (BOUNCES, day, 1, "f", "built", long_ago),
+        (STATS, day, 1, "d", "skipped", lately),
+        (STATS, day, 1, "e", "held", lately),
+        (STATS, day, 1, "f", "built", before),
+        (BOUNCES, day, 1, "g", "held", before),
+        (BOUNCES, day, 1, "h", "built", long_ago),
     ]
     ledger(client, *rows)
     found = read(client)
-    # In plain Python: builds by table and week, the share of each, and their mean.
-    by_week: dict[tuple[str, date], dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-    for table, _, _, run, outcome, at in rows:
-        if outcome in ("built", "empty", "failed", "held") and at is not long_ago:
-            monday = at.date() - timedelta(days=at.weekday())
-            by_week[table, monday][run].append(outcome)
-    expected = []
-    for (table, week), runs in sorted(by_week.items()):
-        counts = [
-            (sum(o in ("built", "empty") for o in run), run.count("failed"), run.count("held")) for run in runs.values()
-        ]
-        shares = [built / (built + failed) for built, failed, _ in counts if built + failed]
-        built, failed, held = (sum(one) for one in zip(*counts, strict=True))
-        rate = sum(shares) / len(shares) if shares else None
-        rows_read = 10 * sum(map(len, runs.values()))
-        expected.append(
-            BuildsOfWeek(table, rate, built, failed, held, len(runs), 60.0 * len(runs), rows_read, week=week)
-        )
-    assert list(found["weeks"]) == expected
+    metrics = read_recent(client, now)
+    assert metrics is not None
+    assert metrics.builds == {STATS: Builds(1, 2, 1)}
     assert found["builds"] == (
-        BuildsOfLately(STATS, (2 / 3 + 0) / 2, 2, 2, 1, error="b broke", failed_at=rows[4][-1]),
+        BuildsOfLately(STATS, 1 / 3, 1, 2, 1, error="b broke", failed_at=rows[2][-1]),
         BuildsOfLately(BOUNCES, None, 0, 0, 0),
     )
+    # In plain Python: by table and week how each run left the day.
+    by_week: dict[tuple[str, date], dict[str, list[tuple[int, str, datetime]]]] = defaultdict(lambda: defaultdict(list))
+    for table, _, team, run, outcome, when in rows:
+        if outcome != "verified" and when is not long_ago:
+            by_week[table, when.date() - timedelta(days=when.weekday())][run].append((team, outcome, when))
+    expected = []
+    for (table, week), runs in sorted(by_week.items()):
+        left = [{team: outcome for team, outcome, _ in run} for run in runs.values()]
+        failed = sum("failed" in one.values() for one in left)
+        built = sum("built" in one.values() and "failed" not in one.values() for one in left)
+        held = sum(set(one.values()) == {"held"} for one in left)
+        seconds = sum(
+            (max(at for *_, at in run) - min(at for *_, at in run)).total_seconds() + 60 for run in runs.values()
+        )
+        rate = built / (built + failed) if built + failed else None
+        expected.append(
+            BuildsOfWeek(table, rate, built, failed, held, round(seconds, 3), 10 * sum(map(len, left)), week=week)
+        )
+    assert list(found["weeks"]) == expected
 
 
 def work(client: Client, work_id: str, status: Status, kind: str = "managed", run: str = "r1", **more: Any) -> Log:

@@ -15,7 +15,7 @@ from dags.detection.rules import Kind, Verdict
 from dags.domain.days import DayRange
 from dags.domain.units import Unit
 from dags.tests.web_preaggregated_backfill.test_picture import SVG, wrong
-from dags.web_preaggregated_backfill.evaluation import MARKDOWN_CHARACTERS
+from dags.web_preaggregated_backfill.metadata import MARKDOWN_CHARACTERS
 from dags.web_preaggregated_backfill.picture import COLOURS, FINE, HELD
 from dags.web_preaggregated_backfill.small_picture import TEAMS, small_team_by_day
 

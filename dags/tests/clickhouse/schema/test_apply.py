@@ -19,6 +19,8 @@ from dags.clickhouse.schema.declared import BOOKS, FOR_LOADS, alias_columns, mig
 from dags.clickhouse.sql import Sql
 from dags.clickhouse.targets.rules import NEXT_STEP
 from dags.clickhouse.targets.store import names_of
+from dags.detection.gaps.rules import Gap
+from dags.detection.gaps.store import read_gaps
 from dags.domain.errors import SchemaError
 from dags.tests.clickhouse.schema import own_database
 from dags.tests.conftest import ENGINES
@@ -36,6 +38,7 @@ pytestmark = embedded_at_night
 
 NEWEST = migrations()[-1].version
 NEWEST_OF_0_4_0 = 30
+NEWEST_OF_0_11_0 = 58
 DICTIONARY = "web_pre_aggregated_teams_dict"
 STATS, BOUNCES = "web_pre_aggregated_stats", "web_pre_aggregated_bounces"
 
@@ -49,6 +52,13 @@ VIEWS = (
     "web_analytics_files",
     "web_analytics_work_events",
     "web_analytics_work_log",
+    "web_analytics_builds",
+    "web_analytics_builds_by_week",
+    "web_analytics_gap_log",
+    "web_analytics_gaps_by_week",
+    "web_analytics_run_costs",
+    "web_analytics_costs_by_week",
+    "web_analytics_statements",
 )
 
 
@@ -180,6 +190,48 @@ def test_rows_of_0_4_0_are_kept_and_what_comes_after_them_is_stamped_by_the_serv
         assert old == ("old", *[ahead] * len(columns))
         assert new == "new"
         assert all(abs(at - datetime.now(UTC)) < timedelta(minutes=1) for at in now)
+
+
+@both_by_day
+def test_gaps_of_0_11_0_are_kept_with_their_age_and_what_closed_them_is_not_guessed(own: Client) -> None:
+    sql, hour = Sql("dags.clickhouse.schema", own), timedelta(hours=1)
+    then, never, day = datetime(2026, 1, 10, 6, tzinfo=UTC), datetime(1970, 1, 1, tzinfo=UTC), date(2026, 1, 3)
+    for migration in migrations():
+        if migration.version <= NEWEST_OF_0_11_0:
+            sql.command(migration.name, database=str(own.database))
+            own.insert("web_analytics_schema_version", [[migration.version, migration.name]], ["version", "name"])
+    columns = ("table_name", "day", "is_held", "event", "units", "reason", "opened_at", "at")
+    rows = [
+        (STATS, day, False, "opened", 2, "never built", never, then),
+        (STATS, day, False, "closed", 0, "", then, then + 5 * hour),
+        (STATS, day, False, "opened", 1, "rows were lost", never, then + 7 * hour),
+        (BOUNCES, day, True, "opened", 3, "held", never, then),
+        (BOUNCES, day, False, "opened", 4, "never built", never, then),
+        (BOUNCES, day, False, "left", 0, "", then, then + hour),
+    ]
+    own.insert("web_analytics_gaps", rows, columns)
+    for migration in migrations()[NEWEST_OF_0_11_0 + 1 : -4]:  # applied by one who was killed, and not recorded
+        sql.command(migration.name, database=str(own.database))
+    assert recorded_version(own) == NEWEST_OF_0_11_0
+    for _ in range(2):
+        apply_schema(own, WEB_TABLES)
+        require_schema(own, WEB_TABLES)
+        assert read_gaps(own) == (
+            Gap(BOUNCES, day, is_held=True, since=then),
+            Gap(STATS, day, is_held=False, since=then + 7 * hour),
+        )
+        shown = "SELECT * EXCEPT (reason) FROM web_analytics_gap_log ORDER BY table_name, is_held, opened_at"
+        assert own.query(shown).result_rows == [
+            (BOUNCES, day, False, then, None, then + hour, 4, "", None),
+            (BOUNCES, day, True, then, None, None, 3, "", None),
+            (STATS, day, False, then, then + 5 * hour, None, 2, "unknown", 5.0),
+            (STATS, day, False, then + 7 * hour, None, None, 1, "", None),
+        ]
+    by_week = "SELECT table_name, opened, closed, repaired, waived, median_hours FROM web_analytics_gaps_by_week"
+    assert own.query(f"{by_week} ORDER BY ALL").result_rows == [
+        (BOUNCES, 2, 0, 0, 0, None),
+        (STATS, 2, 1, 0, 0, None),
+    ]
 
 
 def test_a_database_newer_than_the_code_is_refused_and_left_as_it_is(own: Client) -> None:

@@ -1,0 +1,63 @@
+"""How repairs have gone in the last days: what every evaluation says beside what is wrong now.
+
+Pure: no clock, no database, no Dagster.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# A week holds each weekday once, so that the figure does not move with the traffic of weekends.
+RECENT_DAYS = 7
+
+
+class Builds(NamedTuple):
+    """How builds of a table's days ended. What was held, or skipped for another run built it, is neither of the two."""
+
+    succeeded: int = 0
+    failed: int = 0
+    held: int = 0
+
+    @property
+    def success_rate(self) -> float | None:
+        """From 0 to 1; None where none has succeeded or failed, for no build is no success."""
+        ended = self.succeeded + self.failed
+        return self.succeeded / ended if ended else None
+
+
+class BuildsTook(NamedTuple):
+    """How they ended, how long they took in all, and how many rows of the source they were built from."""
+
+    builds: Builds = Builds()
+    seconds: float = 0.0
+    source_rows: int = 0
+
+
+class Gaps(NamedTuple):
+    """Gaps that opened and closed; hours from first seen wrong to seen right of those that a build closed, None where
+    there was none.
+    """
+
+    opened: int = 0
+    closed: int = 0
+    median_hours: float | None = None
+    p90_hours: float | None = None
+
+
+@dataclass(frozen=True)
+class Recent:
+    """Builds that ended, gaps that opened or closed, in the last `RECENT_DAYS` days by ClickHouse's clock; by table,
+    and none of a table of which there was none.
+    """
+
+    builds: Mapping[str, Builds] = field(default_factory=dict)
+    gaps: Mapping[str, Gaps] = field(default_factory=dict)
+
+    @property
+    def all_builds(self) -> Builds:
+        """Of all tables together."""
+        return Builds(*map(sum, zip(*self.builds.values(), strict=True)))

@@ -1,0 +1,112 @@
+"""Reads from ClickHouse how builds, gaps and cost have been: the views of the schema."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from dags.clickhouse.sql import Sql, is_embedded
+from dags.domain.errors import UserError
+from dags.domain.text import of_error
+from dags.domain.units import EPOCH
+from dags.metrics.recent import RECENT_DAYS, Builds, BuildsTook, Gaps, Recent
+from dags.metrics.weeks import RunStatements, Statements, Took, Weeks, mondays
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import date, datetime
+
+    from clickhouse_connect.driver.client import Client
+
+_PACKAGE = "dags.metrics"
+
+# So many runs are named: as many as one looks into. All ticks together are one.
+MOST_RUNS = 5
+
+# The log of a busy server is large. Past this what statements cost is unknown, and all else is known.
+LOG_SECONDS = 60
+
+
+def read_recent(client: Client, now: datetime) -> Recent | None:
+    """How repairs have gone in the last `RECENT_DAYS` before ``now``, ClickHouse's clock; None if it does not say.
+
+    Nothing is judged by it, so that it cannot be read is no reason to know nothing else.
+    """
+    try:
+        sql = Sql(_PACKAGE, client)
+        gaps = sql.rows("recent_gaps", _recently(now))
+        return Recent(read_recent_builds(sql, now), {table: Gaps(*facts) for table, *facts in gaps})
+    except ClickHouseError:
+        return None
+
+
+def read_recent_builds(sql: Sql, now: datetime) -> dict[str, Builds]:
+    """How the builds of these days ended, by table; ``sql`` is of any package.
+
+    Raises:
+        ClickHouseError: it could not be read.
+    """
+    rows = Sql.of(sql, _PACKAGE).rows("recent_builds", _recently(now))
+    return {table: Builds(*counts) for table, *counts in rows}
+
+
+def read_recent_failures(sql: Sql, now: datetime) -> dict[str, tuple[datetime, str]]:
+    """When the last of these builds that failed ended, and why it did, by table; raises as `read_recent_builds`."""
+    rows = Sql.of(sql, _PACKAGE).rows("recent_failures", _recently(now))
+    return {table: (at, error) for table, at, error in rows}
+
+
+def read_builds_by_week(sql: Sql, since: date) -> dict[tuple[date, str], BuildsTook]:
+    """How builds ended and what they took, by week and table from a Monday on; raises as `read_recent_builds`."""
+    rows = Sql.of(sql, _PACKAGE).rows("builds_by_week", {"since": since})
+    return {
+        (week, table): BuildsTook(Builds(*counts), seconds, source_rows)
+        for week, table, *counts, seconds, source_rows in rows
+    }
+
+
+def _recently(now: datetime) -> dict[str, datetime]:
+    return {"since": now - timedelta(days=RECENT_DAYS)}
+
+
+def read_weeks(client: Client, today: date, weeks: int, watched: Iterable[str], *, kept: timedelta) -> Weeks:
+    """So many weeks up to today; ``watched`` are the tables that are shown though nothing has happened to them, and
+    ``kept`` is how long history is.
+    """
+    sql, days = Sql(_PACKAGE, client), mondays(today, weeks)
+    since = {"since": days[0]}
+    builds = {key: one.builds for key, one in read_builds_by_week(sql, days[0]).items()}
+    gaps = {(week, table): Gaps(*facts) for week, table, *facts in sql.rows("gaps_by_week", since)}
+    gaps_since, causes_since, log_since = sql.row("known_since")
+    statements: dict[date, Statements] = {}
+    runs: list[RunStatements] = []
+    no_log = "the embedded engine keeps no log of its statements" if is_embedded(client) else ""
+    if not no_log and log_since == EPOCH.date():
+        no_log = (
+            "system.query_log of this server is empty, not there, or not this user's to read: log_queries and query_log"
+            " turn it on, GRANT SELECT ON system.query_log lets it be read"
+        )
+    if not no_log:
+        try:
+            log = Sql.of(sql, _PACKAGE, {"max_execution_time": LOG_SECONDS})
+            statements = {week: Statements(*facts) for week, *facts in log.rows("statements_by_week", since)}
+            rows = log.rows("statements_by_run", {**since, "most": MOST_RUNS})
+            runs = [RunStatements(*row) for row in rows]
+        except (ClickHouseError, UserError) as error:
+            no_log = of_error(error, 300)
+    return Weeks(
+        mondays=days,
+        tables=sorted({*watched, *(table for _, table in [*builds, *gaps])}),
+        builds=builds,
+        gaps=gaps,
+        took={week: Took(*facts) for week, *facts in sql.rows("costs_by_week", since)},
+        gaps_since=gaps_since,
+        causes_since=causes_since,
+        kept_since=today - kept,
+        statements=statements,
+        runs=runs,
+        log_since=None if no_log else log_since,
+        no_log=no_log,
+    )
