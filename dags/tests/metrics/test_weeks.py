@@ -8,23 +8,34 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+import pytest
+from clickhouse_connect.driver.exceptions import DatabaseError
+
 from dags.clickhouse.dsn import Dsn
 from dags.clickhouse.engine import open_client
+from dags.clickhouse.schema.apply import apply_schema
 from dags.domain.clock import utc_now
 from dags.domain.text import WIDTH
 from dags.metrics.recent import Builds, Gaps, Recent
 from dags.metrics.store import read_recent, read_weeks
 from dags.metrics.weeks import RunStatements, Statements, Took, Weeks, as_json, as_text, mondays
+from dags.tests.clickhouse_server import require_or_skip_reason, running_server
 from dags.tests.metrics.rows import BuildRow, GapRow, insert_builds, insert_gaps
 from dags.tests.world import BOUNCES, STATS, ago
+from dags.web_preaggregated.tables import WEB_TABLES
 
 if TYPE_CHECKING:
-    import pytest
+    from pathlib import Path
+
     from clickhouse_connect.driver.client import Client
 
     from dags.tests.world import World
 
 KEPT = timedelta(days=400)
+NO_LOG = """<clickhouse>
+<profiles><default><log_queries>0</log_queries></default></profiles><quotas><default/></quotas>
+<users><default><password></password><networks><ip>127.0.0.1</ip></networks><profile>default</profile>
+<quota>default</quota></default></users></clickhouse>"""
 WEEKS = [date(2026, 10, 26), date(2026, 11, 2), date(2026, 11, 9)]
 
 KNOWN = Weeks(
@@ -150,6 +161,28 @@ def test_what_a_run_and_all_ticks_cost_is_read_from_the_log_of_a_server(server: 
     assert weeks.log_since is not None
     if run_id in named:  # others of this server may have cost more
         assert named[run_id].statements >= 1
+
+
+@pytest.mark.slow
+def test_a_server_that_keeps_no_log_has_every_view_and_is_told_why_processor_and_memory_are_unknown(
+    tmp_path: Path,
+) -> None:
+    if reason := require_or_skip_reason():
+        pytest.skip(reason)
+    with (
+        running_server(tmp_path, NO_LOG) as server,
+        open_client(Dsn.parse(server.dsn("unlogged")), wait_seconds=5, create_database=True, who="SQL") as client,
+    ):
+        apply_schema(client, WEB_TABLES)
+        with pytest.raises(DatabaseError, match=r"system\.query_log.*UNKNOWN_TABLE"):
+            client.query("SELECT * FROM web_analytics_statements")
+        for _ in ("not there", "empty"):
+            weeks = read_weeks(client, utc_now().date(), 2, [STATS], kept=KEPT)
+            assert (weeks.log_since, weeks.statements, weeks.runs) == (None, {}, [])
+            assert "system.query_log of this server is empty, not there, or not this user's" in weeks.notes[-1]
+            assert weeks.gaps_of(weeks.mondays[-1], STATS) == Gaps()
+            client.command("SYSTEM FLUSH LOGS query_log")  # makes the table
+        assert client.query("SELECT * FROM web_analytics_statements").result_rows == []
 
 
 # --- The job ----------------------------------------------------------------------------------------------
