@@ -153,9 +153,9 @@ class Gaps:
     def _waits(self, fated: Fated) -> Cause:
         policy, since = self.seen.policy, self._since(fated.groups)
         minimum = f"fewer than the {policy.min_missing_partitions} partitions that begin a backfill"
-        alone = (
-            f"; repaired alone once {age_in_words(policy.max_gap_age)} old" if policy.max_gap_age is not None else ""
-        )
+        alone = ""
+        if policy.max_gap_age is not None:
+            alone = f"; repaired alone once its day has been over for {age_in_words(policy.max_gap_age)}"
         is_late = self._is_late(since)
         return _cause(
             "gap:waits",

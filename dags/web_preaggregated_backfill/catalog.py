@@ -14,14 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from dagster import AssetCheckEvaluation, AssetKey, AssetMaterialization, AssetObservation, MetadataValue
 
-from dags.detection.gaps.rules import oldest_age
 from dags.detection.store import detect
 from dags.domain import clock
 from dags.domain.days import ONE_DAY, DayRange
 from dags.domain.errors import EngineBusyError
 from dags.domain.text import of_error, wrapped
-from dags.metrics.figures import HOUR
-from dags.metrics.written import write_whole
 from dags.repair.decision import Trigger
 from dags.settings import current_settings
 from dags.web_preaggregated_backfill.evaluation import evaluate, evaluate_in_run
@@ -32,8 +29,9 @@ from dags.web_preaggregated_backfill.last_verdict import (
     provenance,
     remaining_days,
 )
-from dags.web_preaggregated_backfill.metadata import metadata
-from dags.web_preaggregated_backfill.report import TableStatus, status_line, table_statuses
+from dags.web_preaggregated_backfill.metadata import metadata, of_check
+from dags.web_preaggregated_backfill.report import status_line, table_statuses
+from dags.web_preaggregated_backfill.scraped import leave_for_a_scraper
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -104,7 +102,7 @@ def leave(instance: DagsterInstance, evaluation: Evaluation, *, but: Collection[
     last = last_verdict(instance)
     if not is_overtaken(last, evaluation):
         _report(instance, as_shown(instance, evaluation, last), but)
-        _leave_for_a_scraper(evaluation)
+        leave_for_a_scraper(evaluation)
     elif evaluation.trigger is not Trigger.MANUAL:
         [record] = instance.fetch_materializations(DETECTOR, limit=1).records
         later = record.asset_materialization.metadata if record.asset_materialization is not None else {}
@@ -142,7 +140,7 @@ def leaving_unknown(
             last, mark = last_verdict(instance), current_settings().clickhouse_dsn.mark
             if is_asked or not (last.is_unknown and last.is_of(mark)):
                 _report(instance, _unknown(instance, watched, error, last))
-            _leave_for_a_scraper(tuple(table.name for table in watched))
+            leave_for_a_scraper(tuple(table.name for table in watched))
         raise
 
 
@@ -158,26 +156,6 @@ def _unknown(
         {"status": words, "should_backfill": MetadataValue.bool(False), REMAINING: remaining, **beside},
         {AssetKey(table.name): (False, {"status": words, **beside}) for table in watched},
     )
-
-
-def _leave_for_a_scraper(found: Evaluation | tuple[str, ...]) -> None:
-    """Write the file that a setting names, if one does: of an evaluation, or of tables of which nothing is known.
-
-    That it cannot be written is told, and fails nothing.
-    """
-    path = current_settings().metrics_file
-    if path is None:
-        return
-    from dags.metrics import exposition  # noqa: PLC0415 -- its library is 0.17 s that others save
-
-    if isinstance(found, tuple):
-        text = exposition.unknown_exposition(found)
-    else:
-        text = exposition.exposition(found.detection, found.recent)
-    try:
-        write_whole(path, text)
-    except OSError as error:
-        _log.warning("WEB_ANALYTICS_METRICS_FILE is %s, which could not be written: %s", path, error)
 
 
 def _as_listed(days: Collection[date]) -> MetadataValue:
@@ -217,23 +195,6 @@ def evaluate_now(
         if is_overtaken(last_verdict(instance), found):
             found = evaluate_in_run(instance, clickhouse, watched, run_id, lookback_days)
         return found
-
-
-def of_check(status: TableStatus, found: Detection, elsewhere: str = "") -> dict[str, MetadataValue]:
-    """What a check's result says of its table; ``elsewhere`` is of the database, see `last_verdict.provenance`."""
-    age: dict[str, MetadataValue] = {}
-    if status.table not in found.unknown and found.server_at is not None:
-        oldest = oldest_age((gap for gap in found.gaps if gap.table == status.table), found.server_at)
-        age = {"oldest_gap_age_hours": MetadataValue.float(round(oldest / HOUR, 2))}
-    return {
-        "status": MetadataValue.text(status.words + elsewhere),
-        "wrong_units": MetadataValue.int(status.wrong),
-        "missing_days": MetadataValue.int(status.missing_days),
-        "complete_units": MetadataValue.int(status.complete),
-        **age,
-        "days": MetadataValue.text(status.days),
-        "warnings": MetadataValue.json(list(found.warnings)),
-    }
 
 
 def look_again(

@@ -1,4 +1,4 @@
-"""One evaluation as the detector's metadata: what the catalog shows of it, and what others read there."""
+"""One evaluation as metadata of the detector and of its tables' checks: what the catalog shows, what others read."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from dagster import MetadataValue
 
-from dags.metrics.figures import figures
+from dags.detection.gaps.rules import oldest_age
+from dags.metrics.figures import HOUR, figures
 from dags.repair.decision import Trigger
 from dags.web_preaggregated_backfill.last_verdict import REMAINING
 from dags.web_preaggregated_backfill.picture import as_markdown, team_by_day
@@ -22,7 +23,9 @@ from dags.web_preaggregated_backfill.report import (
 from dags.web_preaggregated_backfill.small_picture import small_team_by_day
 
 if TYPE_CHECKING:
+    from dags.detection.detection import Detection
     from dags.web_preaggregated_backfill.evaluation import Evaluation
+    from dags.web_preaggregated_backfill.report import TableStatus
 
 # The UI hides Markdown of a thousand characters and more behind a link.
 MARKDOWN_CHARACTERS = 990
@@ -71,3 +74,20 @@ def metadata(evaluation: Evaluation) -> dict[str, MetadataValue]:
             entries[f"{table}_missing_count"] = MetadataValue.int(len(days))
             entries[f"{table}_sample_dates"] = MetadataValue.json([str(day) for day in days[:SAMPLE]])
     return entries
+
+
+def of_check(status: TableStatus, found: Detection, elsewhere: str = "") -> dict[str, MetadataValue]:
+    """What a check's result says of its table; ``elsewhere`` is of the database, see `last_verdict.provenance`."""
+    age: dict[str, MetadataValue] = {}
+    if status.table not in found.unknown and found.server_at is not None:
+        oldest = oldest_age((gap for gap in found.gaps if gap.table == status.table), found.server_at)
+        age = {"oldest_gap_age_hours": MetadataValue.float(round(oldest / HOUR, 2))}
+    return {
+        "status": MetadataValue.text(status.words + elsewhere),
+        "wrong_units": MetadataValue.int(status.wrong),
+        "missing_days": MetadataValue.int(status.missing_days),
+        "complete_units": MetadataValue.int(status.complete),
+        **age,
+        "days": MetadataValue.text(status.days),
+        "warnings": MetadataValue.json(list(found.warnings)),
+    }
