@@ -48,7 +48,7 @@ def test_every_job_says_what_it_is_there_for_and_every_run_of_it_does() -> None:
         "build": {"web_pre_aggregate"},
         "retention": {"web_analytics_retention"},
     }
-    asking = ("show_", "list_", "check_", "why", "health", "web_analytics_health")
+    asking = ("show_", "list_", "check_", "why", "metrics", "health", "web_analytics_health")
     assert {name for name in questions if not name.startswith(asking)} == set()
     assert {name for name in loads | backfills if name.startswith(asking)} == set()
     assert all("backfill" in name or name == "sweep_backups" for name in backfills)

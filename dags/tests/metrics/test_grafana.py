@@ -23,18 +23,17 @@ DASHBOARD = json.loads((Path(dags.metrics.__file__).parent / "grafana.json").rea
 PANELS: dict[str, Any] = {panel["title"]: panel for panel in DASHBOARD["panels"]}
 VARIABLES = {variable["name"]: variable for variable in DASHBOARD["templating"]["list"]}
 
+
 # As the data source writes them (grafana-clickhouse-datasource 4, its macros.go).
-NOW = utc_now()
-SINCE = NOW - timedelta(weeks=12)
-MACROS = {
-    "$__fromTime": f"toDateTime({int(SINCE.timestamp())})",
-    "$__toTime": f"toDateTime({int(NOW.timestamp()) + 60})",
-    "${table:singlequote}": f"'{TABLE}','another'",
-}
-
-
-def filled(query: str, database: str) -> str:
-    for macro, text in {**MACROS, "${database}": database}.items():
+def filled(query: str, database: str, past: timedelta = timedelta(weeks=12)) -> str:
+    now = utc_now()
+    macros = {
+        "$__fromTime": f"toDateTime({int((now - past).timestamp())})",
+        "$__toTime": f"toDateTime({int(now.timestamp()) + 60})",
+        "${table:singlequote}": f"'{TABLE}','another'",
+        "${database}": database,
+    }
+    for macro, text in macros.items():
         query = query.replace(macro, text)
     assert "$__" not in query
     assert "${" not in query
@@ -52,14 +51,15 @@ def used(server: tuple[str, Client], run_id: str) -> Client:
     dsn, client = server
     with open_client(Dsn.parse(dsn), wait_seconds=5, who=run_id) as of_run:
         of_run.query("SELECT sum(number) FROM numbers(1000)")
-    day, began = NOW.date() - timedelta(days=3), NOW - timedelta(hours=2)
-    insert_builds(client, [BuildRow(TABLE, day, 1, run_id, "built", began, NOW)])
+    now = utc_now()
+    day, began = now.date() - timedelta(days=3), now - timedelta(hours=2)
+    insert_builds(client, [BuildRow(TABLE, day, 1, run_id, "built", began, now)])
     insert_gaps(
         client,
         [
             GapRow(TABLE, day, False, "opened", began),
-            GapRow(TABLE, day, False, "closed", NOW, closed_by="build"),
-            GapRow(TABLE, day - timedelta(days=1), False, "opened", NOW),
+            GapRow(TABLE, day, False, "closed", now, closed_by="build"),
+            GapRow(TABLE, day - timedelta(days=1), False, "opened", now),
         ],
     )
     client.command("SYSTEM FLUSH LOGS query_log")
@@ -84,7 +84,7 @@ def test_every_query_of_the_dashboard_runs_and_answers(used: Client) -> None:
 
 
 def test_what_a_run_cost_is_found_by_its_id(used: Client, run_id: str) -> None:
-    query = filled(PANELS["What cost most"]["targets"][0]["rawSql"], str(used.database))
+    query = filled(PANELS["What cost most"]["targets"][0]["rawSql"], str(used.database), timedelta(seconds=30))
     rows = [dict(row) for row in used.query(query).named_results()]
     [own] = [row for row in rows if row["run_id"] == run_id]
     assert own["kind"] == "daily"
