@@ -13,6 +13,7 @@ from dags.alerts.mutes import Mute, with_mute
 from dags.alerts.shown import as_dict, as_text
 from dags.alerts.store import read_memory, read_mutes, write_mutes
 from dags.dagster_runs.command import Command, command
+from dags.dagster_runs.tags import JobKind
 from dags.domain import clock
 from dags.domain.errors import UserError
 from dags.domain.given import Given, Nothing, Words, whole
@@ -32,8 +33,17 @@ def alert_jobs() -> list[JobDefinition]:
     """The jobs."""
     return [
         command(show_alerts, "What people were told of, when and by how many channels; and what is muted."),
-        command(mute_alert, "Tell nobody of a cause for some hours, but when it is over.", config=MuteConfig),
-        command(send_test_alert, "Send a test message to each channel of alerts; fails where one does not take it."),
+        command(
+            mute_alert,
+            "Tell nobody of a cause for some hours, but when it is over.",
+            config=MuteConfig,
+            kind=JobKind.ALERT,
+        ),
+        command(
+            send_test_alert,
+            "Send a test message to each channel of alerts; fails where one does not take it.",
+            kind=JobKind.ALERT,
+        ),
     ]
 
 

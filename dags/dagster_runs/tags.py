@@ -92,6 +92,7 @@ class JobKind(StrEnum):
     TEAMS = "teams"
     SCHEMA = "schema"
     RETENTION = "retention"
+    ALERT = "alert"
 
 
 def lock_directory(instance: DagsterInstance) -> Path:

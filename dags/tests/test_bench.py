@@ -60,7 +60,7 @@ def test_a_benchmark_that_nobody_knows_is_refused_by_name() -> None:
         [sys.executable, "-m", "dags.bench", "tock"], capture_output=True, text=True, timeout=60, check=False
     )
     assert ran.returncode == 2
-    names = "preaggregation, repair, managed, tick, detection, coldstart, core, cli, postgres, files, start, page"
+    names = "preaggregation, repair, managed, tick, detection, coldstart, core, cli, postgres, files, start, retention, page"
     assert f"no benchmark is named tock: name one or more of {names}" in ran.stderr
 
 

@@ -159,7 +159,7 @@ def test_an_engine_that_does_not_answer_is_no_news_until_it_has_been_so_for_long
 @pytest.mark.long
 def test_a_channel_that_is_dead_fails_the_tick_by_its_name_and_hears_it_later(ticks: Ticks, host: Host) -> None:
     world = ticks.world
-    world.run_as_configured("stop_backfills_job", {"requested_by": "ada", "reason": "disks"})
+    world.run_as_configured("stop_all_backfills_job", {"requested_by": "ada", "reason": "disks"})
     with hearing() as other:
         other.status = 500
         world.set(alert_urls=f"{host.url()} {other.url('json')}?x=1")
@@ -178,7 +178,7 @@ def test_a_channel_that_is_dead_fails_the_tick_by_its_name_and_hears_it_later(ti
 
 @pytest.mark.long
 def test_what_one_channel_took_is_kept_though_the_tick_does_not_live_to_its_end(ticks: Ticks, host: Host) -> None:
-    ticks.world.run_as_configured("stop_backfills_job", {"requested_by": "ada", "reason": "disks"})
+    ticks.world.run_as_configured("stop_all_backfills_job", {"requested_by": "ada", "reason": "disks"})
     ticks()
     with ticks.world.monkeypatch.context() as fault:
         fault.setattr("dags.alerts.sensors.untold", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
@@ -197,7 +197,7 @@ def test_the_heartbeat_is_heard_while_somebody_can_be_told(ticks: Ticks, host: H
         ticks()
         assert watch.heard == [{"sensor": SENSOR, "answer": said("OK", 0)}]
         host.status = 500
-        world.run_as_configured("stop_backfills_job", {"requested_by": "ada", "reason": "disks"})
+        world.run_as_configured("stop_all_backfills_job", {"requested_by": "ada", "reason": "disks"})
         ticks()
         with pytest.raises(UntoldError):
             ticks()
@@ -209,7 +209,7 @@ def test_the_heartbeat_is_heard_while_somebody_can_be_told(ticks: Ticks, host: H
 
 def test_what_is_muted_is_not_told_until_that_ends(ticks: Ticks, capsys: pytest.CaptureFixture[str]) -> None:
     world = ticks.world
-    world.run_as_configured("stop_backfills_job", {"requested_by": "ada", "reason": "disks"})
+    world.run_as_configured("stop_all_backfills_job", {"requested_by": "ada", "reason": "disks"})
     mute = {"key": "swi*", "hours": 2, "requested_by": "bob", "reason": "we know"}
     world.run_as_configured("mute_alert_job", mute)
     assert [ticks(), ticks()] == [said("NEEDS YOU", 0)] * 2
@@ -275,7 +275,7 @@ def test_a_memory_that_cannot_be_understood_is_begun_anew(kept: str, caplog: pyt
 @pytest.mark.long
 def test_nothing_that_is_kept_or_logged_holds_a_url(ticks: Ticks, caplog: pytest.LogCaptureFixture) -> None:
     world = ticks.world
-    world.run_as_configured("stop_backfills_job", {"requested_by": "ada", "reason": "disks"})
+    world.run_as_configured("stop_all_backfills_job", {"requested_by": "ada", "reason": "disks"})
     ticks()
     ticks()
     [channel] = read_channels(current_settings())

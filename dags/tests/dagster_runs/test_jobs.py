@@ -47,6 +47,7 @@ def test_every_job_says_what_it_is_there_for_and_every_run_of_it_does() -> None:
         "teams": {"web_analytics_team_selection"},
         "build": {"web_pre_aggregate"},
         "retention": {"web_analytics_retention"},
+        "alert": {"mute_alert", "send_test_alert"},
     }
     asking = ("show_", "list_", "check_", "why", "metrics", "health", "web_analytics_health")
     assert {name for name in questions if not name.startswith(asking)} == set()

@@ -16,7 +16,7 @@ from dags.tests.variants import server_at_night
 from dags.tests.world import STATS, World, ago, noon
 
 README = (Path(__file__).resolve().parents[3] / "README.md").read_text(encoding="utf-8")
-[DECLARED] = re.findall(r"\$ cat files\.yaml\n(ingestions:\n.+?)\$ dg launch", README, re.DOTALL)
+[DECLARED] = re.findall(r"\$ cat files\.yaml\n(ingestions:\n.+?)\$ export", README, re.DOTALL)
 
 if TYPE_CHECKING:
     from datetime import date
