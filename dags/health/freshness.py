@@ -1,8 +1,8 @@
-"""Up to which day each team is complete, and who is behind.
+"""To which day each team is fresh, and who is behind.
 
-Pure: no clock, no database, no Dagster. A team is complete up to a day if that day is in order in every watched table
-and all judged days after it are not: a hole further back is a gap, and delays nobody. A day without traffic is in
-order. What awaits a person's word, or was waived, is there as far as readers can tell.
+Pure: no clock, no database, no Dagster. A team is fresh to a day if that day is in order in every watched table and all
+judged days after it are not: a hole further back is a gap, and delays nobody, so nobody is said to be complete by this.
+A day without traffic is in order. What awaits a person's word, or was waived, is there as far as readers can tell.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Freshness:
-    """``newest``: the newest day that is judged, up to which all teams are complete but those in ``behind``: of each
-    the last day up to which it is, which lies before the look-back where no judged day is in order. None: no day is
+    """``newest``: the newest day that is judged, to which all teams are fresh but those in ``behind``: of each
+    the last day to which it is, which lies before the look-back where no judged day is in order. None: no day is
     judged yet.
     """
 
@@ -31,7 +31,7 @@ class Freshness:
     behind: Mapping[int, date] = field(default_factory=dict)
 
     def lag(self, team: int, now: datetime) -> timedelta:
-        """How long ago the last day ended up to which a team is complete."""
+        """How long ago the last day ended to which a team is fresh."""
         through = self.behind.get(team, self.newest)
         return now - start_of(through + ONE_DAY) if through is not None else 0 * ONE_DAY
 
@@ -42,7 +42,7 @@ class Freshness:
 
 
 def freshness(found: Detection) -> Freshness:
-    """Who is complete up to which day."""
+    """Who is fresh to which day."""
     judged = found.calendar.judged
     if not len(judged):
         return Freshness()

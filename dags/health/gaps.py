@@ -215,7 +215,7 @@ class Gaps:
             self._quiet if is_young else State.NEEDS_YOU,
             f"{counted(len(late), 'team')} behind the target of {age_in_words(self.targets.freshness)}, by up to "
             f"{age_in_words(lag - self.targets.freshness)}",
-            f"complete up to: {', '.join(named)}{more}",
+            f"fresh to: {', '.join(named)}{more}",
             since,
             doing=self.halted or self._doing(Fated(groups)),
             to_do="" if is_young else "look why the newest days are not built",

@@ -77,9 +77,7 @@ def _foot(facts: Facts) -> list[str]:
         found = facts.evaluated.detection
         fresh, judged = freshness(found), found.calendar.judged
         on_time = found.teams - len(fresh.behind)
-        newest = (
-            f"{on_time:,} of them complete up to {fresh.newest}" if fresh.newest is not None else "no day is judged"
-        )
+        newest = f"{on_time:,} of them fresh to {fresh.newest}" if fresh.newest is not None else "no day is judged"
         lines += _lines(f"{counted(found.teams, 'team')}, {counted(len(judged), 'day')}; {newest}", "WATCHED")
     rates = [
         f"{one.table} {one.rate:.1%}" + (f" ({counted(one.failed, 'build')} failed)" if one.failed else "")

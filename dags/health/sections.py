@@ -83,7 +83,7 @@ def _what(groups: Sequence[Alike]) -> str:
 
 @dataclass(frozen=True)
 class Behind:
-    """A team that is behind: the last day up to which it is complete, for how long, and by how much over the target."""
+    """A team that is behind: the last day to which it is fresh, for how long, and by how much over the target."""
 
     team: int
     through: date
@@ -103,7 +103,7 @@ class Fresh:
 
 
 def freshness_of(health: Health) -> Fresh | None:
-    """Who is complete up to when, those furthest behind first; None where nothing is known of any team."""
+    """Who is fresh to when, those furthest behind first; None where nothing is known of any team."""
     if health.facts.evaluated is None or not health.facts.evaluated.detection.teams:
         return None
     found, target = health.facts.evaluated.detection, health.targets.freshness

@@ -171,7 +171,7 @@ def test_a_page_says_what_is_the_matter_of_whom_and_when() -> None:
     )
     assert "2026-01-18 2 4 missing 2026-01-20 03:00 UTC" in found.text("picture")
     assert found.text("freshness") == (
-        "Freshness 9 teams complete up to 2026-01-19. No team is further behind than the target of 36 h."
+        "Freshness 9 teams fresh to 2026-01-19. No team is further behind than the target of 36 h."
     )
     assert found.text("waived").startswith("Held and waived Held: nothing rebuilds it until a person allows the loss")
 
@@ -194,7 +194,7 @@ def test_what_is_not_known_is_said_to_be_unknown_and_never_well() -> None:
         assert "UNKNOWN" in blind.text(section), section
     half = read(judge(facts(evaluated(missing(1, tables=["stats"]), unknown={"bounces": "gone"})), TARGETS, ()))
     assert "UNKNOWN bounces could not be read, so more may be wrong than is shown." in half.text("picture")
-    assert "complete" not in half.text("freshness").replace("up to which day a team is complete", "")
+    assert "fresh to 2" not in half.text("freshness")
     cells = [
         one.get("class") for tag, one in half.elements if tag == "td" and one.get("title") in ("unknown", "missing")
     ]

@@ -74,16 +74,14 @@ def test_a_page_says_what_for_whom_since_when_what_is_done_and_what_to_do() -> N
         "  since    2026-01-20 03:00 UTC, 3 h ago\n"
         "  doing    3 days due at the sensor's next tick\n"
         "\n"
-        "WATCHED    9 teams, 30 days; 9 of them complete up to 2026-01-19\n"
+        "WATCHED    9 teams, 30 days; 9 of them fresh to 2026-01-19\n"
         "BUILDS     succeeded in seven days: stats 98.0% (2 builds failed)"
     )
 
 
 def test_where_nothing_is_the_matter_the_page_says_of_what() -> None:
     assert page(judge(facts(), TARGETS, ())) == (
-        "OK: nothing is the matter. 2026-01-20 06:00 UTC\n"
-        "\n"
-        "WATCHED    9 teams, 30 days; 9 of them complete up to 2026-01-19"
+        "OK: nothing is the matter. 2026-01-20 06:00 UTC\n\nWATCHED    9 teams, 30 days; 9 of them fresh to 2026-01-19"
     )
 
 
