@@ -29,6 +29,7 @@ from dags.tests.builds import build
 from dags.tests.events import Event, insert
 from dags.tests.faulty import break_team, mended
 from dags.tests.fold import fold, stored
+from dags.tests.runbook import cure, symptom
 from dags.tests.variants import both_by_day, embedded_at_night, server_at_night
 from dags.tests.world import BOUNCES, STATS, World, ago, noon, tables_asked
 from dags.web_preaggregated.tables import WEB_TABLES
@@ -224,7 +225,7 @@ def test_a_team_that_is_no_longer_enabled_is_not_judged_and_keeps_its_rows(world
 def test_without_a_team_nothing_is_watched_and_nothing_is_called_complete(world: World) -> None:
     world.traffic([1], WEEK)
     for message in (world.tick().skip_message, world.check().skip_message):
-        assert "NOTHING IS WATCHED" in message
+        assert symptom("NOTHING IS WATCHED").search(message)
         assert "COMPLETE" not in message
 
 
@@ -238,7 +239,7 @@ def test_late_data_is_left_by_the_sensor_and_repaired_by_the_comprehensive_check
     world.traffic([2], late, session="late")
     found = world.evaluate().detection.wrong
     assert {(v.unit.team_id, v.unit.day, v.cause) for v in found} == {(2, day, Cause.SOURCE_GREW) for day in late}
-    assert "left to the comprehensive check" in world.tick().skip_message
+    assert symptom("left to the comprehensive check").search(world.tick().skip_message)
     asked = world.check()
     assert tables_asked(asked) == {str(day): {STATS, BOUNCES} for day in late}
     world.carry_out(asked)
@@ -282,8 +283,16 @@ def test_an_expired_source_erases_no_history_and_waits_for_a_person(world: World
     world.client.command(f"ALTER TABLE events DROP PARTITION {WEEK[0]:%Y%m%d}")
     for asked in (world.tick(), world.check()):
         assert asked.requests == ()
-        assert "held until a person allows it" in asked.skip_message
+        assert symptom("held until a person allows it").search(asked.skip_message)
     assert stored(world.client, STATS, WEEK[0]) == fold(events, WEEK[0], STATS)
+    _, allowed = cure("held until a person allows it", "web_pre_aggregate_job", allow_shrink=True)
+    world.loop.run(
+        "web_pre_aggregate_job",
+        partition_key=str(WEEK[0]),
+        run_config={"ops": {"web_pre_aggregated": {"config": allowed}}},
+    )
+    assert "held until" not in world.tick().skip_message
+    assert stored(world.client, STATS, WEEK[0]) == {}
 
 
 @embedded_at_night
@@ -343,6 +352,7 @@ def test_a_source_that_cannot_be_read_makes_all_its_tables_unknown_and_launches_
         for asked in (world.tick(), world.check()):
             assert asked.requests == ()
             assert f"UNKNOWN: {STATS}, {BOUNCES} could not be read" in asked.skip_message
+            assert symptom("… could not be read").search(asked.skip_message)
         assert check_results(world) == {STATS: False, BOUNCES: False}
     finally:
         readable_again(world, "events")
@@ -357,7 +367,7 @@ def test_at_most_so_many_days_are_launched_in_one_utc_day(world: World) -> None:
         asked = world.tick()
         assert len(asked.requests) == expected
         world.carry_out(asked)
-    assert "over the cap of this UTC day" in world.tick().skip_message
+    assert symptom("over the cap of this UTC day").search(world.tick().skip_message)
     # A person's own build is not counted, nor held up.
     assert world.loop.run("web_pre_aggregate_job", partition_key=str(WEEK[0])).success
 
@@ -597,6 +607,7 @@ def test_what_an_older_logic_version_built_is_reported_and_rebuilt_when_told_to(
     assert sum(seen.detection.outdated.values()) == 2 * 2 * len(days)
     assert seen.decision.requests == ()
     assert "OUTDATED 12 (table, team, day)" in summary_text(seen.detection, seen.decision)
+    assert symptom("built by an older logic version").search(summary_text(seen.detection, seen.decision))
     world.set(backfill_rebuild_outdated=1)
     assert found(Trigger.SENSOR).decision.requests == ()
     assert {request.day for request in found(Trigger.SCHEDULE).decision.requests} == set(days)
@@ -618,6 +629,7 @@ def test_teams_below_the_volume_floor_are_left_and_it_is_said(world: World) -> N
     evaluation = world.evaluate()
     assert {request.day for request in evaluation.decision.requests} == set(WEEK[:3])
     assert {d.day for d in evaluation.decision.deferred if d.why is Why.FLOOR} == set(WEEK[3:])
+    assert symptom("below the volume floor").search(evaluation.decision.words)
     assert "below the volume floor (fewer than 10, or of weight 0)" in evaluation.decision.words
     world.set(backfill_min_volume=0, team_weights="2:0")
     assert {v.unit.team_id for v in world.evaluate().detection.wrong} == {1, 2}
@@ -631,7 +643,9 @@ def test_the_order_of_repair_is_a_setting(world: World) -> None:
     world.traffic([1], [WEEK[2]], session="more", views=50)
     world.select(1)
     world.set(backfill_max_partitions_per_run=1)
-    assert [request.day for request in world.evaluate().decision.requests] == [WEEK[-1]]
+    newest_first = world.evaluate().decision
+    assert [request.day for request in newest_first.requests] == [WEEK[-1]]
+    assert symptom("over the cap of this tick").search(newest_first.words)
     world.set(backfill_priority="volume")
     assert [request.day for request in world.evaluate().decision.requests] == [WEEK[2]]
     world.built(WEEK[0], *WEEK[5:])
@@ -648,8 +662,9 @@ def test_a_team_that_cannot_be_built_is_named_with_its_error_and_blocks_nobody(w
     break_team(world.client, 2)
     try:
         asked = world.tick()
-        with pytest.raises(Failure, match=r"1 of 3 teams could not be built.* Team 2: .*bad"):
+        with pytest.raises(Failure, match=r"1 of 3 teams could not be built.* Team 2: .*bad") as failed:
             world.carry_out(asked)
+        assert symptom("… teams could not be built, readers see their old rows").search(str(failed.value))
         for request in asked.requests[1:]:
             world.loop.run(
                 "web_pre_aggregate_job",
@@ -683,6 +698,7 @@ def test_backfills_that_a_person_stopped_launch_nothing_and_build_nothing_until_
     world.run_as_configured("stop_all_backfills_job", who)
     stopped = world.tick()
     assert stopped.requests == ()
+    assert symptom("backfills are stopped").search(stopped.skip_message)
     assert "backfills are stopped by ada at" in stopped.skip_message
     assert "the cluster is short of disk" in stopped.skip_message
     with pytest.raises(Failure, match="nothing was built: backfills are stopped by ada"):
@@ -691,8 +707,9 @@ def test_backfills_that_a_person_stopped_launch_nothing_and_build_nothing_until_
     # A person's own build goes on, and so does the daily one.
     world.loop.run("web_pre_aggregate_job", partition_key=str(WEEK[-1]))
     assert stored(world.client, STATS, WEEK[-1]) == fold(events, WEEK[-1], STATS) != {}
-    world.run_as_configured("resume_all_backfills_job", who)
+    world.run_as_configured(*cure("backfills are stopped", "resume_all_backfills_job", **who))
     again = world.evaluate(after=timedelta(hours=7))
+    assert "backfills are stopped" not in again.decision.words
     assert [request.day for request in again.decision.requests] == [WEEK[-2]]
 
 
@@ -759,6 +776,7 @@ def test_a_day_that_another_instance_builds_is_deferred_and_the_run_is_named(wor
         decision = world.evaluate().decision
     assert WEEK[-1] not in {request.day for request in decision.requests}
     assert f"{WEEK[-1]}: in flight (run 4711abcd)" in decision.words
+    assert symptom("in flight (run …)").search(decision.words)
 
 
 @embedded_at_night
@@ -772,7 +790,9 @@ def test_a_run_that_died_is_a_failed_attempt_though_dagster_takes_it_for_running
         lease.take(STATS, WEEK[-1])
         assert "in flight" in world.evaluate().decision.words
         monkeypatch.setattr(Lease, "is_dead", lambda *_, **__: True)
-        assert f"{WEEK[-1]}: backing off" in world.evaluate().decision.words
+        words = world.evaluate().decision.words
+        assert f"{WEEK[-1]}: backing off" in words
+        assert symptom("backing off").search(words)
         [held] = read_leases(world.client)
         silent = replace(held, silent_seconds=timedelta(hours=7).total_seconds())
         monkeypatch.setattr("dags.detection.store.read_leases", lambda _: (silent,))

@@ -23,6 +23,7 @@ from dags.domain.errors import EngineBusyError, EngineError, EngineSlowError, Us
 from dags.settings import current_settings
 from dags.tests.alerts.hosts import Host, free_port, hearing
 from dags.tests.health.daemon import Daemon
+from dags.tests.runbook import cure, symptom
 from dags.tests.variants import server_at_night
 from dags.tests.world import STATS, World, ago
 
@@ -167,6 +168,7 @@ def test_a_channel_that_is_dead_fails_the_tick_by_its_name_and_hears_it_later(ti
         for _ in range(2):
             with pytest.raises(UntoldError) as failed:
                 ticks()
+            assert symptom("channel … of WEB_ANALYTICS_ALERT_URLS").match(str(failed.value))
             assert str(failed.value).startswith("channel 2 (json) of WEB_ANALYTICS_ALERT_URLS: it answered 500.")
             assert "sesame" not in str(failed.value)
             assert "secret" not in str(failed.value)
@@ -239,6 +241,9 @@ def test_a_test_message_goes_to_every_channel_and_says_which_took_it(
     with pytest.raises(UserError, match=r"^channel 1 \(json\) of WEB_ANALYTICS_ALERT_URLS did not take the message"):
         world.run_as_configured("send_test_alert_job")
     assert host.subjects == ["TEST: web analytics alerts"] * 2
+    world.set(alert_urls=host.url())
+    job, given = cure("channel … of WEB_ANALYTICS_ALERT_URLS", "send_test_alert_job")
+    assert world.run_as_configured(job, given).success
     output = str(capsys.readouterr())
     assert "channel 1 (json): did NOT take it: it could not be reached, or refused" in output
     assert "token-1" not in output

@@ -37,6 +37,7 @@ from dags.dagster_runs import resource
 from dags.domain.errors import EngineBusyError, EngineError, EngineSlowError, SchemaError
 from dags.settings import read_settings
 from dags.tests.clickhouse_server import ServerError, running_server
+from dags.tests.runbook import symptom
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -258,6 +259,7 @@ def test_an_engine_that_another_process_holds_is_refused_with_its_pid_and_purpos
             call(embedded, count_rows, wait_seconds=0.2, limit_seconds=LONG)
     shown = str(refused.value)
     assert f"the embedded engine in {embedded.path} is in use by process {child.pid} (run 1f2e3d, since " in shown
+    assert symptom("the embedded engine … is in use by process …").match(shown)
     assert "; waited 1 s. " in shown
     assert (
         "wait for that one (a run waits WEB_ANALYTICS_ENGINE_WAIT_SECONDS, a tick less), or let CLICKHOUSE_DSN" in shown

@@ -8,6 +8,7 @@ import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
 
 from dags.clickhouse.words import SHOWN_CHARACTERS, asking, driver_error_in_words
+from dags.tests.runbook import symptom
 
 
 def said(error: Exception) -> str:
@@ -24,6 +25,9 @@ def refused(name: str, text: str) -> DatabaseError:
         f"Received ClickHouse exception, code: 1, server response: Code: 1. DB::Exception: {text} ({name}) "
         "(version 26.7.2.1) (for url http://localhost:8123)"
     )
+
+
+REFUSED = symptom("ClickHouse refused this, …"), symptom("ClickHouse could not be asked, or broke off")
 
 
 @pytest.mark.parametrize(
@@ -62,6 +66,7 @@ def refused(name: str, text: str) -> DatabaseError:
     ids=["refused", "memory of the query", "disk", "connection"],
 )
 def test_an_error_says_what_came_what_was_asked_and_what_to_do(error: Exception, first: str, step: str) -> None:
+    assert any(pattern.match(said(error)) for pattern in REFUSED)
     assert said(error).splitlines() == [first, "What was asked: an INSERT into web_analytics_waivers", step]
 
 

@@ -19,6 +19,7 @@ from dags.repair.stops.store import why_stopped
 from dags.team_selection.store import read_selection
 from dags.tests.fold import stored
 from dags.tests.managed_backfill import asked
+from dags.tests.runbook import symptom
 from dags.tests.variants import embedded_at_night, variants
 from dags.tests.work.seams import CHUNK_OVER, after_event
 from dags.tests.world import STATS, ago
@@ -262,7 +263,7 @@ def test_a_day_that_is_not_over_by_the_server_is_neither_judged_nor_built_nor_pl
         report = yaml.safe_load(backfill(world, end_date=str(days[-1]), dry_run=True)["plan"])
         assert [chunk["days"] for chunk in report["chunks"]] == [[str(day)] for day in DAYS]
         # The clock of Dagster's host is wrong as well, so that it offers the partition.
-        over = pytest.raises(Exception, match=f"{ago(0)} is not over by ClickHouse's clock")
+        over = pytest.raises(Exception, match=symptom("… is not over by ClickHouse's clock"))
         with freeze_time(_true_now() + DAY), over:
             world.run_as_configured("web_pre_aggregate_job", partition_key=str(ago(0)))
     assert not stored(world.client, STATS, ago(0))
@@ -272,7 +273,7 @@ def test_every_answer_carries_the_warning(world: World, capsys: pytest.CaptureFi
     prepared(world, 1)
     text = "24 h ahead of ClickHouse's"
     with host(world, DAY):
-        assert text in world.loop.missing_data()["warnings"][0]
+        assert symptom("this host's clock says …").match(world.loop.missing_data()["warnings"][0])
         evaluation = world.evaluate()
         assert text in skip_reason(evaluation)
         assert text in str(metadata(evaluation)["warnings"].value)

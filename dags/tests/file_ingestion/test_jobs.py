@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dags.clickhouse.sql import is_embedded
+from dags.sources.file import read_sources
 from dags.sources.loads.landing import all_landed
 from dags.tests.file_ingestion.partner import event, lines
+from dags.tests.health.matter import matters
+from dags.tests.runbook import cure, symptom
 from dags.tests.variants import server_at_night
 from dags.tests.world import STATS, World, ago, noon
 
@@ -86,7 +89,9 @@ def test_history_arrives_in_files_the_detector_says_so_the_sensor_repairs_it_and
     assert "DRY RUN" in capsys.readouterr().out
     report = ingest(world)
     assert (report["status"], report["files"], report["rows"]) == ("completed", 4, 12)
-    assert f"BEYOND   {old}" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert f"BEYOND   {old}" in printed
+    assert symptom("BEYOND").search(printed)
     assert int(world.missing_data()["wrong_units"]) == 6
     world.run_as_configured("why_job", {"day": str(days[0])})
     assert "partner-logs" in capsys.readouterr().out
@@ -95,7 +100,7 @@ def test_history_arrives_in_files_the_detector_says_so_the_sensor_repairs_it_and
     assert seen(world) == [(1, 9)]
     asked = {"target_table": STATS, "kind": "gap_filling", "start_date": str(old), "end_date": str(old)}
     who = {"requested_by": "ada", "reason": "two years came", "dry_run": False}
-    world.run_as_configured("managed_backfill_job", asked | who)
+    world.run_as_configured(*cure("BEYOND", "managed_backfill_job", **asked, **who))
     assert seen(world) == [(1, 12)]
     assert all_landed(world.client) == []
     assert ingest(world)["status"] == "nothing to do"
@@ -110,6 +115,7 @@ def test_files_are_shown_cleared_and_loaded_again(
     ingest(world)
     capsys.readouterr()
     assert run(world, "show_files")["states"] == {"success": 1, "failed": 1}
+    assert symptom("… file of … failed").match(matter(world, "failed"))
     assert "1 failed, 1 success" in capsys.readouterr().out
     with pytest.raises(Exception, match=r"no file-ingestion's id begins so\. show_files_job lists them"):
         run(world, "show_files", file_ingestion_id="none")
@@ -127,6 +133,35 @@ def test_files_are_shown_cleared_and_loaded_again(
         ("year=2026/month=01/2026-01-05.jsonl", "SUCCESS", 0, 1),
         ("year=2026/month=01/2026-01-06.jsonl", "FAILED", 1, 0),
     ]
+    put(files, "year=2026/month=01/2026-01-07.jsonl", lines(event(4, at="never")))
+    ingest(world)
+    seen = "… files of … failed"
+    assert symptom(seen).match(matter(world, "failed"))
+    bad = [f"year=2026/month=01/2026-01-0{day}.jsonl" for day in (6, 7)]
+    given = {"ingestion": "partner-logs", "requested_by": "ada", "reason": "no use"}
+    world.run_as_configured(*cure(seen, "clear_files_job", **given, paths=bad, dry_run=False))
+    assert matter(world, "failed") == ""
+
+
+def matter(world: World, part: str) -> str:
+    """What is the matter with a part of the files, empty if nothing is."""
+    causes = matters(world.client, read_sources(world.settings))
+    cause = causes.get(f"files:partner-logs:{part}")
+    return cause.what if cause is not None else ""
+
+
+@server_at_night
+def test_files_that_wait_are_loaded_and_a_schema_that_awaits_a_word_gets_it(world: World, files: Path) -> None:
+    for number in (1, 2):
+        put(files, f"year=2026/month=01/{number}.jsonl", lines(event(number, colour="red")))
+    ingest(world, max_files=1)
+    waits, awaits = "… to be loaded", "schema version … awaits a person's word"
+    assert symptom(waits).match(matter(world, "waiting"))
+    assert symptom(awaits).match(matter(world, "schema"))
+    who = {"ingestion": "partner-logs", "requested_by": "ada", "reason": "looked at"}
+    world.run_as_configured(*cure(waits, "ingest_files_job", **who, dry_run=False))
+    world.run_as_configured(*cure(awaits, "resolve_schema_job", **who, version=2, resolution="ignore"))
+    assert (matter(world, "waiting"), matter(world, "schema")) == ("", "")
 
 
 @pytest.mark.parametrize("dsn_text", ["embedded"], indirect=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -15,11 +16,11 @@ from dags.domain.errors import UserError
 from dags.health.causes import Check
 from dags.settings import current_settings
 from dags.tests.health.daemon import Daemon
+from dags.tests.runbook import cure, symptom
 from dags.tests.variants import server_at_night
 from dags.tests.world import STATS, World, ago
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
 pytestmark = server_at_night
@@ -42,21 +43,30 @@ def well(world: World, tmp_path: Path) -> World:
 Asked = tuple[bool, str, dict[str, str]]
 
 
-@pytest.fixture
-def ask(world: World, capsys: pytest.CaptureFixture[str]) -> Callable[[], Asked]:
-    """Whether the job succeeds, the first line of its page, and its causes with their states; all of them agree."""
+@dataclass
+class Ask:
+    """Asks whether all is well; ``page`` is what was printed last."""
 
-    def asked() -> Asked:
-        capsys.readouterr()
-        ran = world.run_as_configured("health_job", raise_on_error=False)
-        lines = capsys.readouterr().out.strip().splitlines()
+    world: World
+    capsys: pytest.CaptureFixture[str]
+    page: str = ""
+
+    def __call__(self) -> Asked:
+        """Whether the job succeeds, the first line of its page, and its causes with their states; all of them agree."""
+        self.capsys.readouterr()
+        ran = self.world.run_as_configured("health_job", raise_on_error=False)
+        self.page = self.capsys.readouterr().out.strip()
+        lines = self.page.splitlines()
         assert len(lines) <= 40
         told = ran.output_for_node("health") if ran.success else failure(ran)
         assert lines[0].startswith(f"{told['verdict']}: ")
         assert ran.success is not told["needs_a_person"]
         return ran.success, told["verdict"], {cause["key"]: cause["state"] for cause in told["causes"]}
 
-    return asked
+
+@pytest.fixture
+def ask(world: World, capsys: pytest.CaptureFixture[str]) -> Ask:
+    return Ask(world, capsys)
 
 
 def failure(ran: Any) -> dict[str, Any]:
@@ -87,9 +97,7 @@ def checks(world: World, *names: Check) -> dict[tuple[str, str], str]:
     }
 
 
-def test_what_breaks_is_told_and_calls_a_person_only_where_nothing_repairs_it(
-    well: World, ask: Callable[[], Asked]
-) -> None:
+def test_what_breaks_is_told_and_calls_a_person_only_where_nothing_repairs_it(well: World, ask: Ask) -> None:
     assert ask() == (True, "OK", {})
     assert checks(well) == {}
 
@@ -98,6 +106,7 @@ def test_what_breaks_is_told_and_calls_a_person_only_where_nothing_repairs_it(
 
     well.run_as_configured("stop_all_backfills_job", {"requested_by": "ada", "reason": "disks are full"})
     assert ask() == (False, "NEEDS YOU", {"switch": "needs you", "gap:disagrees": "noted"})
+    assert symptom("backfills are stopped").search(ask.page)
     [(where, words)] = checks(well, Check.NO_OLD_GAP, Check.RUNS_BY_ITSELF).items()
     assert where == ("web_analytics_backfill_detector", "runs_by_itself")
     assert words.startswith("ERROR: NEEDS YOU: backfills are stopped by ada; their reason: disks are full; since ")
@@ -112,19 +121,31 @@ def test_what_breaks_is_told_and_calls_a_person_only_where_nothing_repairs_it(
         f"SELECT '{STATS}', toDate('{ago(5)}'), 'opened', now64(6) - INTERVAL 49 HOUR"
     )
     assert ask() == (False, "NEEDS YOU", {"gap:disagrees": "needs you"})
+    late = "… wrong for longer than …"
+    assert symptom(late).search(ask.page)
     failed = checks(well, Check.NO_OLD_GAP, Check.TABLES_AGREE)
     assert failed.keys() == {(STATS, "no_old_gap"), (STATS, "tables_agree")}
     assert all(words.startswith("ERROR: NEEDS YOU: 3 (table, team, day) are wrong for") for words in failed.values())
 
-    well.build(*map(ago, LOST))
-    assert ask() == (True, "OK", {})
+    waived, *built = map(ago, LOST)
+    well.build(*built)
+    waiver = {
+        "first_day": str(waived),
+        "last_day": str(waived),
+        "valid_until": str(ago(-30)),
+        "requested_by": "ada",
+        "reason": "the tracker was off",
+    }
+    well.run_as_configured(*cure(late, "waive_job", **waiver))
+    assert ask() == (True, "OK", {"waived": "noted"})
 
 
 def test_a_clickhouse_that_is_gone_is_unknown_and_fails_every_check_that_asks_it(
-    well: World, ask: Callable[[], Asked], monkeypatch: pytest.MonkeyPatch
+    well: World, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gone(monkeypatch)
     assert ask() == (False, "UNKNOWN", {"unknown:data": "unknown"})
+    assert symptom("… could not be read").search(ask.page)
     failed = checks(well)
     served = {(key.asset_key.to_user_string(), key.name) for key in defs.resolve_asset_graph().asset_check_keys}
     assert failed.keys() == {one for one in served if one[1] != "complete"}
@@ -132,7 +153,7 @@ def test_a_clickhouse_that_is_gone_is_unknown_and_fails_every_check_that_asks_it
 
 
 def test_values_that_no_count_finds_wrong_are_found_against_raw_events_until_they_are_right(
-    well: World, ask: Callable[[], Asked]
+    well: World, ask: Ask
 ) -> None:
     well.client.command(
         f"INSERT INTO {STATS} SELECT * REPLACE ('/elsewhere' AS pathname) "
@@ -144,8 +165,10 @@ def test_values_that_no_count_finds_wrong_are_found_against_raw_events_until_the
     assert where == (STATS, "accurate")
     assert words.startswith("ERROR: team 2 of 3 that were compared, ")
     assert ask() == (False, "NEEDS YOU", {f"accuracy:{STATS}": "needs you"})
+    seen = "… is not what its raw events come to"
+    assert symptom(seen).search(ask.page)
     well.build(date.fromisoformat(words.partition("compared, ")[2][:10]))
-    assert checks(well, Check.ACCURATE) == {}
+    well.run_as_configured(*cure(seen, "web_analytics_health_checks_job"))
     assert ask() == (True, "OK", {})
 
 

@@ -12,11 +12,14 @@ from dagster._core.scheduler.instigation import InstigatorStatus
 
 from dags.definitions import defs
 from dags.domain.clock import utc_now
-from dags.health.facts import Load, Section, Ticking
+from dags.health.facts import Facts, Load, Section, Ticking
 from dags.health.instance import Timetable, Trigger, last_tick, read_sections
+from dags.health.judging import judge
 from dags.sources.declaration import Sources, declared
 from dags.tests.health.daemon import Daemon
+from dags.tests.health.known import TARGETS
 from dags.tests.health.test_store import INGESTIONS
+from dags.tests.runbook import symptom
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,6 +72,31 @@ def test_where_no_daemon_ever_ran_nothing_is_known_to_one(daemon: Daemon) -> Non
     found = read_sections(daemon.instance, TIMETABLE, Sources(), (), NOW)
     assert found["daemon_at"] is None
     assert [one.is_known for one in found["ticking"]] == [False, False, False]
+    assert symptom("Dagster's daemon has never run").match(matter(daemon)["daemon"])
+
+
+def matter(daemon: Daemon, now: datetime = NOW) -> dict[str, str]:
+    """What is the matter by what the instance tells, by key."""
+    facts = Facts(now, (), **read_sections(daemon.instance, TIMETABLE, Sources(), (), now))
+    return {cause.key: cause.what for cause in judge(facts, TARGETS, TIMETABLE.repairing).causes}
+
+
+def test_each_way_in_which_nothing_goes_on_by_itself_is_seen_until_that_is_over(daemon: Daemon) -> None:
+    daemon.beats(NOW - timedelta(hours=1))
+    assert symptom("Dagster's daemon does not run").match(matter(daemon)["daemon"])
+    daemon.beats(NOW)
+    assert "daemon" not in matter(daemon)
+    assert symptom("… is known to no daemon").match(matter(daemon)[f"sensor:{SENSOR}"])
+    daemon.ticks(SENSOR, NOW - timedelta(hours=7))
+    assert symptom("… no longer ticks").match(matter(daemon)[f"sensor:{SENSOR}"])
+    daemon.switch(SENSOR, NOW, InstigatorStatus.STOPPED)
+    assert symptom("… is off").match(matter(daemon)[f"sensor:{SENSOR}"])
+    daemon.switch(SENSOR, NOW, InstigatorStatus.RUNNING)
+    for hours in (2, 1):
+        daemon.ticks(SENSOR, NOW - timedelta(hours=hours), "code 210")
+    assert symptom("… fails: …").match(matter(daemon)[f"sensor:{SENSOR}"])
+    daemon.ticks(SENSOR, NOW)
+    assert f"sensor:{SENSOR}" not in matter(daemon)
 
 
 def test_a_daemon_lives_that_looks_after_sensors_and_schedules_both(daemon: Daemon) -> None:
@@ -139,6 +167,7 @@ def test_runs_of_a_load_that_fail_in_a_row_are_counted_whoever_else_runs(daemon:
     run(daemon.instance, DagsterEventType.RUN_FAILURE, **{"dagster/schedule_name": "another"})
     one = load(daemon)
     assert (one.failures, one.run_id, one.error, one.due_at) == (2, last, "it broke", None)
+    assert symptom("… failed, … in a row").match(matter(daemon, utc_now())[f"load:{LOADS}"])
     assert one.failed_since is not None
 
 
@@ -149,6 +178,7 @@ def test_a_load_that_is_at_it_since_two_ticks_is_due(daemon: Daemon) -> None:
     assert one.running_since is not None
     assert one.due_at is not None
     assert timedelta(hours=7) < one.due_at - one.running_since <= timedelta(hours=8)
+    assert symptom("… is behind").match(matter(daemon, utc_now() + timedelta(hours=9))[f"load:{LOADS}"])
 
 
 def test_the_runs_of_ingestions_that_are_active_are_looked_at_by_their_tag(daemon: Daemon) -> None:

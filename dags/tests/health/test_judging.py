@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+import sys
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from dags.detection.rules import Kind
+from dags.health import gaps, judging, triggers, work_causes
 from dags.health.causes import Answer, Cause, Check, Health, State, in_order
 from dags.health.facts import (
     BuildsOfLately,
@@ -43,6 +47,12 @@ from dags.tests.health.known import (
     orphan,
     ticking,
 )
+from dags.tests.runbook import symptom
+
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Callable
+    from types import ModuleType
 
 STOP = Stop("ada", "disks are full", NOW - 2 * HOUR)
 
@@ -417,6 +427,132 @@ def test_what_was_left_behind_is_dropped_by_itself_and_needs_a_person_once_it_wa
     health = judged(facts(left_behind=(young, old, replace(old, name="t", since=NOW))))
     assert states(health) == {"left:staging": State.NEEDS_YOU, "left:backup": State.REPAIRING}
     assert (the(health, "left:staging").whom, the(health, "left:staging").since) == ("s and t", NOW - 49 * HOUR)
+
+
+# --- The runbook ------------------------------------------------------------------------------------------
+
+WAITS_IN_VAIN, _ = FILES["wait in vain"]
+GIVEN_UP, _ = FILES["are given up"]
+OTHER_COLUMNS, _ = FILES["have other columns"]
+
+# Of every row of the runbook that an alert may begin with: what it is of.
+ALERTS: dict[str, tuple[re.Pattern[str], Facts]] = {
+    "daemon": (symptom("Dagster's daemon does not run"), facts(daemon_at=NOW - HOUR)),
+    "daemon, never": (symptom("Dagster's daemon has never run"), facts(daemon_at=None)),
+    "switch": (symptom("backfills are stopped"), facts(stop=STOP)),
+    "sensor:one, off": (symptom("… is off"), facts(ticking=(ticking("one", is_on=False),))),
+    "sensor:one, unknown": (symptom("… is known to no daemon"), facts(ticking=(ticking("one", is_known=False),))),
+    "schedule:one, late": (
+        symptom("… no longer ticks"),
+        facts(ticking=(ticking("one", is_sensor=False, due_at=NOW - HOUR, ticked_at=None),)),
+    ),
+    "sensor:one, fails": (symptom("… fails: …"), facts(ticking=(ticking("one", **failing(2, 1)),))),
+    "teams:list": (symptom("the list of teams is … old"), facts(teams=Teams(9, NOW - 26 * HOUR))),
+    "teams:dictionary": (
+        symptom("web_pre_aggregated_teams_dict disagrees with the list about …"),
+        facts(teams=Teams(9, NOW, 2)),
+    ),
+    "teams:none": (symptom("so nothing is watched"), facts(evaluated(teams=0), teams=Teams(0, NOW))),
+    "teams:none, ever": (symptom("so nothing is watched"), facts(evaluated(teams=0), teams=Teams(0, None))),
+    "unknown:stats": (symptom("… could not be read"), facts(evaluated(unknown={"stats": "code 60"}))),
+    "unknown:builds": (symptom("… could not be read"), facts(unread={Section.BUILDS: "code 241"})),
+    "unknown:unverified": (symptom("not verified yet"), facts(evaluated(unverified=frozenset({ago(3)})))),
+    "gap:repaired": (symptom("… wrong for longer than …"), facts(evaluated(missing(2, 3, 4), seen=49))),
+    "gap:disagrees": (
+        symptom("… wrong for longer than …"),
+        facts(evaluated(missing(2, 3, 4, tables=["stats"], is_inconsistent=True), seen=49)),
+    ),
+    "gap:fails": (
+        symptom("… wrong after … attempts"),
+        facts(evaluated(missing(2, 3, 4), runs=failed(2, 30, 20, 2))),
+    ),
+    "gap:held": (symptom("held: a rebuild would lose what their source has no longer"), facts(evaluated([orphan(3)]))),
+    "gap:waits": (symptom("… wrong, and too few to begin with"), facts(evaluated(missing(4), seen=49))),
+    "fresh": (symptom("… behind the target of …"), facts(evaluated(missing(1, 2, 3), seen=13))),
+    "accuracy:stats": (
+        symptom("… is not what its raw events come to"),
+        facts(compared=(Compared("stats", False, NOW, "team 7"),)),
+    ),
+    "accuracy:bounces": (
+        symptom("… could not be compared with raw events"),
+        facts(compared=(Compared("bounces", False, NOW, "busy", is_unknown=True),)),
+    ),
+    "work:backfill-1a2b3c4d, hangs": (
+        symptom("… has said nothing for …, though its run lives"),
+        facts(work=(work("running", 2, is_at_work=True),)),
+    ),
+    "work:backfill-1a2b3c4d, died": (symptom("… was interrupted: its run died"), facts(work=(work("interrupted", 1),))),
+    "work:backfill-1a2b3c4d, paused": (symptom("… is paused"), facts(work=(work("paused", 1),))),
+    "work:backfill-1a2b3c4d, failed": (symptom("backfill-… failed"), facts(work=(work("failed", 1),))),
+    "work:file-ingestion-1a2b, failed": (
+        symptom("file-ingestion-… failed"),
+        facts(work=(work("failed", 1, work_id="file-ingestion-1a2b", kind="files"),)),
+    ),
+    "work:backfill-1a2b3c4d, half": (symptom("… is half taken back"), facts(work=(work("rolling back", 1),))),
+    "load:x_schedule, failed": (symptom("… failed, … in a row"), facts(loads=(LOADS["failed twice"][0],))),
+    "load:x_schedule, late": (symptom("… is behind"), facts(loads=(LOADS["is behind"][0],))),
+    "files:logs:waiting": (symptom("… to be loaded"), facts(files=(WAITS_IN_VAIN,))),
+    "files:logs:failed": (symptom("… files of … failed"), facts(files=(GIVEN_UP,))),
+    "files:logs:schema": (symptom("schema version … awaits a person's word"), facts(files=(OTHER_COLUMNS,))),
+    "left:staging": (
+        symptom("… left behind, on disk and of no use"),
+        facts(left_behind=(LeftBehind("s", "staging", NOW - 49 * HOUR, "the next build"),)),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_the_runbook_has_a_row_for(name: str) -> None:
+    pattern, known = ALERTS[name]
+    cause = the(judged(known), name.partition(", ")[0])
+    assert cause.needs_a_person
+    assert pattern.search(cause.what), cause.what
+
+
+# What calls nobody: of the first three the page says it all the same; the others are as somebody wants them.
+NOTED = {
+    "outdated": facts(evaluated(outdated={("stats", ago(4)): 9})),
+    "gap:left": facts(GAPS["below the floor"][0]),
+    "builds:stats": facts(builds=(BuildsOfLately("stats", 0.5, 1, 1, 0, error="code 241"),)),
+    "gap:repaired": facts(evaluated(missing(2, 3, 4))),
+    "waived": facts(evaluated([replace(one, kind=Kind.WAIVED) for one in missing(3)])),
+    "warning:clocks": facts(evaluated(warnings=("clocks",))),
+    "work:backfill-1a2b3c4d": facts(work=(WORKS["is at work"][0],)),
+    "work:backfill-1a2b3c4d, taken up": facts(work=(WORKS["died a moment ago"][0],)),
+}
+
+
+def noted(name: str) -> str:
+    cause = the(judged(NOTED[name]), name.partition(",")[0])
+    assert not cause.needs_a_person
+    return cause.what
+
+
+def test_what_calls_nobody_has_a_row_where_somebody_may_ask_what_it_is() -> None:
+    assert symptom("built by an older logic version").search(noted("outdated"))
+    assert symptom("… wrong and left so").search(noted("gap:left"))
+    assert symptom("… units that were built in seven days failed").search(noted("builds:stats"))
+
+
+def test_there_is_no_cause_but_those_whose_rows_are_looked_for_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = set[tuple[str, int]]()
+
+    def noting(module: ModuleType, make: Callable[..., Cause]) -> Callable[..., Cause]:
+        def called(*given: Any, **named: Any) -> Cause:
+            made.add((module.__name__, sys._getframe(1).f_lineno))
+            return make(*given, **named)
+
+        return called
+
+    sites = set[tuple[str, int]]()
+    for module in (gaps, judging, triggers, work_causes):
+        for name in {"Cause", "_cause"} & set(vars(module)):
+            monkeypatch.setattr(module, name, noting(module, getattr(module, name)))
+        calls = (one for one in ast.walk(ast.parse(inspect.getsource(module))) if isinstance(one, ast.Call))
+        sites |= {(module.__name__, one.lineno) for one in calls if ast.unparse(one.func) in ("Cause", "_cause")}
+    for known in (*(known for _, known in ALERTS.values()), *NOTED.values()):
+        judged(known)
+    assert made == sites
 
 
 # --- Order and keys ---------------------------------------------------------------------------------------

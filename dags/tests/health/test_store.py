@@ -20,7 +20,9 @@ from dags.publish.backup import backup_name, make_backup
 from dags.publish.staging import STAGING_PREFIX
 from dags.repair.stops.store import Stop, turn
 from dags.sources.declaration import Sources, declared
+from dags.tests.health.matter import matters
 from dags.tests.managed_backfill.test_plan import a_plan
+from dags.tests.runbook import symptom
 from dags.tests.world import BOUNCES, STATS
 from dags.work.audit.log import Entry, Event, Status, Work
 from dags.work.audit.store import Log
@@ -112,6 +114,7 @@ def test_builds_are_those_of_the_metrics_by_week_and_in_seven_days(client: Clien
     metrics = read_recent(client, now)
     assert metrics is not None
     assert metrics.builds == {STATS: Builds(1, 2, 1)}
+    assert symptom("… units that were built in seven days failed").match(matters(client)[f"builds:{STATS}"].what)
     assert found["builds"] == (
         BuildsOfLately(STATS, 1 / 3, 1, 2, 1, error="b broke", failed_at=rows[2][-1]),
         BuildsOfLately(BOUNCES, None, 0, 0, 0),
@@ -231,6 +234,8 @@ def test_what_nobody_needs_is_told_with_since_when_and_what_drops_it(client: Cli
     found = {one.name: one for one in read(client)["left_behind"]}
     backup = backup_name("backfill-done", STATS)
     assert {name: one.what for name, one in found.items()} == {orphan: "staging", backup: "backup", landing: "landing"}
+    for key in ("left:staging", "left:backup", "left:landing"):
+        assert symptom("… left behind, on disk and of no use").match(matters(client)[key].what)
     midnight = datetime.combine(now.date() - timedelta(days=1), datetime.min.time(), tzinfo=UTC)
     assert found[backup] == LeftBehind(backup, "backup", midnight, "sweep_backups_job at 03:00 UTC")
     assert all(abs(now - found[name].since) < timedelta(minutes=1) for name in (orphan, landing))

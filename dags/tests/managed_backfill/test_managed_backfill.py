@@ -19,8 +19,10 @@ from dags.repair.stops.store import why_stopped
 from dags.tests.events import Event, insert
 from dags.tests.faulty import break_team, mended
 from dags.tests.fold import fold, stored
+from dags.tests.health.matter import matters
 from dags.tests.listening import listening
 from dags.tests.managed_backfill import asked
+from dags.tests.runbook import cure, symptom
 from dags.tests.variants import both_by_day, embedded_at_night, server_at_night
 from dags.tests.work.seams import CHUNK_OVER, after_event
 from dags.tests.world import BOUNCES, STATS, ago, noon, tables_asked
@@ -228,10 +230,12 @@ def test_a_pause_and_a_cancel_let_the_chunk_finish_and_resume_does_what_is_left(
     assert [chunk["status"] for chunk in report["chunks"]] == ["done", "planned", "planned"]
     assert holds_its_source(world, events, days=DAYS[:1])
     assert stored(world.client, STATS, DAYS[1]) == {}
-    assert f"is in work by {report['backfill_id']}, which is paused" in fails(world)
+    words = fails(world)
+    assert f"is in work by {report['backfill_id']}, which is paused" in words
+    assert symptom("… is in work by …").search(words)
 
     with monkeypatch.context() as cancelling:
-        after_event(cancelling, CHUNK_OVER, 2, lambda one: run(world, "cancel_backfill_job", **who(one.work_id)))
+        after_event(cancelling, CHUNK_OVER, 2, lambda one: cancelled_for_it_hangs(world, one.work_id))
         resumed = run(world, "resume_backfill_job", **who(report["backfill_id"]))
     assert resumed["status"] == "cancelled"
     began = "SELECT requested_by, reason FROM web_analytics_backfill_events WHERE event = 'started' ORDER BY at"
@@ -241,6 +245,7 @@ def test_a_pause_and_a_cancel_let_the_chunk_finish_and_resume_does_what_is_left(
         f"SELECT day, count() FROM web_pre_aggregated_builds WHERE table_name = '{STATS}' GROUP BY day"
     )
     assert dict(map(tuple, built.result_rows)) == dict.fromkeys(DAYS[:2], 1)
+    assert f"work:{report['backfill_id']}" not in matters(world.client, later=timedelta(hours=2))
     assert "is cancelled: only one that is not over can be resumed" in fails(
         world, "resume_backfill_job", **who(report["backfill_id"])
     )
@@ -249,6 +254,14 @@ def test_a_pause_and_a_cancel_let_the_chunk_finish_and_resume_does_what_is_left(
     assert run(world, "show_backfills_job") == {"backfills": []}
     [work] = read_works(world.client)
     assert work.status == "deleted"
+
+
+def cancelled_for_it_hangs(world: World, backfill_id: str) -> None:
+    """Of a run that is at work and says no more, what a person is told and types."""
+    seen, key = "… has said nothing for …, though its run lives", f"work:{backfill_id}"
+    assert symptom(seen).match(matters(world.client, later=timedelta(hours=2))[key].what)
+    job, given = cure(seen, "cancel_backfill_job", **who(backfill_id))
+    run(world, job, **given)
 
 
 @embedded_at_night
@@ -266,8 +279,12 @@ def test_a_ceiling_and_the_switch_stop_between_chunks_and_can_be_resumed(world: 
     )
     assert read_works(world.client)[0].status == "paused"
     world.run_as_configured("resume_all_backfills_job", {"reason": "over", "requested_by": "eve"})
+    seen, key = "… is paused", f"work:{report['backfill_id']}"
     for successful in (2, 3):
-        assert run(world, "resume_backfill_job", **who(report["backfill_id"]))["successful"] == successful
+        assert symptom(seen).match(matters(world.client)[key].what)
+        job, given = cure(seen, "resume_backfill_job", **who(report["backfill_id"]))
+        assert run(world, job, **given)["successful"] == successful
+    assert key not in matters(world.client)
     assert holds_its_source(world, events)
 
 
@@ -290,7 +307,11 @@ def test_a_run_that_is_ended_from_outside_says_so_and_is_resumed(world: World, m
     ended_after(world, monkeypatch, 2)
     [work] = read_works(world.client)
     assert (work.status, work.completed_at) == ("interrupted", None)
-    report = run(world, "resume_backfill_job", **who(work.work_id))
+    seen, key, later = "… was interrupted: its run died", f"work:{work.work_id}", timedelta(minutes=20)
+    assert symptom(seen).match(matters(world.client, later=later)[key].what)
+    job, given = cure(seen, "resume_backfill_job", **who(work.work_id))
+    report = run(world, job, **given)
+    assert key not in matters(world.client, later=later)
     assert (report["status"], report["successful"]) == ("completed", 3)
     assert holds_its_source(world, events)
 
@@ -376,7 +397,11 @@ def test_a_team_that_cannot_be_built_fails_its_chunk_alone_and_the_others_are_ke
     [work] = read_works(world.client)
     assert work.status == "failed"
     assert holds_its_source(world, events)
-    assert run(world, "resume_backfill_job", **who(work.work_id))["status"] == "completed"
+    seen, key = "backfill-… failed", f"work:{work.work_id}"
+    assert symptom(seen).match(matters(world.client)[key].what)
+    job, given = cure(seen, "resume_backfill_job", **who(work.work_id))
+    assert run(world, job, **given)["status"] == "completed"
+    assert key not in matters(world.client)
     assert holds_its_source(world, events + broken)
 
 
@@ -412,8 +437,12 @@ def test_a_rollback_keeps_the_rows_of_other_teams_and_refuses_to_lose_later_buil
     )
     refused = fails(world, "rollback_backfill_job", **who(report["backfill_id"], allow_losing_later_builds=False))
     assert f"{DAYS[1]} of web_pre_aggregated_stats was built since" in refused
+    seen = "rollback would lose these builds"
+    assert symptom(seen).search(refused)
     assert holds_its_source(world, events + late)
-    run(world, "rollback_backfill_job", **who(report["backfill_id"], allow_losing_later_builds=True))
+    allowing = who(report["backfill_id"], allow_losing_later_builds=True)
+    job, given = cure(seen, "rollback_backfill_job", **allowing)
+    assert run(world, job, **given)["status"] == "rolled back"
     of_two = fold([event for event in events + late if event.team_id == 2], DAYS[0], STATS)
     of_one = {key: value for key, value in before[DAYS[0]].items() if key not in of_two}
     assert stored(world.client, STATS, DAYS[0]) == {**of_two, **of_one}
@@ -485,6 +514,22 @@ def test_a_webhook_hears_of_each_chunk_and_never_stops_the_backfill(world: World
         *(entry.message for entry in world.instance.all_logs(world.instance.get_runs(limit=1)[0].run_id)),
     ):
         assert "sesame" not in str(words)
+
+
+@embedded_at_night
+def test_a_table_that_is_altered_in_the_middle_of_a_backfill_keeps_the_days_that_are_left(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = prepared(world, 1)
+    world.built(*DAYS)
+    alter = f"ALTER TABLE {STATS} {{}} SETTINGS mutations_sync = 2"
+    try:
+        after_event(monkeypatch, CHUNK_OVER, 1, lambda _: world.client.command(alter.format("ADD COLUMN extra String")))
+        words = fails(world, on_gate_failure="keep")
+        assert symptom("the table was altered since the backup").search(words)
+        assert holds_its_source(world, events)
+    finally:
+        world.client.command(alter.format("DROP COLUMN IF EXISTS extra"))
 
 
 @embedded_at_night

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,8 +15,10 @@ from dags.managed_backfill.kind import BACKFILL
 from dags.managed_backfill.log import DayEvent
 from dags.publish.path import Publisher
 from dags.tests.fold import fold, stored
+from dags.tests.health.matter import matters
 from dags.tests.managed_backfill.test_managed_backfill import DAYS as THREE
 from dags.tests.managed_backfill.test_managed_backfill import fails, prepared, run, swept, who
+from dags.tests.runbook import cure, symptom
 from dags.tests.variants import embedded_at_night, variants
 from dags.tests.web_preaggregated.test_repair import bytes_of
 from dags.tests.world import STATS
@@ -100,13 +103,18 @@ def test_a_rollback_that_others_always_write_into_fails_says_which_days_are_not_
     assert f"{DAYS[0]}: as before, read back" in refused
     assert f"{DAYS[1]}: NOT as before" in refused
     assert "would have been lost (rows were inserted)" in refused
+    assert symptom("… is not wholly rolled back").search(refused)
     assert "Run rollback_backfill_job again" in refused
     assert of_team(states(world), 1)[DAYS[1]] != before[DAYS[1]]
     # Half taken back it can only be taken back.
     for job in ("resume_backfill_job", "cancel_backfill_job", "delete_backfill_job"):
         assert "is rolling back" in fails(world, job, **who(report["backfill_id"]))
     assert swept(world) == ()
-    rollback(world, report["backfill_id"])
+    seen, key, later = "… is half taken back", f"work:{report['backfill_id']}", timedelta(minutes=20)
+    assert symptom(seen).match(matters(world.client, later=later)[key].what)
+    job, given = cure(seen, "rollback_backfill_job", **who(report["backfill_id"]))
+    assert run(world, job, **given)["status"] == "rolled back"
+    assert key not in matters(world.client, later=later)
     assert of_team(states(world), 1) == before
 
 
@@ -286,9 +294,10 @@ def test_who_acts_on_a_backfill_finds_out_that_it_was_taken_away(world: World, m
         dead(world, monkeypatch)
         with (
             leased(world.client, BACKFILL, work, "second", lambda _: None),
-            pytest.raises(LeaseLostError, match="taken from this run, which was silent for too long; now run second"),
+            pytest.raises(LeaseLostError, match=symptom("… was taken from this run")) as lost,
         ):
             held.confirm()
+        assert "which was silent for too long; now run second" in str(lost.value)
 
 
 def test_a_backup_with_other_contents_than_were_recorded_restores_nothing(world: World) -> None:

@@ -14,6 +14,7 @@ from dags.publish.path import Publisher
 from dags.tests.events import Event, insert, person
 from dags.tests.managed_backfill.test_managed_backfill import DAYS, fails, prepared, run, who
 from dags.tests.managed_backfill.test_taking_back import others_write, rollback, states
+from dags.tests.runbook import symptom
 from dags.tests.variants import embedded_at_night, variants
 from dags.tests.world import STATS, ago, noon
 from dags.work.audit.store import read_state, read_works
@@ -173,9 +174,6 @@ def test_a_rollback_leads_back_to_what_others_wrote_after_a_backup_and_before_th
 def test_a_backup_of_a_run_that_died_before_its_swap_is_taken_anew_where_others_wrote_since(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def dies() -> None:
-        raise KeyboardInterrupt
-
     first = replaced(world)
     world.traffic([1], [DAY], session="later")
     with monkeypatch.context() as dying:
@@ -189,6 +187,28 @@ def test_a_backup_of_a_run_that_died_before_its_swap_is_taken_anew_where_others_
     assert states(world)[DAY] != before
     rollback(world, second)
     assert states(world)[DAY] == before
+
+
+def test_a_day_that_others_wrote_after_a_run_died_around_its_swap_is_left_as_it_is(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared(world, 1)
+    world.built(DAY)
+    world.traffic([1], [DAY], session="late")
+    with monkeypatch.context() as dying:
+        once(dying, "_swap", KeyboardInterrupt, after=True)
+        once_recorded(dying, "record_swap", dies)
+        with pytest.raises(KeyboardInterrupt):
+            one_day(world)
+    others_write(world, DAY, team=1)
+    written = states(world)[DAY]
+    words = fails(world, "resume_backfill_job", **who(read_works(world.client)[0].work_id))
+    assert symptom("… was backed up, then perhaps replaced by this backfill").search(words)
+    assert states(world)[DAY] == written
+
+
+def dies() -> None:
+    raise KeyboardInterrupt
 
 
 def test_a_gates_restore_leaves_what_others_wrote_right_after_a_swap(

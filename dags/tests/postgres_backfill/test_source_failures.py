@@ -22,6 +22,7 @@ from dags.postgres_backfill.connection import Connection
 from dags.postgres_backfill.source_failures import FailureKind, SourceFailure, core_of, kind_of
 from dags.sources.declaration import Pipeline, SourceTable
 from dags.tests.postgres_backfill.tls import make_certificates, tls_before
+from dags.tests.runbook import symptom
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -161,6 +162,7 @@ def test_a_read_answers_rows_and_a_failure_says_what_to_do_without_a_secret(sour
         admin.execute(f"ALTER ROLE {source.role} SET statement_timeout = '100ms'".encode())
         found = source.failure(SLOW)
         assert found.kind == FailureKind.TIMEOUT
+        assert symptom("… took longer than it may").search(found.words)
         assert "canceling statement due to statement timeout. Ask for smaller batches" in found.words
         admin.execute(f"ALTER ROLE {source.role} RESET ALL".encode())
         admin.execute(f"ALTER ROLE {source.role} CONNECTION LIMIT 0".encode())
@@ -194,12 +196,14 @@ def test_a_connection_that_is_lost_while_it_is_read_is_told_so_and_the_next_stat
         found = source.while_reading(act)
         source.postgres.start()
         assert found.kind == FailureKind.LOST, found
+        assert symptom("the connection to … was lost").search(found.words)
         assert found.kind.may_pass
         assert "what was not recorded is done again when the work is resumed" in found.words
         assert source.rows("SELECT a FROM t") == [(1,)]
     source.postgres.stop()
     try:
-        assert source.failure().kind == FailureKind.CONNECTION
+        gone = source.failure()
+        assert (gone.kind, bool(symptom("… does not answer").match(gone.words))) == (FailureKind.CONNECTION, True)
     finally:
         source.postgres.start()
     if not is_embedded(source.client):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -9,7 +11,7 @@ import pytest
 from dagster import Failure
 
 from dags.domain.errors import UserError
-from dags.postgres_backfill import compiling, reading
+from dags.postgres_backfill import compiling, execution, reading
 from dags.postgres_backfill.execution import LandingRanges
 from dags.postgres_backfill.kind import POSTGRES_BACKFILL
 from dags.sources.loads.landing import all_landed
@@ -27,16 +29,19 @@ from dags.tests.postgres_backfill.tenants import (
     queue,
     tenant,
 )
+from dags.tests.runbook import cure, symptom
 from dags.tests.variants import server_at_night, variants
 from dags.tests.world import STATS, World, ago, noon
 from dags.work import control
 from dags.work.audit.log import FINISHED
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from dags.sources.loads.verdicts import Group
+    from dags.tests.postgres_server import PostgresServer
     from dags.work.runner import AtWork
 
 
@@ -172,6 +177,7 @@ def test_one_row_that_can_be_no_event_keeps_all_of_them_out_and_is_named(world: 
     [row] = queue(world)
     assert row["status"] == "FAILED"
     shown = show(world, row["id"])
+    assert symptom("rows of it may not be seen, so none is").search(shown["outcome_words"])
     assert f"1 row: team_id is absent (key {bad})" in shown["outcome_words"]
     assert f"1 row: timestamp is infinite (key {endless})" in shown["outcome_words"]
     load(world, filter_sql="tenant_id IS NOT NULL; happened_at < 'infinity'")
@@ -377,8 +383,10 @@ def test_a_transaction_that_does_not_end_fails_an_incremental_load_and_no_row_is
         assert load(world, raise_on_error=False, kind="incremental") == {}
         [row] = queue(world)
         assert row["status"] == "FAILED"
-        assert "1 transaction of PostgreSQL had not ended" in show(world, row["id"])["outcome_words"]
-    control_job(world, "resume", row["id"])
+        seen = "… of PostgreSQL had not ended"
+        assert symptom(seen).search(show(world, row["id"])["outcome_words"])
+    world.run_as_configured(*cure(seen, "resume_postgres_backfill_job", **of(row["id"])))
+    assert queue(world)[0]["status"] == "COMPLETED"
     assert len(loaded(world)) == 2
 
 
@@ -413,13 +421,13 @@ def test_what_landed_of_one_that_failed_is_kept_for_some_days_and_then_swept(wor
             "ALTER TABLE page_views ALTER session TYPE varchar",
             "the column session of public.page_views is character varying",
         ),
-        ("ALTER TABLE page_views RENAME session TO visit", "the column session of public.page_views is gone now"),
-        ("DROP TABLE page_views", "the table public.page_views is not there any more"),
+        ("ALTER TABLE page_views RENAME session TO visit", symptom("the column … now, and was …")),
+        ("DROP TABLE page_views", symptom("the table … is not there any more")),
     ],
 )
 @on_one_engine
 def test_a_source_that_is_otherwise_than_it_was_planned_ends_it_with_what_to_do(
-    world: World, source: Tenant, changed: str, words: str
+    world: World, source: Tenant, changed: str, words: str | re.Pattern[str]
 ) -> None:
     source.history(DAYS)
     with world.monkeypatch.context() as patched:
@@ -562,6 +570,48 @@ def test_what_decides_which_rows_are_meant_has_changed_so_that_a_load_begins_ane
         source.connection.execute("ALTER TABLE page_views RENAME TO old")
         source.connection.execute("CREATE TABLE page_views (LIKE old INCLUDING ALL); INSERT INTO page_views TABLE old")
     assert load(world, kind="incremental", table_name=name)["count_record"] == 9
+
+
+@on_one_engine
+def test_what_somebody_wrote_into_what_has_landed_ends_it_and_no_row_of_it_is_seen(
+    world: World, source: Tenant
+) -> None:
+    row_id = paused(world, source)
+    [landing] = all_landed(world.client)
+    world.client.command(f"INSERT INTO {landing} SELECT * REPLACE (_attempt + 1 AS _attempt) FROM {landing}")
+    with pytest.raises(Failure, match=symptom("… is otherwise than it landed")):
+        control_job(world, "resume", row_id)
+    assert (queue(world)[0]["status"], loaded(world)) == ("FAILED", [])
+
+
+def paused(world: World, source: Tenant) -> str:
+    """A load of which two batches have landed."""
+    source.history(DAYS)
+    with world.monkeypatch.context() as patched:
+        patched.setattr(world, "monkeypatch", patched)
+        asks_after(world, 2, control.pause)
+        load(world, batch_size=2)
+    return str(queue(world)[0]["id"])
+
+
+@on_one_engine
+def test_a_load_whose_source_is_gone_fails_and_goes_on_when_it_is_back(
+    world: World, source: Tenant, postgres: PostgresServer
+) -> None:
+    row_id = paused(world, source)
+    seen = "… does not answer"
+    rows = source.rows()
+    postgres.stop()
+    try:
+        with world.monkeypatch.context() as patched:
+            patched.setattr(execution, "Postgres", partial(reading.Postgres, patience=0.0))
+            with pytest.raises(Failure, match=symptom(seen)):
+                control_job(world, "resume", row_id)
+    finally:
+        postgres.start()
+    assert queue(world)[0]["status"] == "FAILED"
+    world.run_as_configured(*cure(seen, "resume_postgres_backfill_job", **of(row_id)))
+    assert (queue(world)[0]["status"], sorted(loaded(world))) == ("COMPLETED", sorted(rows))
 
 
 @on_one_engine

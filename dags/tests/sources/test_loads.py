@@ -16,13 +16,22 @@ from dags.clickhouse.sql import Sql
 from dags.domain.errors import BuildError, LeaseLostError
 from dags.sources.loads import landing as landings
 from dags.sources.loads import staging as stagings
-from dags.sources.loads.attaching import Attaching, present, require_attachable, take_out, while_there, withdraw
+from dags.sources.loads.attaching import (
+    Attaching,
+    present,
+    require_attachable,
+    require_same,
+    take_out,
+    while_there,
+    withdraw,
+)
 from dags.sources.loads.landing import all_landed, drop_tables, fence_loads, open_landing, tables_of
 from dags.sources.loads.names import load_id
 from dags.sources.loads.shape import INFINITY, Column, Shape, day_of
 from dags.sources.loads.staging import Staging
 from dags.sources.loads.verdicts import Checkpoint, Group, groups, landed_wrong
 from dags.tests.events import Event, insert
+from dags.tests.runbook import symptom
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -128,6 +137,13 @@ def test_batches_are_merged_where_there_are_many(client: Client, rows: int, *, i
         f"SELECT count() FROM system.parts WHERE active AND database = currentDatabase() AND table = '{landing.name}'"
     ).result_rows
     assert parts == (1 if is_merged else 3)
+
+
+def test_other_rows_than_have_landed_are_an_error_with_the_first_day_that_has_them() -> None:
+    require_same({DAYS[0]: 3}, {DAYS[0]: 3, DAYS[1]: 9}, "events holds")
+    with pytest.raises(BuildError, match=symptom("other rows of the load than have landed")) as wrong:
+        require_same({DAYS[0]: 3, DAYS[1]: 2}, {DAYS[0]: 3}, "events holds")
+    assert f"0 instead of 2 on {DAYS[1]}" in str(wrong.value)
 
 
 def test_days_are_staged_in_groups_of_so_many_rows() -> None:

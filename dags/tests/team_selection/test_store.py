@@ -22,6 +22,7 @@ from dags.tests.builds import TABLES, build
 from dags.tests.clickhouse.schema import own_database
 from dags.tests.conftest import ENGINES
 from dags.tests.events import Event, at, insert
+from dags.tests.runbook import symptom
 from dags.web_preaggregated.tables import WEB_TABLES
 
 if TYPE_CHECKING:
@@ -150,6 +151,7 @@ def test_a_list_that_loses_half_of_its_teams_at_once_is_held_until_a_person_allo
     if not is_taken:
         with pytest.raises(TeamSelectionError) as refused:
             write_selection(client, after)
+        assert symptom("only … of the … enabled teams would stay enabled").match(str(refused.value))
         assert str(refused.value) == (
             f"only {len(before & after)} of the {len(before)} enabled teams would stay enabled ({len(after)} in the "
             "new list): the last list stays. If that is meant, materialize web_analytics_team_selection once with "

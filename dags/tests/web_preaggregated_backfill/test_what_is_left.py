@@ -21,6 +21,7 @@ from dags.definitions import WATCHED
 from dags.domain import clock
 from dags.domain.errors import EngineBusyError, EngineError
 from dags.settings import current_settings
+from dags.tests.runbook import symptom
 from dags.tests.variants import server_at_night
 from dags.tests.web_preaggregated_backfill.test_what_is_shown import WHO, checks, detector, lose
 from dags.tests.world import BOUNCES, STATS, ago
@@ -147,6 +148,7 @@ def test_a_verdict_names_its_database_and_its_warnings(world: World) -> None:
         world.missing_data()
     for said in (detector(world), of_check(world)):
         assert said["database"] == "clickhouse://u@127.0.0.1:1/x"
+        assert symptom("the verdict before it is of another database").search(said["status"])
         assert said["status"].endswith(
             f". Of clickhouse://u@127.0.0.1:1/x; the verdict before it is of another database, {own}"
         )
@@ -229,6 +231,7 @@ def test_why_reads_a_day_before_the_look_back_and_calls_no_day_fine_that_is_not_
     # It is no business of the verdict, which is of the look-back.
     assert detector(world)["status"].startswith("COMPLETE: 2 (table, team, day) hold their source. 1 team, 30 days")
     unsettled = why(today)
+    assert symptom("NOT JUDGED YET").match(unsettled)
     assert unsettled.startswith(f"NOT JUDGED YET: {today}. COMPLETE: 2")
     assert "GAPS not judged yet, so none is known of" in unsettled
     with asked_about(NOWHERE), pytest.raises(EngineError):

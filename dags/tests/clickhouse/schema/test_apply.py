@@ -25,6 +25,7 @@ from dags.domain.errors import SchemaError
 from dags.tests.clickhouse.schema import own_database
 from dags.tests.conftest import ENGINES
 from dags.tests.events import Event, at, insert
+from dags.tests.runbook import symptom
 from dags.tests.variants import both_by_day, embedded_at_night, variants
 from dags.web_preaggregated.tables import EVENTS as SOURCE
 from dags.web_preaggregated.tables import WEB_TABLES
@@ -164,6 +165,7 @@ def test_a_database_of_an_older_version_says_so_and_gets_what_it_lacks(own: Clie
     assert refusal(own, require_schema) == (
         f"the database {own.database!r} has schema version {NEWEST - 2}, this code needs {NEWEST}: {NEXT_STEP}"
     )
+    assert symptom("has schema version …").search(refusal(own, require_schema))
     assert apply_schema(own, WEB_TABLES) == migrations()[-2:]
     require_schema(own)
 

@@ -29,6 +29,7 @@ from dags.dagster_runs.locks import names
 from dags.dagster_runs.processes import clock_is_steady, is_gone
 from dags.dagster_runs.tags import lock_directory
 from dags.definitions import defs
+from dags.tests.runbook import symptom
 from dags.tests.world import STATS, World, ago
 from dags.work.audit.log import AUTOMATIC
 from dags.work.dead_runs import sensors
@@ -122,6 +123,7 @@ def test_runs_whose_process_is_dead_are_ended_and_no_others(tmp_path: Path, monk
         assert {status(instance, run_id) for run_id in (stopped, never_held, foreign)} == {DagsterRunStatus.STARTED}
         messages = " ".join(entry.message for entry in instance.all_logs(killed))
         assert f"The process {killed_process.pid} on " in messages
+        assert symptom("that carried this run out is dead").search(messages)
         assert "goes on with resume_backfill_job" in messages
         assert ticked(instance) == "no run's process is dead"
 
