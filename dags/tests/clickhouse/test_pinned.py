@@ -115,7 +115,10 @@ DROPS, FIXED_DROPS = Variant(SMALL_DROPS), Variant(SMALL_DROPS, "const")
 # A limit that even the questions of a tick are beyond.
 LIMITED = Variant((("max_rows_to_read", "2"), ("read_overflow_mode", "break"), ("max_block_size", "1")))
 
-ALL = (*DANGEROUS, FIXED_HARM, FIXED_FIRST, FIXED_UNKNOWN, FIXED_COST, READ_ONLY, DROPS, FIXED_DROPS, LIMITED)
+# One that even the first questions of a connection are beyond.
+REFUSED = Variant((("max_result_rows", "1"),))
+
+ALL = (*DANGEROUS, FIXED_HARM, FIXED_FIRST, FIXED_UNKNOWN, FIXED_COST, READ_ONLY, DROPS, FIXED_DROPS, LIMITED, REFUSED)
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +153,8 @@ def test_no_profile_of_a_server_changes_an_answer(served: Dsn) -> None:
     ("profile", "cause", "seen"),
     [
         (FIXED_HARM, "apply_deleted_mask is '0'", symptom("… may change or cut short what is read")),
-        (LIMITED, "TOO_MANY_ROWS", symptom("ClickHouse at … answered with an error")),
+        (LIMITED, "TOO_MANY_ROWS", symptom("… could not be read")),
+        (REFUSED, "TOO_MANY_ROWS_OR_BYTES", symptom("ClickHouse at … answered with an error")),
     ],
     ids=str,
 )

@@ -11,6 +11,7 @@ from dagster import AssetKey, DagsterInstance, Failure, JobDefinition, job, op
 from dags.definitions import defs
 from dags.domain.errors import UserError
 from dags.settings import current_settings
+from dags.tests.runbook import symptom
 from dags.tests.world import World, ago
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ def test_what_clickhouse_refuses_ends_in_words_without_a_trace_in_every_kind_of_
         shown = capsys.readouterr().err
         assert "Stack Trace" not in shown
         first, asked, step = shown.rstrip().splitlines()[-3:]
+        assert symptom("ClickHouse refused this, …").match(first)
         assert first.startswith(
             f"ClickHouse refused this, VIOLATED_CONSTRAINT: Constraint `nope` for table web_analytics.{table} "
         )

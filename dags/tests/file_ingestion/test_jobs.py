@@ -152,7 +152,9 @@ def matter(world: World, part: str) -> str:
 
 @server_at_night
 def test_files_that_wait_are_loaded_and_a_schema_that_awaits_a_word_gets_it(world: World, files: Path) -> None:
-    for number in (1, 2):
+    put(files, "year=2026/month=01/1.jsonl", lines(event(1)))
+    ingest(world)
+    for number in (2, 3):
         put(files, f"year=2026/month=01/{number}.jsonl", lines(event(number, colour="red")))
     ingest(world, max_files=1)
     waits, awaits = "… to be loaded", "schema version … awaits a person's word"

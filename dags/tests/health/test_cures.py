@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dags.clickhouse.clocks import read_clocks
-from dags.clickhouse.schema.apply import migrations
 from dags.clickhouse.schema.books import append
+from dags.clickhouse.schema.declared import migrations
 from dags.demo.loop import enable
 from dags.domain.errors import UserError
 from dags.publish.backup import make_backup

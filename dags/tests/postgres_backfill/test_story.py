@@ -605,7 +605,7 @@ def test_a_load_whose_source_is_gone_fails_and_goes_on_when_it_is_back(
     try:
         with world.monkeypatch.context() as patched:
             patched.setattr(execution, "Postgres", partial(reading.Postgres, patience=0.0))
-            with pytest.raises(Failure, match=symptom(seen)):
+            with pytest.raises(UserError, match=symptom(seen)):
                 control_job(world, "resume", row_id)
     finally:
         postgres.start()
