@@ -13,7 +13,8 @@ import pytest
 from dags.dagster_runs.tags import KIND_TAG, JobKind
 from dags.definitions import defs
 from dags.settings import Settings
-from dags.tests.runbook import ROWS, WHO, Row, cure, rows_of, symptom
+from dags.tests.readme import Command, steps
+from dags.tests.runbook import README, ROWS, WHO, Row, cure, rows_of, symptom
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,14 +42,13 @@ def named(function: str) -> Iterator[tuple[str, ...]]:
 def constants(scope: ast.AST) -> dict[str, str]:
     """The names that a test gives to words, alone or several at once."""
     found = {}
-    for node in ast.walk(scope):
-        if isinstance(node, ast.Assign):
-            [target] = node.targets
-            names = target.elts if isinstance(target, ast.Tuple) else [target]
-            values = node.value.elts if isinstance(node.value, ast.Tuple) else [node.value]
-            for name, value in zip(names, values, strict=False):
-                if isinstance(name, ast.Name) and isinstance(value, ast.Constant) and isinstance(value.value, str):
-                    found[name.id] = value.value
+    assigned = (node for node in ast.walk(scope) if isinstance(node, ast.Assign))
+    for target, given in ((target, node.value) for node in assigned for target in node.targets):
+        names = target.elts if isinstance(target, ast.Tuple) else [target]
+        values = given.elts if isinstance(given, ast.Tuple) else [given]
+        for name, value in zip(names, values, strict=False):
+            if isinstance(name, ast.Name) and isinstance(value, ast.Constant) and isinstance(value.value, str):
+                found[name.id] = value.value
     return found
 
 
@@ -71,6 +71,10 @@ def test_every_row_has_a_heading_a_symptom_of_its_own_a_meaning_and_what_to_do()
     assert len(ROWS) > 50
     assert [row for row in ROWS if not (row.group and row.symptoms and row.means and row.do)] == []
     assert [words for words, count in Counter(SYMPTOMS).items() if count > 1] == []
+
+
+def test_no_symptom_is_taken_for_a_command_that_a_person_types() -> None:
+    assert {step.text for step in steps(README) if isinstance(step, Command)} & set(SYMPTOMS) == set()
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.symptoms[0])

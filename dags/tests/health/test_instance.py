@@ -72,7 +72,7 @@ def test_where_no_daemon_ever_ran_nothing_is_known_to_one(daemon: Daemon) -> Non
     found = read_sections(daemon.instance, TIMETABLE, Sources(), (), NOW)
     assert found["daemon_at"] is None
     assert [one.is_known for one in found["ticking"]] == [False, False, False]
-    assert symptom("Dagster's daemon has never run").match(matter(daemon)["daemon"])
+    assert symptom("… daemon has never run").match(matter(daemon)["daemon"])
 
 
 def matter(daemon: Daemon, now: datetime = NOW) -> dict[str, str]:
@@ -83,7 +83,7 @@ def matter(daemon: Daemon, now: datetime = NOW) -> dict[str, str]:
 
 def test_each_way_in_which_nothing_goes_on_by_itself_is_seen_until_that_is_over(daemon: Daemon) -> None:
     daemon.beats(NOW - timedelta(hours=1))
-    assert symptom("Dagster's daemon does not run").match(matter(daemon)["daemon"])
+    assert symptom("… daemon does not run").match(matter(daemon)["daemon"])
     daemon.beats(NOW)
     assert "daemon" not in matter(daemon)
     assert symptom("… is known to no daemon").match(matter(daemon)[f"sensor:{SENSOR}"])

@@ -437,8 +437,8 @@ OTHER_COLUMNS, _ = FILES["have other columns"]
 
 # Of every row of the runbook that an alert may begin with: what it is of.
 ALERTS: dict[str, tuple[re.Pattern[str], Facts]] = {
-    "daemon": (symptom("Dagster's daemon does not run"), facts(daemon_at=NOW - HOUR)),
-    "daemon, never": (symptom("Dagster's daemon has never run"), facts(daemon_at=None)),
+    "daemon": (symptom("… daemon does not run"), facts(daemon_at=NOW - HOUR)),
+    "daemon, never": (symptom("… daemon has never run"), facts(daemon_at=None)),
     "switch": (symptom("backfills are stopped"), facts(stop=STOP)),
     "sensor:one, off": (symptom("… is off"), facts(ticking=(ticking("one", is_on=False),))),
     "sensor:one, unknown": (symptom("… is known to no daemon"), facts(ticking=(ticking("one", is_known=False),))),
