@@ -361,7 +361,7 @@ def test_a_count_that_read_less_than_there_is_is_no_answer_and_is_not_remembered
         found = detected(lost)
     assert found.unknown.keys() == set(TABLES)
     assert "read 0 rows of team 1 around 2026-01-10, where 1 were a moment before" in found.unknown[STATS.name]
-    assert symptom("an exact count of … were a moment before").match(found.unknown[STATS.name])
+    assert symptom("an exact count of … were a moment before").search(found.unknown[STATS.name])
     verified = "SELECT count() FROM web_pre_aggregated_builds WHERE outcome = 'verified'"
     assert lost.query(verified).result_rows == [(0,)]
     assert len(detected(lost).wrong) == 12

@@ -595,6 +595,7 @@ def paused(world: World, source: Tenant) -> str:
 
 
 @on_one_engine
+@pytest.mark.long
 def test_a_load_whose_source_is_gone_fails_and_goes_on_when_it_is_back(
     world: World, source: Tenant, postgres: PostgresServer
 ) -> None:
