@@ -531,7 +531,7 @@ def noted(name: str) -> str:
 def test_what_calls_nobody_has_a_row_where_somebody_may_ask_what_it_is() -> None:
     assert symptom("built by an older logic version").search(noted("outdated"))
     assert symptom("… wrong and left so").search(noted("gap:left"))
-    assert symptom("… units that were built in seven days failed").search(noted("builds:stats"))
+    assert symptom("… failed in seven days").search(noted("builds:stats"))
 
 
 def test_there_is_no_cause_but_those_whose_rows_are_looked_for_here(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -114,7 +114,7 @@ def test_builds_are_those_of_the_metrics_by_week_and_in_seven_days(client: Clien
     metrics = read_recent(client, now)
     assert metrics is not None
     assert metrics.builds == {STATS: Builds(1, 2, 1)}
-    assert symptom("… units that were built in seven days failed").match(matters(client)[f"builds:{STATS}"].what)
+    assert symptom("… failed in seven days").match(matters(client)[f"builds:{STATS}"].what)
     assert found["builds"] == (
         BuildsOfLately(STATS, 1 / 3, 1, 2, 1, error="b broke", failed_at=rows[2][-1]),
         BuildsOfLately(BOUNCES, None, 0, 0, 0),
