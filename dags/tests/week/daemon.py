@@ -1,0 +1,137 @@
+"""What Dagster's daemon does, played in this process: evaluates what is due, keeps its ticks, has runs made.
+
+As in a daemon's storage, a tick that fails is a failure, and one that was missed while the daemon was dead is made up
+for once. Sensors of minutes are evaluated when somebody looks; the ticks between two looks are kept as skipped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from dagster import build_schedule_context
+from dagster._core.scheduler.instigation import InstigatorStatus
+from dagster._core.storage.tags import SCHEDULE_NAME_TAG, SENSOR_NAME_TAG
+from dagster._utils.schedules import reverse_cron_string_iterator
+
+from dags.definitions import defs
+from dags.demo.loop import tick
+from dags.schedules import ALERTS_INTERVAL_SECONDS
+from dags.tests.health.daemon import Daemon
+from dags.tests.week.clock import now
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dagster import DagsterInstance, RunRequest, ScheduleDefinition, SensorDefinition
+
+    Launch = Callable[[RunRequest, str, dict[str, str]], None]
+
+ALERTS = "web_analytics_alerts_sensor"
+
+# Every so often a sensor of seconds or minutes is evaluated at least; nothing that it does can be seen sooner here.
+SELDOM = timedelta(hours=1)
+
+
+@dataclass
+class PlayedDaemon:
+    """The daemon of an instance."""
+
+    instance: DagsterInstance
+    is_alive: bool = True
+    words: str = ""
+    _ticked: dict[str, datetime] = field(default_factory=dict)
+    _off: set[str] = field(default_factory=set)
+    # Whether it lived at the look before: else there were no ticks between.
+    _was_alive: bool = True
+
+    @property
+    def _kept(self) -> Daemon:
+        return Daemon(self.instance)
+
+    def starts(self, moment: datetime) -> None:
+        """It knows of all from now on; what was due before is no business of it."""
+        repository = defs.get_repository_def()
+        for one in (*repository.sensor_defs, *repository.schedule_defs):
+            self._kept.switch(one.name, now())
+            self._ticked[one.name] = moment
+        self._kept.beats(now())
+
+    def switch(self, name: str, *, is_on: bool) -> None:
+        """A person switches one off, or on again."""
+        (self._off.discard if is_on else self._off.add)(name)
+        self._kept.switch(name, now(), InstigatorStatus.DECLARED_IN_CODE if is_on else InstigatorStatus.STOPPED)
+
+    def goes_on(self, moment: datetime, launch: Launch) -> None:
+        """Do what is due by now: schedules in the order of their hours, sensors, and at last the alerts."""
+        self._kept.beats(now())
+        repository = defs.get_repository_def()
+        due = [
+            (last, one)
+            for one in repository.schedule_defs
+            if one.name not in self._off and (last := _last(one, moment)) > self._ticked[one.name]
+        ]
+        for last, schedule in sorted(due, key=lambda pair: (pair[0], pair[1].name)):
+            self._schedule_ticks(schedule, last, launch)
+        sensors = {one.name: one for one in repository.sensor_defs}
+        alerts = sensors.pop(ALERTS)
+        for sensor in sensors.values():
+            every = timedelta(seconds=sensor.minimum_interval_seconds or 30)
+            if moment - self._ticked[sensor.name] >= max(every, SELDOM):
+                self._sensor_ticks(sensor, moment, launch)
+            elif every < SELDOM:
+                self._kept.ticks(sensor.name, now())
+        every = timedelta(seconds=ALERTS_INTERVAL_SECONDS)
+        if moment - self._ticked[ALERTS] > every and self._was_alive:
+            self._kept.ticks(ALERTS, now() - every)
+        self._sensor_ticks(alerts, moment, launch)
+        self._was_alive = True
+
+    def dies(self) -> None:
+        self.is_alive = self._was_alive = False
+
+    def returns(self) -> None:
+        self.is_alive = True
+
+    def catches_up(self, schedule: ScheduleDefinition, launch: Launch) -> None:
+        """Have a schedule tick that is not due."""
+        self._schedule_ticks(schedule, now(), launch)
+
+    def _schedule_ticks(self, schedule: ScheduleDefinition, last: datetime, launch: Launch) -> None:
+        self._ticked[schedule.name] = last
+        error, requests = "", []
+        with build_schedule_context(
+            instance=self.instance,
+            scheduled_execution_time=last,
+            resources=defs.resources,
+            repository_def=defs.get_repository_def(),
+        ) as context:
+            try:
+                requests = list(schedule.evaluate_tick(context).run_requests or ())
+            except Exception as failure:  # noqa: BLE001 -- whatever it is, the daemon keeps it
+                error = str(failure.__cause__ or failure)
+        self._kept.ticks(schedule.name, now(), error)
+        for request in requests:
+            launch(request, schedule.job_name, {SCHEDULE_NAME_TAG: schedule.name})
+
+    def _sensor_ticks(self, sensor: SensorDefinition, moment: datetime, launch: Launch) -> None:
+        self._ticked[sensor.name] = moment
+        error, requests = "", ()
+        try:
+            ticked = tick(sensor, self.instance)
+            requests = ticked.requests
+            if sensor.name == ALERTS:
+                self.words = ticked.skip_message
+        except Exception as failure:  # noqa: BLE001 -- as above
+            error = str(failure.__cause__ or failure)
+        self._kept.ticks(sensor.name, now(), error)
+        for request in requests:
+            launch(request, request.job_name or "", {SENSOR_NAME_TAG: sensor.name})
+
+
+def _last(schedule: ScheduleDefinition, moment: datetime) -> datetime:
+    """When it was due last; at this very moment, if it is."""
+    cron = str(schedule.cron_schedule)
+    after = moment.timestamp() + 1
+    return next(iter(reverse_cron_string_iterator(after, cron, schedule.execution_timezone or "UTC"))).astimezone(UTC)
