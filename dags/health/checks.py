@@ -30,12 +30,12 @@ from dags.clickhouse.schema.apply import require_schema
 from dags.dagster_runs.resource import ClickHouseResource
 from dags.dagster_runs.tags import KIND_TAG, SHORT_RUN, JobKind
 from dags.domain import clock
-from dags.domain.errors import UserError
+from dags.domain.errors import EngineError, UserError
 from dags.domain.text import counted, of_error
 from dags.domain.watched import WatchedTable
 from dags.health.accuracy import compare_sample
 from dags.health.causes import OF_DATA, OF_TABLES, Check, Health
-from dags.health.instance import HEALTH_SCHEDULE, IS_UNKNOWN, last_compared
+from dags.health.instance import HEALTH_SCHEDULE, IS_UNKNOWN, IS_UNREACHABLE, last_compared
 from dags.health.reading import Served, examine
 from dags.health.report import cause_as_dict, told
 from dags.health.sampling import Unequal
@@ -162,8 +162,9 @@ def _compared(
             sample = compare_sample(client, tables, settings, run_id=run_id, now=now, last=last)
     except (UserError, ClickHouseError) as error:
         remembered = _told_of(last.day, dict.fromkeys(last.teams, "as before")) if last is not None else {}
+        unknown = {**remembered, IS_UNKNOWN: True, IS_UNREACHABLE: isinstance(error, EngineError)}
         for table in tables:
-            yield _accuracy(table, "", f"could not be compared: {of_error(error)}", {**remembered, IS_UNKNOWN: True})
+            yield _accuracy(table, "", f"could not be compared: {of_error(error)}", unknown)
         return
     for table in tables:
         found = sample.by_table.get(table.name)

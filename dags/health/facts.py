@@ -216,13 +216,17 @@ class Files:
 
 @dataclass(frozen=True)
 class Compared:
-    """The last comparison of a table with raw events, as its check left it; ``is_unknown``: it could not be made."""
+    """The last comparison of a table with raw events, as its check left it.
+
+    ``is_unknown``: it could not be made; ``is_passing``: for the first time, or because ClickHouse could not be asked.
+    """
 
     table: str
     is_equal: bool
     at: datetime
     words: str
     is_unknown: bool = False
+    is_passing: bool = False
 
 
 @dataclass(frozen=True)

@@ -53,8 +53,8 @@ _DAEMONS = ("SENSOR", "SCHEDULER")
 # So many ticks that failed, runs of a load, and results of a check are looked back at.
 LOOKED_BACK = 20
 
-# Said by a result that could not be had, beside what differed before.
-IS_UNKNOWN = "is_unknown"
+# Said by a result that could not be had, beside what differed before; and by one for which nobody could be asked.
+IS_UNKNOWN, IS_UNREACHABLE = "is_unknown", "is_unreachable"
 
 # Dagster's own default, of a schedule that says no time zone.
 _UTC = "UTC"
@@ -272,14 +272,21 @@ def last_compared(instance: DagsterInstance, table: str) -> tuple[Compared, Mapp
     A check that is running has left its plan, which is no result.
     """
     key = AssetCheckKey(AssetKey(table), str(Check.ACCURATE))
+    results = []
     for record in instance.event_log_storage.get_asset_check_execution_history(key, limit=LOOKED_BACK):
         evaluation = record.evaluation
         if record.event is not None and isinstance(evaluation, AssetCheckEvaluation):
-            words = evaluation.description or ""
-            at = _instant(record.event.timestamp)
             metadata = {name: value.value for name, value in evaluation.metadata.items()}
-            return Compared(table, evaluation.passed, at, words, is_unknown=bool(metadata.get(IS_UNKNOWN))), metadata
-    return None
+            results.append((evaluation, _instant(record.event.timestamp), metadata))
+    if not results:
+        return None
+    (evaluation, at, metadata), *before = results
+    is_unknown = bool(metadata.get(IS_UNKNOWN))
+    # That nobody could be asked says the outage itself, and one result may be missing: the next is an hour away.
+    is_first = bool(metadata.get(IS_UNREACHABLE)) or not any(one.get(IS_UNKNOWN) for _, _, one in before[:1])
+    is_passing = is_unknown and is_first and not metadata.get("unequal")
+    words = evaluation.description or ""
+    return Compared(table, evaluation.passed, at, words, is_unknown=is_unknown, is_passing=is_passing), metadata
 
 
 def _instant(timestamp: float) -> datetime:

@@ -171,13 +171,13 @@ def _unequal(one: Compared) -> Cause:
     if one.is_unknown:
         return Cause(
             f"accuracy:{one.table}",
-            State.UNKNOWN,
+            State.REPAIRING if one.is_passing else State.UNKNOWN,
             f"{one.table} could not be compared with raw events",
             one.words,
             one.at,
             "it is tried again each hour",
-            "put that right, or compare now",
-            launch("web_analytics_health_checks_job"),
+            "" if one.is_passing else "put that right, or compare now",
+            "" if one.is_passing else launch("web_analytics_health_checks_job"),
             tables=(one.table,),
             checks=frozenset({Check.ACCURATE}),
         )

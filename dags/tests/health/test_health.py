@@ -18,7 +18,7 @@ from dags.settings import current_settings
 from dags.tests.health.daemon import Daemon
 from dags.tests.runbook import cure, symptom
 from dags.tests.variants import server_at_night
-from dags.tests.world import STATS, World, ago
+from dags.tests.world import BOUNCES, STATS, World, ago
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -143,13 +143,27 @@ def test_what_breaks_is_told_and_calls_a_person_only_where_nothing_repairs_it(we
 def test_a_clickhouse_that_is_gone_is_unknown_and_fails_every_check_that_asks_it(
     well: World, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gone(monkeypatch)
+    with monkeypatch.context() as patched:
+        gone(patched)
+        _says_that_it_is_gone(well, ask)
+    current_settings.cache_clear()
+    assert ask() == (True, "REPAIRING", NOT_COMPARED)
+
+
+# That nothing could be compared is no second reason to call somebody, nor one once ClickHouse answers again.
+NOT_COMPARED = {f"accuracy:{table}": "repairing" for table in (STATS, BOUNCES)}
+
+
+def _says_that_it_is_gone(well: World, ask: Callable[[], Asked]) -> None:
     assert ask() == (False, "UNKNOWN", {"unknown:data": "unknown"})
     assert symptom("… could not be read").search(ask.page)
     failed = checks(well)
     served = {(key.asset_key.to_user_string(), key.name) for key in defs.resolve_asset_graph().asset_check_keys}
     assert failed.keys() == {one for one in served if one[1] != "complete"}
     assert all(words.startswith("ERROR: ") and "secret" not in words for words in failed.values())
+    assert ask() == (False, "UNKNOWN", {"unknown:data": "unknown", **NOT_COMPARED})
+    checks(well, Check.ACCURATE)
+    assert ask() == (False, "UNKNOWN", {"unknown:data": "unknown", **NOT_COMPARED})
 
 
 def test_values_that_no_count_finds_wrong_are_found_against_raw_events_until_they_are_right(

@@ -275,6 +275,7 @@ def test_a_table_that_is_not_what_its_events_come_to_needs_a_person_and_one_not_
         "accuracy:stats": State.NEEDS_YOU,
         "accuracy:bounces": State.UNKNOWN,
     }
+    assert states(judged(facts(compared=(replace(unknown, is_passing=True),)))) == {"accuracy:bounces": State.REPAIRING}
 
 
 def test_what_was_waived_and_what_older_logic_built_is_noted() -> None:

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from dagster import build_schedule_context
+from dagster import RunRequest, build_schedule_context
 from dagster._core.scheduler.instigation import InstigatorStatus
 from dagster._core.storage.tags import SCHEDULE_NAME_TAG, SENSOR_NAME_TAG
-from dagster._utils.schedules import reverse_cron_string_iterator
+from dagster._utils.schedules import reverse_cron_string_iterator, schedule_execution_time_iterator
 
 from dags.definitions import defs
 from dags.demo.loop import tick
@@ -22,9 +22,9 @@ from dags.tests.health.daemon import Daemon
 from dags.tests.week.clock import now
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
-    from dagster import DagsterInstance, RunRequest, ScheduleDefinition, SensorDefinition
+    from dagster import DagsterInstance, ScheduleDefinition, SensorDefinition
 
     Launch = Callable[[RunRequest, str, dict[str, str]], None]
 
@@ -53,9 +53,10 @@ class PlayedDaemon:
     def starts(self, moment: datetime) -> None:
         """It knows of all from now on; what was due before is no business of it."""
         repository = defs.get_repository_def()
-        for one in (*repository.sensor_defs, *repository.schedule_defs):
-            self._kept.switch(one.name, now())
-            self._ticked[one.name] = moment
+        names = [one.name for one in repository.sensor_defs] + [one.name for one in repository.schedule_defs]
+        for name in names:
+            self._kept.switch(name, now())
+            self._ticked[name] = moment
         self._kept.beats(now())
 
     def switch(self, name: str, *, is_on: bool) -> None:
@@ -94,6 +95,17 @@ class PlayedDaemon:
     def returns(self) -> None:
         self.is_alive = True
 
+    def next_due(self, moment: datetime, without: Collection[str]) -> datetime:
+        """When a schedule is due next, or a sensor of hours."""
+        repository = defs.get_repository_def()
+        sensors = [
+            self._ticked[one.name] + timedelta(seconds=one.minimum_interval_seconds or 30)
+            for one in repository.sensor_defs
+            if timedelta(seconds=one.minimum_interval_seconds or 30) > SELDOM
+        ]
+        schedules = [_next(one, moment) for one in repository.schedule_defs if one.name not in {*without, *self._off}]
+        return min(one for one in (*sensors, *schedules) if one > moment)
+
     def catches_up(self, schedule: ScheduleDefinition, launch: Launch) -> None:
         """Have a schedule tick that is not due."""
         self._schedule_ticks(schedule, now(), launch)
@@ -117,10 +129,10 @@ class PlayedDaemon:
 
     def _sensor_ticks(self, sensor: SensorDefinition, moment: datetime, launch: Launch) -> None:
         self._ticked[sensor.name] = moment
-        error, requests = "", ()
+        error, requests = "", list[RunRequest]()
         try:
             ticked = tick(sensor, self.instance)
-            requests = ticked.requests
+            requests += ticked.requests
             if sensor.name == ALERTS:
                 self.words = ticked.skip_message
         except Exception as failure:  # noqa: BLE001 -- as above
@@ -128,6 +140,12 @@ class PlayedDaemon:
         self._kept.ticks(sensor.name, now(), error)
         for request in requests:
             launch(request, request.job_name or "", {SENSOR_NAME_TAG: sensor.name})
+
+
+def _next(schedule: ScheduleDefinition, moment: datetime) -> datetime:
+    cron, zone = str(schedule.cron_schedule), schedule.execution_timezone or "UTC"
+    ticks = schedule_execution_time_iterator(moment.timestamp() + 1, cron, zone)
+    return next(iter(ticks)).astimezone(UTC)
 
 
 def _last(schedule: ScheduleDefinition, moment: datetime) -> datetime:

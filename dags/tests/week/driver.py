@@ -61,18 +61,16 @@ if TYPE_CHECKING:
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 
-# While something may change people are told every five minutes; else it is looked when something is due, for what would
-# be said in between is what was said before. A look that finds something new is followed by an hour of such looks.
+# While something may change it is looked every five minutes, as the sensor does; else when something is due, for what
+# would be said in between is what was said before. A look that finds something new is followed by an hour of these.
 CLOSE = 5 * MINUTE
-DUE = (20, 30, 40, 60)
 
-# The page is looked at by this minute of each hour; the standing checks, which take longest, are run at every third
-# hour, and while something may change.
-PAGE_AT, CHECKED_EVERY = 30, 3
+# The page is looked at by this minute of each hour. The standing checks, which take longest, are run every sixth hour,
+# and while something may change.
+PAGE_AT, CHECKED_EVERY = 40, 6
 
-LOAD_JOB, CHECKS_JOB, CHECK_SCHEDULE = (
-    "postgres_backfill_job", "web_analytics_health_checks_job", "web_analytics_backfill_schedule",
-)  # fmt: skip
+LOAD_JOB, CHECKS_JOB = "postgres_backfill_job", "web_analytics_health_checks_job"
+CHECK_SCHEDULE, HEALTH_SCHEDULE = "web_analytics_backfill_schedule", "web_analytics_health_schedule"
 
 # How long a run that waited may take once it goes on, in real time.
 ENDS_WITHIN = 120.0
@@ -91,6 +89,7 @@ class Driver:
     say: Callable[[str], None]
     seen: Seen = field(default_factory=Seen)
     _close_until: datetime = BEGIN
+    _arrived: datetime = BEGIN - HOUR
     _is_up: bool = True
     _undelivered: list[Event] = field(default_factory=list)
     _unsaved: list[tuple[int, datetime, str]] = field(default_factory=list)
@@ -120,8 +119,7 @@ class Driver:
         with mock.patch.object(_Attempt, "_read_source", read_source):
             while moment < until:
                 self.clock.set(moment)
-                if moment.minute == 0:
-                    self._arrive(moment)
+                self._arrive(moment)
                 while steps and steps[0].at <= moment:
                     self._happen(steps.pop(0))
                     self._close_until = moment + HOUR
@@ -139,8 +137,10 @@ class Driver:
     def _next(self, moment: datetime, steps: list[Step]) -> datetime:
         if moment < self._close_until:
             return moment + CLOSE
-        marks = [moment.replace(minute=0) + minute * MINUTE for minute in DUE]
-        return min(mark for mark in [*marks, *(step.at for step in steps[:1])] if mark > moment)
+        hour = moment.replace(minute=0)
+        pages = [hour + PAGE_AT * MINUTE, hour + HOUR + PAGE_AT * MINUTE]
+        due = self.daemon.next_due(moment, {HEALTH_SCHEDULE} if (hour.hour % CHECKED_EVERY) else set())
+        return min(mark for mark in [*pages, due, *(step.at for step in steps[:1])] if mark > moment)
 
     # --- What is said ------------------------------------------------------------------------------------------------
 
@@ -269,11 +269,14 @@ class Driver:
         self.daemon.starts(BEGIN - MINUTE)
 
     def _arrive(self, moment: datetime) -> None:
-        """What happened in the hour that is over arrives; of the slow team, of one that was over before."""
+        """What happened in hours that are over by now arrives; of the slow team, in those that were over before."""
         quick = [team for team in TEAMS if team != SLOW_TEAM]
-        self._undelivered += of_hour(quick, moment - HOUR, moment)
-        self._undelivered += of_hour((SLOW_TEAM,), moment - HOUR - SLOW_BY, moment)
-        self._unsaved += of_tenant(POSTGRES_TEAM, moment - HOUR)
+        while self._arrived + HOUR <= moment:
+            hour = self._arrived
+            self._arrived = hour + HOUR
+            self._undelivered += of_hour(quick, hour, self._arrived)
+            self._undelivered += of_hour((SLOW_TEAM,), hour - SLOW_BY, self._arrived)
+            self._unsaved += of_tenant(POSTGRES_TEAM, hour)
         self._deliver()
 
     def _deliver(self) -> None:

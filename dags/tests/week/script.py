@@ -37,7 +37,7 @@ SLOW_BY = timedelta(hours=2)
 HISTORY = tuple(MONDAY - timedelta(days=ago) for ago in range(5, 0, -1))
 
 # So often its rows are asked for, by a schedule of the declaration.
-LOAD_CRON, LOAD_EVERY = "40 */2 * * *", timedelta(hours=2)
+LOAD_CRON = "40 */4 * * *"
 
 # What a build may read; the day of a team that is larger cannot be built.
 ROWS_READ, HUGE = 250_000, 300_000
@@ -101,8 +101,8 @@ WEEK = (
     Step(at("Fri", 10), Act.LIMIT_RAISED, 5),
     Step(at("Fri", 12), Act.SWITCH_STOPPED),
     Step(at("Sat", 13), Act.SWITCH_RESUMED),
-    Step(at("Sat", 14, 35), Act.SOURCE_HANGS),
-    Step(at("Sat", 20), Act.SOURCE_GOES_ON),
+    Step(at("Sat", 16, 35), Act.SOURCE_HANGS),
+    Step(at("Sat", 22), Act.SOURCE_GOES_ON),
     Step(at("Sun", 4), Act.TABLE_EMPTIED),
     Step(at("Sun", 14), Act.SOURCE_LOSES, 2, day_of("Wed")),
     Step(at("Sun", 17), Act.LOSS_ALLOWED, 2, day_of("Wed")),

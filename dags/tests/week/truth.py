@@ -130,10 +130,10 @@ MATTERS = (
         "backfills are stopped", NEEDS_YOU, "backfills are stopped", soon(at("Fri", 12), MINUTE),
         soon(at("Sat", 13), MINUTE), is_told=True,
     ),
-    # The load of 14:40 hangs, and says nothing for an hour. Those of 16:40 and 18:40 wait for it.
+    # The load of 16:40 hangs, and says nothing for an hour. That of 20:40 waits for it.
     Matter(
-        "a load hangs", NEEDS_YOU, "has said nothing|is behind$", Span(at("Sat", 15, 40), at("Sat", 16, 50)),
-        soon(at("Sat", 20), 20 * MINUTE), is_told=True,
+        "a load hangs", NEEDS_YOU, "has said nothing|is behind$", Span(at("Sat", 17, 40), at("Sat", 17, 55)),
+        soon(at("Sat", 22), 20 * MINUTE), is_told=True,
     ),
     Matter(
         "the table is rebuilt, seven days a tick", REPAIRING, "wrong|behind", soon(at("Sun", 4)), soon(at("Sun", 12, 5))
