@@ -63,6 +63,9 @@ walk: setup ## every setting of both engines, each with the values worth a try: 
 faults: setup ## builds killed at every step on a real server, races, readers: a quarter of an hour
 	@$(RUN) python -m dags.tests.faults
 
+week: setup ## a week of operation on a real server, by a clock that is moved: who was told what, and was it so? Ten minutes
+	@$(RUN) python -m dags.tests.week
+
 check: setup ## lint, types, spelling
 	@$(RUN) ruff check . && ruff format --check . && mypy && typos
 
@@ -72,4 +75,4 @@ hooks: setup ## have git run the checks of .pre-commit-config.yaml before each c
 bench: setup ## the figures of the README
 	@$(RUN) python -m dags.bench
 
-.PHONY: help setup demo demo-sources dev test coverage stories soak walk faults check hooks bench
+.PHONY: help setup demo demo-sources dev test coverage stories soak walk faults week check hooks bench

@@ -1,4 +1,4 @@
-"""Play the week and print what was said against what was so: ``python -m dags.tests.week [--until Wed]``."""
+"""Play the week and print what was said and what was so: ``python -m dags.tests.week [--since Fri] [--until Sun]``."""
 
 from __future__ import annotations
 
@@ -25,16 +25,17 @@ if TYPE_CHECKING:
 _MOVED = "--moved"
 
 
-def play(directory: Path, until: datetime = END, say: Callable[[str], None] = lambda _: None) -> Seen:
+def play(directory: Path, since: datetime, until: datetime, say: Callable[[str], None]) -> Seen:
     """The week in this process, which goes by a clock that can be moved."""
     from dags.tests.week.world import driver  # noqa: PLC0415 -- the definitions read the settings, which are made there
 
     with ExitStack() as stack:
-        return driver(stack, directory, say).play(until)
+        return driver(stack, directory, since, say).play(since, until)
 
 
 def main() -> int:
     options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--since", choices=DAYS, default=DAYS[0], help="the first day that is played; default: Mon")
     options.add_argument("--until", choices=DAYS, help="the first day that is not played any more; default: all are")
     options.add_argument(_MOVED, type=Path, help=argparse.SUPPRESS)
     given = options.parse_args()
@@ -48,7 +49,7 @@ def main() -> int:
         print(f"… {time.monotonic() - began:4.0f} s  {now():%a %H:%M}  {words}", file=sys.stderr, flush=True)
 
     logging.disable(logging.CRITICAL)
-    seen = play(given.moved, at(given.until, 0) if given.until else END, say)
+    seen = play(given.moved, at(given.since, 0), at(given.until, 0) if given.until else END, say)
     found = faults(seen)
     print(table(seen, found))
     return int(bool(found))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -23,6 +24,7 @@ from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteJobO
 
 from dags.clickhouse.dsn import Dsn
 from dags.clickhouse.engine import open_client
+from dags.clickhouse.leases import store as leases
 from dags.dagster_runs.command import ANSWER_ONLY
 from dags.definitions import defs
 from dags.demo.loop import Loop, enable
@@ -34,7 +36,8 @@ from dags.tests.week.clock import Clock, now
 from dags.tests.week.report import Message, Page, Seen
 from dags.tests.week.script import (
     BEGIN,
-    HISTORY,
+    END,
+    HISTORY_DAYS,
     HUGE,
     POSTGRES_TEAM,
     SLOW_BY,
@@ -61,9 +64,10 @@ if TYPE_CHECKING:
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 
-# While something may change it is looked every five minutes, as the sensor does; else when something is due, for what
-# would be said in between is what was said before. A look that finds something new is followed by an hour of these.
-CLOSE = 5 * MINUTE
+# While something may change it is looked every ten minutes, twice as seldom as the sensor does; else when something is
+# due, for what would be said in between is what was said before. A look that finds something new is followed by an hour
+# of these.
+CLOSE = 10 * MINUTE
 
 # The page is looked at by this minute of each hour. The standing checks, which take longest, are run every sixth hour,
 # and while something may change.
@@ -71,6 +75,9 @@ PAGE_AT, CHECKED_EVERY = 40, 6
 
 LOAD_JOB, CHECKS_JOB = "postgres_backfill_job", "web_analytics_health_checks_job"
 CHECK_SCHEDULE, HEALTH_SCHEDULE = "web_analytics_backfill_schedule", "web_analytics_health_schedule"
+
+# A build says that it lives by the clock that is moved, so it does as soon as that was; in real time, as what follows.
+BEAT_SECONDS = 0.5
 
 # How long a run that waited may take once it goes on, in real time.
 ENDS_WITHIN = 120.0
@@ -105,10 +112,11 @@ class Driver:
 
     # --- The clock ---------------------------------------------------------------------------------------------------
 
-    def play(self, until: datetime) -> Seen:
-        """Play the week up to a moment."""
-        self._prepare()
-        steps, moment = list(WEEK), BEGIN
+    def play(self, since: datetime = BEGIN, until: datetime = END) -> Seen:
+        """Play the week, or a part of it: what happens before is left out, and the days before are there and built."""
+        self._close_until, self._arrived = since, since - HOUR
+        self._prepare(since)
+        steps, moment = [step for step in WEEK if step.at >= since], since
         plain = _Attempt._read_source
 
         def read_source(attempt: _Attempt, *given: Any) -> Any:
@@ -116,9 +124,14 @@ class Driver:
                 self._may_build.wait()
             return plain(attempt, *given)
 
-        with mock.patch.object(_Attempt, "_read_source", read_source):
+        with (
+            mock.patch.object(_Attempt, "_read_source", read_source),
+            mock.patch.object(leases, "BEAT_SECONDS", BEAT_SECONDS),
+        ):
             while moment < until:
                 self.clock.set(moment)
+                if self._runs:
+                    time.sleep(2 * BEAT_SECONDS)
                 self._arrive(moment)
                 while steps and steps[0].at <= moment:
                     self._happen(steps.pop(0))
@@ -131,16 +144,16 @@ class Driver:
                 moment = self._next(moment, steps)
             self._may_build.set()
             self._release()
-        self.seen.until = until
+        self.seen.since, self.seen.until = since, until
         return self.seen
 
     def _next(self, moment: datetime, steps: list[Step]) -> datetime:
-        if moment < self._close_until:
-            return moment + CLOSE
         hour = moment.replace(minute=0)
-        pages = [hour + PAGE_AT * MINUTE, hour + HOUR + PAGE_AT * MINUTE]
+        marks = [hour + PAGE_AT * MINUTE, hour + HOUR + PAGE_AT * MINUTE, *(step.at for step in steps[:1])]
+        if moment < self._close_until:
+            return min(mark for mark in [*marks, moment + CLOSE] if mark > moment)
         due = self.daemon.next_due(moment, {HEALTH_SCHEDULE} if (hour.hour % CHECKED_EVERY) else set())
-        return min(mark for mark in [*pages, due, *(step.at for step in steps[:1])] if mark > moment)
+        return min(mark for mark in [*marks, due] if mark > moment)
 
     # --- What is said ------------------------------------------------------------------------------------------------
 
@@ -242,31 +255,28 @@ class Driver:
 
     # --- What happens ------------------------------------------------------------------------------------------------
 
-    def _prepare(self) -> None:
+    def _prepare(self, since: datetime) -> None:
         """The days before are there, and all but the last are built."""
-        self.clock.set(BEGIN - 10 * MINUTE)
-        hours = [
-            datetime.combine(day, datetime.min.time(), BEGIN.tzinfo) + hour * HOUR
-            for day in HISTORY
-            for hour in range(24)
-        ]
+        history = [since.date() - timedelta(days=ago) for ago in range(HISTORY_DAYS, 0, -1)]
+        self.clock.set(since - 10 * MINUTE)
+        hours = [start_of(day) + hour * HOUR for day in history for hour in range(24)]
         with self._client() as client:
             enable(client, (*TEAMS, POSTGRES_TEAM))
         for hour in hours:
             for team in TEAMS:
                 late = SLOW_BY if team == SLOW_TEAM else timedelta(0)
-                if hour + HOUR + late < BEGIN:
+                if hour + HOUR + late < since:
                     self._undelivered += of_hour((team,), hour, hour + HOUR + late)
-            if hour + HOUR < BEGIN:
+            if hour + HOUR < since:
                 self._unsaved += of_tenant(POSTGRES_TEAM, hour)
         self._deliver()
         self._run("web_analytics_team_selection_job")
         self.daemon.starts(now())
         [load] = [one for one in defs.get_repository_def().schedule_defs if one.job_name == LOAD_JOB]
         self.daemon.catches_up(load, self._launch)
-        for day in HISTORY[:-1]:
+        for day in history[:-1]:
             self._run(BUILD_JOB, partition_key=day.isoformat(), run_config=ANSWER_ONLY)
-        self.daemon.starts(BEGIN - MINUTE)
+        self.daemon.starts(since - MINUTE)
 
     def _arrive(self, moment: datetime) -> None:
         """What happened in hours that are over by now arrives; of the slow team, in those that were over before."""

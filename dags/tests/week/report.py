@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from dags.tests.week.script import END
+from dags.tests.week.script import BEGIN, END
 from dags.tests.week.truth import (
     MATTERS,
     NEEDS_YOU,
@@ -88,6 +88,7 @@ class Seen:
     beats: list[datetime] = field(default_factory=list)
     channels: tuple[str, ...] = ("a", "b")
     late_channel: str = "b"
+    since: datetime = BEGIN
     until: datetime = END
 
 
@@ -102,7 +103,9 @@ class Fault:
 
 def faults(seen: Seen, known: Sequence[Matter] = MATTERS) -> tuple[Fault, ...]:
     """All of them, in their order."""
-    known = [one for one in known if one.begins.after(TOLD_AFTER).latest <= seen.until]
+    known = [
+        one for one in known if seen.since <= one.begins.earliest and one.begins.after(TOLD_AFTER).latest <= seen.until
+    ]
     found = [fault for page in seen.pages for fault in _of_page(page)]
     found += [fault for checked in seen.checks for fault in _of_checks(*checked)]
     for channel in seen.channels:

@@ -33,8 +33,8 @@ BEGIN, END = at("Mon", 0), at("Sun", 24)
 TEAMS, SLOW_TEAM, POSTGRES_TEAM = (1, 2, 3, 4, 5, 6), 6, 7
 SLOW_BY = timedelta(hours=2)
 
-# The days before that are there and built when it begins.
-HISTORY = tuple(MONDAY - timedelta(days=ago) for ago in range(5, 0, -1))
+# So many days before that are there, and built when it begins.
+HISTORY_DAYS = 5
 
 # So often its rows are asked for, by a schedule of the declaration.
 LOAD_CRON = "40 */4 * * *"

@@ -15,11 +15,12 @@ from dags.tests.alerts.hosts import hearing
 from dags.tests.faults.server import Server
 from dags.tests.postgres_server import running_postgres
 from dags.tests.week.clock import Clock
-from dags.tests.week.script import BEGIN, LOAD_CRON, ROWS_READ
+from dags.tests.week.script import LOAD_CRON, ROWS_READ
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import ExitStack
+    from datetime import datetime
     from pathlib import Path
 
     from dags.tests.week.driver import Driver
@@ -39,10 +40,10 @@ pipelines:
 """
 
 
-def driver(stack: ExitStack, directory: Path, say: Callable[[str], None]) -> Driver:
+def driver(stack: ExitStack, directory: Path, since: datetime, say: Callable[[str], None]) -> Driver:
     """All of it, in a directory; it is gone with the stack."""
     clock = Clock.of_this_process()
-    clock.set(BEGIN)
+    clock.set(since)
     server = Server(directory / "clickhouse")
     stack.callback(server.stop)
     postgres = stack.enter_context(running_postgres(directory / "postgres")).dsn()
