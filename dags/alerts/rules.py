@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from dags.alerts.memory import OVER, Entry, Kind, Memory, shortened
-from dags.health.causes import State
+from dags.health.causes import Check, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -40,6 +40,9 @@ GIVEN_UP = timedelta(days=7)
 
 # The daemon evaluates these, so where it does not live nothing is known of them.
 _DAEMON, _BY_DAEMON = "daemon", ("sensor:", "schedule:")
+
+# What a cause fails by which teams are behind, and nothing else.
+_BEHIND = frozenset({Check.FRESH})
 
 
 @dataclass(frozen=True)
@@ -132,7 +135,7 @@ def _without(entry: Entry, cause: Cause | None, look: Look) -> Entry | None:
         return _at_rest(entry, look)
     if cause is not None and cause.state is State.REPAIRING and entry.is_open:
         return replace(entry, cause=shortened(cause), gone_at=None)
-    if _is_hidden(entry.cause, look.causes):
+    if _is_hidden(entry.cause, look.causes) or _is_explained(entry.cause, look.causes):
         return replace(entry, gone_at=now)
     gone_at = entry.gone_at or now
     if now - gone_at < (hold(entry.returns) if entry.is_open else LASTS):
@@ -161,6 +164,11 @@ def _is_hidden(cause: Cause, causes: Iterable[Cause]) -> bool:
         or (one.state is State.UNKNOWN and _may_hide(one, cause))
         for one in causes
     )
+
+
+def _is_explained(cause: Cause, causes: Iterable[Cause]) -> bool:
+    """Whether it is there and no cause of its own any more: teams are behind, and another cause says why."""
+    return cause.checks == _BEHIND and any(one.needs_a_person and cause.checks < one.checks for one in causes)
 
 
 def _may_hide(unknown: Cause, cause: Cause) -> bool:
