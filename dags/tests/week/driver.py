@@ -71,7 +71,7 @@ CLOSE = 10 * MINUTE
 
 # The page is looked at by this minute of each hour. The standing checks, which take longest, are run every sixth hour,
 # and while something may change.
-PAGE_AT, CHECKED_EVERY = 40, 6
+PAGE_AT, CHECKS_AT, CHECKED_EVERY = 40, 20, 6
 
 LOAD_JOB, CHECKS_JOB = "postgres_backfill_job", "web_analytics_health_checks_job"
 CHECK_SCHEDULE, HEALTH_SCHEDULE = "web_analytics_backfill_schedule", "web_analytics_health_schedule"
@@ -152,8 +152,9 @@ class Driver:
         marks = [hour + PAGE_AT * MINUTE, hour + HOUR + PAGE_AT * MINUTE, *(step.at for step in steps[:1])]
         if moment < self._close_until:
             return min(mark for mark in [*marks, moment + CLOSE] if mark > moment)
-        due = self.daemon.next_due(moment, {HEALTH_SCHEDULE} if (hour.hour % CHECKED_EVERY) else set())
-        return min(mark for mark in [*marks, due] if mark > moment)
+        checks = hour.replace(hour=hour.hour - hour.hour % CHECKED_EVERY) + CHECKS_AT * MINUTE
+        marks += [checks, checks + CHECKED_EVERY * HOUR, self.daemon.next_due(moment, {HEALTH_SCHEDULE})]
+        return min(mark for mark in marks if mark > moment)
 
     # --- What is said ------------------------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from dags.tests.week.truth import (
     MATTERS,
     NEEDS_YOU,
     OVER_AFTER,
+    REMINDED_WITHIN,
     REMINDER,
     SILENT,
     TOLD_AFTER,
@@ -154,10 +155,9 @@ def _of_channel(own: Sequence[Message], channel: str, known: Sequence[Matter], s
         if told is None:
             yield Fault(told_within.latest, MISSED, f"{channel} was not told: {one.what}")
             continue
-        if one.ends.earliest > told.at + REMINDER + TOLD_AFTER[1]:
-            due = Span(told.at + REMINDER, told.at + REMINDER + TOLD_AFTER[1])
-            if take(one, ("still",), due) is None:
-                yield Fault(due.latest, MISSED, f"{channel} was not reminded: {one.what}")
+        due = Span(told.at + REMINDER, told.at + REMINDER + REMINDED_WITHIN)
+        if take(one, ("still",), due) is None and due.latest < one.ends.earliest:
+            yield Fault(due.latest, MISSED, f"{channel} was not reminded: {one.what}")
         while take(one, ("worse",), Span(told.at, one.ends.latest)) is not None:
             pass
         over_within = one.ends.after(OVER_AFTER)

@@ -13,7 +13,17 @@ from dags.tests.clickhouse_server import require_or_skip_reason
 from dags.tests.week.clock import obstacle
 from dags.tests.week.report import FALSE, MISSED, Message, Page, Seen, faults, table
 from dags.tests.week.script import BEGIN, END, WEEK, Act, at
-from dags.tests.week.truth import MATTERS, NEEDS_YOU, OVER_AFTER, REMINDER, TOLD_AFTER, UNKNOWN, answers, certain
+from dags.tests.week.truth import (
+    MATTERS,
+    NEEDS_YOU,
+    OVER_AFTER,
+    REMINDED_WITHIN,
+    REMINDER,
+    TOLD_AFTER,
+    UNKNOWN,
+    answers,
+    certain,
+)
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 
@@ -45,7 +55,7 @@ def right() -> Seen:
             told = one.late_channel.latest if is_late and one.late_channel else one.begins.after(TOLD_AFTER).latest
             word = "UNKNOWN" if one.answer == UNKNOWN else "NEEDS YOU"
             seen.messages.append(Message(told, channel, f"{word}: {words[one.what]}"))
-            if one.ends.earliest > told + REMINDER + TOLD_AFTER[1]:
+            if one.ends.earliest > told + REMINDER + REMINDED_WITHIN:
                 seen.messages.append(Message(told + REMINDER, channel, f"STILL {word}: {words[one.what]}"))
             seen.messages.append(Message(one.ends.after(OVER_AFTER).latest, channel, f"OVER: {words[one.what]}"))
     return seen

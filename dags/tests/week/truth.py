@@ -26,8 +26,8 @@ RUN = 10 * MINUTE
 # these after it began, and its end between those after it, as the sensor looks every five minutes or ten.
 TOLD_AFTER, OVER_AFTER = (10 * MINUTE, 30 * MINUTE), (15 * MINUTE, 35 * MINUTE)
 
-# "Once more after a day".
-REMINDER = timedelta(hours=24)
+# "Once more after a day"; where nothing else changes it is looked once an hour.
+REMINDER, REMINDED_WITHIN = timedelta(hours=24), timedelta(minutes=70)
 
 
 @dataclass(frozen=True)
