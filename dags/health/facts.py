@@ -179,7 +179,7 @@ class Load:
 
     ``name`` is its schedule's or the ingestion's. ``failed_since`` and ``failures``: of the unbroken row of its runs
     that failed, the last one included. ``due_at``: the tick before the last one; ``succeeded_at``: when the last run
-    that succeeded was launched. ``running_since``: of a run that is not over.
+    that succeeded was launched. ``running_since``: of a run that is not over; ``begun_at``: since when one is at work.
     """
 
     name: str
@@ -191,6 +191,7 @@ class Load:
     due_at: datetime | None = None
     succeeded_at: datetime | None = None
     running_since: datetime | None = None
+    begun_at: datetime | None = None
 
 
 @dataclass(frozen=True)

@@ -243,6 +243,7 @@ def _load(
         due_at=due_at if due_at is not None and records[-1].create_timestamp.astimezone(UTC) <= due_at else None,
         succeeded_at=succeeded.create_timestamp.astimezone(UTC) if succeeded is not None else None,
         running_since=running[-1].create_timestamp.astimezone(UTC) if running else None,
+        begun_at=min((_instant(one.start_time) for one in running if one.start_time is not None), default=None),
     )
 
 

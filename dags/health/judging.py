@@ -45,7 +45,8 @@ _CHECKS_OF = {
 
 def judge(facts: Facts, targets: Targets, repairing: tuple[str, ...]) -> Health:
     """All that is the matter. ``repairing``: the names of the triggers that launch repairs."""
-    causes = [*_unread(facts), *trigger_causes(facts), *load_causes(facts.loads, facts.at)]
+    works = None if Section.WORK in facts.unread else facts.work
+    causes = [*_unread(facts), *trigger_causes(facts), *load_causes(facts.loads, facts.at, works)]
     causes += [cause for one in facts.builds if (cause := _of_builds(one)) is not None]
     causes += [_unequal(one) for one in facts.compared if not one.is_equal]
     if facts.server_at is not None:

@@ -14,7 +14,7 @@ from dags.health.words import ERROR_CHARACTERS, NAMED, age_in_words, launch, lis
 from dags.work.audit.log import MANAGED, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from datetime import datetime
 
     from dags.health.facts import Files, LeftBehind, Load, WorkNow
@@ -102,12 +102,17 @@ def _whom(work: WorkNow) -> str:
     return ", ".join(filter(None, [work.subject, steps, f"asked by {work.requested_by}: {work.reason}"]))
 
 
-def load_causes(loads: Iterable[Load], now: datetime) -> tuple[Cause, ...]:
-    """Of what is loaded by a timetable. ``now`` is the clock that Dagster's runs are stamped by."""
-    return tuple(cause for load in loads if (cause := _of_load(load, now)) is not None)
+def load_causes(loads: Iterable[Load], now: datetime, works: Iterable[WorkNow] | None = None) -> tuple[Cause, ...]:
+    """Of what is loaded by a timetable. ``now`` is the clock that Dagster's runs are stamped by.
+
+    ``works`` say by themselves that they are silent; a run that hangs before it has a plan is of none of them. None:
+    they could not be read.
+    """
+    planned = None if works is None else {work.requested_by for work in works if work.is_at_work}
+    return tuple(cause for load in loads if (cause := _of_load(load, planned, now)) is not None)
 
 
-def _of_load(load: Load, now: datetime) -> Cause | None:
+def _of_load(load: Load, planned: Collection[str] | None, now: datetime) -> Cause | None:
     key, checks = f"load:{load.name}", frozenset({Check.LOADS_ON_TIME})
     is_behind = (
         load.due_at is not None
@@ -115,6 +120,13 @@ def _of_load(load: Load, now: datetime) -> Cause | None:
         and (load.succeeded_at is None or load.succeeded_at < load.due_at)
     )
     look = launch("why_job", run_id=f"'{load.run_id[:8]}'") if load.run_id else ""
+    is_unplanned = load.name.endswith("_schedule") and planned is not None and load.name not in planned
+    if is_unplanned and load.begun_at is not None and now - load.begun_at > SILENT:
+        return Cause(
+            key, State.NEEDS_YOU, f"{load.what} hangs: its run has no plan after {age_in_words(now - load.begun_at)}",
+            f"schedule {load.name}", load.begun_at, "nothing until then",
+            "look what it waits for; end its run in the UI", look, checks=checks,
+        )  # fmt: skip
     if load.failures:
         is_lasting = load.failures >= FAILURES
         return Cause(

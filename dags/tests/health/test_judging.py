@@ -392,6 +392,9 @@ LOADS: dict[str, tuple[Load, State | None]] = {
         Load("x_schedule", "x", "r1", due_at=NOW - 1.1 * HOUR, succeeded_at=NOW - 3 * HOUR, running_since=NOW - HOUR),
         State.NEEDS_YOU,
     ),
+    "is at work, and who asked for it is not": (Load("x_schedule", "x", "r1", begun_at=NOW - 0.9 * HOUR), None),
+    "hangs before it has a plan": (Load("x_schedule", "x", "r1", begun_at=NOW - 1.1 * HOUR), State.NEEDS_YOU),
+    "is an ingestion, which may list for long": (Load("x", "x", "r1", begun_at=NOW - 9 * HOUR), None),
     "failed once": (Load("x_schedule", "x", "r1", failures=1, failed_since=NOW, error="refused"), State.REPAIRING),
     "failed twice": (Load("x_schedule", "x", "r1", failures=2, failed_since=NOW, error="refused"), State.NEEDS_YOU),
 }

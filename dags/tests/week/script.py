@@ -39,8 +39,8 @@ HISTORY_DAYS = 5
 # So often its rows are asked for, by a schedule of the declaration.
 LOAD_CRON = "40 */4 * * *"
 
-# What a build may read; the day of a team that is larger cannot be built.
-ROWS_READ, HUGE = 250_000, 300_000
+# What a build may read, in batches of teams; the day of a team that is larger cannot be built, those of others can.
+ROWS_READ, BATCH_EVENTS, HUGE = 900_000, 10_000, 600_000
 
 
 class Act(StrEnum):

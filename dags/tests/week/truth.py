@@ -106,11 +106,11 @@ MATTERS = (
         "the daemon is dead", NEEDS_YOU, "daemon does not run", Span(at("Tue", 9, 7), at("Tue", 9, 20)),
         soon(at("Tue", 11, 5), MINUTE),
     ),
-    Matter("the day is rebuilt at 18:05", REPAIRING, "wrong", soon(at("Tue", 13)), soon(at("Tue", 18, 5))),
+    Matter("the day is rebuilt at 18:00", REPAIRING, "wrong", soon(at("Tue", 13)), soon(at("Tue", 18, 5))),
     # Its newest complete day is Monday, over since Tue 00:00: 36 hours later it is behind. Until it is built.
     Matter("team 5 is not built", REPAIRING, "wrong|behind", soon(at("Wed", 1)), soon(at("Fri", 10))),
     Matter(
-        "team 5 is behind its target", NEEDS_YOU, "behind the target", Span(at("Wed", 12), at("Wed", 13, 10)),
+        "team 5 is behind its target", NEEDS_YOU, "behind the target", Span(at("Wed", 12), at("Wed", 13, 50)),
         soon(at("Fri", 10)), is_told=True,
     ),
     Matter(
@@ -132,7 +132,7 @@ MATTERS = (
     ),
     # The load of 16:40 hangs, and says nothing for an hour. That of 20:40 waits for it.
     Matter(
-        "a load hangs", NEEDS_YOU, "has said nothing|is behind$", Span(at("Sat", 17, 40), at("Sat", 17, 55)),
+        "a load hangs", NEEDS_YOU, "has said nothing|is behind$|hangs", Span(at("Sat", 17, 40), at("Sat", 18, 50)),
         soon(at("Sat", 22), 20 * MINUTE), is_told=True,
     ),
     Matter(

@@ -15,7 +15,7 @@ from dags.tests.alerts.hosts import hearing
 from dags.tests.faults.server import Server
 from dags.tests.postgres_server import running_postgres
 from dags.tests.week.clock import Clock
-from dags.tests.week.script import LOAD_CRON, ROWS_READ
+from dags.tests.week.script import BATCH_EVENTS, LOAD_CRON, ROWS_READ
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,6 +57,7 @@ def driver(stack: ExitStack, directory: Path, since: datetime, say: Callable[[st
         "WEB_ANALYTICS_ALERT_URLS": " ".join(host.url() for host in channels.values()),
         "WEB_ANALYTICS_HEARTBEAT_URL": f"http://127.0.0.1:{watch.port}/",
         "WEB_ANALYTICS_BUILD_MAX_ROWS_READ": str(ROWS_READ),
+        "WEB_ANALYTICS_BUILD_BATCH_EVENTS": str(BATCH_EVENTS),
         # So that single gaps repair themselves before anybody is called, as the README has it.
         "WEB_ANALYTICS_BACKFILL_MAX_GAP_AGE_HOURS": "24",
     }
