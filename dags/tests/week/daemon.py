@@ -130,6 +130,7 @@ class PlayedDaemon:
     def _sensor_ticks(self, sensor: SensorDefinition, moment: datetime, launch: Launch) -> None:
         self._ticked[sensor.name] = moment
         error, requests = "", list[RunRequest]()
+        self.words = "" if sensor.name == ALERTS else self.words
         try:
             ticked = tick(sensor, self.instance)
             requests += ticked.requests

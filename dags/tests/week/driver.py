@@ -69,9 +69,13 @@ HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 # of these.
 CLOSE = 10 * MINUTE
 
-# The page is looked at by this minute of each hour. The standing checks, which take longest, are run every sixth hour,
-# and while something may change.
-PAGE_AT, CHECKS_AT, CHECKED_EVERY = 40, 20, 6
+# So long after something has happened, or was said.
+CLOSE_FOR = 40 * MINUTE
+
+# The page is looked at by this minute of each third hour, and wherever something may change; in the hours between what
+# the alerts go by is the page's word. The standing checks, which take longest, are run every sixth hour, and when
+# something has happened.
+PAGE_AT, LOOKED_EVERY, CHECKS_AT, CHECKED_EVERY = 40, 3, 20, 6
 
 LOAD_JOB, CHECKS_JOB = "postgres_backfill_job", "web_analytics_health_checks_job"
 CHECK_SCHEDULE, HEALTH_SCHEDULE = "web_analytics_backfill_schedule", "web_analytics_health_schedule"
@@ -96,6 +100,7 @@ class Driver:
     say: Callable[[str], None]
     seen: Seen = field(default_factory=Seen)
     _close_until: datetime = BEGIN
+    _happened_at: datetime = BEGIN - timedelta(days=1)
     _arrived: datetime = BEGIN - HOUR
     _is_up: bool = True
     _undelivered: list[Event] = field(default_factory=list)
@@ -135,11 +140,11 @@ class Driver:
                 self._arrive(moment)
                 while steps and steps[0].at <= moment:
                     self._happen(steps.pop(0))
-                    self._close_until = moment + HOUR
+                    self._close_until, self._happened_at = moment + CLOSE_FOR, moment
                 if self.daemon.is_alive:
                     self.daemon.goes_on(moment, self._launch)
                     self._hear()
-                if moment.minute == PAGE_AT:
+                if moment.minute == PAGE_AT and self._is_worth_a_look(moment):
                     self._look()
                 moment = self._next(moment, steps)
             self._may_build.set()
@@ -164,15 +169,22 @@ class Driver:
             for one in host.heard:
                 self.say(f"{name}: {one['title']}")
                 self.seen.messages.append(Message(now(), name, one["title"]))
-                self._close_until = max(self._close_until, now() + HOUR)
+                self._close_until = max(self._close_until, now() + CLOSE_FOR)
             host.heard.clear()
         if self.watch.heard:
             self.seen.beats.append(now())
         self.watch.heard.clear()
         word = self.daemon.words.partition(":")[0]
+        if not word:  # a tick that failed says none
+            return
         if self.seen.words and self.seen.words[-1][1] != word:
-            self._close_until = max(self._close_until, now() + HOUR)
+            self._close_until = max(self._close_until, now() + CLOSE_FOR)
         self.seen.words.append((now(), word))
+
+    def _is_worth_a_look(self, moment: datetime) -> bool:
+        said = {page.answer for page in self.seen.pages[-1:]}
+        is_other = not self.daemon.is_alive or said != {word for _, word in self.seen.words[-1:]}
+        return is_other or moment < self._close_until or moment.hour % LOOKED_EVERY == 0
 
     def _look(self) -> None:
         """What `health_job` answers a person, whatever lives."""
@@ -198,7 +210,7 @@ class Driver:
         """Make a run that was asked for; one that waits for something has a thread, and others of its pool wait."""
         name = request.job_name or job
         moment = now()
-        if name == CHECKS_JOB and moment.hour % CHECKED_EVERY and moment >= self._close_until:
+        if name == CHECKS_JOB and moment.hour % CHECKED_EVERY and moment - self._happened_at > HOUR:
             return
         if name == LOAD_JOB and self._lock is not None and self._runs:
             self._queued.append((self._queue(name, {**request.tags, **tags}), request, job, tags))

@@ -108,6 +108,7 @@ def faults(seen: Seen, known: Sequence[Matter] = MATTERS) -> tuple[Fault, ...]:
         one for one in known if seen.since <= one.begins.earliest and one.begins.after(TOLD_AFTER).latest <= seen.until
     ]
     found = [fault for page in seen.pages for fault in _of_page(page)]
+    found += [fault for at, word in seen.words for fault in _of_word(Page(at, word))]
     found += [fault for checked in seen.checks for fault in _of_checks(*checked)]
     for channel in seen.channels:
         own = [one for one in seen.messages if one.channel == channel]
@@ -116,12 +117,16 @@ def faults(seen: Seen, known: Sequence[Matter] = MATTERS) -> tuple[Fault, ...]:
     return tuple(sorted(found, key=lambda one: one.at))
 
 
-def _of_page(page: Page) -> Iterable[Fault]:
+def _of_word(page: Page) -> Iterable[Fault]:
     allowed = answers(page.at)
     if page.answer not in allowed:
         is_graver = page.answer in (NEEDS_YOU, UNKNOWN) and not {NEEDS_YOU, UNKNOWN} & set(allowed)
         words = f"the page says {page.answer}, it is {' or '.join(allowed)}: {'; '.join(page.needs)}"
         yield Fault(page.at, FALSE if is_graver else MISSED, words)
+
+
+def _of_page(page: Page) -> Iterable[Fault]:
+    yield from _of_word(page)
     may_be = [one for one in matters(page.at) if one.answer in (NEEDS_YOU, UNKNOWN)]
     for words in page.needs:
         if not any(one.is_said_in(words) for one in may_be):
@@ -226,8 +231,9 @@ def table(seen: Seen, found: Sequence[Fault]) -> str:
     counts = Counter(fault.kind for fault in found)
     told = sum(one.kind == "new" for one in seen.messages)
     lines.append(
-        f"{len(seen.pages)} pages, {len(seen.messages)} messages ({told} of something new), {len(seen.beats)} calls of "
-        f"the watch: {counts[FALSE]} false, {counts[MISSED]} missed"
+        f"{len(seen.pages)} pages, {len(seen.words)} ticks of the alerts, {len(seen.checks)} runs of the checks, "
+        f"{len(seen.messages)} messages ({told} of something new), {len(seen.beats)} calls of the watch: "
+        f"{counts[FALSE]} false, {counts[MISSED]} missed"
     )
     return "\n".join(lines)
 
