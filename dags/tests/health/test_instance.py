@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from dagster import DagsterEvent, DagsterEventType, DagsterInstance
+from dagster import AssetCheckEvaluation, AssetKey, DagsterEvent, DagsterEventType, DagsterInstance
 from dagster._core.scheduler.instigation import InstigatorStatus
 
 from dags.definitions import defs
 from dags.domain.clock import utc_now
+from dags.health.causes import Check
 from dags.health.facts import Facts, Load, Section, Ticking
-from dags.health.instance import Timetable, Trigger, last_tick, read_sections
+from dags.health.instance import (
+    IS_UNKNOWN,
+    IS_UNREACHABLE,
+    Timetable,
+    Trigger,
+    last_compared,
+    last_tick,
+    read_sections,
+)
 from dags.health.judging import judge
 from dags.sources.declaration import Sources, declared
 from dags.tests.health.daemon import Daemon
@@ -176,9 +185,25 @@ def test_a_load_that_is_at_it_since_two_ticks_is_due(daemon: Daemon) -> None:
     one = load(daemon, hours_later=9)
     assert (one.run_id, one.failures, one.succeeded_at) == (at_it, 0, None)
     assert one.running_since is not None
+    assert one.begun_at is not None
+    assert abs(one.begun_at - one.running_since) < timedelta(seconds=30)
     assert one.due_at is not None
     assert timedelta(hours=7) < one.due_at - one.running_since <= timedelta(hours=8)
     assert symptom("… is behind").match(matter(daemon, utc_now() + timedelta(hours=9))[f"load:{LOADS}"])
+
+
+def test_a_comparison_that_could_not_be_made_passes_once_or_where_nobody_could_be_asked(daemon: Daemon) -> None:
+    def said(**metadata: Any) -> tuple[bool, bool]:
+        result = AssetCheckEvaluation(AssetKey("stats"), str(Check.ACCURATE), passed=not metadata, metadata=metadata)
+        daemon.instance.report_runless_asset_event(result)
+        found = last_compared(daemon.instance, "stats")
+        assert found is not None
+        return found[0].is_unknown, found[0].is_passing
+
+    busy, gone = {IS_UNKNOWN: True}, {IS_UNKNOWN: True, IS_UNREACHABLE: True}
+    assert [said(**busy), said(**busy), said()] == [(True, True), (True, False), (False, False)]
+    assert [said(**gone), said(**gone)] == [(True, True)] * 2
+    assert said(**gone, unequal={"7": "differs"}) == (True, False)
 
 
 def test_the_runs_of_ingestions_that_are_active_are_looked_at_by_their_tag(daemon: Daemon) -> None:
