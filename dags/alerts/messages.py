@@ -74,7 +74,7 @@ def _of_one(entry: Entry, open_now: Sequence[Entry], where: str, now: datetime) 
         doing=cause.doing,
         **{"to do": cause.to_do, "$": cause.command},
         where=where,
-        mute=launch("mute_alert_job", key=f"'{cause.key}'", hours=24, requested_by="$USER", reason="known"),
+        mute=launch("mute_alert_job", key=f"'{cause.key}'", hours=24, requested_by="$(whoami)", reason="known"),
     )
     last = "" if entry.kind is Kind.REMINDER else "\nYou hear of it again when it is over."
     return Message(

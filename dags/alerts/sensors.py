@@ -64,13 +64,14 @@ def alerts_sensor(served: Served) -> SensorDefinition:
         settings = current_settings()
         channels = read_channels(settings)
         failed: dict[Channel, str] = {}
-        words = f"nobody is to be told: {VARIABLE} is not set"
+        words, is_seen = f"nobody is to be told: {VARIABLE} is not set", True
         if channels:
             with alone(context.instance) as is_alone:
                 if not is_alone:
                     return SkipReason("another tick tells people right now")
-                words, failed = _tell(context.instance, clickhouse, served, settings, channels)
-        if not channels or len(failed) < len(channels):  # where nobody can be told, who waits for it is to be alarmed
+                words, failed, is_seen = _tell(context.instance, clickhouse, served, settings, channels)
+        # Where nothing is seen, or nobody can be told, who waits for it is to be alarmed.
+        if is_seen and (not channels or len(failed) < len(channels)):
             _beat(settings, words, context.log.warning)
         if failed:
             raise UntoldError(
@@ -88,8 +89,8 @@ def _tell(
     served: Served,
     settings: Settings,
     channels: tuple[Channel, ...],
-) -> tuple[str, dict[Channel, str]]:
-    """What was told, in words; and the channels that did not take it, with why."""
+) -> tuple[str, dict[Channel, str], bool]:
+    """What was told, in words; the channels that did not take it, with why; and whether the engine has answered."""
     mark, now = settings.clickhouse_dsn.mark, clock.utc_now()
     memory, mutes = read_memory(instance, mark), read_mutes(instance, mark)
     quiet = partial(is_muted, mutes, now=now)
@@ -106,9 +107,8 @@ def _tell(
     if outcomes and found is not None and found.evaluation is not None:
         leave_or_tell(instance, found.evaluation)  # what people are told the UI shows too
     told = counted(sum(not one.why for one in outcomes), "message")
-    return f"{found.health.answer if found is not None else 'the engine does not answer yet'}: {told} sent", untold(
-        outcomes
-    )
+    answer = found.health.answer if found is not None else "the engine does not answer yet"
+    return f"{answer}: {told} sent", untold(outcomes), found is not None
 
 
 def _examined(

@@ -116,7 +116,7 @@ def _close_the_loop(
         f"the sensor asked for {counted(len(rebuilt), 'day')}\n({keys_in_words(rebuilt)}), rebuilt, nothing twice, "
         f"in {time.monotonic() - began:.0f} s.\n"
         "\nLook at it in the UI:      make dev, then http://localhost:3000\n"
-        "Ask again in a terminal:   source .venv/bin/activate && dg launch --job check_missing_data_job\n"
+        "Ask again in a terminal:   source .venv/bin/activate && dg launch --job health_job\n"
     )
     return 0 if is_complete else 1
 

@@ -164,8 +164,10 @@ class Gaps:
             fated,
             since,
             doing=self.halted or f"waits for more: {minimum}{alone}",
-            to_do="materialize the day, or set WEB_ANALYTICS_BACKFILL_MAX_GAP_AGE_HOURS" if is_late else "",
-            command=why_day(fated.days) if is_late else "",
+            to_do="materialize the day, or set WEB_ANALYTICS_BACKFILL_MAX_GAP_AGE_HOURS"
+            if is_late
+            else f"nothing until {since + self.targets.repair:%Y-%m-%d %H:%M} UTC; or materialize the day now",
+            command=why_day(fated.days),
             checks=frozenset({Check.NO_OLD_GAP}),
         )
 

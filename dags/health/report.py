@@ -40,7 +40,7 @@ _CONFIG = " -c <("
 _WORDS = {
     State.NEEDS_YOU: ("needs you", "need you"),
     State.UNKNOWN: ("is unknown", "are unknown"),
-    State.REPAIRING: ("is being repaired", "are being repaired"),
+    State.REPAIRING: ("is within its target", "are within their target"),
     State.NOTED: ("is only noted", "are only noted"),
 }
 

@@ -74,7 +74,7 @@ def _stopped(stop: Stop) -> Cause:
         stop.at,
         "nothing is launched; daily builds go on",
         "once the reason is gone, " + ("unset it and start the processes again" if by_setting else "let them go on"),
-        "" if by_setting else launch("resume_all_backfills_job", requested_by="$USER", reason="it is over"),
+        "" if by_setting else launch("resume_all_backfills_job", requested_by="$(whoami)", reason="it is over"),
         checks=_BY_ITSELF,
     )
 
@@ -87,7 +87,7 @@ def _dead(daemon_at: datetime | None, now: datetime) -> Cause:
         "every sensor and schedule: nothing is built, loaded or repaired by itself",
         daemon_at,
         f"silent for {age_in_words(now - daemon_at)}" if daemon_at is not None else "",
-        "start it, with the environment of the webserver",
+        "start it, with the environment of the webserver; make dev runs both",
         "dagster-daemon run",
         checks=_BY_ITSELF,
     )

@@ -56,7 +56,7 @@ def listed(parts: Iterable[str]) -> str:
 def launch(job: str, **config: object) -> str:
     """The command that runs a job, as it is typed.
 
-    ``$USER`` in a value is the shell's to fill in; other values must need no quotes in YAML within a shell's.
+    ``$(whoami)`` in a value is the shell's to fill in; other values must need no quotes in YAML within a shell's.
     """
     if not config:
         return f"dg launch --job {job}"

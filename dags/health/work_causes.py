@@ -74,7 +74,7 @@ def _asking(work: WorkNow, silent: timedelta) -> tuple[str, str, str]:
 
 def _needs_you(work: WorkNow, what: str, to_do: str, verb: str) -> Cause:
     job = f"{verb}_{work.id_field.removesuffix('_id')}_job"
-    command = launch(job, **{work.id_field: work.work_id}, requested_by="$USER", reason="looked at")
+    command = launch(job, **{work.id_field: work.work_id}, requested_by="$(whoami)", reason="looked at")
     return Cause(
         _key(work),
         State.NEEDS_YOU,
@@ -166,7 +166,7 @@ def _of_files(one: Files, now: datetime) -> Iterable[Cause]:
             since=one.open_since, doing="files go on being loaded as before", to_do="say what becomes of them",
             command=launch(
                 "resolve_schema_job", ingestion=one.ingestion, version=one.open_version, resolution="auto_merge",
-                requested_by="$USER", reason="looked at",
+                requested_by="$(whoami)", reason="looked at",
             ),
             checks=checks,
         )  # fmt: skip

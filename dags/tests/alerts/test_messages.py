@@ -39,7 +39,8 @@ doing: tried again from 12:00
 to do: put right what its last run says
 $: dg launch --job why_job
 where: clickhouse://me@db.example:8123/analytics
-mute: dg launch --job mute_alert_job -c <(echo "{key: 'gap:fails', hours: 24, requested_by: $USER, reason: known}")"""
+mute: dg launch --job mute_alert_job \
+-c <(echo "{key: 'gap:fails', hours: 24, requested_by: $(whoami), reason: known}")"""
 
 
 def test_a_message_says_what_whom_since_when_what_is_done_and_what_to_do() -> None:

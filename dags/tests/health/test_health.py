@@ -111,7 +111,7 @@ def test_what_breaks_is_told_and_calls_a_person_only_where_nothing_repairs_it(we
     assert where == ("web_analytics_backfill_detector", "runs_by_itself")
     assert words.startswith("ERROR: NEEDS YOU: backfills are stopped by ada; their reason: disks are full; since ")
     assert words.endswith(
-        '$ dg launch --job resume_all_backfills_job -c <(echo "{requested_by: $USER, reason: it is over}")'
+        '$ dg launch --job resume_all_backfills_job -c <(echo "{requested_by: $(whoami), reason: it is over}")'
     )
     well.run_as_configured("resume_all_backfills_job", {"requested_by": "ada", "reason": "it is over"})
 
@@ -154,7 +154,7 @@ def test_a_clickhouse_that_is_gone_is_unknown_and_fails_every_check_that_asks_it
 NOT_COMPARED = {f"accuracy:{table}": "repairing" for table in (STATS, BOUNCES)}
 
 
-def _says_that_it_is_gone(well: World, ask: Callable[[], Asked]) -> None:
+def _says_that_it_is_gone(well: World, ask: Ask) -> None:
     assert ask() == (False, "UNKNOWN", {"unknown:data": "unknown"})
     assert symptom("… could not be read").search(ask.page)
     failed = checks(well)

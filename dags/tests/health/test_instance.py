@@ -189,7 +189,9 @@ def test_a_load_that_is_at_it_since_two_ticks_is_due(daemon: Daemon) -> None:
     assert abs(one.begun_at - one.running_since) < timedelta(seconds=30)
     assert one.due_at is not None
     assert timedelta(hours=7) < one.due_at - one.running_since <= timedelta(hours=8)
-    assert symptom("… is behind").match(matter(daemon, utc_now() + timedelta(hours=9))[f"load:{LOADS}"])
+    assert symptom("… hangs: its run has no plan after …").match(
+        matter(daemon, utc_now() + timedelta(hours=9))[f"load:{LOADS}"]
+    )
 
 
 def test_a_comparison_that_could_not_be_made_passes_once_or_where_nobody_could_be_asked(daemon: Daemon) -> None:

@@ -172,7 +172,7 @@ def test_the_switch_says_who_why_and_how_to_let_them_go_on() -> None:
         NOW - 2 * HOUR,
         "nothing is launched; daily builds go on",
         "once the reason is gone, let them go on",
-        'dg launch --job resume_all_backfills_job -c <(echo "{requested_by: $USER, reason: it is over}")',
+        'dg launch --job resume_all_backfills_job -c <(echo "{requested_by: $(whoami), reason: it is over}")',
         checks=frozenset({Check.RUNS_BY_ITSELF}),
     )
 
@@ -355,7 +355,7 @@ def test_work_that(known: WorkNow, state: State | None, job: str) -> None:
     health = judged(facts(work=(known,)))
     assert states(health) == ({} if state is None else {"work:backfill-1a2b3c4d": state})
     if job:
-        typed = '-c <(echo "{backfill_id: backfill-1a2b3c4d, requested_by: $USER, reason: looked at}")'
+        typed = '-c <(echo "{backfill_id: backfill-1a2b3c4d, requested_by: $(whoami), reason: looked at}")'
         assert health.causes[0].command == f"dg launch --job {job} {typed}"
         assert health.causes[0].whom == "stats, 2026-01-01 … 2026-01-09, asked by ada: a bug"
 
@@ -494,6 +494,10 @@ ALERTS: dict[str, tuple[re.Pattern[str], Facts]] = {
     ),
     "work:backfill-1a2b3c4d, half": (symptom("… is half taken back"), facts(work=(work("rolling back", 1),))),
     "load:x_schedule, failed": (symptom("… failed, … in a row"), facts(loads=(LOADS["failed twice"][0],))),
+    "load:x_schedule, hangs": (
+        symptom("… hangs: its run has no plan after …"),
+        facts(loads=(LOADS["hangs before it has a plan"][0],)),
+    ),
     "load:x_schedule, late": (symptom("… is behind"), facts(loads=(LOADS["is behind"][0],))),
     "files:logs:waiting": (symptom("… to be loaded"), facts(files=(WAITS_IN_VAIN,))),
     "files:logs:failed": (symptom("… files of … failed"), facts(files=(GIVEN_UP,))),

@@ -157,7 +157,7 @@ def test_a_page_says_what_is_the_matter_of_whom_and_when() -> None:
     wrong = [*missing(2, 3, 4, teams=[7, 8]), orphan(6, team=9)]
     found = read(judge(facts(evaluated(wrong, seen=3), database="chdb:///d (database a)"), TARGETS, (SENSOR, SCHEDULE)))
     assert found.text("").endswith(
-        "Is all well? NEEDS YOU 1 needs you, 1 is being repaired as of 2026-01-20 06:00 UTC database chdb:///d "
+        "Is all well? NEEDS YOU 1 needs you, 1 is within its target as of 2026-01-20 06:00 UTC database chdb:///d "
         "(database a) watched 9 teams; 30 days; bounces, stats targets a gap is repaired within 2 d of being seen; a "
         "team is at most 36 h behind"
     )

@@ -87,7 +87,7 @@ def test_a_page_asks_nobody_for_anything_and_fits_the_window(
     assert [one for one in found.requests if not one.startswith("data:")] == [path.as_uri()]
     assert found.said == []
     assert (found.width, found.wide) == (width, [])
-    assert found.title == "NEEDS YOU: 8 need you, 1 is being repaired, 3 are only noted"
+    assert found.title == "NEEDS YOU: 8 need you, 1 is within its target, 3 are only noted"
     assert found.heading == "NEEDS YOU"
     assert found.commands == [cause.command for cause in health.causes if cause.command]
 

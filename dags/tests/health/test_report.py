@@ -60,7 +60,7 @@ def test_a_page_says_what_for_whom_since_when_what_is_done_and_what_to_do() -> N
     wrong = [*missing(2, 3, 4, teams=[7, 8]), orphan(6, team=9)]
     known = facts(evaluated(wrong, seen=3), builds=(BuildsOfLately("stats", 0.98, 98, 2, 0),))
     assert page(judge(known, TARGETS, (SENSOR, SCHEDULE))) == (
-        "NEEDS YOU: 1 needs you, 1 is being repaired. 2026-01-20 06:00 UTC\n"
+        "NEEDS YOU: 1 needs you, 1 is within its target. 2026-01-20 06:00 UTC\n"
         "\n"
         "NEEDS YOU  1 (table, team, day) is held: a rebuild would lose what their source has no longer\n"
         "  whom     team 9, stats, 2026-01-14\n"
@@ -87,13 +87,15 @@ def test_where_nothing_is_the_matter_the_page_says_of_what() -> None:
 
 def test_a_command_that_takes_two_lines_is_one_for_a_shell() -> None:
     typed = launch(
-        "resume_postgres_backfill_job", postgres_backfill_id="p" * 60, requested_by="$USER", reason="is over"
+        "resume_postgres_backfill_job", postgres_backfill_id="p" * 60, requested_by="$(whoami)", reason="is over"
     )
     lines = page(of([Cause("a", State.NEEDS_YOU, "a", command=typed)])).split("\n")
     shown = "\n".join(line[11:] for line in lines if line.startswith(("  $", "    "))).replace("dg launch", "cat", 1)
     assert len(shown.split("\n")) > 1
     shown = shown.replace("--job resume_postgres_backfill_job -c", "")
-    ran = subprocess.run(["bash", "-c", f"USER=ada; {shown}"], capture_output=True, text=True, check=True)
+    ran = subprocess.run(
+        ["bash", "-c", f"whoami() {{ echo ada; }}; {shown}"], capture_output=True, text=True, check=True
+    )
     assert " ".join(ran.stdout.split()) == f"{{postgres_backfill_id: {'p' * 60}, requested_by: ada, reason: is over}}"
 
 
