@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import warnings
 from datetime import timedelta
 from functools import cache
@@ -310,7 +311,7 @@ def _in_words(name: str, problem: Any) -> str:  # noqa: ANN401 -- pydantic's own
     if name == variable("clickhouse_dsn"):  # its message never shows the password, its value would
         return f"{name}: {problem['msg']}"
     # An address in the wrong variable is as secret as in its own: a password may stand in it.
-    is_hidden = name in _SECRETS or "://" in str(problem["input"])
+    is_hidden = name in _SECRETS or re.search(r"://|:\S*@", str(problem["input"])) is not None
     shown = "not usable" if is_hidden else repr(problem["input"])
     if problem["type"] == PLACES:
         shown += f", {problem['msg']}"

@@ -9,7 +9,7 @@ from pydantic import Field
 from dags.alerts.channels import VARIABLE, read_channels
 from dags.alerts.deliver import deliver
 from dags.alerts.messages import trial
-from dags.alerts.mutes import Mute, with_mute
+from dags.alerts.mutes import Mute, is_muted, with_mute
 from dags.alerts.shown import as_dict, as_text
 from dags.alerts.store import read_memory, read_mutes, write_mutes
 from dags.dagster_runs.command import Command, command
@@ -61,11 +61,14 @@ def mute_alert(asked: Command[MuteConfig]) -> None:
     """Mute a cause, or end that. Of two at the same moment one is lost: show_alerts_job says which hold."""
     given, now, mark = asked.given, clock.utc_now(), current_settings().clickhouse_dsn.mark
     mute = Mute(given.key, now + timedelta(hours=given.hours), given.requested_by, given.reason)
-    write_mutes(asked.instance, mark, with_mute(read_mutes(asked.instance, mark), mute, now))
+    mutes = with_mute(read_mutes(asked.instance, mark), mute, now)
+    write_mutes(asked.instance, mark, mutes)
     if given.hours:
         print(f"MUTED  {given.key} until {mute.until:%Y-%m-%d %H:%M} UTC; that it is over is told all the same")
     else:
         print(f"UNMUTED  {given.key}: what it still is the next tick tells")
+        if is_muted(mutes, given.key, now):
+            print("BUT      another mute has it too: show_alerts_job says which, and hours: 0 ends that one as well")
 
 
 def send_test_alert(asked: Command[Nothing]) -> dict[str, str]:

@@ -81,6 +81,20 @@ class Memory:
         return replace(self, entries={**self.entries, key: entry})
 
 
+def until(memory: Memory, now: datetime) -> Memory:
+    """The same with no instant later than ``now``: a clock that was ahead for a while has not told the future."""
+
+    def earlier(one: Any) -> Any:  # noqa: ANN401 -- an entry or a memory
+        return {
+            name: min(value, now)
+            for name in (known.name for known in fields(one))
+            if isinstance(value := getattr(one, name), datetime)
+        }
+
+    entries = {key: replace(entry, **earlier(entry)) for key, entry in memory.entries.items()}
+    return replace(memory, entries=entries, **earlier(memory))
+
+
 def shortened(cause: Cause) -> Cause:
     """A cause with parts that are short enough to be remembered. A command is whole, or it would do something else."""
     cut = {name: getattr(cause, name)[:CHARACTERS] for name in ("what", "whom", "doing", "to_do")}

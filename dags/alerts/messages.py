@@ -6,6 +6,7 @@ line's end: a subject is one line, and each part of a body as well.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -27,6 +28,9 @@ AT_ONCE = 5
 NAMED = 20
 
 SUBJECT_CHARACTERS = 150
+
+# What begins a mention or a link in the markup of chats, and no address of mail: it is broken by a mark of no width.
+_MARKUP = re.compile(r"(?<![\w.])@(?=\w)|<(?=[!@#/])|\](?=\()")
 
 
 class Tone(StrEnum):
@@ -79,7 +83,7 @@ def _of_one(entry: Entry, open_now: Sequence[Entry], where: str, now: datetime) 
     last = "" if entry.kind is Kind.REMINDER else "\nYou hear of it again when it is over."
     return Message(
         _subject(said, cause.what),
-        f"{printable(cause.what)}\n{body}{last}",
+        f"{_plain(cause.what)}\n{body}{last}",
         Tone.WARNING if cause.state is State.UNKNOWN else Tone.FAILURE,
         (entry,),
     )
@@ -94,16 +98,16 @@ def _of_the_end(entry: Entry, open_now: Sequence[Entry], where: str) -> Message:
         until=f"{ended:%Y-%m-%d %H:%M} UTC" if ended is not None else "",
         where=where,
     )
-    still = "".join(f"\n  {printable(one.cause.what)} ({one.cause.key})" for one in open_now[:NAMED])
+    still = "".join(f"\n  {_plain(one.cause.what)} ({one.cause.key})" for one in open_now[:NAMED])
     others = f"\nStill open, {counted(len(open_now), 'cause')}:{still}" if open_now else "\nNothing else needs you."
-    return Message(_subject("OVER", cause.what), f"{printable(cause.what)}\n{body}{others}", Tone.SUCCESS, (entry,))
+    return Message(_subject("OVER", cause.what), f"{_plain(cause.what)}\n{body}{others}", Tone.SUCCESS, (entry,))
 
 
 def _of_many(entries: Sequence[Entry], where: str) -> Message:
     """Of many at once: each in a line, and those that have no room are counted."""
     words = {Kind.OVER: "over", Kind.REMINDER: "still", Kind.WORSE: "worse", Kind.NEW: "new"}
     named = "\n".join(
-        f"{words[one.kind or Kind.NEW]}: {printable(one.cause.what)} ({one.cause.key})" for one in entries[:NAMED]
+        f"{words[one.kind or Kind.NEW]}: {_plain(one.cause.what)} ({one.cause.key})" for one in entries[:NAMED]
     )
     more = f"\n… and {len(entries) - NAMED:,} more" if len(entries) > NAMED else ""
     are_over = all(one.kind is Kind.OVER for one in entries)
@@ -116,7 +120,7 @@ def _of_many(entries: Sequence[Entry], where: str) -> Message:
 
 
 def _subject(word: str, what: str) -> str:
-    said = printable(f"{word}: {what}")
+    said = _plain(f"{word}: {what}")
     return said if len(said) <= SUBJECT_CHARACTERS else f"{said[: SUBJECT_CHARACTERS - 2]} …"
 
 
@@ -125,4 +129,9 @@ def _since(began: datetime | None, now: datetime) -> str:
 
 
 def _lines(**parts: str) -> str:
-    return "\n".join(f"{label}: {printable(text)}" for label, text in parts.items() if text)
+    return "\n".join(f"{label}: {_plain(text)}" for label, text in parts.items() if text)
+
+
+def _plain(text: str) -> str:
+    """Somebody's words, in which nothing calls anybody and no word hides a link, whatever markup a channel takes."""
+    return _MARKUP.sub(lambda found: f"{found[0]}\u200b", printable(text))

@@ -5,9 +5,9 @@ Pure: no clock, no database, no Dagster.
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -26,7 +26,12 @@ class Mute:
 
 def is_muted(mutes: Iterable[Mute], key: str, now: datetime) -> bool:
     """Whether nothing is to be told of a cause now."""
-    return any(now < one.until and fnmatchcase(key, one.key) for one in mutes)
+    return any(now < one.until and _has(one.key, key) for one in mutes)
+
+
+def _has(pattern: str, key: str) -> bool:
+    """Whether a key is of a pattern, in which ``*`` alone means something."""
+    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), key, re.DOTALL) is not None
 
 
 def with_mute(mutes: Iterable[Mute], mute: Mute, now: datetime) -> tuple[Mute, ...]:

@@ -41,6 +41,9 @@ GIVEN_UP = timedelta(days=7)
 # The daemon evaluates these, so where it does not live nothing is known of them.
 _DAEMON, _BY_DAEMON = "daemon", ("sensor:", "schedule:")
 
+# A day that is wrong is of one of these, and goes over from one to another.
+_GAPS = frozenset({"gap:repaired", "gap:disagrees", "gap:fails", "gap:waits"})
+
 # What a cause fails by which teams are behind, and nothing else.
 _BEHIND = frozenset({Check.FRESH})
 
@@ -73,7 +76,8 @@ def judged(memory: Memory, look: Look) -> Memory:
             # To a channel that is new, what is over already is no news.
             before = replace(before, heard={**dict.fromkeys(came, OVER), **before.heard})
         if cause is not None and cause.needs_a_person:
-            after: Entry | None = _needing(_there(before, cause, look.now, was_away=was_away), look)
+            missed = memory.looked_at if was_away else None
+            after: Entry | None = _needing(_there(before, cause, look.now, missed), look)
         else:
             after = _without(before, cause, look) if before is not None else None
         if after is not None:
@@ -81,13 +85,14 @@ def judged(memory: Memory, look: Look) -> Memory:
     return Memory(entries, tuple(look.channels), look.now, memory.known_at)
 
 
-def _there(entry: Entry | None, cause: Cause, now: datetime, *, was_away: bool) -> Entry:
-    """It is there. Where nobody looked for a while, as when the daemon was dead, it may have been gone meanwhile: what
-    was not told yet must last from now on.
+def _there(entry: Entry | None, cause: Cause, now: datetime, missed: datetime | None) -> Entry:
+    """It is there. Where nobody has looked since ``missed``, as when the daemon was dead, it may have been gone
+    meanwhile: what was not told yet must last from now on, but once: all looks may be that far apart.
     """
     if entry is None:
         return Entry(shortened(cause), now)
-    begins = entry.seen_at is None or (was_away and not entry.is_open)
+    is_older = missed is not None and entry.seen_at is not None and entry.seen_at < missed
+    begins = entry.seen_at is None or (is_older and not entry.is_open)
     return replace(entry, cause=shortened(cause), seen_at=now if begins else entry.seen_at, gone_at=None)
 
 
@@ -135,7 +140,7 @@ def _without(entry: Entry, cause: Cause | None, look: Look) -> Entry | None:
         return _at_rest(entry, look)
     if cause is not None and cause.state is State.REPAIRING and entry.is_open:
         return replace(entry, cause=shortened(cause), gone_at=None)
-    if _is_hidden(entry.cause, look.causes) or _is_explained(entry.cause, look.causes):
+    if any(still(entry.cause, look.causes) for still in (_is_hidden, _is_explained, _is_moved)):
         return replace(entry, gone_at=now)
     gone_at = entry.gone_at or now
     if now - gone_at < (hold(entry.returns) if entry.is_open else LASTS):
@@ -169,6 +174,14 @@ def _is_hidden(cause: Cause, causes: Iterable[Cause]) -> bool:
 def _is_explained(cause: Cause, causes: Iterable[Cause]) -> bool:
     """Whether it is there and no cause of its own any more: teams are behind, and another cause says why."""
     return cause.checks == _BEHIND and any(one.needs_a_person and cause.checks < one.checks for one in causes)
+
+
+def _is_moved(cause: Cause, causes: Iterable[Cause]) -> bool:
+    """Whether days that it was of may be wrong for another reason now, which is no end."""
+    return cause.key in _GAPS and any(
+        one.key in _GAPS and bool(not one.tables or not cause.tables or set(one.tables) & set(cause.tables))
+        for one in causes
+    )
 
 
 def _may_hide(unknown: Cause, cause: Cause) -> bool:

@@ -21,7 +21,7 @@ from dagster import (
 )
 
 from dags.alerts.channels import VARIABLE, Channel, read_channels
-from dags.alerts.memory import Memory
+from dags.alerts.memory import Memory, until
 from dags.alerts.mutes import is_muted
 from dags.alerts.rules import Look, judged
 from dags.alerts.store import alone, read_memory, read_mutes, write_memory
@@ -92,7 +92,7 @@ def _tell(
 ) -> tuple[str, dict[Channel, str], bool]:
     """What was told, in words; the channels that did not take it, with why; and whether the engine has answered."""
     mark, now = settings.clickhouse_dsn.mark, clock.utc_now()
-    memory, mutes = read_memory(instance, mark), read_mutes(instance, mark)
+    memory, mutes = until(read_memory(instance, mark), now), read_mutes(instance, mark)
     quiet = partial(is_muted, mutes, now=now)
     found = _examined(instance, clickhouse, served, memory, now)
     if memory.known_at is None or (found is not None and found.evaluation is not None):

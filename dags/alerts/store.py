@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 from dags.alerts import memory as memories
 from dags.alerts import mutes as muting
 from dags.alerts.memory import Memory
+from dags.domain.errors import UserError
 from dags.domain.text import of_error
 
 if TYPE_CHECKING:
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _PREFIX = "web_analytics_alerts"
+
+
+class UnkeptError(UserError):
+    """Dagster's storage does not take what is to be kept."""
 
 
 def read_memory(instance: DagsterInstance, mark: str) -> Memory:
@@ -45,7 +50,11 @@ def read_memory(instance: DagsterInstance, mark: str) -> Memory:
 
 
 def write_memory(instance: DagsterInstance, mark: str, memory: Memory) -> None:
-    _write(instance, _told(mark), memories.as_document(memory))
+    """Keep what was told. Where it cannot be kept, people are told all the same, and again by the next tick."""
+    try:
+        _write(instance, _told(mark), memories.as_document(memory))
+    except UnkeptError as error:
+        _log.warning("%s: it is told again", error)
 
 
 def read_mutes(instance: DagsterInstance, mark: str) -> tuple[Mute, ...]:
@@ -61,6 +70,11 @@ def read_mutes(instance: DagsterInstance, mark: str) -> tuple[Mute, ...]:
 
 
 def write_mutes(instance: DagsterInstance, mark: str, mutes: Iterable[Mute]) -> None:
+    """Keep what is muted.
+
+    Raises:
+        UnkeptError: Dagster's storage does not take it.
+    """
     _write(instance, _muted(mark), muting.as_document(mutes))
 
 
@@ -101,4 +115,10 @@ def _read(instance: DagsterInstance, key: str) -> Any:  # noqa: ANN401 -- JSON
 
 
 def _write(instance: DagsterInstance, key: str, document: Any) -> None:  # noqa: ANN401 -- JSON
-    instance.daemon_cursor_storage.set_cursor_values({key: json.dumps(document)})
+    try:
+        instance.daemon_cursor_storage.set_cursor_values({key: json.dumps(document)})
+    except Exception as error:  # noqa: BLE001 -- a storage's own, whose words have the document, and in it people's
+        raise UnkeptError(
+            f"{key} cannot be kept in Dagster's storage ({type(error).__name__}): another process holds it, or its "
+            "disk is full. Make room, or end what holds it"
+        ) from None

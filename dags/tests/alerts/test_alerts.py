@@ -12,8 +12,9 @@ import pytest
 from dagster import DagsterInstance
 
 from dags.alerts.channels import read_channels
+from dags.alerts.memory import Memory
 from dags.alerts.sensors import UntoldError
-from dags.alerts.store import alone, read_memory
+from dags.alerts.store import UnkeptError, alone, read_memory, write_memory, write_mutes
 from dags.clickhouse.engine import call
 from dags.definitions import defs
 from dags.demo.loop import tick
@@ -152,7 +153,11 @@ def test_an_engine_that_does_not_answer_is_no_news_until_it_has_been_so_for_long
         raise error("another process has it")
 
     ticks.world.monkeypatch.setattr("dags.dagster_runs.resource.call", busy)
-    assert [ticks() for _ in range(5)] == [said("the engine does not answer yet", 0)] * 5
+    with hearing() as watch:  # that nothing is seen is no beat
+        ticks.world.set(heartbeat_url=f"http://127.0.0.1:{watch.port}/")
+        assert [ticks() for _ in range(5)] == [said("the engine does not answer yet", 0)] * 5
+        assert watch.heard == []
+        ticks.world.set(heartbeat_url="")
     assert [ticks(), ticks(), ticks()] == [said("UNKNOWN", count) for count in (0, 1, 0)]
     assert "another process has it" in host.heard[0]["message"]
 
@@ -248,6 +253,20 @@ def test_a_test_message_goes_to_every_channel_and_says_which_took_it(
     assert "channel 1 (json): did NOT take it: it could not be reached, or refused" in output
     assert "token-1" not in output
     assert "sesame" not in output
+
+
+def test_what_cannot_be_kept_is_told_all_the_same_and_its_error_holds_none_of_it(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    def locked(_: object) -> None:
+        raise OSError("database is locked [parameters: everybody's words]")
+
+    world.monkeypatch.setattr(world.instance.daemon_cursor_storage, "set_cursor_values", locked)
+    write_memory(world.instance, "mark", Memory())
+    assert "it is told again" in caplog.text
+    with pytest.raises(UnkeptError, match="cannot be kept in Dagster's storage") as refused:
+        write_mutes(world.instance, "mark", ())
+    assert "everybody" not in f"{refused.value}{caplog.text}"
 
 
 def test_two_ticks_at_once_tell_nothing_twice(ticks: Ticks) -> None:

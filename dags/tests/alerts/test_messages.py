@@ -100,3 +100,12 @@ def test_nobodys_words_end_a_line_or_a_subject(what: str, whom: str, to_do: str)
     assert len(message.subject) <= SUBJECT_CHARACTERS
     assert len(message.body.splitlines()) <= 9
     assert all(line.isprintable() for line in message.body.split("\n"))
+
+
+def test_no_word_of_others_calls_anybody_or_hides_a_link() -> None:
+    words = "ask @everyone, <!channel> or [here](http://evil.example); me@db.example is no mention"
+    [message] = said(replace(ENTRY, cause=replace(GAP, what=words, whom=words, doing=words, to_do=words)))
+    for markup in (" @everyone", "<!channel>", "](http"):
+        assert markup not in message.subject + message.body
+    assert message.body.count("me@db.example") == 5
+    assert "dg launch --job why_job" in message.body

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dags.alerts.memory import until
 from dags.alerts.rules import HOLD, LASTS, due, hold
 from dags.health.causes import Check, State
 from dags.tests.alerts.told import BEGIN, NEEDS, NOTED, REPAIRING, TICK, UNKNOWN, Watch, cause
@@ -75,6 +76,34 @@ def test_after_nobody_looked_what_was_not_told_yet_must_last_again() -> None:
     assert watch.tick(LATE, after=timedelta(hours=5)) == []
     assert watch.tick(LATE, after=timedelta(hours=24)) == [REMINDER]
     assert watch.memory.entries[LATE.key].seen_at == BEGIN + 2 * TICK + HOLD + TICK  # of what was told it stays as told
+
+
+def test_looks_that_are_far_apart_tell_all_the_same() -> None:
+    watch = Watch()
+    assert watch.tick(LATE) == []
+    assert watch.tick(LATE, after=HOLD + TICK) == [NEW]
+    assert watch.tick(LATE, after=timedelta(hours=2)) == []
+
+
+def test_a_clock_that_was_ahead_for_a_while_silences_nothing() -> None:
+    watch = Watch()
+    watch.now += timedelta(days=2)
+    assert watch.ticks(2, LATE) == []
+    watch.now -= timedelta(days=2)
+    watch.memory = until(watch.memory, watch.now)
+    assert watch.memory.entries[LATE.key].seen_at == watch.now
+    assert watch.ticks(3, LATE) == [NEW]
+
+
+def test_days_that_are_wrong_for_another_reason_now_are_not_over() -> None:
+    watch, other = Watch(), cause("gap:repaired", REPAIRING, tables=("bounces",))
+    assert watch.ticks(3, LATE) == [NEW]
+    assert watch.ticks(DAY - 1, other) == []
+    assert watch.ticks(2) == []
+    assert watch.tick() == [OVER]
+    elsewhere = Watch()
+    assert elsewhere.ticks(3, replace(LATE, tables=("stats",))) == [NEW]
+    assert elsewhere.ticks(4, other) == [OVER]
 
 
 def test_what_comes_for_a_moment_each_quarter_of_an_hour_is_not_told() -> None:
