@@ -8,21 +8,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from dagster import RunRequest, build_schedule_context
 from dagster._core.scheduler.instigation import InstigatorStatus
 from dagster._core.storage.tags import SCHEDULE_NAME_TAG, SENSOR_NAME_TAG
-from dagster._utils.schedules import reverse_cron_string_iterator, schedule_execution_time_iterator
+from dagster._utils.schedules import reverse_cron_string_iterator
 
 from dags.definitions import defs
 from dags.demo.loop import tick
-from dags.schedules import ALERTS_INTERVAL_SECONDS
 from dags.tests.health.daemon import Daemon
 from dags.tests.week.clock import now
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterator
 
     from dagster import DagsterInstance, ScheduleDefinition, SensorDefinition
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 ALERTS = "web_analytics_alerts_sensor"
 
 # Every so often a sensor of seconds or minutes is evaluated at least; nothing that it does can be seen sooner here.
-SELDOM = timedelta(hours=1)
+SELDOM, DAY = timedelta(hours=1), timedelta(days=1)
 
 
 @dataclass
@@ -68,6 +68,11 @@ class PlayedDaemon:
         """Do what is due by now: schedules in the order of their hours, sensors, and at last the alerts."""
         self._kept.beats(now())
         repository = defs.get_repository_def()
+        sensors = {one.name: one for one in repository.sensor_defs}
+        if self._was_alive:
+            for sensor in sensors.values():
+                if (every := _every(sensor)) < SELDOM and moment - self._ticked[sensor.name] > every:
+                    self._kept.ticks(sensor.name, now() - every)
         due = [
             (last, one)
             for one in repository.schedule_defs
@@ -75,17 +80,10 @@ class PlayedDaemon:
         ]
         for last, schedule in sorted(due, key=lambda pair: (pair[0], pair[1].name)):
             self._schedule_ticks(schedule, last, launch)
-        sensors = {one.name: one for one in repository.sensor_defs}
         alerts = sensors.pop(ALERTS)
         for sensor in sensors.values():
-            every = timedelta(seconds=sensor.minimum_interval_seconds or 30)
-            if moment - self._ticked[sensor.name] >= max(every, SELDOM):
+            if moment - self._ticked[sensor.name] >= max(_every(sensor), SELDOM):
                 self._sensor_ticks(sensor, moment, launch)
-            elif every < SELDOM:
-                self._kept.ticks(sensor.name, now())
-        every = timedelta(seconds=ALERTS_INTERVAL_SECONDS)
-        if moment - self._ticked[ALERTS] > every and self._was_alive:
-            self._kept.ticks(ALERTS, now() - every)
         self._sensor_ticks(alerts, moment, launch)
         self._was_alive = True
 
@@ -98,11 +96,7 @@ class PlayedDaemon:
     def next_due(self, moment: datetime, without: Collection[str]) -> datetime:
         """When a schedule is due next, or a sensor of hours."""
         repository = defs.get_repository_def()
-        sensors = [
-            self._ticked[one.name] + timedelta(seconds=one.minimum_interval_seconds or 30)
-            for one in repository.sensor_defs
-            if timedelta(seconds=one.minimum_interval_seconds or 30) > SELDOM
-        ]
+        sensors = [self._ticked[one.name] + _every(one) for one in repository.sensor_defs if _every(one) > SELDOM]
         schedules = [_next(one, moment) for one in repository.schedule_defs if one.name not in {*without, *self._off}]
         return min(one for one in (*sensors, *schedules) if one > moment)
 
@@ -143,14 +137,22 @@ class PlayedDaemon:
             launch(request, request.job_name or "", {SENSOR_NAME_TAG: sensor.name})
 
 
+def _every(sensor: SensorDefinition) -> timedelta:
+    return timedelta(seconds=sensor.minimum_interval_seconds or 30)
+
+
 def _next(schedule: ScheduleDefinition, moment: datetime) -> datetime:
-    cron, zone = str(schedule.cron_schedule), schedule.execution_timezone or "UTC"
-    ticks = schedule_execution_time_iterator(moment.timestamp() + 1, cron, zone)
-    return next(iter(ticks)).astimezone(UTC)
+    """When it is due next, at the latest a day later: all are at least daily."""
+    return min(takewhile(lambda tick: tick > moment, _ticks_before(schedule, moment + DAY)), default=moment + DAY)
 
 
 def _last(schedule: ScheduleDefinition, moment: datetime) -> datetime:
     """When it was due last; at this very moment, if it is."""
-    cron = str(schedule.cron_schedule)
-    after = moment.timestamp() + 1
-    return next(iter(reverse_cron_string_iterator(after, cron, schedule.execution_timezone or "UTC"))).astimezone(UTC)
+    return next(_ticks_before(schedule, moment))
+
+
+def _ticks_before(schedule: ScheduleDefinition, moment: datetime) -> Iterator[datetime]:
+    """When it is due, from that moment back."""
+    cron, zone = str(schedule.cron_schedule), schedule.execution_timezone or "UTC"
+    for tick in reverse_cron_string_iterator(moment.timestamp() + 1, cron, zone):
+        yield tick.astimezone(UTC)

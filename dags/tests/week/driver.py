@@ -22,6 +22,7 @@ from dagster._core.code_pointer import ModuleCodePointer
 from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
 from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 
+from dags.alerts.store import read_memory
 from dags.clickhouse.dsn import Dsn
 from dags.clickhouse.engine import open_client
 from dags.clickhouse.leases import store as leases
@@ -174,12 +175,19 @@ class Driver:
         if self.watch.heard:
             self.seen.beats.append(now())
         self.watch.heard.clear()
+        if self._is_pending():
+            self._close_until = max(self._close_until, now() + CLOSE_FOR)
         word = self.daemon.words.partition(":")[0]
         if not word:  # a tick that failed says none
             return
         if self.seen.words and self.seen.words[-1][1] != word:
             self._close_until = max(self._close_until, now() + CLOSE_FOR)
         self.seen.words.append((now(), word))
+
+    def _is_pending(self) -> bool:
+        """Whether the sensor has seen something that must last until it is told."""
+        memory = read_memory(self.daemon.instance, current_settings().clickhouse_dsn.mark)
+        return any(one.seen_at is not None and not one.is_open for one in memory.entries.values())
 
     def _is_worth_a_look(self, moment: datetime) -> bool:
         said = {page.answer for page in self.seen.pages[-1:]}
