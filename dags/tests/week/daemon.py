@@ -143,7 +143,7 @@ def _every(sensor: SensorDefinition) -> timedelta:
 
 def _next(schedule: ScheduleDefinition, moment: datetime) -> datetime:
     """When it is due next, at the latest a day later: all are at least daily."""
-    return min(takewhile(lambda tick: tick > moment, _ticks_before(schedule, moment + DAY)), default=moment + DAY)
+    return min(takewhile(lambda due: due > moment, _ticks_before(schedule, moment + DAY)), default=moment + DAY)
 
 
 def _last(schedule: ScheduleDefinition, moment: datetime) -> datetime:
@@ -154,5 +154,5 @@ def _last(schedule: ScheduleDefinition, moment: datetime) -> datetime:
 def _ticks_before(schedule: ScheduleDefinition, moment: datetime) -> Iterator[datetime]:
     """When it is due, from that moment back."""
     cron, zone = str(schedule.cron_schedule), schedule.execution_timezone or "UTC"
-    for tick in reverse_cron_string_iterator(moment.timestamp() + 1, cron, zone):
-        yield tick.astimezone(UTC)
+    for due in reverse_cron_string_iterator(moment.timestamp() + 1, cron, zone):
+        yield due.astimezone(UTC)
