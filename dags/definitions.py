@@ -46,7 +46,7 @@ from dags.web_preaggregated_backfill.catalog import after_command, after_dead_ru
 from dags.web_preaggregated_backfill.checks import standing_checks
 from dags.web_preaggregated_backfill.jobs import diagnostics
 from dags.web_preaggregated_backfill.sensors import backfill_schedules, backfill_sensor
-from dags.web_preaggregated_backfill.shown_assets import as_shown_in_catalog, event_origins, team_origins
+from dags.web_preaggregated_backfill.shown_assets import as_shown_in_catalog, event_origins, operation, team_origins
 from dags.work.dead_runs.sensors import dead_runs_sensor
 
 if TYPE_CHECKING:
@@ -107,6 +107,7 @@ def location(
         selection,
         *assets,
         detector(watched),
+        operation(),
     ]
     served_jobs: list[JobDefinition | UnresolvedAssetJobDefinition] = [
         apply_schema_job,

@@ -44,7 +44,7 @@ from dags.publish.recompute import Recomputed
 from dags.schedules import HEALTH_CRON, TIME_ZONE
 from dags.settings import current_settings
 from dags.web_preaggregated_backfill.catalog import leave_or_tell
-from dags.web_preaggregated_backfill.last_verdict import DETECTOR
+from dags.web_preaggregated_backfill.shown_assets import OPERATION
 
 _DESCRIPTIONS = {
     Check.NO_OLD_GAP: "No gap is older than WEB_ANALYTICS_REPAIR_TARGET_HOURS since it was seen first.",
@@ -62,9 +62,9 @@ _DESCRIPTIONS = {
 
 # Of which asset a check is that is of no watched table.
 _ASSETS = {
-    Check.NOTHING_LEFT_BEHIND: DETECTOR,
-    Check.BACKFILLS_END: DETECTOR,
-    Check.RUNS_BY_ITSELF: DETECTOR,
+    Check.NOTHING_LEFT_BEHIND: OPERATION,
+    Check.BACKFILLS_END: OPERATION,
+    Check.RUNS_BY_ITSELF: OPERATION,
     Check.TEAM_LIST_FRESH: AssetKey("web_analytics_team_selection"),
     Check.LOADS_ON_TIME: AssetKey("events"),
 }

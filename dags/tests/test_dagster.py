@@ -121,7 +121,6 @@ PRIVATE: dict[str, dict[str, str]] = {
         "file_ingestion": "when a declared schedule ticked last",
         "health": "when a schedule was to tick last",
     },
-    "dagster._utils.schedules.schedule_execution_time_iterator": {"tests": "when a simulated daemon has it tick next"},
     "dagster._core.remote_origin.RemoteInstigatorOrigin": {"tests": "what a daemon leaves of its ticks"},
     "dagster._core.scheduler.instigation.InstigatorState": {"tests": "the same"},
     "dagster._core.scheduler.instigation.InstigatorStatus": {"tests": "the same"},

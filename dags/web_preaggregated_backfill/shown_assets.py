@@ -39,6 +39,10 @@ if TYPE_CHECKING:
 GROUP = "web_analytics_sources"
 EVENTS = "events"
 
+# Of what works without anybody. Nothing materializes it: a check of an asset that each question materializes would be
+# shown as not evaluated after it.
+OPERATION = AssetKey("web_analytics_operation")
+
 # What an asset is, for the catalog's filter: `tag:"web_analytics/layer"=source`.
 LAYER_TAG = "web_analytics/layer"
 _LAYERS = {GROUP: "source", "web_analytics": "table", "web_analytics_backfill": "verdict"}
@@ -147,6 +151,18 @@ def _of_files(key: AssetKey, ingestion: Ingestion, metadata: Mapping[str, Any]) 
             form,
         },
         metadata=metadata,
+    )
+
+
+def operation() -> AssetSpec:
+    """What works without anybody, as an asset that has checks."""
+    return AssetSpec(
+        OPERATION,
+        description="What works without anybody: sensors, schedules, backfills, and what runs leave behind. Nothing "
+        "builds it; its checks say whether all of it does.",
+        group_name="web_analytics_backfill",
+        kinds={"dagster"},
+        metadata=_references(_ROOT / "health" / "checks.py"),
     )
 
 

@@ -108,7 +108,7 @@ def test_what_breaks_is_told_and_calls_a_person_only_where_nothing_repairs_it(we
     assert ask() == (False, "NEEDS YOU", {"switch": "needs you", "gap:disagrees": "noted"})
     assert symptom("backfills are stopped").search(ask.page)
     [(where, words)] = checks(well, Check.NO_OLD_GAP, Check.RUNS_BY_ITSELF).items()
-    assert where == ("web_analytics_backfill_detector", "runs_by_itself")
+    assert where == ("web_analytics_operation", "runs_by_itself")
     assert words.startswith("ERROR: NEEDS YOU: backfills are stopped by ada; their reason: disks are full; since ")
     assert words.endswith(
         '$ dg launch --job resume_all_backfills_job -c <(echo "{requested_by: $(whoami), reason: it is over}")'

@@ -71,7 +71,7 @@ def test_lineage_begins_where_events_and_teams_come_from(tmp_path: Path, monkeyp
     teams = {"enabled_team_ids", "web_analytics_enabled_teams", "top_pageviews"}
     tables = {table.name for table in WATCHED}
     assert {name: upstream(spec) for name, spec in shown.items()} == {
-        **{name: set() for name in (*origins, *teams)},
+        **{name: set() for name in (*origins, *teams, "web_analytics_operation")},
         "top_pageviews": {"events"},
         "events": origins,
         "web_analytics_team_selection": teams,
