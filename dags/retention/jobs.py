@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Collection
+from datetime import datetime
 from typing import Any
 
 from dagster import AssetKey, DefaultScheduleStatus, JobDefinition, ScheduleDefinition
@@ -9,7 +10,8 @@ from pydantic import Field
 
 from dags.dagster_runs.command import Command, command
 from dags.dagster_runs.tags import JobKind
-from dags.domain import clock
+from dags.domain.clock import Clocks
+from dags.domain.errors import UserError
 from dags.domain.given import Given
 from dags.retention.events import forget_events
 from dags.retention.report import Report
@@ -41,9 +43,9 @@ def retention_job(jobs: Collection[str], assets: Collection[AssetKey]) -> JobDef
     def web_analytics_retention(asked: Command[RetentionConfig]) -> dict[str, Any]:
         """Forget what was kept for as long as the settings say, and nothing that an answer needs."""
         given, settings = asked.given, current_settings()
-        runs_before = clock.utc_now() - settings.run_retention
         with asked.client() as (client, clocks):
-            history_before = clocks.server - settings.history_retention
+            now = agreed(clocks)
+            runs_before, history_before = now - settings.run_retention, now - settings.history_retention
             until = time.monotonic() + SECONDS
             log = asked.context.log.info
             history = forget(client, history_before, asked.run_id, until=until, dry_run=given.dry_run, tell=log)
@@ -65,6 +67,20 @@ def retention_job(jobs: Collection[str], assets: Collection[AssetKey]) -> JobDef
         config=RetentionConfig,
         kind=JobKind.RETENTION,
     )
+
+
+def agreed(clocks: Clocks) -> datetime:
+    """The earlier of both clocks, from which ages are counted.
+
+    Raises:
+        UserError: they disagree. What is old by the one that is wrong may be in force, and is never had back.
+    """
+    if clocks.warning:
+        raise UserError(
+            f"nothing is forgotten while clocks disagree, for nobody knows how old anything is: {clocks.warning}, then "
+            f"launch {JOB} again"
+        )
+    return clocks.now
 
 
 def retention_schedule(job: JobDefinition) -> ScheduleDefinition:

@@ -71,7 +71,7 @@ def runs_in_use(works: Collection[tuple[WorkFacts, bool]]) -> frozenset[str]:
 def forget(
     client: Client, before: datetime, run_id: str, *, until: float, dry_run: bool, tell: Callable[[str], None]
 ) -> Forgotten:
-    """Forget what ended before an instant of ClickHouse's clock, as far as the time goes: oldest first.
+    """Forget what ended before an instant, as far as the time goes: oldest first.
 
     ``until``: of this process's clock, when to stop; what is left the next one forgets.
     """

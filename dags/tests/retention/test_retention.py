@@ -9,9 +9,13 @@ import pytest
 from dagster import AssetKey, RunsFilter
 from dagster._core.test_utils import freeze_time
 
+from dags.clickhouse import clocks
 from dags.clickhouse.schema.books import append
 from dags.detection.waivers.store import read_waivers
+from dags.domain.clock import MAX_SKEW, Clocks
+from dags.domain.errors import UserError
 from dags.repair.decision import Trigger
+from dags.retention.jobs import agreed
 from dags.tests.retention.test_store import LEDGER, work, works
 from dags.tests.world import BOUNCES, STATS, ago
 from dags.work.audit.log import MANAGED
@@ -19,6 +23,8 @@ from dags.work.audit.store import read_state
 
 if TYPE_CHECKING:
     from datetime import date
+
+    from clickhouse_connect.driver.client import Client
 
     from dags.tests.world import World
 
@@ -141,6 +147,38 @@ def test_the_job_says_what_would_go_and_touches_nothing_unless_told_and_prints_w
     assert stays.job_name == "web_pre_aggregate_job"
     assert world.instance.get_materialized_partitions(AssetKey(STATS)) == {day.isoformat()}
     assert capsys.readouterr().out.count("GONE") == 7
+
+
+@pytest.mark.parametrize(("host", "clickhouse"), [(730, 0), (0, 730)])
+def test_while_clocks_disagree_nothing_is_forgotten_and_the_person_is_told_both(
+    world: World, monkeypatch: pytest.MonkeyPatch, host: int, clickhouse: int
+) -> None:
+    with freeze_time(at(ago(40))):
+        world.loop.run("list_waivers_job")
+    columns = ("waiver_id", "event", "first_day", "last_day", "valid_until", "at")
+    append(world.client, "web_analytics_waivers", [["w", "set", ago(9), ago(9), ago(-300), at(ago(8))]], columns)
+    world.set(run_retention_days=41)
+    real = clocks.read_clocks
+
+    def wrong(client: Client) -> Clocks:
+        found = real(client)
+        return Clocks(found.host + timedelta(host), found.server + timedelta(clickhouse), found.read_at)
+
+    monkeypatch.setattr(clocks, "read_clocks", wrong)
+    with pytest.raises(UserError) as refused:
+        forgotten(world, dry_run=False)
+    assert "nothing is forgotten while clocks disagree" in str(refused.value)
+    assert f"clock says {ago(-host)}" in str(refused.value)
+    assert f"ClickHouse's, {ago(-clickhouse)}" in str(refused.value)
+    [waiver] = read_waivers(world.client)
+    assert waiver.holds(ago(0))
+    assert len(world.instance.get_runs(RunsFilter(job_name="list_waivers_job"))) == 1
+
+
+@pytest.mark.parametrize("skew", [-MAX_SKEW, MAX_SKEW])
+def test_ages_are_counted_from_the_earlier_of_two_clocks_that_agree(skew: timedelta) -> None:
+    host, server = at(LATELY), at(LATELY) + skew
+    assert agreed(Clocks(host, server, 0.0)) == min(host, server)
 
 
 def test_runs_are_kept_for_as_long_as_the_setting_says(world: World) -> None:
