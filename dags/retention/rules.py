@@ -23,6 +23,7 @@ class Stays(StrEnum):
     WORK = "work that is not over, or has a backup, is theirs"
     BACKFILL = "a backfill of Dagster's that is not over launched them"
     AGAIN = "a run that stays does them again"
+    UNKNOWN = "launched by a code location, and a terminal does not know which is this one's: the schedule does"
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ class Ours:
     """Which runs are this location's: those of its jobs, and of Dagster's own where all assets are its.
 
     ``location`` is the name by which Dagster knows it, and ``label`` that with its repository's; both empty in a run
-    that a terminal has launched, which does not know them.
+    that a terminal has launched, which does not know them: an instance may be shared, and so may the name of a job.
     """
 
     jobs: frozenset[str]
@@ -78,8 +78,15 @@ class Ours:
 
     def has(self, run: DagsterRun) -> bool:
         origin = run.remote_job_origin
-        if origin is not None and self.location:
-            return bool(origin.location_name == self.location)
+        if origin is not None:
+            return bool(self.location and origin.location_name == self.location)
+        return self._has_job(run)
+
+    def may_have(self, run: DagsterRun) -> bool:
+        """Whether it is of a location while nobody knows here which is this one, and does what is done here."""
+        return run.remote_job_origin is not None and not self.location and self._has_job(run)
+
+    def _has_job(self, run: DagsterRun) -> bool:
         if run.job_name == ASSETS_JOB:
             checks = {key.asset_key for key in run.asset_check_selection or ()}
             return bool(selected := (run.asset_selection or set()) | checks) and selected <= self.assets
@@ -119,6 +126,7 @@ def forget_runs(
             break
         runs = {record.dagster_run.run_id: record for record in records if ours.has(record.dagster_run)}
         facts = [_ended(instance, record.dagster_run, newest) for record in runs.values()]
+        found.stay.update(Stays.UNKNOWN for record in records if ours.may_have(record.dagster_run))
         stay = staying(facts, _again_by(instance, list(runs)), in_use, open_backfills)
         found.stay.update(stay.values())
         going = [run_id for run_id in runs if run_id not in stay][: most - found.gone]

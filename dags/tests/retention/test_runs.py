@@ -175,25 +175,26 @@ def test_page_by_page_all_go_but_those_that_stay(instance: DagsterInstance, monk
     assert (found.gone, found.stay.total(), found.is_all) == (4 + len(later), 3, True)
 
 
+def launched(instance: DagsterInstance, by: str, status: DagsterRunStatus = DagsterRunStatus.SUCCESS) -> DagsterRun:
+    """A run as a daemon or the UI launches it, which names its code location."""
+    own = location.resolve_job_def("asking_job")
+    origin = GrpcServerCodeLocationOrigin("localhost", port=1, location_name=by)
+    return instance.create_run_for_job(
+        own,
+        status=status,
+        remote_job_origin=RemoteJobOrigin(RemoteRepositoryOrigin(origin, "__repository__"), own.name),
+        job_code_origin=JobPythonOrigin(
+            own.name, RepositoryPythonOrigin("python", ModuleCodePointer(__name__, "location"))
+        ),
+    )
+
+
 def test_what_is_in_flight_or_young_or_of_another_location_or_of_a_job_of_others_is_nobodys_business_here(
     instance: DagsterInstance,
 ) -> None:
-    own = location.resolve_job_def("asking_job")
-
-    def made(status: DagsterRunStatus, location_name: str) -> DagsterRun:
-        origin = GrpcServerCodeLocationOrigin("localhost", port=1, location_name=location_name)
-        return instance.create_run_for_job(
-            own,
-            status=status,
-            remote_job_origin=RemoteJobOrigin(RemoteRepositoryOrigin(origin, "__repository__"), own.name),
-            job_code_origin=JobPythonOrigin(
-                own.name, RepositoryPythonOrigin("python", ModuleCodePointer(__name__, "location"))
-            ),
-        )
-
-    queued = made(DagsterRunStatus.QUEUED, "ours")
-    theirs = made(DagsterRunStatus.SUCCESS, "theirs")
-    former = made(DagsterRunStatus.SUCCESS, "ours")
+    queued = launched(instance, "ours", DagsterRunStatus.QUEUED)
+    theirs = launched(instance, "theirs")
+    former = launched(instance, "ours")
     there_is = Ours(OURS.jobs, OURS.assets, "ours", "__repository__@ours")
     assert forgotten(instance, there_is).gone == 1
     assert there(instance) == [queued.run_id, theirs.run_id]
@@ -201,6 +202,15 @@ def test_what_is_in_flight_or_young_or_of_another_location_or_of_a_job_of_others
     assert forgotten(instance, Ours(frozenset({"another_job"}), frozenset())).gone == 0
     young = datetime.now(UTC) - timedelta(days=1)
     assert forget_runs(instance, OURS, young, (), most=9, until=time.monotonic() + 9, dry_run=False).gone == 0
+
+
+def test_a_terminal_which_knows_no_location_leaves_what_one_launched_and_says_so(instance: DagsterInstance) -> None:
+    left, by_hand = [launched(instance, by).run_id for by in ("theirs", "ours")], asked(instance)
+    found = forgotten(instance)
+    assert (found.gone, dict(found.stay), found.is_all) == (1, {Stays.UNKNOWN: 2}, True)
+    assert there(instance) == left
+    assert by_hand not in there(instance)
+    assert dict(forgotten(instance, Ours(frozenset({"another_job"}), frozenset())).stay) == {}
 
 
 @pytest.mark.parametrize("assets", [frozenset({A_TABLE}), frozenset({WATCHING})], ids=["ours", "another's"])
