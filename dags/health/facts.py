@@ -99,7 +99,7 @@ class WorkNow:
 
 @dataclass(frozen=True)
 class Done:
-    """Work that came to its end, for it may have done what an earlier one failed to."""
+    """Work that came to its end, for it may have done what an earlier one failed to; see `WorkNow`."""
 
     kind: str
     subject: str
@@ -107,6 +107,7 @@ class Done:
     last_step: str
     requested_by: str
     asked_at: datetime
+    is_scheduled: bool = False
 
 
 @dataclass(frozen=True)

@@ -149,6 +149,7 @@ def _of_clickhouse(client: Client, served: Served, server_at: datetime | None, n
         client,
         served.tables,
         served.sources,
+        triggers={one.name for one in served.timetable.triggers},
         today=min(now, at).date(),
         server_at=at,
         kept_days=settings.backfill_backup_days,

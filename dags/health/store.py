@@ -32,13 +32,13 @@ from dags.publish.staging import leftovers
 from dags.repair.stops.store import read_stop
 from dags.sources.loads.names import COPY_PREFIX, LANDING_PREFIX, STAGING_PREFIX, prefixes_of
 from dags.team_selection.store import dictionary_mismatches, read_selection
-from dags.work.audit.log import FINISHED, Status
+from dags.work.audit.log import FINISHED, MANAGED, Status
 from dags.work.audit.store import read_works
 from dags.work.control import as_they_are
 from dags.work.history import end_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from datetime import date, datetime
 
     from clickhouse_connect.driver.client import Client
@@ -59,20 +59,30 @@ STATEMENT_SECONDS = 40
 
 KINDS = {kind.name: kind for kind in (BACKFILL, POSTGRES_BACKFILL, FILE_INGESTION)}
 
-# Who asks by a timetable, and again.
-_BY_TIMETABLE = ("_schedule", "_sensor")
+# Over, and did not do what it was asked for: a person may go on with it.
+_GONE_WRONG = frozenset({Status.FAILED, Status.RESTORED})
 
 
 def read_sections(
-    client: Client, tables: Sequence[str], sources: Sources, *, today: date, server_at: datetime, kept_days: int
+    client: Client,
+    tables: Sequence[str],
+    sources: Sources,
+    *,
+    triggers: Collection[str],
+    today: date,
+    server_at: datetime,
+    kept_days: int,
 ) -> Mapping[str, Any]:
-    """The fields of `Facts` that ClickHouse knows, those of sections that could not be read left out, with why."""
+    """The fields of `Facts` that ClickHouse knows, those of sections that could not be read left out, with why.
+
+    ``triggers``: the names of the sensors and schedules that are served, which ask again by themselves.
+    """
     sql = Sql(_PACKAGE, client, settings={"max_execution_time": STATEMENT_SECONDS})
     works: list[Row] = []
 
     def of_work() -> dict[str, Any]:
         works.extend(as_they_are(client, read_works(client, kinds=list(KINDS))))
-        return {"stop": read_stop(client), "work": _work(client, sql, works)}
+        return {"stop": read_stop(client), "work": _work(client, sql, works, triggers)}
 
     def left_behind() -> dict[str, Any]:
         return {"left_behind": _left(client, sql, works, server_at, kept_days)}
@@ -102,12 +112,12 @@ def _teams(client: Client) -> Teams:
     return Teams(len(selection.teams), selection.selected_at, len(dictionary_mismatches(client)))
 
 
-def _work(client: Client, sql: Sql, rows: Sequence[Row]) -> tuple[WorkNow, ...]:
-    done = [_done(row) for row in rows if row.status == Status.COMPLETED]
+def _work(client: Client, sql: Sql, rows: Sequence[Row], triggers: Collection[str]) -> tuple[WorkNow, ...]:
+    done = [_done(row, triggers) for row in rows if row.status == Status.COMPLETED]
     wanted = [
         row
         for row in rows
-        if (row.status not in FINISHED or row.status == Status.FAILED) and not is_done_since(_done(row), done)
+        if (row.status not in FINISHED or row.status in _GONE_WRONG) and not is_done_since(_done(row, triggers), done)
     ]
     if not wanted:
         return ()
@@ -132,7 +142,7 @@ def _work(client: Client, sql: Sql, rows: Sequence[Row]) -> tuple[WorkNow, ...]:
                 row.reason,
                 end_text(row.end) if row.end is not None and row.end.status == row.status else "",
                 kind.id_field,
-                is_scheduled=row.requested_by.endswith(_BY_TIMETABLE),
+                is_scheduled=_is_scheduled(row, triggers),
                 is_at_work=row.is_at_work,
                 rows=row.rows,
                 steps_done=steps,
@@ -142,9 +152,15 @@ def _work(client: Client, sql: Sql, rows: Sequence[Row]) -> tuple[WorkNow, ...]:
     return tuple(found)
 
 
-def _done(row: Row) -> Done:
-    work = row.work
-    return Done(work.kind, work.subject, work.first_step, work.last_step, row.requested_by, row.started_at)
+def _is_scheduled(row: Row, triggers: Collection[str]) -> bool:
+    """Whether a trigger asked for it. Who asks is free text, but no trigger asks for a managed backfill."""
+    return row.work.kind != MANAGED and row.requested_by in triggers
+
+
+def _done(row: Row, triggers: Collection[str]) -> Done:
+    work, who = row.work, row.requested_by
+    steps = (work.first_step, work.last_step)
+    return Done(work.kind, work.subject, *steps, who, row.started_at, is_scheduled=_is_scheduled(row, triggers))
 
 
 def _left(client: Client, sql: Sql, works: Sequence[Row], now: datetime, kept_days: int) -> tuple[LeftBehind, ...]:

@@ -28,7 +28,7 @@ def is_done_since(failed: Done, done: Iterable[Done]) -> bool:
         and (
             one.first_step <= failed.first_step and one.last_step >= failed.last_step
             if failed.kind == MANAGED
-            else one.requested_by == failed.requested_by and failed.requested_by.endswith(("_schedule", "_sensor"))
+            else failed.is_scheduled and one.requested_by == failed.requested_by
         )
         for one in done
     )

@@ -65,6 +65,8 @@ def _asking(work: WorkNow, silent: timedelta) -> tuple[str, str, str]:
         return hangs, "look what it waits for; cancel it, or end its run in the UI", "cancel"
     if work.status == Status.FAILED:
         return f"failed{words}", "put that right and go on with it; or delete it", "resume"
+    if work.status == Status.RESTORED:
+        return f"failed, and its days are as before{words}", "put that right and go on with it; or delete it", "resume"
     if work.status == Status.ROLLING_BACK:
         return "is half taken back, and nobody goes on with it", "finish that", "rollback"
     if work.status == Status.PAUSED:

@@ -344,6 +344,7 @@ WORKS: dict[str, tuple[WorkNow, State | None, str]] = {
     "was accepted and never began": (work("accepted", 0.3), State.NEEDS_YOU, "resume_backfill_job"),
     "is paused": (work("paused", 0.1), State.NEEDS_YOU, "resume_backfill_job"),
     "failed": (work("failed", 0.1), State.NEEDS_YOU, "resume_backfill_job"),
+    "was restored": (work("restored", 0.1), State.NEEDS_YOU, "resume_backfill_job"),
     "is half taken back": (work("rolling back", 0.1), State.NEEDS_YOU, "rollback_backfill_job"),
     "is being taken back": (work("rolling back", 0.1, is_at_work=True), State.NOTED, ""),
     "failed, and its timetable asks again": (work("failed", 0.1, is_scheduled=True), None, ""),
@@ -376,12 +377,14 @@ def test_a_backfill_that_failed_is_done_by_a_later_one_of_all_of_its_days(later:
     assert is_done_since(Done("managed", "stats", *DAYS, "ada", NOW - HOUR), [later]) is is_done
 
 
-@pytest.mark.parametrize(("who", "is_done"), [("hourly_schedule", True), ("ada", False)])
-def test_a_load_that_failed_is_done_by_a_later_one_only_where_a_timetable_asked_for_both(
-    who: str, *, is_done: bool
-) -> None:
-    before, later = (Done("postgres", "crm.views", "", "", who, at) for at in (NOW - HOUR, NOW))
-    assert is_done_since(before, [later]) is is_done
+@pytest.mark.parametrize("is_scheduled", [True, False])
+def test_a_load_that_failed_is_done_by_a_later_one_only_where_a_timetable_asked_for_both(*, is_scheduled: bool) -> None:
+    before, later = (
+        Done("postgres", "crm.views", "", "", "hourly_schedule", at, is_scheduled=is_scheduled)
+        for at in (NOW - HOUR, NOW)
+    )
+    assert is_done_since(before, [later]) is is_scheduled
+    assert not is_done_since(before, [replace(later, requested_by="daily_schedule")])
 
 
 LOADS: dict[str, tuple[Load, State | None]] = {
@@ -488,6 +491,7 @@ ALERTS: dict[str, tuple[re.Pattern[str], Facts]] = {
     "work:backfill-1a2b3c4d, died": (symptom("… was interrupted: its run died"), facts(work=(work("interrupted", 1),))),
     "work:backfill-1a2b3c4d, paused": (symptom("… is paused"), facts(work=(work("paused", 1),))),
     "work:backfill-1a2b3c4d, failed": (symptom("backfill-… failed"), facts(work=(work("failed", 1),))),
+    "work:backfill-1a2b3c4d, restored": (symptom("backfill-… failed"), facts(work=(work("restored", 1),))),
     "work:file-ingestion-1a2b, failed": (
         symptom("file-ingestion-… failed"),
         facts(work=(work("failed", 1, work_id="file-ingestion-1a2b", kind="files"),)),

@@ -32,12 +32,15 @@ if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
 TABLES = (STATS, BOUNCES)
+TRIGGERS = ("hourly_schedule", "files_sensor")
 WHO = {"requested_by": "ada", "reason": "a bug"}
 
 
 def read(client: Client, sources: Sources | None = None) -> Any:
     now = read_clocks(client).server
-    return read_sections(client, TABLES, sources or Sources(), today=now.date(), server_at=now, kept_days=7)
+    return read_sections(
+        client, TABLES, sources or Sources(), triggers=TRIGGERS, today=now.date(), server_at=now, kept_days=7
+    )
 
 
 def test_an_empty_database_has_nothing_the_matter(client: Client) -> None:
@@ -158,6 +161,10 @@ def test_work_that_is_not_over_or_failed_is_told_with_its_last_sign_and_why(clie
     work(client, "backfill-died", Status.RUNNING, run="dead")
     work(client, "postgres-backfill-x", Status.FAILED, kind="postgres", requested_by="hourly_schedule")
     work(client, "file-ingestion-y", Status.PAUSED, kind="files")
+    # What a person wrote, and no trigger of this location; and one of them, which asks for no backfill.
+    work(client, "postgres-backfill-z", Status.FAILED, kind="postgres", requested_by="nightly_schedule")
+    work(client, "backfill-by-name", Status.FAILED, subject=BOUNCES, requested_by="hourly_schedule")
+    work(client, "backfill-restored", Status.RESTORED, subject=BOUNCES)
     with Leases(client, "alive", wait_seconds=0, tell=lambda _: None) as leases:
         work(client, "backfill-works", Status.RUNNING, run="alive")
         leases.take(STATS, date(2026, 1, 1))
@@ -169,6 +176,9 @@ def test_work_that_is_not_over_or_failed_is_told_with_its_last_sign_and_why(clie
         "backfill-works": ("running", "", True, False),
         "postgres-backfill-x": ("failed", "disk full", False, True),
         "file-ingestion-y": ("paused", "disk full", False, False),
+        "postgres-backfill-z": ("failed", "disk full", False, False),
+        "backfill-by-name": ("failed", "disk full", False, False),
+        "backfill-restored": ("restored", "disk full", False, False),
     }
     one = found["backfill-failed"]
     assert (one.subject, one.first_step, one.last_step, one.rows, one.steps_done) == (
@@ -197,7 +207,8 @@ def test_how_far_work_has_come_is_told_by_its_plan(client: Client) -> None:
 
 def test_work_that_failed_and_was_done_since_is_not_told(client: Client) -> None:
     work(client, "backfill-failed", Status.FAILED)
-    assert [one.work_id for one in read(client)["work"]] == ["backfill-failed"]
+    work(client, "backfill-restored", Status.RESTORED)
+    assert [one.work_id for one in read(client)["work"]] == ["backfill-restored", "backfill-failed"]
     work(client, "backfill-again", Status.COMPLETED)
     assert read(client)["work"] == ()
 
