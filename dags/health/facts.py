@@ -239,7 +239,7 @@ class Facts:
 
     ``evaluated`` is None where ClickHouse could not even be asked, or nobody asked about the data. ``unread`` says of
     each section that could not be read why. ``daemon_at`` is when Dagster's daemon last said that it lives; None if
-    none ever did.
+    none ever did. What is stamped after ``believed_until`` was of the future when Dagster was asked.
     """
 
     at: datetime
@@ -255,6 +255,7 @@ class Facts:
     weeks: tuple[BuildsOfWeek, ...] = ()
     ticking: tuple[Ticking, ...] = ()
     daemon_at: datetime | None = None
+    believed_until: datetime | None = None
     loads: tuple[Load, ...] = ()
     files: tuple[Files, ...] = ()
     compared: tuple[Compared, ...] = ()

@@ -29,6 +29,7 @@ from dagster._core.storage.tags import SCHEDULE_NAME_TAG
 from dagster._utils.schedules import reverse_cron_string_iterator
 
 from dags.dagster_runs.console import why_failed
+from dags.domain.clock import MAX_SKEW
 from dags.domain.text import of_error
 from dags.file_ingestion.sensors import INGESTION_TAG
 from dags.health.causes import Check
@@ -141,12 +142,15 @@ def read_sections(
 
 def _triggers(instance: DagsterInstance, timetable: Timetable, now: datetime) -> dict[str, Any]:
     beats = [beat.timestamp for name, beat in instance.get_daemon_heartbeats().items() if name in _DAEMONS]
-    daemon_at = _instant(min(beats)) if len(beats) == len(_DAEMONS) else None
+    # A beat of the future is the one to tell of: it says nothing, and the other's says nothing of this one.
+    latest = _instant(max(beats)) if beats else None
+    is_ahead = latest is not None and latest > now + MAX_SKEW
+    daemon_at = latest if is_ahead else _instant(min(beats)) if len(beats) == len(_DAEMONS) else None
     states: dict[str, list[Any]] = {}
     for state in instance.all_instigator_state():
         states.setdefault(state.instigator_name, []).append(state)
     ticking = (_ticking(instance, one, states.get(one.name, []), now) for one in timetable.triggers)
-    return {"daemon_at": daemon_at, "ticking": tuple(ticking)}
+    return {"daemon_at": daemon_at, "believed_until": now + MAX_SKEW, "ticking": tuple(ticking)}
 
 
 def _ticking(instance: DagsterInstance, trigger: Trigger, states: Sequence[Any], now: datetime) -> Ticking:

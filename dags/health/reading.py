@@ -125,7 +125,7 @@ def _examined(
     settings, seen = current_settings(), None
     if evaluation is not None and "server_at" in of_clickhouse:
         seen = Evaluated(evaluation.detection, evaluation.decisions, evaluation.runs, policy_of(settings))
-    of_dagster = dagster_facts.read_sections(instance, served.timetable, served.sources, served.tables, now)
+    of_dagster = dagster_facts.read_sections(instance, served.timetable, served.sources, served.tables, clock.utc_now())
     unread = {**of_clickhouse.pop("unread"), **of_dagster.pop("unread")}
     database = str(settings.clickhouse_dsn)
     facts = Facts(now, served.tables, database, evaluated=seen, **of_clickhouse, **of_dagster, unread=unread)

@@ -35,6 +35,14 @@ def is_daemon_dead(facts: Facts) -> bool:
     return not _is_unread(facts) and (facts.daemon_at is None or facts.at - facts.daemon_at > DAEMON_SILENT)
 
 
+def _is_ahead(facts: Facts, stamp: datetime | None) -> bool:
+    """Whether a stamp is of the future, and says nothing of when it was: the clock that made it was wrong, or ours is.
+
+    Believed, it would be a sign of life until that time has come.
+    """
+    return stamp is not None and facts.believed_until is not None and stamp > facts.believed_until
+
+
 def _is_unread(facts: Facts) -> bool:
     return Section.TRIGGERS in facts.unread
 
@@ -49,7 +57,16 @@ def trigger_causes(facts: Facts) -> tuple[Cause, ...]:
     is_dead = is_daemon_dead(facts)
     if is_dead:
         made.append(_dead(facts.daemon_at, facts.at))
-    others = (_of(one, facts.at, is_dead=is_dead) for one in facts.ticking)
+    is_daemon_ahead = _is_ahead(facts, facts.daemon_at)
+    if is_daemon_ahead and facts.daemon_at is not None:
+        made.append(_daemon_ahead(facts.daemon_at))
+    others = (
+        # Where the daemon's clock is wrong its ticks are of the future too, and that is one cause.
+        (None if is_daemon_ahead else _tick_ahead(one))
+        if one.is_on and one.is_known and not is_dead and _is_ahead(facts, one.ticked_at)
+        else _of(one, facts.at, is_dead=is_dead)
+        for one in facts.ticking
+    )
     return (*made, *(cause for cause in others if cause is not None))
 
 
@@ -89,6 +106,32 @@ def _dead(daemon_at: datetime | None, now: datetime) -> Cause:
         f"silent for {age_in_words(now - daemon_at)}" if daemon_at is not None else "",
         "start it, with the environment of the webserver; make dev runs both",
         "dagster-daemon run",
+        checks=_BY_ITSELF,
+    )
+
+
+def _daemon_ahead(daemon_at: datetime) -> Cause:
+    return Cause(
+        "daemon",
+        State.UNKNOWN,
+        f"nobody knows whether Dagster's daemon runs: its last sign is of {daemon_at:%Y-%m-%d %H:%M}, in the future: "
+        "the clocks of this host and the daemon's disagree",
+        "every sensor and schedule",
+        to_do="correct the clock that is wrong, then ask the daemon itself",
+        command="dagster-daemon liveness-check",
+        checks=_BY_ITSELF,
+    )
+
+
+def _tick_ahead(one: Ticking) -> Cause:
+    word = "sensor" if one.is_sensor else "schedule"
+    return Cause(
+        f"{word}:{one.name}",
+        State.UNKNOWN,
+        f"nobody knows whether {one.name} ticks: its last tick is of {one.ticked_at:%Y-%m-%d %H:%M}, in the future: "
+        "the clocks of this host and the daemon's disagree, or did",
+        doing="Dagster may not ask it again before that time has come",
+        to_do=f"correct the clock that is wrong; then look at the ticks of the {word} in the UI (Automation)",
         checks=_BY_ITSELF,
     )
 

@@ -11,6 +11,7 @@ from dags.detection.detection import Detection, Standing
 from dags.detection.gaps.rules import Gap
 from dags.detection.rules import Cause, Kind, Verdict
 from dags.detection.verdicts import Verdicts
+from dags.domain.clock import MAX_SKEW
 from dags.domain.days import calendar
 from dags.domain.units import Measure, Unit
 from dags.health.facts import Evaluated, Facts, Teams, Ticking
@@ -128,5 +129,6 @@ def facts(seen: Evaluated | None = None, **more: Any) -> Facts:
         "evaluated": seen if seen is not None else evaluated(),
         "ticking": (ticking(SENSOR), ticking(SCHEDULE, is_sensor=False)),
         "daemon_at": NOW - timedelta(seconds=30),
+        "believed_until": NOW + MAX_SKEW,
     }
     return Facts(NOW, TABLES, **{**known, **more})

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from dagster import AssetCheckEvaluation, AssetKey, DagsterEvent, DagsterEventType, DagsterInstance
 from dagster._core.scheduler.instigation import InstigatorStatus
+from dagster._daemon.types import DaemonHeartbeat
 
 from dags.definitions import defs
 from dags.domain.clock import utc_now
@@ -111,6 +112,18 @@ def test_each_way_in_which_nothing_goes_on_by_itself_is_seen_until_that_is_over(
 def test_a_daemon_lives_that_looks_after_sensors_and_schedules_both(daemon: Daemon) -> None:
     daemon.beats(NOW)
     assert read_sections(daemon.instance, TIMETABLE, Sources(), (), NOW)["daemon_at"] == NOW
+
+
+def test_a_beat_and_a_tick_of_the_future_are_no_signs_of_life_of_either_daemon(daemon: Daemon) -> None:
+    daemon.beats(NOW)
+    daemon.ticks(SENSOR, NOW + timedelta(days=730))
+    assert symptom("its last tick is of …, in the future").search(matter(daemon)[f"sensor:{SENSOR}"])
+    daemon.instance.add_daemon_heartbeat(
+        DaemonHeartbeat((NOW + timedelta(days=730)).timestamp(), "SENSOR", "daemon", [])
+    )
+    told = matter(daemon, NOW + timedelta(minutes=5))
+    assert "its last sign is of 2028-01-20 06:00, in the future" in told["daemon"]
+    assert f"sensor:{SENSOR}" not in told
 
 
 def test_a_sensor_is_due_an_interval_after_its_last_tick(daemon: Daemon) -> None:

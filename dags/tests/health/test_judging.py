@@ -324,6 +324,24 @@ def test_a_dead_daemon_is_one_cause_however_many_sensors_wait_for_it() -> None:
         assert the(health, "daemon").what == f"Dagster's daemon {what}"
 
 
+def test_a_sign_of_the_future_is_no_sign_of_life_and_that_is_one_cause_where_it_is_the_daemons() -> None:
+    minute = timedelta(minutes=1)
+    for ahead, is_trusted in ((minute, True), (minute + timedelta(seconds=1), False), (730 * 24 * HOUR, False)):
+        one = ticking("one", ticked_at=NOW + ahead, due_at=NOW + ahead + HOUR, **failing(1, 0.1))
+        tick, daemon = judged(facts(ticking=(one,))), judged(facts(ticking=(one,), daemon_at=NOW + ahead))
+        assert states(tick) == {"sensor:one": State.REPAIRING if is_trusted else State.UNKNOWN}
+        assert states(daemon) == ({"sensor:one": State.REPAIRING} if is_trusted else {"daemon": State.UNKNOWN})
+    # What else is the matter is told all the same.
+    others = (ticking("off", is_on=False, ticked_at=NOW + HOUR), ticking("late", due_at=NOW - HOUR, ticked_at=None))
+    assert states(judged(facts(ticking=others, daemon_at=NOW + HOUR))) == {
+        "daemon": State.UNKNOWN,
+        "sensor:off": State.NEEDS_YOU,
+        "sensor:late": State.NEEDS_YOU,
+    }
+    # Of a look that took long, what came meanwhile is not of the future.
+    assert states(judged(facts(daemon_at=NOW + 5 * minute, believed_until=NOW + 6 * minute))) == {}
+
+
 # --- Work, loads, files -----------------------------------------------------------------------------------
 
 
@@ -446,6 +464,11 @@ OTHER_COLUMNS, _ = FILES["have other columns"]
 ALERTS: dict[str, tuple[re.Pattern[str], Facts]] = {
     "daemon": (symptom("… daemon does not run"), facts(daemon_at=NOW - HOUR)),
     "daemon, never": (symptom("… daemon has never run"), facts(daemon_at=None)),
+    "daemon, ahead": (symptom("its last sign is of …, in the future"), facts(daemon_at=NOW + HOUR)),
+    "sensor:one, ahead": (
+        symptom("its last tick is of …, in the future"),
+        facts(ticking=(ticking("one", ticked_at=NOW + HOUR),)),
+    ),
     "switch": (symptom("backfills are stopped"), facts(stop=STOP)),
     "sensor:one, off": (symptom("… is off"), facts(ticking=(ticking("one", is_on=False),))),
     "sensor:one, unknown": (symptom("… is known to no daemon"), facts(ticking=(ticking("one", is_known=False),))),
