@@ -178,15 +178,16 @@ def _is_explained(cause: Cause, causes: Iterable[Cause]) -> bool:
 
 def _is_moved(cause: Cause, causes: Iterable[Cause]) -> bool:
     """Whether days that it was of may be wrong for another reason now, which is no end."""
-    return cause.key in _GAPS and any(
-        one.key in _GAPS and bool(not one.tables or not cause.tables or set(one.tables) & set(cause.tables))
-        for one in causes
-    )
+    return cause.key in _GAPS and any(one.key in _GAPS and _share_tables(one, cause) for one in causes)
 
 
 def _may_hide(unknown: Cause, cause: Cause) -> bool:
-    are_other_tables = unknown.tables and cause.tables and not set(unknown.tables) & set(cause.tables)
-    return not are_other_tables and (not cause.checks or bool(unknown.checks & cause.checks))
+    return _share_tables(unknown, cause) and (not cause.checks or bool(unknown.checks & cause.checks))
+
+
+def _share_tables(one: Cause, other: Cause) -> bool:
+    """Whether both may be of one table; a cause that names none may be of any."""
+    return not (one.tables and other.tables) or not set(one.tables).isdisjoint(other.tables)
 
 
 def due(memory: Memory, is_muted: Callable[[str], bool]) -> Mapping[str, tuple[Entry, ...]]:

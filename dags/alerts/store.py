@@ -11,7 +11,7 @@ import json
 import logging
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from filelock import FileLock, Timeout
 
@@ -22,7 +22,7 @@ from dags.domain.errors import UserError
 from dags.domain.text import of_error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from dagster import DagsterInstance
 
@@ -32,6 +32,8 @@ _log = logging.getLogger(__name__)
 
 _PREFIX = "web_analytics_alerts"
 
+Kept = TypeVar("Kept")
+
 
 class UnkeptError(UserError):
     """Dagster's storage does not take what is to be kept."""
@@ -39,14 +41,8 @@ class UnkeptError(UserError):
 
 def read_memory(instance: DagsterInstance, mark: str) -> Memory:
     """What was told. Nothing, where nothing is kept or it cannot be understood: what is open is told again."""
-    document = _read(instance, _told(mark))
-    if document is None:
-        return Memory()
-    try:
-        return memories.from_document(document)
-    except (KeyError, TypeError, ValueError) as error:
-        _log.warning("what was told before cannot be understood, so all is told again: %s", of_error(error))
-        return Memory()
+    unclear = "what was told before cannot be understood, so all is told again"
+    return _read(instance, _told(mark), memories.from_document, Memory(), unclear)
 
 
 def write_memory(instance: DagsterInstance, mark: str, memory: Memory) -> None:
@@ -59,14 +55,8 @@ def write_memory(instance: DagsterInstance, mark: str, memory: Memory) -> None:
 
 def read_mutes(instance: DagsterInstance, mark: str) -> tuple[Mute, ...]:
     """What is muted. Nothing, where nothing is kept or what is kept cannot be understood: rather told than missed."""
-    document = _read(instance, _muted(mark))
-    if document is None:
-        return ()
-    try:
-        return muting.from_document(document)
-    except (KeyError, TypeError, ValueError) as error:
-        _log.warning("what was muted cannot be understood, so nothing is: %s", of_error(error))
-        return ()
+    unclear = "what was muted cannot be understood, so nothing is"
+    return _read(instance, _muted(mark), muting.from_document, (), unclear)
 
 
 def write_mutes(instance: DagsterInstance, mark: str, mutes: Iterable[Mute]) -> None:
@@ -106,12 +96,16 @@ def _muted(mark: str) -> str:
     return f"{_PREFIX}:{mark}:muted"
 
 
-def _read(instance: DagsterInstance, key: str) -> Any:  # noqa: ANN401 -- JSON
+def _read(instance: DagsterInstance, key: str, understood: Callable[[Any], Kept], empty: Kept, unclear: str) -> Kept:
+    """What is kept under a key, as ``understood`` has it; ``empty`` where nothing is, or what ``unclear`` warns of."""
     kept = instance.daemon_cursor_storage.get_cursor_values({key}).get(key)
+    if kept is None:
+        return empty
     try:
-        return json.loads(kept) if kept is not None else None
-    except ValueError:
-        return {}
+        return understood(json.loads(kept))
+    except (KeyError, TypeError, ValueError) as error:
+        _log.warning("%s: %s", unclear, of_error(error))
+        return empty
 
 
 def _write(instance: DagsterInstance, key: str, document: Any) -> None:  # noqa: ANN401 -- JSON

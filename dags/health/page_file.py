@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import stat
-from contextlib import contextmanager, suppress
+import tempfile
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dags.domain.errors import UserError
+from dags.metrics.written import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,8 +49,7 @@ class PageFile:
         file = cls(path)
         file._refuse_others()
         with _words(given):  # rights say less: a disk may be read-only, or full
-            os.close(_created(part := file._part()))
-            part.unlink()
+            tempfile.NamedTemporaryFile(dir=path.parent).close()
         return file
 
     def save(self, text: str) -> None:
@@ -58,21 +58,8 @@ class PageFile:
         Raises:
             UserError: it cannot be written, or something else has got there since.
         """
-        part = self._part()
         with _words(str(self.path)):
-            try:
-                with os.fdopen(_created(part), "w", encoding="utf-8") as opened:
-                    opened.write(text)
-                    opened.flush()
-                    os.fsync(opened.fileno())
-                self._refuse_others()
-                part.replace(self.path)
-            finally:
-                with suppress(OSError):
-                    part.unlink(missing_ok=True)
-
-    def _part(self) -> Path:
-        return self.path.with_name(f".{secrets.token_hex(8)}.part")
+            write_whole(self.path, text, is_for_all=False, check=self._refuse_others)
 
     def _refuse_others(self) -> None:
         """Raises: UserError: something is there that no run of this has written."""
@@ -87,10 +74,6 @@ class PageFile:
                 if is_file and opened.read(len(MARK)) == MARK.encode():
                     return
         raise _refused(str(self.path), "something else than a page of health_job is there: name another file")
-
-
-def _created(part: Path) -> int:
-    return os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
 
 
 def _refused(given: str, why: str) -> UserError:
