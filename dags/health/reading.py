@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -75,25 +76,30 @@ def examine(
     run_id: str,
     *,
     asks_data: bool = True,
+    then: Callable[[Evaluation], object] = lambda _evaluation: None,
 ) -> Examined:
     """Ask, and judge. Whatever cannot be read is unknown, and never an error here.
 
-    ``asks_data``: evaluate. Without it nothing is said of the data, for whoever asks about the rest alone.
+    ``asks_data``: evaluate. Without it nothing is said of the data, for whoever asks about the rest alone. ``then`` is
+    called with the evaluation before the rest is read.
 
     The evaluation is not left in the catalog; that nothing could be evaluated is.
     """
     now, evaluation = clock.utc_now(), None
-    try:
-        with leaving_unknown(instance, served.watched), clickhouse.client(run_id) as client:
-            if asks_data:
-                evaluation = _evaluated(instance, client, served, now)
-            else:
-                require_schema(client)
-            server_at = evaluation.detection.server_at if evaluation is not None else None
-            of_clickhouse = _of_clickhouse(client, served, server_at, now)
-    except (UserError, ClickHouseError) as error:
-        of_clickhouse = {"unread": dict.fromkeys(_OF_CLICKHOUSE, of_error(error))}
-    return _examined(instance, served, evaluation, of_clickhouse, now)
+    with ThreadPoolExecutor(1) as beside:
+        of_dagster = beside.submit(_of_dagster, instance, served)
+        try:
+            with leaving_unknown(instance, served.watched), clickhouse.client(run_id) as client:
+                if asks_data:
+                    evaluation = _evaluated(instance, client, served, now)
+                    then(evaluation)
+                else:
+                    require_schema(client)
+                server_at = evaluation.detection.server_at if evaluation is not None else None
+                of_clickhouse = _of_clickhouse(client, served, server_at, now)
+        except (UserError, ClickHouseError) as error:
+            of_clickhouse = {"unread": dict.fromkeys(_OF_CLICKHOUSE, of_error(error))}
+        return _examined(served, evaluation, of_clickhouse, of_dagster.result(), now)
 
 
 def examine_in_tick(instance: DagsterInstance, in_tick: InTick, served: Served, *, is_patient: bool = True) -> Examined:
@@ -112,20 +118,23 @@ def examine_in_tick(instance: DagsterInstance, in_tick: InTick, served: Served, 
         if is_patient and isinstance(error, EngineBusyError | EngineSlowError):
             raise
         evaluation, of_clickhouse = None, {"unread": dict.fromkeys(_OF_CLICKHOUSE, of_error(error))}
-    return _examined(instance, served, evaluation, of_clickhouse, now)
+    return _examined(served, evaluation, of_clickhouse, _of_dagster(instance, served), now)
+
+
+def _of_dagster(instance: DagsterInstance, served: Served) -> dict[str, Any]:
+    return dagster_facts.read_sections(instance, served.timetable, served.sources, served.tables, clock.utc_now())
 
 
 def _examined(
-    instance: DagsterInstance,
     served: Served,
     evaluation: Evaluation | None,
     of_clickhouse: dict[str, Any],
+    of_dagster: dict[str, Any],
     now: datetime,
 ) -> Examined:
     settings, seen = current_settings(), None
     if evaluation is not None and "server_at" in of_clickhouse:
         seen = Evaluated(evaluation.detection, evaluation.decisions, evaluation.runs, policy_of(settings))
-    of_dagster = dagster_facts.read_sections(instance, served.timetable, served.sources, served.tables, clock.utc_now())
     unread = {**of_clickhouse.pop("unread"), **of_dagster.pop("unread")}
     database = str(settings.clickhouse_dsn)
     facts = Facts(now, served.tables, database, evaluated=seen, **of_clickhouse, **of_dagster, unread=unread)

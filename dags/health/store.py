@@ -23,8 +23,8 @@ from dags.health.left import backups_left, landings_left
 from dags.health.reached import read_reached
 from dags.health.superseded import is_done_since
 from dags.managed_backfill.kind import BACKFILL
-from dags.metrics.recent import Builds
-from dags.metrics.store import read_builds_by_week, read_recent_builds, read_recent_failures
+from dags.metrics.recent import BuildsLately
+from dags.metrics.store import read_builds_of_late
 from dags.metrics.weeks import mondays
 from dags.postgres_backfill.kind import POSTGRES_BACKFILL
 from dags.publish.backup import backups_until
@@ -176,15 +176,15 @@ def _left(client: Client, sql: Sql, works: Sequence[Row], now: datetime, kept_da
 
 
 def _builds(sql: Sql, tables: Sequence[str], today: date, server_at: datetime) -> dict[str, Any]:
-    recent, failures = read_recent_builds(sql, server_at), read_recent_failures(sql, server_at)
+    by_week, of_late = read_builds_of_late(sql, mondays(today, WEEKS)[0], server_at)
     weeks = [
         BuildsOfWeek(table, one.builds.success_rate, *one.builds, one.seconds, one.source_rows, week=week)
-        for (week, table), one in read_builds_by_week(sql, mondays(today, WEEKS)[0]).items()
+        for (week, table), one in by_week.items()
         if table in tables
     ]
     lately = []
     for table in tables:
-        builds, (failed_at, error) = recent.get(table, Builds()), failures.get(table, (None, ""))
+        builds, failed_at, error = of_late.get(table, BuildsLately())
         lately.append(BuildsOfLately(table, builds.success_rate, *builds, error=error[:300], failed_at=failed_at))
     return {"weeks": tuple(sorted(weeks, key=lambda one: (one.table, one.week))), "builds": tuple(lately)}
 

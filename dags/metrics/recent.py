@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
 # A week holds each weekday once, so that the figure does not move with the traffic of weekends.
 RECENT_DAYS = 7
@@ -35,6 +36,14 @@ class BuildsTook(NamedTuple):
     builds: Builds = Builds()
     seconds: float = 0.0
     source_rows: int = 0
+
+
+class BuildsLately(NamedTuple):
+    """How those of the last `RECENT_DAYS` ended; when the last of them that failed did, and why."""
+
+    builds: Builds = Builds()
+    failed_at: datetime | None = None
+    error: str = ""
 
 
 class Gaps(NamedTuple):

@@ -11,7 +11,7 @@ from dags.clickhouse.sql import Sql, is_embedded
 from dags.domain.errors import UserError
 from dags.domain.text import of_error
 from dags.domain.units import EPOCH
-from dags.metrics.recent import RECENT_DAYS, Builds, BuildsTook, Gaps, Recent
+from dags.metrics.recent import RECENT_DAYS, Builds, BuildsLately, BuildsTook, Gaps, Recent
 from dags.metrics.weeks import RunStatements, Statements, Took, Weeks, mondays
 
 if TYPE_CHECKING:
@@ -36,39 +36,35 @@ def read_recent(client: Client, now: datetime) -> Recent | None:
     """
     try:
         sql = Sql(_PACKAGE, client)
-        gaps = sql.rows("recent_gaps", _recently(now))
-        return Recent(read_recent_builds(sql, now), {table: Gaps(*facts) for table, *facts in gaps})
+        recently = {"since": now - timedelta(days=RECENT_DAYS)}
+        gaps = {table: Gaps(*facts) for table, *facts in sql.rows("recent_gaps", recently)}
+        return Recent({table: Builds(*counts) for table, *counts in sql.rows("recent_builds", recently)}, gaps)
     except ClickHouseError:
         return None
 
 
-def read_recent_builds(sql: Sql, now: datetime) -> dict[str, Builds]:
-    """How the builds of these days ended, by table; ``sql`` is of any package.
+def read_builds_of_late(
+    sql: Sql, since: date, now: datetime
+) -> tuple[dict[tuple[date, str], BuildsTook], dict[str, BuildsLately]]:
+    """How builds ended and what they took, by week and table from a Monday on; and how those of the last `RECENT_DAYS`
+    before ``now`` ended, by table. One statement, for to be asked is most of what it costs.
 
     Raises:
         ClickHouseError: it could not be read.
     """
-    rows = Sql.of(sql, _PACKAGE).rows("recent_builds", _recently(now))
-    return {table: Builds(*counts) for table, *counts in rows}
-
-
-def read_recent_failures(sql: Sql, now: datetime) -> dict[str, tuple[datetime, str]]:
-    """When the last of these builds that failed ended, and why it did, by table; raises as `read_recent_builds`."""
-    rows = Sql.of(sql, _PACKAGE).rows("recent_failures", _recently(now))
-    return {table: (at, error) for table, at, error in rows}
-
-
-def read_builds_by_week(sql: Sql, since: date) -> dict[tuple[date, str], BuildsTook]:
-    """How builds ended and what they took, by week and table from a Monday on; raises as `read_recent_builds`."""
-    rows = Sql.of(sql, _PACKAGE).rows("builds_by_week", {"since": since})
-    return {
-        (week, table): BuildsTook(Builds(*counts), seconds, source_rows)
-        for week, table, *counts, seconds, source_rows in rows
-    }
-
-
-def _recently(now: datetime) -> dict[str, datetime]:
-    return {"since": now - timedelta(days=RECENT_DAYS)}
+    by_week: dict[tuple[date, str], BuildsTook] = {}
+    lately: dict[str, BuildsLately] = {}
+    parameters = {"since": since, "lately": now - timedelta(days=RECENT_DAYS)}
+    for week, table, succeeded, failed, held, seconds, source_rows, *of_late in Sql.of(sql, _PACKAGE).rows(
+        "builds_of_late", parameters
+    ):
+        by_week[week, table] = BuildsTook(Builds(succeeded, failed, held), seconds, source_rows)
+        *counts, failed_at, error = of_late
+        before = lately.get(table, BuildsLately())
+        builds = Builds(*(one + other for one, other in zip(before.builds, counts, strict=True)))
+        # The oldest week first: what a later one says is the last.
+        lately[table] = BuildsLately(builds, *((failed_at, error) if failed_at is not None else before[1:]))
+    return by_week, lately
 
 
 def read_weeks(client: Client, today: date, weeks: int, watched: Iterable[str], *, kept: timedelta) -> Weeks:
@@ -77,7 +73,7 @@ def read_weeks(client: Client, today: date, weeks: int, watched: Iterable[str], 
     """
     sql, days = Sql(_PACKAGE, client), mondays(today, weeks)
     since = {"since": days[0]}
-    builds = {key: one.builds for key, one in read_builds_by_week(sql, days[0]).items()}
+    builds = {(week, table): Builds(*counts) for week, table, *counts in sql.rows("builds_by_week", since)}
     gaps = {(week, table): Gaps(*facts) for week, table, *facts in sql.rows("gaps_by_week", since)}
     gaps_since, causes_since, log_since = sql.row("known_since")
     statements: dict[date, Statements] = {}
