@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 from dagster import ConfigurableResource, InitResourceContext
 
-from dags.clickhouse.engine import call, open_client
+from dags.clickhouse.engine import begin_loading, call, open_client
 from dags.dagster_runs.locks import let_go, take
 from dags.dagster_runs.tags import lock_directory
 from dags.dagster_runs.traces import asked_line
+from dags.domain.errors import SettingsError
 from dags.settings import current_settings
 
 if TYPE_CHECKING:
@@ -38,8 +39,10 @@ class ClickHouseResource(ConfigurableResource):  # type: ignore[type-arg]
     def setup_for_execution(self, context: InitResourceContext) -> None:
         """Hold the run's lock, by which it is seen that its process lives: every run of ours uses this resource.
 
-        And say who asked for it, for the same reason.
+        And say who asked for it, for the same reason. Meanwhile the embedded engine is loaded.
         """
+        with suppress(SettingsError):  # said where they are used
+            begin_loading(current_settings().clickhouse_dsn)
         if context.run is not None and context.instance is not None:
             if context.log is not None:
                 context.log.info("%s", asked_line(context.run))
