@@ -25,10 +25,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from clickhouse_connect.driver._backend.httpcommon import parse_command_body
 from clickhouse_connect.driver.binding import bind_query
-from clickhouse_connect.driver.exceptions import ClickHouseError
+from clickhouse_connect.driver.exceptions import ClickHouseError, OperationalError
 from clickhouse_connect.driver.httpclient import HttpClient
 from clickhouse_connect.driver.summary import QuerySummary
-from filelock import FileLock, Timeout
+from filelock import FileLock
+from filelock import Timeout as LockedError
+from urllib3 import Timeout
 
 from dags.clickhouse.pinned import FIRST, LOOKED_AT, Setting, pinned, reset
 from dags.clickhouse.rights import lacking, naming_what_lacks
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
     from clickhouse_connect.driver.external import ExternalData
     from clickhouse_connect.driver.query import TzSource
+    from urllib3 import HTTPResponse
 
     from dags.clickhouse.dsn import Dsn
 
@@ -56,6 +59,12 @@ CONNECT_SECONDS = 10
 
 # A build may work for minutes before the first byte of its answer; an hour of silence is a server that hangs.
 ANSWER_SECONDS = 3600
+
+# What is asked at first is answered from memory: who is silent for so long hangs.
+FIRST_ANSWER_SECONDS = 60
+
+# ClickHouse says this of whatever it answers, and nobody else does.
+ANSWERED_BY_CLICKHOUSE = "X-ClickHouse-Query-Id"
 
 # A server takes 131,072 bytes for a field of a form (http_max_field_value_size), and as many for a value in an address.
 LONGEST_FIELD_CHARACTERS = 32_000
@@ -190,7 +199,7 @@ def _hold(dsn: Dsn, wait_seconds: float, who: str) -> None:
         holder = Path(f"{path}.holder")
         try:
             _acquire(lock, holder, wait_seconds)
-        except Timeout:
+        except LockedError:
             raise EngineBusyError(
                 f"the embedded engine in {path} is in use by {_holder_in_words(holder)}; waited {wait_seconds:.0f} s. "
                 "It serves one process at a time: wait for that one (a run waits WEB_ANALYTICS_ENGINE_WAIT_SECONDS, a "
@@ -212,7 +221,7 @@ def _acquire(lock: FileLock, holder: Path, wait_seconds: float) -> None:
     """Take the lock; who waits for it for longer than a moment says so, for a person may look on."""
     try:
         lock.acquire(timeout=min(A_MOMENT_SECONDS, wait_seconds), poll_interval=0.1)
-    except Timeout:
+    except LockedError:
         if wait_seconds <= A_MOMENT_SECONDS:
             raise
         words = f"waiting for the embedded engine, in use by {_holder_in_words(holder)}; {wait_seconds:.0f} s at most"
@@ -234,21 +243,45 @@ def _holder_in_words(holder: Path) -> str:
     return f"process {facts['pid']} ({facts['who'] or 'unnamed'}, since {facts['since']})"
 
 
-class _HttpClient(HttpClient):
-    """The driver's client, of which the questions at connection are not cut short by the user's profile either.
+def _of_clickhouse(request: Callable[..., HTTPResponse]) -> Callable[..., HTTPResponse]:
+    """``request``, of which an answer that is not ClickHouse's is an error, and one that may pass."""
 
-    ``who`` marks these too (``log_comment``), so that no statement of a run is nobody's.
+    def asked(*given: Any, **more: Any) -> HTTPResponse:  # noqa: ANN401 -- the driver's own
+        response = request(*given, **more)
+        if ANSWERED_BY_CLICKHOUSE in response.headers:
+            return response
+        kind = response.headers.get("Content-Type", "no type")
+        response.close()
+        raise OperationalError(
+            f"what answered is not ClickHouse: status {response.status}, {kind}, without {ANSWERED_BY_CLICKHOUSE}. "
+            "Look at what stands between (a balancer, a proxy, a login), and let it pass on ClickHouse's headers"
+        )
+
+    return asked
+
+
+class _HttpClient(HttpClient):
+    """The driver's client, of which the questions at connection are not cut short by the user's profile either, and
+    are answered soon or not at all.
+
+    ``who`` marks these too (``log_comment``), so that no statement of a run is nobody's. What ClickHouse did not answer
+    is an error, whatever its status: a balancer's page would be taken for rows, or for a statement that was run.
     """
 
-    def __init__(self, *, who: str, **options: Any) -> None:  # noqa: ANN401 -- the driver's own options
-        self._who = who
-        super().__init__(**options)
+    def __init__(self, *, who: str, answer_seconds: float, **options: Any) -> None:  # noqa: ANN401 -- the driver's own
+        self._who, self._answer_seconds = who, int(answer_seconds)
+        super().__init__(send_receive_timeout=self._answer_seconds, **options)
 
     def _init_common_settings(self, tz_source: TzSource) -> None:
         self.params.update(FIRST)
         if self._who:
             self.params["log_comment"] = self._who
+        backend, patient = self._backend, self._backend.timeout
+        backend.request = _of_clickhouse(backend.request)  # type: ignore[method-assign]
+        first_answer = min(FIRST_ANSWER_SECONDS, self._answer_seconds)
+        backend.timeout = Timeout(connect=CONNECT_SECONDS, read=first_answer)
         super()._init_common_settings(tz_source)
+        backend.timeout = patient
 
     def command(  # noqa: PLR0917 -- the driver's signature
         self,
@@ -308,6 +341,7 @@ def _embedded(dsn: Dsn) -> Client:
 def _server(dsn: Dsn, answer_seconds: float, who: str) -> Client:
     return _HttpClient(
         who=who,
+        answer_seconds=answer_seconds,
         interface="https" if dsn.scheme == "clickhouses" else "http",
         host=dsn.host,
         port=dsn.port,
@@ -315,7 +349,6 @@ def _server(dsn: Dsn, answer_seconds: float, who: str) -> Client:
         password=dsn.password,
         database=None,
         connect_timeout=CONNECT_SECONDS,
-        send_receive_timeout=int(answer_seconds),
         # Sessions refuse a second query at a time; nothing here needs their state.
         autogenerate_session_id=False,
         # Thousands of team ids are bound as one value; addresses end up in proxies' logs.
@@ -378,8 +411,7 @@ def _refusal(dsn: Dsn, error: ClickHouseError) -> EngineError:
 
 def _use_database(client: Client, dsn: Dsn) -> None:
     """Make the DSN's database the client's own, once it is known to exist: the driver would not ask before."""
-    known = client.command("EXISTS DATABASE " + dsn.database)
-    if not int(str(known)):
+    if str(client.command("EXISTS DATABASE " + dsn.database)) != "1":
         raise EngineError(
             f"the database {dsn.database!r} does not exist at {dsn}: correct CLICKHOUSE_DSN, "
             "or create it with apply_schema_job"

@@ -31,6 +31,11 @@ _PARAMETER = re.compile(r"\{(\w+):[^{}]+\}")
 _HEADER = re.compile(r"\A(?:--.*\n)+")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
+_BETWEEN = (
+    "something between here and ClickHouse cuts or adds to answers. Look at its proxies, which must pass on "
+    "ClickHouse's own headers (X-ClickHouse-…), and at the user's profile"
+)
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -122,9 +127,21 @@ class Sql:
         return made
 
     def rows(self, name: str, /, parameters: Mapping[str, Any] | None = None, **identifiers: Names) -> Sequence[Any]:
-        """The rows of a query, as tuples."""
+        """The rows of a query, as tuples.
+
+        Raises:
+            UnreadableError: a server says that it answered another number of them than came. An answer without rows has
+                no byte, so that what a proxy emptied would be taken for one.
+        """
         result: QueryResult = self._run(self._client.query, name, parameters, identifiers)
-        return result.result_rows
+        rows = result.result_rows
+        said = (result.summary or {}).get("result_rows")
+        if said != str(len(rows)) and not is_embedded(self._client):
+            raise UnreadableError(
+                f"{self._package}/{name}.sql: {len(rows)} rows came, and ClickHouse says that it answered "
+                f"{said or 'nothing of their number'}: {_BETWEEN}"
+            )
+        return rows
 
     def row(self, name: str, /, parameters: Mapping[str, Any] | None = None, **identifiers: Names) -> Any:  # noqa: ANN401 -- a tuple of what the statement selects
         """The row of a query that answers one, always.
@@ -132,12 +149,9 @@ class Sql:
         Raises:
             UnreadableError: it answered another number of them, so what stands between cannot be relied on.
         """
-        rows = self.rows(name, parameters, **identifiers)
+        rows = self._run(self._client.query, name, parameters, identifiers).result_rows
         if len(rows) != 1:
-            raise UnreadableError(
-                f"{self._package}/{name}.sql answers one row, and {len(rows)} came: something between here and "
-                "ClickHouse cuts or adds to answers. Look at its proxies and at the user's profile"
-            )
+            raise UnreadableError(f"{self._package}/{name}.sql answers one row, and {len(rows)} came: {_BETWEEN}")
         return rows[0]
 
     def command(self, name: str, /, parameters: Mapping[str, Any] | None = None, **identifiers: Names) -> int:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from dagster import ConfigurableResource, InitResourceContext
 
-from dags.clickhouse.engine import begin_loading, call, open_client
+from dags.clickhouse.engine import ANSWER_SECONDS, begin_loading, call, open_client
 from dags.dagster_runs.locks import let_go, take
 from dags.dagster_runs.tags import lock_directory
 from dags.dagster_runs.traces import asked_line
@@ -55,10 +55,18 @@ class ClickHouseResource(ConfigurableResource):  # type: ignore[type-arg]
             let_go(lock_directory(context.instance), context.run.run_id)
 
     @contextmanager
-    def client(self, who: str, *, create_database: bool = False, wait_seconds: float | None = None) -> Iterator[Client]:
+    def client(
+        self,
+        who: str,
+        *,
+        create_database: bool = False,
+        wait_seconds: float | None = None,
+        answer_seconds: float = ANSWER_SECONDS,
+    ) -> Iterator[Client]:
         """A client for the length of a step. ``who``, a run id, marks its queries and its hold on the engine.
 
-        ``wait_seconds``: how long to wait for the embedded engine, unless as the settings say.
+        ``wait_seconds``: how long to wait for the embedded engine, unless as the settings say. ``answer_seconds``: how
+        long a server may be silent.
 
         Raises:
             EngineError: unreachable, refused, or held by another process for too long.
@@ -67,6 +75,7 @@ class ClickHouseResource(ConfigurableResource):  # type: ignore[type-arg]
         with open_client(
             settings.clickhouse_dsn,
             wait_seconds=settings.engine_wait_seconds if wait_seconds is None else wait_seconds,
+            answer_seconds=answer_seconds,
             create_database=create_database,
             who=who,
         ) as opened:

@@ -48,6 +48,10 @@ _OF_CLICKHOUSE = (
 )  # fmt: skip
 
 
+# A server may be silent for so long before whether all is well is unknown: six times what a tick has for the same.
+ANSWER_SECONDS = 300
+
+
 @dataclass(frozen=True)
 class Served:
     """What this location serves, as far as its health depends on it."""
@@ -89,7 +93,10 @@ def examine(
     with ThreadPoolExecutor(1) as beside:
         of_dagster = beside.submit(_of_dagster, instance, served)
         try:
-            with leaving_unknown(instance, served.watched), clickhouse.client(run_id) as client:
+            with (
+                leaving_unknown(instance, served.watched),
+                clickhouse.client(run_id, answer_seconds=ANSWER_SECONDS) as client,
+            ):
                 if asks_data:
                     evaluation = _evaluated(instance, client, served, now)
                     then(evaluation)

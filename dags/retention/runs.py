@@ -143,15 +143,18 @@ def forget_runs(
 def delete_run(instance: DagsterInstance, run_id: str) -> None:
     """Delete a run with its events, what its steps printed, and what they handed on.
 
-    Dagster empties the file that its SQLite has for each run, and leaves it: half of what a run takes.
+    The run itself last, where Dagster begins with it: a process that is killed meanwhile leaves a run that the next
+    finds, and no events of nobody. Dagster empties the file that its SQLite has for each run, and leaves it: half of
+    what a run takes.
     """
-    instance.delete_run(run_id)
+    instance.event_log_storage.delete_events(run_id)
     instance.compute_log_manager.delete_logs(prefix=[run_id])
     storage = instance.event_log_storage
     if isinstance(storage, SqliteEventLogStorage):
         path = storage.path_for_shard(run_id)
         for suffix in ("", "-wal", "-shm"):
             Path(f"{path}{suffix}").unlink(missing_ok=True)
+    instance.run_storage.delete_run(run_id)
 
 
 class _Pages:
