@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, get_args
 import pytest
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from dags.clickhouse import engine
+from dags.clickhouse import server as server_client
 from dags.clickhouse.dsn import Dsn
 from dags.clickhouse.engine import open_client
 from dags.clickhouse.sql import Sql
@@ -85,7 +85,7 @@ def test_a_look_through_something_that_answers_itself_says_the_truth_or_that_it_
 def test_a_server_that_takes_a_question_and_never_answers_is_given_up(
     struck: Between, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "FIRST_ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(server_client, "FIRST_ANSWER_SECONDS", 0.2)
     struck.strike(0, "silent")
     begun = time.monotonic()
     with (
