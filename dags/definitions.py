@@ -97,7 +97,9 @@ def location(
         dead_runs_sensor(after_dead_runs(watched), {question.name for question in questions}),
     ]
     launching = [sensor.name, *(one.name for one in repairing)]
-    timetable = Timetable.of(sensors, schedules, repairing=launching, loads=load_schedules)
+    timetable = Timetable.of(
+        sensors, schedules, repairing=launching, loads=load_schedules, chores=[web_analytics_sweep_backups_schedule]
+    )
     served = Served(watched, timetable, sources)
     of_health = health_checks(served)
     checks_job = health_checks_job(of_health)

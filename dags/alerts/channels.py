@@ -1,7 +1,9 @@
 """Where messages go: the URLs of a setting, as apprise reads them. Nothing is connected here.
 
 A URL holds passwords and tokens. People know a channel by its place in the setting and by the URL's scheme; the memory
-knows it by an id that is made of what apprise shows of it when it hides these.
+knows it by an id that is made of what apprise shows of it when it hides these, and of 16 bits of the whole: what is
+hidden may be all that tells two apart, and so few bits tell nobody a password. Whose password changes hears of what is
+open once more.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ VARIABLE = "WEB_ANALYTICS_ALERT_URLS"
 
 @dataclass(frozen=True)
 class Channel:
-    """``id`` stays what it is when the order of the URLs or a password changes; ``place`` counts from 1."""
+    """``id`` stays what it is when the order of the URLs changes; ``place`` counts from 1."""
 
     id: str
     place: int
@@ -56,11 +58,15 @@ def _read(urls: tuple[SecretStr, ...]) -> tuple[Channel, ...]:
         )
     found, seen = [], Counter[str]()
     for place, (url, text) in enumerate(zip(urls, shown, strict=True), start=1):
-        alike = str(text)
+        alike = f"{_digest(str(text))[:12]}{_digest(url.get_secret_value())[:4]}"
         seen[alike] += 1
-        name = hashlib.sha256(f"{alike}#{seen[alike]}".encode()).hexdigest()[:12]
+        name = alike if seen[alike] == 1 else f"{alike}-{seen[alike]}"
         found.append(Channel(name, place, urlsplit(url.get_secret_value()).scheme, url))
     return tuple(found)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _shown(url: str) -> str | None:

@@ -6,7 +6,7 @@ Pure: no clock, no database, no Dagster. It is one JSON document; who reads it b
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields, replace
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +41,8 @@ class Entry:
     ``cause``: as it was seen last. ``seen_at``: since when it has needed a person, short breaks left out; None of one
     that is over. ``gone_at``: since when it is not seen, though that may be such a break. ``kind``: what is to be told
     of it now; None before anything is, as of what may pass by itself. ``number`` counts what was to be told since
-    ``told_at``, and ``state`` and ``size`` are the gravest that were told. ``returns``: how often it came back soon
+    ``told_at``, and ``state`` and ``size`` are the gravest that were told; ``said_at`` is when the last was, ``days``,
+    ``teams`` and ``checks`` are all that it was told of. ``returns``: how often it came back soon
     after it was over. ``heard``: by channel, the number of what it took last, or `OVER`.
     """
 
@@ -54,6 +55,10 @@ class Entry:
     over_at: datetime | None = None
     state: State | None = None
     size: int = 0
+    said_at: datetime | None = None
+    days: frozenset[date] = frozenset()
+    teams: frozenset[int] = frozenset()
+    checks: frozenset[Check] = frozenset()
     is_reminded: bool = False
     returns: int = 0
     heard: Mapping[str, int] = field(default_factory=dict)
@@ -131,9 +136,9 @@ def from_document(document: Mapping[str, Any]) -> Memory:
 
 
 def _entry_as_dict(entry: Entry) -> dict[str, Any]:
-    cause = {**asdict(entry.cause), "since": _text(entry.cause.since), "checks": sorted(entry.cause.checks)}
-    own = {one.name: getattr(entry, one.name) for one in fields(entry)}
-    return {**{name: _text(value) if _is_instant(value) else value for name, value in own.items()}, "cause": cause}
+    cause = asdict(entry.cause)
+    own = {one.name: _plain(getattr(entry, one.name)) for one in fields(entry) if one.name != "cause"}
+    return {**own, "cause": {name: _plain(value) for name, value in cause.items()}}
 
 
 def _entry(written: Mapping[str, Any]) -> Entry:
@@ -145,6 +150,8 @@ def _entry(written: Mapping[str, Any]) -> Entry:
             "since": _instant(cause["since"]),
             "tables": tuple(cause["tables"]),
             "checks": frozenset(map(Check, cause["checks"])),
+            "days": tuple(map(date.fromisoformat, cause.get("days", ()))),
+            "teams": tuple(cause.get("teams", ())),
         }
     )
     instants = {name: _instant(value) for name, value in written.items() if name.endswith("_at")}
@@ -156,12 +163,17 @@ def _entry(written: Mapping[str, Any]) -> Entry:
             "cause": whole,
             "kind": Kind(kind) if kind is not None else None,
             "state": State(state) if state is not None else None,
+            "days": frozenset(map(date.fromisoformat, written.get("days", ()))),
+            "teams": frozenset(written.get("teams", ())),
+            "checks": frozenset(map(Check, written.get("checks", ()))),
         }
     )
 
 
-def _is_instant(value: object) -> bool:
-    return isinstance(value, datetime)
+def _plain(value: Any) -> Any:  # noqa: ANN401 -- as JSON takes it
+    if isinstance(value, frozenset | tuple):
+        return [_plain(one) for one in sorted(value)]
+    return value.isoformat() if isinstance(value, date) else value
 
 
 def _text(value: datetime | None) -> str | None:

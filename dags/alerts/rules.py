@@ -35,6 +35,9 @@ LONGEST_HOLD = timedelta(days=1)
 # What is so many times as large as when it was told has become worse.
 GROWN = 4
 
+# What has spread to days or teams of which nobody was told is told so much later, lest each of many be told alone.
+SPREADS = timedelta(hours=6)
+
 # A channel that takes nothing for so long hears no more of what is over.
 GIVEN_UP = timedelta(days=7)
 
@@ -104,10 +107,10 @@ def _needing(entry: Entry, look: Look) -> Entry:
     if not entry.is_open:
         return _begun(entry, now) if entry.seen_at is not None and now - entry.seen_at >= LASTS else entry
     is_graver = entry.state is State.UNKNOWN and cause.state is State.NEEDS_YOU
-    if is_graver or cause.size >= GROWN * entry.size > 0:
-        return _said(entry, Kind.WORSE)
+    if is_graver or cause.size >= GROWN * entry.size > 0 or _has_spread(entry, now):
+        return _said(entry, Kind.WORSE, now)
     is_due = look.reminder is not None and entry.told_at is not None and now - entry.told_at >= look.reminder
-    return replace(_said(entry, Kind.REMINDER), is_reminded=True) if is_due and not entry.is_reminded else entry
+    return replace(_said(entry, Kind.REMINDER, now), is_reminded=True) if is_due and not entry.is_reminded else entry
 
 
 def _begun(entry: Entry, now: datetime) -> Entry:
@@ -120,17 +123,48 @@ def _begun(entry: Entry, now: datetime) -> Entry:
         over_at=None,
         state=None,
         size=0,
+        days=frozenset(),
+        teams=frozenset(),
+        checks=frozenset(),
         is_reminded=False,
         returns=entry.returns + is_back,
         heard={channel: 1 for channel, number in entry.heard.items() if number != OVER},
     )
-    return _said(begun, Kind.NEW)
+    return _said(begun, Kind.NEW, now)
 
 
-def _said(entry: Entry, kind: Kind) -> Entry:
+def _has_spread(entry: Entry, now: datetime) -> bool:
+    """Whether it strikes what it did not when it was told last, though that was there: another loss behind a known one.
+
+    A day that has come since then is none: what fails goes on failing, each day. Where an earlier version told it,
+    nobody knows of what.
+    """
     cause = entry.cause
-    state = entry.state if entry.state is State.NEEDS_YOU else cause.state
-    return replace(entry, kind=kind, number=entry.number + 1, state=state, size=max(entry.size, cause.size))
+    if entry.said_at is None:
+        return False
+    if cause.checks & _BEHIND > entry.checks & _BEHIND:
+        return True
+    if now - entry.said_at < SPREADS:
+        return False
+    was_over = entry.said_at.date() - timedelta(days=1)
+    days = {day for day in cause.days if day < was_over} - entry.days if entry.days else frozenset()
+    teams = set(cause.teams) - entry.teams if entry.teams else frozenset()
+    return bool(days or teams)
+
+
+def _said(entry: Entry, kind: Kind, now: datetime) -> Entry:
+    cause = entry.cause
+    return replace(
+        entry,
+        kind=kind,
+        number=entry.number + 1,
+        state=entry.state if entry.state is State.NEEDS_YOU else cause.state,
+        size=max(entry.size, cause.size),
+        said_at=now,
+        days=entry.days | set(cause.days),
+        teams=entry.teams | set(cause.teams) if cause.teams and (entry.teams or entry.number == 0) else frozenset(),
+        checks=entry.checks | cause.checks,
+    )
 
 
 def _without(entry: Entry, cause: Cause | None, look: Look) -> Entry | None:

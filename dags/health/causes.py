@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from datetime import datetime
+    from datetime import date, datetime
 
     from dags.health.facts import Facts
     from dags.health.targets import Targets
@@ -71,6 +71,9 @@ OF_TABLES = (
 )
 
 
+# Of more teams it is said how many they are.
+TEAMS_NAMED = 100
+
 # These are of what an evaluation finds in the data.
 OF_DATA = frozenset(OF_TABLES) - {Check.BUILDS_SUCCEED, Check.ACCURATE}
 
@@ -89,7 +92,8 @@ class Cause:
 
     ``tables`` are the watched tables that it strikes, none where it is of no table. ``checks`` are those that it fails
     while it needs a person or is unknown. ``size``: of how many (table, team, day) or teams it is, 0 where it is of one
-    thing; who was told of it hears once more when it has grown.
+    thing; ``days`` and ``teams`` are those that it strikes, ``teams`` none where they are more than `TEAMS_NAMED`. Who
+    was told of it hears once more when it has grown, or has spread to others.
     """
 
     key: str
@@ -103,6 +107,8 @@ class Cause:
     tables: tuple[str, ...] = ()
     checks: frozenset[Check] = frozenset()
     size: int = 0
+    days: tuple[date, ...] = ()
+    teams: tuple[int, ...] = ()
 
     @property
     def needs_a_person(self) -> bool:

@@ -30,7 +30,7 @@ class Section(StrEnum):
     FILES = "the ledger of files"
     LEFT_BEHIND = "what runs left behind"
     TRIGGERS = "Dagster's sensors and schedules"
-    LOADS = "the runs of loads"
+    LOADS = "the runs of loads, and of what is done beside"
     ACCURACY = "the last comparison with raw events"
 
 
@@ -176,11 +176,13 @@ class Ticking:
 
 @dataclass(frozen=True)
 class Load:
-    """What is loaded from elsewhere by a timetable: a declared table, or an ingestion of files.
+    """What is loaded from elsewhere by a timetable: a declared table, or an ingestion of files; or a chore, which loads
+    nothing: it checks, forgets or sweeps.
 
-    ``name`` is its schedule's or the ingestion's. ``failed_since`` and ``failures``: of the unbroken row of its runs
-    that failed, the last one included. ``due_at``: the tick before the last one; ``succeeded_at``: when the last run
-    that succeeded was launched. ``running_since``: of a run that is not over; ``begun_at``: since when one is at work.
+    ``name`` is its schedule's or the ingestion's; ``is_scheduled`` says which. ``failed_since`` and ``failures``: of
+    the unbroken row of its runs that failed, the last one included. ``due_at``: the tick before the last one;
+    ``succeeded_at``: when the last run that succeeded was launched. ``running_since``: of a run that is not over;
+    ``begun_at``: since when one is at work.
     """
 
     name: str
@@ -193,6 +195,7 @@ class Load:
     succeeded_at: datetime | None = None
     running_since: datetime | None = None
     begun_at: datetime | None = None
+    is_scheduled: bool = True
 
 
 @dataclass(frozen=True)
@@ -257,6 +260,7 @@ class Facts:
     daemon_at: datetime | None = None
     believed_until: datetime | None = None
     loads: tuple[Load, ...] = ()
+    chores: tuple[Load, ...] = ()
     files: tuple[Files, ...] = ()
     compared: tuple[Compared, ...] = ()
     unread: Mapping[Section, str] = field(default_factory=dict)

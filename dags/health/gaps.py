@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from dags.domain.text import counted
-from dags.health.causes import Cause, Check, State
+from dags.health.causes import TEAMS_NAMED, Cause, Check, State
 from dags.health.fates import Fate, Fated, fates
 from dags.health.freshness import freshness
 from dags.health.words import ERROR_CHARACTERS, NAMED, age_in_words, days_in_words, launch, listed
@@ -241,7 +241,11 @@ def _cause(
     key: str, state: State, what: str, fated: Fated, since: datetime, *,
     doing: str = "", to_do: str = "", command: str = "", checks: frozenset[Check] = frozenset(),
 ) -> Cause:  # fmt: skip
-    return Cause(key, state, what, fated.in_words(), since, doing, to_do, command, fated.tables, checks, fated.units)
+    teams = sorted(fated.teams())
+    return Cause(
+        key, state, what, fated.in_words(), since, doing, to_do, command, fated.tables, checks, fated.units,
+        tuple(sorted(fated.days)), tuple(teams) if len(teams) <= TEAMS_NAMED else (),
+    )  # fmt: skip
 
 
 def also_known(seen: Evaluated) -> tuple[Cause, ...]:

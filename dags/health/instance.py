@@ -6,7 +6,7 @@ An instance may be shared with other locations: only what is named as ours is lo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
@@ -35,7 +35,7 @@ from dags.file_ingestion.sensors import INGESTION_TAG
 from dags.health.causes import Check
 from dags.health.facts import Compared, Load, Section, Ticking
 from dags.repair.runs import IN_FLIGHT
-from dags.schedules import ALERTS_INTERVAL_SECONDS, HEALTH_CRON, TIME_ZONE
+from dags.schedules import ALERTS_INTERVAL_SECONDS, HEALTH_CRON, RETENTION_CRON, TIME_ZONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -44,6 +44,9 @@ if TYPE_CHECKING:
 
 # By which the standing checks are run, see `dags.health.checks`.
 HEALTH_SCHEDULE = "web_analytics_health_schedule"
+
+# By which runs, events and history are forgotten, see `dags.retention`.
+RETENTION_SCHEDULE = "web_analytics_retention_schedule"
 
 # By which people are told, see `dags.alerts`.
 ALERTS_SENSOR = "web_analytics_alerts_sensor"
@@ -76,12 +79,13 @@ class Trigger:
 @dataclass(frozen=True)
 class Timetable:
     """What works alone here: ``repairing`` are the names of those that launch repairs, ``loads`` say by a schedule's
-    name what it loads.
+    name what it loads, and ``chores`` what is done by it that is neither a load nor a build.
     """
 
     triggers: tuple[Trigger, ...]
     repairing: tuple[str, ...]
     loads: Mapping[str, str]
+    chores: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -91,9 +95,10 @@ class Timetable:
         *,
         repairing: Iterable[str],
         loads: Iterable[ScheduleDefinition],
+        chores: Iterable[ScheduleDefinition],
     ) -> Timetable:
-        """Of all that is served, by its definitions. Those that need it are named: the schedule of these checks, and
-        the sensor of alerts.
+        """Of all that is served, by its definitions. Those that need it are named: the schedules of these checks and of
+        retention, and the sensor of alerts.
         """
         found = [
             Trigger(
@@ -116,9 +121,15 @@ class Timetable:
         ]
         every = timedelta(seconds=ALERTS_INTERVAL_SECONDS)
         found.append(Trigger(ALERTS_SENSOR, is_sensor=True, is_on=True, every=every))
-        found.append(Trigger(HEALTH_SCHEDULE, is_sensor=False, is_on=True, crons=(HEALTH_CRON,), time_zone=TIME_ZONE))
+        for name, cron in ((HEALTH_SCHEDULE, HEALTH_CRON), (RETENTION_SCHEDULE, RETENTION_CRON)):
+            found.append(Trigger(name, is_sensor=False, is_on=True, crons=(cron,), time_zone=TIME_ZONE))
         what = {one.name: (one.description or one.name).removeprefix("Loads ").rstrip(".") for one in loads}
-        return cls(tuple(found), tuple(repairing), what)
+        beside = {
+            **{one.name: one.job_name for one in chores},
+            HEALTH_SCHEDULE: "web_analytics_health_checks_job",
+            RETENTION_SCHEDULE: "web_analytics_retention_job",
+        }
+        return cls(tuple(found), tuple(repairing), what, beside)
 
 
 def read_sections(
@@ -127,7 +138,7 @@ def read_sections(
     """The fields of `dags.health.facts.Facts` that Dagster knows, but for sections that cannot be read, with why."""
     sections: tuple[tuple[Section, Callable[[], dict[str, Any]]], ...] = (
         (Section.TRIGGERS, lambda: _triggers(instance, timetable, now)),
-        (Section.LOADS, lambda: {"loads": tuple(_loads(instance, timetable, sources, now))}),
+        (Section.LOADS, lambda: _runs(instance, timetable, sources, now)),
         (Section.ACCURACY, lambda: {"compared": tuple(_compared(instance, tables))}),
     )
     found: dict[str, Any] = {}
@@ -213,6 +224,13 @@ def _ticks_before(cron: str, time_zone: str, now: datetime) -> Iterator[datetime
         yield tick.astimezone(UTC)
 
 
+def _runs(
+    instance: DagsterInstance, timetable: Timetable, sources: Sources, now: datetime
+) -> dict[str, tuple[Load, ...]]:
+    chores = (_load(instance, name, job, {SCHEDULE_NAME_TAG: name}) for name, job in timetable.chores.items())
+    return {"loads": tuple(_loads(instance, timetable, sources, now)), "chores": tuple(chores)}
+
+
 def _loads(instance: DagsterInstance, timetable: Timetable, sources: Sources, now: datetime) -> Iterator[Load]:
     by_name = {one.name: one for one in timetable.triggers}
     for name, what in timetable.loads.items():
@@ -223,7 +241,8 @@ def _loads(instance: DagsterInstance, timetable: Timetable, sources: Sources, no
     for ingestion in sources.ingestions:
         if ingestion.status == "ACTIVE":
             # Runs are launched only where files wait, so none is due by the hour.
-            yield _load(instance, ingestion.name, f"ingestion {ingestion.name}", {INGESTION_TAG: ingestion.name})
+            found = _load(instance, ingestion.name, f"ingestion {ingestion.name}", {INGESTION_TAG: ingestion.name})
+            yield replace(found, is_scheduled=False)
 
 
 def _load(

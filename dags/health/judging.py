@@ -5,15 +5,16 @@ Pure: no clock, no database, no Dagster. Whatever could not be read is unknown, 
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from dags.domain.text import by_words, counted
 from dags.health.causes import OF_DATA, Cause, Check, Health, State, answer, in_order
 from dags.health.facts import Section
 from dags.health.gaps import Gaps, also_known
-from dags.health.triggers import halted, trigger_causes
+from dags.health.triggers import halted, is_daemon_dead, trigger_causes
 from dags.health.words import ERROR_CHARACTERS, age_in_words, launch, listed
-from dags.health.work_causes import file_causes, left_causes, load_causes, work_causes
+from dags.health.work_causes import chore_causes, file_causes, left_causes, load_causes, work_causes
 from dags.schedules import TEAM_SELECTION_MAX_AGE
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 # Of the builds of a day that ended in seven days so many must have succeeded. Chosen: one bad night of seven is less.
 MIN_SUCCESS = 0.95
+
+# Tables are compared with raw events each hour. An equal comparison that is older says nothing of what is read now.
+COMPARED_LATE = timedelta(hours=24)
 
 # So many characters of why something could not be read.
 UNREAD_CHARACTERS = 300
@@ -38,7 +42,7 @@ _CHECKS_OF = {
     Section.FILES: frozenset({Check.LOADS_ON_TIME}),
     Section.LEFT_BEHIND: frozenset({Check.NOTHING_LEFT_BEHIND}),
     Section.TRIGGERS: frozenset({Check.RUNS_BY_ITSELF}),
-    Section.LOADS: frozenset({Check.LOADS_ON_TIME}),
+    Section.LOADS: frozenset({Check.LOADS_ON_TIME, Check.RUNS_BY_ITSELF}),
     Section.ACCURACY: frozenset({Check.ACCURATE}),
 }
 
@@ -48,7 +52,9 @@ def judge(facts: Facts, targets: Targets, repairing: tuple[str, ...]) -> Health:
     works = None if Section.WORK in facts.unread else facts.work
     causes = [*_unread(facts), *trigger_causes(facts), *load_causes(facts.loads, facts.at, works)]
     causes += [cause for one in facts.builds if (cause := _of_builds(one)) is not None]
+    causes += chore_causes(facts.chores)
     causes += [_unequal(one) for one in facts.compared if not one.is_equal]
+    causes += [_not_compared(one, facts.at) for one in facts.compared if one.is_equal and _is_old(one, facts)]
     if facts.server_at is not None:
         now = facts.server_at
         causes += _of_teams(facts.teams, now) if facts.teams is not None else ()
@@ -165,6 +171,25 @@ def _of_builds(one: BuildsOfLately) -> Cause | None:
         "what is wrong yet is a cause of its own",
         tables=(one.table,),
         checks=frozenset({Check.BUILDS_SUCCEED}),
+    )
+
+
+def _is_old(one: Compared, facts: Facts) -> bool:
+    """Whether it says nothing of today; where no daemon runs nothing is compared, and that is the cause."""
+    return facts.at - one.at > COMPARED_LATE and not is_daemon_dead(facts)
+
+
+def _not_compared(one: Compared, now: datetime) -> Cause:
+    return Cause(
+        f"accuracy:{one.table}",
+        State.UNKNOWN,
+        f"{one.table} was not compared with raw events for {age_in_words(now - one.at)}",
+        one.words,
+        one.at,
+        to_do="compare now; then look why web_analytics_health_schedule did not",
+        command=launch("web_analytics_health_checks_job"),
+        tables=(one.table,),
+        checks=frozenset({Check.ACCURATE}),
     )
 
 

@@ -122,7 +122,7 @@ def _of_load(load: Load, planned: Collection[str] | None, now: datetime) -> Caus
         and (load.succeeded_at is None or load.succeeded_at < load.due_at)
     )
     look = launch("why_job", run_id=f"'{load.run_id[:8]}'") if load.run_id else ""
-    is_unplanned = load.name.endswith("_schedule") and planned is not None and load.name not in planned
+    is_unplanned = load.is_scheduled and planned is not None and load.name not in planned
     if is_unplanned and load.begun_at is not None and now - load.begun_at > SILENT:
         return Cause(
             key, State.NEEDS_YOU, f"{load.what} hangs: its run has no plan after {age_in_words(now - load.begun_at)}",
@@ -135,7 +135,7 @@ def _of_load(load: Load, planned: Collection[str] | None, now: datetime) -> Caus
             key,
             State.NEEDS_YOU if is_lasting else State.REPAIRING,
             f"{load.what} failed, {counted(load.failures, 'time')} in a row: {load.error[:ERROR_CHARACTERS]}",
-            f"schedule {load.name}" if load.name.endswith("_schedule") else "",
+            f"schedule {load.name}" if load.is_scheduled else "",
             load.failed_since,
             "tried again at its next tick",
             "put right what its run says" if is_lasting else "",
@@ -152,6 +152,25 @@ def _of_load(load: Load, planned: Collection[str] | None, now: datetime) -> Caus
             load.due_at, at_it, "look what its run waits for: the queue, its pool, its database", look, checks=checks,
         )  # fmt: skip
     return None
+
+
+def chore_causes(chores: Iterable[Load]) -> tuple[Cause, ...]:
+    """Of what is done by a timetable beside builds and loads: nobody misses it before it has not been done for long."""
+    return tuple(
+        Cause(
+            f"chore:{chore.name}",
+            State.NEEDS_YOU if chore.failures >= FAILURES else State.REPAIRING,
+            f"{chore.what} failed, {counted(chore.failures, 'time')} in a row: {chore.error[:ERROR_CHARACTERS]}",
+            f"schedule {chore.name}",
+            chore.failed_since,
+            "tried again at its next tick",
+            "put right what its run says" if chore.failures >= FAILURES else "",
+            launch("why_job", run_id=f"'{chore.run_id[:8]}'") if chore.failures >= FAILURES else "",
+            checks=frozenset({Check.RUNS_BY_ITSELF}),
+        )
+        for chore in chores
+        if chore.failures
+    )
 
 
 def file_causes(files: Iterable[Files], now: datetime) -> tuple[Cause, ...]:

@@ -93,13 +93,18 @@ def test_of_many_at_once_the_first_have_a_message_each_and_all_others_one() -> N
     assert said(*over)[-1].subject == f"OVER: {NAMED + 1} other causes"
 
 
+def _shown(text: str) -> str:
+    """Without the mark of no width that breaks markup."""
+    return text.replace("\u200b", "")
+
+
 @given(st.text(), st.text(), st.text(max_size=400))
 def test_nobodys_words_end_a_line_or_a_subject(what: str, whom: str, to_do: str) -> None:
     [message] = said(replace(ENTRY, cause=replace(GAP, what=what, whom=whom, to_do=to_do)))
-    assert message.subject.isprintable()
+    assert _shown(message.subject).isprintable()
     assert len(message.subject) <= SUBJECT_CHARACTERS
     assert len(message.body.splitlines()) <= 9
-    assert all(line.isprintable() for line in message.body.split("\n"))
+    assert all(_shown(line).isprintable() for line in message.body.split("\n"))
 
 
 def test_no_word_of_others_calls_anybody_or_hides_a_link() -> None:

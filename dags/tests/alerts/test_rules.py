@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dags.alerts.memory import until
+from dags.alerts.memory import as_document, from_document, until
 from dags.alerts.rules import HOLD, LASTS, due, hold
 from dags.health.causes import Check, State
 from dags.tests.alerts.told import BEGIN, NEEDS, NOTED, REPAIRING, TICK, UNKNOWN, Watch, cause
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
+
+    from dags.health.causes import Cause
 
 LATE = cause()
 NEW, OVER, REMINDER, WORSE = (
@@ -133,6 +136,72 @@ def test_a_cause_that_has_grown_is_told_again() -> None:
     assert watch.ticks(3, replace(LATE, size=5)) == []
     assert watch.ticks(3, replace(LATE, size=79)) == []
     assert watch.ticks(3, replace(LATE, size=80)) == [WORSE]
+
+
+TODAY = BEGIN.date()
+
+
+def lost(*days: int, teams: Iterable[int] = (1,), **more: Any) -> Cause:
+    """A loss of days, so many before the first look."""
+    struck = tuple(sorted(TODAY - timedelta(days=day) for day in days))
+    return replace(LATE, days=struck, teams=tuple(teams), size=5, **more)
+
+
+def test_another_loss_behind_a_known_one_is_told_and_once() -> None:
+    for first, second in (
+        (lost(7), lost(7, 3)),  # a day that was right
+        (lost(7), lost(3)),  # the first was mended meanwhile
+        (lost(7), lost(7, teams=(1, 2))),
+    ):
+        watch = Watch(reminder=None)
+        assert watch.ticks(DAY, first) == [NEW]
+        assert watch.ticks(DAY, second) == [WORSE]
+        assert watch.ticks(DAY, first) == []
+        assert watch.ticks(DAY, second) == []
+
+
+def test_a_day_that_has_come_since_is_no_other_loss() -> None:
+    watch = Watch(reminder=None)
+    assert watch.ticks(DAY, lost(3, 2)) == [NEW]
+    assert watch.ticks(DAY, lost(3, 2, 1, 0)) == []
+
+
+def test_losses_one_after_the_other_are_told_together() -> None:
+    watch = Watch(reminder=None)
+    assert watch.ticks(3, lost(9)) == [NEW]
+    said = [watch.ticks(12, lost(9, *range(8, day, -1))) for day in (7, 6, 5, 4, 3)]
+    assert [one for hour in said for one in hour] == []
+    assert watch.ticks(12 * 6, lost(*range(4, 10))) == [WORSE]
+
+
+def test_that_teams_are_behind_now_is_told_at_once_of_what_was_known() -> None:
+    watch = Watch(reminder=None)
+    assert watch.ticks(3, lost(7)) == [NEW]
+    behind = lost(7, checks=frozenset({Check.NO_OLD_GAP, Check.FRESH}))
+    assert watch.ticks(3, behind) == [WORSE]
+    assert watch.ticks(DAY, lost(7)) == []
+    assert watch.ticks(DAY, behind) == []
+
+
+def test_of_more_teams_than_are_named_another_is_no_news() -> None:
+    watch = Watch(reminder=None)
+    assert watch.ticks(DAY, lost(7, teams=())) == [NEW]
+    assert watch.ticks(DAY, lost(7, teams=(5,))) == []
+    assert watch.ticks(DAY, lost(7, teams=(5, 6))) == []
+
+
+def test_what_an_earlier_version_told_is_told_once_more_only_when_that_is_due() -> None:
+    watch = Watch()
+    assert watch.ticks(3, lost(7)) == [NEW]
+    document = as_document(watch.memory)
+    for entry in document["entries"]:
+        for name in ("said_at", "days", "teams", "checks"):
+            del entry[name]
+        del entry["cause"]["days"], entry["cause"]["teams"]
+    watch.memory = from_document(document)
+    assert watch.ticks(DAY - 10, lost(7, 3)) == []
+    assert watch.ticks(20, lost(7, 3)) == [REMINDER]
+    assert watch.ticks(DAY, lost(7, 3, 2)) == [WORSE]
 
 
 def test_a_cause_that_comes_back_soon_is_the_same_one() -> None:

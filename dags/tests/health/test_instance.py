@@ -16,8 +16,10 @@ from dags.domain.clock import utc_now
 from dags.health.causes import Check
 from dags.health.facts import Facts, Load, Section, Ticking
 from dags.health.instance import (
+    HEALTH_SCHEDULE,
     IS_UNKNOWN,
     IS_UNREACHABLE,
+    RETENTION_SCHEDULE,
     Timetable,
     Trigger,
     last_compared,
@@ -25,9 +27,10 @@ from dags.health.instance import (
     read_sections,
 )
 from dags.health.judging import judge
+from dags.schedules import HEALTH_CRON, RETENTION_CRON
 from dags.sources.declaration import Sources, declared
 from dags.tests.health.daemon import Daemon
-from dags.tests.health.known import TARGETS
+from dags.tests.health.known import TARGETS, facts
 from dags.tests.health.test_store import INGESTIONS
 from dags.tests.runbook import symptom
 
@@ -68,10 +71,15 @@ def test_every_sensor_and_schedule_that_is_served_is_looked_at_and_the_one_of_th
     served = {one.name for one in repository.sensor_defs} | {one.name for one in repository.schedule_defs}
     made = Timetable.of(
         list(repository.sensor_defs),
-        [one for one in repository.schedule_defs if one.name != "web_analytics_health_schedule"],
+        [one for one in repository.schedule_defs if one.name not in (HEALTH_SCHEDULE, RETENTION_SCHEDULE)],
         repairing=[],
         loads=[],
+        chores=[one for one in repository.schedule_defs if one.name == "web_analytics_sweep_backups_schedule"],
     )
+    by_schedule = {one.name: one for one in repository.schedule_defs}
+    assert made.chores == {name: by_schedule[name].job_name for name in made.chores}
+    assert by_schedule[RETENTION_SCHEDULE].cron_schedule == RETENTION_CRON
+    assert by_schedule[HEALTH_SCHEDULE].cron_schedule == HEALTH_CRON
     assert {one.name for one in made.triggers} == served
     by_name = {one.name: one for one in made.triggers}
     assert by_name[SENSOR] == Trigger(SENSOR, is_sensor=True, is_on=True, every=EVERY)
@@ -191,6 +199,26 @@ def test_runs_of_a_load_that_fail_in_a_row_are_counted_whoever_else_runs(daemon:
     assert (one.failures, one.run_id, one.error, one.due_at) == (2, last, "it broke", None)
     assert symptom("… failed, … in a row").match(matter(daemon, utc_now())[f"load:{LOADS}"])
     assert one.failed_since is not None
+
+
+def test_a_chore_whose_runs_fail_is_told_until_one_of_its_timetable_succeeds(daemon: Daemon) -> None:
+    timetable = replace(TIMETABLE, chores={"retention_schedule": "retention_job"})
+    tags = {"dagster/schedule_name": "retention_schedule"}
+
+    def said() -> tuple[int, str]:
+        found = read_sections(daemon.instance, timetable, Sources(), (), utc_now())
+        [one] = found["chores"]
+        health = judge(facts(chores=(one,)), TARGETS, ())
+        return one.failures, next((str(cause.state) for cause in health.causes if cause.key.startswith("chore:")), "")
+
+    assert said() == (0, "")
+    run(daemon.instance, DagsterEventType.RUN_FAILURE, **tags)
+    assert said() == (1, "repairing")
+    run(daemon.instance, DagsterEventType.RUN_FAILURE, **tags)
+    run(daemon.instance, DagsterEventType.RUN_SUCCESS)
+    assert said() == (2, "needs you")
+    run(daemon.instance, DagsterEventType.RUN_SUCCESS, **tags)
+    assert said() == (0, "")
 
 
 def test_a_load_that_is_at_it_since_two_ticks_is_due(daemon: Daemon) -> None:

@@ -122,6 +122,8 @@ def test_a_gap_says_whom_it_strikes_since_when_what_is_done_and_what_to_do() -> 
         ("bounces", "stats"),
         frozenset({Check.NO_OLD_GAP}),
         size=36,
+        days=tuple(map(ago, (11, 9, 8, 7, 6, 5, 4, 3, 2))),
+        teams=(7, 8),
     )
 
 
@@ -278,6 +280,13 @@ def test_a_table_that_is_not_what_its_events_come_to_needs_a_person_and_one_not_
     assert states(judged(facts(compared=(replace(unknown, is_passing=True),)))) == {"accuracy:bounces": State.REPAIRING}
 
 
+def test_that_values_were_right_once_says_nothing_of_today() -> None:
+    equal = [replace(NOT_COMPARED_LATELY, at=NOW - hours * HOUR) for hours in (23.9, 24.1)]
+    assert [states(judged(facts(compared=(one,)))) for one in equal] == [{}, {"accuracy:stats": State.UNKNOWN}]
+    # Where no daemon runs nothing is compared, and that is the one cause.
+    assert states(judged(facts(compared=(equal[1],), daemon_at=None))).keys() == {"daemon"}
+
+
 def test_what_was_waived_and_what_older_logic_built_is_noted() -> None:
     waived = [replace(one, kind=Kind.WAIVED) for one in missing(3)]
     health = judged(facts(evaluated(waived, outdated={("stats", ago(4)): 9})))
@@ -405,6 +414,8 @@ def test_a_load_that_failed_is_done_by_a_later_one_only_where_a_timetable_asked_
     assert not is_done_since(before, [replace(later, requested_by="daily_schedule")])
 
 
+NOT_COMPARED_LATELY = Compared("stats", True, NOW - 25 * HOUR, "12 teams of yesterday are equal")
+
 LOADS: dict[str, tuple[Load, State | None]] = {
     "has never run": (Load("x_schedule", "x"), None),
     "is on time": (Load("x_schedule", "x", "r1", due_at=NOW - 2 * HOUR, succeeded_at=NOW - 2 * HOUR), None),
@@ -415,7 +426,10 @@ LOADS: dict[str, tuple[Load, State | None]] = {
     ),
     "is at work, and who asked for it is not": (Load("x_schedule", "x", "r1", begun_at=NOW - 0.9 * HOUR), None),
     "hangs before it has a plan": (Load("x_schedule", "x", "r1", begun_at=NOW - 1.1 * HOUR), State.NEEDS_YOU),
-    "is an ingestion, which may list for long": (Load("x", "x", "r1", begun_at=NOW - 9 * HOUR), None),
+    "is an ingestion, which may list for long": (
+        Load("x_schedule", "x", "r1", begun_at=NOW - 9 * HOUR, is_scheduled=False),
+        None,
+    ),
     "failed once": (Load("x_schedule", "x", "r1", failures=1, failed_since=NOW, error="refused"), State.REPAIRING),
     "failed twice": (Load("x_schedule", "x", "r1", failures=2, failed_since=NOW, error="refused"), State.NEEDS_YOU),
 }
@@ -507,6 +521,11 @@ ALERTS: dict[str, tuple[re.Pattern[str], Facts]] = {
         symptom("… could not be compared with raw events"),
         facts(compared=(Compared("bounces", False, NOW, "busy", is_unknown=True),)),
     ),
+    "accuracy:stats, old": (
+        symptom("… was not compared with raw events for …"),
+        facts(compared=(NOT_COMPARED_LATELY,)),
+    ),
+    "chore:x_schedule": (symptom("… failed, … in a row"), facts(chores=(LOADS["failed twice"][0],))),
     "work:backfill-1a2b3c4d, hangs": (
         symptom("… has said nothing for …, though its run lives"),
         facts(work=(work("running", 2, is_at_work=True),)),
