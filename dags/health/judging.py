@@ -13,7 +13,7 @@ from dags.health.causes import OF_DATA, Cause, Check, Health, State, answer, in_
 from dags.health.facts import Section
 from dags.health.gaps import Gaps, also_known
 from dags.health.triggers import halted, is_daemon_dead, trigger_causes
-from dags.health.words import ERROR_CHARACTERS, age_in_words, launch, listed
+from dags.health.words import ERROR_CHARACTERS, NAMED, age_in_words, launch, listed
 from dags.health.work_causes import chore_causes, file_causes, left_causes, load_causes, work_causes
 from dags.schedules import TEAM_SELECTION_MAX_AGE
 
@@ -80,13 +80,19 @@ def _unreadable(
     return Cause(
         f"unknown:{key}",
         State.UNKNOWN,
-        f"{listed(names)} could not be read",
+        f"{_named([*names])} could not be read",
         error[:UNREAD_CHARACTERS],
         to_do="put that right, then ask again",
         command=launch("health_job"),
         tables=tables,
         checks=checks,
     )
+
+
+def _named(names: list[str]) -> str:
+    """Some, and how many more: a message's subject has room for no more, and says at its end what is the matter."""
+    more = len(names) - NAMED
+    return f"{', '.join(names[:NAMED])} and {more} more" if more > 1 else listed(names)
 
 
 def _of_data(facts: Facts, seen: Evaluated, targets: Targets, why_halted: str) -> list[Cause]:

@@ -161,7 +161,7 @@ def _of_channel(own: Sequence[Message], channel: str, known: Sequence[Matter], s
             yield Fault(told_within.latest, MISSED, f"{channel} was not told: {one.what}")
             continue
         due = Span(told.at + REMINDER, told.at + REMINDER + REMINDED_WITHIN)
-        if take(one, ("still",), due) is None and due.latest < one.ends.earliest:
+        if take(one, ("still",), due) is None and one.is_reminded and due.latest < one.ends.earliest:
             yield Fault(due.latest, MISSED, f"{channel} was not reminded: {one.what}")
         while take(one, ("worse",), Span(told.at, one.ends.latest)) is not None:
             pass

@@ -33,7 +33,7 @@ def right() -> Seen:
     words = {
         "ClickHouse is gone": "the data could not be read",
         "team 5 is behind its target": "1 team behind the target of 36 h",
-        "team 5 cannot be built, after three attempts": "2 are wrong after 3 attempts",
+        "team 5 cannot be built, after three attempts": "2 (table, team, day) are wrong after 3 attempts",
         "the 02:00 check is off": "web_analytics_backfill_schedule is off",
         "backfills are stopped": "backfills are stopped by ada",
         "a load hangs": "postgres-backfill-1 has said nothing for 61 min",
@@ -55,7 +55,7 @@ def right() -> Seen:
             told = one.late_channel.latest if is_late and one.late_channel else one.begins.after(TOLD_AFTER).latest
             word = "UNKNOWN" if one.answer == UNKNOWN else "NEEDS YOU"
             seen.messages.append(Message(told, channel, f"{word}: {words[one.what]}"))
-            if one.ends.earliest > told + REMINDER + REMINDED_WITHIN:
+            if one.is_reminded and one.ends.earliest > told + REMINDER + REMINDED_WITHIN:
                 seen.messages.append(Message(told + REMINDER, channel, f"STILL {word}: {words[one.what]}"))
             seen.messages.append(Message(one.ends.after(OVER_AFTER).latest, channel, f"OVER: {words[one.what]}"))
     return seen
