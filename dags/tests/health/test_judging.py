@@ -54,6 +54,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
 
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
 STOP = Stop("ada", "disks are full", NOW - 2 * HOUR)
 
 
@@ -246,6 +249,23 @@ def test_what_cannot_be_read_is_unknown_and_never_well(known: Facts, expected: s
 def test_every_section_that_is_not_read_fails_a_check(section: Section) -> None:
     health = judged(facts(unread={section: "refused"}))
     assert [check for check in Check if any(cause.fails(check) for cause in health.of(check))]
+
+
+@pytest.mark.parametrize(
+    ("unread", "what"),
+    [
+        ([Section.DATA], "the data could not be read"),
+        (
+            [Section.DATA, Section.TEAMS, Section.WORK, Section.FILES],
+            "the data, the list of teams, the log of backfills and loads and the ledger of files could not be read",
+        ),
+        (Section, "the data, the list of teams, the ledger of builds and 6 more could not be read"),
+    ],
+    ids=["one", "four", "all"],
+)
+def test_what_could_not_be_read_is_said_where_a_message_has_room_for_it(unread: Collection[Section], what: str) -> None:
+    [cause] = judged(facts(unread=dict.fromkeys(unread, "refused"))).causes
+    assert cause.what == what
 
 
 def test_what_needs_a_person_outweighs_what_is_unknown() -> None:
