@@ -63,7 +63,7 @@ walk: setup ## every setting of both engines, each with the values worth a try: 
 faults: setup ## builds killed at every step on a real server, races, readers: a quarter of an hour
 	@$(RUN) python -m dags.tests.faults
 
-week: setup ## a week of operation on a real server, by a clock that is moved: who was told what, and was it so? Ten minutes
+week: setup ## a week of operation on a real server, by a clock that is moved: who was told what, and was it so? Twelve minutes
 	@$(RUN) python -m dags.tests.week
 
 check: setup ## lint, types, spelling

@@ -122,7 +122,7 @@ def test_what_happens_is_in_its_order_and_what_goes_wrong_goes_right_again() -> 
     assert max(one.ends.latest for one in MATTERS) < END - 6 * HOUR
 
 
-@pytest.mark.slow(minutes=10)
+@pytest.mark.slow(minutes=12)
 def test_in_a_week_of_operation_nobody_is_called_in_vain_and_nothing_is_missed() -> None:
     if reason := require_or_skip_reason() or obstacle():
         pytest.skip(reason)
