@@ -30,8 +30,6 @@ MODULES = {
     OPENING_JOB: "dags.bench.empty_job",
     EMPTY_JOB: "dags.bench.empty_job",
 }
-# No daemon runs here, which `health_job` has to call a person for, and its process fails then.
-EXIT_CODES = {"health_job": 1}
 
 
 def cli(*, quick: bool, progress: Callable[[str], None]) -> Iterator[str]:
@@ -51,6 +49,7 @@ def _measured(engine: str, dsn: str, directory: Path, *, quick: bool, progress: 
     variables = environment(directory / f"home-{engine}", dsn)
     progress(f"{engine}: building {days} days of {TEAMS} teams")
     in_child("world.make", variables, teams=TEAMS, days=days, events_per_team_day=events)
+    in_child("world.live", variables)  # so that all is well, as on most days
     taken: dict[str, list[tuple[float, float]]] = {job: [] for job in MODULES}
     for number in range(rounds + 1):
         for job, found in taken.items():
@@ -65,7 +64,7 @@ def _once(job: str, variables: Mapping[str, str]) -> tuple[float, float]:
     """Seconds from start to end of the process, and its CPU seconds."""
     command = [sys.executable, "-m", "dagster", "job", "execute", "-j", job]
     before, started = _cpu_of_children(), time.perf_counter()
-    run(command, {**variables, "DAGSTER_MODULE_NAME": MODULES[job]}, exit_code=EXIT_CODES.get(job, 0))
+    run(command, {**variables, "DAGSTER_MODULE_NAME": MODULES[job]})
     return time.perf_counter() - started, _cpu_of_children() - before
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from uuid import uuid4
 
+from dagster import DagsterInstance
+
 from dags.clickhouse.engine import open_client
 from dags.clickhouse.schema.apply import apply_schema
 from dags.clickhouse.sql import Sql
@@ -15,9 +17,16 @@ from dags.publish.batches import build_limits
 from dags.publish.build import DayBuild
 from dags.settings import current_settings
 from dags.team_selection.store import write_selection
+from dags.tests.health.daemon import Daemon
 from dags.web_preaggregated.tables import WEB_TABLES
 
 SEED = 20260103
+
+
+def live() -> None:
+    """A daemon has just said that it lives, and has evaluated whatever this location serves: all is well."""
+    with DagsterInstance.get() as instance:
+        Daemon(instance).lives(utc_now())
 
 
 def make(*, teams: int, days: int, events_per_team_day: int) -> dict[str, int]:
