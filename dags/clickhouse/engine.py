@@ -242,7 +242,7 @@ def begin_loading(dsn: Dsn) -> None:
     Dagster waits as long for the logs of a step.
     """
     if dsn.is_embedded:
-        threading.Thread(target=import_module, args=("dags.clickhouse.embedded",), daemon=True).start()
+        threading.Thread(target=import_module, args=("dags.clickhouse.embedded",)).start()
 
 
 def _embedded(dsn: Dsn) -> Client:

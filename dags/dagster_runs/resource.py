@@ -41,9 +41,9 @@ class ClickHouseResource(ConfigurableResource):  # type: ignore[type-arg]
 
         And say who asked for it, for the same reason. Meanwhile the embedded engine is loaded.
         """
-        with suppress(SettingsError):  # said where they are used
-            begin_loading(current_settings().clickhouse_dsn)
         if context.run is not None and context.instance is not None:
+            with suppress(SettingsError):  # said where they are used
+                begin_loading(current_settings().clickhouse_dsn)
             if context.log is not None:
                 context.log.info("%s", asked_line(context.run))
             # Without the lock nobody takes the run for dead; that is no reason not to carry it out.

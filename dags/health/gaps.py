@@ -225,6 +225,7 @@ class Gaps:
             tables=tuple(sorted({one.table for one in groups})),
             checks=frozenset({Check.FRESH}),
             size=len(late),
+            teams=_named(late),
         )
 
 
@@ -241,11 +242,15 @@ def _cause(
     key: str, state: State, what: str, fated: Fated, since: datetime, *,
     doing: str = "", to_do: str = "", command: str = "", checks: frozenset[Check] = frozenset(),
 ) -> Cause:  # fmt: skip
-    teams = sorted(fated.teams())
     return Cause(
         key, state, what, fated.in_words(), since, doing, to_do, command, fated.tables, checks, fated.units,
-        tuple(sorted(fated.days)), tuple(teams) if len(teams) <= TEAMS_NAMED else (),
+        tuple(sorted(fated.days)), _named(fated.teams()),
     )  # fmt: skip
+
+
+def _named(teams: Collection[int]) -> tuple[int, ...]:
+    """Teams by their ids, where they are not too many."""
+    return tuple(sorted(teams)) if len(teams) <= TEAMS_NAMED else ()
 
 
 def also_known(seen: Evaluated) -> tuple[Cause, ...]:
