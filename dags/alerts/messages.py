@@ -76,7 +76,8 @@ def _of_one(entry: Entry, open_now: Sequence[Entry], where: str, now: datetime) 
         whom=cause.whom,
         since=_since(cause.since or entry.seen_at, now),
         doing=cause.doing,
-        **{"to do": cause.to_do, "$": cause.command},
+        cost=cause.cost,
+        **{"to do": cause.to_do, "$": cause.commands},
         where=where,
         mute=launch("mute_alert_job", key=f"'{cause.key}'", hours=24, requested_by="$(whoami)", reason="known"),
     )
@@ -128,8 +129,10 @@ def _since(began: datetime | None, now: datetime) -> str:
     return f"{began:%Y-%m-%d %H:%M} UTC, {age_in_words(now - began)} ago" if began is not None else ""
 
 
-def _lines(**parts: str) -> str:
-    return "\n".join(f"{label}: {_plain(text)}" for label, text in parts.items() if text)
+def _lines(**parts: str | Sequence[str]) -> str:
+    """Each part in a line, with its label; of several in one part each."""
+    lines = ((label, text) for label, part in parts.items() for text in ([part] if isinstance(part, str) else part))
+    return "\n".join(f"{label}: {_plain(text)}" for label, text in lines if text)
 
 
 def _plain(text: str) -> str:

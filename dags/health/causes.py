@@ -88,7 +88,8 @@ class Cause:
     ``key``: ``gap:late``, ``sensor:web_analytics_backfill_sensor``, ``work:postgres-backfill-1a2b3c4d``. ``what`` is a
     phrase of what is wrong; ``whom`` says which teams, tables and days in words; ``since`` when it began, or was first
     seen, None where that is not known. ``doing`` is what is being done about it without anybody, ``to_do`` what a
-    person should do, with the ``command`` as it is typed; each empty where there is nothing.
+    person should do, with the ``command`` as it is typed, each of several in a line of its own; ``cost`` what its
+    repair will take, whoever begins it. Each is empty where there is nothing, or nothing is known.
 
     ``tables`` are the watched tables that it strikes, none where it is of no table. ``checks`` are those that it fails
     while it needs a person or is unknown. ``size``: of how many (table, team, day) or teams it is, 0 where it is of one
@@ -109,6 +110,12 @@ class Cause:
     size: int = 0
     days: tuple[date, ...] = ()
     teams: tuple[int, ...] = ()
+    cost: str = ""
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        """Each by itself."""
+        return tuple(self.command.split("\n")) if self.command else ()
 
     @property
     def needs_a_person(self) -> bool:

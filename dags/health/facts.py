@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from dags.repair.estimate import Building
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date, datetime, timedelta
@@ -42,6 +44,7 @@ class Evaluated:
     decisions: Mapping[Trigger, Decision]
     runs: tuple[Run, ...]
     policy: Policy
+    building: Building = field(default_factory=Building)
 
 
 @dataclass(frozen=True)

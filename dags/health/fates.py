@@ -12,7 +12,7 @@ from enum import StrEnum
 from itertools import compress
 from typing import TYPE_CHECKING
 
-from dags.health.words import days_in_words, listed, teams_in_words
+from dags.detection.whom import whom_in_words
 from dags.repair.attempts import backoff, ended, failed_attempts
 from dags.repair.decision import Trigger, Why, above_floor
 
@@ -79,9 +79,14 @@ class Fated:
     def teams(self, day: date | None = None) -> set[int]:
         return {team for one in self.groups if day in (None, one.day) for team in one.teams}
 
+    @property
+    def places(self) -> set[tuple[str, date]]:
+        """The tables' days that a rebuild of them is of."""
+        return {(one.table, one.day) for one in self.groups}
+
     def in_words(self) -> str:
         """Whom it strikes: teams, tables, days."""
-        return f"{teams_in_words(self.teams())}, {listed(self.tables)}, {days_in_words(self.days)}"
+        return whom_in_words(self.groups)
 
     def of(self, groups: Iterable[Alike]) -> Fated:
         """The same, of some of the units alone."""

@@ -16,6 +16,7 @@ from dags.health.causes import TEAMS_NAMED, Cause, Check, State
 from dags.health.fates import Fate, Fated, fates
 from dags.health.freshness import freshness
 from dags.health.words import ERROR_CHARACTERS, NAMED, age_in_words, days_in_words, launch, listed
+from dags.repair.by_hand import ByHand, rebuild_by_hand
 from dags.repair.decision import Trigger, Why
 
 if TYPE_CHECKING:
@@ -77,12 +78,18 @@ class Gaps:
         checks = frozenset({Check.NO_OLD_GAP, Check.TABLES_AGREE})
         return self._being_repaired("gap:disagrees", fated, ", and tables disagree about them", checks)
 
+    def _cost(self, fated: Fated) -> str:
+        return self.seen.building.estimate_in_words(fated.places)
+
+    def _by_hand(self, fated: Fated, *, allow_shrink: bool = False) -> ByHand:
+        return rebuild_by_hand(fated.groups, self.seen.building, allow_shrink=allow_shrink)
+
     def _being_repaired(self, key: str, fated: Fated, more: str, checks: frozenset[Check]) -> Cause:
         late = fated.of(one for one in fated.groups if self._is_late(self._since([one])))
         if not late.groups:
             return _cause(
                 key, self._quiet, f"{_units(fated)} wrong{more}", fated, self._since(fated.groups),
-                doing=self.halted or self._doing(fated), checks=checks,
+                doing=self.halted or self._doing(fated), checks=checks, cost=self._cost(fated),
             )  # fmt: skip
         return _cause(
             key,
@@ -94,6 +101,7 @@ class Gaps:
             to_do="look why that takes so long: what its day's runs did, whether a cap is too low",
             command=why_day(late.days),
             checks=checks,
+            cost=self._cost(late),
         )
 
     def _doing(self, fated: Fated) -> str:
@@ -122,7 +130,7 @@ class Gaps:
         return "; ".join(f"{counted(count, 'day')} {words}" for words, count in counts.items())
 
     def _fails(self, fated: Fated) -> Cause:
-        since = self._since(fated.groups)
+        since, by_hand = self._since(fated.groups), self._by_hand(fated)
         failure = next((one.failure for one in fated.groups if one.failure), "")
         error = self.seen.detection.errors.get(failure, failure)[:ERROR_CHARACTERS]
         return _cause(
@@ -132,12 +140,16 @@ class Gaps:
             fated,
             since,
             doing=self.halted or (f"tried again from {fated.again:%Y-%m-%d %H:%M}" if fated.again is not None else ""),
-            to_do="put right what its last run says, then materialize the day",
-            command=launch("why_job", run_id=f"'{fated.run.run_id[:8]}'") if fated.run is not None else "",
+            to_do=f"put right what its last run says, then build these teams' days{by_hand.more_words}",
+            command=_lines(
+                launch("why_job", run_id=f"'{fated.run.run_id[:8]}'") if fated.run is not None else "", by_hand
+            ),
+            cost=self._cost(fated),
             checks=frozenset({Check.NOTHING_STUCK} | ({Check.NO_OLD_GAP} if self._is_late(since) else set())),
         )
 
     def _held(self, fated: Fated) -> Cause:
+        by_hand = self._by_hand(fated, allow_shrink=True)
         return _cause(
             "gap:held",
             State.NEEDS_YOU,
@@ -145,13 +157,15 @@ class Gaps:
             fated,
             self._since(fated.groups),
             doing="nothing, readers keep what they have",
-            to_do="is the source right? Materialize the day with allow_shrink: true. Else load it again, or waive it",
-            command=why_day(fated.days),
+            to_do="see what would be lost. If the source is right, build these teams' days with allow_shrink: true"
+            f"{by_hand.more_words}. Else load it again, or waive it",
+            command=_lines(why_day(fated.days), by_hand),
+            cost=self._cost(fated),
             checks=frozenset({Check.NOTHING_STUCK}),
         )
 
     def _waits(self, fated: Fated) -> Cause:
-        policy, since = self.seen.policy, self._since(fated.groups)
+        policy, since, by_hand = self.seen.policy, self._since(fated.groups), self._by_hand(fated)
         minimum = f"fewer than the {policy.min_missing_partitions} partitions that begin a backfill"
         alone = ""
         if policy.max_gap_age is not None:
@@ -164,10 +178,12 @@ class Gaps:
             fated,
             since,
             doing=self.halted or f"waits for more: {minimum}{alone}",
-            to_do="materialize the day, or set WEB_ANALYTICS_BACKFILL_MAX_GAP_AGE_HOURS"
+            to_do=f"build these teams' days{by_hand.more_words}; or set WEB_ANALYTICS_BACKFILL_MAX_GAP_AGE_HOURS"
             if is_late
-            else f"nothing until {since + self.targets.repair:%Y-%m-%d %H:%M} UTC; or materialize the day now",
-            command=why_day(fated.days),
+            else f"nothing until {since + self.targets.repair:%Y-%m-%d %H:%M} UTC; or build these teams' days now"
+            f"{by_hand.more_words}",
+            command=_lines("" if by_hand.commands else why_day(fated.days), by_hand),
+            cost=self._cost(fated),
             checks=frozenset({Check.NO_OLD_GAP}),
         )
 
@@ -220,6 +236,7 @@ class Gaps:
             f"fresh to: {', '.join(named)}{more}",
             since,
             doing=self.halted or self._doing(Fated(groups)),
+            cost=self._cost(Fated(groups)),
             to_do="" if is_young else "look why the newest days are not built",
             command="" if is_young else launch("why_job", team_id=worst),
             tables=tuple(sorted({one.table for one in groups})),
@@ -227,6 +244,11 @@ class Gaps:
             size=len(late),
             teams=_named(late),
         )
+
+
+def _lines(first: str, by_hand: ByHand) -> str:
+    """Commands as a cause has them."""
+    return "\n".join(filter(None, [first, *by_hand.commands]))
 
 
 def why_day(days: Collection[date]) -> str:
@@ -240,11 +262,11 @@ def _units(fated: Fated) -> str:
 
 def _cause(
     key: str, state: State, what: str, fated: Fated, since: datetime, *,
-    doing: str = "", to_do: str = "", command: str = "", checks: frozenset[Check] = frozenset(),
+    doing: str = "", to_do: str = "", command: str = "", checks: frozenset[Check] = frozenset(), cost: str = "",
 ) -> Cause:  # fmt: skip
     return Cause(
         key, state, what, fated.in_words(), since, doing, to_do, command, fated.tables, checks, fated.units,
-        tuple(sorted(fated.days)), _named(fated.teams()),
+        tuple(sorted(fated.days)), _named(fated.teams()), cost,
     )  # fmt: skip
 
 
@@ -266,5 +288,6 @@ def also_known(seen: Evaluated) -> tuple[Cause, ...]:
         whom = f"{tables}, {days_in_words(day for _, day in outdated)}"
         words = f"{sum(outdated.values()):,} (table, team, day) were built by an older logic version"
         doing = "the check of 02:00 UTC rebuilds them" if seen.policy.rebuilds_outdated else ""
-        made.append(Cause("outdated", State.NOTED, words, whom, doing=doing))
+        cost = seen.building.estimate_in_words(outdated) if doing else ""
+        made.append(Cause("outdated", State.NOTED, words, whom, doing=doing, cost=cost))
     return tuple(made)

@@ -141,7 +141,8 @@ def _examined(
 ) -> Examined:
     settings, seen = current_settings(), None
     if evaluation is not None and "server_at" in of_clickhouse:
-        seen = Evaluated(evaluation.detection, evaluation.decisions, evaluation.runs, policy_of(settings))
+        found, building = evaluation.detection, evaluation.building
+        seen = Evaluated(found, evaluation.decisions, evaluation.runs, policy_of(settings), building)
     unread = {**of_clickhouse.pop("unread"), **of_dagster.pop("unread")}
     database = str(settings.clickhouse_dsn)
     facts = Facts(now, served.tables, database, evaluated=seen, **of_clickhouse, **of_dagster, unread=unread)

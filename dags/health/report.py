@@ -29,13 +29,11 @@ LINES = 38
 # So many teams that are behind are named to programs, the worst first: it goes into the event log of Dagster.
 BEHIND = 200
 
-# So many lines of what is said of one cause, of each of its parts; the rest of the words are cut.
-_PART_LINES = 2
+# So many lines of what is said of one cause, of each of its parts; the rest of the words are cut. Whom it strikes may
+# be several groups of teams, and a command that is cut is none.
+_PART_LINES, _WHOM_LINES, _COMMAND_LINES = 2, 4, 6
 
 _LABEL = 11
-
-# What stands between a job and its configuration, see `dags.health.words.launch`.
-_CONFIG = " -c <("
 
 _WORDS = {
     State.NEEDS_YOU: ("needs you", "need you"),
@@ -104,25 +102,31 @@ def _fitted(causes: Sequence[Cause], at: datetime, room: int) -> list[str]:
 def _in_full(cause: Cause, at: datetime) -> list[str]:
     lines = _lines(cause.what, str(cause.state).upper())
     if cause.whom:
-        lines += _lines(cause.whom, "  whom")
+        lines += _lines(cause.whom, "  whom", most=_WHOM_LINES)
     if cause.since is not None:
         lines += _lines(f"{cause.since:%Y-%m-%d %H:%M} UTC, {age_in_words(at - cause.since)} ago", "  since")
     if cause.doing:
         lines += _lines(cause.doing, "  doing")
+    if cause.cost:
+        lines += _lines(cause.cost, "  cost")
     if cause.to_do:
         lines += _lines(cause.to_do, "  to do")
-    if cause.command:
-        lines += _command(cause.command)
-    return lines
+    return [*lines, *(line for command in cause.commands for line in _command(command))]
 
 
 def _command(command: str) -> list[str]:
     """A command so that a shell takes it as it stands, where it is longer than a line too."""
-    head, separator, config = printable(command).partition(_CONFIG)
-    if len(head) + len(separator) + len(config) + _LABEL <= WIDTH or not separator:
-        return _lines(command, "  $", most=3)
-    # A line's end within the configuration is as good as a blank there.
-    return [*_lines(f"{head} -c \\", "  $", most=1), *_lines(f"<({config}", " ", most=3)]
+    words = printable(command)
+    # Two columns less, for a line's end.
+    lines = textwrap.wrap(words, WIDTH - _LABEL - 2, break_long_words=False, break_on_hyphens=False)
+    if len(words) + _LABEL <= WIDTH or len(lines) > _COMMAND_LINES or max(map(len, lines)) > WIDTH - _LABEL - 2:
+        return _lines(command, "  $", most=_COMMAND_LINES)
+    said = ""
+    for number, line in enumerate(lines[:-1]):
+        said += line
+        # A line's end in quotes, which here are those of a configuration, is as good as a blank there.
+        lines[number] = line if said.count("'") % 2 or said.count('"') % 2 else f"{line} \\"
+    return [f"{'  $' if not number else '':<{_LABEL}}{line}" for number, line in enumerate(lines)]
 
 
 def _in_short(cause: Cause) -> str:
@@ -145,13 +149,14 @@ def _lines(text: str, label: str, most: int = _PART_LINES) -> list[str]:
 
 
 def told(cause: Cause, at: datetime) -> str:
-    """A cause in a line of its own length, with its repair: what a check says."""
+    """A cause in a line of its own length, with each command in one below: what a check says."""
     parts = [cause.what, cause.whom]
     if cause.since is not None:
         parts.append(f"since {cause.since:%Y-%m-%d %H:%M} UTC, {age_in_words(at - cause.since)} ago")
-    parts += [f"doing: {cause.doing}" if cause.doing else "", f"to do: {cause.to_do}" if cause.to_do else ""]
-    parts.append(f"$ {cause.command}" if cause.command else "")
-    return f"{str(cause.state).upper()}: " + "; ".join(printable(part) for part in parts if part)
+    said = {"doing": cause.doing, "cost": cause.cost, "to do": cause.to_do}
+    parts += [f"{label}: {words}" for label, words in said.items() if words]
+    first = f"{str(cause.state).upper()}: " + "; ".join(printable(part) for part in parts if part)
+    return "\n".join([first, *(f"$ {printable(command)}" for command in cause.commands)])
 
 
 def printable(text: str) -> str:
@@ -208,6 +213,7 @@ def cause_as_dict(cause: Cause) -> dict[str, Any]:
         "since": cause.since.isoformat() if cause.since is not None else None,
         "doing": cause.doing,
         "to_do": cause.to_do,
+        "cost": cause.cost,
         "command": cause.command,
         "tables": list(cause.tables),
         "checks": sorted(map(str, cause.checks)),

@@ -1,4 +1,4 @@
-"""How teams, days and ages are said in a line.
+"""How ages and commands are said in a line, beside what all rooms say.
 
 Pure: no clock, no database, no Dagster.
 """
@@ -7,35 +7,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dags.domain.days import merged
-from dags.domain.text import counted
+from dags.domain.briefly import NAMED, days_in_words, listed, teams_in_words
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
-    from datetime import date, timedelta
+    from datetime import timedelta
 
-# So many teams, and so many ranges of days, are named in a line; more are counted.
-NAMED = 3
+__all__ = [
+    "ERROR_CHARACTERS", "NAMED", "age_in_words", "days_in_words", "launch", "listed", "teams_in_words",
+]  # fmt: skip
 
 # So many characters of an error say what it is.
 ERROR_CHARACTERS = 200
-
-
-def teams_in_words(teams: Collection[int]) -> str:
-    """``team 7``, ``teams 7, 8``, ``1,204 teams``."""
-    if len(teams) == 1:
-        return f"team {next(iter(teams))}"
-    if len(teams) <= NAMED:
-        return f"teams {', '.join(map(str, sorted(teams)))}"
-    return counted(len(teams), "team")
-
-
-def days_in_words(days: Iterable[date]) -> str:
-    """Days in ranges, the newest first, as many as fit a line; the rest is counted."""
-    ranges = merged(days)[::-1]
-    more = sum(map(len, ranges[NAMED:]))
-    said = ", ".join(map(str, ranges[:NAMED]))
-    return f"{said} and {counted(more, 'more day')}" if more else said
 
 
 def age_in_words(age: timedelta) -> str:
@@ -45,12 +27,6 @@ def age_in_words(age: timedelta) -> str:
         if seconds >= 2 * size:
             return f"{seconds // size:.0f} {unit}"
     return f"{seconds // 60:.0f} min"
-
-
-def listed(parts: Iterable[str]) -> str:
-    """``a``, ``a and b``, ``a, b and c``."""
-    *first, last = [part for part in parts if part] or [""]
-    return f"{', '.join(first)} and {last}" if first else last
 
 
 def launch(job: str, **config: object) -> str:

@@ -19,7 +19,7 @@ from dags.domain.days import ONE_DAY, in_words, start_of
 from dags.domain.setting_values import Priority
 from dags.domain.text import counted
 from dags.repair.attempts import divided_by_backoff, ended
-from dags.repair.estimate import Building, Estimate
+from dags.repair.estimate import Building, total
 from dags.repair.priority import in_order
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from dags.detection.rules import Verdict
     from dags.repair.attempts import Run
+    from dags.repair.estimate import Estimate
 
 
 # The reason of a decision about nothing.
@@ -345,9 +346,7 @@ def _estimated(requests: Iterable[RepairRequest]) -> str:
     known = [request.estimate for request in requests if request.estimate is not None]
     if not known:
         return ""
-    seconds = [estimate.seconds for estimate in known if estimate.seconds is not None]
-    whole = Estimate(sum(estimate.source_rows for estimate in known), sum(seconds) if seconds else None)
-    return f": {whole}"
+    return f": {total(known)}"
 
 
 def _with_reasons(decision: Decision, policy: Policy, obstacles: Standing, *, is_minimum_reached: bool) -> Decision:

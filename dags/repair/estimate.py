@@ -5,11 +5,14 @@ Pure: no clock, no database, no Dagster.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from dags.domain.text import counted
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import date
 
 
@@ -29,11 +32,15 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Building:
-    """How days are rebuilt: by which job a table is, what a rebuild of a day reads, and how long a row takes."""
+    """How days are rebuilt: by which job a table is, what a rebuild of a day reads, and how long a row takes.
+
+    ``op_by_table``: the op that rebuilds some teams; a table without one is rebuilt for all.
+    """
 
     job_by_table: Mapping[str, str] = field(default_factory=dict)
     source_rows: Mapping[tuple[str, date], int] = field(default_factory=dict)
     seconds_per_row: Mapping[str, float] = field(default_factory=dict)
+    op_by_table: Mapping[str, str] = field(default_factory=dict)
 
     def job(self, table: str) -> str:
         return self.job_by_table.get(table, "")
@@ -47,3 +54,26 @@ class Building:
             count * self.seconds_per_row[table] for table, count in rows.items() if table in self.seconds_per_row
         ]
         return Estimate(max(rows.values()), max(seconds, default=None))
+
+    def estimate_in_words(self, places: Iterable[tuple[str, date]]) -> str:
+        """What rebuilding these tables' days will cost, as far as it is known: ``2 days, about 1,200 rows, 0.3 s``.
+
+        The tables of one job are rebuilt together, a day at a time. Where nothing is known of one of the days no sum is
+        given, for it would be too small.
+        """
+        tables: dict[tuple[date, str], set[str]] = defaultdict(set)
+        for table, day in places:
+            tables[day, self.job(table)].add(table)
+        days = counted(len({day for day, _ in tables}), "day")
+        found = [self.estimate(day, sorted(some)) for (day, _), some in tables.items()]
+        known = [one for one in found if one is not None]
+        if len(known) < len(found):
+            return f"{days}, how many rows is not known"
+        return f"{days}, {total(known)}"
+
+
+def total(estimates: Iterable[Estimate]) -> Estimate:
+    """Of all together; no seconds where none has them."""
+    known = tuple(estimates)
+    seconds = [one.seconds for one in known if one.seconds is not None]
+    return Estimate(sum(one.source_rows for one in known), sum(seconds) if seconds else None)

@@ -52,7 +52,7 @@ from dags.web_preaggregated_backfill.report import reasons, status_line
 from dags.web_preaggregated_backfill.store import observe
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from collections.abc import Set as AbstractSet
     from datetime import date, datetime
 
@@ -106,6 +106,11 @@ class Evaluation:
     @property
     def is_unknown(self) -> bool:
         return bool(self.detection.unknown)
+
+    @property
+    def building(self) -> Building:
+        """How its days are rebuilt, and at what cost."""
+        return building_of(self.watched, self.detection)
 
 
 def evaluate(
@@ -187,7 +192,7 @@ def _decided(
             remaining=remaining,
             read_at=detection.read_at,
             now=now,
-            building=Building(job_by_table, detection.source_rows, detection.seconds_per_row),
+            building=building_of(watched, detection),
             standing=detection.standing,
         )
         for one in (Trigger.SENSOR, Trigger.SCHEDULE)
@@ -200,6 +205,13 @@ def _decided(
     return Evaluation(
         trigger, detection, asked, decisions[chosen], decisions, tuple(runs), watched, teams_by_day, begun, before
     )
+
+
+def building_of(watched: Iterable[WatchedTable], found: Detection) -> Building:
+    """How days are rebuilt, and what is known of what that costs."""
+    tables = tuple(watched)
+    jobs, ops = ({one.name: getattr(one, name) for one in tables} for name in ("job", "op"))
+    return Building(jobs, found.source_rows, found.seconds_per_row, ops)
 
 
 def policy_of(settings: Settings) -> Policy:

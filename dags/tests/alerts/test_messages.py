@@ -22,7 +22,8 @@ GAP = Cause(
     BEGIN - timedelta(hours=50),
     "tried again from 12:00",
     "put right what its last run says",
-    "dg launch --job why_job",
+    "dg launch --job why_job\ndg launch --job the_job",
+    cost="2 days",
 )
 ENTRY = Entry(GAP, BEGIN, kind=Kind.NEW, number=1, told_at=BEGIN)
 
@@ -36,8 +37,10 @@ BODY = """\
 whom: team 7, 2026-03-01
 since: 2026-02-28 07:00 UTC, 2 d ago
 doing: tried again from 12:00
+cost: 2 days
 to do: put right what its last run says
 $: dg launch --job why_job
+$: dg launch --job the_job
 where: clickhouse://me@db.example:8123/analytics
 mute: dg launch --job mute_alert_job \
 -c <(echo "{key: 'gap:fails', hours: 24, requested_by: $(whoami), reason: known}")"""
@@ -103,7 +106,7 @@ def test_nobodys_words_end_a_line_or_a_subject(what: str, whom: str, to_do: str)
     [message] = said(replace(ENTRY, cause=replace(GAP, what=what, whom=whom, to_do=to_do)))
     assert _shown(message.subject).isprintable()
     assert len(message.subject) <= SUBJECT_CHARACTERS
-    assert len(message.body.splitlines()) <= 9
+    assert len(message.body.splitlines()) <= 11
     assert all(_shown(line).isprintable() for line in message.body.split("\n"))
 
 

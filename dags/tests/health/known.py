@@ -18,6 +18,7 @@ from dags.health.facts import Evaluated, Facts, Teams, Ticking
 from dags.health.targets import Targets
 from dags.repair.attempts import Run, RunState
 from dags.repair.decision import Policy, Trigger, decide
+from dags.repair.estimate import Building
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -98,8 +99,12 @@ def evaluated(
         server_at=NOW,
         standing=Standing(stopped),
         gaps=tuple(Gap(*place, NOW - seen * HOUR) for place in sorted(gaps)),
+        source_rows={(table, ago(day)): 1_000 for table in TABLES for day in range(1, 31)},
+        seconds_per_row=dict.fromkeys(TABLES, 0.001),
     )
     detection = replace(detection, **found)
+    jobs, ops = dict.fromkeys(TABLES, "the_job"), dict.fromkeys(TABLES, "the_op")
+    building = Building(jobs, detection.source_rows, detection.seconds_per_row, ops)
     decisions = {
         one: decide(
             verdicts,
@@ -109,11 +114,12 @@ def evaluated(
             remaining=frozenset(),
             read_at=NOW,
             now=NOW,
+            building=building,
             standing=detection.standing,
         )
         for one in (Trigger.SENSOR, Trigger.SCHEDULE)
     }
-    return Evaluated(detection, decisions, tuple(runs), policy)
+    return Evaluated(detection, decisions, tuple(runs), policy, building)
 
 
 def ticking(name: str, **more: Any) -> Ticking:

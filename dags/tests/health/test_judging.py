@@ -127,7 +127,37 @@ def test_a_gap_says_whom_it_strikes_since_when_what_is_done_and_what_to_do() -> 
         size=36,
         days=tuple(map(ago, (11, 9, 8, 7, 6, 5, 4, 3, 2))),
         teams=(7, 8),
+        cost="9 days, about 9,000 rows, 9.0 s",
     )
+
+
+HELD_COMMANDS = (
+    "dg launch --job why_job -c <(echo \"{day: '2026-01-17'}\")",
+    (
+        "for day in 2026-01-17 2026-01-15; do dg launch --job the_job --partition $day "
+        "-c <(echo '{ops: {the_op: {config: {team_ids: [7], allow_shrink: true}}}}'); done"
+    ),
+    (
+        "dg launch --job the_job --partition 2026-01-16 "
+        "-c <(echo '{ops: {the_op: {config: {team_ids: [7, 8], allow_shrink: true}}}}')"
+    ),
+)
+
+
+def test_what_is_held_says_how_to_allow_the_loss_for_its_teams_on_their_days_and_no_others() -> None:
+    held = the(judged(facts(evaluated([orphan(3, 7), orphan(4, 7), orphan(5, 7), orphan(4, 8)]))), "gap:held")
+    assert held.commands == HELD_COMMANDS
+    assert held.whom == "stats: team 7, 2026-01-15 … 2026-01-17; team 8, 2026-01-16"
+    assert held.cost == "3 days, about 3,000 rows, 3.0 s"
+
+
+def test_wherever_a_person_may_build_days_the_commands_stand_there_without_a_loss_being_allowed() -> None:
+    built = "dg launch --job the_job --partition 2026-01-16 -c <(echo '{ops: {the_op: {config: {team_ids: [1]}}}}')"
+    young, old = (the(judged(facts(evaluated(missing(4), seen=seen))), "gap:waits") for seen in (1, 49))
+    fails = the(judged(facts(evaluated(missing(4), runs=failed(4, 30, 20, 2)))), "gap:fails")
+    assert young.commands == old.commands == (built,)
+    assert fails.commands == ("dg launch --job why_job -c <(echo \"{run_id: 'run-2'}\")", built)
+    assert "dg launch --job why_job" in the(judged(facts(evaluated(missing(2, 3, 4), seen=49))), "gap:repaired").command
 
 
 def test_a_team_that_cannot_be_built_is_named_with_the_error_and_the_others_of_its_day_are_not() -> None:
@@ -138,7 +168,7 @@ def test_a_team_that_cannot_be_built_is_named_with_the_error_and_the_others_of_i
     assert cause.what == "2 (table, team, day) are wrong after 3 attempts: code 241, memory"
     assert cause.whom == "team 7, bounces and stats, 2026-01-18"
     assert cause.doing == "tried again from 2026-01-21 04:00"
-    assert cause.command == "dg launch --job why_job -c <(echo \"{run_id: 'run-2'}\")"
+    assert cause.commands[0] == "dg launch --job why_job -c <(echo \"{run_id: 'run-2'}\")"
 
 
 def test_old_gaps_and_young_ones_are_told_apart_by_when_they_were_seen_and_not_by_their_day() -> None:

@@ -89,7 +89,7 @@ def test_a_page_asks_nobody_for_anything_and_fits_the_window(
     assert (found.width, found.wide) == (width, [])
     assert found.title == "NEEDS YOU: 8 need you, 1 is within its target, 3 are only noted"
     assert found.heading == "NEEDS YOU"
-    assert found.commands == [cause.command for cause in health.causes if cause.command]
+    assert found.commands == [command for cause in health.causes for command in cause.commands]
 
 
 def test_both_themes_can_be_read_and_are_two(browser: Browser, tmp_path: Path) -> None:

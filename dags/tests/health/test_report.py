@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from typing import TYPE_CHECKING
 
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -66,13 +68,17 @@ def test_a_page_says_what_for_whom_since_when_what_is_done_and_what_to_do() -> N
         "  whom     team 9, stats, 2026-01-14\n"
         "  since    2026-01-20 03:00 UTC, 3 h ago\n"
         "  doing    nothing, readers keep what they have\n"
-        "  to do    is the source right? Materialize the day with allow_shrink: true. Else load it again, or\n"
-        "           waive it\n"
+        "  cost     1 day, about 1,000 rows, 1.0 s\n"
+        "  to do    see what would be lost. If the source is right, build these teams' days with\n"
+        "           allow_shrink: true. Else load it again, or waive it\n"
         "  $        dg launch --job why_job -c <(echo \"{day: '2026-01-14'}\")\n"
+        "  $        dg launch --job the_job --partition 2026-01-14 -c <(echo '{ops: {the_op: {config:\n"
+        "           {team_ids: [9], allow_shrink: true}}}}')\n"
         "REPAIRING  12 (table, team, day) are wrong\n"
         "  whom     teams 7, 8, bounces and stats, 2026-01-16 … 2026-01-18\n"
         "  since    2026-01-20 03:00 UTC, 3 h ago\n"
         "  doing    3 days due at the sensor's next tick\n"
+        "  cost     3 days, about 3,000 rows, 3.0 s\n"
         "\n"
         "WATCHED    9 teams, 30 days; 9 of them fresh to 2026-01-19\n"
         "BUILDS     succeeded in seven days: stats 98.0% (2 builds failed)"
@@ -99,6 +105,25 @@ def test_a_command_that_takes_two_lines_is_one_for_a_shell() -> None:
     assert " ".join(ran.stdout.split()) == f"{{postgres_backfill_id: {'p' * 60}, requested_by: ada, reason: is over}}"
 
 
+def test_commands_of_many_days_and_teams_are_whole_on_the_page_and_do_in_a_shell_what_they_say() -> None:
+    wrong = [orphan(day, 1_000_000_007 + team) for day in range(1, 9) for team in range(30)]
+    health = judge(facts(evaluated(wrong, seen=3)), TARGETS, (SENSOR, SCHEDULE))
+    lines = page(health).split("\n")
+    assert len(lines) <= LINES
+    shown = [line.removeprefix("  $").strip() for line in lines if line.startswith(("  $", "          "))]
+    at = next(number for number, line in enumerate(shown) if line.startswith("for day in "))
+    typed = "\n".join(shown[at:])
+    bash = 'dg() { echo "$3 $5"; tail -n 99 "$7"; }\n'
+    ran = subprocess.run(["bash", "-c", bash + typed], capture_output=True, text=True, check=True)
+    # As many teams' ids as a command takes, on seven days; then the other day, and the other teams.
+    assert ran.stdout.count("the_job 2026-01-") == 7 + 1 + 7
+    found = re.findall(r"(?s)\{ops:.*?\}\}\}\}", ran.stdout)
+    assert {str(yaml.safe_load(one)["ops"]["the_op"]["config"]["allow_shrink"]) for one in found} == {"True"}
+    teams = [yaml.safe_load(one)["ops"]["the_op"]["config"]["team_ids"] for one in found]
+    assert teams[0] == [1_000_000_007 + team for team in range(len(teams[0]))]
+    assert "1 more after these, ask again" in health.causes[0].to_do
+
+
 def test_json_has_what_the_page_says_and_all_that_has_no_room_there() -> None:
     stop = Stop("ada", "disks are full", NOW - 2 * HOUR)
     found = as_dict(judge(facts(evaluated(missing(1, teams=[7]), seen=1, stopped="so"), stop=stop), TARGETS, ()))
@@ -115,12 +140,14 @@ def test_json_has_what_the_page_says_and_all_that_has_no_room_there() -> None:
     }
 
 
-def test_a_check_says_a_cause_in_a_line_with_its_repair() -> None:
+def test_a_check_says_a_cause_in_a_line_and_each_of_its_commands_in_one() -> None:
     cause = Cause(
-        "a", State.NEEDS_YOU, "it is\nwrong", "team 7", NOW - 3 * HOUR, "nothing", "look", "why", (), frozenset()
-    )
+        "a", State.NEEDS_YOU, "it is\nwrong", "team 7", NOW - 3 * HOUR, "nothing", "look", "why\nbuild", (),
+        frozenset(), cost="2 days",
+    )  # fmt: skip
     assert told(cause, NOW) == (
-        "NEEDS YOU: it is wrong; team 7; since 2026-01-20 03:00 UTC, 3 h ago; doing: nothing; to do: look; $ why"
+        "NEEDS YOU: it is wrong; team 7; since 2026-01-20 03:00 UTC, 3 h ago; doing: nothing; cost: 2 days; to do: look"
+        "\n$ why\n$ build"
     )
 
 

@@ -1,0 +1,72 @@
+"""Says of which teams, tables and days units are, and never more than is so: no team beside a day that it is not of.
+
+Pure: no clock, no database, no Dagster.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from dags.domain.briefly import NAMED, days_in_words, listed, teams_in_words
+from dags.domain.text import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import date
+
+    from dags.detection.verdicts import Alike
+
+_Days = frozenset["date"]
+_DaysByTables = tuple[tuple[tuple[str, ...], _Days], ...]
+
+
+def whom_in_words(groups: Iterable[Alike]) -> str:
+    """Teams with the same tables and days together, those with the most units first; more than `NAMED` are counted.
+
+    ``teams 7, 8, bounces and stats, 2026-01-16 … 2026-01-18``; where teams differ, and their tables do not,
+    ``stats: team 1, 2026-01-15; team 3, 2026-01-14``.
+    """
+    teams_by_days: dict[_DaysByTables, list[int]] = defaultdict(list)
+    for team, days_by_table in _by_team(groups).items():
+        teams_by_days[_alike(days_by_table)].append(team)
+    alike = sorted(teams_by_days.items(), key=lambda one: (-len(one[1]) * _units(one[0]), one[1]))
+    tables = {names for one, _ in alike for names, _ in one}
+    common = len(alike) > 1 and len(tables) == 1
+    parts = [
+        f"{teams_in_words(teams)}, {', '.join(_place(names, days, is_said=common) for names, days in days_by_tables)}"
+        for days_by_tables, teams in alike[:NAMED]
+    ]
+    if left := alike[NAMED:]:
+        more = sorted({day for one, _ in left for _, days in one for day in days})
+        parts.append(f"{counted(sum(len(teams) for _, teams in left), 'more team')}, {_span(more)}")
+    return (f"{listed(next(iter(tables)))}: " if common else "") + "; ".join(parts)
+
+
+def _place(tables: tuple[str, ...], days: _Days, *, is_said: bool) -> str:
+    return days_in_words(days) if is_said else f"{listed(tables)}, {days_in_words(days)}"
+
+
+def _by_team(groups: Iterable[Alike]) -> Mapping[int, Mapping[str, set[date]]]:
+    found: dict[int, dict[str, set[date]]] = defaultdict(lambda: defaultdict(set))
+    for one in groups:
+        for team in one.teams:
+            found[team][one.table].add(one.day)
+    return found
+
+
+def _alike(days_by_table: Mapping[str, set[date]]) -> _DaysByTables:
+    """The tables of equal days together."""
+    tables: dict[_Days, list[str]] = defaultdict(list)
+    for table, days in sorted(days_by_table.items()):
+        tables[frozenset(days)].append(table)
+    return tuple((tuple(names), days) for days, names in tables.items())
+
+
+def _units(days_by_tables: _DaysByTables) -> int:
+    return sum(len(names) * len(days) for names, days in days_by_tables)
+
+
+def _span(days: list[date]) -> str:
+    """Days of which not every team is: how many, and between which."""
+    return f"{days[0]}" if len(days) == 1 else f"{len(days):,} days of {days[0]} … {days[-1]}"

@@ -1,0 +1,80 @@
+"""The commands by which a person rebuilds days of some teams, whole and as bash takes them.
+
+Pure: no clock, no database, no Dagster.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from datetime import date
+
+    from dags.detection.verdicts import Alike
+    from dags.repair.estimate import Building
+
+# So many commands are given at once, each of so many days, and of teams whose ids take so many characters: a command
+# that is cut is none. Chosen, so that all of them fit half a page of a terminal; who has typed them asks again.
+COMMANDS, DAYS, TEAMS_CHARACTERS = 3, 7, 180
+
+
+@dataclass(frozen=True)
+class ByHand:
+    """The commands, each in a line of its own length, and how many there are beside; the newest days first."""
+
+    commands: tuple[str, ...] = ()
+    more: int = 0
+
+    @property
+    def more_words(self) -> str:
+        """What is to be said of those that are not here; empty if there are none."""
+        return f"; {self.more:,} more after these, ask again" if self.more else ""
+
+
+def rebuild_by_hand(groups: Iterable[Alike], building: Building, *, allow_shrink: bool = False) -> ByHand:
+    """How to rebuild units: their teams, in every table of their job, and no other's.
+
+    ``allow_shrink``: also where that loses what their source has no longer. A job that rebuilds all teams of a day
+    alone takes neither; of a table whose job is not known there is no command.
+    """
+    teams_by_day: dict[tuple[str, str], dict[date, set[int]]] = defaultdict(lambda: defaultdict(set))
+    for one in groups:
+        if job := building.job(one.table):
+            teams_by_day[job, building.op_by_table.get(one.table, "")][one.day].update(one.teams)
+    made = []
+    for (job, op), by_day in sorted(teams_by_day.items()):
+        days_by_teams: dict[tuple[int, ...], list[date]] = defaultdict(list)
+        for day in sorted(by_day, reverse=True):
+            days_by_teams[tuple(sorted(by_day[day])) if op else ()].append(day)
+        for teams, days in days_by_teams.items():
+            for some in _parts(teams) if op else [""]:
+                config = _config(op, some, allow_shrink=allow_shrink)
+                made += [_command(job, days[at : at + DAYS], config) for at in range(0, len(days), DAYS)]
+    return ByHand(tuple(made[:COMMANDS]), max(len(made) - COMMANDS, 0))
+
+
+def _parts(teams: Iterable[int]) -> Iterator[str]:
+    """The ids, in as many lists as there have to be."""
+    part = ""
+    for team in map(str, teams):
+        if part and len(part) + len(team) + 2 > TEAMS_CHARACTERS:
+            yield part
+            part = ""
+        part = f"{part}, {team}" if part else team
+    yield part
+
+
+def _config(op: str, teams: str, *, allow_shrink: bool) -> str:
+    if not op:
+        return ""
+    fields = f"team_ids: [{teams}]" + (", allow_shrink: true" if allow_shrink else "")
+    return f" -c <(echo '{{ops: {{{op}: {{config: {{{fields}}}}}}}}}')"
+
+
+def _command(job: str, days: list[date], config: str) -> str:
+    if len(days) == 1:
+        return f"dg launch --job {job} --partition {days[0]}{config}"
+    return f"for day in {' '.join(map(str, days))}; do dg launch --job {job} --partition $day{config}; done"

@@ -1,0 +1,43 @@
+"""The commands by which a person rebuilds days."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+from dags.detection.rules import Cause, Kind, Verdict
+from dags.detection.verdicts import Verdicts
+from dags.domain.units import Unit
+from dags.repair.by_hand import COMMANDS, ByHand, rebuild_by_hand
+from dags.repair.estimate import Building
+
+DAY = date(2026, 1, 9)
+BUILDING = Building({"a": "one_job", "b": "one_job", "c": "other_job"}, op_by_table={"a": "op", "b": "op", "c": ""})
+
+
+def of(*units: tuple[str, int, int], allow_shrink: bool = False) -> ByHand:
+    verdicts = (
+        Verdict(Unit(table, team, DAY - timedelta(ago)), Kind.MISSING, Cause.NEVER_BUILT) for table, team, ago in units
+    )
+    return rebuild_by_hand(Verdicts.of(verdicts).groups, BUILDING, allow_shrink=allow_shrink)
+
+
+def test_the_teams_of_both_tables_of_a_job_are_rebuilt_together_and_a_job_for_all_names_none() -> None:
+    assert of(("a", 7, 0), ("b", 5, 0), ("c", 5, 0), allow_shrink=True) == ByHand(
+        (
+            (
+                "dg launch --job one_job --partition 2026-01-09 "
+                "-c <(echo '{ops: {op: {config: {team_ids: [5, 7], allow_shrink: true}}}}')"
+            ),
+            "dg launch --job other_job --partition 2026-01-09",
+        )
+    )
+
+
+def test_of_a_table_whose_job_is_not_known_there_is_no_command() -> None:
+    assert of(("unknown", 7, 0)) == ByHand()
+
+
+def test_there_are_so_many_commands_and_the_others_are_counted() -> None:
+    found = of(*(("a", 7 + ago, ago) for ago in range(COMMANDS + 2)))
+    assert (len(found.commands), found.more, found.more_words) == (COMMANDS, 2, "; 2 more after these, ask again")
+    assert "--partition 2026-01-09" in found.commands[0]
