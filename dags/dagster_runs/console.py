@@ -27,6 +27,7 @@ from dagster import (
 )
 
 from dags.clickhouse.words import DRIVER, driver_error_in_words
+from dags.dagster_runs.red_checks import Red, red_of, red_text
 from dags.domain.errors import UserError
 from dags.settings import current_settings
 
@@ -92,13 +93,31 @@ class _Terminal(logging.StreamHandler[Any]):
         return super().format(record)
 
 
+_ENDS = {DagsterEventType.RUN_SUCCESS, DagsterEventType.RUN_FAILURE, DagsterEventType.RUN_CANCELED}
+
+
 class _InWords(logging.Logger):
     """A console that Dagster makes of its own: of steps that failed in words of ours it prints these at the run's end,
-    and no traceback. Whatever else it is given, it prints as it is.
+    and no traceback; and which checks failed. Whatever else it is given, it prints as it is.
     """
 
     # By run, for Dagster makes two of them: one hears of the steps, the other of the run.
     _words: ClassVar[dict[object, list[str]]] = {}
+    _checked: ClassVar[dict[str, list[Red | None]]] = {}
+
+    def log(self, level: int, msg: object, *args: object, **options: Any) -> None:  # noqa: ANN401 -- as logging has it
+        """As any; and at a run's end, which is told below the level of a terminal, which of its checks failed."""
+        super().log(level, msg, *args, **options)
+        extra = options.get("extra") or {}
+        event, run_id = extra.get("dagster_event"), (extra.get("dagster_meta") or {}).get("run_id", "")
+        if not isinstance(event, DagsterEvent):
+            return
+        if event.event_type is DagsterEventType.ASSET_CHECK_EVALUATION:
+            self._checked.setdefault(run_id, []).append(red_of(event.asset_check_evaluation_data))
+        elif event.event_type in _ENDS:
+            checked = self._checked.pop(run_id, [])
+            if reds := [one for one in checked if one is not None]:
+                super().log(logging.WARNING, "%s: %s", event.job_name, red_text(reds, len(checked)))
 
     def handle(self, record: logging.LogRecord) -> None:
         event = getattr(record, "dagster_event", None)

@@ -43,6 +43,24 @@ def wrapped(text: str, indent: int = 9) -> str:
     return textwrap.fill(text, WIDTH, subsequent_indent=" " * indent, drop_whitespace=has_words, break_on_hyphens=False)
 
 
+def command_lines(command: str, room: int) -> list[str] | None:
+    """A command for bash in lines of at most ``room`` columns, which it takes as they stand; None where no line's end
+    may be so early.
+    """
+    if len(command) <= room:
+        return [command]
+    room -= 2  # for what says that a line goes on
+    lines = textwrap.wrap(command, room, break_long_words=False, break_on_hyphens=False)
+    if max(map(len, lines)) > room:
+        return None
+    said = ""
+    for number, line in enumerate(lines[:-1]):
+        said += line
+        # In quotes, which in commands of ours are those of a configuration, a line's end is as good as a blank.
+        lines[number] = line if said.count("'") % 2 or said.count('"') % 2 else f"{line} \\"
+    return lines
+
+
 def of_error(error: BaseException, characters: int = 1000) -> str:
     """What an error says, for a record: the words alone where they were written for people, else its class as well."""
     try:

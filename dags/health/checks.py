@@ -27,6 +27,7 @@ from dagster import (
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from dags.clickhouse.schema.apply import require_schema
+from dags.dagster_runs.red_checks import NEXT
 from dags.dagster_runs.resource import ClickHouseResource
 from dags.dagster_runs.tags import KIND_TAG, SHORT_RUN, JobKind
 from dags.domain import clock
@@ -39,7 +40,7 @@ from dags.health.instance import HEALTH_SCHEDULE, IS_UNKNOWN, IS_UNREACHABLE, la
 from dags.health.reading import Served, examine
 from dags.health.report import cause_as_dict, told
 from dags.health.sampling import Unequal
-from dags.health.words import teams_in_words
+from dags.health.words import launch, teams_in_words
 from dags.publish.recompute import Recomputed
 from dags.schedules import HEALTH_CRON, TIME_ZONE
 from dags.settings import current_settings
@@ -111,6 +112,8 @@ def result(health: Health, check: Check, asset: AssetKey, table: str) -> AssetCh
     causes = health.of(check, table)
     failing = [cause for cause in causes if cause.fails(check)]
     is_error = any(cause.needs_a_person for cause in failing)
+    first = failing[0] if failing else None
+    steps = ([f"$ {one}" for one in first.commands] or [first.to_do or first.doing]) if first is not None else []
     return AssetCheckResult(
         asset_key=asset,
         check_name=str(check),
@@ -120,6 +123,7 @@ def result(health: Health, check: Check, asset: AssetKey, table: str) -> AssetCh
         metadata={
             "status": MetadataValue.text("; ".join(f"{cause.state}: {cause.what}" for cause in causes) or "OK"),
             "causes": MetadataValue.json([cause_as_dict(cause) for cause in causes]),
+            **({NEXT: MetadataValue.text("\n".join(steps))} if failing else {}),
         },
     )
 
@@ -198,7 +202,7 @@ def _accuracy(table: WatchedTable, right: str, wrong: str, told_of: Mapping[str,
         passed=not wrong,
         severity=AssetCheckSeverity.ERROR,
         description=wrong or right,
-        metadata={"status": wrong or right, **told_of},
+        metadata={"status": wrong or right, **told_of, **({NEXT: f"$ {launch('health_job')}"} if wrong else {})},
     )
 
 

@@ -11,7 +11,7 @@ import textwrap
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from dags.domain.text import WIDTH, counted
+from dags.domain.text import WIDTH, command_lines, counted
 from dags.health.causes import State
 from dags.health.freshness import freshness
 from dags.health.words import age_in_words
@@ -116,17 +116,10 @@ def _in_full(cause: Cause, at: datetime) -> list[str]:
 
 def _command(command: str) -> list[str]:
     """A command so that a shell takes it as it stands, where it is longer than a line too."""
-    words = printable(command)
-    # Two columns less, for a line's end.
-    lines = textwrap.wrap(words, WIDTH - _LABEL - 2, break_long_words=False, break_on_hyphens=False)
-    if len(words) + _LABEL <= WIDTH or len(lines) > _COMMAND_LINES or max(map(len, lines)) > WIDTH - _LABEL - 2:
+    lines = command_lines(printable(command), WIDTH - _LABEL)
+    if lines is None or len(lines) > _COMMAND_LINES:
         return _lines(command, "  $", most=_COMMAND_LINES)
-    said = ""
-    for number, line in enumerate(lines[:-1]):
-        said += line
-        # A line's end in quotes, which here are those of a configuration, is as good as a blank there.
-        lines[number] = line if said.count("'") % 2 or said.count('"') % 2 else f"{line} \\"
-    return [f"{'  $' if not number else '':<{_LABEL}}{line}" for number, line in enumerate(lines)]
+    return [f"{'  $' if not number else '':<{_LABEL}}{line}".rstrip() for number, line in enumerate(lines)]
 
 
 def _in_short(cause: Cause) -> str:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import date
 
+    from dags.domain.watched import WatchedTable
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -41,6 +43,14 @@ class Building:
     source_rows: Mapping[tuple[str, date], int] = field(default_factory=dict)
     seconds_per_row: Mapping[str, float] = field(default_factory=dict)
     op_by_table: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls, watched: Iterable[WatchedTable], rows: Mapping[tuple[str, date], int], seconds: Mapping[str, float]
+    ) -> Building:
+        """That of declared tables."""
+        tables = tuple(watched)
+        return cls({one.name: one.job for one in tables}, rows, seconds, {one.name: one.op for one in tables})
 
     def job(self, table: str) -> str:
         return self.job_by_table.get(table, "")

@@ -5,12 +5,14 @@ Traffic comes in, days are built, something breaks, the data is asked what is mi
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 from dagster import AssetCheckKey, AssetKey, DagsterRunStatus, Failure
 from dagster._core.storage.tags import PARENT_RUN_ID_TAG, RETRY_NUMBER_TAG, ROOT_RUN_ID_TAG
 
@@ -285,14 +287,26 @@ def test_an_expired_source_erases_no_history_and_waits_for_a_person(world: World
         assert asked.requests == ()
         assert symptom("held until a person allows it").search(asked.skip_message)
     assert stored(world.client, STATS, WEEK[0]) == fold(events, WEEK[0], STATS)
+    world.missing_data()
     _, allowed = cure("held until a person allows it", "web_pre_aggregate_job", allow_shrink=True)
-    world.loop.run(
-        "web_pre_aggregate_job",
-        partition_key=str(WEEK[0]),
-        run_config={"ops": {"web_pre_aggregated": {"config": allowed}}},
-    )
+    words = check_words(world)
+    assert f"no source, held: team 1, {STATS}, {WEEK[0]}" in words
+    # What its check says is what a person types, and no other.
+    [typed] = re.findall(r"(?m)^\$ dg launch --job (\w+) --partition (\S+) -c <\(echo '(.*)'\)$", words)
+    job, day, config = typed[0], typed[1], yaml.safe_load(typed[2])
+    assert config == {"ops": {"web_pre_aggregated": {"config": {"team_ids": [1], **allowed}}}}
+    world.loop.run(job, partition_key=day, run_config=config)
     assert "held until" not in world.tick().skip_message
     assert stored(world.client, STATS, WEEK[0]) == {}
+
+
+def check_words(world: World) -> str:
+    """What the last result of the check of page views says to people."""
+    key = AssetCheckKey(AssetKey(STATS), "complete")
+    [record] = world.instance.event_log_storage.get_latest_asset_check_execution_by_key([key]).values()
+    assert record.event is not None
+    assert record.event.dagster_event is not None
+    return record.event.dagster_event.asset_check_evaluation_data.description or ""
 
 
 @embedded_at_night
@@ -416,6 +430,7 @@ def test_the_gaps_are_printed_with_their_reasons_in_a_hundred_columns(
     assert max(len(line) for line in printed.splitlines()) <= 100
     assert "never built" in printed
     assert "rows lost, tables disagree" in printed
+    assert f"never built: teams 1, 2, {STATS}, {days[2]} … {days[4]}" in check_words(world)
     assert report[STATS] == {
         "missing_count": 4,
         "missing_dates": [str(day) for day in (days[0], *days[2:])],
@@ -482,11 +497,14 @@ def test_each_question_in_front_of_a_gap_has_an_answer_in_one_command(world: Wor
 
     about_day = why(world, day=str(WEEK[3]))
     assert f"{WEEK[3]} is a valid partition key and is judged; it is closed" in about_day
-    assert f"GAP       {STATS}, team 1, {WEEK[3]}: missing, build failed, tables disagree" in about_day
     assert "memory limit exceeded" in about_day
-    assert "DECISION  of the sensor: 1 partition to repair, fewer than the 3 that begin a backfill" in about_day
+    said = " ".join(about_day.split())
+    assert f"GAP teams 1, 2, {STATS}, {WEEK[3]}: missing, build failed, tables disagree" in said
+    assert "DECISION of the sensor and the schedule: 1 partition to repair, fewer than the 3 that begin a back" in said
     assert "1 attempt left 2 units wrong, next from" in about_day
     assert "next: look at the failed run (why_job with run_id)" in about_day
+    typed = f"dg launch --job web_pre_aggregate_job --partition {WEEK[3]} -c <(echo '{{ops: {{web_pre_aggregated: "
+    assert f"BUILD what is wrong now, and no other team's rows $ {typed}{{config: {{team_ids: [1, 2]}}}}}}}}')" in said
 
     about_team = why(world, team_id=2)
     assert "2 enabled, list written" in about_team

@@ -21,6 +21,7 @@ from dags.domain.errors import EngineBusyError
 from dags.domain.text import of_error, wrapped
 from dags.repair.decision import Trigger
 from dags.settings import current_settings
+from dags.web_preaggregated_backfill.check_words import check_text
 from dags.web_preaggregated_backfill.evaluation import evaluate, evaluate_in_run
 from dags.web_preaggregated_backfill.last_verdict import (
     DETECTOR,
@@ -58,12 +59,19 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Shown:
-    """A verdict as the catalog has it: the detector's metadata, and of each table whether its check passes, with that
-    one's metadata.
-    """
+    """A verdict as the catalog has it: the detector's metadata, and of each table what its check says."""
 
     detector: Mapping[str, MetadataValue]
-    checks: Mapping[AssetKey, tuple[bool, Mapping[str, MetadataValue]]]
+    checks: Mapping[AssetKey, Checked]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Whether a check passes, what it says to people, and its metadata."""
+
+    passed: bool
+    words: str
+    metadata: Mapping[str, MetadataValue]
 
 
 def as_shown(instance: DagsterInstance, evaluation: Evaluation, last: LastVerdict) -> Shown:
@@ -77,7 +85,11 @@ def as_shown(instance: DagsterInstance, evaluation: Evaluation, last: LastVerdic
     return Shown(
         dict(sorted(entries.items(), key=lambda entry: len(entry[0]) > KEY_CHARACTERS)),
         {
-            AssetKey(status.table): (status.is_complete, {**of_check(status, found, elsewhere), **beside})
+            AssetKey(status.table): Checked(
+                status.is_complete,
+                check_text(status, found, evaluation.building),
+                {**of_check(status, found, elsewhere), **beside},
+            )
             for status in table_statuses(found)
         },
     )
@@ -150,11 +162,12 @@ def _unknown(
     """That nothing is known; what remains of a backfill that has begun remains."""
     dsn = current_settings().clickhouse_dsn
     beside, elsewhere = provenance(last, dsn, None)
-    words = MetadataValue.text(f"UNKNOWN: {of_error(error)}{elsewhere}")
+    said = f"UNKNOWN: {of_error(error)}{elsewhere}"
+    words = MetadataValue.text(said)
     remaining = _as_listed(remaining_days(instance, dsn.mark))
     return Shown(
         {"status": words, "should_backfill": MetadataValue.bool(False), REMAINING: remaining, **beside},
-        {AssetKey(table.name): (False, {"status": words, **beside}) for table in watched},
+        {AssetKey(table.name): Checked(False, said, {"status": words, **beside}) for table in watched},
     )
 
 
@@ -165,9 +178,11 @@ def _as_listed(days: Collection[date]) -> MetadataValue:
 def _report(instance: DagsterInstance, shown: Shown, but: Collection[AssetKey] = ()) -> None:
     if DETECTOR not in but:
         instance.report_runless_asset_event(AssetMaterialization(DETECTOR, metadata=shown.detector))
-    for key, (passed, told) in shown.checks.items():
+    for key, one in shown.checks.items():
         if key not in but:
-            instance.report_runless_asset_event(AssetCheckEvaluation(key, CHECK, passed=passed, metadata=told))
+            instance.report_runless_asset_event(
+                AssetCheckEvaluation(key, CHECK, passed=one.passed, description=one.words, metadata=one.metadata)
+            )
 
 
 @contextmanager

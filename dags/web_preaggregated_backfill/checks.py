@@ -43,8 +43,10 @@ def standing_checks(watched: tuple[WatchedTable, ...]) -> AssetChecksDefinition:
         # Before it is left: beside another database's verdict it says so.
         shown = as_shown(context.instance, found, last_verdict(context.instance))
         leave_or_tell(context.instance, found, but=asked)
-        for key, (passed, told) in shown.checks.items():
+        for key, one in shown.checks.items():
             if key in asked:
-                yield AssetCheckResult(asset_key=key, check_name=CHECK, passed=passed, metadata=told)
+                yield AssetCheckResult(
+                    asset_key=key, check_name=CHECK, passed=one.passed, description=one.words, metadata=one.metadata
+                )
 
     return complete

@@ -52,7 +52,7 @@ from dags.web_preaggregated_backfill.report import reasons, status_line
 from dags.web_preaggregated_backfill.store import observe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from collections.abc import Set as AbstractSet
     from datetime import date, datetime
 
@@ -110,7 +110,7 @@ class Evaluation:
     @property
     def building(self) -> Building:
         """How its days are rebuilt, and at what cost."""
-        return building_of(self.watched, self.detection)
+        return Building.of(self.watched, self.detection.source_rows, self.detection.seconds_per_row)
 
 
 def evaluate(
@@ -192,7 +192,7 @@ def _decided(
             remaining=remaining,
             read_at=detection.read_at,
             now=now,
-            building=building_of(watched, detection),
+            building=Building.of(watched, detection.source_rows, detection.seconds_per_row),
             standing=detection.standing,
         )
         for one in (Trigger.SENSOR, Trigger.SCHEDULE)
@@ -205,13 +205,6 @@ def _decided(
     return Evaluation(
         trigger, detection, asked, decisions[chosen], decisions, tuple(runs), watched, teams_by_day, begun, before
     )
-
-
-def building_of(watched: Iterable[WatchedTable], found: Detection) -> Building:
-    """How days are rebuilt, and what is known of what that costs."""
-    tables = tuple(watched)
-    jobs, ops = ({one.name: getattr(one, name) for one in tables} for name in ("job", "op"))
-    return Building(jobs, found.source_rows, found.seconds_per_row, ops)
 
 
 def policy_of(settings: Settings) -> Policy:

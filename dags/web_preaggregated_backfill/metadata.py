@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from dagster import MetadataValue
 
+from dags.dagster_runs.red_checks import NEXT
 from dags.detection.gaps.rules import oldest_age
 from dags.metrics.figures import HOUR, figures
 from dags.repair.decision import Trigger
@@ -82,7 +83,10 @@ def of_check(status: TableStatus, found: Detection, elsewhere: str = "") -> dict
     if status.table not in found.unknown and found.server_at is not None:
         oldest = oldest_age((gap for gap in found.gaps if gap.table == status.table), found.server_at)
         age = {"oldest_gap_age_hours": MetadataValue.float(round(oldest / HOUR, 2))}
+    # Whether anybody is needed, and for what, health says.
+    step = {} if status.is_complete else {NEXT: MetadataValue.text("$ dg launch --job health_job")}
     return {
+        **step,
         "status": MetadataValue.text(status.words + elsewhere),
         "wrong_units": MetadataValue.int(status.wrong),
         "missing_days": MetadataValue.int(status.missing_days),

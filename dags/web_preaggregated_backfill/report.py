@@ -293,15 +293,20 @@ def _gap_rows(verdicts: Verdicts) -> list[tuple[str, ...]]:
 
 
 def _gaps(verdicts: Verdicts) -> list[tuple[str, str, frozenset[int], str]]:
+    """Ranges of days, on each of which the same teams are wrong for one reason: none is named beside a day it has."""
     groups: dict[tuple[str, str], list[Alike]] = defaultdict(list)
     for one in verdicts.groups:
         groups[one.table, one.reason].append(one)
     gaps = []
     for (table, reason), members in groups.items():
-        for days in merged(one.day for one in members):
-            inside = [one for one in members if one.day in days]
-            teams = frozenset[int]().union(*(one.teams for one in inside))
-            gaps.append((sum(map(len, inside)), (table, str(days), teams, reason)))
+        teams_by_day: dict[date, frozenset[int]] = defaultdict(frozenset)
+        for one in members:
+            teams_by_day[one.day] |= frozenset(one.teams)
+        days_by_teams: dict[frozenset[int], list[date]] = defaultdict(list)
+        for day, teams in teams_by_day.items():
+            days_by_teams[teams].append(day)
+        for teams, some in days_by_teams.items():
+            gaps += [(len(days) * len(teams), (table, str(days), teams, reason)) for days in merged(some)]
     return [gap for _, gap in sorted(gaps, key=lambda pair: (-pair[0], pair[1][:2], _named(pair[1][2]), pair[1][3]))]
 
 

@@ -5,12 +5,20 @@ Pure: facts in, text out, at most 100 columns. A question may be about a team, a
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
-from dags.domain.text import counted, wrapped
+from dags.detection.verdicts import Verdicts
+from dags.detection.whom import whom_in_words
+from dags.domain.briefly import listed
+from dags.domain.days import in_words
+from dags.domain.text import WIDTH, command_lines, counted, wrapped
 from dags.domain.watched import most_reach
+from dags.repair.by_hand import rebuild_by_hand
 from dags.repair.decision import Why
+from dags.repair.estimate import Building
 from dags.sources.loads.log import LoadEvent
 from dags.web_preaggregated_backfill.report import freshness, status_line
 from dags.work.audit.log import Event
@@ -22,7 +30,8 @@ if TYPE_CHECKING:
     from datetime import date
 
     from dags.detection.detection import Detection
-    from dags.detection.verdicts import Verdicts
+    from dags.detection.rules import Verdict
+    from dags.detection.verdicts import Alike
     from dags.domain.watched import WatchedTable
     from dags.repair.attempts import Run
     from dags.repair.decision import Decision
@@ -32,22 +41,25 @@ if TYPE_CHECKING:
 # As many units as are read in a terminal; the rest is counted.
 SHOWN = 20
 
+# What stands before a command.
+_TYPED = "          $ "
+
 NEXT_STEPS = {
     Why.STOPPED: "run resume_all_backfills_job, or unset WEB_ANALYTICS_BACKFILL_STOPPED",
     Why.IN_FLIGHT: "wait for the run, or look at it: why_job with its run_id",
     Why.JUST_DONE: "wait for the next tick",
-    Why.BACKING_OFF: "look at the failed run (why_job with run_id); to try at once, materialize the partition",
+    Why.BACKING_OFF: "look at the failed run (why_job with run_id); to try at once, the command below builds it",
     Why.CAP: "wait for the next tick, or raise WEB_ANALYTICS_BACKFILL_MAX_PARTITIONS_PER_RUN",
     Why.DAILY_CAP: "wait for tomorrow, or raise WEB_ANALYTICS_BACKFILL_MAX_DAYS_PER_DAY",
     Why.BELOW_MINIMUM: "lower WEB_ANALYTICS_BACKFILL_MIN_MISSING_PARTITIONS, set "
-    "WEB_ANALYTICS_BACKFILL_MAX_GAP_AGE_HOURS, or materialize the partition in the UI",
-    Why.HELD: "if the source is right, run the partition by hand with allow_shrink: true",
-    Why.FLOOR: "lower WEB_ANALYTICS_BACKFILL_MIN_VOLUME, or materialize the partition in the UI",
-    Why.NOT_ACTED_ON: "web_analytics_backfill_schedule repairs it at 02:00 UTC; or materialize the partition in the UI",
+    "WEB_ANALYTICS_BACKFILL_MAX_GAP_AGE_HOURS, or build it by the command below",
+    Why.HELD: "if the source is right, allow the loss by the command below",
+    Why.FLOOR: "lower WEB_ANALYTICS_BACKFILL_MIN_VOLUME, or build it by the command below",
+    Why.NOT_ACTED_ON: "web_analytics_backfill_schedule repairs it at 02:00 UTC; or build it by the command below",
 }
 
 _NEXT_BEFORE = (
-    "          next: materialize the partition in the UI, ask for it with managed_backfill_job, or raise "
+    "          next: build it by the command below, ask for it with managed_backfill_job, or raise "
     "WEB_ANALYTICS_BACKFILL_LOOKBACK_DAYS"
 )
 
@@ -93,18 +105,16 @@ def why_text(
     lines.append("")
     if not wrong and not found.unknown:
         lines.append("GAPS      none here" if is_judged else "GAPS      not judged yet, so none is known of")
-    for verdict in wrong[:SHOWN]:
-        unit = verdict.unit
-        hole = ", a hole between days with rows" if verdict.is_interior else ""
-        lines.append(f"GAP       {unit.table}, team {unit.team_id}, {unit.day}: {verdict.kind}, {verdict.reason}{hole}")
-        lines.append(f"          {verdict.detail}")
-    if len(wrong) > SHOWN:
-        lines.append(f"          … and {len(wrong) - SHOWN:,} more")
+    lines += _about_gaps(wrong)
     days = {one.day for one in wrong.groups}
+    by_words: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for decision in decisions if earlier is None else ():
-        lines += ["", *_about_decision(decision, days)]
+        by_words[_about_decision(decision, days)].append(f"the {decision.trigger}")
+    for (first, *others), triggers in by_words.items():
+        lines += ["", f"DECISION  of {listed(triggers)}: {first}", *others]
     if earlier is not None:
         lines += ["", "DECISION  none: no trigger acts on a day before the look-back", *[_NEXT_BEFORE] * bool(wrong)]
+    lines += _by_hand(wrong, Building.of(watched, found.source_rows, found.seconds_per_row))
     lines += ["", *_about_runs(runs, days if question.day is None else {question.day})]
     lines += [f"BACKFILL  {_changed(work, entry)}" for work, entry in [*changes][-SHOWN:][::-1]]
     lines += [f"LOAD      {_loaded(work, entry)}" for work, entry in [*loads][-SHOWN:][::-1]]
@@ -143,20 +153,61 @@ def _about_day(day: date, detection: Detection, watched: Sequence[WatchedTable])
     return [f"{day} is not judged yet: a day is judged once it is over and settled"]
 
 
-def _about_decision(decision: Decision, days: set[date]) -> list[str]:
-    lines = [f"DECISION  of the {decision.trigger}: {decision.reasons[0]}"]
-    lines += [
+def _about_gaps(wrong: Verdicts) -> list[str]:
+    """Units that are wrong for one reason together, and what is the same of several of them once."""
+    by_reason: dict[str, list[Alike]] = defaultdict(list)
+    for one in wrong.groups:
+        hole = ", a hole between days with rows" if one.is_interior else ""
+        by_reason[f"{one.kind}, {one.reason}{hole}"].append(one)
+    lines: list[str] = []
+    room = SHOWN
+    for reason, groups in by_reason.items():
+        units_by_detail: dict[str, list[Verdict]] = defaultdict(list)
+        for verdict in islice((verdict for one in groups for verdict in one), max(room, 0)):
+            units_by_detail[verdict.detail].append(verdict)
+        lines.append(f"GAP       {whom_in_words(groups)}: {reason}")
+        for detail, units in units_by_detail.items():
+            whom = f"{whom_in_words(Verdicts.of(units).groups)}: " if len(units_by_detail) > 1 else ""
+            lines.append(f"          {whom}{detail}")
+        if left := sum(map(len, groups)) - sum(map(len, units_by_detail.values())):
+            lines.append(f"          … and {left:,} more")
+        room -= sum(map(len, units_by_detail.values()))
+    return lines
+
+
+def _by_hand(wrong: Verdicts, building: Building) -> list[str]:
+    """What a person types to build now what is wrong, and what to build what is held."""
+    lines = []
+    for label, words, awaits in (
+        ("BUILD", "what is wrong now, and no other team's rows", False),
+        ("ALLOW", "the loss, once it is sure that the source is right", True),
+    ):
+        found = rebuild_by_hand(
+            (one for one in wrong.groups if one.awaits_permission is awaits), building, allow_shrink=awaits
+        )
+        if found.commands:
+            lines += ["", f"{label:<10}{words}{found.more_words}"]
+        for command in found.commands:
+            first, *others = command_lines(command, WIDTH - len(_TYPED)) or [command]
+            lines += [f"{_TYPED}{first}", *(f"{'':<{len(_TYPED)}}{line}" for line in others)]
+    return lines
+
+
+def _about_decision(decision: Decision, days: set[date]) -> tuple[str, ...]:
+    lines = [
         f"          {request.day}: would be rebuilt now, attempt {request.attempt}"
         + (f", {request.estimate}" if request.estimate is not None else "")
         for request in decision.requests
         if request.day in days
     ]
+    days_by_why: dict[tuple[Why, str], list[date]] = defaultdict(list)
     for deferred in decision.deferred:
         if deferred.day in days:
-            detail = f" ({deferred.detail})" if deferred.detail else ""
-            lines.append(f"          {deferred.day}: {deferred.why}{detail}")
-            lines.append(f"          next: {NEXT_STEPS[deferred.why]}")
-    return lines
+            days_by_why[deferred.why, deferred.detail].append(deferred.day)
+    for (why, detail), some in days_by_why.items():
+        lines.append(f"          {in_words(some)}: {why}{f' ({detail})' if detail else ''}")
+        lines.append(f"          next: {NEXT_STEPS[why]}")
+    return decision.reasons[0], *lines
 
 
 _DID = {

@@ -223,8 +223,8 @@ def test_why_reads_a_day_before_the_look_back_and_calls_no_day_fine_that_is_not_
     lost = why(old)
     assert lost.startswith("NOT COMPLETE: 1 (table, team, day) are missing or wrong.")
     assert f"DAY {old} is a valid partition key; it lies before the look-back" in lost
-    assert f"GAP {STATS}, team 1, {old}: missing, rows lost, tables disagree" in lost
-    assert "DECISION none: no trigger acts on a day before the look-back next: materialize the partition" in lost
+    assert f"GAP team 1, {STATS}, {old}: missing, rows lost, tables disagree" in lost
+    assert "DECISION none: no trigger acts on a day before the look-back next: build it by the command below" in lost
     assert "nothing to repair" not in lost
     world.build_fails(old)
     assert re.search(rf"RUN \S+ of {old}: failed", why(old))
