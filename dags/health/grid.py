@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from dags.domain.days import ONE_DAY, DayRange
@@ -24,6 +25,14 @@ WORDS = {**{colour: str(kind) for kind, colour in COLOURS.items()}, HELD: IS_HEL
 
 # A sign stands beside each colour, for who cannot tell them apart.
 SIGNS = {word: word[0].upper() for word in WORDS.values()} | {FINE: "", UNKNOWN: "?"}
+
+# What the legend says of a cell, where that is more than its word. A team without events on a day is expected to have
+# no rows of it, so such a day is fine.
+LEGEND = {word: word for word in SIGNS} | {
+    FINE: "right, or no data on that day",
+    UNKNOWN: "unknown: not read, or not verified yet",
+    IS_HELD: "held: waits for a person",
+}
 
 
 @dataclass(frozen=True)
@@ -46,6 +55,12 @@ class Grid:
     rows: tuple[Row, ...]
     others: tuple[int, ...]
     left_out: int
+
+    @property
+    def months(self) -> tuple[tuple[date, int], ...]:
+        """The first day that is shown of each month, and how many are."""
+        by_month = (tuple(days) for _, days in groupby(self.days, key=lambda day: (day.year, day.month)))
+        return tuple((days[0], len(days)) for days in by_month)
 
 
 def grid(found: Detection) -> Grid:

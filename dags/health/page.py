@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from dags.domain.text import counted
 from dags.health import sections
-from dags.health.grid import SIGNS, WORDS, grid
+from dags.health.grid import LEGEND, SIGNS, WORDS, grid
 from dags.health.page_file import MARK
 from dags.health.report import counts_in_words, printable
 from dags.health.words import age_in_words
@@ -88,5 +88,5 @@ def _template() -> Template:
         "share": lambda value: f"{value:.1%}" if value is not None else "-",
         "slug": lambda value: str(value).lower().replace(" ", "-"),
     }
-    environment.globals |= {"counted": counted, "SIGNS": SIGNS, "WORDS": WORDS}
+    environment.globals |= {"counted": counted, "LEGEND": LEGEND, "SIGNS": SIGNS, "WORDS": WORDS}
     return environment.get_template("page.html")

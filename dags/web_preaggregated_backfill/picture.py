@@ -52,7 +52,8 @@ def team_by_day(verdicts: Iterable[Verdict], days: DayRange) -> str:
     days = DayRange(max(days.start, days.end - DAYS * ONE_DAY), days.end)
     colours, wrong_teams = colours_by_team(verdicts, days)
     parts = [_text(LEFT + CELL * n, TOP - 8, f"{day:%d}", size=9) for n, day in enumerate(days)]
-    parts.append(_text(LEFT, 16, f"{days}", size=12))
+    parts += [_text(LEFT + CELL * n, 28, f"{day:%b}", size=9) for n, day in enumerate(days) if n == 0 or day.day == 1]
+    parts.append(_text(LEFT, 14, f"{days}", size=12))
     lines: dict[str, list[str]] = defaultdict(list)
     dashed = f'stroke-width="{CELL - GAP}" stroke-dasharray="{CELL - GAP} {GAP}"'
     for row, (team, by_day) in enumerate(colours.items()):
@@ -65,11 +66,11 @@ def team_by_day(verdicts: Iterable[Verdict], days: DayRange) -> str:
     if wrong_teams > len(colours):
         parts.append(_text(8, bottom, f"… and {wrong_teams - len(colours):,} more teams", size=11))
         bottom += LINE
-    legend = [*((colour, str(kind)) for kind, colour in COLOURS.items()), (HELD, "held"), (FINE, "fine")]
+    legend = [*((colour, str(kind)) for kind, colour in COLOURS.items()), (HELD, "held"), (FINE, "right, or no data")]
     for n, (colour, word) in enumerate(legend):
         parts.append(f'<rect x="{8 + 84 * n}" y="{bottom}" width="12" height="12" fill="{colour}"/>')
         parts.append(_text(24 + 84 * n, bottom + 10, word, size=11))
-    width, height = max(LEFT + CELL * len(days) + 8, 84 * len(legend) + 8), bottom + LINE
+    width, height = max(LEFT + CELL * len(days) + 8, 84 * len(legend) + 48), bottom + LINE
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" font-family="sans-serif">'
         f'<rect width="100%" height="100%" fill="{PAPER}"/>{"".join(parts)}</svg>'

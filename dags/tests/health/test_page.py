@@ -42,7 +42,7 @@ ELEMENTS = VOID | {
 }  # fmt: skip
 ATTRIBUTES = {
     "lang", "charset", "http-equiv", "content", "name", "rel", "href", "class", "id", "scope", "style", "title", "span",
-    "role", "tabindex", "aria-labelledby", "aria-label", "aria-hidden",
+    "colspan", "role", "tabindex", "aria-labelledby", "aria-label", "aria-hidden",
 }  # fmt: skip
 
 
@@ -147,7 +147,7 @@ def test_a_page_can_be_read_to_who_does_not_see_it() -> None:
     ids = [one["id"] for _, one in found.elements if "id" in one]
     assert len(ids) == len(set(ids))
     assert {one["aria-labelledby"] for _, one in found.elements if "aria-labelledby" in one} <= set(ids)
-    assert all(one.get("scope") in ("row", "col") for one in by_tag["th"])
+    assert all(one.get("scope") in ("row", "col", "colgroup") for one in by_tag["th"])
     # What scrolls is reached by keys, and has a name.
     scrolling = [one for one in by_tag["div"] if one.get("class") == "scroll"]
     assert all(one["tabindex"] == "0" and one["role"] == "region" for one in scrolling)
@@ -219,6 +219,9 @@ def test_the_worst_teams_have_a_row_and_the_others_are_summed() -> None:
     said = found.text("picture")
     assert "77 M M 1 M 2 M" in said
     assert "11 others 11" in said
+    # The months of the columns, and what a cell without a sign is.
+    assert "Dec 2025 Jan 2026 team 21 22" in " ".join(said.split())
+    assert "right, or no data on that day" in said
     rows = [one for tag, one in found.elements if tag == "td" and one.get("class") == "missing"]
     assert len(rows) == 51
 
