@@ -106,9 +106,10 @@ def _tell(
     outcomes = tell(instance, settings, channels, memory, is_muted=quiet, now=now)
     if outcomes and found is not None and found.evaluation is not None:
         leave_or_tell(instance, found.evaluation)  # what people are told the UI shows too
-    told = counted(sum(not one.why for one in outcomes), "message")
+    sent = counted(sum(not one.why for one in outcomes), "message")
+    told = f"{sent} of {len(outcomes):,} sent" if untold(outcomes) else f"{sent} sent"
     answer = found.health.answer if found is not None else "the engine does not answer yet"
-    return f"{answer}: {told} sent", untold(outcomes), found is not None
+    return f"{answer}: {told if outcomes else 'nothing new to tell'}", untold(outcomes), found is not None
 
 
 def _examined(

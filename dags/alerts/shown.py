@@ -5,11 +5,12 @@ Pure: no clock, no database, no Dagster.
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 from dags.alerts.memory import OVER, Entry, Kind
 from dags.alerts.mutes import is_muted
-from dags.domain.text import WIDTH, counted, table_text, wrapped
+from dags.domain.text import WIDTH, counted, wrapped
 from dags.health.report import printable
 
 if TYPE_CHECKING:
@@ -19,11 +20,17 @@ if TYPE_CHECKING:
     from dags.alerts.memory import Memory
     from dags.alerts.mutes import Mute
 
-# What a cause's row takes beside its key and its words: status, when it was told, by how many channels, blanks.
-_OTHER_COLUMNS = 9 + 16 + 8 + 4
+# What a cause's status says, for who reads it the first time.
+STATUS = {
+    "told": "people were told, and it needs them",
+    "repairing": "people were told, and now it is being repaired: you hear when it is over",
+    "seen": "nobody is told yet: it may pass within ten minutes",
+    "muted": "nobody is told while a mute has it",
+    "not seen": "it is not there now, and may come back: you hear that it is over if it does not",
+    "over": "people were told that it is over",
+}
 
-# So many characters of a cause's words there are room for at least.
-_LEAST = 20
+_LABEL = 10
 
 
 def as_dict(memory: Memory, mutes: Sequence[Mute], channels: Sequence[str], now: datetime) -> dict[str, Any]:
@@ -53,29 +60,41 @@ def as_dict(memory: Memory, mutes: Sequence[Mute], channels: Sequence[str], now:
 
 
 def as_text(shown: dict[str, Any]) -> str:
-    """The same for people: a table of what is open, of what is over and may come back, and of mutes."""
+    """The same for people: what is open, then what is over and may come back, mutes, and what the words mean."""
     looked = (
         f"known as of {shown['known_at'][:16].replace('T', ' ')} UTC" if shown["known_at"] else "never looked at yet"
     )
     counts = f"{counted(sum(one['status'] == 'told' for one in shown['alerts']), 'cause')} told and open"
     parts = [wrapped(f"ALERTS   {counts}; {counted(shown['channels'], 'channel')}; {looked}")]
-    if shown["alerts"]:
-        room = max(_LEAST, WIDTH - _OTHER_COLUMNS - max(len(one["key"]) for one in shown["alerts"]))
-        rows = [
-            (
-                one["key"],
-                one["status"],
-                printable(one["what"])[:room],
-                _minute(one["told_at"]),
-                f"{one['took_it']} of {shown['channels']}",
-            )
-            for one in shown["alerts"]
-        ]
-        parts.append(table_text(rows, ("key", "status", "what", "told", "took it")))
-    if shown["mutes"]:
-        muted = [(one["key"], _minute(one["until"]), one["requested_by"], one["reason"]) for one in shown["mutes"]]
-        parts.append(table_text(muted, ("muted", "until", "by", "reason")))
+    alerts = sorted(shown["alerts"], key=lambda one: [*STATUS].index(one["status"]))
+    parts += ["\n".join(_of_alert(one, shown["channels"])) for one in alerts]
+    parts += [
+        _line("MUTED", f"{one['key']} until {_minute(one['until'])} UTC, by {one['requested_by']}: {one['reason']}")
+        for one in shown["mutes"]
+    ]
+    if alerts:
+        said = dict.fromkeys(one["status"] for one in alerts)
+        parts.append("\n".join(_line(status, words) for status, words in STATUS.items() if status in said))
     return "\n\n".join(parts)
+
+
+def _of_alert(one: dict[str, Any], channels: int) -> list[str]:
+    """A cause: its status and what it is, then its key, by which it is muted, and how far people have heard of it."""
+    told = f"told {_minute(one['told_at'])} UTC" if one["told_at"] else "told to nobody"
+    over = f"over {_minute(one['over_at'])} UTC" if one["over_at"] else ""
+    took = f"the last message taken by {one['took_it']} of {counted(channels, 'channel')}" if one["told_at"] else ""
+    reminded = "reminded of once" if one["is_reminded"] else ""
+    return [
+        _line(one["status"], one["what"]),
+        _line("  key", one["key"], is_whole=True),
+        _line("  heard", "; ".join(filter(None, [told, over, reminded, took]))),
+    ]
+
+
+def _line(label: str, text: str, *, is_whole: bool = False) -> str:
+    """Somebody's words beside a label, wrapped and never cut. ``is_whole``: people copy it, so no word is broken."""
+    lines = textwrap.wrap(printable(text), WIDTH - _LABEL, break_on_hyphens=False, break_long_words=not is_whole)
+    return "\n".join(f"{label if not number else '':<{_LABEL}}{line}" for number, line in enumerate(lines or ["-"]))
 
 
 def _status(entry: Entry, *, is_quiet: bool) -> str:

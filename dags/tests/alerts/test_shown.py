@@ -5,9 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from dags.alerts.memory import Memory
 from dags.alerts.mutes import Mute, as_document, from_document, is_muted, with_mute
 from dags.alerts.shown import as_dict, as_text
+from dags.domain.text import WIDTH
+from dags.health.report import printable
 from dags.tests.alerts.told import BEGIN, REPAIRING, Watch, cause
 
 HOUR = timedelta(hours=1)
@@ -33,17 +38,52 @@ def test_each_cause_says_what_was_told_of_it_and_whom_it_reached() -> None:
     assert as_text(shown).splitlines() == [
         "ALERTS   1 cause told and open; 2 channels; known as of 2026-03-02 09:40 UTC",
         "",
-        "key                                  status    what                        told             took it",
-        "gap:gone                             not seen  gap:gone is wrong           2026-03-02 09:15 2 of 2",
-        "gap:repaired                         repairing gap:repaired is wrong       2026-03-02 09:15 2 of 2",
-        "new                                  seen      new is wrong                -                0 of 2",
-        "sensor:web_analytics_backfill_sensor told      sensor:web_analytics_backfi 2026-03-02 09:15 2 of 2",
-        "switch                               muted     switch is wrong             -                0 of 2",
-        "work:done                            over      work:done is wrong          2026-03-02 09:15 2 of 2",
+        "told      sensor:web_analytics_backfill_sensor is wrong",
+        "  key     sensor:web_analytics_backfill_sensor",
+        "  heard   told 2026-03-02 09:15 UTC; the last message taken by 2 of 2 channels",
         "",
-        "muted  until            by  reason",
-        "switch 2026-03-04 09:00 ada known",
+        "repairing gap:repaired is wrong",
+        "  key     gap:repaired",
+        "  heard   told 2026-03-02 09:15 UTC; the last message taken by 2 of 2 channels",
+        "",
+        "seen      new is wrong",
+        "  key     new",
+        "  heard   told to nobody",
+        "",
+        "muted     switch is wrong",
+        "  key     switch",
+        "  heard   told to nobody",
+        "",
+        "not seen  gap:gone is wrong",
+        "  key     gap:gone",
+        "  heard   told 2026-03-02 09:15 UTC; the last message taken by 2 of 2 channels",
+        "",
+        "over      work:done is wrong",
+        "  key     work:done",
+        "  heard   told 2026-03-02 09:15 UTC; over 2026-03-02 09:35 UTC; the last message taken by 2 of 2",
+        "          channels",
+        "",
+        "MUTED     switch until 2026-03-04 09:00 UTC, by ada: known",
+        "",
+        "told      people were told, and it needs them",
+        "repairing people were told, and now it is being repaired: you hear when it is over",
+        "seen      nobody is told yet: it may pass within ten minutes",
+        "muted     nobody is told while a mute has it",
+        "not seen  it is not there now, and may come back: you hear that it is over if it does not",
+        "over      people were told that it is over",
     ]
+
+
+@given(st.text(max_size=300), st.text(max_size=300))
+def test_no_word_of_a_cause_is_cut_and_no_line_is_wider_than_a_terminal(what: str, reason: str) -> None:
+    watch = Watch(channels=("a",))
+    watch.ticks(3, replace(cause("gap:fails"), what=what))
+    mutes = (Mute("gap:*", watch.now + HOUR, "ada", reason),)
+    text = as_text(as_dict(watch.memory, mutes, ("a",), watch.now))
+    assert max(map(len, text.split("\n"))) <= WIDTH
+    # Long words are broken, so blanks tell nothing.
+    for words in (what, reason):
+        assert "".join(printable(words).split()) in "".join(text.split())
 
 
 def test_a_mute_is_of_a_key_or_of_all_that_begin_so_and_ends_by_itself() -> None:
