@@ -31,6 +31,7 @@ from dags.domain import clock
 from dags.domain.errors import EngineBusyError, EngineSlowError, UserError
 from dags.domain.text import counted
 from dags.health.instance import ALERTS_SENSOR
+from dags.health.looked import leave_answer
 from dags.health.reading import Examined, Served, examine_in_tick
 from dags.schedules import ALERTS_INTERVAL_SECONDS
 from dags.settings import Settings, current_settings
@@ -106,6 +107,8 @@ def _tell(
     outcomes = tell(instance, settings, channels, memory, is_muted=quiet, now=now)
     if outcomes and found is not None and found.evaluation is not None:
         leave_or_tell(instance, found.evaluation)  # what people are told the UI shows too
+    if found is not None:
+        leave_answer(instance, found, served)
     sent = counted(sum(not one.why for one in outcomes), "message")
     told = f"{sent} of {len(outcomes):,} sent" if untold(outcomes) else f"{sent} sent"
     answer = found.health.answer if found is not None else "the engine does not answer yet"

@@ -37,6 +37,7 @@ from dags.domain.watched import WatchedTable
 from dags.health.accuracy import compare_sample
 from dags.health.causes import OF_DATA, OF_TABLES, Check, Health
 from dags.health.instance import HEALTH_SCHEDULE, IS_UNKNOWN, IS_UNREACHABLE, last_compared
+from dags.health.looked import leave_answer
 from dags.health.reading import Served, examine
 from dags.health.report import cause_as_dict, told
 from dags.health.sampling import Unequal
@@ -100,6 +101,8 @@ def _of_causes(served: Served) -> AssetChecksDefinition:
         found = examine(context.instance, clickhouse, served, context.run.run_id, asks_data=asks_data)
         if found.evaluation is not None:
             leave_or_tell(context.instance, found.evaluation)
+        if asks_data:
+            leave_answer(context.instance, found, served)
         for key in sorted(context.selected_asset_check_keys, key=lambda one: (one.name, one.asset_key)):
             table = key.asset_key.to_user_string()
             yield result(found.health, Check(key.name), key.asset_key, table if table in tables else "")

@@ -10,6 +10,7 @@ from pydantic import Field
 from dags.dagster_runs.command import Command, command
 from dags.domain.given import Given, Output, Text, choice
 from dags.health.causes import Health
+from dags.health.looked import leave_answer
 from dags.health.page_file import PageFile
 from dags.health.reading import Served, examine
 from dags.health.report import as_dict, page, summary
@@ -44,6 +45,7 @@ def health_job(served: Served) -> JobDefinition:
             found = examine(asked.instance, asked.clickhouse, served, asked.run_id, then=leave)
             answer = as_dict(found.health)
             print(page(found.health) if asked.given.output is Output.TEXT else json.dumps(answer), flush=True)
+        leave_answer(asked.instance, found, served)
         told = _told(found.health, answer)
         if file is not None:
             from dags.health.page import html_page  # noqa: PLC0415 -- 0.1 s, and most who ask want no page

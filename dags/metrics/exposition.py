@@ -1,8 +1,8 @@
 """The last evaluation as OpenMetrics text, for a scraper.
 
-Every figure is a gauge, and its series are bounded: of each table, and of each outcome of builds. What is not known has
-no series; that a table is not known has one. It is text that the older format's parsers read as well (`node_exporter`
-has one), so no type is used that they do not know.
+Every figure is a gauge, and its series are bounded: of each table, of each outcome of builds, of each verdict. What is
+not known has no series; that a table is not known has one, and so has that nobody knows whether all is well. It is text
+that the older format's parsers read as well (`node_exporter` has one), so no type is used that they do not know.
 
 Pure: no clock, no database, no Dagster. Importing the library takes 0.17 s, which is for who writes such a file alone.
 """
@@ -17,24 +17,34 @@ from prometheus_client.openmetrics.exposition import generate_latest
 from prometheus_client.registry import Collector
 
 from dags.detection.gaps.rules import oldest_age
+from dags.metrics.look import VERDICTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from dags.detection.detection import Detection
+    from dags.metrics.look import Look
     from dags.metrics.recent import Recent
 
 _PREFIX = "web_analytics_"
 
 
-def exposition(found: Detection, recent: Recent | None) -> str:
-    """What was found, and how repairs have gone."""
-    return _text([*_of_detection(found), *_of_recent(recent)])
+def exposition(found: Detection, recent: Recent | None, look: Look) -> str:
+    """What was found, how repairs have gone, and whether all was well when somebody looked."""
+    return _text([*_of_look(look), *_of_detection(found), *_of_recent(recent)])
 
 
-def unknown_exposition(tables: Iterable[str]) -> str:
+def unknown_exposition(tables: Iterable[str], look: Look) -> str:
     """That nothing is known of any table, for the question could not even be asked."""
-    return _text([_unknown(dict.fromkeys(tables, True))])
+    return _text([*_of_look(look), _unknown(dict.fromkeys(tables, True))])
+
+
+def _of_look(look: Look) -> Iterable[GaugeMetricFamily]:
+    words = "1 for what health_job answered last, 0 for its other verdicts."
+    yield _gauge("health", words, ("verdict",), {(one,): int(one == look.verdict) for one in VERDICTS})
+    if look.at is not None:
+        at = look.at.timestamp()
+        yield _plain("health_timestamp", "When that was, by the clock of the host that asked.", at, unit="seconds")
 
 
 def _of_detection(found: Detection) -> Iterable[GaugeMetricFamily]:

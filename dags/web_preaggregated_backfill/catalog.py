@@ -114,7 +114,7 @@ def leave(instance: DagsterInstance, evaluation: Evaluation, *, but: Collection[
     last = last_verdict(instance)
     if not is_overtaken(last, evaluation):
         _report(instance, as_shown(instance, evaluation, last), but)
-        leave_for_a_scraper(evaluation)
+        leave_for_a_scraper(instance, evaluation)
     elif evaluation.trigger is not Trigger.MANUAL:
         [record] = instance.fetch_materializations(DETECTOR, limit=1).records
         later = record.asset_materialization.metadata if record.asset_materialization is not None else {}
@@ -152,7 +152,7 @@ def leaving_unknown(
             last, mark = last_verdict(instance), current_settings().clickhouse_dsn.mark
             if is_asked or not (last.is_unknown and last.is_of(mark)):
                 _report(instance, _unknown(instance, watched, error, last))
-            leave_for_a_scraper(tuple(table.name for table in watched))
+            leave_for_a_scraper(instance, tuple(table.name for table in watched))
         raise
 
 

@@ -94,13 +94,17 @@ HOUR = timedelta(hours=1)
 
 
 def test_a_gap_is_told_when_it_is_old_reminded_of_once_and_over_when_it_is_repaired(
-    ticks: Ticks, host: Host, capsys: pytest.CaptureFixture[str]
+    ticks: Ticks, host: Host, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    world = ticks.world
+    world, scraped = ticks.world, tmp_path / "web_analytics.prom"
+    world.set(metrics_file=scraped)
     assert ticks() == said("OK", 0)
+    assert 'web_analytics_health{verdict="OK"} 1.0' in scraped.read_text(encoding="utf-8")
     for day in (4, 5, 6):
         world.client.command(f"ALTER TABLE {STATS} DROP PARTITION '{ago(day):%Y%m%d}'")
     assert [ticks() for _ in range(2)] == [said("REPAIRING", 0)] * 2
+    assert 'web_analytics_health{verdict="OK"} 0.0' in scraped.read_text(encoding="utf-8")
+    assert 'web_analytics_health{verdict="REPAIRING"} 1.0' in scraped.read_text(encoding="utf-8")
     assert host.heard == []
 
     world.client.command("TRUNCATE TABLE web_analytics_gaps")

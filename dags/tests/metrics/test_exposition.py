@@ -8,6 +8,7 @@ import threading
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
+from unittest import mock
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as as_open_metrics
@@ -15,9 +16,13 @@ from prometheus_client.parser import text_string_to_metric_families as as_promet
 
 from dags.detection.gaps.rules import Gap
 from dags.detection.rules import Kind
+from dags.domain import clock
+from dags.domain.clock import utc_now
 from dags.domain.errors import EngineError
+from dags.health.causes import Answer
 from dags.metrics.exposition import exposition, unknown_exposition
 from dags.metrics.figures import figures
+from dags.metrics.look import VERDICTS, Look
 from dags.metrics.recent import Builds, Gaps, Recent
 from dags.metrics.written import write_whole
 from dags.tests.metrics.known import DAY, NEXT, ONE, OTHER, READ_AT, found, wrong
@@ -25,6 +30,7 @@ from dags.tests.variants import server_at_night
 from dags.tests.web_preaggregated_backfill.test_what_is_left import NOWHERE, asked_about
 from dags.tests.web_preaggregated_backfill.test_what_is_shown import detector
 from dags.tests.world import BOUNCES, STATS, ago
+from dags.web_preaggregated_backfill.scraped import leave_look
 
 if TYPE_CHECKING:
     from datetime import date
@@ -38,6 +44,11 @@ if TYPE_CHECKING:
 pytestmark = server_at_night
 
 HOUR = 3600.0
+LOOK = Look("NEEDS YOU", READ_AT)
+SAID: dict[tuple[str, ...], float] = {
+    ("web_analytics_health", verdict): float(verdict == "NEEDS YOU") for verdict in VERDICTS
+}
+SAID["web_analytics_health_timestamp_seconds",] = READ_AT.timestamp()
 QUOTED = 'a "table"\\with\nall'
 
 
@@ -60,7 +71,8 @@ def read(text: str) -> dict[tuple[str, ...], float]:
 
 def of(found: Detection, recent: Recent | None = None) -> dict[tuple[str, ...], float]:
     return {(name.removeprefix("web_analytics_"), *labels): value
-            for (name, *labels), value in read(exposition(found, recent)).items()}  # fmt: skip
+            for (name, *labels), value in read(exposition(found, recent, LOOK)).items()
+            if not name.startswith("web_analytics_health")}  # fmt: skip
 
 
 def test_an_evaluation_as_gauges() -> None:
@@ -104,16 +116,39 @@ def test_what_is_unknown_has_no_series_but_that_it_is() -> None:
     assert (half["table_unknown", ONE], half["table_unknown", OTHER]) == (0, 1)
     assert {name for name, *labels in half if labels == [OTHER]} == {"table_unknown"}
     nothing = replace(found(), server_at=None, unknown={ONE: "x", OTHER: "x"})
-    gone = {("web_analytics_table_unknown", ONE): 1, ("web_analytics_table_unknown", OTHER): 1}
-    assert read(exposition(nothing, None)) == read(unknown_exposition((ONE, OTHER))) == gone
+    gone = {**SAID, ("web_analytics_table_unknown", ONE): 1, ("web_analytics_table_unknown", OTHER): 1}
+    assert read(exposition(nothing, None, LOOK)) == read(unknown_exposition((ONE, OTHER), LOOK)) == gone
+
+
+def test_one_verdict_is_1_and_the_others_0_with_the_instant_of_the_look() -> None:
+    said = read(exposition(found(), None, LOOK))
+    assert {key: value for key, value in said.items() if key[0].startswith("web_analytics_health")} == SAID
+    never = read(exposition(found(), None, Look()))
+    assert never["web_analytics_health", "UNKNOWN"] == 1
+    assert ("web_analytics_health_timestamp_seconds",) not in never
+
+
+def test_an_old_answer_and_one_of_the_future_are_unknown_and_so_is_all_while_tables_are() -> None:
+    assert set(VERDICTS) == set(map(str, Answer))
+    look, minute = Look("OK", READ_AT), timedelta(minutes=1)
+    told = {
+        minutes: look.as_told(READ_AT + minutes * minute, is_known=True).verdict for minutes in (-30, 0, 119, 120, 121)
+    }
+    assert told == {-30: "UNKNOWN", 0: "OK", 119: "OK", 120: "OK", 121: "UNKNOWN"}
+    assert look.as_told(READ_AT + 121 * minute, is_known=True).at == READ_AT
+    assert look.as_told(READ_AT + minute, is_known=False) == Look("UNKNOWN", READ_AT + minute)
+    assert Look().as_told(READ_AT, is_known=True) == Look()
+    assert Look.from_document(look.as_document()) == look
+    with pytest.raises(ValueError, match="GREAT"):
+        Look.from_document({"verdict": "GREAT", "at": None})
 
 
 def test_names_of_tables_are_escaped_and_read_back() -> None:
-    assert read(unknown_exposition([QUOTED])) == {("web_analytics_table_unknown", QUOTED): 1}
+    assert read(unknown_exposition([QUOTED], LOOK)) == {**SAID, ("web_analytics_table_unknown", QUOTED): 1}
 
 
 def test_units_and_the_end_are_written_as_the_format_has_them() -> None:
-    lines = exposition(found(), None).splitlines()
+    lines = exposition(found(), None, LOOK).splitlines()
     assert lines[-1] == "# EOF"
     assert "# TYPE web_analytics_oldest_gap_age_seconds gauge" in lines
     assert "# UNIT web_analytics_oldest_gap_age_seconds seconds" in lines
@@ -187,6 +222,7 @@ def test_every_evaluation_leaves_its_file_and_one_that_cannot_even_ask_says_that
     world.select(1)
     world.tick()
     assert written()["web_analytics_wrong_units", STATS] == written()["web_analytics_open_gaps", STATS] == 2
+    assert written()["web_analytics_health", "UNKNOWN"] == 1  # nobody has looked
     shown = detector(world)
     assert shown["builds_7_days"] == 0
     assert "success_rate_7_days" not in shown
@@ -200,10 +236,31 @@ def test_every_evaluation_leaves_its_file_and_one_that_cannot_even_ask_says_that
     assert (shown["success_rate_7_days"], shown["gaps_opened_7_days"], shown["oldest_gap_age_hours"]) == (1, 4, 0)
     assert all(isinstance(shown[name], float) for name in ("success_rate_7_days", "complete_units"))
 
+    # This instance has no schedules to read, and to look is to say so. Who only evaluates says what was answered last.
+    with pytest.raises(Exception, match="schedules could not be read"):
+        world.run_as_configured("health_job")
+    assert written()["web_analytics_health", "UNKNOWN"] == 1
+    looked = written()["web_analytics_health_timestamp_seconds",]
+    repairing, now = Look("REPAIRING", utc_now()), utc_now()
+    leave_look(world.instance, repairing, None)
+    leave_look(world.instance, Look("OK", now - timedelta(hours=1)), None)  # an older one, which came later
+    world.missing_data()
+    assert written()["web_analytics_health", "REPAIRING"] == 1
+    assert written()["web_analytics_health_timestamp_seconds",] > looked
+    with mock.patch.object(clock, "utc_now", return_value=now + timedelta(hours=3)):
+        world.missing_data()
+    assert written()["web_analytics_health", "UNKNOWN"] == 1
+
     with asked_about(NOWHERE), pytest.raises(EngineError):
         world.missing_data()
-    assert set(written().values()) == {1}
-    assert {name for name, *_ in written()} == {"web_analytics_table_unknown"}
+    unknown = written()
+    assert {key for key, value in unknown.items() if value == 1} == {
+        ("web_analytics_health", "UNKNOWN"),
+        ("web_analytics_table_unknown", STATS),
+        ("web_analytics_table_unknown", BOUNCES),
+    }
+    assert unknown["web_analytics_health_timestamp_seconds",] > now.timestamp()
+    assert {name for name, *_ in unknown if "health" not in name} == {"web_analytics_table_unknown"}
 
 
 def test_a_file_that_nobody_may_write_fails_no_evaluation(
