@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from dags.domain.clock import MAX_SKEW
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -29,11 +27,13 @@ class Look:
     verdict: str = UNKNOWN
     at: datetime | None = None
 
-    def as_told(self, now: datetime, *, is_known: bool) -> Look:
-        """What may be said of it now. ``is_known``: the tables could be read since; where they cannot, nothing is."""
+    def as_told(self, now: datetime, *, skew: timedelta, is_known: bool) -> Look:
+        """What may be said of it now. ``is_known``: the tables could be read since; where they cannot, nothing is.
+        ``skew``: so far ahead another host's clock may be; what is stamped later is not believed.
+        """
         if not is_known:
             return Look(UNKNOWN, now)
-        is_of_now = self.at is not None and -MAX_SKEW <= now - self.at <= LASTS
+        is_of_now = self.at is not None and -skew <= now - self.at <= LASTS
         return self if is_of_now else Look(UNKNOWN, self.at)
 
     def as_document(self) -> dict[str, Any]:

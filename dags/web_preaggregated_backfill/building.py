@@ -178,7 +178,7 @@ def built_assets(tables: tuple[WatchedTable, ...]) -> AssetsDefinition:
             if held := table.teams(Outcome.HELD):
                 context.log.warning(
                     "%s of %s: %d teams kept their old rows, for a rebuild would have removed half of their %s or "
-                    "more (first: %s). If that is right, run the partition with allow_shrink: true",
+                    "more (first: %s). If that is right, allow_shrink: true builds them: health_job has the command",
                     table.table, day.day, len(held), _words(tables, table.table)[0], held[:5],
                 )  # fmt: skip
             # A table of which nothing could be built is as it was: the day is not said to be materialized.

@@ -30,7 +30,7 @@ def leave_for_a_scraper(instance: DagsterInstance, found: Evaluation | tuple[str
     """
     if current_settings().metrics_file is not None:
         is_known = not isinstance(found, tuple) and not found.is_unknown
-        _write(found, _last_look(instance).as_told(clock.utc_now(), is_known=is_known))
+        _write(found, _last_look(instance).as_told(clock.utc_now(), skew=clock.MAX_SKEW, is_known=is_known))
 
 
 def leave_look(instance: DagsterInstance, look: Look, found: Evaluation | tuple[str, ...] | None) -> None:

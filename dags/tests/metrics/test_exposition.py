@@ -132,12 +132,14 @@ def test_an_old_answer_and_one_of_the_future_are_unknown_and_so_is_all_while_tab
     assert set(VERDICTS) == set(map(str, Answer))
     look, minute = Look("OK", READ_AT), timedelta(minutes=1)
     told = {
-        minutes: look.as_told(READ_AT + minutes * minute, is_known=True).verdict for minutes in (-30, 0, 119, 120, 121)
+        minutes: look.as_told(READ_AT + minutes * minute, skew=minute, is_known=True)
+        for minutes in (-2, -1, 0, 120, 121)
     }
-    assert told == {-30: "UNKNOWN", 0: "OK", 119: "OK", 120: "OK", 121: "UNKNOWN"}
-    assert look.as_told(READ_AT + 121 * minute, is_known=True).at == READ_AT
-    assert look.as_told(READ_AT + minute, is_known=False) == Look("UNKNOWN", READ_AT + minute)
-    assert Look().as_told(READ_AT, is_known=True) == Look()
+    unknown = Look("UNKNOWN", READ_AT)
+    assert told == {-2: unknown, -1: look, 0: look, 120: look, 121: unknown}
+    now = READ_AT + minute
+    assert look.as_told(now, skew=minute, is_known=False) == Look("UNKNOWN", now)
+    assert Look().as_told(now, skew=minute, is_known=True) == Look()
     assert Look.from_document(look.as_document()) == look
     with pytest.raises(ValueError, match="GREAT"):
         Look.from_document({"verdict": "GREAT", "at": None})
