@@ -22,7 +22,8 @@ _DaysByTables = tuple[tuple[tuple[str, ...], _Days], ...]
 
 
 def whom_in_words(groups: Iterable[Alike]) -> str:
-    """Teams with the same tables and days together, those with the most units first; more than `NAMED` are counted.
+    """Teams with the same tables and days together, those with the most units first; more than `NAMED` are counted,
+    and where these are the most by far, all of them in one.
 
     ``teams 7, 8, bounces and stats, 2026-01-16 … 2026-01-18``; where teams differ, and their tables do not,
     ``stats: team 1, 2026-01-15; team 3, 2026-01-14``.
@@ -31,6 +32,12 @@ def whom_in_words(groups: Iterable[Alike]) -> str:
     for team, days_by_table in _by_team(groups).items():
         teams_by_days[_alike(days_by_table)].append(team)
     alike = sorted(teams_by_days.items(), key=lambda one: (-len(one[1]) * _units(one[0]), one[1]))
+    if 2 * sum(len(teams) for _, teams in alike[:NAMED]) < sum(len(teams) for _, teams in alike):
+        # To name a few of very many, each with days of its own, would say little of them.
+        names = sorted({name for one, _ in alike for names, _ in one for name in names})
+        days = sorted({day for one, _ in alike for _, some in one for day in some})
+        teams = counted(sum(len(some) for _, some in alike), "team")
+        return f"{teams}, {listed(names)}, {_span(days)}, each on some of them"
     tables = {names for one, _ in alike for names, _ in one}
     common = len(alike) > 1 and len(tables) == 1
     parts = [

@@ -45,6 +45,12 @@ def test_of_many_groups_the_largest_are_named_and_the_teams_of_the_others_counte
     )
 
 
+def test_of_very_many_groups_none_is_named() -> None:
+    assert words(*(("stats", team, day) for team in range(1, 9) for day in range(team))) == (
+        "8 teams, stats, 8 days of 2026-01-01 … 2026-01-08, each on some of them"
+    )
+
+
 @given(UNITS)
 def test_no_team_is_said_to_lack_a_day_that_it_has(units: set[tuple[str, int, int]]) -> None:
     said = words(*sorted(units))

@@ -41,3 +41,12 @@ def test_there_are_so_many_commands_and_the_others_are_counted() -> None:
     found = of(*(("a", 7 + ago, ago) for ago in range(COMMANDS + 2)))
     assert (len(found.commands), found.more, found.more_words) == (COMMANDS, 2, "; 2 more after these, ask again")
     assert "--partition 2026-01-09" in found.commands[0]
+
+
+def test_a_cost_is_of_days_and_jobs_and_no_sum_is_given_where_a_part_of_it_is_not_known() -> None:
+    places = [(table, DAY - timedelta(day)) for table in "abc" for day in (0, 1)]
+    rows = dict.fromkeys(places, 1000)
+    known = Building(BUILDING.job_by_table, rows, {"a": 0.001, "b": 0.002})
+    # Two tables of one job are built from the same rows at once.
+    assert known.estimate_in_words(places) == "2 days, about 4,000 rows, 4.0 s"
+    assert known.estimate_in_words([*places, ("a", DAY - timedelta(2))]) == "3 days, how many rows is not known"
