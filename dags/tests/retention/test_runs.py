@@ -73,8 +73,18 @@ location = Definitions([a_table], asset_checks=[whole], jobs=[a_job, asking_job]
 OURS = Ours(frozenset({"a_job", "asking_job"}), frozenset({A_TABLE, WATCHING}))
 
 
+# What steps print is kept nowhere: to begin and end to listen to one is half a second, and one test is about its files.
+NO_LOGS = {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
+
+
 @pytest.fixture
 def instance(tmp_path: Path) -> Iterator[DagsterInstance]:
+    with DagsterInstance.local_temp(str(tmp_path), {"compute_logs": NO_LOGS}) as on_disk:
+        yield on_disk
+
+
+@pytest.fixture
+def with_files(tmp_path: Path) -> Iterator[DagsterInstance]:
     with DagsterInstance.local_temp(str(tmp_path)) as on_disk:
         yield on_disk
 
@@ -141,7 +151,8 @@ def test_the_newest_build_of_each_day_the_newest_failure_and_the_newest_check_st
     assert forgotten(instance).gone == 0
 
 
-def test_a_run_that_is_forgotten_leaves_no_file_and_no_row(instance: DagsterInstance, tmp_path: Path) -> None:
+def test_a_run_that_is_forgotten_leaves_no_file_and_no_row(with_files: DagsterInstance, tmp_path: Path) -> None:
+    instance = with_files
     stays, goes = asked(instance), asked(instance)
     assert files_of(tmp_path, goes)
     forgotten(instance, in_use=[stays])
