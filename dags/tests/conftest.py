@@ -62,9 +62,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     functions = [item for item in items if isinstance(item, pytest.Function)]
     stories = [item for item in functions if _is_story(item)]
-    embedded = {_test(item) for item in stories if "embedded" in _parameters(item)}
+    embedded = {_test(item) for item in stories if _engine(item) == "embedded"}
     for item in stories:
-        if "server" in _parameters(item) and _test(item) in embedded:
+        if _engine(item) == "server" and _test(item) in embedded:
             item.add_marker("second_engine")
     on_engine = {(_test(item), _engine(item)) for item in functions}
     for item in functions:
@@ -83,7 +83,7 @@ def pytest_collection_finish() -> None:
 
 
 def _is_story(item: pytest.Function) -> bool:
-    return "world" in item.fixturenames or item.get_closest_marker("story") is not None
+    return not {"world", "partner"}.isdisjoint(item.fixturenames) or item.get_closest_marker("story") is not None
 
 
 def _minutes(item: pytest.Item) -> float:
@@ -97,11 +97,10 @@ def _test(item: pytest.Function) -> tuple[str, str]:
 
 
 def _engine(item: pytest.Function) -> object:
-    return next((value for value in _parameters(item) if value in ENGINES), None)
-
-
-def _parameters(item: pytest.Function) -> list[object]:
-    return list(item.callspec.params.values()) if hasattr(item, "callspec") else []
+    """The engine's name among the parameters, by itself or together with where files lie."""
+    values = item.callspec.params.values() if hasattr(item, "callspec") else ()
+    together = (one for value in values for one in (value if type(value) is tuple else (value,)))
+    return next((value for value in together if value in ENGINES), None)
 
 
 @pytest.fixture(scope="session", autouse=True)

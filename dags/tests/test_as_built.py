@@ -11,9 +11,12 @@ from dags.tests.builds import TABLES, build
 from dags.tests.detection.test_store import detected
 from dags.tests.events import Event, at, insert, person
 from dags.tests.fold import stored
+from dags.tests.variants import server_in_stories
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
+
+pytestmark = server_in_stories
 
 DAYS = [date(2026, 1, 9), date(2026, 1, 10)]
 LEDGER = (

@@ -21,3 +21,7 @@ def variants(first: object, *others: object) -> list[Any]:
 server_at_night = pytest.mark.at_night("server")
 embedded_at_night = pytest.mark.at_night("embedded")
 both_by_day = pytest.mark.at_night()
+
+# Tests of statements that ask no engine for anything of its own: the default suite runs them on the embedded one, `make
+# stories`, which CI runs as well, on a server.
+server_in_stories = pytest.mark.story

@@ -21,6 +21,7 @@ from dags.tests.as_built import as_built
 from dags.tests.builds import TABLES
 from dags.tests.events import Event, at, insert
 from dags.tests.fold import sessions_of, stored
+from dags.tests.variants import server_in_stories
 from dags.tests.web_preaggregated.test_store import _events
 from dags.web_preaggregated.tables import STATS, WEB_TABLES
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
     from dags.detection.detection import Detection
+
+pytestmark = server_in_stories
 
 DAY = date(2026, 1, 10)
 NOW = at("2026-01-14 06:00:00")

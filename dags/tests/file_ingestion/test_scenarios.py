@@ -15,6 +15,7 @@ from dags.settings import read_settings
 from dags.sources.file import read_sources
 from dags.tests.events import Event, insert
 from dags.tests.file_ingestion.partner import NAME, Partner, event, lines
+from dags.tests.variants import server_at_night
 from dags.work import control
 from dags.work.audit.store import Log, require_state
 
@@ -117,6 +118,7 @@ def test_f5_late_files_with_old_dates_are_taken(partner: Partner) -> None:
     assert str(column(partner, "toDate(timestamp)")[2]) == "2024-02-29"
 
 
+@server_at_night
 def test_f6_an_ingestion_is_tried_before_it_is_used(partner: Partner) -> None:
     partner.put("year=2026/a.jsonl", lines(event(1)))
     partner.put("year=2025/b.jsonl", lines(event(2)))
@@ -133,6 +135,7 @@ def test_f6_an_ingestion_is_tried_before_it_is_used(partner: Partner) -> None:
     assert sorted(set(partner.seen())) == [1, 2]
 
 
+@server_at_night
 def test_f7_a_range_has_a_progress_of_its_own_and_ends_by_itself(partner: Partner) -> None:
     partner.declared |= {"from": "2026-01-01", "until": "2026-01-31", "max_files_per_run": 2}
     for day in range(1, 5):
@@ -161,9 +164,9 @@ def test_f7_a_range_has_a_progress_of_its_own_and_ends_by_itself(partner: Partne
     ("pattern", "expected"),
     [
         ("year=*/month=*/day=*/**/*.jsonl", [1, 2, 3, 4]),
-        ("year=2026/month=0[3-4]/**/*.jsonl", [2, 3]),
-        ("year={2025,2026}/month={01..03}/day=*/*.jsonl", [1, 2]),
-        ("year=2026/month=04/**", [3]),
+        pytest.param("year=2026/month=0[3-4]/**/*.jsonl", [2, 3], marks=server_at_night),
+        pytest.param("year={2025,2026}/month={01..03}/day=*/*.jsonl", [1, 2], marks=server_at_night),
+        pytest.param("year=2026/month=04/**", [3], marks=server_at_night),
     ],
 )
 def test_f8_patterns_have_the_partitions_that_they_say(partner: Partner, pattern: str, expected: list[int]) -> None:
@@ -177,6 +180,7 @@ def test_f8_patterns_have_the_partitions_that_they_say(partner: Partner, pattern
     assert partner.seen() == expected
 
 
+@server_at_night
 def test_f9_a_run_is_limited_and_says_what_it_costs_before_and_after(partner: Partner) -> None:
     partner.declared |= {"cost_usd_per_gb": 1000.0}
     contents = [lines(*map(event, range(10 * number, 10 * number + 9))) for number in (1, 2, 3)]
@@ -196,7 +200,10 @@ def test_f9_a_run_is_limited_and_says_what_it_costs_before_and_after(partner: Pa
     assert len(partner.seen()) == 27
 
 
-@pytest.mark.parametrize("resolution", ["auto_merge", "backfill", "ignore", "manual"])
+@pytest.mark.parametrize(
+    "resolution",
+    ["auto_merge", "manual", *(pytest.param(one, marks=server_at_night) for one in ("backfill", "ignore"))],
+)
 def test_f10_new_columns_are_noticed_recorded_and_resolved_as_declared(partner: Partner, resolution: str) -> None:
     partner.declared["schema_changes"] = resolution
     partner.put("2026-01-01.jsonl", lines(event(1), event(2)))

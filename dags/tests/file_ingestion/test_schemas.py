@@ -247,6 +247,7 @@ def test_a_malformed_file_hides_no_column_of_its_neighbours_and_values_for_keys_
     assert len(partner.schemas().versions) == 3
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("dsn_text", ["embedded"], indirect=True)
 def test_names_that_no_column_can_have_keep_no_file_from_being_loaded(
     client: Client, dsn: Dsn, server_files: Path

@@ -23,6 +23,7 @@ from dags.sources.declaration import Sources, declared
 from dags.tests.health.matter import matters
 from dags.tests.managed_backfill.test_plan import a_plan
 from dags.tests.runbook import symptom
+from dags.tests.variants import server_in_stories
 from dags.tests.world import BOUNCES, STATS
 from dags.work.audit.log import Entry, Event, Status, Work
 from dags.work.audit.store import Log
@@ -30,6 +31,8 @@ from dags.work.document import as_yaml
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
+
+pytestmark = server_in_stories
 
 TABLES = (STATS, BOUNCES)
 TRIGGERS = ("hourly_schedule", "files_sensor")

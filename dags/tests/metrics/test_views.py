@@ -13,11 +13,14 @@ import pytest
 
 from dags.detection.gaps.store import read_gaps
 from dags.tests.metrics.rows import BuildRow, EventRow, GapRow, insert_builds, insert_events, insert_gaps
+from dags.tests.variants import server_in_stories
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from clickhouse_connect.driver.client import Client
+
+pytestmark = server_in_stories
 
 TABLES = ("one", "other")
 DAYS = [date(2026, 1, 1) + timedelta(days=n) for n in range(4)]

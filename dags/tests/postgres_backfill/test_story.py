@@ -55,6 +55,7 @@ def source(world: World, postgres_database: str, tmp_path: Path) -> Iterator[Ten
         yield made
 
 
+@pytest.mark.long
 def test_history_arrives_the_detector_says_so_the_sensor_repairs_it_and_readers_see_it(
     world: World, source: Tenant, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -32,6 +32,7 @@ from dags.sources.loads.staging import Staging
 from dags.sources.loads.verdicts import Checkpoint, Group, groups, landed_wrong
 from dags.tests.events import Event, insert
 from dags.tests.runbook import symptom
+from dags.tests.variants import server_in_stories
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
     from dags.sources.loads.landing import Landing
+
+pytestmark = server_in_stories
 
 WORK, LOAD = "postgres-backfill-1a2b3c4d", load_id("postgres-backfill-1a2b3c4d")
 DAYS = [date(2026, 1, 1) + timedelta(days=number) for number in range(4)]

@@ -24,12 +24,15 @@ from dags.team_selection.store import read_selection, write_selection
 from dags.tests.clickhouse.schema import own_database
 from dags.tests.conftest import ENGINES
 from dags.tests.events import Event, at, insert
+from dags.tests.variants import server_in_stories
 from dags.web_preaggregated.tables import WEB_TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from clickhouse_connect.driver.client import Client
+
+pytestmark = server_in_stories
 
 TODAY = date(2026, 1, 20)
 MICROSECOND = timedelta(microseconds=1)

@@ -23,12 +23,15 @@ from dags.tests.clickhouse.schema import own_database
 from dags.tests.conftest import ENGINES
 from dags.tests.events import Event, at, insert
 from dags.tests.runbook import symptom
+from dags.tests.variants import server_in_stories
 from dags.web_preaggregated.tables import WEB_TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from clickhouse_connect.driver.client import Client
+
+pytestmark = server_in_stories
 
 LIST, DICTIONARY = "web_pre_aggregated_teams", "web_pre_aggregated_teams_dict"
 

@@ -158,6 +158,7 @@ def killed(world: World, job: str, config: dict[str, object]) -> None:
         assert not world.run_as_configured(job, config, raise_on_error=False).success
 
 
+@pytest.mark.long
 def test_what_a_killed_run_left_is_looked_at_and_the_audit_is_one_with_the_list(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
