@@ -44,14 +44,14 @@ dev: setup ## the Dagster UI and daemon on the same data: http://localhost:3000
 	@$(RUN) exec $(INTERRUPTIBLE) dg dev $(if $(PORT),--port $(PORT))
 
 test: setup ## the tests: statements on both engines, stories on the embedded one
-	@$(RUN) python -m pytest -n 2 --dist loadgroup -m 'not (slow or long or second_engine or walk)'
+	@$(RUN) python -m pytest -n 3 --dist loadgroup -m 'not (slow or long or second_engine or walk)'
 
 coverage: setup ## tests and stories, and which lines and branches they reach; fails under the floor of pyproject.toml
-	@$(RUN) coverage erase && coverage run -m pytest -n 2 --dist loadgroup -m 'not (slow or walk)' \
+	@$(RUN) coverage erase && coverage run -m pytest -n 3 --dist loadgroup -m 'not (slow or walk)' \
 		&& coverage combine --quiet && coverage report
 
 stories: setup ## the stories once more, on a real server, and what takes long
-	@$(RUN) python -m pytest -n 2 --dist loadgroup -m '(second_engine or long) and not slow'
+	@$(RUN) python -m pytest -n 3 --dist loadgroup -m '(second_engine or long) and not slow'
 
 # Some of them wait for most of their time.
 soak: setup ## the tests that take minutes: faults, mutants, real queues, benchmarks. Twenty minutes
