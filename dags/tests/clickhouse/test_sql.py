@@ -196,19 +196,19 @@ def test_there_are_statements_to_look_at() -> None:
     assert "team_selection/selection.sql" in SQL_FILES
 
 
-@pytest.mark.parametrize("file", SQL_FILES)
-def test_a_statement_begins_with_a_header_that_says_something(file: str) -> None:
-    first, *_ = (ROOT / file).read_text(encoding="utf-8").splitlines()
-    assert re.match(r"-- \S+ \S+", first), first
+TEXTS = {file: (ROOT / file).read_text(encoding="utf-8") for file in SQL_FILES}
 
 
-@pytest.mark.parametrize("file", SQL_FILES)
-def test_a_file_holds_one_statement(file: str) -> None:
-    acted_on = _without_comments_and_strings((ROOT / file).read_text(encoding="utf-8"))
+def test_a_statement_begins_with_a_header_that_says_something() -> None:
+    assert [file for file, text in TEXTS.items() if not re.match(r"-- \S+ \S+", text.splitlines()[0])] == []
+
+
+def test_a_file_holds_one_statement() -> None:
+    acted_on = {file: _without_comments_and_strings(text) for file, text in TEXTS.items()}
     verbs = "EXPLAIN|DESCRIBE|SELECT|WITH|INSERT|CREATE|ALTER|DROP|DELETE|SYSTEM|OPTIMIZE|TRUNCATE|RENAME|EXCHANGE"
     verbs += "|KILL|CHECK"
-    assert re.match(rf"\s*({verbs})\b", acted_on)
-    assert ";" not in acted_on
+    assert [file for file, text in acted_on.items() if not re.match(rf"\s*({verbs})\b", text)] == []
+    assert [file for file, text in acted_on.items() if ";" in text] == []
 
 
 # What code fills with more than a name; see `dags.clickhouse.sql.Part`, and `Expression`.
@@ -242,21 +242,20 @@ def test_clickhouse_itself_can_read_every_file(client: Client) -> None:
     assert [file for file, is_read in zip(texts, read, strict=True) if not is_read] == []
 
 
-@pytest.mark.parametrize("file", SQL_FILES)
-def test_every_parameter_has_a_type_and_is_one_that_the_check_sees(file: str) -> None:
-    text = (ROOT / file).read_text(encoding="utf-8")
-    braces = re.findall(r"\{[^}]*\}?", _without_comments_and_strings(text))
-    assert [brace for brace in braces if not re.fullmatch(r"\{[a-z_]+:[A-Z]\w*(\([\w, ()']*\))?\}", brace)] == []
-    package = ".".join(("dags", *Path(file).parent.parts))
+def test_every_parameter_has_a_type_and_is_one_that_the_check_sees() -> None:
+    braces = {file: re.findall(r"\{[^}]*\}?", _without_comments_and_strings(text)) for file, text in TEXTS.items()}
+    known = [(file, brace) for file, found in braces.items() for brace in found]
+    assert [one for one in known if not re.fullmatch(r"\{[a-z_]+:[A-Z]\w*(\([\w, ()']*\))?\}", one[1])] == []
     # A brace in a comment would be asked for as a parameter that the statement does not have.
-    bound = {brace[1:].partition(":")[0] for brace in braces}
-    assert Sql(package, None).parameters(Path(file).stem) == bound  # type: ignore[arg-type]
+    bound = {file: {brace[1:].partition(":")[0] for brace in found} for file, found in braces.items()}
+    packages = {file: ".".join(("dags", *Path(file).parent.parts)) for file in TEXTS}
+    seen = {file: Sql(package, None).parameters(Path(file).stem) for file, package in packages.items()}  # type: ignore[arg-type]
+    assert seen == bound
 
 
-@pytest.mark.parametrize("file", [file for file in SQL_FILES if "{" in (ROOT / file).read_text(encoding="utf-8")])
-def test_an_instant_is_never_bound_without_its_fractions(file: str) -> None:
+def test_an_instant_is_never_bound_without_its_fractions() -> None:
     # `{x:DateTime}` drops fractions of a second in silence.
-    assert not re.search(r"\{\w+:DateTime\b(?!64)", (ROOT / file).read_text(encoding="utf-8"))
+    assert [file for file, text in TEXTS.items() if re.search(r"\{\w+:DateTime\b(?!64)", text)] == []
 
 
 @pytest.mark.parametrize("among", [1, 2, 3])
