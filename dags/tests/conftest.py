@@ -58,7 +58,7 @@ settings.register_profile("no-shrinking", phases=(Phase.explicit, Phase.generate
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the stories on a server that are told on the embedded engine as well, and those that are told at night.
 
-    What takes minutes comes first.
+    What takes minutes comes first, and what takes long before the rest.
     """
     functions = [item for item in items if isinstance(item, pytest.Function)]
     stories = [item for item in functions if _is_story(item)]
@@ -87,9 +87,13 @@ def _is_story(item: pytest.Function) -> bool:
 
 
 def _minutes(item: pytest.Item) -> float:
-    """How long a slow test takes, so that no worker begins it when the others are about to end; most of it waits."""
+    """How long a slow or a long test takes, so that no worker begins it when the others are about to end; most of it
+    waits.
+    """
     mark = item.get_closest_marker("slow")
-    return float(mark.kwargs.get("minutes", 0.5)) if mark else 0
+    if mark is None:
+        return 0.1 if item.get_closest_marker("long") else 0
+    return float(mark.kwargs.get("minutes", 0.5))
 
 
 def _test(item: pytest.Function) -> tuple[str, str]:
