@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser
 
-pytestmark = pytest.mark.skipif(bool(skip_reason()), reason=skip_reason())
+pytestmark = [pytest.mark.long, pytest.mark.skipif(bool(skip_reason()), reason=skip_reason())]
 
 HOSTILE = (
     "<script>document.title='owned'</script><img src=http://192.0.2.1/x onerror=alert(1)>\"' \u202e" + "x" * 10_000

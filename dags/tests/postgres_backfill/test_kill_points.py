@@ -177,6 +177,7 @@ def died(loads: Loads, dies_at: int | str, act: Callable[..., Any], *args: Any, 
 
 @server_at_night
 @pytest.mark.story
+@pytest.mark.long
 def test_a_load_whose_every_run_dies_one_statement_later_brings_every_row_once(loads: Loads) -> None:
     work_id, number = "postgres-backfill-1a2b3c4d", 1
     loads.accept(work_id)

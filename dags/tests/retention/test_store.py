@@ -21,7 +21,7 @@ from dags.publish.backup import backup_name
 from dags.retention.report import NEVER
 from dags.retention.store import forget, read_facts, runs_in_use
 from dags.sources.loads.log import FILES, POSTGRES
-from dags.tests.variants import server_at_night, variants
+from dags.tests.variants import server_at_night, server_in_stories, variants
 from dags.work.audit.log import AUTOMATIC, MANAGED
 from dags.work.audit.store import read_state
 
@@ -96,6 +96,7 @@ def answers(client: Client) -> list[Any]:
 IN_USE = ["run-7", "run-8"]
 
 
+@server_in_stories
 @pytest.mark.parametrize("seed", variants(1, 2, 3))
 def test_of_each_unit_the_last_build_of_each_outcome_stays_and_no_answer_of_the_ledger_is_another(
     client: Client, seed: int

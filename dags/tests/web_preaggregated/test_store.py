@@ -147,6 +147,7 @@ _events = st.lists(
 @settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(drawn=st.lists(_events, min_size=2, max_size=2))
 @embedded_at_night
+@pytest.mark.long
 def test_whatever_was_there_before_a_rebuild_equals_the_fold_and_a_second_changes_nothing(
     client: Client, drawn: list[list[Event]]
 ) -> None:

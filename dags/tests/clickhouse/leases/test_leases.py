@@ -320,12 +320,14 @@ def racers(dsn_text: str) -> Iterator[list[subprocess.Popen[str]]]:
         yield started
 
 
+@pytest.mark.long
 def test_of_four_processes_that_want_a_free_lease_at_once_one_gets_it(racers: list[subprocess.Popen[str]]) -> None:
     for number in range(1, 26):
         answers = race(racers, number)
         assert sorted(answers) == ["lost", "lost", "lost", "won"]
 
 
+@pytest.mark.long
 def test_of_four_processes_that_find_a_dead_holder_at_once_one_has_the_lease_in_the_end(
     client: Client, racers: list[subprocess.Popen[str]]
 ) -> None:
