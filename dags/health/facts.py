@@ -227,6 +227,7 @@ class Compared:
     """The last comparison of a table with raw events, as its check left it.
 
     ``is_unknown``: it could not be made; ``is_passing``: for the first time, or because ClickHouse could not be asked.
+    ``day`` and ``teams`` are what differed, or did when it could be made last; None and none where nothing did.
     """
 
     table: str
@@ -235,6 +236,8 @@ class Compared:
     words: str
     is_unknown: bool = False
     is_passing: bool = False
+    day: date | None = None
+    teams: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

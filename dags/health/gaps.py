@@ -242,7 +242,7 @@ class Gaps:
             tables=tuple(sorted({one.table for one in groups})),
             checks=frozenset({Check.FRESH}),
             size=len(late),
-            teams=_named(late),
+            teams=few(late),
         )
 
 
@@ -266,11 +266,11 @@ def _cause(
 ) -> Cause:  # fmt: skip
     return Cause(
         key, state, what, fated.in_words(), since, doing, to_do, command, fated.tables, checks, fated.units,
-        tuple(sorted(fated.days)), _named(fated.teams()), cost,
+        tuple(sorted(fated.days)), few(fated.teams()), cost,
     )  # fmt: skip
 
 
-def _named(teams: Collection[int]) -> tuple[int, ...]:
+def few(teams: Collection[int]) -> tuple[int, ...]:
     """Teams by their ids, where they are not too many."""
     return tuple(sorted(teams)) if len(teams) <= TEAMS_NAMED else ()
 

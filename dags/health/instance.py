@@ -34,6 +34,7 @@ from dags.domain.text import of_error
 from dags.file_ingestion.sensors import INGESTION_TAG
 from dags.health.causes import Check
 from dags.health.facts import Compared, Load, Section, Ticking
+from dags.health.sampling import Unequal
 from dags.repair.runs import IN_FLIGHT
 from dags.schedules import ALERTS_INTERVAL_SECONDS, HEALTH_CRON, RETENTION_CRON, TIME_ZONE
 
@@ -310,7 +311,10 @@ def last_compared(instance: DagsterInstance, table: str) -> tuple[Compared, Mapp
     is_first = bool(metadata.get(IS_UNREACHABLE)) or not any(one.get(IS_UNKNOWN) for _, _, one in before[:1])
     is_passing = is_unknown and is_first and not metadata.get("unequal")
     words = evaluation.description or ""
-    return Compared(table, evaluation.passed, at, words, is_unknown=is_unknown, is_passing=is_passing), metadata
+    told = Compared(table, evaluation.passed, at, words, is_unknown=is_unknown, is_passing=is_passing)
+    if (unequal := Unequal.of(metadata)) is not None:
+        told = replace(told, day=unequal.day, teams=tuple(sorted(unequal.teams)))
+    return told, metadata
 
 
 def _instant(timestamp: float) -> datetime:

@@ -6,20 +6,22 @@ Pure: no clock, no database, no Dagster. Whatever could not be read is unknown, 
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from dags.domain.text import by_words, counted
 from dags.health.causes import OF_DATA, Cause, Check, Health, State, answer, in_order
 from dags.health.facts import Section
-from dags.health.gaps import Gaps, also_known
+from dags.health.gaps import Gaps, also_known, few
 from dags.health.triggers import halted, is_daemon_dead, trigger_causes
 from dags.health.words import ERROR_CHARACTERS, NAMED, age_in_words, launch, listed
 from dags.health.work_causes import chore_causes, file_causes, left_causes, load_causes, work_causes
+from dags.repair.by_hand import rebuild_by_hand
+from dags.repair.estimate import Building
 from dags.schedules import TEAM_SELECTION_MAX_AGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from datetime import datetime
+    from datetime import date, datetime
 
     from dags.health.facts import BuildsOfLately, Compared, Evaluated, Facts, Teams
     from dags.health.targets import Targets
@@ -53,7 +55,8 @@ def judge(facts: Facts, targets: Targets, repairing: tuple[str, ...]) -> Health:
     causes = [*_unread(facts), *trigger_causes(facts), *load_causes(facts.loads, facts.at, works)]
     causes += [cause for one in facts.builds if (cause := _of_builds(one)) is not None]
     causes += chore_causes(facts.chores)
-    causes += [_unequal(one) for one in facts.compared if not one.is_equal]
+    building = facts.evaluated.building if facts.evaluated is not None else Building()
+    causes += [_unequal(one, building) for one in facts.compared if not one.is_equal]
     causes += [_not_compared(one, facts.at) for one in facts.compared if one.is_equal and _is_old(one, facts)]
     if facts.server_at is not None:
         now = facts.server_at
@@ -199,7 +202,7 @@ def _not_compared(one: Compared, now: datetime) -> Cause:
     )
 
 
-def _unequal(one: Compared) -> Cause:
+def _unequal(one: Compared, building: Building) -> Cause:
     if one.is_unknown:
         return Cause(
             f"accuracy:{one.table}",
@@ -213,6 +216,8 @@ def _unequal(one: Compared) -> Cause:
             tables=(one.table,),
             checks=frozenset({Check.ACCURATE}),
         )
+    units = [_Units(one.table, one.day, one.teams)] if one.day is not None else []
+    by_hand = rebuild_by_hand(units, building)
     return Cause(
         f"accuracy:{one.table}",
         State.NEEDS_YOU,
@@ -220,8 +225,17 @@ def _unequal(one: Compared) -> Cause:
         one.words,
         one.at,
         "the same teams are compared again each hour",
-        "materialize the day for these teams, then compare again; if it stays so, its builder is wrong",
-        launch("web_analytics_health_checks_job"),
+        f"build the day for these teams{by_hand.more_words}, then compare again; if it stays so, its builder is wrong",
+        "\n".join((*by_hand.commands, launch("web_analytics_health_checks_job"))),
         tables=(one.table,),
         checks=frozenset({Check.ACCURATE}),
+        days=tuple(unit.day for unit in units),
+        teams=few(one.teams),
+        cost=building.estimate_in_words([(unit.table, unit.day) for unit in units]) if units else "",
     )
+
+
+class _Units(NamedTuple):
+    table: str
+    day: date
+    teams: tuple[int, ...]

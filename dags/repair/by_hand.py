@@ -7,18 +7,28 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import date
 
-    from dags.detection.verdicts import Alike
     from dags.repair.estimate import Building
 
 # So many commands are given at once, each of so many days, and of teams whose ids take so many characters: a command
 # that is cut is none. Chosen, so that all of them fit half a page of a terminal; who has typed them asks again.
 COMMANDS, DAYS, TEAMS_CHARACTERS = 3, 7, 180
+
+
+class Units(Protocol):
+    """Teams of a table's day."""
+
+    @property
+    def table(self) -> str: ...
+    @property
+    def day(self) -> date: ...
+    @property
+    def teams(self) -> Iterable[int]: ...
 
 
 @dataclass(frozen=True)
@@ -34,7 +44,7 @@ class ByHand:
         return f"; {self.more:,} more after these, ask again" if self.more else ""
 
 
-def rebuild_by_hand(groups: Iterable[Alike], building: Building, *, allow_shrink: bool = False) -> ByHand:
+def rebuild_by_hand(groups: Iterable[Units], building: Building, *, allow_shrink: bool = False) -> ByHand:
     """How to rebuild units: their teams, in every table of their job, and no other's.
 
     ``allow_shrink``: also where that loses what their source has no longer. A job that rebuilds all teams of a day

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -247,6 +247,10 @@ def test_a_comparison_that_could_not_be_made_passes_once_or_where_nobody_could_b
     assert [said(**busy), said(**busy), said()] == [(True, True), (True, False), (False, False)]
     assert [said(**gone), said(**gone)] == [(True, True)] * 2
     assert said(**gone, unequal={"7": "differs"}) == (True, False)
+    said(unequal={"7": "differs", "9": "too"}, day="2026-01-12")
+    found = last_compared(daemon.instance, "stats")
+    assert found is not None
+    assert (found[0].day, found[0].teams) == (date(2026, 1, 12), (7, 9))
 
 
 def test_the_runs_of_ingestions_that_are_active_are_looked_at_by_their_tag(daemon: Daemon) -> None:

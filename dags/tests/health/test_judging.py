@@ -330,6 +330,18 @@ def test_a_table_that_is_not_what_its_events_come_to_needs_a_person_and_one_not_
     assert states(judged(facts(compared=(replace(unknown, is_passing=True),)))) == {"accuracy:bounces": State.REPAIRING}
 
 
+def test_what_differs_from_raw_events_is_told_with_the_command_that_builds_it_anew() -> None:
+    wrong = Compared("stats", False, NOW, "team 7 differs", day=ago(3), teams=(7, 8))
+    cause = the(judged(facts(compared=(wrong,))), "accuracy:stats")
+    assert cause.commands[-1] == "dg launch --job web_analytics_health_checks_job"
+    [build] = cause.commands[:-1]
+    assert f"--partition {ago(3)} " in build
+    assert "team_ids: [7, 8]" in build
+    assert (cause.days, cause.teams) == ((ago(3),), (7, 8))
+    # Of a table that nobody builds there is no such command.
+    assert the(judged(facts(compared=(replace(wrong, table="x"),))), "accuracy:x").commands == cause.commands[-1:]
+
+
 def test_that_values_were_right_once_says_nothing_of_today() -> None:
     equal = [replace(NOT_COMPARED_LATELY, at=NOW - hours * HOUR) for hours in (23.9, 24.1)]
     assert [states(judged(facts(compared=(one,)))) for one in equal] == [{}, {"accuracy:stats": State.UNKNOWN}]
