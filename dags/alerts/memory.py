@@ -41,9 +41,9 @@ class Entry:
     ``cause``: as it was seen last. ``seen_at``: since when it has needed a person, short breaks left out; None of one
     that is over. ``gone_at``: since when it is not seen, though that may be such a break. ``kind``: what is to be told
     of it now; None before anything is, as of what may pass by itself. ``number`` counts what was to be told since
-    ``told_at``, and ``state`` and ``size`` are the gravest that were told; ``said_at`` is when the last was, ``days``,
-    ``teams`` and ``checks`` are all that it was told of. ``returns``: how often it came back soon
-    after it was over. ``heard``: by channel, the number of what it took last, or `OVER`.
+    ``told_at``, and ``state`` and ``size`` are the gravest that were told; ``said_at`` is when the last was. ``days``,
+    ``teams`` (None: more than are named) and ``checks`` are what people know to be wrong and is so still. ``returns``:
+    how often it came back soon after it was over. ``heard``: by channel, the number of what it took last, or `OVER`.
     """
 
     cause: Cause
@@ -57,7 +57,7 @@ class Entry:
     size: int = 0
     said_at: datetime | None = None
     days: frozenset[date] = frozenset()
-    teams: frozenset[int] = frozenset()
+    teams: frozenset[int] | None = None
     checks: frozenset[Check] = frozenset()
     is_reminded: bool = False
     returns: int = 0
@@ -164,7 +164,7 @@ def _entry(written: Mapping[str, Any]) -> Entry:
             "kind": Kind(kind) if kind is not None else None,
             "state": State(state) if state is not None else None,
             "days": frozenset(map(date.fromisoformat, written.get("days", ()))),
-            "teams": frozenset(written.get("teams", ())),
+            "teams": frozenset(teams) if (teams := written.get("teams")) is not None else None,
             "checks": frozenset(map(Check, written.get("checks", ()))),
         }
     )

@@ -17,7 +17,7 @@ from dags.health.causes import Check, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-    from datetime import datetime
+    from datetime import date, datetime
 
     from dags.health.causes import Cause
 
@@ -35,8 +35,13 @@ LONGEST_HOLD = timedelta(days=1)
 # What is so many times as large as when it was told has become worse.
 GROWN = 4
 
-# What has spread to days or teams of which nobody was told is told so much later, lest each of many be told alone.
+# What has spread to days or teams of which nobody was told is told so much later, lest each of many be told alone; and
+# twice as long after each time, up to a day.
 SPREADS = timedelta(hours=6)
+
+# A day that is so young and was right for nobody yet is one more of what fails anyway. Chosen: attempts, or the target
+# of repair, call somebody two or three days after a day's end.
+ORDINARY = timedelta(days=4)
 
 # A channel that takes nothing for so long hears no more of what is over.
 GIVEN_UP = timedelta(days=7)
@@ -104,6 +109,7 @@ def _needing(entry: Entry, look: Look) -> Entry:
     cause, now = entry.cause, look.now
     if look.is_muted(cause.key):
         return entry
+    entry = _as_known(entry, now)
     if not entry.is_open:
         return _begun(entry, now) if entry.seen_at is not None and now - entry.seen_at >= LASTS else entry
     is_graver = entry.state is State.UNKNOWN and cause.state is State.NEEDS_YOU
@@ -124,7 +130,7 @@ def _begun(entry: Entry, now: datetime) -> Entry:
         state=None,
         size=0,
         days=frozenset(),
-        teams=frozenset(),
+        teams=None,
         checks=frozenset(),
         is_reminded=False,
         returns=entry.returns + is_back,
@@ -134,22 +140,47 @@ def _begun(entry: Entry, now: datetime) -> Entry:
 
 
 def _has_spread(entry: Entry, now: datetime) -> bool:
-    """Whether it strikes what it did not when it was told last, though that was there: another loss behind a known one.
+    """Whether it strikes what it did not when it was told last: another loss behind a known one."""
+    cause, said_at = entry.cause, entry.said_at
+    if said_at is None:
+        return False
+    others = cause.checks & _BEHIND > entry.checks & _BEHIND
+    if others and entry.number == 1:
+        return True
+    others |= bool(set(cause.days) - entry.days - _ordinary(entry, now))
+    others |= entry.teams is not None and bool(set(cause.teams) - entry.teams)
+    return others and now - said_at >= min(SPREADS * (1 << min(entry.number - 1, 10)), LONGEST_HOLD)
 
-    A day that has come since then is none: what fails goes on failing, each day. Where an earlier version told it,
-    nobody knows of what.
+
+def _ordinary(entry: Entry, now: datetime) -> frozenset[date]:
+    """Days that have come since it was told, and were wrong when they were judged first: what fails goes on failing."""
+    if entry.said_at is None:
+        return frozenset()
+    first, oldest = entry.said_at.date() - timedelta(days=1), now.date() - ORDINARY
+    return frozenset(day for day in entry.cause.days if day >= first and day >= oldest)
+
+
+def _as_known(entry: Entry, now: datetime) -> Entry:
+    """With what people know to be wrong and is so still: what was mended meanwhile is news when it is lost again.
+
+    What an earlier version told it told of what is there now, for nobody knows better.
     """
     cause = entry.cause
+    if not entry.is_open:
+        return entry
     if entry.said_at is None:
-        return False
-    if cause.checks & _BEHIND > entry.checks & _BEHIND:
-        return True
-    if now - entry.said_at < SPREADS:
-        return False
-    was_over = entry.said_at.date() - timedelta(days=1)
-    days = {day for day in cause.days if day < was_over} - entry.days if entry.days else frozenset()
-    teams = set(cause.teams) - entry.teams if entry.teams else frozenset()
-    return bool(days or teams)
+        return replace(
+            entry,
+            said_at=entry.told_at or now,
+            days=frozenset(cause.days),
+            teams=frozenset(cause.teams) or None,
+            checks=cause.checks,
+        )
+    teams = entry.teams
+    if cause.teams:
+        teams = frozenset(cause.teams) if teams is None else teams & set(cause.teams)
+    days = entry.days & set(cause.days) | _ordinary(entry, now)
+    return replace(entry, days=days, teams=teams, checks=entry.checks & cause.checks)
 
 
 def _said(entry: Entry, kind: Kind, now: datetime) -> Entry:
@@ -161,9 +192,9 @@ def _said(entry: Entry, kind: Kind, now: datetime) -> Entry:
         state=entry.state if entry.state is State.NEEDS_YOU else cause.state,
         size=max(entry.size, cause.size),
         said_at=now,
-        days=entry.days | set(cause.days),
-        teams=entry.teams | set(cause.teams) if cause.teams and (entry.teams or entry.number == 0) else frozenset(),
-        checks=entry.checks | cause.checks,
+        days=frozenset(cause.days),
+        teams=frozenset(cause.teams) or None,
+        checks=cause.checks,
     )
 
 

@@ -27,7 +27,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from filelock import FileLock
 from filelock import Timeout as LockedError
 
-from dags.clickhouse.pinned import LOOKED_AT, Setting, pinned, reset
+from dags.clickhouse.pinned import LOOKED_AT, PINS, Setting, pinned, reset
 from dags.clickhouse.rights import lacking, naming_what_lacks
 from dags.clickhouse.server import ServerClient
 from dags.clickhouse.sql import Sql
@@ -255,6 +255,7 @@ def _server(dsn: Dsn, answer_seconds: float, who: str) -> Client:
     return ServerClient(
         who=who,
         answer_seconds=answer_seconds,
+        is_patient=answer_seconds >= ANSWER_SECONDS,
         interface="https" if dsn.scheme == "clickhouses" else "http",
         host=dsn.host,
         port=dsn.port,
@@ -267,9 +268,14 @@ def _pin(client: Client, dsn: Dsn) -> None:
     """Set what decides an answer: first our pins, then, under these, what else differs from ClickHouse's defaults."""
     settings = client.server_settings.values()
     known = (Setting(s.name, s.value, bool(s.readonly)) for s in settings if s.name in LOOKED_AT)
-    _set(client, dsn, *pinned(known))
-    differing = Sql("dags.clickhouse", client).rows("settings_unlike_defaults")
-    _set(client, dsn, *reset(Setting(name, value, bool(fixed), default) for name, value, fixed, default in differing))
+    chosen, problems = pinned(known)
+    _set(client, dsn, chosen, problems)
+    rows = Sql("dags.clickhouse", client).rows("settings_unlike_defaults", {"named": sorted(PINS)})
+    found = [Setting(name, value, bool(fixed), default) for name, value, fixed, default in rows]
+    # The driver asks without knowing how many rows are to come: what it did not see is pinned now.
+    unseen, problems = pinned(one for one in found if one.name in PINS.keys() - chosen.keys())
+    _set(client, dsn, unseen, problems)
+    _set(client, dsn, *reset(one for one in found if one.value != one.default))
 
 
 def _set(client: Client, dsn: Dsn, chosen: Mapping[str, str], problems: Sequence[str]) -> None:

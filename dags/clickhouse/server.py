@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from typing import TYPE_CHECKING, Any
 
 from clickhouse_connect.driver._backend.httpcommon import parse_command_body
@@ -11,6 +12,7 @@ from clickhouse_connect.driver.exceptions import OperationalError
 from clickhouse_connect.driver.httpclient import HttpClient
 from clickhouse_connect.driver.summary import QuerySummary
 from urllib3 import Timeout
+from urllib3.exceptions import ReadTimeoutError
 
 from dags.clickhouse.pinned import FIRST
 
@@ -34,11 +36,22 @@ ANSWERED_BY_CLICKHOUSE = "X-ClickHouse-Query-Id"
 CONNECT_SECONDS = 10
 
 
-def _of_clickhouse(request: Callable[..., HTTPResponse]) -> Callable[..., HTTPResponse]:
-    """``request``, of which an answer that is not ClickHouse's is an error, and one that may pass."""
+def _of_clickhouse(request: Callable[..., HTTPResponse], *, is_patient: bool) -> Callable[..., HTTPResponse]:
+    """``request``, of which an answer that is not ClickHouse's is an error, and one that may pass.
+
+    Not ``is_patient``: who did not answer once is asked no more, or each question of many would wait anew.
+    """
+    was_silent = threading.Event()
 
     def asked(*given: Any, **more: Any) -> HTTPResponse:  # noqa: ANN401 -- the driver's own
-        response = request(*given, **more)
+        if was_silent.is_set():
+            raise OperationalError("ClickHouse did not answer in time what was asked before, so nothing more is asked")
+        try:
+            response = request(*given, **more)
+        except OperationalError as error:
+            if not is_patient and isinstance(error.__cause__, ReadTimeoutError):
+                was_silent.set()
+            raise
         if ANSWERED_BY_CLICKHOUSE in response.headers:
             return response
         kind = response.headers.get("Content-Type", "no type")
@@ -56,12 +69,13 @@ class ServerClient(HttpClient):
     are answered soon or not at all.
 
     ``who`` marks these too (``log_comment``), so that no statement of a run is nobody's. ``answer_seconds`` is how long
-    the server may be silent, and ``options`` say where it is. What ClickHouse did not answer
-    is an error, whatever its status: a balancer's page would be taken for rows, or for a statement that was run.
+    the server may be silent; not ``is_patient``: and then is asked no more. ``options`` say where it is. What
+    ClickHouse did not answer is an error, whatever its status: a balancer's page would be taken for rows, or for a
+    statement that was run.
     """
 
-    def __init__(self, *, who: str, answer_seconds: float, **options: Any) -> None:  # noqa: ANN401 -- the driver's own
-        self._who, self._answer_seconds = who, int(answer_seconds)
+    def __init__(self, *, who: str, answer_seconds: float, is_patient: bool, **options: Any) -> None:  # noqa: ANN401 -- the driver's own
+        self._who, self._answer_seconds, self._is_patient = who, int(answer_seconds), is_patient
         super().__init__(
             database=None,
             connect_timeout=CONNECT_SECONDS,
@@ -79,7 +93,7 @@ class ServerClient(HttpClient):
         if self._who:
             self.params["log_comment"] = self._who
         backend, patient = self._backend, self._backend.timeout
-        backend.request = _of_clickhouse(backend.request)  # type: ignore[method-assign]
+        backend.request = _of_clickhouse(backend.request, is_patient=self._is_patient)  # type: ignore[method-assign]
         first_answer = min(FIRST_ANSWER_SECONDS, self._answer_seconds)
         backend.timeout = Timeout(connect=CONNECT_SECONDS, read=first_answer)
         super()._init_common_settings(tz_source)

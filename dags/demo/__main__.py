@@ -117,6 +117,7 @@ def _close_the_loop(
         f"in {time.monotonic() - began:.0f} s.\n"
         "\nLook at it in the UI:      make dev, then http://localhost:3000\n"
         "Ask again in a terminal:   source .venv/bin/activate && dg launch --job health_job\n"
+        "                           (while make dev runs; without it nothing works by itself, as it says)\n"
     )
     return 0 if is_complete else 1
 

@@ -163,6 +163,7 @@ class Ticking:
     ``is_on``: it runs, by its switch in the UI or by its declaration. ``is_known``: a daemon has seen it. ``due_at`` is
     when its last tick was due at the latest, None where none was yet; ``ticked_at`` when that was. ``failed_since`` and
     ``failures``: of the unbroken row of ticks that failed, the last one included; ``error`` is that one's.
+    ``is_needed``: where it is off something is not done that must be.
     """
 
     name: str
@@ -175,6 +176,7 @@ class Ticking:
     failures: int = 0
     failed_since: datetime | None = None
     error: str = ""
+    is_needed: bool = True
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from dagster import (
     ScheduleDefinition,
     SensorDefinition,
 )
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.tags import SCHEDULE_NAME_TAG
 from dagster._utils.schedules import reverse_cron_string_iterator
 
@@ -200,6 +201,8 @@ def _ticking(instance: DagsterInstance, trigger: Trigger, states: Sequence[Any],
         failures=failures,
         failed_since=failed_since,
         error=error,
+        # Who keeps history for ever has reasons, and a disk.
+        is_needed=trigger.name != RETENTION_SCHEDULE,
     )
 
 
@@ -253,7 +256,9 @@ def _load(
     if not records:
         return Load(name, what)
     running = [one for one in records if one.dagster_run.status in IN_FLIGHT]
-    ended = [one for one in records if one.dagster_run.status not in IN_FLIGHT]
+    # What a person cancelled says neither that it works nor that it does not.
+    over = {*IN_FLIGHT, DagsterRunStatus.CANCELED}
+    ended = [one for one in records if one.dagster_run.status not in over]
     failed = [*takewhile(lambda one: one.dagster_run.status is DagsterRunStatus.FAILURE, ended)]
     succeeded = next((one for one in ended if one.dagster_run.status is DagsterRunStatus.SUCCESS), None)
     return Load(
@@ -294,11 +299,12 @@ def _compared(instance: DagsterInstance, tables: Sequence[str]) -> Iterator[Comp
 def last_compared(instance: DagsterInstance, table: str) -> tuple[Compared, Mapping[str, Any]] | None:
     """The last result of a table's comparison with raw events, and its metadata; None before the first.
 
-    A check that is running has left its plan, which is no result.
+    A check that is running, or never ran to its end, has left its plan, which is no result.
     """
     key = AssetCheckKey(AssetKey(table), str(Check.ACCURATE))
     results = []
-    for record in instance.event_log_storage.get_asset_check_execution_history(key, limit=LOOKED_BACK):
+    ended = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
+    for record in instance.event_log_storage.get_asset_check_execution_history(key, limit=LOOKED_BACK, status=ended):
         evaluation = record.evaluation
         if record.event is not None and isinstance(evaluation, AssetCheckEvaluation):
             metadata = {name: value.value for name, value in evaluation.metadata.items()}

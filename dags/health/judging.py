@@ -54,7 +54,7 @@ def judge(facts: Facts, targets: Targets, repairing: tuple[str, ...]) -> Health:
     works = None if Section.WORK in facts.unread else facts.work
     causes = [*_unread(facts), *trigger_causes(facts), *load_causes(facts.loads, facts.at, works)]
     causes += [cause for one in facts.builds if (cause := _of_builds(one)) is not None]
-    causes += chore_causes(facts.chores)
+    causes += chore_causes(facts.chores, facts.at)
     building = facts.evaluated.building if facts.evaluated is not None else Building()
     causes += [_unequal(one, building) for one in facts.compared if not one.is_equal]
     causes += [_not_compared(one, facts.at) for one in facts.compared if one.is_equal and _is_old(one, facts)]

@@ -48,8 +48,8 @@ _OF_CLICKHOUSE = (
 )  # fmt: skip
 
 
-# A server may be silent for so long before whether all is well is unknown: six times what a tick has for the same.
-ANSWER_SECONDS = 300
+# A server may be silent for so long before whether all is well is unknown: more than twice what a tick has for it.
+ANSWER_SECONDS = 120
 
 
 @dataclass(frozen=True)

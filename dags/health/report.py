@@ -76,6 +76,8 @@ def _foot(facts: Facts) -> list[str]:
         fresh, judged = freshness(found), found.calendar.judged
         on_time = found.teams - len(fresh.behind)
         newest = f"{on_time:,} of them fresh to {fresh.newest}" if fresh.newest is not None else "no day is judged"
+        if found.unknown:
+            newest = "nobody knows to which day a team is fresh"
         lines += _lines(f"{counted(found.teams, 'team')}, {counted(len(judged), 'day')}; {newest}", "WATCHED")
     rates = [
         f"{one.table} {one.rate:.1%}" + (f" ({counted(one.failed, 'build')} failed)" if one.failed else "")

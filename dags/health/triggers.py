@@ -141,7 +141,7 @@ def _of(one: Ticking, now: datetime, *, is_dead: bool) -> Cause | None:
     key = f"{word}:{one.name}"
     if not one.is_on:
         return Cause(
-            key, State.NEEDS_YOU, f"{one.name} is off", since=one.ticked_at,
+            key, State.NEEDS_YOU if one.is_needed else State.NOTED, f"{one.name} is off", since=one.ticked_at,
             to_do=f"switch the {word} on, in the UI or so", command=f"dagster {word} start {one.name}",
             checks=_BY_ITSELF,
         )  # fmt: skip

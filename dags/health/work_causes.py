@@ -14,7 +14,7 @@ from dags.health.words import ERROR_CHARACTERS, NAMED, age_in_words, launch, lis
 from dags.work.audit.log import MANAGED, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
     from datetime import datetime
 
     from dags.health.facts import Files, LeftBehind, Load, WorkNow
@@ -34,6 +34,9 @@ FAILURES = 2
 
 # So late a load may begin after its tick: others are before it in the queue.
 LOAD_LATE = timedelta(hours=1)
+
+# So long none of them takes: they check, forget and sweep for minutes.
+CHORE_HANGS = timedelta(hours=6)
 
 # A file that waits for so long, while no other of its ingestion is loaded, waits in vain.
 FILE_WAITS = timedelta(hours=24)
@@ -154,9 +157,25 @@ def _of_load(load: Load, planned: Collection[str] | None, now: datetime) -> Caus
     return None
 
 
-def chore_causes(chores: Iterable[Load]) -> tuple[Cause, ...]:
+def chore_causes(chores: Sequence[Load], now: datetime) -> tuple[Cause, ...]:
     """Of what is done by a timetable beside builds and loads: nobody misses it before it has not been done for long."""
-    return tuple(
+    hanging = tuple(
+        Cause(
+            f"chore:{chore.name}",
+            State.NEEDS_YOU,
+            f"{chore.what} hangs: its run is at it for {age_in_words(now - chore.begun_at)}",
+            f"schedule {chore.name}",
+            chore.begun_at,
+            "nothing until then",
+            "look what it waits for; end its run in the UI",
+            launch("why_job", run_id=f"'{chore.run_id[:8]}'"),
+            checks=frozenset({Check.RUNS_BY_ITSELF}),
+        )
+        for chore in chores
+        if chore.begun_at is not None and now - chore.begun_at > CHORE_HANGS
+    )
+    named = {one.key for one in hanging}
+    return hanging + tuple(
         Cause(
             f"chore:{chore.name}",
             State.NEEDS_YOU if chore.failures >= FAILURES else State.REPAIRING,
@@ -169,7 +188,7 @@ def chore_causes(chores: Iterable[Load]) -> tuple[Cause, ...]:
             checks=frozenset({Check.RUNS_BY_ITSELF}),
         )
         for chore in chores
-        if chore.failures
+        if chore.failures and f"chore:{chore.name}" not in named
     )
 
 

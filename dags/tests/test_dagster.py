@@ -103,6 +103,12 @@ PRIVATE: dict[str, dict[str, str]] = {
     "dagster._core.events.EngineEventData": {"tests": "a run says which process carries it out"},
     "dagster._core.execution.backfill.BulkActionsFilter": {"retention": "which of Dagster's backfills are not over"},
     "dagster._core.execution.backfill.BulkActionStatus": {"retention": "the same"},
+    "dagster._core.storage.asset_check_execution_record.AssetCheckExecutionRecordStatus": {
+        "health": "results of a check, without the plans of runs that never came to it",
+    },
+    "dagster._core.definitions.asset_checks.asset_check_evaluation.AssetCheckEvaluationPlanned": {
+        "tests": "such a plan, as a run leaves it",
+    },
     "dagster._core.storage.event_log.SqlEventLogStorage": {"retention": "events of no run are forgotten in SQL"},
     "dagster._core.storage.event_log.schema.SqlEventLogStorageTable": {"retention": "the same"},
     "dagster._core.storage.event_log.schema.AssetCheckExecutionsTable": {"retention": "the same of results of checks"},

@@ -155,9 +155,35 @@ def test_another_loss_behind_a_known_one_is_told_and_once() -> None:
     ):
         watch = Watch(reminder=None)
         assert watch.ticks(DAY, first) == [NEW]
-        assert watch.ticks(DAY, second) == [WORSE]
-        assert watch.ticks(DAY, first) == []
-        assert watch.ticks(DAY, second) == []
+        assert watch.ticks(3 * DAY, second) == [WORSE]
+
+
+def test_what_was_right_again_and_is_lost_once_more_is_told_once_more() -> None:
+    watch = Watch(reminder=None)
+    assert watch.ticks(DAY, lost(7)) == [NEW]
+    for _ in range(2):
+        assert watch.ticks(DAY, lost(7, 3)) == [WORSE]
+        assert watch.ticks(DAY, lost(7)) == []
+
+
+def test_days_that_came_after_it_was_told_are_news_when_they_are_lost_later() -> None:
+    watch = Watch(reminder=None)
+    assert watch.ticks(10 * DAY, lost(7)) == [NEW]
+    assert watch.ticks(DAY, lost(7, -4, -5)) == [WORSE]
+
+
+def test_a_loss_while_it_was_muted_is_told_once_that_ends() -> None:
+    watch = Watch(reminder=None)
+    assert watch.ticks(DAY, lost(7)) == [NEW]
+    assert watch.ticks(5 * DAY, lost(7, 3, -1), muted=["gap:fails"]) == []
+    assert watch.ticks(DAY, lost(7, 3, -1)) == [WORSE]
+
+
+def test_what_spreads_day_by_day_is_told_no_more_than_once_a_day() -> None:
+    watch = Watch(reminder=None)
+    assert watch.ticks(3, lost(30)) == [NEW]
+    said = [one for day in range(29, 0, -1) for one in watch.ticks(12 * 6, lost(30, day, teams=(day,)))]
+    assert len(said) <= 2 + 29 / 4
 
 
 def test_a_day_that_has_come_since_is_no_other_loss() -> None:
@@ -180,14 +206,14 @@ def test_that_teams_are_behind_now_is_told_at_once_of_what_was_known() -> None:
     behind = lost(7, checks=frozenset({Check.NO_OLD_GAP, Check.FRESH}))
     assert watch.ticks(3, behind) == [WORSE]
     assert watch.ticks(DAY, lost(7)) == []
-    assert watch.ticks(DAY, behind) == []
+    assert watch.ticks(DAY, behind) == [WORSE]
 
 
-def test_of_more_teams_than_are_named_another_is_no_news() -> None:
+def test_of_more_teams_than_are_named_another_is_news_once_they_are_few() -> None:
     watch = Watch(reminder=None)
     assert watch.ticks(DAY, lost(7, teams=())) == [NEW]
     assert watch.ticks(DAY, lost(7, teams=(5,))) == []
-    assert watch.ticks(DAY, lost(7, teams=(5, 6))) == []
+    assert watch.ticks(DAY, lost(7, teams=(5, 6))) == [WORSE]
 
 
 def test_what_an_earlier_version_told_is_told_once_more_only_when_that_is_due() -> None:

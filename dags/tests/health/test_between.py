@@ -13,6 +13,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from dags.clickhouse import server as server_client
 from dags.clickhouse.dsn import Dsn
 from dags.clickhouse.engine import open_client
+from dags.clickhouse.pinned import PINS
 from dags.clickhouse.sql import Sql
 from dags.domain.errors import EngineError, UserError
 from dags.settings import current_settings
@@ -100,10 +101,32 @@ def test_a_server_that_takes_a_question_and_never_answers_is_given_up(
 def test_what_clickhouse_did_not_answer_is_an_error(struck: Between, fault: Fault) -> None:
     with open_client(current_settings().clickhouse_dsn, wait_seconds=1, answer_seconds=1) as client:
         sql = Sql("dags.clickhouse", client)
-        assert sql.rows("settings_unlike_defaults")
+        assert sql.rows("settings_unlike_defaults", {"named": ["readonly"]})
         struck.strike(0, fault)
         with pytest.raises((ClickHouseError, UserError)):
-            sql.rows("settings_unlike_defaults")
+            sql.rows("settings_unlike_defaults", {"named": ["readonly"]})
+
+
+def test_who_was_silent_once_is_asked_no_more_by_who_only_asks(struck: Between) -> None:
+    with open_client(current_settings().clickhouse_dsn, wait_seconds=1, answer_seconds=1) as client:
+        sql = Sql("dags.clickhouse", client)
+        struck.strike(0, "silent")
+        with pytest.raises(ClickHouseError, match="timed out"):
+            sql.rows("user")
+        with pytest.raises(ClickHouseError, match="so nothing more is asked"):
+            sql.rows("user")
+        assert struck.asked == 1
+
+
+def test_what_is_pinned_is_so_though_the_list_of_settings_was_emptied_on_its_way(struck: Between) -> None:
+    def pinned() -> dict[str, str]:
+        with open_client(current_settings().clickhouse_dsn, wait_seconds=1) as client:
+            return {name: str(client.get_client_setting(name)) for name in PINS}
+
+    whole = pinned()
+    struck.strike(1, "emptied")
+    assert pinned() == whole
+    assert struck.asked > 1
 
 
 def test_a_statement_that_somebody_else_says_is_done_is_not_taken_for_done(struck: Between) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from dagster import AssetCheckEvaluation, AssetKey, DagsterEvent, DagsterEventType, DagsterInstance
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
 from dagster._core.scheduler.instigation import InstigatorStatus
 from dagster._daemon.types import DaemonHeartbeat
 
@@ -19,6 +20,7 @@ from dags.health.instance import (
     HEALTH_SCHEDULE,
     IS_UNKNOWN,
     IS_UNREACHABLE,
+    LOOKED_BACK,
     RETENTION_SCHEDULE,
     Timetable,
     Trigger,
@@ -217,6 +219,8 @@ def test_a_chore_whose_runs_fail_is_told_until_one_of_its_timetable_succeeds(dae
     run(daemon.instance, DagsterEventType.RUN_FAILURE, **tags)
     run(daemon.instance, DagsterEventType.RUN_SUCCESS)
     assert said() == (2, "needs you")
+    run(daemon.instance, DagsterEventType.RUN_CANCELED, **tags)
+    assert said() == (2, "needs you")
     run(daemon.instance, DagsterEventType.RUN_SUCCESS, **tags)
     assert said() == (0, "")
 
@@ -251,6 +255,20 @@ def test_a_comparison_that_could_not_be_made_passes_once_or_where_nobody_could_b
     found = last_compared(daemon.instance, "stats")
     assert found is not None
     assert (found[0].day, found[0].teams) == (date(2026, 1, 12), (7, 9))
+    # A check that was begun and never ended has left its plan, however often.
+    for _ in range(LOOKED_BACK + 1):
+        made = daemon.instance.create_run_for_job(defs.resolve_job_def("check_missing_data_job"))
+        daemon.instance.report_dagster_event(
+            DagsterEvent(
+                DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED.value,
+                made.job_name,
+                event_specific_data=AssetCheckEvaluationPlanned(
+                    asset_key=AssetKey("stats"), check_name=str(Check.ACCURATE)
+                ),
+            ),
+            made.run_id,
+        )
+    assert last_compared(daemon.instance, "stats") == found
 
 
 def test_the_runs_of_ingestions_that_are_active_are_looked_at_by_their_tag(daemon: Daemon) -> None:

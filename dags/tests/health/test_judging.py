@@ -342,6 +342,12 @@ def test_what_differs_from_raw_events_is_told_with_the_command_that_builds_it_an
     assert the(judged(facts(compared=(replace(wrong, table="x"),))), "accuracy:x").commands == cause.commands[-1:]
 
 
+def test_that_history_is_kept_is_nobodys_call_and_that_nothing_is_repaired_is() -> None:
+    off = [ticking(SENSOR, is_on=False), ticking("retention", is_on=False, is_needed=False)]
+    found = states(judged(facts(ticking=(*off, ticking(SCHEDULE, is_sensor=False)))))
+    assert found == {f"sensor:{SENSOR}": State.NEEDS_YOU, "sensor:retention": State.NOTED}
+
+
 def test_that_values_were_right_once_says_nothing_of_today() -> None:
     equal = [replace(NOT_COMPARED_LATELY, at=NOW - hours * HOUR) for hours in (23.9, 24.1)]
     assert [states(judged(facts(compared=(one,)))) for one in equal] == [{}, {"accuracy:stats": State.UNKNOWN}]
@@ -586,6 +592,10 @@ ALERTS: dict[str, tuple[re.Pattern[str], Facts]] = {
     "accuracy:stats, old": (
         symptom("… was not compared with raw events for …"),
         facts(compared=(NOT_COMPARED_LATELY,)),
+    ),
+    "chore:x_schedule, hangs": (
+        symptom("… hangs: its run is at it for …"),
+        facts(chores=(Load("x_schedule", "x", "r1", begun_at=NOW - 6.1 * HOUR),)),
     ),
     "chore:x_schedule": (symptom("… failed, … in a row"), facts(chores=(LOADS["failed twice"][0],))),
     "work:backfill-1a2b3c4d, hangs": (
