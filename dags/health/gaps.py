@@ -35,7 +35,8 @@ REPAIRED_WITHIN = timedelta(hours=12)
 class Gaps:
     """All that causes of gaps are made from. ``now`` is the clock that Dagster's runs are stamped by, ``server_now``
     that of ClickHouse, by which a gap's age counts since it was seen first. ``halted`` says why nothing repairs
-    anything now, as where backfills are stopped; else it is empty.
+    anything now, as where backfills are stopped; else it is empty. ``next_tick`` is when the sensor ticks next, by
+    Dagster's clock, where that is known.
     """
 
     seen: Evaluated
@@ -43,6 +44,7 @@ class Gaps:
     now: datetime
     server_now: datetime
     halted: str = ""
+    next_tick: datetime | None = None
 
     def causes(self) -> tuple[Cause, ...]:
         """The causes, of gaps first."""
@@ -118,7 +120,8 @@ class Gaps:
             if Why.IN_FLIGHT in whys:
                 counts["being rebuilt"] += 1
             elif day in by_sensor:
-                counts["due at the sensor's next tick"] += 1
+                at = f", {self.next_tick:%H:%M} UTC" if self.next_tick is not None else ""
+                counts[f"due at the sensor's next tick{at}"] += 1
             elif day in by_schedule:
                 counts["due at the check of 02:00 UTC"] += 1
             elif whys & {Why.CAP, Why.DAILY_CAP}:

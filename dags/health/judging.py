@@ -12,7 +12,7 @@ from dags.domain.text import by_words, counted
 from dags.health.causes import OF_DATA, Cause, Check, Health, State, answer, in_order
 from dags.health.facts import Section
 from dags.health.gaps import Gaps, also_known, few
-from dags.health.triggers import halted, is_daemon_dead, trigger_causes
+from dags.health.triggers import halted, is_daemon_dead, next_tick, trigger_causes
 from dags.health.words import ERROR_CHARACTERS, NAMED, age_in_words, launch, listed
 from dags.health.work_causes import chore_causes, file_causes, left_causes, load_causes, work_causes
 from dags.repair.by_hand import rebuild_by_hand
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import date, datetime
 
-    from dags.health.facts import BuildsOfLately, Compared, Evaluated, Facts, Teams
+    from dags.health.facts import BuildsOfLately, Compared, Facts, Teams
     from dags.health.targets import Targets
 
 # Of the builds of a day that ended in seven days so many must have succeeded. Chosen: one bad night of seven is less.
@@ -65,7 +65,15 @@ def judge(facts: Facts, targets: Targets, repairing: tuple[str, ...]) -> Health:
         causes += file_causes(facts.files, now)
         causes += left_causes(facts.left_behind, now, targets.repair)
     if facts.evaluated is not None:
-        causes += _of_data(facts, facts.evaluated, targets, halted(facts, repairing))
+        gaps = Gaps(
+            facts.evaluated,
+            targets,
+            facts.at,
+            facts.evaluated.detection.server_at or facts.at,
+            halted(facts, repairing),
+            next_tick(facts, repairing),
+        )
+        causes += _of_data(gaps)
     ordered = in_order(causes)
     return Health(answer(ordered), ordered, facts.at, targets, facts)
 
@@ -98,8 +106,8 @@ def _named(names: list[str]) -> str:
     return f"{', '.join(names[:NAMED])} and {more} more" if more > 1 else listed(names)
 
 
-def _of_data(facts: Facts, seen: Evaluated, targets: Targets, why_halted: str) -> list[Cause]:
-    found, now = seen.detection, seen.detection.server_at or facts.at
+def _of_data(gaps: Gaps) -> list[Cause]:
+    seen, found = gaps.seen, gaps.seen.detection
     causes = [
         _unreadable(tables[0] if len(tables) < len(found.tables) else "data", tables, error, OF_DATA, tuple(tables))
         for error, tables in by_words(found.unknown).items()
@@ -118,7 +126,7 @@ def _of_data(facts: Facts, seen: Evaluated, targets: Targets, why_halted: str) -
                 checks=OF_DATA,
             )
         )
-    causes += Gaps(seen, targets, facts.at, now, why_halted).causes()
+    causes += gaps.causes()
     causes += also_known(seen)
     causes += [
         Cause(f"warning:{words[:40]}", State.NOTED, words)

@@ -8,10 +8,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from clickhouse_connect.driver.exceptions import ClickHouseError
-
 from dags.clickhouse.sql import Sql
-from dags.domain.errors import UserError
 from dags.domain.text import of_error
 from dags.domain.units import EPOCH
 from dags.file_ingestion.kind import FILE_INGESTION
@@ -102,7 +99,7 @@ def read_sections(
             continue
         try:
             found |= read()
-        except (ClickHouseError, UserError) as error:
+        except Exception as error:  # noqa: BLE001 -- an answer of another shape as well: it is unknown
             unread[section] = of_error(error)
     return {**found, "unread": unread}
 

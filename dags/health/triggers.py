@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 # Dagster's daemons say that they live every 45 s, unless one of their rounds takes longer: a sensor may take a minute.
 DAEMON_SILENT = timedelta(minutes=10)
 
+# One that has said nothing for so long may be dead; whoever is known to none may be so for that.
+BEATS = timedelta(minutes=3)
+
 # So late a tick may be: others come before it, and code servers start again.
 TICK_LATE = timedelta(minutes=10)
 
@@ -64,7 +67,7 @@ def trigger_causes(facts: Facts) -> tuple[Cause, ...]:
         # Where the daemon's clock is wrong its ticks are of the future too, and that is one cause.
         (None if is_daemon_ahead else _tick_ahead(one))
         if one.is_on and one.is_known and not is_dead and _is_ahead(facts, one.ticked_at)
-        else _of(one, facts.at, is_dead=is_dead)
+        else _of(one, facts.at, facts.daemon_at, is_dead=is_dead)
         for one in facts.ticking
     )
     return (*made, *(cause for cause in others if cause is not None))
@@ -78,6 +81,12 @@ def halted(facts: Facts, repairing: tuple[str, ...]) -> str:
         return "nothing: Dagster's daemon does not run"
     off = [one.name for one in facts.ticking if one.name in repairing and not one.is_on]
     return f"nothing: {listed(off)} are off" if off and len(off) == len(repairing) else ""
+
+
+def next_tick(facts: Facts, repairing: tuple[str, ...]) -> datetime | None:
+    """When the sensor that launches repairs ticks next, as far as that is known and not over."""
+    due = [one.due_at for one in facts.ticking if one.is_sensor and one.name in repairing and one.is_on]
+    return next((at for at in due if at is not None and at > facts.at), None)
 
 
 def _stopped(stop: Stop) -> Cause:
@@ -136,16 +145,18 @@ def _tick_ahead(one: Ticking) -> Cause:
     )
 
 
-def _of(one: Ticking, now: datetime, *, is_dead: bool) -> Cause | None:
+def _of(one: Ticking, now: datetime, daemon_at: datetime | None, *, is_dead: bool) -> Cause | None:
     word = "sensor" if one.is_sensor else "schedule"
     key = f"{word}:{one.name}"
     if not one.is_on:
         return Cause(
-            key, State.NEEDS_YOU if one.is_needed else State.NOTED, f"{one.name} is off", since=one.ticked_at,
-            to_do=f"switch the {word} on, in the UI or so", command=f"dagster {word} start {one.name}",
-            checks=_BY_ITSELF,
+            key, State.NEEDS_YOU if one.is_needed else State.NOTED, f"{one.name} is off",
+            doing=f"its last tick was {one.ticked_at:%Y-%m-%d %H:%M}" if one.ticked_at is not None else "",
+            to_do=f"switch the {word} on, in the UI (Automation) or by its command",
+            command=f"dagster {word} start {one.name}", checks=_BY_ITSELF,
         )  # fmt: skip
-    if is_dead:
+    may_be_dead = daemon_at is not None and now - daemon_at > BEATS  # then that is the cause, once it is sure
+    if is_dead or (may_be_dead and not one.is_known):
         return None
     if not one.is_known:
         return Cause(

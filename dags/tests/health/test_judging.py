@@ -342,6 +342,18 @@ def test_what_differs_from_raw_events_is_told_with_the_command_that_builds_it_an
     assert the(judged(facts(compared=(replace(wrong, table="x"),))), "accuracy:x").commands == cause.commands[-1:]
 
 
+def test_whom_no_daemon_knows_calls_nobody_while_the_daemon_itself_may_be_dead() -> None:
+    unknown = facts(ticking=(ticking("one", is_known=False),))
+    seen = [states(judged(replace(unknown, daemon_at=NOW - timedelta(minutes=at)))) for at in (2, 4, 11)]
+    assert [found.keys() for found in seen] == [{"sensor:one"}, set(), {"daemon"}]
+
+
+def test_when_the_sensor_ticks_next_is_told_where_it_is_known() -> None:
+    due = ticking(SENSOR, due_at=NOW + 2 * HOUR, every=6 * HOUR)
+    seen = facts(evaluated(missing(2, 3, 4)), ticking=(due, ticking(SCHEDULE, is_sensor=False)))
+    assert the(judged(seen), "gap:repaired").doing == "3 days due at the sensor's next tick, 08:00 UTC"
+
+
 def test_that_history_is_kept_is_nobodys_call_and_that_nothing_is_repaired_is() -> None:
     off = [ticking(SENSOR, is_on=False), ticking("retention", is_on=False, is_needed=False)]
     found = states(judged(facts(ticking=(*off, ticking(SCHEDULE, is_sensor=False)))))
