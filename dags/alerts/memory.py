@@ -111,8 +111,8 @@ def as_document(memory: Memory) -> dict[str, Any]:
     return {
         "version": VERSION,
         "channels": list(memory.channels),
-        "looked_at": _text(memory.looked_at),
-        "known_at": _text(memory.known_at),
+        "looked_at": _plain(memory.looked_at),
+        "known_at": _plain(memory.known_at),
         "entries": [_entry_as_dict(entry) for entry in memory.entries.values()],
     }
 
@@ -174,10 +174,6 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 -- as JSON takes it
     if isinstance(value, frozenset | tuple):
         return [_plain(one) for one in sorted(value)]
     return value.isoformat() if isinstance(value, date) else value
-
-
-def _text(value: datetime | None) -> str | None:
-    return value.isoformat() if value is not None else None
 
 
 def _instant(value: str | None) -> datetime | None:

@@ -129,9 +129,6 @@ def _begun(entry: Entry, now: datetime) -> Entry:
         over_at=None,
         state=None,
         size=0,
-        days=frozenset(),
-        teams=None,
-        checks=frozenset(),
         is_reminded=False,
         returns=entry.returns + is_back,
         heard={channel: 1 for channel, number in entry.heard.items() if number != OVER},
@@ -140,16 +137,18 @@ def _begun(entry: Entry, now: datetime) -> Entry:
 
 
 def _has_spread(entry: Entry, now: datetime) -> bool:
-    """Whether it strikes what it did not when it was told last: another loss behind a known one."""
+    """Whether it strikes what it did not when it was told last: another loss behind a known one. ``entry`` is as
+    `_as_known` has it.
+    """
     cause, said_at = entry.cause, entry.said_at
     if said_at is None:
         return False
     others = cause.checks & _BEHIND > entry.checks & _BEHIND
     if others and entry.number == 1:
         return True
-    others |= bool(set(cause.days) - entry.days - _ordinary(entry, now))
+    others |= bool(set(cause.days) - entry.days)
     others |= entry.teams is not None and bool(set(cause.teams) - entry.teams)
-    return others and now - said_at >= min(SPREADS * (1 << min(entry.number - 1, 10)), LONGEST_HOLD)
+    return others and now - said_at >= _doubled(SPREADS, entry.number - 1)
 
 
 def _ordinary(entry: Entry, now: datetime) -> frozenset[date]:
@@ -224,7 +223,11 @@ def _at_rest(entry: Entry, look: Look) -> Entry | None:
 
 def hold(returns: int) -> timedelta:
     """How long a cause must be gone until it is over: twice as long for each time that it came back."""
-    return min(HOLD * (1 << min(returns, 10)), LONGEST_HOLD)
+    return _doubled(HOLD, returns)
+
+
+def _doubled(first: timedelta, times: int) -> timedelta:
+    return min(first * (1 << min(times, 10)), LONGEST_HOLD)
 
 
 def _is_hidden(cause: Cause, causes: Iterable[Cause]) -> bool:
