@@ -14,7 +14,7 @@ from dags.health.words import ERROR_CHARACTERS, NAMED, age_in_words, launch, lis
 from dags.work.audit.log import MANAGED, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable
     from datetime import datetime
 
     from dags.health.facts import Files, LeftBehind, Load, WorkNow
@@ -124,7 +124,7 @@ def _of_load(load: Load, planned: Collection[str] | None, now: datetime) -> Caus
         and now - load.due_at > LOAD_LATE
         and (load.succeeded_at is None or load.succeeded_at < load.due_at)
     )
-    look = launch("why_job", run_id=f"'{load.run_id[:8]}'") if load.run_id else ""
+    look = _look(load)
     is_unplanned = load.is_scheduled and planned is not None and load.name not in planned
     if is_unplanned and load.begun_at is not None and now - load.begun_at > SILENT:
         return Cause(
@@ -133,18 +133,7 @@ def _of_load(load: Load, planned: Collection[str] | None, now: datetime) -> Caus
             "look what it waits for; end its run in the UI", look, checks=checks,
         )  # fmt: skip
     if load.failures:
-        is_lasting = load.failures >= FAILURES
-        return Cause(
-            key,
-            State.NEEDS_YOU if is_lasting else State.REPAIRING,
-            f"{load.what} failed, {counted(load.failures, 'time')} in a row: {load.error[:ERROR_CHARACTERS]}",
-            f"schedule {load.name}" if load.is_scheduled else "",
-            load.failed_since,
-            "tried again at its next tick",
-            "put right what its run says" if is_lasting else "",
-            look if is_lasting else "",
-            checks=checks,
-        )
+        return _failed(load, key, checks)
     if is_behind and load.run_id:
         at_it = (
             f"run {load.run_id[:8]} is at it since {load.running_since:%Y-%m-%d %H:%M}" if load.running_since else ""
@@ -157,38 +146,40 @@ def _of_load(load: Load, planned: Collection[str] | None, now: datetime) -> Caus
     return None
 
 
-def chore_causes(chores: Sequence[Load], now: datetime) -> tuple[Cause, ...]:
+def chore_causes(chores: Iterable[Load], now: datetime) -> tuple[Cause, ...]:
     """Of what is done by a timetable beside builds and loads: nobody misses it before it has not been done for long."""
-    hanging = tuple(
-        Cause(
-            f"chore:{chore.name}",
-            State.NEEDS_YOU,
-            f"{chore.what} hangs: its run is at it for {age_in_words(now - chore.begun_at)}",
-            f"schedule {chore.name}",
-            chore.begun_at,
-            "nothing until then",
-            "look what it waits for; end its run in the UI",
-            launch("why_job", run_id=f"'{chore.run_id[:8]}'"),
-            checks=frozenset({Check.RUNS_BY_ITSELF}),
-        )
-        for chore in chores
-        if chore.begun_at is not None and now - chore.begun_at > CHORE_HANGS
-    )
-    named = {one.key for one in hanging}
-    return hanging + tuple(
-        Cause(
-            f"chore:{chore.name}",
-            State.NEEDS_YOU if chore.failures >= FAILURES else State.REPAIRING,
-            f"{chore.what} failed, {counted(chore.failures, 'time')} in a row: {chore.error[:ERROR_CHARACTERS]}",
-            f"schedule {chore.name}",
-            chore.failed_since,
-            "tried again at its next tick",
-            "put right what its run says" if chore.failures >= FAILURES else "",
-            launch("why_job", run_id=f"'{chore.run_id[:8]}'") if chore.failures >= FAILURES else "",
-            checks=frozenset({Check.RUNS_BY_ITSELF}),
-        )
-        for chore in chores
-        if chore.failures and f"chore:{chore.name}" not in named
+    return tuple(cause for chore in chores if (cause := _of_chore(chore, now)) is not None)
+
+
+def _of_chore(chore: Load, now: datetime) -> Cause | None:
+    key, checks = f"chore:{chore.name}", frozenset({Check.RUNS_BY_ITSELF})
+    if chore.begun_at is not None and now - chore.begun_at > CHORE_HANGS:
+        return Cause(
+            key, State.NEEDS_YOU, f"{chore.what} hangs: its run is at it for {age_in_words(now - chore.begun_at)}",
+            f"schedule {chore.name}", chore.begun_at, "nothing until then",
+            "look what it waits for; end its run in the UI", _look(chore), checks=checks,
+        )  # fmt: skip
+    return _failed(chore, key, checks) if chore.failures else None
+
+
+def _look(load: Load) -> str:
+    """The command that says of its last run why it is as it is."""
+    return launch("why_job", run_id=f"'{load.run_id[:8]}'") if load.run_id else ""
+
+
+def _failed(load: Load, key: str, checks: frozenset[Check]) -> Cause:
+    """Of runs that failed in a row: the first may pass by itself."""
+    is_lasting = load.failures >= FAILURES
+    return Cause(
+        key,
+        State.NEEDS_YOU if is_lasting else State.REPAIRING,
+        f"{load.what} failed, {counted(load.failures, 'time')} in a row: {load.error[:ERROR_CHARACTERS]}",
+        f"schedule {load.name}" if load.is_scheduled else "",
+        load.failed_since,
+        "tried again at its next tick",
+        "put right what its run says" if is_lasting else "",
+        _look(load) if is_lasting else "",
+        checks=checks,
     )
 
 
