@@ -17,7 +17,7 @@ from dags.clickhouse.clocks import tell_of_skew
 from dags.clickhouse.schema.apply import require_schema
 from dags.dagster_runs.console import answers_console, say_in_any_encoding
 from dags.dagster_runs.launchpad import WholeConfig, launchpad_fields
-from dags.dagster_runs.output import Copier
+from dags.dagster_runs.output import Copiers
 from dags.dagster_runs.resource import ClickHouseResource
 from dags.dagster_runs.tags import KIND_TAG, SHORT_RUN, JobKind
 from dags.domain.clock import Clocks
@@ -93,9 +93,12 @@ def command(
         found = read(config, context.op_config or {})
         if not refuses:
             found.required()
-        copier = Copier.of_this_process()
-        answered = answer(Command(context, clickhouse, found))
-        if copier.has_failed():
+        copiers = Copiers.of_this_process()
+        try:
+            answered = answer(Command(context, clickhouse, found))
+        finally:
+            copiers.let_out()
+        if copiers.has_failed():
             raise UserError(
                 "the answer could not be written to standard output: is its disk full? What was asked for is done; "
                 f"the UI shows the answer with run {context.run_id[:8]}"

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import io
 import logging
-import os
 import re
 import sys
 from functools import partial
@@ -27,6 +26,7 @@ from dagster import (
 )
 
 from dags.clickhouse.words import DRIVER, driver_error_in_words
+from dags.dagster_runs.output import Copiers
 from dags.dagster_runs.red_checks import Red, red_of, red_text
 from dags.domain.errors import UserError
 from dags.settings import current_settings
@@ -67,22 +67,18 @@ def why_failed(event: DagsterEvent) -> str:
     return re.sub(rf"^[\w.]*\b{cause.cls_name}: ", "", cause.message).strip()
 
 
-# So many seconds Dagster waits at a step's end before it ends the process that copies its output to the terminal; else
-# the last lines of an answer may be lost on a busy machine. Chosen: many times what that process needs.
-_LETS_ANSWERS_OUT = ("DAGSTER_COMPUTE_LOG_TAIL_WAIT_AFTER_FINISH", "0.1")
-
-
 class _Terminal(logging.StreamHandler[Any]):
     """Prints errors; of a step that failed in words of ours nothing but these, and they are the last.
 
-    With the run's failure, not the step's: what a step prints at its end is lost when Dagster ends the process that
-    copies its output to the terminal before that has got to it.
+    With the run's failure, not the step's, and what else is said of a step is let out: Dagster ends the process that
+    copies its output to the terminal whether that has got to it or not.
     """
 
     def emit(self, record: logging.LogRecord) -> None:
         event = getattr(record, "dagster_event", None)
         if not (isinstance(event, DagsterEvent) and why_failed(event)):
             super().emit(record)
+            Copiers.of_this_process().let_out()
 
     def format(self, record: logging.LogRecord) -> str:
         event = getattr(record, "dagster_event", None)
@@ -179,7 +175,6 @@ def say_failures_in_words() -> None:
     description="Errors alone, in our own words where these say what to do.",
 )
 def answers_console(context: InitLoggerContext) -> logging.Logger:
-    os.environ.setdefault(*_LETS_ANSWERS_OUT)
     level = logging.getLevelName(str(context.logger_config["log_level"]).upper())
     made = logging.Logger("dagster", level)  # noqa: LOG001 -- one for each run: a shared one would gather handlers
     made.addHandler(_Terminal())

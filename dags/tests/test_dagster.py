@@ -31,7 +31,6 @@ from dagster import (
 from dagster._core.code_pointer import ModuleCodePointer
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 from dagster._core.events import EngineEventData
-from dagster._core.execution.compute_logs import execute_posix_tail
 from dagster._core.execution.plan.resume_retry import ReexecutionStrategy
 from dagster._core.launcher.default_run_launcher import DefaultRunLauncher
 from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
@@ -51,7 +50,6 @@ from dagster._grpc.types import StartRunResult
 from dagster._serdes import serialize_value
 
 from dags.clickhouse.dsn import Dsn
-from dags.dagster_runs.console import _LETS_ANSWERS_OUT
 from dags.dagster_runs.processes import is_local
 from dags.dagster_runs.tags import BACKFILL_RUN_TAG, DATABASE_TAG, REASONS_BY_TABLE_TAG, hidden_tag, is_automatic
 from dags.repair.runs import runs_of
@@ -341,11 +339,6 @@ def test_freezing_the_time_moves_dagsters_clock_and_no_other() -> None:
     with freeze_time(then):
         assert DAYS.get_last_partition_key() == "2027-01-01"
         assert abs(time.time() - then.timestamp()) > 1
-
-
-def test_dagster_waits_for_what_copies_output_to_a_terminal_as_long_as_it_is_told() -> None:
-    """`dags.dagster_runs.console` sets it: without it the last lines of an answer may be lost."""
-    assert f'os.getenv("{_LETS_ANSWERS_OUT[0]}"' in inspect.getsource(execute_posix_tail)
 
 
 def test_an_instance_keeps_what_it_is_told_under_a_key_for_whoever_opens_it_next(tmp_path: Path) -> None:
