@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from dags.domain.watched import WatchedTable
     from dags.health.causes import Health
     from dags.health.instance import Timetable
+    from dags.metrics.recent import Recent
     from dags.sources.declaration import Sources
     from dags.web_preaggregated_backfill.evaluation import Evaluation
 
@@ -100,8 +101,7 @@ def examine(
                     then(evaluation)
                 else:
                     require_schema(client)
-                server_at = evaluation.detection.server_at if evaluation is not None else None
-                of_clickhouse = _of_clickhouse(client, served, server_at, now)
+                of_clickhouse = _of_clickhouse(client, served, *_read(evaluation))
         except Exception as error:  # noqa: BLE001 -- an answer of another shape as well: it is unknown, and said to be
             of_clickhouse = {"unread": dict.fromkeys(_OF_CLICKHOUSE, of_error(error))}
         return _examined(served, evaluation, of_clickhouse, of_dagster.result(), now)
@@ -117,8 +117,8 @@ def examine_in_tick(instance: DagsterInstance, in_tick: InTick, served: Served, 
     now, evaluation, settings = clock.utc_now(), None, current_settings()
     try:
         evaluation = evaluate(instance, settings, served.watched, Trigger.MANUAL, in_tick, now=now, is_in_tick=True)
-        read = partial(_of_clickhouse, served=served, server_at=evaluation.detection.server_at, now=now)
-        of_clickhouse = in_tick(read)
+        server_at, recent = _read(evaluation)
+        of_clickhouse = in_tick(partial(_of_clickhouse, served=served, server_at=server_at, recent=recent))
     except Exception as error:  # as above
         if is_patient and isinstance(error, EngineBusyError | EngineSlowError):
             raise
@@ -158,15 +158,21 @@ def _evaluated(instance: DagsterInstance, client: Client, served: Served, now: d
     return asked() if is_overtaken(last_verdict(instance), found) else found
 
 
-def _of_clickhouse(client: Client, served: Served, server_at: datetime | None, now: datetime) -> dict[str, Any]:
-    settings, at = current_settings(), server_at or read_clocks(client).server
+def _read(evaluation: Evaluation | None) -> tuple[datetime | None, Recent | None]:
+    """What need not be read again: when ClickHouse was asked, by its clock, and how builds have gone."""
+    return (evaluation.detection.server_at, evaluation.recent) if evaluation is not None else (None, None)
+
+
+def _of_clickhouse(client: Client, served: Served, server_at: datetime | None, recent: Recent | None) -> dict[str, Any]:
+    """What else ClickHouse knows."""
+    at = server_at or read_clocks(client).server
     sections = store.read_sections(
         client,
         served.tables,
         served.sources,
         triggers={one.name for one in served.timetable.triggers},
-        today=min(now, at).date(),
         server_at=at,
-        kept_days=settings.backfill_backup_days,
+        kept_days=current_settings().backfill_backup_days,
+        recent=recent,
     )
     return {**sections, "server_at": at}

@@ -21,8 +21,7 @@ from dags.health.reached import read_reached
 from dags.health.superseded import is_done_since
 from dags.managed_backfill.kind import BACKFILL
 from dags.metrics.recent import BuildsLately
-from dags.metrics.store import read_builds_of_late
-from dags.metrics.weeks import mondays
+from dags.metrics.store import read_builds
 from dags.postgres_backfill.kind import POSTGRES_BACKFILL
 from dags.publish.backup import backups_until
 from dags.publish.staging import leftovers
@@ -36,17 +35,15 @@ from dags.work.history import end_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
-    from datetime import date, datetime
+    from datetime import datetime
 
     from clickhouse_connect.driver.client import Client
 
+    from dags.metrics.recent import Recent
     from dags.sources.declaration import Sources
     from dags.work.audit.store import Row
 
 _PACKAGE = "dags.health"
-
-# So many weeks of builds are shown.
-WEEKS = 8
 
 # Of so many works, the newest, it is looked up how far they have come: each is a statement, and a plan to read.
 PLANS_READ = 10
@@ -66,13 +63,14 @@ def read_sections(
     sources: Sources,
     *,
     triggers: Collection[str],
-    today: date,
     server_at: datetime,
     kept_days: int,
+    recent: Recent | None = None,
 ) -> Mapping[str, Any]:
     """The fields of `Facts` that ClickHouse knows, those of sections that could not be read left out, with why.
 
-    ``triggers``: the names of the sensors and schedules that are served, which ask again by themselves.
+    ``triggers``: the names of the sensors and schedules that are served, which ask again by themselves. ``recent``: how
+    builds have gone, where that was read already.
     """
     sql = Sql(_PACKAGE, client, settings={"max_execution_time": STATEMENT_SECONDS})
     works: list[Row] = []
@@ -88,7 +86,7 @@ def read_sections(
         (Section.TEAMS, lambda: {"teams": _teams(client)}),
         (Section.WORK, of_work),
         (Section.LEFT_BEHIND, left_behind),
-        (Section.BUILDS, lambda: _builds(sql, tables, today, server_at)),
+        (Section.BUILDS, lambda: _builds(recent or read_builds(sql, server_at), tables)),
         (Section.FILES, lambda: {"files": _files(client, sql, sources)}),
     )
     found: dict[str, Any] = {}
@@ -172,16 +170,15 @@ def _left(client: Client, sql: Sql, works: Sequence[Row], now: datetime, kept_da
     )
 
 
-def _builds(sql: Sql, tables: Sequence[str], today: date, server_at: datetime) -> dict[str, Any]:
-    by_week, of_late = read_builds_of_late(sql, mondays(today, WEEKS)[0], server_at)
+def _builds(recent: Recent, tables: Sequence[str]) -> dict[str, Any]:
     weeks = [
         BuildsOfWeek(table, one.builds.success_rate, *one.builds, one.seconds, one.source_rows, week=week)
-        for (week, table), one in by_week.items()
+        for (week, table), one in recent.weeks.items()
         if table in tables
     ]
     lately = []
     for table in tables:
-        builds, failed_at, error = of_late.get(table, BuildsLately())
+        builds, failed_at, error = recent.lately.get(table, BuildsLately())
         lately.append(BuildsOfLately(table, builds.success_rate, *builds, error=error[:300], failed_at=failed_at))
     return {"weeks": tuple(sorted(weeks, key=lambda one: (one.table, one.week))), "builds": tuple(lately)}
 

@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
+    from datetime import date, datetime
+
+# So many weeks of builds are shown, the one that is not over among them.
+WEEKS_SHOWN = 8
 
 # A week holds each weekday once, so that the figure does not move with the traffic of weekends.
 RECENT_DAYS = 7
@@ -59,12 +62,19 @@ class Gaps(NamedTuple):
 
 @dataclass(frozen=True)
 class Recent:
-    """Builds that ended, gaps that opened or closed, in the last `RECENT_DAYS` days by ClickHouse's clock; by table,
-    and none of a table of which there was none.
+    """How builds ended, and gaps opened and closed, in the last `RECENT_DAYS` days by ClickHouse's clock, by table;
+    and what builds took by the Monday of their week and table, for `WEEKS_SHOWN` weeks. None of a table of which there
+    was none in all that time.
     """
 
-    builds: Mapping[str, Builds] = field(default_factory=dict)
+    lately: Mapping[str, BuildsLately] = field(default_factory=dict)
     gaps: Mapping[str, Gaps] = field(default_factory=dict)
+    weeks: Mapping[tuple[date, str], BuildsTook] = field(default_factory=dict)
+
+    @property
+    def builds(self) -> dict[str, Builds]:
+        """Of the last days alone, by table."""
+        return {table: one.builds for table, one in self.lately.items()}
 
     @property
     def all_builds(self) -> Builds:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from dags.clickhouse.sql import Sql, is_embedded
 from dags.domain.errors import UserError
 from dags.domain.text import of_error
 from dags.domain.units import EPOCH
-from dags.metrics.recent import RECENT_DAYS, Builds, BuildsLately, BuildsTook, Gaps, Recent
+from dags.metrics.recent import RECENT_DAYS, WEEKS_SHOWN, Builds, BuildsLately, BuildsTook, Gaps, Recent
 from dags.metrics.weeks import RunStatements, Statements, Took, Weeks, mondays
 
 if TYPE_CHECKING:
@@ -38,23 +39,20 @@ def read_recent(client: Client, now: datetime) -> Recent | None:
         sql = Sql(_PACKAGE, client)
         recently = {"since": now - timedelta(days=RECENT_DAYS)}
         gaps = {table: Gaps(*facts) for table, *facts in sql.rows("recent_gaps", recently)}
-        return Recent({table: Builds(*counts) for table, *counts in sql.rows("recent_builds", recently)}, gaps)
+        return replace(read_builds(sql, now), gaps=gaps)
     except ClickHouseError:
         return None
 
 
-def read_builds_of_late(
-    sql: Sql, since: date, now: datetime
-) -> tuple[dict[tuple[date, str], BuildsTook], dict[str, BuildsLately]]:
-    """How builds ended and what they took, by week and table from a Monday on; and how those of the last `RECENT_DAYS`
-    before ``now`` ended, by table. One statement, for to be asked is most of what it costs.
+def read_builds(sql: Sql, now: datetime) -> Recent:
+    """Of builds alone. One statement, for to be asked is most of what it costs.
 
     Raises:
         ClickHouseError: it could not be read.
     """
     by_week: dict[tuple[date, str], BuildsTook] = {}
     lately: dict[str, BuildsLately] = {}
-    parameters = {"since": since, "lately": now - timedelta(days=RECENT_DAYS)}
+    parameters = {"since": mondays(now.date(), WEEKS_SHOWN)[0], "lately": now - timedelta(days=RECENT_DAYS)}
     for week, table, succeeded, failed, held, seconds, source_rows, *of_late in Sql.of(sql, _PACKAGE).rows(
         "builds_of_late", parameters
     ):
@@ -64,7 +62,7 @@ def read_builds_of_late(
         builds = Builds(*(one + other for one, other in zip(before.builds, counts, strict=True)))
         # The oldest week first: what a later one says is the last.
         lately[table] = BuildsLately(builds, *((failed_at, error) if failed_at is not None else before[1:]))
-    return by_week, lately
+    return Recent(lately, weeks=by_week)
 
 
 def read_weeks(client: Client, today: date, weeks: int, watched: Iterable[str], *, kept: timedelta) -> Weeks:

@@ -25,8 +25,6 @@ def matters(client: Client, sources: Sources | None = None, *, later: timedelta 
     """The causes by their keys, where a daemon lives; as they will be so much later if nothing happens until then."""
     now = read_clocks(client).server
     then = now + later
-    found = read_sections(
-        client, TABLES, sources or Sources(), triggers=(), today=now.date(), server_at=now, kept_days=7
-    )
+    found = read_sections(client, TABLES, sources or Sources(), triggers=(), server_at=now, kept_days=7)
     facts = Facts(then, TABLES, server_at=then, daemon_at=then, **found)
     return {cause.key: cause for cause in judge(facts, TARGETS, ()).causes}

@@ -41,9 +41,7 @@ WHO = {"requested_by": "ada", "reason": "a bug"}
 
 def read(client: Client, sources: Sources | None = None) -> Any:
     now = read_clocks(client).server
-    return read_sections(
-        client, TABLES, sources or Sources(), triggers=TRIGGERS, today=now.date(), server_at=now, kept_days=7
-    )
+    return read_sections(client, TABLES, sources or Sources(), triggers=TRIGGERS, server_at=now, kept_days=7)
 
 
 def test_an_empty_database_has_nothing_the_matter(client: Client) -> None:
@@ -119,7 +117,7 @@ def test_builds_are_those_of_the_metrics_by_week_and_in_seven_days(client: Clien
     found = read(client)
     metrics = read_recent(client, now)
     assert metrics is not None
-    assert metrics.builds == {STATS: Builds(1, 2, 1)}
+    assert metrics.builds == {STATS: Builds(1, 2, 1), BOUNCES: Builds()}
     assert symptom("… failed in seven days").match(matters(client)[f"builds:{STATS}"].what)
     assert found["builds"] == (
         BuildsOfLately(STATS, 1 / 3, 1, 2, 1, error="b broke", failed_at=rows[2][-1]),

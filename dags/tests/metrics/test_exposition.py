@@ -23,7 +23,7 @@ from dags.health.causes import Answer
 from dags.metrics.exposition import exposition, unknown_exposition
 from dags.metrics.figures import figures
 from dags.metrics.look import VERDICTS, Look
-from dags.metrics.recent import Builds, Gaps, Recent
+from dags.metrics.recent import Builds, BuildsLately, Gaps, Recent
 from dags.metrics.written import write_whole
 from dags.tests.metrics.known import DAY, NEXT, ONE, OTHER, READ_AT, found, wrong
 from dags.tests.variants import server_at_night
@@ -81,7 +81,10 @@ def test_an_evaluation_as_gauges() -> None:
         complete={(ONE, DAY): 1, (OTHER, DAY): 3},
         gaps=(open_gap(1), open_gap(5, day=NEXT), open_gap(2, OTHER)),
     )
-    recent = Recent({ONE: Builds(3, 1, 2), OTHER: Builds(0, 0, 1)}, {ONE: Gaps(2, 1, 1.5, 2.0), OTHER: Gaps(1, 0)})
+    recent = Recent(
+        {ONE: BuildsLately(Builds(3, 1, 2)), OTHER: BuildsLately(Builds(0, 0, 1))},
+        {ONE: Gaps(2, 1, 1.5, 2.0), OTHER: Gaps(1, 0)},
+    )
     assert of(seen, recent) == {
         ("table_unknown", ONE): 0,
         ("table_unknown", OTHER): 0,
@@ -157,7 +160,7 @@ def test_units_and_the_end_are_written_as_the_format_has_them() -> None:
 
 
 def test_figures_of_an_evaluation_have_no_number_for_what_is_not_known() -> None:
-    recent = Recent({ONE: Builds(3, 1), OTHER: Builds(4, 0)}, {ONE: Gaps(2, 1)})
+    recent = Recent({ONE: BuildsLately(Builds(3, 1)), OTHER: BuildsLately(Builds(4, 0))}, {ONE: Gaps(2, 1)})
     assert figures(replace(found(wrong()), complete={(OTHER, DAY): 3}, gaps=(open_gap(1), open_gap(7.5))), recent) == {
         "oldest_gap_age_hours": 7.5, "complete_units": 3.0, "builds_7_days": 8.0, "success_rate_7_days": 0.875,
         "gaps_opened_7_days": 2.0, "gaps_closed_7_days": 1.0,
