@@ -187,10 +187,10 @@ def _hold(dsn: Dsn, wait_seconds: float, who: str) -> None:
                 "tick less), or let CLICKHOUSE_DSN name a ClickHouse server"
             ) from None
         try:
-            keeper = _connect(dsn, ANSWER_SECONDS, who)
-        except EngineError:
+            keeper = _embedded(dsn)  # which is asked nothing
+        except ClickHouseError as error:
             lock.release()
-            raise
+            raise _refusal(dsn, error) from None
         holder.write_text(
             json.dumps({"pid": os.getpid(), "who": who, "since": time.strftime("%H:%M:%S UTC", time.gmtime())})
         )

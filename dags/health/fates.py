@@ -6,13 +6,14 @@ another waits for a person's word.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import compress
 from typing import TYPE_CHECKING
 
 from dags.detection.whom import whom_in_words
+from dags.domain.briefly import listed
 from dags.repair.attempts import backoff, ended, failed_attempts
 from dags.repair.decision import Trigger, Why, above_floor
 
@@ -87,6 +88,15 @@ class Fated:
     def in_words(self) -> str:
         """Whom it strikes: teams, tables, days."""
         return whom_in_words(self.groups)
+
+    def why_in_words(self) -> str:
+        """What is the matter with them, what most have first: ``rows lost``; ``never built 12, rows lost 3``."""
+        counts: Counter[str] = Counter()
+        for one in self.groups:
+            counts[replace(one, is_held=False, is_inconsistent=False).reason] += len(one)
+        if len(counts) == 1:
+            return next(iter(counts))
+        return listed(f"{reason} {count:,}" for reason, count in counts.most_common())
 
     def of(self, groups: Iterable[Alike]) -> Fated:
         """The same, of some of the units alone."""

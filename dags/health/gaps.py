@@ -90,13 +90,19 @@ class Gaps:
         late = fated.of(one for one in fated.groups if self._is_late(self._since([one])))
         if not late.groups:
             return _cause(
-                key, self._quiet, f"{_units(fated)} wrong{more}", fated, self._since(fated.groups),
-                doing=self.halted or self._doing(fated), checks=checks, cost=self._cost(fated),
-            )  # fmt: skip
+                key,
+                self._quiet,
+                f"{_units(fated)} wrong{more}: {fated.why_in_words()}",
+                fated,
+                self._since(fated.groups),
+                doing=self.halted or self._doing(fated),
+                checks=checks,
+                cost=self._cost(fated),
+            )
         return _cause(
             key,
             State.NEEDS_YOU,
-            f"{_units(late)} wrong for longer than {age_in_words(self.targets.repair)}{more}",
+            f"{_units(late)} wrong for longer than {age_in_words(self.targets.repair)}{more}: {late.why_in_words()}",
             late,
             self._since(late.groups),
             doing=self.halted or self._doing(late),
@@ -177,7 +183,7 @@ class Gaps:
         return _cause(
             "gap:waits",
             State.NEEDS_YOU if is_late else self._quiet,
-            f"{_units(fated)} wrong, and too few to begin with",
+            f"{_units(fated)} wrong, and too few to begin with: {fated.why_in_words()}",
             fated,
             since,
             doing=self.halted or f"waits for more: {minimum}{alone}",
@@ -194,7 +200,7 @@ class Gaps:
         return _cause(
             "gap:left",
             State.NOTED,
-            f"{_units(fated)} wrong and left so: below the volume floor, or of weight 0",
+            f"{_units(fated)} wrong and left so, below the volume floor or of weight 0: {fated.why_in_words()}",
             fated,
             self._since(fated.groups),
         )

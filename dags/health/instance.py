@@ -231,7 +231,7 @@ def _ticks_before(cron: str, time_zone: str, now: datetime) -> Iterator[datetime
 def _runs(
     instance: DagsterInstance, timetable: Timetable, sources: Sources, now: datetime
 ) -> dict[str, tuple[Load, ...]]:
-    chores = (_load(instance, name, job, {SCHEDULE_NAME_TAG: name}) for name, job in timetable.chores.items())
+    chores = (_load(instance, name, job, {SCHEDULE_NAME_TAG: name}, job=job) for name, job in timetable.chores.items())
     return {"loads": tuple(_loads(instance, timetable, sources, now)), "chores": tuple(chores)}
 
 
@@ -250,8 +250,17 @@ def _loads(instance: DagsterInstance, timetable: Timetable, sources: Sources, no
 
 
 def _load(
-    instance: DagsterInstance, name: str, what: str, tags: Mapping[str, str], *, due_at: datetime | None = None
+    instance: DagsterInstance,
+    name: str,
+    what: str,
+    tags: Mapping[str, str],
+    *,
+    due_at: datetime | None = None,
+    job: str = "",
 ) -> Load:
+    """How the runs with some tags ended. ``job``: who has it succeed by hand, as its timetable has it run, has
+    put it right.
+    """
     records = instance.get_run_records(RunsFilter(tags=dict(tags)), limit=LOOKED_BACK)
     if not records:
         return Load(name, what)
@@ -260,6 +269,8 @@ def _load(
     over = {*IN_FLIGHT, DagsterRunStatus.CANCELED}
     ended = [one for one in records if one.dagster_run.status not in over]
     failed = [*takewhile(lambda one: one.dagster_run.status is DagsterRunStatus.FAILURE, ended)]
+    if failed and job:
+        failed = [*takewhile(lambda one: not _has_worked(instance, job, one), failed)]
     succeeded = next((one for one in ended if one.dagster_run.status is DagsterRunStatus.SUCCESS), None)
     return Load(
         name,
@@ -274,6 +285,13 @@ def _load(
         running_since=running[-1].create_timestamp.astimezone(UTC) if running else None,
         begun_at=min((_instant(one.start_time) for one in running if one.start_time is not None), default=None),
     )
+
+
+def _has_worked(instance: DagsterInstance, job: str, failed: RunRecord) -> bool:
+    """Whether a run of a job that was begun after one that failed has done the same."""
+    later = RunsFilter(job_name=job, statuses=[DagsterRunStatus.SUCCESS], created_after=_ended_at(failed))
+    found = instance.get_run_records(later, limit=LOOKED_BACK)
+    return any(one.dagster_run.run_config == failed.dagster_run.run_config for one in found)
 
 
 def _ended_at(record: RunRecord) -> datetime:

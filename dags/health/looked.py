@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dags.metrics.look import Look
+from dags.settings import current_settings
 from dags.web_preaggregated_backfill.catalog import is_overtaken
 from dags.web_preaggregated_backfill.last_verdict import last_verdict
 from dags.web_preaggregated_backfill.scraped import leave_look
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 def leave_answer(instance: DagsterInstance, found: Examined, served: Served) -> None:
     """Leave the answer, with the evaluation that it is of, unless a later reading has left its own beside it."""
+    if current_settings().metrics_file is None:
+        return
     look, evaluation = Look(str(found.health.answer), found.health.at), found.evaluation
     if evaluation is None:
         leave_look(instance, look, served.tables)

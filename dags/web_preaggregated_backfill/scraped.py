@@ -38,8 +38,6 @@ def leave_look(instance: DagsterInstance, look: Look, found: Evaluation | tuple[
 
     That it cannot be kept is told, and fails nothing.
     """
-    if current_settings().metrics_file is None:
-        return
     before = _last_look(instance)
     if before.at is not None and look.at is not None and look.at < before.at <= clock.utc_now():
         return

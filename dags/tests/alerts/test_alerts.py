@@ -115,7 +115,7 @@ def test_a_gap_is_told_when_it_is_old_reminded_of_once_and_over_when_it_is_repai
     assert [ticks(), ticks(), ticks()] == [said("NEEDS YOU", count) for count in (0, 1, 0)]
     [told] = host.heard
     assert (told["title"], told["type"]) == (
-        "NEEDS YOU: 3 (table, team, day) are wrong for longer than 2 d, and tables disagree about them",
+        "NEEDS YOU: 3 (table, team, day) are wrong for longer than 2 d, and tables disagree about them: rows lost",
         "failure",
     )
     assert f"whom: teams 1, 2, 3, {STATS}" in told["message"]

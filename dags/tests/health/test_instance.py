@@ -175,9 +175,9 @@ def test_an_instance_that_cannot_be_asked_is_unknown_and_its_runs_are_known() ->
     assert found["loads"] == (Load(LOADS, "what has changed"),)
 
 
-def run(instance: DagsterInstance, end: DagsterEventType | None, **tags: str) -> str:
+def run(instance: DagsterInstance, end: DagsterEventType | None, given: Any = None, **tags: str) -> str:
     """A run that was launched now and ended so; None: it is at it."""
-    made = instance.create_run_for_job(defs.resolve_job_def("check_missing_data_job"), tags=tags)
+    made = instance.create_run_for_job(defs.resolve_job_def("check_missing_data_job"), tags=tags, run_config=given)
     for event in filter(None, [DagsterEventType.RUN_START, end]):
         instance.report_dagster_event(DagsterEvent(event.value, made.job_name, message="it broke"), made.run_id)
     return made.run_id
@@ -203,8 +203,10 @@ def test_runs_of_a_load_that_fail_in_a_row_are_counted_whoever_else_runs(daemon:
     assert one.failed_since is not None
 
 
-def test_a_chore_whose_runs_fail_is_told_until_one_of_its_timetable_succeeds(daemon: Daemon) -> None:
-    timetable = replace(TIMETABLE, chores={"retention_schedule": "retention_job"})
+def test_a_chore_whose_runs_fail_is_told_until_one_does_the_same_and_succeeds_whoever_asked_for_it(
+    daemon: Daemon,
+) -> None:
+    timetable = replace(TIMETABLE, chores={"retention_schedule": "check_missing_data_job"})
     tags = {"dagster/schedule_name": "retention_schedule"}
 
     def said() -> tuple[int, str]:
@@ -217,10 +219,14 @@ def test_a_chore_whose_runs_fail_is_told_until_one_of_its_timetable_succeeds(dae
     run(daemon.instance, DagsterEventType.RUN_FAILURE, **tags)
     assert said() == (1, "repairing")
     run(daemon.instance, DagsterEventType.RUN_FAILURE, **tags)
-    run(daemon.instance, DagsterEventType.RUN_SUCCESS)
+    run(daemon.instance, DagsterEventType.RUN_SUCCESS, {"output": "json"})  # as a dry run is another thing
     assert said() == (2, "needs you")
     run(daemon.instance, DagsterEventType.RUN_CANCELED, **tags)
     assert said() == (2, "needs you")
+    run(daemon.instance, DagsterEventType.RUN_SUCCESS)
+    assert said() == (0, "")
+    run(daemon.instance, DagsterEventType.RUN_FAILURE, **tags)
+    assert said() == (1, "repairing")
     run(daemon.instance, DagsterEventType.RUN_SUCCESS, **tags)
     assert said() == (0, "")
 

@@ -116,7 +116,7 @@ def test_a_gap_says_whom_it_strikes_since_when_what_is_done_and_what_to_do() -> 
     assert cause == Cause(
         "gap:repaired",
         State.NEEDS_YOU,
-        "36 (table, team, day) are wrong for longer than 2 d",
+        "36 (table, team, day) are wrong for longer than 2 d: never built",
         "teams 7, 8, bounces and stats, 2026-01-11 … 2026-01-18, 2026-01-09",
         NOW - 49 * HOUR,
         "1 day being rebuilt; 7 days due at the sensor's next tick; 1 day in line for a later tick",

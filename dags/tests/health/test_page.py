@@ -167,7 +167,7 @@ def test_a_page_says_what_is_the_matter_of_whom_and_when() -> None:
         "they have cost 1 day, about 1,000 rows, 1.0 s to do see what would be lost. If the source is right, build "
         "these teams' days with allow_shrink: true. Else load it again, or waive it dg launch --job why_job "
         "-c <(echo \"{day: '2026-01-14'}\") dg launch --job the_job --partition 2026-01-14 -c <(echo '{ops: {the_op: "
-        "{config: {team_ids: [9], allow_shrink: true}}}}') REPAIRING 12 (table, team, day) are wrong "
+        "{config: {team_ids: [9], allow_shrink: true}}}}') REPAIRING 12 (table, team, day) are wrong: never built "
         "whom teams 7, 8, bounces and stats, 2026-01-16 … 2026-01-18 since 2026-01-20 03:00 UTC, 3 h ago doing 3 days "
         "due at the sensor's next tick cost 3 days, about 3,000 rows, 3.0 s"
     )

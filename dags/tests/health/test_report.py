@@ -74,7 +74,7 @@ def test_a_page_says_what_for_whom_since_when_what_is_done_and_what_to_do() -> N
         "  $        dg launch --job why_job -c <(echo \"{day: '2026-01-14'}\")\n"
         "  $        dg launch --job the_job --partition 2026-01-14 -c <(echo '{ops: {the_op: {config:\n"
         "           {team_ids: [9], allow_shrink: true}}}}')\n"
-        "REPAIRING  12 (table, team, day) are wrong\n"
+        "REPAIRING  12 (table, team, day) are wrong: never built\n"
         "  whom     teams 7, 8, bounces and stats, 2026-01-16 … 2026-01-18\n"
         "  since    2026-01-20 03:00 UTC, 3 h ago\n"
         "  doing    3 days due at the sensor's next tick\n"
