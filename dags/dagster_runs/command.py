@@ -93,15 +93,16 @@ def command(
         found = read(config, context.op_config or {})
         if not refuses:
             found.required()
-        copiers = Copiers.of_this_process()
+        # Where a run was launched for somebody, nobody reads what it prints but in its logs.
+        copiers = Copiers.of_this_process() if context.run.remote_job_origin is None else Copiers()
         try:
             answered = answer(Command(context, clickhouse, found))
         finally:
             copiers.let_out()
         if copiers.has_failed():
             raise UserError(
-                "the answer could not be written to standard output: is its disk full? What was asked for is done; "
-                f"the UI shows the answer with run {context.run_id[:8]}"
+                "the answer could not be written to standard output: is its disk full, or did nobody read on? What was "
+                f"asked for is done; the UI shows the answer with run {context.run_id[:8]}"
             )
         return answered
 

@@ -13,7 +13,7 @@ from itertools import compress
 from typing import TYPE_CHECKING
 
 from dags.detection.whom import whom_in_words
-from dags.domain.briefly import listed
+from dags.domain.briefly import NAMED, listed
 from dags.repair.attempts import backoff, ended, failed_attempts
 from dags.repair.decision import Trigger, Why, above_floor
 
@@ -90,13 +90,17 @@ class Fated:
         return whom_in_words(self.groups)
 
     def why_in_words(self) -> str:
-        """What is the matter with them, what most have first: ``rows lost``; ``never built 12, rows lost 3``."""
+        """What is the matter with them, what most have first: ``rows lost``; ``never built 12 and rows lost 3``. Of
+        more than `NAMED` the others are counted together.
+        """
         counts: Counter[str] = Counter()
         for one in self.groups:
             counts[replace(one, is_held=False, is_inconsistent=False).reason] += len(one)
         if len(counts) == 1:
             return next(iter(counts))
-        return listed(f"{reason} {count:,}" for reason, count in counts.most_common())
+        first = sorted(counts.items(), key=lambda one: (-one[1], one[0]))[:NAMED]
+        others = counts.total() - sum(count for _, count in first)
+        return listed([*(f"{reason} {count:,}" for reason, count in first), *[f"others {others:,}"] * bool(others)])
 
     def of(self, groups: Iterable[Alike]) -> Fated:
         """The same, of some of the units alone."""

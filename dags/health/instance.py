@@ -17,6 +17,7 @@ from dagster import (
     AssetKey,
     DagsterEventType,
     DagsterInstance,
+    DagsterRun,
     DagsterRunStatus,
     DefaultScheduleStatus,
     DefaultSensorStatus,
@@ -26,7 +27,7 @@ from dagster import (
     SensorDefinition,
 )
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
-from dagster._core.storage.tags import SCHEDULE_NAME_TAG
+from dagster._core.storage.tags import REPOSITORY_LABEL_TAG, SCHEDULE_NAME_TAG
 from dagster._utils.schedules import reverse_cron_string_iterator
 
 from dags.dagster_runs.console import why_failed
@@ -288,10 +289,20 @@ def _load(
 
 
 def _has_worked(instance: DagsterInstance, job: str, failed: RunRecord) -> bool:
-    """Whether a run of a job that was begun after one that failed has done the same."""
+    """Whether a run of a job that was begun after one that failed has done the same, for the same location."""
     later = RunsFilter(job_name=job, statuses=[DagsterRunStatus.SUCCESS], created_after=_ended_at(failed))
     found = instance.get_run_records(later, limit=LOOKED_BACK)
-    return any(one.dagster_run.run_config == failed.dagster_run.run_config for one in found)
+    return any(_does_as(one.dagster_run, failed.dagster_run) for one in found)
+
+
+def _does_as(one: DagsterRun, other: DagsterRun) -> bool:
+    """Whether two runs of a job do the same part of it, in the same way; a terminal's run names no location."""
+    label, of_other = (run.tags.get(REPOSITORY_LABEL_TAG) for run in (one, other))
+    did, done = (
+        (run.run_config, run.op_selection, run.asset_selection, run.asset_check_selection, run.step_keys_to_execute)
+        for run in (one, other)
+    )
+    return did == done and (label is None or of_other is None or label == of_other)
 
 
 def _ended_at(record: RunRecord) -> datetime:

@@ -14,7 +14,7 @@ from dags.health.looked import leave_answer
 from dags.health.page_file import PageFile
 from dags.health.reading import Served, examine
 from dags.health.report import as_dict, page, summary
-from dags.web_preaggregated_backfill.catalog import leave_or_tell, make_ready
+from dags.web_preaggregated_backfill.catalog import leave_or_tell
 from dags.web_preaggregated_backfill.evaluation import Evaluation
 
 
@@ -38,7 +38,6 @@ def health_job(served: Served) -> JobDefinition:
         """Print and return whether all is well; fail where something needs a person, or is unknown, and only then."""
         file = PageFile.at(asked.given.save_page_to) if asked.given.save_page_to else None
         with ThreadPoolExecutor(1) as beside:  # nobody waits for the catalog
-            beside.submit(make_ready, asked.instance)
 
             def leave(evaluation: Evaluation) -> None:
                 beside.submit(leave_or_tell, asked.instance, evaluation)

@@ -76,7 +76,10 @@ PRIVATE: dict[str, dict[str, str]] = {
         "dagster_runs": "which day a run is of, in its line",
     },
     f"{_TAGS}.BACKFILL_ID_TAG": {"retention": "a run stays while the backfill that launched it is not over"},
-    f"{_TAGS}.REPOSITORY_LABEL_TAG": {"retention": "which runs are this location's, its former jobs' too"},
+    f"{_TAGS}.REPOSITORY_LABEL_TAG": {
+        "retention": "which runs are this location's, its former jobs' too",
+        "health": "whose run has put right what failed",
+    },
     f"{_TAGS}.TICK_ID_TAG": {"dagster_runs": "which tick asked for a run"},
     f"{_TAGS}.SENSOR_NAME_TAG": {"dagster_runs": "which sensor did"},
     f"{_TAGS}.SCHEDULE_NAME_TAG": {

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -104,14 +103,6 @@ def is_overtaken(last: LastVerdict, evaluation: Evaluation) -> bool:
     read_at = evaluation.detection.server_at
     is_news = last.number != evaluation.before and last.is_of(current_settings().clickhouse_dsn.mark)
     return is_news and None not in (last.read_at, read_at) and read_at < last.read_at  # type: ignore[operator]
-
-
-def make_ready(instance: DagsterInstance) -> None:
-    """Open what `leave` writes into, beside whatever else is done before: Dagster looks through its SQLite migrations
-    when a process comes to a file first, which is 60 ms. What keeps it from that is said where something is left.
-    """
-    with suppress(Exception):
-        instance.get_records_for_run("", limit=1)  # of no run, as what is left is
 
 
 def leave(instance: DagsterInstance, evaluation: Evaluation, *, but: Collection[AssetKey] = ()) -> None:
@@ -214,8 +205,7 @@ def evaluate_now(
 
     Who was overtaken asks once more: what a run itself says of an asset Dagster writes in the end, whatever came first.
     """
-    with ThreadPoolExecutor(1) as beside, leaving_unknown(instance, watched):
-        beside.submit(make_ready, instance)
+    with leaving_unknown(instance, watched):
         found = evaluate_in_run(instance, clickhouse, watched, run_id, lookback_days)
         if is_overtaken(last_verdict(instance), found):
             found = evaluate_in_run(instance, clickhouse, watched, run_id, lookback_days)

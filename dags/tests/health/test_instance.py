@@ -10,6 +10,7 @@ import pytest
 from dagster import AssetCheckEvaluation, AssetKey, DagsterEvent, DagsterEventType, DagsterInstance
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
 from dagster._core.scheduler.instigation import InstigatorStatus
+from dagster._core.storage.tags import REPOSITORY_LABEL_TAG
 from dagster._daemon.types import DaemonHeartbeat
 
 from dags.definitions import defs
@@ -175,9 +176,9 @@ def test_an_instance_that_cannot_be_asked_is_unknown_and_its_runs_are_known() ->
     assert found["loads"] == (Load(LOADS, "what has changed"),)
 
 
-def run(instance: DagsterInstance, end: DagsterEventType | None, given: Any = None, **tags: str) -> str:
-    """A run that was launched now and ended so; None: it is at it."""
-    made = instance.create_run_for_job(defs.resolve_job_def("check_missing_data_job"), tags=tags, run_config=given)
+def run(instance: DagsterInstance, end: DagsterEventType | None, part: Any = None, **tags: str) -> str:
+    """A run that was launched now and ended so; None: it is at it. ``part``: what is to be done of it, and how."""
+    made = instance.create_run_for_job(defs.resolve_job_def("check_missing_data_job"), tags=tags, **(part or {}))
     for event in filter(None, [DagsterEventType.RUN_START, end]):
         instance.report_dagster_event(DagsterEvent(event.value, made.job_name, message="it broke"), made.run_id)
     return made.run_id
@@ -207,7 +208,7 @@ def test_a_chore_whose_runs_fail_is_told_until_one_does_the_same_and_succeeds_wh
     daemon: Daemon,
 ) -> None:
     timetable = replace(TIMETABLE, chores={"retention_schedule": "check_missing_data_job"})
-    tags = {"dagster/schedule_name": "retention_schedule"}
+    tags = {"dagster/schedule_name": "retention_schedule", REPOSITORY_LABEL_TAG: "__repository__@here"}
 
     def said() -> tuple[int, str]:
         found = read_sections(daemon.instance, timetable, Sources(), (), utc_now())
@@ -219,7 +220,9 @@ def test_a_chore_whose_runs_fail_is_told_until_one_does_the_same_and_succeeds_wh
     run(daemon.instance, DagsterEventType.RUN_FAILURE, **tags)
     assert said() == (1, "repairing")
     run(daemon.instance, DagsterEventType.RUN_FAILURE, **tags)
-    run(daemon.instance, DagsterEventType.RUN_SUCCESS, {"output": "json"})  # as a dry run is another thing
+    # A dry run is another thing, and so is what another location does.
+    run(daemon.instance, DagsterEventType.RUN_SUCCESS, {"run_config": {"output": "json"}})
+    run(daemon.instance, DagsterEventType.RUN_SUCCESS, **{REPOSITORY_LABEL_TAG: "__repository__@elsewhere"})
     assert said() == (2, "needs you")
     run(daemon.instance, DagsterEventType.RUN_CANCELED, **tags)
     assert said() == (2, "needs you")
