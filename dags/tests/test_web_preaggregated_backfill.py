@@ -258,7 +258,7 @@ def test_a_day_that_is_still_open_is_never_stale(world: World) -> None:
     assert {(v.unit.day, v.cause) for v in wrong} == {(is_closed, Cause.SOURCE_GREW)}
 
 
-@both_by_day
+@embedded_at_night
 def test_tables_that_disagree_are_told_apart_and_only_the_wrong_one_is_rebuilt(world: World) -> None:
     world.set(backfill_min_missing_partitions=1)
     days = WEEK[:3]
@@ -335,7 +335,7 @@ def readable_again(world: World, table: str) -> None:
     world.client.command(f"RENAME TABLE hidden_from_readers TO {table}")
 
 
-@both_by_day
+@embedded_at_night
 def test_a_table_that_cannot_be_read_is_unknown_and_never_complete(world: World) -> None:
     days = WEEK[:3]
     world.traffic([1], days)

@@ -321,7 +321,7 @@ def test_a_tick_with_little_time_left_still_hears_that_the_engine_is_busy(
         resource, "current_settings", lambda: read_settings({"CLICKHOUSE_DSN": f"chdb://{embedded.path}"})
     )
     with holder(embedded), pytest.raises(EngineBusyError, match="in use by process"):
-        resource.ClickHouseResource().in_tick(count_rows, until=time.monotonic() + 8)
+        resource.ClickHouseResource().in_tick(count_rows, until=time.monotonic() + 14)
 
 
 def run(script: str, *arguments: str) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from dags.dagster_runs.tags import DEPRECATED_TAG, KIND_TAG, JobKind
 from dags.definitions import defs
 from dags.repair.stops.jobs import FORMER_NAMES
+from dags.tests.variants import server_at_night
 
 if TYPE_CHECKING:
     import pytest
@@ -55,6 +56,7 @@ def test_every_job_says_what_it_is_there_for_and_every_run_of_it_does() -> None:
     assert all("backfill" in name or name == "sweep_backups" for name in backfills)
 
 
+@server_at_night
 def test_a_former_name_does_the_same_and_says_what_it_is_called_now(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:

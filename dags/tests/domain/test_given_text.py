@@ -6,6 +6,7 @@ import pytest
 
 from dags.domain.errors import UserError
 from dags.domain.given_text import MAX_CHARACTERS, require_texts, text_problems
+from dags.tests.variants import server_at_night
 from dags.tests.world import World, ago
 
 WHO = {"reason": "r", "requested_by": "ada"}
@@ -36,6 +37,7 @@ def test_every_violation_is_named_at_once() -> None:
 
 
 @pytest.mark.parametrize("text", ["\ud800", "\x1b[2J", "x" * 1_000_000], ids=["surrogate", "escape", "long"])
+@server_at_night
 def test_each_job_that_takes_texts_refuses_them_before_it_touches_anything(world: World, text: str) -> None:
     days = {"start_date": str(ago(3)), "end_date": str(ago(2)), "target_table": "web_pre_aggregated_stats"}
     waived = {"first_day": str(ago(3)), "last_day": str(ago(2)), "valid_until": str(ago(0))}

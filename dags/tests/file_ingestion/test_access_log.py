@@ -26,7 +26,7 @@ from dags.sources.ingestions import Ingestion
 from dags.tests.file_ingestion import log_lines
 from dags.tests.file_ingestion.log_lines import FIREFOX, LINES
 from dags.tests.file_ingestion.partner import Partner
-from dags.tests.variants import embedded_at_night, server_in_stories
+from dags.tests.variants import embedded_at_night, server_at_night, server_in_stories
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -236,6 +236,7 @@ LOG = f"""\
 
 @server_in_stories
 @pytest.mark.parametrize(("kind", "dsn_text"), [("directory", "embedded"), ("bucket", "server")], indirect=["dsn_text"])
+@server_at_night
 def test_logs_are_loaded_as_page_views_and_what_is_none_is_counted(
     request: pytest.FixtureRequest, kind: str, client: Client, dsn: Dsn, tmp_path: Path
 ) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from dags.sources.formats import ACCESS_LOG, FORMATS, NAMELESS
 from dags.tests.file_ingestion.partner import COLUMNS, Partner, event, lines
-from dags.tests.variants import embedded_at_night
+from dags.tests.variants import embedded_at_night, server_at_night
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -131,6 +131,7 @@ def sized(content: bytes, packed: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(("kind", "dsn_text"), [("directory", "embedded"), ("bucket", "server")], indirect=["dsn_text"])
+@server_at_night
 def test_packed_files_are_read_and_one_that_breaks_off_is_never_half_loaded(
     request: pytest.FixtureRequest, kind: str, client: Client, dsn: Dsn, server_files: Path
 ) -> None:

@@ -15,6 +15,7 @@ from dags.domain.errors import UserError
 from dags.file_ingestion.claims import Claims, bucket_of
 from dags.file_ingestion.reading import DAYS_A_BLOCK
 from dags.tests.file_ingestion.partner import COLUMNS, NAME, Partner, event, lines
+from dags.tests.variants import embedded_at_night
 from dags.work.audit.log import Event
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def test_a_file_that_cannot_be_loaded_is_named_and_its_neighbours_are_loaded(par
     assert teams == [1]
 
 
+@embedded_at_night
 def test_files_that_another_run_has_are_left_to_it(partner: Partner) -> None:
     names = {bucket_of(f"{number}.jsonl"): f"{number}.jsonl" for number in range(50)}
     (theirs, first), (_, second) = list(names.items())[:2]
@@ -68,6 +70,7 @@ def test_files_that_another_run_has_are_left_to_it(partner: Partner) -> None:
     assert partner.seen() == [1, 2]
 
 
+@embedded_at_night
 def test_a_file_that_is_replaced_or_deleted_before_it_is_read_is_never_half_there(partner: Partner) -> None:
     partner.put("a.jsonl", lines(event(1), event(2)))
     partner.put("b.jsonl", lines(event(3)))
@@ -83,6 +86,7 @@ def test_a_file_that_is_replaced_or_deleted_before_it_is_read_is_never_half_ther
     assert partner.seen() == [1, 4, 9, 10]
 
 
+@embedded_at_night
 def test_a_version_that_comes_again_is_loaded_again(partner: Partner) -> None:
     old, new = lines(event(1)), lines(event(2), event(3))
     partner.put("a.jsonl", old)
@@ -132,6 +136,7 @@ def test_a_directory_that_disappears_is_no_empty_one(partner: Partner) -> None:
     assert partner.seen() == [1]
 
 
+@embedded_at_night
 def test_rows_that_are_there_whole_stay_when_their_file_cannot_be_read_again(partner: Partner) -> None:
     good, bad = lines(event(1)), lines(event(2, team=None))
     partner.put("a.jsonl", good)
@@ -147,6 +152,7 @@ def test_rows_that_are_there_whole_stay_when_their_file_cannot_be_read_again(par
     assert partner.seen() == [3, 4]
 
 
+@embedded_at_night
 def test_a_run_that_dies_when_old_rows_are_out_and_says_so_to_nobody_leaves_the_new_ones_to_readers(
     partner: Partner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -172,6 +178,7 @@ def _die(*_: object) -> None:
     raise KeyboardInterrupt
 
 
+@embedded_at_night
 def test_files_that_are_declared_to_lie_elsewhere_take_the_place_of_none_unless_they_were_moved(
     partner: Partner,
 ) -> None:
@@ -250,6 +257,7 @@ def test_files_of_before_1970_are_files(client: Client, dsn: Dsn, server_files: 
     assert partner.ingest() is None
 
 
+@embedded_at_night
 def test_rows_of_many_days_in_no_order_are_there_and_are_known_to_be_so_to_the_groups_that_follow(
     partner: Partner, monkeypatch: pytest.MonkeyPatch
 ) -> None:

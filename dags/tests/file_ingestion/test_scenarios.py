@@ -15,7 +15,7 @@ from dags.settings import read_settings
 from dags.sources.file import read_sources
 from dags.tests.events import Event, insert
 from dags.tests.file_ingestion.partner import NAME, Partner, event, lines
-from dags.tests.variants import server_at_night
+from dags.tests.variants import embedded_at_night, server_at_night
 from dags.work import control
 from dags.work.audit.store import Log, require_state
 
@@ -51,6 +51,7 @@ def test_f1_the_first_run_loads_every_file_that_the_pattern_has(partner: Partner
     assert partner.ingest() is None
 
 
+@embedded_at_night
 def test_f2_after_a_change_of_the_mapping_everything_is_loaded_again_and_rows_of_others_stay(partner: Partner) -> None:
     insert(partner.client, OTHERS)
     partner.put("a.jsonl", lines(event(1, town="Rome"), event(2, town="Oslo", at="2026-01-06T00:00:00Z")))
@@ -76,6 +77,7 @@ def test_f2_after_a_change_of_the_mapping_everything_is_loaded_again_and_rows_of
     assert partner.ingest() is None
 
 
+@embedded_at_night
 def test_f3_a_replaced_file_is_noticed_and_its_rows_take_the_place_of_the_old(partner: Partner) -> None:
     insert(partner.client, OTHERS)
     partner.put("2026-01-05/a.jsonl", lines(event(1), event(2)))
@@ -93,6 +95,7 @@ def test_f3_a_replaced_file_is_noticed_and_its_rows_take_the_place_of_the_old(pa
     assert (partner.seen(), others_of(partner)) == ([2, 3, 4, 5], len(OTHERS))
 
 
+@embedded_at_night
 def test_f4_what_came_during_a_pause_is_caught_up(partner: Partner) -> None:
     partner.put("a.jsonl", lines(event(1)))
     partner.ingest()
@@ -107,6 +110,7 @@ def test_f4_what_came_during_a_pause_is_caught_up(partner: Partner) -> None:
     assert partner.seen() == [1, 2, 3]
 
 
+@embedded_at_night
 def test_f5_late_files_with_old_dates_are_taken(partner: Partner) -> None:
     partner.put("year=2026/month=06/day=01/a.jsonl", lines(event(1, at="2026-06-01T00:00:00Z")))
     partner.ingest()

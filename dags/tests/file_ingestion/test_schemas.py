@@ -25,6 +25,7 @@ from dags.file_ingestion.schemas import (
 )
 from dags.sources.ingestions import Ingestion
 from dags.tests.file_ingestion.partner import NAME, Partner, event, lines
+from dags.tests.variants import embedded_at_night
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -170,6 +171,7 @@ def values(partner: Partner, *names: str) -> list[tuple[Any, ...]]:
     return [tuple(row) for row in rows]
 
 
+@embedded_at_night
 def test_a_column_that_can_be_derived_is_filled_from_what_is_loaded_without_reading_files(partner: Partner) -> None:
     partner.declared["schema_changes"] = "backfill"
     partner.put("a.jsonl", lines(event(1, at="2026-01-05T23:59:59.999999Z", path="/ü"), event(2)))
@@ -187,6 +189,7 @@ def test_a_column_that_can_be_derived_is_filled_from_what_is_loaded_without_read
     assert partner.ingest() is None
 
 
+@embedded_at_night
 def test_what_is_not_whole_in_the_target_is_read_from_its_file(partner: Partner) -> None:
     partner.declared["schema_changes"] = "backfill"
     partner.put("a.jsonl", lines(event(1), event(2)))

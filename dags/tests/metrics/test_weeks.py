@@ -22,6 +22,7 @@ from dags.metrics.store import read_recent, read_weeks
 from dags.metrics.weeks import RunStatements, Statements, Took, Weeks, as_json, as_text, mondays
 from dags.tests.clickhouse_server import require_or_skip_reason, running_server
 from dags.tests.metrics.rows import BuildRow, GapRow, insert_builds, insert_gaps
+from dags.tests.variants import embedded_at_night
 from dags.tests.world import BOUNCES, STATS, ago
 from dags.web_preaggregated.tables import WEB_TABLES
 
@@ -197,6 +198,7 @@ def answered(world: World, capsys: pytest.CaptureFixture[str], **config: Any) ->
     return capsys.readouterr().out, run.output_for_node("read_weeks")
 
 
+@embedded_at_night
 def test_the_job_says_what_has_happened_and_what_it_took(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     day = ago(2)
     world.set(backfill_min_missing_partitions=1)

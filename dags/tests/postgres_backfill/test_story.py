@@ -30,7 +30,7 @@ from dags.tests.postgres_backfill.tenants import (
     tenant,
 )
 from dags.tests.runbook import cure, symptom
-from dags.tests.variants import server_at_night, variants
+from dags.tests.variants import embedded_at_night, server_at_night, variants
 from dags.tests.world import STATS, World, ago, noon
 from dags.work import control
 from dags.work.audit.log import FINISHED
@@ -56,6 +56,7 @@ def source(world: World, postgres_database: str, tmp_path: Path) -> Iterator[Ten
 
 
 @pytest.mark.long
+@embedded_at_night
 def test_history_arrives_the_detector_says_so_the_sensor_repairs_it_and_readers_see_it(
     world: World, source: Tenant, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -238,6 +239,7 @@ def reads(world: World) -> list[str]:
     return read
 
 
+@embedded_at_night
 def test_a_cancel_ends_with_the_batch_in_work_and_no_row_is_ever_seen(world: World, source: Tenant) -> None:
     source.history(DAYS)
     read = reads(world)

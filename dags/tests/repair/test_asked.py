@@ -12,6 +12,7 @@ from dagster import AssetMaterialization, DagsterRun, DagsterRunStatus, Metadata
 from dags.domain.days import FIRST_DAY, LAST_DAY, ONE_DAY, DayRange
 from dags.domain.errors import UserError
 from dags.repair.asked import asked_days, asked_plan, asked_teams, days_listed
+from dags.tests.variants import server_at_night
 from dags.tests.world import STATS, ago
 from dags.web_preaggregated_backfill import evaluation
 from dags.web_preaggregated_backfill.building import BuildConfig
@@ -67,6 +68,7 @@ def failed(world: World, day: date, config: dict[str, Any]) -> None:
     world.instance.add_run(run)
 
 
+@server_at_night
 def test_no_launch_and_no_report_ends_detection_and_a_fault_on_the_way_is_unknown(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

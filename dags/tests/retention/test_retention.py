@@ -17,6 +17,7 @@ from dags.domain.errors import UserError
 from dags.repair.decision import Trigger
 from dags.retention.jobs import agreed
 from dags.tests.retention.test_store import LEDGER, work, works
+from dags.tests.variants import embedded_at_night, server_at_night
 from dags.tests.world import BOUNCES, STATS, ago
 from dags.work.audit.log import MANAGED
 from dags.work.audit.store import read_state
@@ -93,6 +94,7 @@ def forgotten(world: World, **given: Any) -> dict[str, Any]:
 
 
 @pytest.mark.long
+@embedded_at_night
 def test_after_a_year_of_history_every_question_is_answered_as_before_and_what_is_open_goes_on(world: World) -> None:
     a_year(world)
     before = answers(world)
@@ -119,6 +121,7 @@ def test_after_a_year_of_history_every_question_is_answered_as_before_and_what_i
     assert not {str(LATELY), str(ago(6))} & set(str(world.missing_data()["details"]).split("'"))
 
 
+@server_at_night
 def test_the_job_says_what_would_go_and_touches_nothing_unless_told_and_prints_what_stays_and_why(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -181,6 +184,7 @@ def test_ages_are_counted_from_the_earlier_of_two_clocks_that_agree(skew: timede
     assert agreed(Clocks(host, server, 0.0)) == min(host, server)
 
 
+@server_at_night
 def test_runs_are_kept_for_as_long_as_the_setting_says(world: World) -> None:
     with freeze_time(at(ago(40))):
         for _ in range(2):

@@ -9,6 +9,7 @@ import pytest
 
 from dags.tests.events import Event, insert
 from dags.tests.fold import fold, stored
+from dags.tests.variants import embedded_at_night
 from dags.tests.world import BOUNCES, STATS, ago, noon
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def said(world: World, day: str) -> tuple[dict[str, object], list[str]]:
 
 
 @pytest.mark.long
+@embedded_at_night
 def test_events_that_no_day_counts_are_counted_in_what_the_build_of_the_day_before_reports(world: World) -> None:
     world.select(1, 2)
     endless = [Event(1, noon(day, minute), "endless", pathname="/e") for day in DAYS[:5] for minute in (0, 1)]

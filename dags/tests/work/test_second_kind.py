@@ -12,6 +12,7 @@ import pytest
 
 from dags.clickhouse.leases.rules import lease_name, work_lease
 from dags.domain.errors import LeaseError, LeaseLostError, UserError
+from dags.tests.variants import embedded_at_night
 from dags.tests.work.copies import COPIED, WHO, Copies, Copy, CopyPlan, Ranges, planned
 from dags.tests.work.seams import CHUNK_OVER, STEP_OVER, after_event
 from dags.work import control
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+@embedded_at_night
 def test_a_copy_is_stopped_by_its_ceiling_by_a_person_and_by_a_kill_and_comes_to_the_same(
     copies: Copies, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

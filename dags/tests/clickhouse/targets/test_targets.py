@@ -270,6 +270,7 @@ def test_whatever_is_no_target_is_refused_by_name_and_the_other_table_is_not(sho
 
 @pytest.mark.story
 @pytest.mark.parametrize("wrong", THROUGHOUT, indirect=True)
+@embedded_at_night
 def test_nothing_touches_what_is_no_target_and_the_other_table_is_built(shop: Shop, wrong: Wrong) -> None:
     with shop.placed(wrong):
         before = shop.contents()
@@ -293,6 +294,7 @@ def test_nothing_touches_what_is_no_target_and_the_other_table_is_built(shop: Sh
 
 
 @pytest.mark.story
+@embedded_at_night
 def test_columns_too_many_are_no_matter_to_a_build_a_backfill_or_a_rollback(shop: Shop) -> None:
     more = ("plain String", "given Int64 DEFAULT 7", "derived String MATERIALIZED upper(host)")
     try:
