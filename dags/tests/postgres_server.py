@@ -121,8 +121,8 @@ class PostgresServer(PostgresAddress):
         """
         deadline = time.monotonic() + START_LIMIT.total_seconds()
         while not self._is_running():
+            said_before = self.log.stat().st_size if self.log.exists() else 0
             self._launch()
-            said_before = self.log.stat().st_size
             while self._is_running() and not self._is_ready():
                 if time.monotonic() > deadline:
                     self.stop("kill")
