@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 
 # As a step of a command, by Dagster's own way to copy what it prints; and a way to look whether it got out.
 _STEP = """
+import signal
 import sys
 from pathlib import Path
+
+signal.signal(signal.SIGTERM, signal.SIG_DFL)  # whoever started this may ignore it, and `tail` would never end then
 from dagster._core.execution.compute_logs import mirror_stream_to_file
 from dags.dagster_runs import output
 from dags.dagster_runs.output import Copiers
