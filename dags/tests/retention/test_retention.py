@@ -17,7 +17,7 @@ from dags.domain.errors import UserError
 from dags.repair.decision import Trigger
 from dags.retention.jobs import agreed
 from dags.tests.retention.test_store import LEDGER, work, works
-from dags.tests.variants import embedded_at_night, server_at_night
+from dags.tests.variants import server_at_night
 from dags.tests.world import BOUNCES, STATS, ago
 from dags.work.audit.log import MANAGED
 from dags.work.audit.store import read_state
@@ -93,8 +93,7 @@ def forgotten(world: World, **given: Any) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.long
-@embedded_at_night
+@pytest.mark.slow(minutes=0.4)
 def test_after_a_year_of_history_every_question_is_answered_as_before_and_what_is_open_goes_on(world: World) -> None:
     a_year(world)
     before = answers(world)
