@@ -270,8 +270,8 @@ def _load(
     over = {*IN_FLIGHT, DagsterRunStatus.CANCELED}
     ended = [one for one in records if one.dagster_run.status not in over]
     failed = [*takewhile(lambda one: one.dagster_run.status is DagsterRunStatus.FAILURE, ended)]
-    if failed and job:
-        failed = [*takewhile(lambda one: not _has_worked(instance, job, one), failed)]
+    if failed and job and (worked_at := _worked_at(instance, job, failed)) is not None:
+        failed = [*takewhile(lambda one: _ended_at(one) >= worked_at, failed)]
     succeeded = next((one for one in ended if one.dagster_run.status is DagsterRunStatus.SUCCESS), None)
     return Load(
         name,
@@ -288,11 +288,14 @@ def _load(
     )
 
 
-def _has_worked(instance: DagsterInstance, job: str, failed: RunRecord) -> bool:
-    """Whether a run of a job that was begun after one that failed has done the same, for the same location."""
-    later = RunsFilter(job_name=job, statuses=[DagsterRunStatus.SUCCESS], created_after=_ended_at(failed))
+def _worked_at(instance: DagsterInstance, job: str, failed: Sequence[RunRecord]) -> datetime | None:
+    """When a run of a job was begun last that did what runs failed to do, the last of these first, and for the same
+    location; None if none was since the first of them.
+    """
+    later = RunsFilter(job_name=job, statuses=[DagsterRunStatus.SUCCESS], created_after=_ended_at(failed[-1]))
     found = instance.get_run_records(later, limit=LOOKED_BACK)
-    return any(_does_as(one.dagster_run, failed.dagster_run) for one in found)
+    same = (one for one in found if _does_as(one.dagster_run, failed[0].dagster_run))
+    return max((one.create_timestamp.astimezone(UTC) for one in same), default=None)
 
 
 def _does_as(one: DagsterRun, other: DagsterRun) -> bool:
