@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import math
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from dagster import ConfigurableResource, InitResourceContext
+from pydantic import PrivateAttr
 
 from dags.clickhouse.engine import ANSWER_SECONDS, begin_loading, call, open_client
 from dags.dagster_runs.locks import let_go, take
@@ -36,6 +38,8 @@ TICK_SECONDS = 50
 class ClickHouseResource(ConfigurableResource):  # type: ignore[type-arg]
     """Opens the configured ClickHouse; has no configuration of its own, so that no secret is in any run's."""
 
+    _beside: ThreadPoolExecutor | None = PrivateAttr(default=None)
+
     def setup_for_execution(self, context: InitResourceContext) -> None:
         """Hold the run's lock, by which it is seen that its process lives: every run of ours uses this resource.
 
@@ -51,8 +55,16 @@ class ClickHouseResource(ConfigurableResource):  # type: ignore[type-arg]
                 take(lock_directory(context.instance), context.run.run_id)
 
     def teardown_after_execution(self, context: InitResourceContext) -> None:
+        """End what was begun beside the steps, then say that the run no longer lives."""
+        if self._beside is not None:
+            self._beside.shutdown()
         if context.run is not None and context.instance is not None:
             let_go(lock_directory(context.instance), context.run.run_id)
+
+    def beside(self, work: Callable[..., object], *arguments: object) -> None:
+        """Begin what no step waits for, and what the run does not end before. It tells its errors itself."""
+        self._beside = self._beside or ThreadPoolExecutor(1)
+        self._beside.submit(work, *arguments)
 
     @contextmanager
     def client(

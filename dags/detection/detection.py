@@ -55,7 +55,8 @@ class Detection:
     host stamps; all other instants are ClickHouse's, and so never compared with it.
 
     ``gaps`` says since when days of the look-back are wrong, once somebody has read that too; ``team_warnings`` are
-    those of the ``warnings`` that are of the list of teams.
+    those of the ``warnings`` that are of the list of teams; ``team_mismatches``: about how many teams the dictionary
+    disagrees with the list, None where it cannot be read.
 
     ``living`` are the leases that are held; ``standing`` is what keeps days from being launched, once somebody has
     read that too; ``dead_runs`` are those that hold a lease and have been silent
@@ -87,6 +88,7 @@ class Detection:
     errors: Mapping[str, str] = field(default_factory=dict)
     gaps: tuple[Gap, ...] = ()
     team_warnings: tuple[str, ...] = ()
+    team_mismatches: int | None = None
 
     @property
     def complete_by_table(self) -> dict[str, int]:

@@ -128,7 +128,7 @@ def detect(
     leases = read_leases(client)
     dead = [lease for lease in leases if lease.is_dead(is_embedded=is_embedded(client))]
     hints = _hints(sql, dates, judged, verdicts, reading.outdated)
-    team_warnings = _warnings(client, selection.selected_at, len(selection.teams), clocks.server)
+    team_warnings, mismatches = _warnings(client, selection.selected_at, len(selection.teams), clocks.server)
     return Detection(
         read_at=now,
         calendar=dates,
@@ -155,6 +155,7 @@ def detect(
         seconds_per_row=hints.seconds_per_row,
         errors=hints.errors,
         team_warnings=team_warnings,
+        team_mismatches=mismatches,
         cost=sql.cost,
         living=tuple(lease for lease in leases if lease not in dead),
         dead_runs={lease.run: now - timedelta(seconds=lease.silent_seconds) for lease in dead},
@@ -267,13 +268,16 @@ def _rates(sql: Sql, watched: Sequence[WatchedTable], dates: Calendar) -> dict[s
     return {table: seconds / rows for table, seconds, rows in sql.rows("build_rate", bound) if rows}
 
 
-def _warnings(client: Client, selected_at: datetime | None, teams: int, now: datetime) -> tuple[str, ...]:
-    """What a reader should know about the list of teams before believing the rest."""
+def _warnings(
+    client: Client, selected_at: datetime | None, teams: int, now: datetime
+) -> tuple[tuple[str, ...], int | None]:
+    """What a reader should know about the list of teams before believing the rest; and about how many teams the
+    dictionary disagrees with it, None where that was not read.
+    """
     if selected_at is None:
-        return (
-            "no team was ever enabled: see WEB_ANALYTICS_TEAM_SOURCES, then materialize web_analytics_team_selection",
-        )
-    found = []
+        never = "no team was ever enabled: see WEB_ANALYTICS_TEAM_SOURCES"
+        return (f"{never}, then materialize web_analytics_team_selection",), None
+    found, mismatches = [], None
     if not teams:
         found.append("no team is enabled, so nothing is watched: see WEB_ANALYTICS_TEAM_SOURCES")
     if now - selected_at > TEAM_SELECTION_MAX_AGE:
@@ -281,11 +285,11 @@ def _warnings(client: Client, selected_at: datetime | None, teams: int, now: dat
             f"the list of teams is from {selected_at:%Y-%m-%d %H:%M}: is web_analytics_team_selection_schedule running?"
         )
     try:
-        if wrong := dictionary_mismatches(client):
+        if mismatches := len(dictionary_mismatches(client)):
             found.append(
-                f"web_pre_aggregated_teams_dict disagrees with the list about {counted(len(wrong), 'team')}: "
+                f"web_pre_aggregated_teams_dict disagrees with the list about {counted(mismatches, 'team')}: "
                 "materialize web_analytics_team_selection to reload it"
             )
     except ClickHouseError as error:
         found.append(f"web_pre_aggregated_teams_dict cannot be read: {str(error)[:300]}")
-    return tuple(found)
+    return tuple(found), mismatches

@@ -1,7 +1,7 @@
 """One command that answers whether all is well, and says what to do where it is not."""
 
 import json
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from dagster import Failure, JobDefinition, MetadataValue
@@ -15,7 +15,6 @@ from dags.health.page_file import PageFile
 from dags.health.reading import Served, examine
 from dags.health.report import as_dict, page, summary
 from dags.web_preaggregated_backfill.catalog import leave_or_tell
-from dags.web_preaggregated_backfill.evaluation import Evaluation
 
 
 class HealthConfig(Given):
@@ -37,14 +36,10 @@ def health_job(served: Served) -> JobDefinition:
     def health(asked: Command[HealthConfig]) -> dict[str, Any]:
         """Print and return whether all is well; fail where something needs a person, or is unknown, and only then."""
         file = PageFile.at(asked.given.save_page_to) if asked.given.save_page_to else None
-        with ThreadPoolExecutor(1) as beside:  # nobody waits for the catalog
-
-            def leave(evaluation: Evaluation) -> None:
-                beside.submit(leave_or_tell, asked.instance, evaluation)
-
-            found = examine(asked.instance, asked.clickhouse, served, asked.run_id, then=leave)
-            answer = as_dict(found.health)
-            print(page(found.health) if asked.given.output is Output.TEXT else json.dumps(answer), flush=True)
+        leave = partial(asked.clickhouse.beside, leave_or_tell, asked.instance)
+        found = examine(asked.instance, asked.clickhouse, served, asked.run_id, then=leave)
+        answer = as_dict(found.health)
+        print(page(found.health) if asked.given.output is Output.TEXT else json.dumps(answer), flush=True)
         leave_answer(asked.instance, found, served)
         told = _told(found.health, answer)
         if file is not None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dags.clickhouse.clocks import read_clocks
 from dags.clickhouse.schema.apply import require_schema
@@ -15,14 +15,13 @@ from dags.domain.errors import EngineBusyError, EngineSlowError
 from dags.domain.text import of_error
 from dags.health import instance as dagster_facts
 from dags.health import store
-from dags.health.facts import Evaluated, Facts, Section
+from dags.health.facts import Evaluated, Facts, Section, Teams
 from dags.health.judging import judge
 from dags.health.targets import Targets
 from dags.repair.decision import Trigger
 from dags.settings import current_settings
 from dags.web_preaggregated_backfill.catalog import is_overtaken, leaving_unknown
 from dags.web_preaggregated_backfill.evaluation import evaluate, policy_of
-from dags.web_preaggregated_backfill.last_verdict import last_verdict
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -101,7 +100,7 @@ def examine(
                     then(evaluation)
                 else:
                     require_schema(client)
-                of_clickhouse = _of_clickhouse(client, served, *_read(evaluation))
+                of_clickhouse = _of_clickhouse(client, served, _known(evaluation))
         except Exception as error:  # noqa: BLE001 -- an answer of another shape as well: it is unknown, and said to be
             of_clickhouse = {"unread": dict.fromkeys(_OF_CLICKHOUSE, of_error(error))}
         return _examined(served, evaluation, of_clickhouse, of_dagster.result(), now)
@@ -117,8 +116,7 @@ def examine_in_tick(instance: DagsterInstance, in_tick: InTick, served: Served, 
     now, evaluation, settings = clock.utc_now(), None, current_settings()
     try:
         evaluation = evaluate(instance, settings, served.watched, Trigger.MANUAL, in_tick, now=now, is_in_tick=True)
-        server_at, recent = _read(evaluation)
-        of_clickhouse = in_tick(partial(_of_clickhouse, served=served, server_at=server_at, recent=recent))
+        of_clickhouse = in_tick(partial(_of_clickhouse, served=served, known=_known(evaluation)))
     except Exception as error:  # as above
         if is_patient and isinstance(error, EngineBusyError | EngineSlowError):
             raise
@@ -155,17 +153,31 @@ def _evaluated(instance: DagsterInstance, client: Client, served: Served, now: d
         return evaluate(instance, settings, served.watched, Trigger.MANUAL, lambda work: work(client), now=now)
 
     found = asked()
-    return asked() if is_overtaken(last_verdict(instance), found) else found
+    return asked() if is_overtaken(found.last, found) else found
 
 
-def _read(evaluation: Evaluation | None) -> tuple[datetime | None, Recent | None]:
-    """What need not be read again: when ClickHouse was asked, by its clock, and how builds have gone."""
-    return (evaluation.detection.server_at, evaluation.recent) if evaluation is not None else (None, None)
+class _Known(NamedTuple):
+    """What an evaluation has read: when ClickHouse was asked, by its clock, how builds have gone, and the teams; None
+    of each that must be read yet.
+    """
+
+    server_at: datetime | None = None
+    recent: Recent | None = None
+    teams: Teams | None = None
 
 
-def _of_clickhouse(client: Client, served: Served, server_at: datetime | None, recent: Recent | None) -> dict[str, Any]:
+def _known(evaluation: Evaluation | None) -> _Known:
+    if evaluation is None:
+        return _Known()
+    found = evaluation.detection
+    mismatches = found.team_mismatches
+    teams = Teams(found.teams, found.selected_at, mismatches) if mismatches is not None else None
+    return _Known(found.server_at, evaluation.recent, teams)
+
+
+def _of_clickhouse(client: Client, served: Served, known: _Known) -> dict[str, Any]:
     """What else ClickHouse knows."""
-    at = server_at or read_clocks(client).server
+    at = known.server_at or read_clocks(client).server
     sections = store.read_sections(
         client,
         served.tables,
@@ -173,6 +185,7 @@ def _of_clickhouse(client: Client, served: Served, server_at: datetime | None, r
         triggers={one.name for one in served.timetable.triggers},
         server_at=at,
         kept_days=current_settings().backfill_backup_days,
-        recent=recent,
+        recent=known.recent,
+        teams=known.teams,
     )
     return {**sections, "server_at": at}

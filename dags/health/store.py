@@ -66,11 +66,12 @@ def read_sections(
     server_at: datetime,
     kept_days: int,
     recent: Recent | None = None,
+    teams: Teams | None = None,
 ) -> Mapping[str, Any]:
     """The fields of `Facts` that ClickHouse knows, those of sections that could not be read left out, with why.
 
     ``triggers``: the names of the sensors and schedules that are served, which ask again by themselves. ``recent``: how
-    builds have gone, where that was read already.
+    builds have gone, and ``teams`` what is said of their list, where that was read already.
     """
     sql = Sql(_PACKAGE, client, settings={"max_execution_time": STATEMENT_SECONDS})
     works: list[Row] = []
@@ -83,7 +84,7 @@ def read_sections(
         return {"left_behind": _left(client, sql, works, server_at, kept_days)}
 
     sections: tuple[tuple[Section, Callable[[], dict[str, Any]]], ...] = (
-        (Section.TEAMS, lambda: {"teams": _teams(client)}),
+        (Section.TEAMS, lambda: {"teams": teams or _teams(client)}),
         (Section.WORK, of_work),
         (Section.LEFT_BEHIND, left_behind),
         (Section.BUILDS, lambda: _builds(recent or read_builds(sql, server_at), tables)),

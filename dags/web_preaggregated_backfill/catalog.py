@@ -80,7 +80,7 @@ def as_shown(instance: DagsterInstance, evaluation: Evaluation, last: LastVerdic
     beside, elsewhere = provenance(last, dsn, found.server_at)
     told = metadata(evaluation)
     if evaluation.trigger is Trigger.MANUAL:  # it begins nothing, and a tick may have begun something meanwhile
-        told[REMAINING] = _as_listed(remaining_days(instance, dsn.mark))
+        told[REMAINING] = _as_listed(remaining_days(instance, last, dsn.mark))
     entries = {**told, **beside, "status": MetadataValue.text(status_line(found) + elsewhere)}
     return Shown(
         dict(sorted(entries.items(), key=lambda entry: len(entry[0]) > KEY_CHARACTERS)),
@@ -164,7 +164,7 @@ def _unknown(
     beside, elsewhere = provenance(last, dsn, None)
     said = f"UNKNOWN: {of_error(error)}{elsewhere}"
     words = MetadataValue.text(said)
-    remaining = _as_listed(remaining_days(instance, dsn.mark))
+    remaining = _as_listed(remaining_days(instance, last, dsn.mark))
     return Shown(
         {"status": words, "should_backfill": MetadataValue.bool(False), REMAINING: remaining, **beside},
         {AssetKey(table.name): Checked(False, said, {"status": words, **beside}) for table in watched},

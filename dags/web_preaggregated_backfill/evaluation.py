@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from dags.metrics.recent import Recent
     from dags.repair.attempts import Run
     from dags.settings import Settings
+    from dags.web_preaggregated_backfill.last_verdict import LastVerdict
 
 # Calls what it is given with a client, in this process or in a child.
 OnEngine = Callable[[Callable[["Client"], Any]], Any]
@@ -87,8 +88,8 @@ class Evaluation:
     ``detection`` is of the days of the settings' look-back, no fewer and no more, whatever was asked about: one verdict
     for all to see. ``asked`` is of the days that were asked about. ``begun`` are the days that a backfill which has
     begun has not got to; a person's evaluation launches nothing, so it begins none. ``before`` is the verdict that was
-    the last one in the catalog when this evaluation began to read, see `last_verdict.LastVerdict`. ``recent``: how
-    repairs have gone of late, None where that could not be read.
+    the last one in the catalog when this evaluation began to read, see `last_verdict.LastVerdict`, ``last`` the one
+    that was when all was read. ``recent``: how repairs have gone of late, None where that could not be read.
     """
 
     trigger: Trigger
@@ -101,6 +102,7 @@ class Evaluation:
     outdated_teams: Mapping[tuple[str, date], tuple[int, ...]]
     begun: frozenset[date]
     before: int
+    last: LastVerdict
     recent: Recent | None = None
 
     @property
@@ -182,7 +184,8 @@ def _decided(
     runs = without_the_dead(found, detection.dead_runs)
     runs = _with_teams(runs, {one.day for one in detection.wrong.groups}, on_engine)
     outdated = as_outdated(detection.outdated, {table.name: table.logic_version for table in watched})
-    remaining, policy = remaining_days(instance, database), policy_of(settings)
+    last = last_verdict(instance)
+    remaining, policy = remaining_days(instance, last, database), policy_of(settings)
     decisions = {
         one: decide(
             Verdicts((*detection.wrong.groups, *outdated.groups)),
@@ -203,7 +206,7 @@ def _decided(
     teams_by_day = _outdated_teams(decisions[chosen], watched, on_engine)
     begun = remaining if trigger is Trigger.MANUAL else decisions[chosen].remaining
     return Evaluation(
-        trigger, detection, asked, decisions[chosen], decisions, tuple(runs), watched, teams_by_day, begun, before
+        trigger, detection, asked, decisions[chosen], decisions, tuple(runs), watched, teams_by_day, begun, before, last
     )
 
 

@@ -98,7 +98,7 @@ def diagnostics(watched: tuple[WatchedTable, ...]) -> list[JobDefinition]:
         try:
             yield found
         finally:
-            leave_or_tell(asked.instance, found)
+            asked.clickhouse.beside(leave_or_tell, asked.instance, found)
 
     def check_missing_data(asked: Command[CheckConfig]) -> dict[str, Any]:
         """Print and return what is missing, and what the sensor would do about it."""

@@ -75,16 +75,18 @@ def last_verdict(instance: DagsterInstance) -> LastVerdict:
     return next(map(LastVerdict.of, instance.fetch_materializations(DETECTOR, limit=1).records), LastVerdict())
 
 
-def remaining_days(instance: DagsterInstance, mark: str) -> frozenset[date]:
+def remaining_days(instance: DagsterInstance, last: LastVerdict, mark: str) -> frozenset[date]:
     """What the last evaluation of this database that says so left of a backfill that has begun.
 
-    Losing it costs no more than the minimum being asked for again.
+    Nearly always ``last`` says it, the last verdict of any. Losing it costs no more than the minimum being asked for
+    again.
     """
-    for limit in (1, LOOKED_THROUGH):  # nearly always the last one says it, and each has a page of metadata
-        for record in instance.fetch_materializations(DETECTOR, limit=limit).records:
-            verdict = LastVerdict.of(record)
-            if verdict.is_of(mark) and verdict.remaining is not None:
-                return verdict.remaining
+    if last.is_of(mark) and last.remaining is not None:
+        return last.remaining
+    for record in instance.fetch_materializations(DETECTOR, limit=LOOKED_THROUGH).records:
+        verdict = LastVerdict.of(record)
+        if verdict.is_of(mark) and verdict.remaining is not None:
+            return verdict.remaining
     return frozenset()
 
 

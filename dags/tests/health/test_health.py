@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from datetime import date
 from html import escape
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import pytest
 from dagster import AssetSelection
@@ -13,15 +15,25 @@ from dagster import AssetSelection
 from dags.definitions import defs
 from dags.domain.clock import utc_now
 from dags.domain.errors import UserError
+from dags.health import jobs
 from dags.health.causes import Check
+from dags.health.report import page
 from dags.settings import current_settings
 from dags.tests.health.daemon import Daemon
 from dags.tests.runbook import cure, symptom
 from dags.tests.variants import server_at_night
 from dags.tests.world import BOUNCES, STATS, World, ago
+from dags.web_preaggregated_backfill import catalog
+from dags.web_preaggregated_backfill.last_verdict import last_verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
+
+    from dagster import AssetKey, DagsterInstance
+
+    from dags.health.causes import Health
+    from dags.web_preaggregated_backfill.evaluation import Evaluation
 
 pytestmark = server_at_night
 
@@ -164,6 +176,25 @@ def _says_that_it_is_gone(well: World, ask: Ask) -> None:
     assert ask() == (False, "UNKNOWN", {"unknown:data": "unknown", **NOT_COMPARED})
     checks(well, Check.ACCURATE)
     assert ask() == (False, "UNKNOWN", {"unknown:data": "unknown", **NOT_COMPARED})
+
+
+def test_an_answer_does_not_wait_for_the_catalog_and_the_run_does(well: World, ask: Ask) -> None:
+    answered, is_in_time = threading.Event(), []
+    leave = catalog.leave
+
+    def page_then(health: Health) -> str:
+        answered.set()
+        return page(health)
+
+    def leave_late(instance: DagsterInstance, evaluation: Evaluation, *, but: Collection[AssetKey]) -> None:
+        is_in_time.append(answered.wait(30))
+        leave(instance, evaluation, but=but)
+
+    before = last_verdict(well.instance).number
+    with mock.patch.object(catalog, "leave", leave_late), mock.patch.object(jobs, "page", page_then):
+        assert ask()[:2] == (True, "OK")
+    assert is_in_time == [True]
+    assert last_verdict(well.instance).number > before
 
 
 def test_values_that_no_count_finds_wrong_are_found_against_raw_events_until_they_are_right(

@@ -194,6 +194,10 @@ def test_a_locked_event_log_keeps_no_answer_back_and_fails_no_change(
         assert json.loads(printed.out)["is_complete"]  # one line, and nothing else there
         assert "WARNING  what is so now is not shown in the UI" in printed.err
         assert "database is locked" in printed.err
+        world.run_as_configured("health_job", raise_on_error=False)
+        printed = capsys.readouterr()
+        assert "succeeded in seven days" in printed.out
+        assert printed.err.count("WARNING  what is so now is not shown in the UI") == 1
         world.run_as_configured("waive_job", {**waiver, "valid_until": str(ago(-9))})
         said = " ".join(capsys.readouterr().out.split())
         assert said.index("SET waiver-") < said.index("VERDICT COMPLETE") < said.index("is not shown in the UI")
