@@ -242,12 +242,13 @@ def _discover(bench: Bench, found: Found, rounds: int) -> None:
             found.requests = dict(listing.requests() - before)
             bench.progress(f"listed {found.listed:,} files: {', '.join(f'{k} {v:.1f} s' for k, v in seconds.items())}")
     bench.client.command("SYSTEM FLUSH LOGS query_log")
-    # A statement that names a key is in the log without its comment, so it is known by a word of its own.
-    [(statements, peak)] = bench.client.query(
-        "SELECT count(), max(memory_usage) FROM system.query_log WHERE type = 'QueryFinish' "
-        "AND query LIKE '%is_settled%FROM s3(%' AND query NOT LIKE '%query_log%'"
+    # All that planning asks, with the ledger of 100,000 files; a statement that names a key is in the log without comment.
+    [(listings, peak)] = bench.client.query(
+        "SELECT countIf(query LIKE '%FROM s3(%min_joined_block_size_rows%'), max(memory_usage) FROM system.query_log "
+        "WHERE type = 'QueryFinish' AND query_kind = 'Select' AND query NOT LIKE 'SELECT _path,%' "
+        "AND query NOT LIKE '%query_log%'"
     ).result_rows
-    if not statements:
+    if not listings:
         raise AssertionError("the server's log has no listing of ours, so nothing is known of its memory")
     found.engine_bytes = int(peak)
 

@@ -15,7 +15,7 @@ from dags.clickhouse.failures import Remedy, remedy
 from dags.clickhouse.leases.rules import new_token
 from dags.domain.errors import UserError
 from dags.file_ingestion.landing import FileLanding
-from dags.file_ingestion.location import Ledger, list_files
+from dags.file_ingestion.listing import what_is_there
 from dags.file_ingestion.noticing import REFUSES_UNKNOWN, SAYS_BEFORE, columns_of, is_of_unknown_column
 from dags.file_ingestion.on_the_way import OnTheWay, why_absent
 from dags.file_ingestion.packing import is_to_be_checked
@@ -326,9 +326,8 @@ class Loading:
     def _require_storage(self) -> None:
         """Raises: UserError: the files cannot even be listed, so that it is nothing about them that is wrong."""
         below = common_directory([one.path for one in self.files])
-        ledger = Ledger(self.plan.ingestion)
         seconds = self.groups.ingestion.seconds
-        list_files(self.at.client, self.location, compiled("**"), ledger, seconds=seconds, below=below)
+        what_is_there(self.at.client, self.location, compiled("**"), seconds=seconds, below=below)
 
     def _happened(self, one: OnTheWay, event: FileEvent, rows: int = 0, error: str = "") -> Happened:
         return Happened(one.planned.version, event, one.load, self.schema, rows, error)

@@ -1,4 +1,4 @@
-"""Where the files of an ingestion lie, as ClickHouse reaches it, and which are there.
+"""Where the files of an ingestion lie, as ClickHouse reaches it.
 
 ClickHouse itself lists and reads, so that one identity sees one and the same. Keys of access are read from the
 variables that the declaration names, are bound by the server, and stand in no text of a statement.
@@ -11,20 +11,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import quote, urlsplit
 
-from clickhouse_connect.driver.exceptions import ClickHouseError
-
-from dags.clickhouse.sql import Part, Sql
-from dags.domain.errors import SettingsError, UserError
+from dags.clickhouse.sql import Part
+from dags.domain.errors import SettingsError
 from dags.domain.expression import Expression
 from dags.file_ingestion.patterns import common_directory
-from dags.file_ingestion.versions import FileVersion, Found, Schema
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from clickhouse_connect.driver.client import Client
-
-    from dags.file_ingestion.patterns import Pattern
     from dags.sources.ingestions import Ingestion
 
 PACKAGE = "dags.file_ingestion"
@@ -38,9 +32,6 @@ _NOT_PLAIN = re.compile(r"[^A-Za-z0-9_.=/-]+")
 
 # What means something in a pattern of ClickHouse.
 _MEANS = re.compile(r"[*?{},\[\]\\]")
-
-# Rows of a listing that are of no file.
-_TOLD = ("", "/", "//")
 
 # Letters of keys that are too short to be told from a word.
 _SHORTEST_SECRET = 4
@@ -153,71 +144,3 @@ def plain_prefix(text: str) -> str:
 def only(path: str) -> str:
     """A pattern of ClickHouse that has a file, and hardly another: what an address does not take is any text there."""
     return _NOT_PLAIN.sub("*", path)
-
-
-@dataclass(frozen=True)
-class Listing:
-    """What lies there: the versions that the ledger does not have as settled, how many it has, and how many symbolic
-    links, which are passed over, for nothing tells the versions of their files; and how many names that are no UTF-8.
-    """
-
-    found: tuple[Found, ...]
-    settled: int = 0
-    links: int = 0
-    no_texts: int = 0
-
-    @property
-    def files(self) -> int:
-        return len(self.found) + self.settled
-
-
-@dataclass(frozen=True)
-class Ledger:
-    """Whose ledger a listing is held against: that of an ingestion. The paths of ``keep`` are not settled; nor is what
-    `is_settled` says.
-    """
-
-    ingestion: str
-    schema: Schema = field(default_factory=Schema)
-    keep: Collection[str] = ()
-
-
-def list_files(
-    client: Client, location: Location, pattern: Pattern, ledger: Ledger, *, seconds: int, below: str | None = None
-) -> Listing:
-    """The files that a pattern has; ``below``: only those under a prefix, which none matches that is not its.
-
-    Raises:
-        UserError: they cannot be listed; it is not known which there are.
-    """
-    prefix = plain_prefix(pattern.prefix if below is None else below)
-    bound = {
-        "skip": location.skip,
-        "pattern": pattern.regex,
-        "seconds": seconds,
-        "ingestion": ledger.ingestion,
-        "reload_below": ledger.schema.reload_below,
-        "refreshed": ledger.schema.refreshed,
-        "keep": sorted(ledger.keep),
-    }
-    sql = Sql(PACKAGE, client)
-    try:
-        if location.is_directory:
-            rows = sql.rows("list_directory", {**bound, "directory": f"{location.root}{prefix}"})
-        else:
-            listed = location.parameters(f"{prefix}**/*", "One", "auto")
-            rows = sql.rows("list_objects", {**bound, **listed}, source=location.function)
-    except (ClickHouseError, UserError) as error:
-        raise UserError(
-            f"the files of {location.whom} cannot be listed, so nothing is known of them: "
-            f"{location.hidden_in(str(error))[:1000]}"
-        ) from None
-    return Listing(
-        tuple(
-            Found(FileVersion(path, size, modified, etag), bool(is_known))
-            for path, size, modified, etag, is_known, _ in rows
-            if path not in _TOLD
-        ),
-        sum(count for path, *_, count in rows if path == ""),
-        *(sum(count for path, *_, count in rows if path == told) for told in _TOLD[1:]),
-    )

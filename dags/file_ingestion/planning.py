@@ -13,7 +13,8 @@ from dags.domain.text import counted
 from dags.domain.units import EPOCH
 from dags.file_ingestion.fields import IngestFilesConfig, Scope
 from dags.file_ingestion.formats import format_of
-from dags.file_ingestion.location import PACKAGE, Ledger, Listing, Location, list_files
+from dags.file_ingestion.listing import Ledger, Listing, list_files
+from dags.file_ingestion.location import PACKAGE, Location
 from dags.file_ingestion.patterns import compiled, recent_prefixes
 from dags.file_ingestion.plan import BYTES_A_SECOND, Plan, PlannedFile, grouped, planned_columns
 from dags.file_ingestion.ranges import days_taken, progress_of, range_of

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from dags.clickhouse.schema.books import append
@@ -66,6 +67,28 @@ def _parts(paths: Iterable[str]) -> Iterator[list[str]]:
         size += length
     if part:
         yield part
+
+
+def read_standing(
+    client: Client, ingestion: str, schema: Schema, versions: Sequence[FileVersion]
+) -> Iterator[tuple[FileVersion, FileVersion | None, bool]]:
+    """Each of the versions, with the newest one of its file that an ingestion knows, if any, and whether that is
+    settled; see `is_settled`.
+
+    They are asked for by parts, in their order: what is held at a time does not grow with their number, and of the
+    ledger no more is read than those parts of it where their paths lie.
+    """
+    sql, bound = Sql(PACKAGE, client), {
+        "ingestion": ingestion, "reload_below": schema.reload_below, "refreshed": schema.refreshed
+    }  # fmt: skip
+    every = iter(versions)
+    for part in _parts(one.path for one in versions):
+        known = {
+            path: (FileVersion(path, *version), bool(is_settled))
+            for path, *version, is_settled in sql.rows("standing", {**bound, "paths": part})
+        }
+        for one in islice(every, len(part)):
+            yield (one, *known.get(one.path, (None, False)))
 
 
 def read_open(client: Client, ingestion: str, schema: Schema) -> dict[str, Known]:

@@ -62,8 +62,8 @@ COLUMNS = {"team_id": "tenant", "uuid": "id", "timestamp": "at", "session_id": "
 
 # Where a fault may fall: before these statements of a run or while they are at work, drawn by lot.
 BEGINNING = (
-    "list_objects", "list_directory", "ledger", "append accepted", "append started", "create_bid", "take", "tables",
-    "events_of", "asks",
+    "list_objects", "list_directory", "standing", "ledger", "append accepted", "append started", "create_bid", "take",
+    "tables", "events_of", "asks",
 )  # fmt: skip
 LANDING = (
     "next_instant", "record", "create_staging", "unmerged", "land", "land", "landed", "landed_faults", "leave_out",
