@@ -242,7 +242,7 @@ def _discover(bench: Bench, found: Found, rounds: int) -> None:
             found.requests = dict(listing.requests() - before)
             bench.progress(f"listed {found.listed:,} files: {', '.join(f'{k} {v:.1f} s' for k, v in seconds.items())}")
     bench.client.command("SYSTEM FLUSH LOGS query_log")
-    # All that planning asks, with the ledger of 100,000 files; a statement that names a key is in the log without comment.
+    # All that planning asks. A statement that names a key is in the log without its comment.
     [(listings, peak)] = bench.client.query(
         "SELECT countIf(query LIKE '%FROM s3(%min_joined_block_size_rows%'), max(memory_usage) FROM system.query_log "
         "WHERE type = 'QueryFinish' AND query_kind = 'Select' AND query NOT LIKE 'SELECT _path,%' "
