@@ -5,4 +5,4 @@ SELECT substring($path, {skip:UInt64} + 1), groupUniqArrayArray(1000)(arrayMap(k
 FROM $source
 WHERE $path IN {paths:Array(String)}
 GROUP BY 1
-SETTINGS use_hive_partitioning = 0, max_execution_time = {seconds:UInt64}
+SETTINGS use_hive_partitioning = 0, s3_path_filter_limit = {by_name:UInt64}, max_execution_time = {seconds:UInt64}

@@ -9,4 +9,4 @@ SELECT
     )
 FROM $source
 WHERE $path IN {paths:Array(String)}
-SETTINGS use_hive_partitioning = 0, max_execution_time = {seconds:UInt64}
+SETTINGS use_hive_partitioning = 0, s3_path_filter_limit = {by_name:UInt64}, max_execution_time = {seconds:UInt64}

@@ -28,22 +28,25 @@ _LINKS, _NO_TEXTS = "/", "//"
 @dataclass(frozen=True)
 class There:
     """What lies there: the files, how many symbolic links, which are passed over, for nothing tells the versions of
-    their files; and how many names that are no UTF-8.
+    their files; and how many names that are no UTF-8. ``objects``: how many were looked through in a storage of them, 0
+    where that is not told.
     """
 
     files: tuple[FileVersion, ...]
+    objects: int = 0
     links: int = 0
     no_texts: int = 0
 
 
 @dataclass(frozen=True)
 class Listing:
-    """What lies there: the versions that the ledger does not have as settled, how many it has; links and names that are
-    no text as `There` has them.
+    """What lies there: the versions that the ledger does not have as settled, how many it has; all else as `There` has
+    it.
     """
 
     found: tuple[Found, ...]
     settled: int = 0
+    objects: int = 0
     links: int = 0
     no_texts: int = 0
 
@@ -87,7 +90,8 @@ def what_is_there(
         ) from None
     told = {path: count for path, *_, count in rows if path in (_LINKS, _NO_TEXTS)}
     files = tuple(FileVersion(*version) for *version, _ in rows if version[0] not in told)
-    return There(files, told.get(_LINKS, 0), told.get(_NO_TEXTS, 0))
+    objects = 0 if location.is_directory else sql.cost.rows_read or 0
+    return There(files, objects, told.get(_LINKS, 0), told.get(_NO_TEXTS, 0))
 
 
 def list_files(
@@ -99,4 +103,5 @@ def list_files(
     for version, before, is_settled in read_standing(client, ledger.ingestion, ledger.schema, there.files):
         if not (is_settled and version.path not in keep and before is not None and version.is_as(before)):
             found.append(Found(version, is_known=before is not None))
-    return Listing(tuple(found), len(there.files) - len(found), there.links, there.no_texts)
+    settled = len(there.files) - len(found)
+    return Listing(tuple(found), settled, there.objects, there.links, there.no_texts)

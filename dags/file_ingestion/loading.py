@@ -259,7 +259,7 @@ class Loading:
     def _read(self, landing: FileLanding, files: Sequence[OnTheWay]) -> None:
         self.bytes_read += sum(one.planned.size for one in files)
         expected = self.schemas.columns if self._refuses_unknown else None
-        self._statements(landing).of_files(self.location, files, expected)
+        self._statements(landing).of_files(self.location, files, expected, self.plan.objects)
 
     def _statements(self, landing: FileLanding) -> Statements:
         # What is scattered in one group is so in those that follow.
@@ -285,7 +285,10 @@ class Loading:
         """
         ingestion = self.groups.ingestion
         if unseen := [path for path in paths if path not in self.columns]:
-            found = columns_of(self.at.client, self.location, self.plan.format, unseen, ingestion.seconds)
+            found = columns_of(
+                self.at.client, self.location, self.plan.format, unseen,
+                seconds=ingestion.seconds, objects=self.plan.objects,
+            )  # fmt: skip
             self.columns |= {path: found.get(path, {}) for path in unseen}
         columns = {path: self.columns[path] for path in paths if self.columns[path]}
         resolution, types = Resolution(ingestion.schema_changes), self.groups.target_types

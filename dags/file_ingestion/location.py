@@ -33,6 +33,10 @@ _NOT_PLAIN = re.compile(r"[^A-Za-z0-9_.=/-]+")
 # What means something in a pattern of ClickHouse.
 _MEANS = re.compile(r"[*?{},\[\]\\]")
 
+# Objects below a directory are listed a thousand a request, and each that is asked for by its name is a request too: of
+# moto's, one of names takes as long as 25 of these. The second is more than a statement asks for.
+OBJECTS_A_NAME, EVERY_NAME = 40, 1_000
+
 # Letters of keys that are too short to be told from a word.
 _SHORTEST_SECRET = 4
 
@@ -103,6 +107,14 @@ class Location:
             written = ",".join(_MEANS.sub("?", one) for one in paths)
             return self.parameters(f"{{{written}}}", format_, columns)
         return self.parameters(f"{plain_prefix(common_directory(paths))}**/*", format_, columns)
+
+    @staticmethod
+    def by_name(paths: Sequence[str], objects: int) -> int:
+        """Up to how many of its paths a statement asks for by their names; 0 where it lists what is below them instead.
+
+        ``objects``: so many were there when the files were listed; 0 if that is not known.
+        """
+        return 0 if 0 < objects <= OBJECTS_A_NAME * len(paths) else EVERY_NAME
 
     @property
     def skip(self) -> int:

@@ -39,14 +39,19 @@ def is_of_unknown_column(error: Exception) -> bool:
     return _UNKNOWN_FIELD in text and "Unknown field found" in text
 
 
-def columns_of(client: Client, location: Location, format_: str, paths: Sequence[str], seconds: int) -> _Columns:
-    """The columns of each file, with its type where the format has one; of none that cannot be read."""
+def columns_of(
+    client: Client, location: Location, format_: str, paths: Sequence[str], *, seconds: int, objects: int
+) -> _Columns:
+    """The columns of each file, with its type where the format has one; of none that cannot be read. ``objects`` as
+    `Location.by_name` has it.
+    """
     name, reads_as, structure, columns = _ASKED[format_]
     bound = {
         **location.parameters_of(paths, reads_as, structure),
         "skip": location.skip,
         "paths": [f"{location.root}{one}" for one in paths],
         "seconds": seconds,
+        "by_name": location.by_name(paths, objects),
     }
     try:
         rows = Sql(PACKAGE, client).rows(name, bound, path=location.path, source=location.function)
@@ -55,7 +60,10 @@ def columns_of(client: Client, location: Location, format_: str, paths: Sequence
         if len(paths) == 1:
             return {}
         half = len(paths) // 2
-        halves = (columns_of(client, location, format_, one, seconds) for one in (paths[:half], paths[half:]))
+        halves = (
+            columns_of(client, location, format_, one, seconds=seconds, objects=objects)
+            for one in (paths[:half], paths[half:])
+        )
         return {path: found for one in halves for path, found in one.items()}
     return {path: columns(found) for path, found in rows}
 

@@ -128,8 +128,9 @@ def planned_columns(loads: Loads, target: Mapping[str, str]) -> tuple[PlannedCol
 class Plan(Part):
     """A run of an ingestion. ``schema_version`` is that under which it loads; ``columns`` are those that are declared.
 
-    ``days``: the range that it is a part of, empty where it is of none. ``later``: files that were left for another
-    run, with their bytes. ``seconds`` is what it may take, by what runs before took.
+    ``days``: the range that it is a part of, empty where it is of none. ``objects``: how many lay below the root when
+    this was planned, 0 where that is not known. ``later``: files that were left for another run, with their bytes.
+    ``seconds`` is what it may take, by what runs before took.
     """
 
     ingestion: str
@@ -140,6 +141,7 @@ class Plan(Part):
     columns: tuple[PlannedColumn, ...]
     groups: tuple[FileGroup, ...]
     days: str = ""
+    objects: Annotated[int, Field(ge=0)] = 0
     later: Annotated[int, Field(ge=0)] = 0
     later_bytes: Annotated[int, Field(ge=0)] = 0
     usd_per_gb: float = Field(ge=0, le=10**6)

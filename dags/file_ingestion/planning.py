@@ -197,7 +197,7 @@ def make_plan(
     plan = Plan(
         ingestion=ingestion.name, target=ingestion.into, format=ingestion.format, time_zone=ingestion.time_zone,
         schema_version=schemas.current, columns=planned_columns(loads, types), days=range_of(ingestion),
-        later=len(decision.later),
+        later=len(decision.later), objects=listing.objects,
         groups=grouped(
             files, format_of(ingestion.format).group_bytes, bytes_a_second(client, ingestion.name),
             ingestion.cost_usd_per_gb,

@@ -10,7 +10,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from dags.clickhouse.sql import Part, Sql
 from dags.file_ingestion.formats import format_of
-from dags.file_ingestion.location import PACKAGE, only
+from dags.file_ingestion.location import EVERY_NAME, PACKAGE, only
 from dags.file_ingestion.on_the_way import seconds_of
 from dags.file_ingestion.values import TIME_FORM, landed, read_again
 
@@ -44,8 +44,11 @@ class Statements:
     seconds: int
     is_sorted: bool
 
-    def of_files(self, location: Location, files: Sequence[OnTheWay], expected: Collection[str] | None) -> None:
+    def of_files(
+        self, location: Location, files: Sequence[OnTheWay], expected: Collection[str] | None, objects: int
+    ) -> None:
         """Have files land. ``expected``: the columns that they may have beside those that are read; None for any.
+        ``objects`` as `Location.by_name` has it.
 
         Raises:
             UserError: a file has not the columns that it is to have.
@@ -72,6 +75,7 @@ class Statements:
             "etags": [one.planned.etag for one in files],
             "sizes": [one.planned.size for one in files],
             "moments": [seconds_of(one.planned) for one in files],
+            "by_name": location.by_name(paths, objects),
         }
         self._land(sql, sql.union("rows_of_files", [rows]), bound, takes_any_column=expected is None)
 
@@ -84,7 +88,7 @@ class Statements:
         """
         sql, shape = Sql(PACKAGE, self.landing.client), self.layout.shape
         rows = {"target": shape.target, "values": read_again(shape.landed, there)}
-        bound = {"before": list(loads), "loads": list(loads.values())}
+        bound = {"before": list(loads), "loads": list(loads.values()), "by_name": EVERY_NAME}
         self._land(sql, sql.union("rows_of_loads", [rows]), bound, takes_any_column=True)
 
     def _land(self, sql: Sql, rows: Part, bound: Mapping[str, object], *, takes_any_column: bool) -> None:
