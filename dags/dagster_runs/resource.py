@@ -58,6 +58,7 @@ class ClickHouseResource(ConfigurableResource):  # type: ignore[type-arg]
         """End what was begun beside the steps, then say that the run no longer lives."""
         if self._beside is not None:
             self._beside.shutdown()
+            self._beside = None
         if context.run is not None and context.instance is not None:
             let_go(lock_directory(context.instance), context.run.run_id)
 
