@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 
@@ -20,6 +20,7 @@ from dags.dagster_runs.locks import let_go, take
 from dags.dagster_runs.tags import lock_directory
 from dags.dagster_runs.traces import asked_line
 from dags.domain.errors import SettingsError
+from dags.domain.text import of_error
 from dags.settings import current_settings
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class ClickHouseResource(ConfigurableResource):  # type: ignore[type-arg]
     """Opens the configured ClickHouse; has no configuration of its own, so that no secret is in any run's."""
 
     _beside: ThreadPoolExecutor | None = PrivateAttr(default=None)
+    _begun: list[Future[object]] = PrivateAttr(default_factory=list)
 
     def setup_for_execution(self, context: InitResourceContext) -> None:
         """Hold the run's lock, by which it is seen that its process lives: every run of ours uses this resource.
@@ -55,17 +57,22 @@ class ClickHouseResource(ConfigurableResource):  # type: ignore[type-arg]
                 take(lock_directory(context.instance), context.run.run_id)
 
     def teardown_after_execution(self, context: InitResourceContext) -> None:
-        """End what was begun beside the steps, then say that the run no longer lives."""
+        """End what was begun beside the steps, and say what became of it that it did not say itself; then say that the
+        run no longer lives.
+        """
         if self._beside is not None:
             self._beside.shutdown()
-            self._beside = None
+            for error in filter(None, (one.exception() for one in self._begun)):
+                if context.log is not None:
+                    context.log.error("what went on beside the step failed: %s", of_error(error))
+            self._beside, self._begun = None, []
         if context.run is not None and context.instance is not None:
             let_go(lock_directory(context.instance), context.run.run_id)
 
     def beside(self, work: Callable[..., object], *arguments: object) -> None:
-        """Begin what no step waits for, and what the run does not end before. It tells its errors itself."""
+        """Begin what no step waits for, and what the run does not end before; an error of it is logged, and no more."""
         self._beside = self._beside or ThreadPoolExecutor(1)
-        self._beside.submit(work, *arguments)
+        self._begun.append(self._beside.submit(work, *arguments))
 
     @contextmanager
     def client(

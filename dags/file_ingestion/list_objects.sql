@@ -2,6 +2,8 @@
 -- console made.
 -- Each object is a block of its own until a join brings 128 of them together: what is computed of a block costs more
 -- than the object's listing (13 s of CPU for 100,000, instead of 5), and a row that is kept as a block has 4 kB a column.
+-- A storage that answers with errors is asked for half a minute: by itself the engine asks for hours, and heeds no limit
+-- of time meanwhile.
 -- Grain   one row per object, the last column being 1
 -- Reads   the listing of the prefix, a request for 1,000 names; the engine holds 2 kB an object meanwhile
 SELECT
@@ -22,6 +24,7 @@ WHERE match(below, {pattern:String}) AND below != '' AND NOT endsWith(below, '/'
 SETTINGS
     use_hive_partitioning = 0,
     s3_skip_empty_files = 0,
+    s3_retry_attempts = 6,
     max_execution_time = {seconds:UInt64},
     query_plan_filter_push_down = 0,
     min_joined_block_size_rows = 128,

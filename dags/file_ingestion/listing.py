@@ -15,6 +15,7 @@ from dags.file_ingestion.versions import FileVersion, Found, Schema
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from datetime import datetime
 
     from clickhouse_connect.driver.client import Client
 
@@ -57,11 +58,12 @@ class Listing:
 
 @dataclass(frozen=True)
 class Ledger:
-    """Whose ledger a listing is held against: that of an ingestion. The paths of ``keep`` are not settled; nor is what
-    `is_settled` says.
+    """Whose ledger a listing is held against: that of an ingestion, as it was ``at`` an instant before the listing. The
+    paths of ``keep`` are not settled; nor is what `is_settled` says.
     """
 
     ingestion: str
+    at: datetime
     schema: Schema = field(default_factory=Schema)
     keep: Collection[str] = ()
 
@@ -89,19 +91,25 @@ def what_is_there(
             f"{location.hidden_in(str(error))[:1000]}"
         ) from None
     told = {path: count for path, *_, count in rows if path in (_LINKS, _NO_TEXTS)}
-    files = tuple(FileVersion(*version) for *version, _ in rows if version[0] not in told)
+    files = {version[0]: FileVersion(*version) for *version, _ in rows if version[0] not in told}
     objects = 0 if location.is_directory else sql.cost.rows_read or 0
-    return There(files, objects, told.get(_LINKS, 0), told.get(_NO_TEXTS, 0))
+    return There(tuple(files.values()), objects, told.get(_LINKS, 0), told.get(_NO_TEXTS, 0))
 
 
 def list_files(
     client: Client, location: Location, pattern: Pattern, ledger: Ledger, *, seconds: int, below: str | None = None
 ) -> Listing:
-    """As `what_is_there`, held against a ledger: what is settled as it lies there is no more than counted."""
+    """As `what_is_there`, held against a ledger: what is settled as it lies there is no more than counted.
+
+    Nor is that to which something has happened since: another run has it in hand, and what was listed may be what lay
+    there before.
+    """
     there = what_is_there(client, location, pattern, seconds=seconds, below=below)
     keep, found = frozenset(ledger.keep), list[Found]()
-    for version, before, is_settled in read_standing(client, ledger.ingestion, ledger.schema, there.files):
-        if not (is_settled and version.path not in keep and before is not None and version.is_as(before)):
+    for version, before in read_standing(client, ledger.ingestion, ledger.schema, there.files):
+        is_in_hand = before is not None and before.at > ledger.at
+        is_settled = before is not None and before.is_settled and version.is_as(before.version)
+        if version.path in keep or not (is_in_hand or is_settled):
             found.append(Found(version, is_known=before is not None))
     settled = len(there.files) - len(found)
     return Listing(tuple(found), settled, there.objects, there.links, there.no_texts)

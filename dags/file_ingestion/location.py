@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from html import escape
 from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import quote, urlsplit
 
@@ -122,9 +123,12 @@ class Location:
         return len(self.root.encode())
 
     def hidden_in(self, text: str) -> str:
-        """A text without the keys."""
+        """A text without the keys, in whichever form a storage may have sent them back."""
         for secret in self._bound.values():
-            text = text.replace(secret, "[hidden]") if len(secret) >= _SHORTEST_SECRET else text
+            if len(secret) >= _SHORTEST_SECRET:
+                quoted = secret.replace("\\", "\\\\").replace("'", "\\'")
+                for form in (quoted, escape(secret), quote(secret, safe=""), secret):
+                    text = text.replace(form, "[hidden]")
         return text
 
     def __reduce__(self) -> NoReturn:

@@ -20,7 +20,7 @@ from dags.file_ingestion.plan import BYTES_A_SECOND, Plan, PlannedFile, grouped,
 from dags.file_ingestion.ranges import days_taken, progress_of, range_of
 from dags.file_ingestion.schema_store import change_schemas, read_schemas
 from dags.file_ingestion.schemas import moved_from, redeclared
-from dags.file_ingestion.store import Happened, count_known, read_known, read_ledger, read_open, record
+from dags.file_ingestion.store import Happened, count_known, read_known, read_ledger, read_ledger_at, read_open, record
 from dags.file_ingestion.versions import FileEvent, Found, Known, decide
 from dags.sources.file import read_sources
 from dags.sources.loads.attaching import notes_of, require_attachable
@@ -106,7 +106,7 @@ def look(
         UserError: it is not known which files there are.
     """
     pattern, schema = compiled(ingestion.source_file_pattern), schemas.standing
-    ledger = Ledger(ingestion.name, schema, paths)
+    ledger = Ledger(ingestion.name, read_ledger_at(client, ingestion.name), schema, paths)
     known = read_open(client, ingestion.name, schema) | read_known(client, ingestion.name, paths)
     prefixes = None if everything or location.is_directory else _recent(pattern, now)
     if prefixes is None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dags.clickhouse.schema.books import append
 from dags.clickhouse.sql import Sql
@@ -24,8 +24,8 @@ _COLUMNS = (
     "work_id", "at",
 )  # fmt: skip
 
-# A server takes no longer value (`dags.clickhouse.engine`); a quote in it counts twice.
-_VALUE_BYTES = 60_000
+# A server takes no longer value (`dags.clickhouse.engine`), in which a quote counts twice; a path has some around it.
+_VALUE_BYTES, _AROUND_BYTES = 60_000, 4
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def _parts(paths: Iterable[str]) -> Iterator[list[str]]:
     """Paths in their order, so many at a time as a value may be long."""
     part, size = list[str](), 0
     for path in paths:
-        length = len(path.encode())
+        length = len(path.encode()) + _AROUND_BYTES
         if part and size + length > _VALUE_BYTES:
             yield part
             part, size = [], 0
@@ -69,11 +69,20 @@ def _parts(paths: Iterable[str]) -> Iterator[list[str]]:
         yield part
 
 
+class Standing(NamedTuple):
+    """The newest version of a file that an ingestion knows, when something happened to it last, and whether it is
+    settled; see `is_settled`.
+    """
+
+    version: FileVersion
+    at: datetime
+    is_settled: bool
+
+
 def read_standing(
     client: Client, ingestion: str, schema: Schema, versions: Sequence[FileVersion]
-) -> Iterator[tuple[FileVersion, FileVersion | None, bool]]:
-    """Each of the versions, with the newest one of its file that an ingestion knows, if any, and whether that is
-    settled; see `is_settled`.
+) -> Iterator[tuple[FileVersion, Standing | None]]:
+    """Each of the versions, with how its file stands in an ingestion's ledger; None where that has no such file.
 
     They are asked for by parts, in their order: what is held at a time does not grow with their number, and of the
     ledger no more is read than those parts of it where their paths lie.
@@ -84,11 +93,18 @@ def read_standing(
     every = iter(versions)
     for part in _parts(one.path for one in versions):
         known = {
-            path: (FileVersion(path, *version), bool(is_settled))
-            for path, *version, is_settled in sql.rows("standing", {**bound, "paths": part})
+            path: Standing(FileVersion(path, *version), at, bool(is_settled))
+            for path, *version, at, is_settled in sql.rows("standing", {**bound, "paths": part})
         }
         for one in islice(every, len(part)):
-            yield (one, *known.get(one.path, (None, False)))
+            yield one, known.get(one.path)
+
+
+def read_ledger_at(client: Client, ingestion: str) -> datetime:
+    """When the ledger of an ingestion was written last, by its own stamps; 1970 where it never was."""
+    (at,) = Sql(PACKAGE, client).row("ledger_at", {"ingestion": ingestion})
+    assert isinstance(at, datetime), "a column of instants"
+    return at
 
 
 def read_open(client: Client, ingestion: str, schema: Schema) -> dict[str, Known]:

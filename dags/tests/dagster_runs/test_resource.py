@@ -1,12 +1,16 @@
-"""What the resource does before a step: the engine is loaded for whoever opens it, and for nobody else."""
+"""What the resource does beside a step: the engine is loaded for whoever opens it, and what is begun is waited for."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+import time
 
 import pytest
+from dagster import DagsterInstance, job, op
+
+from dags.dagster_runs.resource import ClickHouseResource
 
 _PROGRAM = """
 import sys, threading
@@ -42,3 +46,30 @@ def test_the_embedded_engine_is_loaded_before_the_step_of_a_run_asks_for_it(who:
     asked = [sys.executable, "-c", _PROGRAM, who]
     ran = subprocess.run(asked, env={**os.environ, "CLICKHOUSE_DSN": dsn}, capture_output=True, text=True, check=True)
     assert ran.stdout.splitlines()[-1] == is_loaded
+
+
+def test_what_is_begun_beside_a_step_is_over_before_the_run_is_and_its_error_is_in_the_log() -> None:
+    over = []
+
+    def take_long() -> None:
+        time.sleep(0.3)
+        over.append("long")
+
+    def fail() -> None:
+        raise ValueError("nobody looks")
+
+    @op(required_resource_keys={"clickhouse"})
+    def begins(context) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001 -- Dagster reads annotations itself
+        context.resources.clickhouse.beside(take_long)
+        context.resources.clickhouse.beside(fail)
+
+    @job(resource_defs={"clickhouse": ClickHouseResource()})
+    def beginning() -> None:
+        begins()
+
+    with DagsterInstance.ephemeral() as instance:
+        ran = beginning.execute_in_process(instance=instance)
+        assert ran.success
+        assert over == ["long"]
+        said = [entry.user_message for entry in instance.all_logs(ran.run_id)]
+    assert "what went on beside the step failed: ValueError: nobody looks" in said

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from dags.file_ingestion.store import Happened, read_known, read_ledger, read_open, read_standing, record
@@ -21,6 +22,9 @@ def test_the_ledger_answers_for_the_paths_that_it_is_asked_for_however_long_they
     record(client, "another", "work", happened[:1], lambda: None)
     assert read_known(client, "one", [*paths, "unknown"]).keys() == set(paths)
     assert read_known(client, "one", []) == {}
+    short = ["".join(letters) for letters in product("abcdefghijklmnopqrstuvwxyz012", repeat=3)]
+    assert len(short) > 24_000
+    assert read_known(client, "one", short) == {}
     assert len(read_ledger(client, "one")) == len(versions)
 
 
@@ -57,9 +61,9 @@ def test_what_is_not_settled_is_the_same_whether_the_whole_ledger_is_read_or_a_p
             assert in_order(read_open(client, "one", schema)) == in_order(open_)
             asked = [FileVersion(path, 1, 1, "e0") for path in [*ledger, "unknown"]]
             standing = list(read_standing(client, "one", schema, asked))
-            assert [version for version, _, _ in standing] == asked
-            known = {version.path: (before, settled) for version, before, settled in standing if before is not None}
+            assert [version for version, _ in standing] == asked
+            known = {version.path: before for version, before in standing if before is not None}
             assert {path: known[path] for path in ledger} == {
-                path: (one.version, path not in open_) for path, one in ledger.items()
+                path: (one.version, one.at, path not in open_) for path, one in ledger.items()
             }
-            assert standing[-1] == (asked[-1], None, False)
+            assert standing[-1] == (asked[-1], None)
