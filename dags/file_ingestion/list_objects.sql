@@ -2,8 +2,8 @@
 -- console made.
 -- Each object is a block of its own until a join brings 128 of them together: what is computed of a block costs more
 -- than the object's listing (13 s of CPU for 100,000, instead of 5), and a row that is kept as a block has 4 kB a column.
--- A storage that answers with errors is asked for half a minute: by itself the engine asks for hours, and heeds no limit
--- of time meanwhile.
+-- A storage that answers with errors is asked for half a minute: by itself the engine tries 500 times, and heeds no
+-- limit of time meanwhile.
 -- Grain   one row per object, the last column being 1
 -- Reads   the listing of the prefix, a request for 1,000 names; the engine holds 2 kB an object meanwhile
 SELECT
