@@ -33,6 +33,8 @@ with mirror_stream_to_file(sys.stdout, directory / "x.out"), mirror_stream_to_fi
     copiers.let_out()
     copiers.let_out()
     has_failed = copiers.has_failed()
+    seen = copiers.output, copiers.output and copiers.output.stat(), output._given_up
+    (directory / "seen").write_text(str(seen))
 sys.exit(3 if has_failed else 0)
 """
 
@@ -67,7 +69,7 @@ def test_what_cannot_be_written_has_failed_and_what_enough_was_read_of_has_not(t
         assert running.stdout is not None
         running.stdout.read(1)
         running.stdout.close()
-    assert running.returncode == 0
+    assert running.returncode == 0, (tmp_path / "seen").read_text()
 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
