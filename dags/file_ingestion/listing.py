@@ -58,8 +58,8 @@ class Listing:
 
 @dataclass(frozen=True)
 class Ledger:
-    """Whose ledger a listing is held against: that of an ingestion, as it was ``at`` an instant before the listing. The
-    paths of ``keep`` are not settled; nor is what `is_settled` says.
+    """Whose ledger a listing is held against: that of an ingestion, as it was ``at`` an instant before the listing.
+    Settled is what `dags.file_ingestion.versions.is_settled` says under this schema, but for the paths of ``keep``.
     """
 
     ingestion: str

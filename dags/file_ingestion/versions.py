@@ -135,8 +135,8 @@ class Schema:
 
 
 def is_settled(known: Known, schema: Schema) -> bool:
-    """Whether nothing is to be done about a version that lies there as it did; the statements that list files and read
-    the ledger ask the same.
+    """Whether nothing is to be done about a version that lies there as it did; statements that read the ledger ask the
+    same.
     """
     if known.event is FileEvent.SUCCESS:
         return known.schema >= schema.reload_below and not known.broken
