@@ -147,7 +147,10 @@ def judge(
     may still be arriving.
 
     Equal data is complete, whatever the ledger says: tables that are older than the ledger are adopted, not declared
-    missing. On an open day rows may be missing, but a source that moved since the build is not yet a fault.
+    missing. On an open day rows may be missing, but a source that moved since the build is not yet a fault. A failed
+    build takes no rows away, so it is the cause of a gap only where no other has ever succeeded; elsewhere it is told
+    beside the cause (`failed_since`), or the cause would hang on whether somebody looked between the failure and the
+    loss.
     """
     if source == target:
         return (Kind.COMPLETE if source else Kind.NOTHING_EXPECTED), Cause.NONE
@@ -169,10 +172,8 @@ def is_fine(kind: Kind) -> bool:
 
 
 def _why_missing(recorded: Measure | None, *, has_failed: bool) -> Cause:
-    if has_failed:
-        return Cause.BUILD_FAILED
     if recorded is None:
-        return Cause.NEVER_BUILT
+        return Cause.BUILD_FAILED if has_failed else Cause.NEVER_BUILT
     return Cause.ROWS_LOST if recorded else Cause.ARRIVED_LATE
 
 

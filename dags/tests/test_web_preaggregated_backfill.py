@@ -499,7 +499,7 @@ def test_each_question_in_front_of_a_gap_has_an_answer_in_one_command(world: Wor
     assert f"{WEEK[3]} is a valid partition key and is judged; it is closed" in about_day
     assert "memory limit exceeded" in about_day
     said = " ".join(about_day.split())
-    assert f"GAP teams 1, 2, {STATS}, {WEEK[3]}: missing, build failed, tables disagree" in said
+    assert f"GAP teams 1, 2, {STATS}, {WEEK[3]}: missing, rows lost, tables disagree" in said
     assert "DECISION of the sensor and the schedule: 1 partition to repair, fewer than the 3 that begin a back" in said
     assert "1 attempt left 2 units wrong, next from" in about_day
     assert "next: look at the failed run (why_job with run_id)" in about_day

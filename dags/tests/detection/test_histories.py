@@ -68,8 +68,7 @@ class Known:
     """What the oracle knows of a unit beside its data."""
 
     last: Measure | None = None
-    last_at: int = 0
-    failed_at: int = 0
+    has_failed: bool = False
 
 
 @dataclass
@@ -126,10 +125,8 @@ class Oracle:
         return Kind.PARTIAL if is_partial else Kind.EXCESS, Cause.ROWS_LOST if was_lost else Cause.DIFFERS
 
     def cause_of_absence(self, known: Known) -> Cause:
-        if known.failed_at > known.last_at:
-            return Cause.BUILD_FAILED
         if known.last is None:
-            return Cause.NEVER_BUILT
+            return Cause.BUILD_FAILED if known.has_failed else Cause.NEVER_BUILT
         return Cause.ARRIVED_LATE if known.last == NOTHING else Cause.ROWS_LOST
 
     # --- What happens ---------------------------------------------------------------------------------------
@@ -146,30 +143,27 @@ class Oracle:
         first = start_of(day) + (timedelta(hours=1 + number % 20) if number % 3 else -MILLISECOND)
         fresh = [
             Event(team, first + minute * timedelta(minutes=3), f"s{number}", pathname=f"/{minute}")
-            for minute in range(1 + number % 3)
+            for minute in range(1 + number % 4)
         ]
         return [Event(**{**e.__dict__, "inserted_at": self.instant()}) for e in fresh]
 
     def build(self, teams: list[int], held: dict[Key, Measure]) -> None:
         for day in DAYS:
-            self.clock += 1
             build(self.client, *teams, day=day)
             for table, team in product(TABLES, teams):
                 source, before = self.source(team, day), held.get((table, team, day), NOTHING)
                 is_held = before.distinct > 0 and source.distinct * 2 <= before.distinct
                 if not is_held and (source or before):
-                    known = self.of((table, team, day))
-                    known.last, known.last_at = source, self.clock
+                    self.of((table, team, day)).last = source
 
     def fail(self, teams: list[int]) -> None:
         """A failed build is one of the teams that it was for, and of no other."""
         with pytest.MonkeyPatch.context() as fault:
             fault.setattr("dags.publish.build._Attempt._read_source", _give_out)
             for day in DAYS:
-                self.clock += 1
                 assert build(self.client, *teams, day=day).problems
                 for table, team in product(TABLES, teams):
-                    self.of((table, team, day)).failed_at = self.clock
+                    self.of((table, team, day)).has_failed = True
 
     def lose(self, table: str, teams: list[int], where: str = "1") -> None:
         self.client.command(f"DELETE FROM {table} WHERE team_id IN {teams} AND {where}")
@@ -185,14 +179,13 @@ class Oracle:
         """A detection verifies what it doubts, and remembers what it finds in order as it remembers a build."""
         held = self.held()
         found = detected(self.client)
-        self.clock += 1
         for key in product(TABLES, teams, DAYS):
             _, team, day = key
             known, target = self.of(key), held.get(key, NOTHING)
             is_doubted = day == CLOSED or (known.last is not None and known.last.total != target.total)
             is_asked = self.is_candidate(team, day) if target == NOTHING else is_doubted
-            if is_asked and target == self.source(team, day) != known.last:
-                known.last, known.last_at = target, self.clock
+            if is_asked and target == self.source(team, day):
+                known.last = target
         return found
 
     def is_candidate(self, team: int, day: date) -> bool:
@@ -275,6 +268,18 @@ def check(client: Client, rounds: list[list[tuple[Act, int]]]) -> None:
 
 
 _options = {"deadline": None, "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]}
+
+
+def _each(acts: dict[int, Act], others: Act) -> list[tuple[Act, int]]:
+    return [(acts.get(team, others), 39) for team in TEAMS]
+
+
+def test_rows_that_outlived_a_failed_build_are_lost_whether_or_not_they_were_counted_in_between(client: Client) -> None:
+    """What a neighbour loses makes a detection count the whole day again, and that is no build of this team."""
+    built = [_each({}, Act.ARRIVE), _each({}, Act.BUILD)]
+    lost = _each({10: Act.LOSE_STATS}, Act.REST)
+    check(client, [*built, _each({10: Act.FAIL, 9: Act.LOSE_STATS, 8: Act.DETECT}, Act.REST), lost])
+    check(client, [*built, _each({10: Act.FAIL}, Act.REST), lost])
 
 
 @settings(max_examples=2, **_options)  # type: ignore[arg-type]

@@ -51,11 +51,15 @@ CASES = [
     Case("never built, and open", FIVE, NONE, Kind.MISSING, Cause.NEVER_BUILT, is_open=True),
     Case("its build failed", FIVE, NONE, Kind.MISSING, Cause.BUILD_FAILED, last_failure=failed()),
     Case(
-        "its rebuild failed", FIVE, NONE, Kind.MISSING, Cause.BUILD_FAILED,
+        "a failed rebuild does not make events come late", FIVE, NONE, Kind.MISSING, Cause.ARRIVED_LATE,
         last_build=built(NONE, Outcome.EMPTY), last_failure=failed(),
     ),
     Case(
-        "a failure before a later build is no reason", FIVE, NONE, Kind.MISSING, Cause.ROWS_LOST,
+        "a failed rebuild takes no rows away", FIVE, NONE, Kind.MISSING, Cause.ROWS_LOST,
+        last_build=built(FIVE), last_failure=failed(),
+    ),
+    Case(
+        "nor does a failure before a later build", FIVE, NONE, Kind.MISSING, Cause.ROWS_LOST,
         last_build=built(FIVE), last_failure=failed(datetime(2026, 1, 11, 0, tzinfo=UTC)),
     ),
     Case("its rows were lost", FIVE, NONE, Kind.MISSING, Cause.ROWS_LOST, last_build=built(FIVE)),
