@@ -15,6 +15,7 @@ from dagster import AssetsDefinition, AssetSpec, Definitions, JobDefinition, in_
 from dags.alerts.channels import read_channels
 from dags.alerts.jobs import alert_jobs
 from dags.alerts.sensors import alerts_sensor
+from dags.clickhouse.engine import map_library
 from dags.dagster_runs.console import say_failures_in_words
 from dags.dagster_runs.resource import ClickHouseResource
 from dags.detection.waivers.jobs import waiver_jobs
@@ -80,6 +81,7 @@ def location(
     postgres_jobs = postgres_backfill_jobs(after_command(watched))
     file_jobs = file_ingestion_jobs(after_command(watched))
     settings = current_settings()
+    map_library(settings.clickhouse_dsn)
     sources, teams = read_sources(settings), team_origins(settings)
     selection = team_selection(after_selection(watched), [origin.key for origin in teams])
     repairing, load_schedules = backfill_schedules(watched, jobs), postgres_schedules(postgres_jobs[0], sources)

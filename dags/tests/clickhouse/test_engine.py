@@ -391,6 +391,23 @@ def test_a_process_that_holds_the_engine_can_have_a_client_as_often_as_it_likes(
     assert threads < 10
 
 
+MAP_THE_LIBRARY = """
+import sys, threading
+from dags.clickhouse.dsn import Dsn
+from dags.clickhouse.engine import map_library
+
+map_library(Dsn.parse(sys.argv[1]))
+[thread.join() for thread in threading.enumerate() if thread is not threading.main_thread()]
+print("_chdb.abi3.so" in open("/proc/self/maps").read(), "chdb" in sys.modules)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says what a process has mapped")
+@pytest.mark.parametrize(("scheme", "is_mapped"), [("chdb", True), ("clickhouse", False)])
+def test_the_library_of_the_embedded_engine_is_mapped_before_it_is_imported(scheme: str, *, is_mapped: bool) -> None:
+    assert run(MAP_THE_LIBRARY, f"{scheme}://localhost:8123/web_analytics") == f"{is_mapped} False"
+
+
 # --- Work for a process that does not hold the engine -------------------------------------------------------
 
 
