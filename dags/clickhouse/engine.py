@@ -247,11 +247,9 @@ def map_library(dsn: Dsn) -> None:
     """
     spec = find_spec("chdb") if dsn.is_embedded else None
     for directory in (spec.submodule_search_locations or ()) if spec is not None else ():
-        library, flags = (
-            os.fsencode(f"{directory}/_chdb.abi3.so"),
-            sys.getdlopenflags() | getattr(os, "RTLD_DEEPBIND", 0),
-        )
-        threading.Thread(target=ctypes.CDLL(None).dlopen, args=(library, flags)).start()
+        flags = sys.getdlopenflags() | getattr(os, "RTLD_DEEPBIND", 0)
+        arguments = os.fsencode(f"{directory}/_chdb.abi3.so"), flags
+        threading.Thread(target=ctypes.CDLL(None).dlopen, args=arguments).start()
 
 
 def begin_loading(dsn: Dsn) -> None:
