@@ -166,6 +166,7 @@ class Columns:
 
     def structure(self, types: Mapping[str, str]) -> str:
         """The columns as ClickHouse is to read them: each as a text that may be absent, or of the type that it has.
+        ``types``: those of files that say of what types all are, of others of what is read by its type.
 
         Raises:
             UserError: the files have none of that name.
@@ -177,7 +178,7 @@ class Columns:
             texts = [f"c{place} Nullable(String)" for place in range(1, last)]
             return ", ".join([*texts, f"c{last} Nullable(String) DEFAULT '{_TOO_SHORT}'"])
         if not format_of(self.format).is_typed:
-            return ", ".join(f"{_quoted(name)} Nullable(String)" for name in self.names)
+            return ", ".join(f"{_quoted(name)} Nullable({types.get(name, 'String')})" for name in self.names)
         if lacking := [name for name in self.names if name not in types]:
             raise UserError(f"it has no column {', '.join(lacking)}: it has {', '.join(types)[:500]}")
         # A time is an instant: as a text it is that of UTC, and says so.

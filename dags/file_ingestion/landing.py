@@ -6,7 +6,9 @@ A row is known by the number of its file's load. Rows that are no events are on 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING
 
 from dags.clickhouse.sql import Sql
@@ -14,10 +16,24 @@ from dags.file_ingestion.location import PACKAGE
 from dags.sources.loads.attaching import make_apart
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
-    from datetime import date
+    from collections.abc import Collection, Mapping
 
     from clickhouse_connect.driver.client import Client
+
+
+# Of each fault how many rows have it, and where some of them stand.
+Found = dict[int, tuple[int, Sequence[str]]]
+
+
+@dataclass(frozen=True)
+class Landed:
+    """The events of each load of which any has landed, those of each day in its order, and the teams of these that are
+    not enabled.
+    """
+
+    by_load: Mapping[int, int]
+    by_day: Mapping[date, int]
+    strangers: Collection[int]
 
 
 @dataclass(frozen=True)
@@ -33,24 +49,24 @@ class FileLanding:
         make_apart(client, name, target)
         return cls(client, name)
 
-    def rows(self) -> dict[int, int]:
-        """The events of each load of which any has landed."""
-        return dict(self._sql.rows("landed", landing=self.name))
+    def landed(self) -> Landed:
+        """What has landed, and was not left out since."""
+        by_load, by_day, strangers = dict[int, int](), dict[date, int](), set[int]()
+        for load, day, team, rows in self._sql.rows("landed", landing=self.name):
+            if load:
+                by_load[load] = rows
+            elif team:
+                strangers.add(team)
+            else:
+                by_day[day] = rows
+        return Landed(by_load, dict(sorted(by_day.items())), strangers)
 
-    def faults(self) -> dict[int, dict[int, tuple[int, Sequence[str]]]]:
+    def faults(self) -> dict[int, Found]:
         """Of each load the rows that are none: of each fault how many, and where some stand."""
-        found: dict[int, dict[int, tuple[int, Sequence[str]]]] = defaultdict(dict)
+        found: dict[int, Found] = defaultdict(dict)
         for load, number, rows, keys in self._sql.rows("landed_faults", landing=self.name):
             found[load][number] = (rows, keys)
         return found
-
-    def rows_by_day(self) -> Mapping[date, int]:
-        """The events that it brings."""
-        return dict(self._sql.rows("landed_days", landing=self.name))
-
-    def strangers(self) -> set[int]:
-        """The teams of these that are not enabled."""
-        return {team for (team,) in self._sql.rows("strangers", landing=self.name)}
 
     def leave_out(self, loads: Collection[int]) -> None:
         """Forget what has landed of some loads."""

@@ -14,7 +14,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from dags.clickhouse.failures import Remedy, remedy
 from dags.clickhouse.leases.rules import new_token
 from dags.domain.errors import UserError
-from dags.file_ingestion.landing import FileLanding
+from dags.file_ingestion.landing import FileLanding, Found
 from dags.file_ingestion.listing import what_is_there
 from dags.file_ingestion.noticing import REFUSES_UNKNOWN, SAYS_BEFORE, columns_of, is_of_unknown_column
 from dags.file_ingestion.on_the_way import OnTheWay, why_absent
@@ -131,7 +131,8 @@ class Loading:
     def _loaded(self, landing: FileLanding) -> int:
         client, target = self.at.client, self.plan.target
         self._land_all(landing)
-        rows = self._judged(landing)
+        landed = landing.landed()
+        rows = self._judged(landed.by_load, landing.faults())
         bad = [one for one in self.files if one.path in self.wrong]
         if bad:
             if not rows:
@@ -140,11 +141,12 @@ class Loading:
             # An attempt before may have brought some of them; of a load that was whole, what is there stays.
             loads = [one.load for one in bad if not one.was_whole]
             withdraw(client, target, loads, while_there(landing.name))
-        self.groups.strangers.update(landing.strangers())
+            landed = landing.landed()
+        self.groups.strangers.update(landed.strangers)
         # What has not landed is not counted among what is there: of a bad file that may be rows that stay.
         good = [one for one in self.files if one.path not in self.wrong]
         attaching = Attaching(client, target, tuple(one.load for one in good), landing.name, self._confirm)
-        for group in groups(landing.rows_by_day(), ATTACHED_AT_ONCE):
+        for group in groups(landed.by_day, ATTACHED_AT_ONCE):
             lacking = attaching.lacking(group.rows_by_day)
             attaching.attach(landing.name, lacking)
             attaching.require(lacking)
@@ -225,7 +227,7 @@ class Loading:
         if there is None:
             return ()
         self._statements(landing).of_loads(there, {known.load: one.load for one, known in files})
-        found = landing.rows()
+        found = landing.landed().by_load
         whole = {one.load for one, known in files if found.get(one.load, 0) == known.rows}
         landing.leave_out([one.load for one, _ in files if one.load not in whole])
         self.notes |= {one.path: known.said for one, known in files if one.load in whole and known.said}
@@ -259,7 +261,8 @@ class Loading:
     def _read(self, landing: FileLanding, files: Sequence[OnTheWay]) -> None:
         self.bytes_read += sum(one.planned.size for one in files)
         expected = self.schemas.columns if self._refuses_unknown else None
-        self._statements(landing).of_files(self.location, files, expected, self.plan.objects)
+        said = [self.columns.get(one.path, {}) for one in files]
+        self._statements(landing).of_files(self.location, files, expected, self.plan.objects, said)
 
     def _statements(self, landing: FileLanding) -> Statements:
         # What is scattered in one group is so in those that follow.
@@ -307,9 +310,11 @@ class Loading:
             self.groups.ingestion.tell(f"{one}")
         raise _NoticedError
 
-    def _judged(self, landing: FileLanding) -> dict[str, int]:
-        """The rows of each file that may be seen; what is wrong with the others is noted."""
-        landed, found, rows = landing.rows(), landing.faults(), dict[str, int]()
+    def _judged(self, landed: Mapping[int, int], found: Mapping[int, Found]) -> dict[str, int]:
+        """The rows of each file that may be seen; what is wrong with the others is noted. ``landed``: how many events
+        are there of each load; ``found``: its rows that are none.
+        """
+        rows: dict[str, int] = {}
         for one in self.files:
             if one.path in self.wrong:
                 continue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from dags.file_ingestion.location import Location
     from dags.file_ingestion.on_the_way import OnTheWay
     from dags.file_ingestion.plan import Layout
+    from dags.file_ingestion.values import Reading
 
 # A block of rows may be of so many days, each of which is a part then: more, and all rows are sorted by the day first.
 DAYS_A_BLOCK = 20
@@ -45,10 +46,15 @@ class Statements:
     is_sorted: bool
 
     def of_files(
-        self, location: Location, files: Sequence[OnTheWay], expected: Collection[str] | None, objects: int
+        self,
+        location: Location,
+        files: Sequence[OnTheWay],
+        expected: Collection[str] | None,
+        objects: int,
+        said: Sequence[Mapping[str, str]],
     ) -> None:
         """Have files land. ``expected``: the columns that they may have beside those that are read; None for any.
-        ``objects`` as `Location.by_name` has it.
+        ``objects`` as `Location.by_name` has it. ``said``: what each file says of its columns' types.
 
         Raises:
             UserError: a file has not the columns that it is to have.
@@ -57,12 +63,16 @@ class Statements:
         """
         columns, form = self.layout.file_columns, self.layout.as_format
         paths = [one.path for one in files]
-        types = types_of(self.landing.client, location, self.layout, paths[0], self.seconds) if form.is_typed else {}
+        reading = self.layout.reading
+        if form.is_typed:
+            types = types_of(self.landing.client, location, self.layout, paths[0], self.seconds)
+        else:
+            types, reading = _own_types(columns.names, reading, said)
         structure = columns.with_names(expected or ()).structure(types)
         sql = Sql(PACKAGE, self.landing.client, form.settings)
         rows = {
-            "wrong": self.layout.reading.wrong,
-            "values": self.layout.reading.values,
+            "wrong": reading.wrong,
+            "values": reading.values,
             "rows": rows_of(sql, columns, location),
         }
         bound = {
@@ -110,6 +120,19 @@ class Statements:
                 rows=rows,
                 order=Part("ORDER BY intDiv(timestamp, 86400000000)" if self.is_sorted else ""),
             )
+
+
+def _own_types(
+    names: Sequence[str], reading: Reading, said: Sequence[Mapping[str, str]]
+) -> tuple[dict[str, str], Reading]:
+    """Which columns are read by their own types, with these, and the reading of that."""
+    found = {
+        place: type_
+        for place, name in enumerate(names, 1)
+        if (type_ := reading.own_type(place, [one.get(name, "") for one in said]))
+    }
+    types = {names[place - 1]: type_ for place, type_ in found.items()}
+    return types, replace(reading, of_own_type=frozenset(found))
 
 
 @contextmanager

@@ -67,7 +67,7 @@ BEGINNING = (
 )  # fmt: skip
 LANDING = (
     "next_instant", "record", "create_staging", "unmerged", "land", "land", "landed", "landed_faults", "leave_out",
-    "landed_days", "strangers",
+    "landed",
 )  # fmt: skip
 ATTACHING = (
     "present", "tokens", "attach_day", "attach_day", "drop_table",

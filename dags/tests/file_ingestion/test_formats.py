@@ -86,6 +86,72 @@ def test_columns_without_names_are_known_by_their_place_and_none_is_made_up(
     assert errors["blank.data"] == "1 row: it has fewer columns than are mapped (key blank.data row 2)"
 
 
+# Of the same values: what is read by its own type, and what as a text.
+TYPES = {
+    "microseconds": ("DateTime64(6, 'UTC')", "Int64"),
+    "milliseconds": ("DateTime64(3, 'UTC')", "Int16"),
+    "seconds": ("DateTime('UTC')", "Int32"),
+    "nanoseconds": ("DateTime64(9, 'UTC')", "UInt64"),
+    "texts": ("String", "String"),
+}
+
+
+def put_parquet(partner: Partner, name: str, *rows: str, at: str, number: str) -> None:
+    """A file of rows of a tenant, a number of an id, a time and a width, whose times and numbers are of these types."""
+    path = partner.directory / "data" / name
+    path.parent.mkdir(exist_ok=True)
+    texts = "Array(Tuple(tenant Nullable(String), id UInt8, at Nullable(String), width Nullable(String)))"
+    partner.client.command(
+        f"INSERT INTO FUNCTION file('{path}', 'Parquet') SELECT one.tenant::Nullable({number}) AS tenant, "
+        "concat('00000000-0000-0000-0000-0000000000', leftPad(toString(one.id), 2, '0')) AS id, "
+        f"one.at::Nullable({at}) AS at, 'v' AS visit, '/' AS path, one.width::Nullable({number}) AS width "
+        f"FROM (SELECT arrayJoin([{', '.join(rows)}]::{texts}) AS one)"
+    )
+    os.utime(path, (0, 0))
+
+
+@pytest.mark.parametrize("kinds", [*([one] for one in TYPES), list(TYPES)], ids="+".join)
+def test_files_of_parquet_give_the_same_events_whatever_types_their_columns_have(
+    client: Client, dsn: Dsn, server_files: Path, kinds: list[str]
+) -> None:
+    partner = Partner(dsn, client, server_files)
+    columns = COLUMNS | {"viewport_width": "width"}
+    partner.declared |= {"format": "Parquet", "source_file_pattern": "*.parquet", "columns": columns}
+    for number, kind in zip(range(10, 100, 10), kinds, strict=False):
+        at, whole = TYPES[kind]
+        rows = f"('7', {number + 1}, '2026-01-05 12:00:00', '640')", f"('8', {number + 2}, '2026-01-05 23:59:59', NULL)"
+        put_parquet(partner, f"{kind}.parquet", *rows, at=at, number=whole)
+        put_parquet(partner, f"{kind}, no team.parquet", f"(NULL, {number + 3}, NULL, '1')", at=at, number=whole)
+    partner.ingest()
+    found = client.query("SELECT team_id, toString(timestamp), viewport_width FROM events ORDER BY team_id").result_rows
+    seven, eight = (7, "2026-01-05 12:00:00.000000", 640), (8, "2026-01-05 23:59:59.000000", 0)
+    assert [tuple(row) for row in found] == [seven] * len(kinds) + [eight] * len(kinds)
+    assert set(partner.errors().values()) == {
+        f"1 row: team_id is absent (key {kind}, no team.parquet row 1)" for kind in kinds
+    }
+
+
+@pytest.mark.parametrize("at", ["9223372036854775807", "-9223372036854775807", "-1", "10413792000000000"])
+def test_a_time_out_of_reach_in_a_file_of_parquet_is_refused_and_no_time_of_this_year(
+    client: Client, dsn: Dsn, server_files: Path, at: str
+) -> None:
+    partner = Partner(dsn, client, server_files)
+    partner.declared |= {"format": "Parquet", "source_file_pattern": "*.parquet"}
+    for zone in ("UTC", "Europe/Berlin"):  # as what it is, and as a text
+        path = server_files / "data" / "odd.parquet"
+        path.parent.mkdir(exist_ok=True)
+        client.command(
+            f"INSERT INTO FUNCTION file('{path}', 'Parquet') SELECT toInt64(1) AS tenant, '{UUID(int=1)}' AS id, "
+            f"fromUnixTimestamp64Micro({at}, 'UTC') AS at, 'v' AS visit, '/' AS path "
+            "SETTINGS engine_file_truncate_on_insert = 1"
+        )
+        os.utime(path, (0, 0))
+        partner.declared["time_zone"] = zone
+        partner.ingest()
+        assert (partner.seen(), set(partner.errors())) == ([], {"odd.parquet"})
+        assert "1 row: timestamp" in partner.errors()["odd.parquet"]
+
+
 def test_avro_files_that_lack_a_column_or_have_other_types_are_read_each_by_what_it_says(
     client: Client, dsn: Dsn, server_files: Path
 ) -> None:

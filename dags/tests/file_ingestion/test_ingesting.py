@@ -34,6 +34,7 @@ def test_a_file_that_cannot_be_loaded_is_named_and_its_neighbours_are_loaded(par
     partner.put("no-team.jsonl", lines(event(3), event(4, team=None)))
     partner.put("no-time.jsonl", lines(event(5), event(6, at="")))
     partner.put("odd-time.jsonl", lines(event(7, at="05/01/2026 10:00")))
+    partner.put("year-zero.jsonl", lines(event(10, at="0000-01-01 00:00:00")))
     partner.put("word.jsonl", lines(event(8, team="null")))
     partner.put("empty.jsonl", b"")
     partner.put("team_id=5/path.jsonl", lines(event(9)))
@@ -48,6 +49,7 @@ def test_a_file_that_cannot_be_loaded_is_named_and_its_neighbours_are_loaded(par
     assert "team_id is absent" in errors["no-team.jsonl"]
     assert "timestamp is absent" in errors["no-time.jsonl"]
     assert "1 row: timestamp is no time" in errors["odd-time.jsonl"]
+    assert "1 row: timestamp is no time" in errors["year-zero.jsonl"]
     assert "team_id is no whole number" in errors["word.jsonl"]
     assert errors["empty.jsonl"] == "it is empty: 0 bytes"
     assert partner.states()["empty.jsonl"] == "skipped"

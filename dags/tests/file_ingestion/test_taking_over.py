@@ -102,7 +102,7 @@ def test_a_run_that_wakes_up_attaches_nothing_of_files_that_another_has_taken(pr
 def test_a_run_that_wakes_up_after_a_clear_records_nothing(processes: Processes) -> None:
     partner = processes.partner
     partner.put("a.jsonl", lines(event(1)))
-    processes.stalled_before("landed_days", partner.ingest, lambda: cleared(partner))
+    processes.stalled_before("landed", partner.ingest, lambda: cleared(partner))
     assert (partner.seen(), partner.states()) == ([], {"a.jsonl": "cleared"})
 
 
