@@ -204,8 +204,12 @@ class Loading:
         landed = {load for schema, loaded in by_schema.items() for load in self._landed_again(landing, loaded, schema)}
         by_file = [one for one in self.files if one.load not in landed]
         self._look_at_packed(by_file)
-        if whole := [one for one in by_file if one.path not in self.wrong]:
-            self._land(landing, whole)
+        whole = [one for one in by_file if one.path not in self.wrong]
+        # What did not even say which columns it has would have its neighbours land twice.
+        mute = [one for one in whole if self.columns.get(one.path) == {}]
+        for files in ([one for one in whole if one not in mute], mute):
+            if files:
+                self._land(landing, files)
 
     def _look_at_packed(self, files: Iterable[OnTheWay]) -> None:
         """Name files that break off where reading them would not say so."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import gzip
 import lzma
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pytest
 
+from dags.clickhouse.sql import Sql
 from dags.sources.formats import ACCESS_LOG, FORMATS, NAMELESS
 from dags.tests.file_ingestion.partner import COLUMNS, Partner, event, lines
 from dags.tests.variants import embedded_at_night, server_at_night
@@ -129,6 +130,26 @@ def test_files_of_parquet_give_the_same_events_whatever_types_their_columns_have
     assert set(partner.errors().values()) == {
         f"1 row: team_id is absent (key {kind}, no team.parquet row 1)" for kind in kinds
     }
+
+
+def test_a_file_that_is_no_parquet_has_its_neighbours_land_once(
+    client: Client, dsn: Dsn, server_files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    partner, asked, run = Partner(dsn, client, server_files), list[str](), Sql._run
+    partner.declared |= {"format": "Parquet", "source_file_pattern": "*.parquet"}
+    for number in range(1, 9):
+        row = f"('7', {number}, '2026-01-05 12:00:00', '1')"
+        put_parquet(partner, f"{number}.parquet", row, at="DateTime('UTC')", number="Int64")
+    partner.put("3.parquet", b"PAR1 is none")
+
+    def ran(itself: Sql, send: Any, name: str, *rest: Any) -> Any:
+        asked.append(name)
+        return run(itself, send, name, *rest)
+
+    monkeypatch.setattr(Sql, "_run", ran)
+    partner.ingest()
+    assert (partner.seen(), set(partner.errors())) == ([1, 2, 4, 5, 6, 7, 8], {"3.parquet"})
+    assert asked.count("land") == 2
 
 
 @pytest.mark.parametrize("at", ["9223372036854775807", "-9223372036854775807", "-1", "10413792000000000"])
