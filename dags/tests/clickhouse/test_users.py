@@ -1,0 +1,209 @@
+"""The three users of the README: each can do what it is for, and no right of it is more than that needs."""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from dagster import DagsterInstance
+
+from dags.clickhouse.engine import open_client
+from dags.settings import current_settings
+from dags.tests.clickhouse.test_grants import WHO, run, user
+from dags.tests.clickhouse_server import require_or_skip_reason, running_server
+from dags.tests.file_ingestion.partner import COLUMNS, event, lines
+from dags.tests.postgres_backfill.tenants import asked, of, queue, tenant
+from dags.tests.world import STATS, World, ago, new_world, noon
+from dags.work.audit.store import read_works
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from dags.tests.s3_server import S3Server
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("users")]
+
+README = (Path(__file__).resolve().parents[3] / "README.md").read_text(encoding="utf-8")
+[BLOCK] = re.findall(r"```sql\n(-- asks.+?)```", README, re.DOTALL)
+GRANTS: dict[str, list[str]] = {}
+for one in " ".join(re.sub(r"--.*", "", BLOCK).split()).split(";"):
+    if one.strip():
+        grant, _, name = one.strip().rpartition(" TO ")
+        GRANTS.setdefault(name, []).append(grant)
+READER, BUILDER, MIGRATOR = GRANTS
+
+
+def without_each(grants: list[str]) -> Iterator[tuple[str, list[str]]]:
+    """Each right, and all but that one. But for two that are not needed every day: servers ask for a right to read
+    their own tables where they are set up so, and nothing is killed where no run has died.
+    """
+    for place, grant in enumerate(grants):
+        said, where = re.fullmatch(r"GRANT (.+?)( ON \S+\.\*|)", grant, re.DOTALL).groups()  # type: ignore[union-attr]
+        rights = said.split(", ")
+        for right in rights:
+            if right == "KILL QUERY" or where == " ON system.*":
+                continue
+            rest = [one for one in rights if one != right]
+            left = [f"GRANT {', '.join(rest)}{where}"] if rest else []
+            yield right, [*grants[:place], *left, *grants[place + 1 :]]
+
+
+@pytest.fixture(scope="module")
+def lacking() -> dict[str, str]:
+    """The users that lack one right each, by that."""
+    return {
+        f"{name}: {right}": f"u{number}_{name}"
+        for name in (BUILDER, MIGRATOR)
+        for number, (right, _) in enumerate(without_each(GRANTS[name]))
+    }
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    if reason := require_or_skip_reason():
+        pytest.skip(reason)
+    users = [user(READER, GRANTS[READER], "asks"), *(user(name, GRANTS[name]) for name in (BUILDER, MIGRATOR))]
+    for name in (BUILDER, MIGRATOR):
+        users += [user(f"u{number}_{name}", grants) for number, (_, grants) in enumerate(without_each(GRANTS[name]))]
+    text = (
+        "<clickhouse><profiles><default/><asks><readonly>2</readonly></asks></profiles><quotas><default/></quotas>"
+        "<users><default><password></password><networks><ip>127.0.0.1</ip><ip>::1</ip></networks>"
+        f"<profile>default</profile><quota>default</quota></default>{''.join(users)}</users></clickhouse>"
+    )
+    with running_server(tmp_path_factory.mktemp("users"), text) as server:
+        yield server.dsn("web_analytics").rpartition("@")[2]
+
+
+@contextmanager
+def as_user(world_set: pytest.MonkeyPatch, address: str, name: str = "") -> Iterator[None]:
+    with world_set.context() as own:
+        own.setenv("CLICKHOUSE_DSN", f"clickhouse://{f'{name}:word@' if name else ''}{address}")
+        current_settings.cache_clear()
+        yield
+    current_settings.cache_clear()
+
+
+def applied(address: str, name: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Why this user could not make an empty database what the code needs, and look at it again; empty if it could."""
+    with (
+        as_user(monkeypatch, f"{address.rpartition('/')[0]}/default"),
+        open_client(current_settings().clickhouse_dsn, wait_seconds=5) as client,
+    ):
+        client.command("DROP DATABASE IF EXISTS web_analytics SYNC")
+    with as_user(monkeypatch, address, name), DagsterInstance.ephemeral() as instance:
+        return run(instance, "apply_schema_job") or run(instance, "apply_schema_job")
+
+
+def test_the_migrator_makes_the_tables_and_has_no_right_that_it_does_not_need(
+    address: str, lacking: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for right, name in lacking.items():
+        if right.startswith(MIGRATOR):
+            assert "GRANT" in applied(address, name, monkeypatch), right
+    assert applied(address, MIGRATOR, monkeypatch) == ""
+
+
+@pytest.fixture
+def world(address: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    applied(address, MIGRATOR, monkeypatch)
+    with new_world(f"clickhouse://{address}", monkeypatch) as opened:
+        begun(opened)
+        yield opened
+
+
+def begun(world: World) -> None:
+    world.traffic([1], [ago(1), ago(2)])
+    world.select(1)
+
+
+@pytest.fixture
+def jobs(
+    world: World, postgres_database: str, bucket: tuple[S3Server, str], tmp_path: Path
+) -> Iterator[Callable[[], str]]:
+    """Everything that the code location does from day to day; why the first of it failed that did."""
+    s3, name = bucket
+    with tenant(world, postgres_database, tmp_path) as source:
+        source.history([ago(1)])
+        declared = tmp_path / "sources.yaml"
+        world.set(sources=declared)
+        ingestion = {
+            "name": "logs", "source_path": f"{s3.endpoint}/{name}/", "source_file_pattern": "*.jsonl",
+            "format": "JSONEachRow", "columns": COLUMNS, "constants": {"event": "$pageview"},
+            "access_key_env": "S3_KEY", "secret_key_env": "S3_SECRET",
+        }  # fmt: skip
+        declared.write_text(declared.read_text() + "\n" + yaml.safe_dump({"ingestions": [ingestion]}))
+        world.monkeypatch.setenv("S3_KEY", s3.access_key)
+        world.monkeypatch.setenv("S3_SECRET", s3.secret_key)
+        rounds = iter(range(1, 1000))
+
+        def failed(job: str, given: dict[str, Any] | None = None, **options: Any) -> str:
+            return run(world.instance, job, given, **options)
+
+        def all_done() -> Iterator[str]:
+            number = next(rounds)
+            s3.put(name, "a.jsonl", lines(event(number, at=f"{noon(ago(1)):%Y-%m-%dT%H:%M:%SZ}")))
+            yield failed("web_analytics_team_selection_job")
+            yield failed("web_pre_aggregate_job", partition_key=str(ago(1)))
+            yield failed("check_missing_data_job")
+            yield failed("stop_all_backfills_job", WHO)
+            yield failed("resume_all_backfills_job", WHO)
+            days = {"start_date": str(ago(2)), "end_date": str(ago(1))}
+            yield failed("managed_backfill_job", {"target_table": STATS, **days, **WHO, "dry_run": False})
+            [work, *_] = [one for one in read_works(world.client) if one.work.kind == "managed"]
+            yield failed("rollback_backfill_job", {"backfill_id": work.work_id, **WHO})
+            yield failed("delete_backfill_job", {"backfill_id": work.work_id, **WHO})
+            files = {"ingestion": "logs", **WHO, "dry_run": False}
+            yield failed("ingest_files_job", files)
+            s3.put(name, "a.jsonl", lines(event(number), event(number + 1000)))
+            yield failed("ingest_files_job", files)
+            yield failed("clear_files_job", {**files, "pattern": "*"})
+            yield failed("postgres_backfill_job", asked(kind="incremental"))
+            yield failed("delete_postgres_backfill_job", of(queue(world)[-1]["id"]))
+            yield failed("sweep_backups_job")
+            yield failed("web_analytics_retention_job", {"dry_run": False})
+
+        yield lambda: next(filter(None, all_done()), "")
+
+
+def test_the_builder_builds_and_loads_and_has_no_right_that_it_does_not_need(
+    address: str, lacking: dict[str, str], world: World, jobs: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with as_user(monkeypatch, address, BUILDER):
+        assert jobs() == ""
+    for right, name in lacking.items():
+        if right.startswith(BUILDER):
+            applied(address, MIGRATOR, monkeypatch)
+            begun(world)
+            with as_user(monkeypatch, address, name):
+                assert "GRANT" in jobs(), right
+
+
+def test_the_reader_is_answered_and_writes_nothing(
+    address: str, world: World, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    rows = "SELECT table, sum(rows) FROM system.parts WHERE active AND database = 'web_analytics' GROUP BY 1 ORDER BY 1"
+    before = world.client.query(rows).result_rows
+    with as_user(monkeypatch, address, READER):
+        for job in (
+            "check_missing_data_job",
+            "show_data_gaps_job",
+            "show_backfills_job",
+            "list_waivers_job",
+            "metrics_job",
+        ):
+            assert run(world.instance, job) == ""
+        assert run(world.instance, "why_job", {"team_id": 1}) == ""
+        capfd.readouterr()
+        run(world.instance, "health_job", {"output": "json"})
+        answer = json.loads(capfd.readouterr().out.strip().splitlines()[-1])
+        # An instance that is gone with the test has no schedules to tell of.
+        assert {one["key"] for one in answer["causes"] if one["state"] == "unknown"} <= {"unknown:triggers"}
+        for job, given in (("web_pre_aggregate_job", {}), ("stop_all_backfills_job", WHO), ("apply_schema_job", {})):
+            options = {"partition_key": str(ago(1))} if job == "web_pre_aggregate_job" else {}
+            assert "GRANT" in run(world.instance, job, given, **options), job
+    assert world.client.query(rows).result_rows == before
