@@ -32,8 +32,8 @@ _EPOCHS = ((10, "{} * 1000000"), (13, "{} * 1000"), (16, "{}"), (19, "intDiv({},
 
 # What files of Parquet call a column that holds such values already, as `columns_of_parquet.sql` has it, and as what it
 # is read then: a text of each value and a value of that text would be a fifth of what it costs to load them. Others are
-# read as texts: nanoseconds, numbers without a sign, decimals.
-_TIMESTAMP = re.compile(r"INT64 Timestamp\(isAdjustedToUTC=\w+, timeUnit=(micro|milli)seconds.*\)")
+# read as texts: nanoseconds, numbers without a sign, decimals, and what two columns of one name are.
+_TIMESTAMP = re.compile(r"INT64 Timestamp\(isAdjustedToUTC=\w+, timeUnit=(micro|milli)seconds[^()]*\)")
 _INTEGER = re.compile(r"INT(32|64) (None|Int\(bitWidth=\d+, isSigned=true\))")
 _OWN_TYPES = {Kind.TIME: (_TIMESTAMP, "DateTime64(6, 'UTC')"), Kind.WHOLE: (_INTEGER, "Int64")}
 

@@ -132,6 +132,25 @@ def test_files_of_parquet_give_the_same_events_whatever_types_their_columns_have
     }
 
 
+@pytest.mark.parametrize("at", ["toInt64(1767614400)", "toUInt64(1767614400000)", "'2026-01-05 12:00:00'"])
+def test_a_column_of_parquet_is_not_read_as_what_one_is_whose_name_begins_with_its(
+    client: Client, dsn: Dsn, server_files: Path, at: str
+) -> None:
+    partner = Partner(dsn, client, server_files)
+    partner.declared |= {"format": "Parquet", "source_file_pattern": "*.parquet"}
+    path = server_files / "data" / "dotted.parquet"
+    path.parent.mkdir(exist_ok=True)
+    client.command(
+        f"INSERT INTO FUNCTION file('{path}', 'Parquet') "
+        f"SELECT toDateTime64('2020-02-02 02:02:02', 6, 'UTC') AS `at.x`, 1 AS tenant, '{UUID(int=1)}' AS id, {at} AS at, 'v' AS visit, '/' AS path"
+    )
+    os.utime(path, (0, 0))
+    partner.ingest()
+    assert partner.errors() == {}
+    [(found,)] = client.query("SELECT toString(timestamp) FROM events").result_rows
+    assert found == "2026-01-05 12:00:00.000000"
+
+
 def test_a_file_that_is_no_parquet_has_its_neighbours_land_once(
     client: Client, dsn: Dsn, server_files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
