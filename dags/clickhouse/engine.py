@@ -249,7 +249,10 @@ def map_library(dsn: Dsn) -> None:
     for directory in (spec.submodule_search_locations or ()) if spec is not None else ():
         flags = sys.getdlopenflags() | getattr(os, "RTLD_DEEPBIND", 0)
         arguments = os.fsencode(f"{directory}/_chdb.abi3.so"), flags
-        threading.Thread(target=ctypes.CDLL(None).dlopen, args=arguments).start()
+        mapping = threading.Thread(target=ctypes.CDLL(None).dlopen, args=arguments)
+        with contextlib.suppress(RuntimeError):  # no thread can be had
+            mapping.start()
+            os.register_at_fork(before=mapping.join)  # a child would have half of the library
 
 
 def begin_loading(dsn: Dsn) -> None:

@@ -61,20 +61,45 @@ class Statements:
             ClickHouseError: one cannot be read, or has other columns than are expected. Some rows may have landed.
             ScatteredError: they are to be sorted.
         """
-        columns, form = self.layout.file_columns, self.layout.as_format
-        paths = [one.path for one in files]
-        reading = self.layout.reading
+        form, reading = self.layout.as_format, self.layout.reading
         if form.is_typed:
-            types = types_of(self.landing.client, location, self.layout, paths[0], self.seconds)
-        else:
-            types, reading = _own_types(columns.names, reading, said)
+            types = types_of(self.landing.client, location, self.layout, files[0].path, self.seconds)
+            self._of_files(location, files, types, reading, expected=expected, objects=objects)
+            return
+        for own, some in self._by_own_types(files, said).items():
+            names = self.layout.file_columns.names
+            types = {names[place - 1]: type_ for place, type_ in own}
+            read = replace(reading, own_types=dict(own))
+            self._of_files(location, some, types, read, expected=expected, objects=objects)
+
+    def _by_own_types(
+        self, files: Sequence[OnTheWay], said: Sequence[Mapping[str, str]]
+    ) -> Mapping[tuple[tuple[int, str], ...], Sequence[OnTheWay]]:
+        """The files that are read by one statement, by the places that are read by their own types, with these."""
+        found: dict[tuple[tuple[int, str], ...], list[OnTheWay]] = {}
+        for one, types in zip(files, said, strict=True):
+            own = tuple(
+                (place, type_)
+                for place, name in enumerate(self.layout.file_columns.names, 1)
+                if (type_ := self.layout.reading.own_type(place, types.get(name, "")))
+            )
+            found.setdefault(own, []).append(one)
+        return found
+
+    def _of_files(
+        self,
+        location: Location,
+        files: Sequence[OnTheWay],
+        types: Mapping[str, str],
+        reading: Reading,
+        *,
+        expected: Collection[str] | None,
+        objects: int,
+    ) -> None:
+        columns, form, paths = self.layout.file_columns, self.layout.as_format, [one.path for one in files]
         structure = columns.with_names(expected or ()).structure(types)
         sql = Sql(PACKAGE, self.landing.client, form.settings)
-        rows = {
-            "wrong": reading.wrong,
-            "values": reading.values,
-            "rows": rows_of(sql, columns, location),
-        }
+        rows = {"wrong": reading.wrong, "values": reading.values, "rows": rows_of(sql, columns, location)}
         bound = {
             **location.parameters_of(paths, form.engine, structure),
             **form.parameters,
@@ -120,19 +145,6 @@ class Statements:
                 rows=rows,
                 order=Part("ORDER BY intDiv(timestamp, 86400000000)" if self.is_sorted else ""),
             )
-
-
-def _own_types(
-    names: Sequence[str], reading: Reading, said: Sequence[Mapping[str, str]]
-) -> tuple[dict[str, str], Reading]:
-    """Which columns are read by their own types, with these, and the reading of that."""
-    found = {
-        place: type_
-        for place, name in enumerate(names, 1)
-        if (type_ := reading.own_type(place, [one.get(name, "") for one in said]))
-    }
-    types = {names[place - 1]: type_ for place, type_ in found.items()}
-    return types, replace(reading, of_own_type=frozenset(found))
 
 
 @contextmanager

@@ -8,14 +8,14 @@ says which column is wrong, so that the file is named with the number of its row
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from dags.domain.expression import Expression
 from dags.sources.loads.shape import EVENT, TEAM, TIME, TIMES, Kind, within
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from dags.sources.loads.shape import Column, Shape
 
@@ -30,12 +30,25 @@ TIME_FORM = rf"^{_DATE_FORM}([T ]{_CLOCK_FORM} ?{_ZONE_FORM}?)?$"
 # times; what makes microseconds of each.
 _EPOCHS = ((10, "{} * 1000000"), (13, "{} * 1000"), (16, "{}"), (19, "intDiv({}, 1000)"))
 
-# What files of Parquet call a column that holds such values already, as `columns_of_parquet.sql` has it, and as what it
-# is read then: a text of each value and a value of that text would be a fifth of what it costs to load them. Others are
-# read as texts: nanoseconds, numbers without a sign, decimals, and what two columns of one name are.
-_TIMESTAMP = re.compile(r"INT64 Timestamp\(isAdjustedToUTC=\w+, timeUnit=(micro|milli)seconds[^()]*\)")
+# What files of Parquet call a column that holds such values already, as `columns_of_parquet.sql` has it: so no text is
+# made of each value and a value of that text, a fifth of what it costs to load them. Others are read as texts: whole
+# numbers without a sign, decimals, and what two columns of one name are.
+_TIMESTAMP = re.compile(r"INT64 Timestamp\(isAdjustedToUTC=(\w+), timeUnit=(milli|micro|nano)seconds[^()]*\)")
 _INTEGER = re.compile(r"INT(32|64) (None|Int\(bitWidth=\d+, isSigned=true\))")
-_OWN_TYPES = {Kind.TIME: (_TIMESTAMP, "DateTime64(6, 'UTC')"), Kind.WHOLE: (_INTEGER, "Int64")}
+
+# As what a time of each unit is read, and what makes microseconds of it: of milliseconds without an overflow, but a
+# number of which is no time.
+_MILLIS = "toUnixTimestamp64Milli({0})"
+_FAR = 9 * 10**15
+_INSTANTS = {
+    "milli": (
+        "DateTime64(3, 'UTC')",
+        f"multiIf(isNull({{0}}), NULL, {_MILLIS} BETWEEN negate({_FAR}) AND {_FAR}, {_MILLIS} * 1000, {_FAR} * 1000)",
+    ),
+    "micro": ("DateTime64(6, 'UTC')", "toUnixTimestamp64Micro({0})"),
+    "nano": ("DateTime64(9, 'UTC')", "toUnixTimestamp64Micro({0})"),
+}
+_MICROS = dict(_INSTANTS.values())
 
 # What makes of a text what columns hold that want it in one way.
 _MADE = {
@@ -61,13 +74,13 @@ class Reading:
     ``_form``, and an empty text as ``_none``.
 
     ``places`` are those of their texts in the tuple; two may share one. ``time_zone`` is that of times without one.
-    At the places ``of_own_type`` is no text but the value of `own_type`.
+    ``own_types``: of places at which is no text but a value, its type as `own_type` has it.
     """
 
     columns: tuple[Column, ...]
     places: tuple[int, ...]
     time_zone: str = "UTC"
-    of_own_type: frozenset[int] = frozenset()
+    own_types: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def values(self) -> Expression:
@@ -96,30 +109,34 @@ class Reading:
     def _placed(self) -> tuple[tuple[int, Column], ...]:
         return tuple(zip(self.places, self.columns, strict=True))
 
-    def own_type(self, place: int, said: Collection[str]) -> str:
-        """As what a column of files may be read in place of a text: the type of ClickHouse that it has in all of them,
-        by what each says of it, and that all want who take it; empty where there is none.
+    def own_type(self, place: int, said: str) -> str:
+        """As what a column of a file is to be read in place of a text, by what the file says of it: empty if as a text.
+
+        A time that says that it is an instant is one in whatever zone, so no text is made of it that does not.
         """
         kinds = {column.kind for one, column in self._placed if one == place}
-        kind = kinds.pop()
-        if kinds or kind not in _OWN_TYPES or (kind is Kind.TIME and self.time_zone != "UTC"):
+        if kinds == {Kind.WHOLE}:
+            return "Int64" if _INTEGER.fullmatch(said) else ""
+        found = _TIMESTAMP.fullmatch(said) if Kind.TIME in kinds <= {*TIMES, Kind.TEXT} else None
+        if found is None or (found[1] != "true" and self.time_zone != "UTC"):
             return ""
-        form, type_ = _OWN_TYPES[kind]
-        return type_ if said and all(map(form.fullmatch, said)) else ""
+        return _INSTANTS[found[2]][0]
 
     def _is_there(self, place: int) -> str:
         text = _text(place)
-        return f"isNotNull({text})" if place in self.of_own_type else f"{text} != ''"
+        return f"isNotNull({text})" if place in self.own_types else f"{text} != ''"
 
     def _value(self, place: int, column: Column) -> str:
         text, kind = _text(place), column.kind
+        if (micros := _MICROS.get(self.own_types.get(place, ""))) is not None:
+            if kind is Kind.TIME:
+                return micros.format(text)
+            text = f"toString({text})"
         if kind in _MADE:
             return _MADE[kind].format(text)
         if kind is Kind.WHOLE:
             type_ = "Int64" if column.name == TEAM else within(column.type)
             return f"accurateCastOrNull({text}, '{type_}')"
-        if place in self.of_own_type:
-            return f"toUnixTimestamp64Micro({text})"
         return self._moment(text, kind)
 
     def _moment(self, text: str, kind: Kind) -> str:

@@ -141,8 +141,8 @@ def test_a_column_of_parquet_is_not_read_as_what_one_is_whose_name_begins_with_i
     path = server_files / "data" / "dotted.parquet"
     path.parent.mkdir(exist_ok=True)
     client.command(
-        f"INSERT INTO FUNCTION file('{path}', 'Parquet') "
-        f"SELECT toDateTime64('2020-02-02 02:02:02', 6, 'UTC') AS `at.x`, 1 AS tenant, '{UUID(int=1)}' AS id, {at} AS at, 'v' AS visit, '/' AS path"
+        f"INSERT INTO FUNCTION file('{path}', 'Parquet') SELECT toDateTime64('2020-02-02 02:02:02', 6, 'UTC') "
+        f"AS `at.x`, 1 AS tenant, '{UUID(int=1)}' AS id, {at} AS at, 'v' AS visit, '/' AS path"
     )
     os.utime(path, (0, 0))
     partner.ingest()
@@ -171,18 +171,45 @@ def test_a_file_that_is_no_parquet_has_its_neighbours_land_once(
     assert asked.count("land") == 2
 
 
+INSTANTS = {kind: of for kind, of in TYPES.items() if kind != "texts"}
+
+
+@pytest.mark.parametrize("kinds", [[one] for one in INSTANTS] + [list(INSTANTS)], ids="+".join)
+def test_an_instant_in_a_file_of_parquet_is_one_wherever_times_without_a_zone_are(
+    client: Client, dsn: Dsn, server_files: Path, kinds: list[str]
+) -> None:
+    """Other columns that are filled from it get the day, and the words, that stand there."""
+    partner = Partner(dsn, client, server_files)
+    columns = COLUMNS | {"viewport_width": "width", "distinct_id": "at"}
+    partner.declared |= {
+        "format": "Parquet", "source_file_pattern": "*.parquet", "columns": columns, "time_zone": "Europe/Berlin",
+    }  # fmt: skip
+    for number, kind in zip(range(10, 100, 10), kinds, strict=False):
+        at, whole = TYPES[kind]
+        rows = f"('7', {number}, '2026-07-05 23:30:00', '640')"
+        put_parquet(partner, f"{kind}.parquet", rows, at=at, number=whole)
+    put_parquet(partner, "text.parquet", "('7', 1, '2026-07-06 01:30:00', '640')", at="String", number="String")
+    partner.ingest()
+    assert partner.errors() == {}
+    found = client.query("SELECT DISTINCT toString(timestamp), substring(distinct_id, 1, 16) FROM events ORDER BY 2")
+    assert [tuple(row) for row in found.result_rows] == [
+        ("2026-07-05 23:30:00.000000", "2026-07-05 23:30"), ("2026-07-05 23:30:00.000000", "2026-07-06 01:30"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("unit", ["Milli", "Micro"])
 @pytest.mark.parametrize("at", ["9223372036854775807", "-9223372036854775807", "-1", "10413792000000000"])
 def test_a_time_out_of_reach_in_a_file_of_parquet_is_refused_and_no_time_of_this_year(
-    client: Client, dsn: Dsn, server_files: Path, at: str
+    client: Client, dsn: Dsn, server_files: Path, at: str, unit: str
 ) -> None:
     partner = Partner(dsn, client, server_files)
     partner.declared |= {"format": "Parquet", "source_file_pattern": "*.parquet"}
-    for zone in ("UTC", "Europe/Berlin"):  # as what it is, and as a text
+    for zone in ("UTC", "Europe/Berlin"):
         path = server_files / "data" / "odd.parquet"
         path.parent.mkdir(exist_ok=True)
         client.command(
             f"INSERT INTO FUNCTION file('{path}', 'Parquet') SELECT toInt64(1) AS tenant, '{UUID(int=1)}' AS id, "
-            f"fromUnixTimestamp64Micro({at}, 'UTC') AS at, 'v' AS visit, '/' AS path "
+            f"fromUnixTimestamp64{unit}({at}, 'UTC') AS at, 'v' AS visit, '/' AS path "
             "SETTINGS engine_file_truncate_on_insert = 1"
         )
         os.utime(path, (0, 0))

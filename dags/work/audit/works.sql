@@ -5,7 +5,7 @@ SELECT
     work_id, kind, subject, first_step, last_step, status, rows, started_at, completed_at, requested_by, reason, run_id
 FROM web_analytics_work_log
 WHERE
-    kind != ''
+    isNotNull(accepted_at)
     AND ({subject:String} = '' OR subject = {subject:String})
     AND (empty({kinds:Array(String)}) OR has({kinds:Array(String)}, kind))
     AND (empty({statuses:Array(String)}) OR has({statuses:Array(String)}, status))
