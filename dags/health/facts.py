@@ -30,6 +30,7 @@ class Section(StrEnum):
     BUILDS = "the ledger of builds"
     WORK = "the log of backfills and loads"
     FILES = "the ledger of files"
+    OLD_DAYS = "old days that loads brought"
     LEFT_BEHIND = "what runs left behind"
     TRIGGERS = "Dagster's sensors and schedules"
     LOADS = "the runs of loads, and of what is done beside"
@@ -225,6 +226,21 @@ class Files:
 
 
 @dataclass(frozen=True)
+class OldDays:
+    """Days of a table before the look-back that loads brought and that are wrong: how many ``units`` of which teams,
+    why most of them, and since when. ``held``: how many a rebuild would take rows from.
+    """
+
+    table: str
+    days: tuple[date, ...]
+    units: int
+    held: int
+    teams: tuple[int, ...]
+    reason: str
+    since: datetime
+
+
+@dataclass(frozen=True)
 class Compared:
     """The last comparison of a table with raw events, as its check left it.
 
@@ -261,6 +277,7 @@ class Facts:
     stop: Stop | None = None
     teams: Teams | None = None
     work: tuple[WorkNow, ...] = ()
+    old_days: tuple[OldDays, ...] = ()
     left_behind: tuple[LeftBehind, ...] = ()
     builds: tuple[BuildsOfLately, ...] = ()
     weeks: tuple[BuildsOfWeek, ...] = ()

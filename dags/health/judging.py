@@ -14,7 +14,7 @@ from dags.health.facts import Section
 from dags.health.gaps import Gaps, also_known, few
 from dags.health.triggers import halted, is_daemon_dead, next_tick, trigger_causes
 from dags.health.words import ERROR_CHARACTERS, NAMED, age_in_words, launch, listed
-from dags.health.work_causes import chore_causes, file_causes, left_causes, load_causes, work_causes
+from dags.health.work_causes import chore_causes, file_causes, left_causes, load_causes, old_day_causes, work_causes
 from dags.repair.by_hand import rebuild_by_hand
 from dags.repair.estimate import Building
 from dags.schedules import TEAM_SELECTION_MAX_AGE
@@ -42,6 +42,7 @@ _CHECKS_OF = {
     Section.BUILDS: frozenset({Check.BUILDS_SUCCEED}),
     Section.WORK: frozenset({Check.BACKFILLS_END, Check.LOADS_ON_TIME, Check.RUNS_BY_ITSELF}),
     Section.FILES: frozenset({Check.LOADS_ON_TIME}),
+    Section.OLD_DAYS: frozenset({Check.LOADS_ON_TIME}),
     Section.LEFT_BEHIND: frozenset({Check.NOTHING_LEFT_BEHIND}),
     Section.TRIGGERS: frozenset({Check.RUNS_BY_ITSELF}),
     Section.LOADS: frozenset({Check.LOADS_ON_TIME, Check.RUNS_BY_ITSELF}),
@@ -63,6 +64,7 @@ def judge(facts: Facts, targets: Targets, repairing: tuple[str, ...]) -> Health:
         causes += _of_teams(facts.teams, now) if facts.teams is not None else ()
         causes += work_causes(facts.work, now)
         causes += file_causes(facts.files, now)
+        causes += old_day_causes(facts.old_days)
         causes += left_causes(facts.left_behind, now, targets.repair)
     if facts.evaluated is not None:
         gaps = Gaps(

@@ -24,7 +24,7 @@ from dags.web_preaggregated_backfill.catalog import is_overtaken, leaving_unknow
 from dags.web_preaggregated_backfill.evaluation import evaluate, policy_of
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import date, datetime
 
     from clickhouse_connect.driver.client import Client
     from dagster import DagsterInstance
@@ -42,7 +42,7 @@ InTick = Callable[[Callable[["Client"], Any]], Any]
 
 # What ClickHouse knows; where it cannot even be asked all of it is unknown.
 _OF_CLICKHOUSE = (
-    Section.DATA, Section.TEAMS, Section.WORK, Section.LEFT_BEHIND, Section.BUILDS, Section.FILES,
+    Section.DATA, Section.TEAMS, Section.WORK, Section.OLD_DAYS, Section.LEFT_BEHIND, Section.BUILDS, Section.FILES,
 )  # fmt: skip
 
 
@@ -158,12 +158,13 @@ def _evaluated(instance: DagsterInstance, client: Client, served: Served, now: d
 
 class _Known(NamedTuple):
     """What an evaluation has read: when ClickHouse was asked, by its clock, how builds have gone, and the teams; None
-    of each that must be read yet.
+    of each that must be read yet. And the first day that it has judged.
     """
 
     server_at: datetime | None = None
     recent: Recent | None = None
     teams: Teams | None = None
+    judged_from: date | None = None
 
 
 def _known(evaluation: Evaluation | None) -> _Known:
@@ -172,7 +173,7 @@ def _known(evaluation: Evaluation | None) -> _Known:
     found = evaluation.detection
     mismatches = found.team_mismatches
     teams = Teams(found.teams, found.selected_at, mismatches) if mismatches is not None else None
-    return _Known(found.server_at, evaluation.recent, teams)
+    return _Known(found.server_at, evaluation.recent, teams, found.calendar.judged.start)
 
 
 def _of_clickhouse(client: Client, served: Served, known: _Known) -> dict[str, Any]:
@@ -187,5 +188,6 @@ def _of_clickhouse(client: Client, served: Served, known: _Known) -> dict[str, A
         kept_days=current_settings().backfill_backup_days,
         recent=known.recent,
         teams=known.teams,
+        old=(served.watched, known.judged_from) if known.judged_from is not None else None,
     )
     return {**sections, "server_at": at}

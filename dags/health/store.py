@@ -17,6 +17,7 @@ from dags.file_ingestion.schema_store import read_schemas
 from dags.file_ingestion.schemas import Resolution
 from dags.health.facts import BuildsOfLately, BuildsOfWeek, Done, Files, LeftBehind, Section, Teams, WorkNow
 from dags.health.left import backups_left, landings_left
+from dags.health.old_days import read_old_days
 from dags.health.reached import read_reached
 from dags.health.superseded import is_done_since
 from dags.managed_backfill.kind import BACKFILL
@@ -35,10 +36,11 @@ from dags.work.history import end_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
-    from datetime import datetime
+    from datetime import date, datetime
 
     from clickhouse_connect.driver.client import Client
 
+    from dags.domain.watched import WatchedTable
     from dags.metrics.recent import Recent
     from dags.sources.declaration import Sources
     from dags.work.audit.store import Row
@@ -67,11 +69,13 @@ def read_sections(
     kept_days: int,
     recent: Recent | None = None,
     teams: Teams | None = None,
+    old: tuple[tuple[WatchedTable, ...], date] | None = None,
 ) -> Mapping[str, Any]:
     """The fields of `Facts` that ClickHouse knows, those of sections that could not be read left out, with why.
 
     ``triggers``: the names of the sensors and schedules that are served, which ask again by themselves. ``recent``: how
-    builds have gone, and ``teams`` what is said of their list, where that was read already.
+    builds have gone, and ``teams`` what is said of their list, where that was read already. ``old``: the watched
+    tables and the first day that is judged; None where nothing is asked about data.
     """
     sql = Sql(_PACKAGE, client, settings={"max_execution_time": STATEMENT_SECONDS})
     works: list[Row] = []
@@ -83,9 +87,13 @@ def read_sections(
     def left_behind() -> dict[str, Any]:
         return {"left_behind": _left(client, sql, works, server_at, kept_days)}
 
+    def old_days() -> dict[str, Any]:
+        return {"old_days": read_old_days(client, old[0], works, old[1], server_at) if old is not None else ()}
+
     sections: tuple[tuple[Section, Callable[[], dict[str, Any]]], ...] = (
         (Section.TEAMS, lambda: {"teams": teams or _teams(client)}),
         (Section.WORK, of_work),
+        (Section.OLD_DAYS, old_days),
         (Section.LEFT_BEHIND, left_behind),
         (Section.BUILDS, lambda: _builds(recent or read_builds(sql, server_at), tables)),
         (Section.FILES, lambda: {"files": _files(client, sql, sources)}),
@@ -93,7 +101,8 @@ def read_sections(
     found: dict[str, Any] = {}
     unread: dict[Section, str] = {}
     for section, read in sections:
-        if section is Section.LEFT_BEHIND and Section.WORK in unread:  # whose a table is, the log knows
+        # Whose a table is, and what was loaded, the log knows.
+        if section in (Section.LEFT_BEHIND, Section.OLD_DAYS) and Section.WORK in unread:
             unread[section] = unread[Section.WORK]
             continue
         try:

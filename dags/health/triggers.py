@@ -98,7 +98,7 @@ def _stopped(stop: Stop) -> Cause:
         + (" by WEB_ANALYTICS_BACKFILL_STOPPED=1" if by_setting else f" by {stop.requested_by}"),
         "" if by_setting else f"their reason: {stop.reason}",
         stop.at,
-        "nothing is launched; daily builds go on",
+        "nothing is launched; daily builds and loads go on",
         "once the reason is gone, " + ("unset it and start the processes again" if by_setting else "let them go on"),
         "" if by_setting else launch("resume_all_backfills_job", requested_by="$(whoami)", reason="it is over"),
         checks=_BY_ITSELF,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from dags.domain.days import in_words
 from dags.domain.text import counted
 from dags.health.causes import Cause, Check, State
 from dags.health.words import ERROR_CHARACTERS, NAMED, age_in_words, launch, listed
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
     from datetime import datetime
 
-    from dags.health.facts import Files, LeftBehind, Load, WorkNow
+    from dags.health.facts import Files, LeftBehind, Load, OldDays, WorkNow
 
 # Work that runs says something every few seconds: a step, a batch that landed. Chosen: longer than any statement of a
 # build or a load may take (`WEB_ANALYTICS_BUILD_MAX_SECONDS` is 1,800), twice.
@@ -181,6 +182,31 @@ def _failed(load: Load, key: str, checks: frozenset[Check]) -> Cause:
         _look(load) if is_lasting else "",
         checks=checks,
     )
+
+
+def old_day_causes(found: Iterable[OldDays]) -> tuple[Cause, ...]:
+    """Of days that loads brought and that nothing judges and repairs by itself."""
+    return tuple(map(_of_old_days, found))
+
+
+def _of_old_days(one: OldDays) -> Cause:
+    first, last = one.days[0], one.days[-1]
+    who = {"requested_by": "$(whoami)", "reason": "late data"}
+    to_do = "build them; or leave them as they are with waive_job"
+    command = launch(
+        "managed_backfill_job", target_table=one.table, start_date=first, end_date=last, kind="gap_filling",
+        dry_run="false", **who,
+    )  # fmt: skip
+    if one.held == one.units:
+        to_do = "a rebuild would take rows away: allow it, or leave them with waive_job"
+        command = launch("why_job", day=first)
+    return Cause(
+        f"old:{one.table}", State.NEEDS_YOU,
+        f"{one.units:,} (table, team, day) before the look-back, of days that loads brought, are wrong: {one.reason}",
+        f"{counted(len(one.teams), 'team')}, {one.table}, {in_words(one.days)}",
+        one.since, "nothing builds them by itself", to_do, command, tables=(one.table,),
+        checks=frozenset({Check.LOADS_ON_TIME}),
+    )  # fmt: skip
 
 
 def file_causes(files: Iterable[Files], now: datetime) -> tuple[Cause, ...]:

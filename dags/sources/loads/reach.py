@@ -23,6 +23,6 @@ def beyond_text(days: Iterable[date], today: date, lookback_days: int) -> str:
     if not beyond:
         return ""
     return wrapped(
-        f"BEYOND   {in_words(beyond)} lie before the {lookback_days} days that are looked at by themselves: rebuild "
-        "them with managed_backfill_job (kind: gap_filling), or let WEB_ANALYTICS_BACKFILL_LOOKBACK_DAYS reach them"
+        f"BEYOND   {in_words(beyond)} lie before the {lookback_days} days that are looked at by themselves: health_job "
+        "says what of them is wrong, with what builds it; or let WEB_ANALYTICS_BACKFILL_LOOKBACK_DAYS reach them"
     )

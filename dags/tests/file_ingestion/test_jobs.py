@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dags.clickhouse.sql import is_embedded
+from dags.health.causes import State
 from dags.sources.file import read_sources
 from dags.sources.loads.landing import all_landed
 from dags.tests.file_ingestion.partner import event, lines
 from dags.tests.health.matter import matters
 from dags.tests.runbook import cure, symptom
 from dags.tests.variants import server_at_night
-from dags.tests.world import STATS, World, ago, noon
+from dags.tests.world import BOUNCES, STATS, World, ago, noon
 
 README = (Path(__file__).resolve().parents[3] / "README.md").read_text(encoding="utf-8")
 [DECLARED] = re.findall(r"\$ cat files\.yaml\n(ingestions:\n.+?)\$ export", README, re.DOTALL)
@@ -98,10 +99,18 @@ def test_history_arrives_in_files_the_detector_says_so_the_sensor_repairs_it_and
     world.carry_out(world.tick())
     assert int(world.missing_data()["wrong_units"]) == 0
     assert seen(world) == [(1, 9)]
+    waits = matters(world.client, judged_from=ago(4))
+    assert set(waits) == {f"old:{STATS}", f"old:{BOUNCES}"}
+    assert symptom("… (table, team, day) before the look-back").match(waits[f"old:{STATS}"].what)
+    assert waits[f"old:{STATS}"].state is State.NEEDS_YOU
+    assert f"target_table: {STATS}, start_date: {old}, end_date: {old}" in waits[f"old:{STATS}"].command
     asked = {"target_table": STATS, "kind": "gap_filling", "start_date": str(old), "end_date": str(old)}
     who = {"requested_by": "ada", "reason": "two years came", "dry_run": False}
     world.run_as_configured(*cure("BEYOND", "managed_backfill_job", **asked, **who))
     assert seen(world) == [(1, 12)]
+    assert set(matters(world.client, judged_from=ago(4))) == {f"old:{BOUNCES}"}
+    world.run_as_configured("managed_backfill_job", {**asked, "target_table": BOUNCES, **who})
+    assert matters(world.client, judged_from=ago(4)) == {}
     assert all_landed(world.client) == []
     assert ingest(world)["status"] == "nothing to do"
 

@@ -12,8 +12,11 @@ from dags.health.store import read_sections
 from dags.sources.declaration import Sources
 from dags.tests.health.known import TARGETS
 from dags.tests.world import BOUNCES, STATS
+from dags.web_preaggregated.tables import WEB_TABLES
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from clickhouse_connect.driver.client import Client
 
     from dags.health.causes import Cause
@@ -21,10 +24,13 @@ if TYPE_CHECKING:
 TABLES = (STATS, BOUNCES)
 
 
-def matters(client: Client, sources: Sources | None = None, *, later: timedelta = timedelta(0)) -> dict[str, Cause]:
+def matters(
+    client: Client, sources: Sources | None = None, *, later: timedelta = timedelta(0), judged_from: date | None = None
+) -> dict[str, Cause]:
     """The causes by their keys, where a daemon lives; as they will be so much later if nothing happens until then."""
     now = read_clocks(client).server
     then = now + later
-    found = read_sections(client, TABLES, sources or Sources(), triggers=(), server_at=now, kept_days=7)
+    old = (WEB_TABLES, judged_from) if judged_from is not None else None
+    found = read_sections(client, TABLES, sources or Sources(), triggers=(), server_at=now, kept_days=7, old=old)
     facts = Facts(then, TABLES, server_at=then, daemon_at=then, **found)
     return {cause.key: cause for cause in judge(facts, TARGETS, ()).causes}

@@ -6,7 +6,7 @@ import ast
 import inspect
 import sys
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,6 +23,7 @@ from dags.health.facts import (
     Files,
     LeftBehind,
     Load,
+    OldDays,
     Section,
     Teams,
     WorkNow,
@@ -205,7 +206,7 @@ def test_the_switch_says_who_why_and_how_to_let_them_go_on() -> None:
         "backfills are stopped by ada",
         "their reason: disks are full",
         NOW - 2 * HOUR,
-        "nothing is launched; daily builds go on",
+        "nothing is launched; daily builds and loads go on",
         "once the reason is gone, let them go on",
         'dg launch --job resume_all_backfills_job -c <(echo "{requested_by: $(whoami), reason: it is over}")',
         checks=frozenset({Check.RUNS_BY_ITSELF}),
@@ -289,7 +290,7 @@ def test_every_section_that_is_not_read_fails_a_check(section: Section) -> None:
             [Section.DATA, Section.TEAMS, Section.WORK, Section.FILES],
             "the data, the list of teams, the log of backfills and loads and the ledger of files could not be read",
         ),
-        (Section, "the data, the list of teams, the ledger of builds and 6 more could not be read"),
+        (Section, "the data, the list of teams, the ledger of builds and 7 more could not be read"),
     ],
     ids=["one", "four", "all"],
 )
@@ -555,6 +556,8 @@ GIVEN_UP, _ = FILES["are given up"]
 OTHER_COLUMNS, _ = FILES["have other columns"]
 
 # Of every row of the runbook that an alert may begin with: what it is of.
+OLD = OldDays("stats", (date(2024, 1, 2), date(2024, 1, 4)), 3, 0, (7,), "never built", NOW)
+
 ALERTS: dict[str, tuple[re.Pattern[str], Facts]] = {
     "daemon": (symptom("… daemon does not run"), facts(daemon_at=NOW - HOUR)),
     "daemon, never": (symptom("… daemon has never run"), facts(daemon_at=None)),
@@ -629,6 +632,11 @@ ALERTS: dict[str, tuple[re.Pattern[str], Facts]] = {
         facts(loads=(LOADS["hangs before it has a plan"][0],)),
     ),
     "load:x_schedule, late": (symptom("… is behind"), facts(loads=(LOADS["is behind"][0],))),
+    "old:stats": (symptom("… (table, team, day) before the look-back"), facts(old_days=(OLD,))),
+    "old:stats, held": (
+        symptom("… (table, team, day) before the look-back"),
+        facts(old_days=(replace(OLD, held=3),)),
+    ),
     "files:logs:waiting": (symptom("… to be loaded"), facts(files=(WAITS_IN_VAIN,))),
     "files:logs:failed": (symptom("… files of … failed"), facts(files=(GIVEN_UP,))),
     "files:logs:schema": (symptom("schema version … awaits a person's word"), facts(files=(OTHER_COLUMNS,))),
@@ -637,6 +645,12 @@ ALERTS: dict[str, tuple[re.Pattern[str], Facts]] = {
         facts(left_behind=(LeftBehind("s", "staging", NOW - 49 * HOUR, "the next build"),)),
     ),
 }
+
+
+def test_what_builds_old_days_is_no_rebuild_where_all_of_them_would_lose_rows() -> None:
+    [built], [held] = (judged(facts(old_days=(one,))).causes for one in (OLD, replace(OLD, held=3)))
+    assert "target_table: stats, start_date: 2024-01-02, end_date: 2024-01-04, kind: gap_filling" in built.command
+    assert "why_job" in held.command
 
 
 @pytest.mark.parametrize("name", ALERTS)

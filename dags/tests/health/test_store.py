@@ -50,6 +50,7 @@ def test_an_empty_database_has_nothing_the_matter(client: Client) -> None:
         "teams": Teams(0, None),
         "stop": None,
         "work": (),
+        "old_days": (),
         "left_behind": (),
         "weeks": (),
         "builds": tuple(BuildsOfLately(table, None, 0, 0, 0) for table in TABLES),
