@@ -209,7 +209,8 @@ class Files:
     """What the ledger has of an ingestion's files that are not loaded. ``waiting_since``: of that which waits longest.
 
     ``given_up``: of those that failed, how many did so too often to be expected to succeed; ``path`` and ``error`` are
-    those of one of them. ``open_version``: a schema version that awaits a person's word, 0 if none does.
+    those of one of them. ``open_version``: a schema version that awaits a person's word, 0 if none does;
+    ``is_loaded_by_open``: files are loaded by it already, for it was declared, and not found in them.
     """
 
     ingestion: str
@@ -223,6 +224,7 @@ class Files:
     error: str = ""
     open_version: int = 0
     open_since: datetime | None = None
+    is_loaded_by_open: bool = False
 
 
 @dataclass(frozen=True)

@@ -219,6 +219,7 @@ def _files(client: Client, sql: Sql, sources: Sources) -> tuple[Files, ...]:
                 error,
                 unresolved[-1].number if unresolved else 0,
                 unresolved[0].at if unresolved else None,
+                is_loaded_by_open=bool(unresolved and unresolved[-1].loads),
             )
         )
     return tuple(found)

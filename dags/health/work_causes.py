@@ -214,19 +214,28 @@ def file_causes(files: Iterable[Files], now: datetime) -> tuple[Cause, ...]:
     return tuple(cause for one in files for cause in _of_files(one, now))
 
 
+def _of_open_version(one: Files, checks: frozenset[Check]) -> Cause:
+    why, doing = "files have other columns", "files go on being loaded as before"
+    to_do = "load what events has of them from now on (auto_merge), of all files (backfill), or ignore them"
+    if one.is_loaded_by_open:
+        why, doing = "it is declared otherwise", "files are loaded by it, and those loaded before stay"
+        to_do = "say whether those stay (auto_merge), or are loaded again (backfill)"
+    return Cause(
+        f"files:{one.ingestion}:schema", State.NEEDS_YOU,
+        f"schema version {one.open_version} of {one.ingestion} awaits a person's word: {why}",
+        since=one.open_since, doing=doing, to_do=to_do,
+        command=launch(
+            "resolve_schema_job", ingestion=one.ingestion, version=one.open_version, resolution="auto_merge",
+            requested_by="$(whoami)", reason="looked at",
+        ),
+        checks=checks,
+    )  # fmt: skip
+
+
 def _of_files(one: Files, now: datetime) -> Iterable[Cause]:
     checks, show = frozenset({Check.LOADS_ON_TIME}), launch("show_files_job", ingestion=one.ingestion)
     if one.open_version:
-        yield Cause(
-            f"files:{one.ingestion}:schema", State.NEEDS_YOU,
-            f"schema version {one.open_version} of {one.ingestion} awaits a person's word: files have other columns",
-            since=one.open_since, doing="files go on being loaded as before", to_do="say what becomes of them",
-            command=launch(
-                "resolve_schema_job", ingestion=one.ingestion, version=one.open_version, resolution="auto_merge",
-                requested_by="$(whoami)", reason="looked at",
-            ),
-            checks=checks,
-        )  # fmt: skip
+        yield _of_open_version(one, checks)
     if one.failed:
         lasts = one.given_up > 0
         yield Cause(

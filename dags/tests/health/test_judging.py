@@ -531,6 +531,10 @@ FILES: dict[str, tuple[Files, dict[str, State]]] = {
     "failed": (Files("logs", failed=2, failed_since=NOW, path="a"), {"files:logs:failed": State.REPAIRING}),
     "are given up": (Files("logs", failed=2, given_up=1, failed_since=NOW), {"files:logs:failed": State.NEEDS_YOU}),
     "have other columns": (Files("logs", open_version=2, open_since=NOW), {"files:logs:schema": State.NEEDS_YOU}),
+    "are declared otherwise": (
+        Files("logs", open_version=2, open_since=NOW, is_loaded_by_open=True),
+        {"files:logs:schema": State.NEEDS_YOU},
+    ),
 }
 
 
@@ -645,6 +649,16 @@ ALERTS: dict[str, tuple[re.Pattern[str], Facts]] = {
         facts(left_behind=(LeftBehind("s", "staging", NOW - 49 * HOUR, "the next build"),)),
     ),
 }
+
+
+def test_a_version_that_was_declared_is_loaded_by_and_one_that_was_found_is_not() -> None:
+    [found], [declared] = (
+        judged(facts(files=(FILES[how][0],))).causes for how in ("have other columns", "are declared otherwise")
+    )
+    assert (found.doing, declared.doing) == (
+        "files go on being loaded as before",
+        "files are loaded by it, and those loaded before stay",
+    )
 
 
 def test_what_builds_old_days_is_no_rebuild_where_all_of_them_would_lose_rows() -> None:
