@@ -16,6 +16,7 @@ from dags.clickhouse.leases.rules import in_words, lease_name, run_key
 from dags.clickhouse.leases.store import living_leases
 from dags.domain.errors import LeaseError, LeaseLostError, NoLeaseError
 from dags.domain.expression import Expression
+from dags.domain.text import counted
 from dags.file_ingestion.kind import FILE_INGESTION
 from dags.sources.loads.landing import drop_tables_of_runs
 
@@ -68,7 +69,7 @@ class Claims:
         drop_tables_of_runs(self.client, FILE_INGESTION.word, lambda run: run not in living)
         ours = frozenset(path for path in paths if bucket_of(path) not in refused)
         if left := len(paths) - len(ours):
-            self.tell(f"{left} files are left to {', '.join(sorted(set(refused.values())))}")
+            self.tell(f"{counted(left, 'file')} left to {', '.join(sorted(set(refused.values())))}")
         return ours
 
     def confirm(self) -> None:

@@ -14,7 +14,7 @@ from dags.clickhouse.leases.store import Leases
 from dags.dagster_runs.command import Command, command
 from dags.dagster_runs.tags import LONG_RUN, JobKind, ordered_at
 from dags.domain.clock import Clocks
-from dags.domain.text import table_text, wrapped
+from dags.domain.text import counted, table_text, wrapped
 from dags.file_ingestion.claims import Claims
 from dags.file_ingestion.clearing import clear, clearing_text, files_to_clear
 from dags.file_ingestion.execution import FileIngestion
@@ -215,7 +215,8 @@ def file_ingestion_jobs(after: After) -> list[JobDefinition]:
                         refresh.did("run", f"run {asked.run_id[:8]}", "started")
                         print(refresh.text())
                         came_to = _ingested(asked, client, clocks, run, after)
-                        refresh.did("run", f"run {asked.run_id[:8]}, {came_to['files']:,} files", came_to["status"])
+                        brought = counted(came_to["files"], "file")
+                        refresh.did("run", f"run {asked.run_id[:8]}, {brought}", came_to["status"])
                 finally:
                     after(asked)
             print(refresh.text())
@@ -238,7 +239,7 @@ def file_ingestion_jobs(after: After) -> list[JobDefinition]:
                 rows = clear(client, ingestion, sorted(chosen), asked.run_id, print)
             finally:
                 after(asked)
-        print(f"\nCLEARED  {rows:,} rows of {len(chosen):,} files; the next run loads them again")
+        print(f"\nCLEARED  {rows:,} rows of {counted(len(chosen), 'file')}; the next run loads them again")
         return {"files": len(chosen), "rows": rows, "dry_run": False}
 
     return [

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
+from dags.domain.text import counted
 from dags.file_ingestion.faults import Faults
 from dags.file_ingestion.formats import Columns, Format, format_of
 from dags.file_ingestion.values import Reading
@@ -65,7 +66,7 @@ class FileGroup(Part):
         return {"id": self.id, "files": len(self.files), "bytes": sum(one.size for one in self.files)}
 
     def __str__(self) -> str:
-        return f"{len(self.files)} files from {self.files[0].path}"
+        return f"{counted(len(self.files), 'file')} from {self.files[0].path}"
 
 
 @dataclass(frozen=True)

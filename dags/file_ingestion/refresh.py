@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from dags.clickhouse.leases.store import Leases
 from dags.domain.batched import batched
 from dags.domain.given_text import text_problems
-from dags.domain.text import table_text, wrapped
+from dags.domain.text import counted, table_text, wrapped
 from dags.domain.units import EPOCH
 from dags.file_ingestion.claims import Claims, require_all
 from dags.file_ingestion.clearing import clear
@@ -107,8 +107,8 @@ class Refresh:
             )
         if self.taken_out and self.mode is Mode.NEW_ONLY:
             notes.append(
-                f"LOST: {rows:,} rows of {len(self.taken_out):,} files are taken out; what was built from them is held "
-                "until a person allows its loss"
+                f"LOST: {rows:,} rows of {counted(len(self.taken_out), 'file')} taken out; what was built from them is "
+                "held until a person allows its loss"
             )
         if self.planned.plan.later:
             notes.append(f"a run takes {self.planned.plan.files:,} of these files, and the next ones the rest")
@@ -161,7 +161,7 @@ class Refresh:
             paths = sorted(self.taken_out)
             left_out = schemas.current if self.mode is Mode.NEW_ONLY else None
             rows = clear(client, self.ingestion, paths, run_id, tell, left_out_under=left_out)
-            self.did("take_out_rows", f"{rows:,} rows of {len(paths):,} files")
+            self.did("take_out_rows", f"{rows:,} rows of {counted(len(paths), 'file')}")
 
 
 def plan_refresh(
@@ -194,7 +194,7 @@ def plan_refresh(
     rows = sum(sum(rows_there(client, ingestion.into, some).values()) for some in batched(loads, LOADS_BOUND))
     names = ["clear_history"] * (given.mode is not Mode.NEW_ONLY) + ["take_out_rows"] * bool(there) + ["run"]
     details = {
-        "take_out_rows": f"{rows:,} rows of {len(there):,} files",
+        "take_out_rows": f"{rows:,} rows of {counted(len(there), 'file')}",
         "clear_history": "every file counts as not loaded",
         "run": "at once" if given.auto_run else "with the next run",
     }

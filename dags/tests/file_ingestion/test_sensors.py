@@ -138,7 +138,7 @@ def test_a_refresh_answers_with_its_impact_its_operations_and_what_is_lost(
     assert (done["operations"][-1]["status"], done["run_id"] is not None) == ("completed", True)
     assert world.client.query("SELECT count(), uniqExact(uuid) FROM events").result_rows == [(3, 3)]
     taken = run(world, "refresh_ingestion", mode="new_only", dry_run=False, confirm=True)
-    assert "LOST: 3 rows of 2 files are taken out" in taken["notes"][1]
+    assert "LOST: 3 rows of 2 files taken out" in taken["notes"][1]
     assert world.client.query("SELECT count() FROM events").result_rows == [(0,)]
     put(files, "year=2026/month=01/c.jsonl", lines(event(4)))
     assert ingest(world)["files"] == 1
