@@ -43,7 +43,7 @@ from dags.file_ingestion.progress import (
 from dags.file_ingestion.ranges import range_of
 from dags.file_ingestion.refresh import plan_refresh
 from dags.file_ingestion.schema_store import change_schemas, read_schemas
-from dags.file_ingestion.schemas import Happened, Resolution, Schemas, resolved
+from dags.file_ingestion.schemas import Happened, Resolution, Schemas, not_loaded, resolved
 from dags.file_ingestion.sensors import INGESTION_TAG, RANGE_TAG, waiting
 from dags.file_ingestion.store import read_known, read_ledger
 from dags.settings import current_settings
@@ -182,7 +182,15 @@ def resolve_schema(asked: Command[ResolveSchemaConfig]) -> None:
             return resolved(schemas, given.version, resolution, types, who=given.requested_by, reason=given.reason)
 
         change_schemas(client, ingestion.name, asked.run_id, made, print)
-        print(schemas_text(read_schemas(client, ingestion.name)))
+        schemas = read_schemas(client, ingestion.name)
+        print(schemas_text(schemas))
+        if nowhere := not_loaded(schemas, given.version, types):
+            print(
+                wrapped(
+                    f"NOTE     {ingestion.into} has no column {', '.join(nowhere)}, so nothing of that is loaded: name "
+                    "in the declaration's columns which it fills"
+                )
+            )
     print(f"\nRESOLVED version {given.version} of {ingestion.name}: {given.resolution}, from the next run on")
 
 

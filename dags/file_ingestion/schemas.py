@@ -317,6 +317,18 @@ def resolved(
     return (marked, replace(marked, version=schemas.next, event=SchemaEvent.MERGED, loads=merged))
 
 
+def not_loaded(schemas: Schemas, number: int, target: Mapping[str, str]) -> list[str]:
+    """The columns that files of a version have and that nothing is filled from, for the target has none of the name;
+    none where nobody wants them loaded.
+    """
+    found, loads = (
+        next((one for one in schemas.versions if one.number == number), None), schemas.loads(schemas.current)
+    )  # fmt: skip
+    if found is None or loads is None or found.resolution not in _MERGES:
+        return []
+    return [name for name in found.columns if name not in target and name not in loads.columns.values()]
+
+
 def first_seen(number: int, names: Iterable[str]) -> Happened:
     """That files have these columns, of whichever none was refused before any was known."""
     return Happened(number, SchemaEvent.SEEN, columns=tuple((name, ()) for name in names))

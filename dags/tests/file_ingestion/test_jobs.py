@@ -160,7 +160,9 @@ def matter(world: World, part: str) -> str:
 
 
 @server_at_night
-def test_files_that_wait_are_loaded_and_a_schema_that_awaits_a_word_gets_it(world: World, files: Path) -> None:
+def test_files_that_wait_are_loaded_and_a_schema_that_awaits_a_word_gets_it(
+    world: World, files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     put(files, "year=2026/month=01/2026-01-06.jsonl", lines(event(1)))
     put(files, "year=2026/month=01/2026-01-05.jsonl", lines(event(2, colour="red")))
     ingest(world, max_files=1)
@@ -171,6 +173,10 @@ def test_files_that_wait_are_loaded_and_a_schema_that_awaits_a_word_gets_it(worl
     assert symptom(awaits).match(matter(world, "schema"))
     world.run_as_configured(*cure(awaits, "resolve_schema_job", **who, version=2, resolution="ignore"))
     assert (matter(world, "waiting"), matter(world, "schema")) == ("", "")
+    nowhere = "events has no column colour, so nothing of that is loaded"
+    assert nowhere not in " ".join(capsys.readouterr().out.split())
+    world.run_as_configured("resolve_schema_job", {**who, "version": 2, "resolution": "auto_merge"})
+    assert nowhere in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize("dsn_text", ["embedded"], indirect=True)
