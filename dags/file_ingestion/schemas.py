@@ -200,9 +200,14 @@ class Schemas:
         """
         return reduce(_united, (one.columns for one in self.versions), dict(self.seen))
 
+    def version(self, number: int) -> Version | None:
+        """The version of that number; None if there is none."""
+        return next((one for one in self.versions if one.number == number), None)
+
     def loads(self, number: int) -> Loads | None:
         """What is loaded under a version; None where nothing says so."""
-        return next((Loads.parsed(one.loads) for one in self.versions if one.number == number and one.loads), None)
+        found = self.version(number)
+        return Loads.parsed(found.loads) if found is not None and found.loads else None
 
     def is_changed(self, planned: int) -> bool:
         """Whether people have changed what is loaded since a run was planned under a version: it loads no more then.
@@ -300,7 +305,7 @@ def resolved(
     Raises:
         UserError: there is none of that number, or its columns are loaded already.
     """
-    found = next((one for one in schemas.versions if one.number == number), None)
+    found = schemas.version(number)
     if found is None:
         known = ", ".join(str(one.number) for one in schemas.versions) or "none"
         raise UserError(f"version is {number}: the versions are {known}. show_files_job lists them")
@@ -321,9 +326,7 @@ def not_loaded(schemas: Schemas, number: int, target: Mapping[str, str]) -> list
     """The columns that files of a version have and that nothing is filled from, for the target has none of the name;
     none where nobody wants them loaded.
     """
-    found, loads = (
-        next((one for one in schemas.versions if one.number == number), None), schemas.loads(schemas.current)
-    )  # fmt: skip
+    found, loads = schemas.version(number), schemas.loads(schemas.current)
     if found is None or loads is None or found.resolution not in _MERGES:
         return []
     return [name for name in found.columns if name not in target and name not in loads.columns.values()]

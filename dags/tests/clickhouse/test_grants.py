@@ -48,24 +48,31 @@ def user(name: str, grants: Iterable[str], profile: str = "default") -> str:
     )
 
 
-USERS = f"""<clickhouse>
+def configuration(users: Iterable[str]) -> str:
+    """That of a server with these users, and one who may do all."""
+    return f"""<clickhouse>
 <profiles><default/><asks><readonly>2</readonly></asks></profiles><quotas><default/></quotas>
 <users>
   <default><password></password><networks><ip>127.0.0.1</ip><ip>::1</ip></networks><profile>default</profile>
     <quota>default</quota></default>
-  {user("web_analytics", GRANTS)}
-  {user("drops_nothing", [grant.replace("DROP TABLE, ", "") for grant in GRANTS])}
-  {user("inserts_nothing", READS)}
-  {user("asks", READS, "asks")}
-  {user("nobody", ["GRANT SELECT ON system.one"])}
+  {"".join(users)}
 </users></clickhouse>"""
+
+
+USERS = (
+    user("web_analytics", GRANTS),
+    user("drops_nothing", [grant.replace("DROP TABLE, ", "") for grant in GRANTS]),
+    user("inserts_nothing", READS),
+    user("asks", READS, "asks"),
+    user("nobody", ["GRANT SELECT ON system.one"]),
+)
 
 
 @pytest.fixture(scope="module")
 def dsn_of(tmp_path_factory: pytest.TempPathFactory) -> Iterable[Callable[[str], str]]:
     if reason := require_or_skip_reason():
         pytest.skip(reason)
-    with running_server(tmp_path_factory.mktemp("grants"), USERS) as server:
+    with running_server(tmp_path_factory.mktemp("grants"), configuration(USERS)) as server:
         address = server.dsn("web_analytics").rpartition("@")[2]
         yield lambda name: f"clickhouse://{name}:word@{address}"
 
@@ -144,7 +151,7 @@ def test_who_runs_the_statements_that_are_named_one_after_another_gets_a_user_th
         ("web_pre_aggregate_job", {"partition_key": str(day)}),
     ]
     while True:
-        users = USERS.replace("</users>", user("ada", [*grants, *given]) + "</users>")
+        users = configuration([*USERS, user("ada", [*grants, *given])])
         with running_server(tmp_path, users) as server:
             address = server.dsn("web_analytics").rpartition("@")[2]
             monkeypatch.setenv("CLICKHOUSE_DSN", f"clickhouse://{address}")

@@ -14,7 +14,7 @@ from dagster import DagsterInstance
 
 from dags.clickhouse.engine import open_client
 from dags.settings import current_settings
-from dags.tests.clickhouse.test_grants import WHO, run, user
+from dags.tests.clickhouse.test_grants import WHO, configuration, run, user
 from dags.tests.clickhouse_server import require_or_skip_reason, running_server
 from dags.tests.file_ingestion.partner import COLUMNS, event, lines
 from dags.tests.postgres_backfill.tenants import asked, of, queue, tenant
@@ -70,12 +70,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     users = [user(READER, GRANTS[READER], "asks"), *(user(name, GRANTS[name]) for name in (BUILDER, MIGRATOR))]
     for name in (BUILDER, MIGRATOR):
         users += [user(f"u{number}_{name}", grants) for number, (_, grants) in enumerate(without_each(GRANTS[name]))]
-    text = (
-        "<clickhouse><profiles><default/><asks><readonly>2</readonly></asks></profiles><quotas><default/></quotas>"
-        "<users><default><password></password><networks><ip>127.0.0.1</ip><ip>::1</ip></networks>"
-        f"<profile>default</profile><quota>default</quota></default>{''.join(users)}</users></clickhouse>"
-    )
-    with running_server(tmp_path_factory.mktemp("users"), text) as server:
+    with running_server(tmp_path_factory.mktemp("users"), configuration(users)) as server:
         yield server.dsn("web_analytics").rpartition("@")[2]
 
 
