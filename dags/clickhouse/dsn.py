@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from dags.domain.errors import SettingsError
@@ -16,7 +16,8 @@ DEFAULT_DATABASE = "web_analytics"
 
 EXPECTED = (
     "expected chdb:///directory for the embedded engine, "
-    "or clickhouse://user:password@host:8123/database (clickhouses:// with TLS) for a server"
+    "or clickhouse://user:password@host:8123/database (clickhouses:// with TLS) for a server, with the hosts of all "
+    "replicas separated by commas where there are several"
 )
 
 
@@ -31,12 +32,25 @@ class Dsn:
     port: int = 0
     user: str = ""
     password: str = field(default="", repr=False)
+    # Where there are several replicas: the hosts and ports of the others, and what ClickHouse calls them all together.
+    others: tuple[tuple[str, int], ...] = ()
+    cluster: str = ""
 
     @property
     def mark(self) -> str:
-        """Tells this database from any other, whoever connects to it; nothing of the address can be read from it."""
-        where = repr((self.path, self.host, self.port, self.database))
+        """Tells this database from any other, whoever connects to it; nothing of the address can be read from it.
+
+        The same replicas are the same database, whichever is named first.
+        """
+        first, *others = sorted([(self.host, self.port), *self.others])
+        where = repr((self.path, *first, self.database, *([others] if others else [])))
         return hashlib.sha256(where.encode()).hexdigest()[:16]
+
+    @property
+    def replicas(self) -> tuple[Dsn, ...]:
+        """Each of the replicas by itself, in the order in which they are named; where there is one, that one."""
+        places = ((self.host, self.port), *self.others)
+        return tuple(replace(self, host=host, port=port, others=()) for host, port in places)
 
     @property
     def is_embedded(self) -> bool:
@@ -49,7 +63,8 @@ class Dsn:
     def __str__(self) -> str:
         if self.is_embedded:
             return f"chdb://{self.path} (database {self.database})"
-        return f"{self.scheme}://{self.user}@{self.host}:{self.port}/{self.database}"
+        hosts = ",".join(f"{host}:{port}" for host, port in ((self.host, self.port), *self.others))
+        return f"{self.scheme}://{self.user}@{hosts}/{self.database}"
 
     @classmethod
     def parse(cls, text: str) -> Dsn:
@@ -92,26 +107,38 @@ class Dsn:
     def _server(cls, parts: SplitResult) -> Dsn:
         if "@" in parts.path + parts.query + parts.fragment:
             raise SettingsError(f"a '/', '?' or '#' in user or password is not percent-encoded; {EXPECTED}")
-        try:
-            port = parts.port
-        except ValueError:
-            port = 0
-        if port == 0:
-            raise SettingsError(f"the port is not a number from 1 to 65535; {EXPECTED}")
-        host = parts.hostname or ""
-        if not host:
-            raise SettingsError(f"no host is given; {EXPECTED}")
-        if not re.fullmatch(r"[\w.-]+|[0-9a-f:.]+", host):
-            raise SettingsError(f"the host is no name and no address; {EXPECTED}")
         _options(parts)
+        user, _, hosts = parts.netloc.rpartition("@")
+        places = [_place(one, 8443 if parts.scheme == "clickhouses" else 8123) for one in hosts.split(",")]
+        if len(set(places)) < len(places):
+            raise SettingsError(f"a host is named twice; {EXPECTED}")
+        name, _, password = user.partition(":")
         return cls(
             parts.scheme,
             parts.path.removeprefix("/").removesuffix("/"),
-            host=host,
-            port=port or (8443 if parts.scheme == "clickhouses" else 8123),
-            user=_decoded(parts.username or "default", "user"),
-            password=_decoded(parts.password or "", "password"),
+            host=places[0][0],
+            port=places[0][1],
+            user=_decoded(name or "default", "user"),
+            password=_decoded(password, "password"),
+            others=tuple(places[1:]),
         )
+
+
+def _place(text: str, default_port: int) -> tuple[str, int]:
+    """One host, with its port."""
+    try:
+        parts = urlsplit(f"//{text}")
+        port = parts.port
+    except ValueError:
+        parts, port = None, 0
+    if parts is None or port == 0:
+        raise SettingsError(f"the port is not a number from 1 to 65535; {EXPECTED}")
+    host = parts.hostname or ""
+    if not host:
+        raise SettingsError(f"no host is given; {EXPECTED}")
+    if not re.fullmatch(r"[\w.-]+|[0-9a-f:.]+", host):
+        raise SettingsError(f"the host is no name and no address; {EXPECTED}")
+    return host, port or default_port
 
 
 def _options(parts: SplitResult, *known: str) -> dict[str, str]:

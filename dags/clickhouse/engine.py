@@ -20,6 +20,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,6 +31,7 @@ from filelock import FileLock
 from filelock import Timeout as LockedError
 
 from dags.clickhouse.pinned import LOOKED_AT, PINS, Setting, pinned, reset
+from dags.clickhouse.replicas.store import place_of, settle
 from dags.clickhouse.rights import lacking, naming_what_lacks
 from dags.clickhouse.server import ServerClient
 from dags.clickhouse.sql import Sql
@@ -88,17 +90,50 @@ def open_client(
     """
     if dsn.is_embedded:
         _hold(dsn, wait_seconds, who)
-    client = None
+    ready = partial(_ready, answer_seconds=answer_seconds, who=who, create_database=create_database)
+    client: Client = _ready_replica(dsn, ready) if dsn.cluster else ready(dsn)
     try:
-        client = _connect(dsn, answer_seconds, who)
+        yield client
+    finally:
+        if (place := place_of(client)) is not None:
+            place.close()
+        client.close()
+
+
+def _ready(dsn: Dsn, *, answer_seconds: float, who: str, create_database: bool) -> Client:
+    client = _connect(dsn, answer_seconds, who)
+    try:
         with naming_what_lacks():
             if create_database:
                 client.command(f"CREATE DATABASE IF NOT EXISTS {dsn.database}")
             _use_database(client, dsn)
-        yield client
-    finally:
-        if client is not None:
-            client.close()
+    except BaseException:
+        client.close()
+        raise
+    return client
+
+
+def _ready_replica(dsn: Dsn, ready: Callable[[Dsn], ServerClient]) -> Client:
+    """A client of the first replica that answers, is what was declared, and has all that the others have.
+
+    Raises:
+        UnreadableError: none does, and one that answers cannot be relied on.
+        EngineError: none answers.
+    """
+    refused = list[EngineError]()
+    for one in dsn.replicas:
+        client = None
+        try:
+            client = ready(one)
+            settle(client, dsn, one, ready)
+        except (EngineError, ClickHouseError) as error:
+            if client is not None:
+                client.close()
+            refused.append(error if isinstance(error, EngineError) else _refusal(one, error))
+        else:
+            return client
+    kind = next((type(one) for one in refused if isinstance(one, UnreadableError)), EngineError)
+    raise kind(f"no replica of {dsn} can be used:\n" + "\n".join(map(str, refused)))
 
 
 def call(

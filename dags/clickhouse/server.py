@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from clickhouse_connect.driver.query import TzSource
     from urllib3 import HTTPResponse
 
+    from dags.clickhouse.replicas.place import Place
+
 # A server takes 131,072 bytes for a field of a form (http_max_field_value_size), and as many for a value in an address.
 LONGEST_FIELD_CHARACTERS = 32_000
 
@@ -76,6 +78,8 @@ class ServerClient(HttpClient):
 
     def __init__(self, *, who: str, answer_seconds: float, is_patient: bool, **options: Any) -> None:  # noqa: ANN401 -- the driver's own
         self._who, self._answer_seconds, self._is_patient = who, int(answer_seconds), is_patient
+        # Where it is among its replicas; None for a server that stands alone.
+        self.place: Place | None = None
         super().__init__(
             database=None,
             connect_timeout=CONNECT_SECONDS,

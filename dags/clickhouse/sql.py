@@ -98,13 +98,28 @@ class Part(str):
 
 
 class Sql:
-    """Statements of one package, run on one client; keeps count of what they cost in `cost`."""
+    """Statements of one package, run on one client; keeps count of what they cost in `cost`.
 
-    def __init__(self, package: str, client: Client, settings: Mapping[str, Any] | None = None) -> None:
+    ``as_sent`` makes of a statement the one that is sent.
+    """
+
+    def __init__(
+        self,
+        package: str,
+        client: Client,
+        settings: Mapping[str, Any] | None = None,
+        *,
+        as_sent: Callable[[str], str] = str,
+    ) -> None:
         self._package = package
         self._client = client
         self._settings = dict(settings or {})
+        self._as_sent = as_sent
         self._bill = [Cost()]
+
+    @property
+    def client(self) -> Client:
+        return self._client
 
     @property
     def cost(self) -> Cost:
@@ -174,7 +189,7 @@ class Sql:
         parameters: Mapping[str, Any] | None,
         identifiers: Mapping[str, Names],
     ) -> Any:  # noqa: ANN401 -- the driver answers with one of three types
-        text = statement(self._package, name, identifiers)
+        text = self._as_sent(statement(self._package, name, identifiers))
         bound = dict(parameters or {})
         expected = frozenset(_PARAMETER.findall(text))
         if expected != bound.keys():

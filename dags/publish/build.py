@@ -94,7 +94,9 @@ class DayBuild:
             Leases(
                 self.client, self.run_id, wait_seconds=self.wait_seconds, tell=self.progress, sleep=self.sleep
             ) as leases,
-            (staging := Staging(self.client, sql, self.day, leases.token, self.tell)).together() as until_end,
+            (
+                staging := Staging(self.client, sql, self.day, leases.token, self.tell, self.sleep)
+            ).together() as until_end,
         ):
             attempt = _Attempt(self, sql, leases, staging, retry, usable.uuids, until_end, clocks.server)
             try:
@@ -275,7 +277,7 @@ class _Attempt:
             until_end=self.until_end,
             leases=self.leases,
             retry=self.retry,
-            read=lambda name: read_units(self.sql, declared, name, build.day),
+            read=lambda sql, name: read_units(sql, declared, name, build.day),
             team_column=declared.team_column,
             tell=build.tell,
             checkpoint=build.checkpoint,

@@ -70,7 +70,8 @@ class Written:
     @property
     def highest(self) -> int:
         """The last of the numbers that are known to be taken."""
-        return max([self.others * self.shares_numbers, *(part.highest for part in self.parts)])
+        # Of a replicated table each day counts by itself, from 0.
+        return max([self.others if self.shares_numbers else -1, *(part.highest for part in self.parts)])
 
 
 def written_since(before: Written, now: Written) -> str:
@@ -180,7 +181,7 @@ def went_along(looked: Written, now: Memory) -> WentAlong:
         parts=len(strange),
         rows=sum(part.rows for part in strange),
         forgotten=len({part.name for part in looked.read} - {part.name for part in now.day}),
-        is_unwritten=swapped_in - 1 > 0
+        is_unwritten=swapped_in > looked.shares_numbers
         and len(between) < _MOST_NUMBERS
         and _are_explained(between, looked, now.others),
     )

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from dags.clickhouse.failures import ATTEMPTS
+from dags.clickhouse.replicas.store import lagging, place_of
 from dags.clickhouse.sql import Sql
 from dags.domain.batched import batched
 from dags.domain.errors import BuildError, ChangedError, ReadBackError, UnreadableError
@@ -137,7 +138,7 @@ class Publisher(Generic[_Amount]):
     until_end: Tables
     leases: Leases
     retry: Retrying
-    read: Callable[[str], Mapping[int, TeamRows[_Amount]]]
+    read: Callable[[Sql, str], Mapping[int, TeamRows[_Amount]]]
     team_column: str
     tell: Callable[[str], None]
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
@@ -147,7 +148,7 @@ class Publisher(Generic[_Amount]):
         """What a table holds of the day now."""
         # Written first: what is written between the two is then a change, and not overlooked.
         written = self.retry(read_day_written, self.sql, table, self.day)
-        return Seen(self.retry(self.read, table), written)
+        return Seen(self.retry(self.read, self.sql, table), written)
 
     def publish(
         self, table: str, before: Seen[_Amount], replaced: Collection[int], new: Collection[NewRows[_Amount]]
@@ -179,7 +180,11 @@ class Publisher(Generic[_Amount]):
                 self._empty(table, taken, before)
         ours = {*replaced, *(team for rows in new for team in rows.amounts)}
         with self._unread(table):
-            return self.retry(self._read_back, table, {team: expected[team] for team in ours if team in expected}, ours)
+            rows: int = self.retry(
+                self._read_back, table, {team: expected[team] for team in ours if team in expected}, ours
+            )
+        self._look_elsewhere(table)
+        return rows
 
     # --- Beside the table ----------------------------------------------------------------------------------------
 
@@ -219,7 +224,7 @@ class Publisher(Generic[_Amount]):
             self.sql.command("delete_teams", {"teams": some}, staging=staging, team=self.team_column)
 
     def _compare(self, staging: str, table: str, expected: Mapping[int, _Amount]) -> None:
-        found = self.read(staging)
+        found = self.read(self.sql, staging)
         if wrong := differences({team: rows.amount for team, rows in found.items()}, expected):
             team, (has, should) = next(iter(wrong.items()))
             raise BuildError(
@@ -255,7 +260,7 @@ class Publisher(Generic[_Amount]):
         self.sql.command("publish_day", self._partition, target=into, staging=kept)
 
     def _amounts(self, name: str) -> dict[int, _Amount]:
-        return {team: rows.amount for team, rows in self.retry(self.read, name).items()}
+        return {team: rows.amount for team, rows in self.retry(self.read, self.sql, name).items()}
 
     def _confirm(self, table: str) -> None:
         if not self.leases.confirm(table, self.day, self.checkpoint.leases):
@@ -271,6 +276,9 @@ class Publisher(Generic[_Amount]):
         began = list[bool]()
 
         def once_more() -> None:
+            # A server that was cut off kept what was staged there, which nobody could drop.
+            if place_of(self.sql.client) is not None:
+                self._confirm(table)
             # An answer was lost: done twice, a swap would take along what others wrote since the first.
             if began and written_since(looked, read_written(self.sql, table, self.day)):
                 self._has_swapped(table, staging, looked)
@@ -378,13 +386,22 @@ class Publisher(Generic[_Amount]):
 
         What others have written of other teams since the swap is theirs, and there.
         """
-        found = self.read(table)
+        found = self.read(self.sql, table)
         if wrong := differences({team: rows.amount for team, rows in found.items() if team in ours}, expected):
             raise ReadBackError(
                 f"{table} of {self.day} was published, but {len(wrong)} teams read back unlike what was staged "
                 f"(first: {list(wrong)[:5]}): something else wrote the day at the same moment; build it again"
             )
         return sum(rows.rows for rows in found.values())
+
+    def _look_elsewhere(self, table: str) -> None:
+        """Say which of the other replicas does not show the day as this one does, after some time to fetch it.
+
+        It was published all the same: who lags fetches it later.
+        """
+        late = lagging(self.sql.client, table, lambda client: self.read(Sql(_PACKAGE, client), table))
+        for name, why in late.items():
+            self.tell(f"{table}: published here, and not yet on the replica {name}: {why}")
 
     @property
     def _number(self) -> int:

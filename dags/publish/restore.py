@@ -82,7 +82,7 @@ class DayRestore:
                 until_end=until_end,
                 leases=leases,
                 retry=retry,
-                read=lambda name: contents(sql, self.table, name, self.day, self.compare),
+                read=lambda sql, name: contents(sql, self.table, name, self.day, self.compare),
                 team_column=self.table.team_column,
                 tell=self.progress,
                 checkpoint=self.checkpoint,

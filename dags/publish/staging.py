@@ -7,14 +7,17 @@ lease finds what others staged of that table and day, and a sweep finds what no 
 from __future__ import annotations
 
 import re
+import time
 from contextlib import suppress
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Self
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from dags.clickhouse.leases.rules import BID_PREFIX, LEASE_PREFIX, is_of_this_process, run_key
-from dags.clickhouse.leases.store import read_leases
+from dags.clickhouse.leases.store import kept, read_leases
+from dags.clickhouse.replicas.store import everywhere, fenceable, place_of
 from dags.clickhouse.sql import Sql, is_embedded
 
 if TYPE_CHECKING:
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
     from datetime import date
 
     from clickhouse_connect.driver.client import Client
+
+    from dags.clickhouse.leases.rules import Lease
 
 _PACKAGE = "dags.publish"
 
@@ -71,8 +76,17 @@ class Staging:
     ``tell`` gets in words what could not be dropped.
     """
 
-    def __init__(self, client: Client, sql: Sql, day: date, token: str, tell: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        client: Client,
+        sql: Sql,
+        day: date,
+        token: str,
+        tell: Callable[[str], None],
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self._client = client
+        self._sleep = sleep
         self._sql = sql.without_settings()
         self._day = f"{day:%Y%m%d}"
         self._token = token
@@ -100,21 +114,26 @@ class Staging:
         more; the names of whatever else of others there is, staging, bids and leases, read while ours are held. This
         process's leases are left out, for it lives.
 
-        A swap that is being done ends first: a table is gone only when nobody uses it.
+        A swap that is being done ends first: a table is gone only when nobody uses it. So on every replica, for the
+        other build may have been on another one.
 
         Raises:
             ClickHouseError: one cannot be dropped. Its build may live and publish it, so nothing may be built here.
+            LeaseError: nor where a replica that may have one does not answer.
         """
+        tables = sorted(tables)
         # With the kind and its number: one table's name may be the end of another's.
         staged = re.compile(rf"{STAGING_PREFIX}{self._day}_\w+_[a-z]+\d+__(?:{'|'.join(tables)})")
         left = []
-        for name, holder in _listed(self._sql):
-            if self._token in name or (name.startswith(LEASE_PREFIX) and is_of_this_process(holder)):
-                continue
-            if staged.fullmatch(name):
-                drop(self._client, self._sql, name)
-            else:
-                left.append(name)
+        for client in fenceable(self._client, tables, self._tell, sleep=self._sleep).values():
+            sql = Sql(_PACKAGE, client)
+            for name, holder in _listed(sql):
+                if self._token in name or (name.startswith(LEASE_PREFIX) and is_of_this_process(holder)):
+                    continue
+                if staged.fullmatch(name):
+                    drop(client, sql, name)
+                elif client is self._client:
+                    left.append(name)
         return left
 
     def _drop(self, names: Sequence[str], may_be_written: bool) -> None:  # noqa: FBT001 -- as `Tables` calls it
@@ -137,11 +156,12 @@ def _listed(sql: Sql) -> Iterable[tuple[str, str]]:
 
 def fence_runs(client: Client, runs: Iterable[str]) -> None:
     """Drop whatever some runs have staged, so that they can publish nothing of it any more."""
-    sql = Sql(_PACKAGE, client)
     marks = [f"_run_{run_key(run)}__" for run in runs]
-    for name, _ in _listed(sql) if marks else ():
-        if name.startswith(STAGING_PREFIX) and any(mark in name for mark in marks):
-            drop(client, sql, name)
+    for one in everywhere(client).values() if marks else ():
+        sql = Sql(_PACKAGE, one)
+        for name, _ in _listed(sql):
+            if name.startswith(STAGING_PREFIX) and any(mark in name for mark in marks):
+                drop(one, sql, name)
 
 
 def make_like(sql: Sql, name: str, **identifiers: str) -> None:
@@ -183,20 +203,41 @@ def drop(client: Client, sql: Sql, name: str, *, may_be_written: bool = True) ->
     sql.command("drop_table", tables=name)
 
 
-def leftovers(client: Client, *, token: str | None = None, names: Iterable[str] | None = None) -> list[str]:
-    """What builds that ended left behind: staging and bids under no living lease, and leases of the dead.
+def leftovers(client: Client) -> list[str]:
+    """The names of what builds that ended left behind: staging and bids under no living lease, and leases of the dead.
 
-    ``token``: of the build that asks; ``names``: of what is not its own, where `Staging.fence` has read it already.
+    On every replica that answers.
     """
-    names = [name for name, _ in _listed(Sql(_PACKAGE, client))] if names is None else list(names)
-    if not names:
-        return []
+    tables, dead = _left(client)
+    return [*(name for _, name in tables), *(lease.name for lease in dead)]
+
+
+def _left(
+    client: Client, token: str | None = None, names: Iterable[str] | None = None
+) -> tuple[list[tuple[Client, str]], list[Lease]]:
+    """Tables that builds which ended left behind, each with a client of its server, and leases of the dead.
+
+    ``token``: of the build that asks; ``names``: of what is not its own on its server, where `Staging.fence` has read
+    it already.
+    """
+    listed = [
+        (one, name)
+        for one in everywhere(client).values()
+        for name in (
+            names if names is not None and one is client else [name for name, _ in _listed(Sql(_PACKAGE, one))]
+        )
+    ]
+    if not listed and place_of(client) is None:
+        return [], []
     leases = read_leases(client, except_token=token)
     living = [lease for lease in leases if not lease.is_dead(is_embedded=is_embedded(client))]
-    dead = [lease.name for lease in leases if lease not in living]
     holders = [lease.token for lease in living if lease.token] + ([token] if token else [])
-    left = [name for name in names if not name.startswith(LEASE_PREFIX) and not any(one in name for one in holders)]
-    return [*left, *dead]
+    left = [
+        (one, name)
+        for one, name in listed
+        if not name.startswith(LEASE_PREFIX) and not any(holder in name for holder in holders)
+    ]
+    return left, [lease for lease in leases if lease not in living]
 
 
 def sweep(
@@ -207,11 +248,16 @@ def sweep(
     What cannot be dropped is told and left: it is in nobody's way, and no reason for a build to fail.
     Live and dead are told apart by their leases: a build holds its lease before it stages, and gives it back last.
     """
-    sql, dropped = Sql(_PACKAGE, client), 0
-    for name in leftovers(client, token=token, names=names):
+    tables, dead = _left(client, token, names)
+    dropping: list[tuple[str, Callable[[], None]]] = [
+        *((name, partial(drop, one, Sql(_PACKAGE, one), name)) for one, name in tables),
+        *((lease.name, partial(kept(client).give_back, lease.name, lease.token)) for lease in dead),
+    ]
+    dropped = 0
+    for name, done in dropping:
         tell(f"dropping {name}, left behind by a build that died")
         try:
-            drop(client, sql, name)
+            done()
         except ClickHouseError as fault:
             tell(left_behind(name, fault))
         else:

@@ -1,7 +1,7 @@
 """Who holds a lease, by which name, and when its holder counts as dead.
 
-Pure: no clock, no database, no Dagster. A lease is a table in ClickHouse whose comment names the holder, so that
-taking it is atomic in the engine: of those who rename a table to the lease's name, one wins.
+Pure: no clock, no database, no Dagster. A lease is a table of one server whose comment names the holder (`.tables`), or
+a key in the Keeper of several (`.keeper`): taking it is atomic either way.
 """
 
 from __future__ import annotations

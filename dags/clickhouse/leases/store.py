@@ -8,40 +8,28 @@ robbed finds out; a swap from a staging table that is gone fails.
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Self
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from dags.clickhouse.leases.rules import (
-    BEAT_SECONDS,
-    BID_PREFIX,
-    LEASE_PATTERN,
-    LEASE_PREFIX,
-    Lease,
-    in_words,
-    lease_name,
-    new_token,
-    run_of,
-    table_and_day,
-)
-from dags.clickhouse.rights import LacksRightError
-from dags.clickhouse.sql import Sql, is_embedded
-from dags.domain.errors import LeaseError, NoLeaseError
+from dags.clickhouse.leases.keeper import KeeperLeases
+from dags.clickhouse.leases.rules import BEAT_SECONDS, in_words, lease_name, new_token, run_of
+from dags.clickhouse.leases.tables import TableLeases
+from dags.clickhouse.replicas.store import place_of
+from dags.clickhouse.sql import is_embedded
+from dags.domain.errors import LeaseError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from datetime import date
 
     from clickhouse_connect.driver.client import Client
 
-_PACKAGE = "dags.clickhouse.leases"
-
-_log = logging.getLogger(__name__)
+    from dags.clickhouse.leases.rules import Lease
 
 _NO_OTHERS: Mapping[str, str] = MappingProxyType({})
 
@@ -49,32 +37,17 @@ _NO_OTHERS: Mapping[str, str] = MappingProxyType({})
 POLL_SECONDS = 1.0
 
 
+def kept(client: Client) -> TableLeases | KeeperLeases:
+    """Where leases are kept: in the server's own tables where it stands alone, in Keeper where it has replicas."""
+    return TableLeases(client) if place_of(client) is None else KeeperLeases(client)
+
+
 def read_leases(client: Client, *, except_token: str | None = None) -> tuple[Lease, ...]:
     """Every lease that is held, by the living and by the dead; those of the token ``except_token`` left out.
 
-    All are read in one statement, however many there are: a thousand took ten seconds one by one. A table or a view
-    that somebody else gave such a name is passed over, and the log says so.
+    All are read in one statement, however many there are: a thousand took ten seconds one by one.
     """
-    sql = Sql(_PACKAGE, client)
-    bound = {"prefix": LEASE_PREFIX, "pattern": LEASE_PATTERN, "except_token": except_token or ""}
-    others, strange = sql.row("others", bound)
-    if strange:
-        _log.warning("no leases, though they are named like ones: %s. Rename or drop them", ", ".join(sorted(strange)))
-    if not others:
-        return ()
-    pattern = f"^({'|'.join(others)})$" if strange else LEASE_PATTERN
-    try:
-        rows = sql.rows("leases", {"pattern": pattern})
-    except ClickHouseError as error:
-        if getattr(error, "name", None) == "CANNOT_EXTRACT_TABLE_STRUCTURE":  # the last one was given back
-            return ()
-        raise
-    found = (
-        Lease.of(name, token, silent if beats else seconds)
-        for name, token, seconds, beats, silent in rows
-        if token != except_token
-    )
-    return tuple(lease for lease in found if lease is not None)
+    return tuple(kept(client).all(except_token or ""))
 
 
 def living_leases(client: Client) -> tuple[Lease, ...]:
@@ -103,7 +76,7 @@ class Leases:
         # The runs that leases were taken over from, as `run_key` has them.
         self.robbed: set[str] = set()
         self._client = client
-        self._sql = Sql(_PACKAGE, client)
+        self._kept = kept(client)
         self._wait_seconds = wait_seconds
         self._tell = tell
         self._sleep = sleep
@@ -129,7 +102,7 @@ class Leases:
         for name in sorted(self._names):
             if tokens.get(name) == self.token:
                 with suppress(ClickHouseError):
-                    self._sql.command("drop", lease=name)
+                    self._kept.give_back(name, self.token)
         self._names.clear()
         self._stack.close()
 
@@ -143,20 +116,19 @@ class Leases:
             LeaseError: another run that lives held it for all of the time that one waits.
         """
         lease, started, waited_for = lease_name(table, day), time.monotonic(), ""
-        bid = BID_PREFIX + lease.removeprefix(LEASE_PREFIX) + "_" + self.token
-        if self._taken(bid, lease):
+        if self._kept.taken(lease, self.token):
             self._names.add(lease)
             return False
-        with self._dropping(bid):
-            while not self._taken(bid, lease, is_new=False):
-                holder = self._holder(lease)
+        with self._kept.bidding(lease, self.token):
+            while not self._kept.taken(lease, self.token, is_new=False):
+                holder = self._kept.holder(lease)
                 if holder is None:
                     continue
                 if holder.token == self.token:  # taken, and the answer was lost on its way
                     break
                 if holder.is_dead(is_embedded=is_embedded(self._client)):
                     self._tell(f"{day}: taking {table} over from {in_words(holder.run)}, which died")
-                    if self._stolen(bid, lease):
+                    if self._kept.stolen(holder, self.token):
                         self.robbed.add(holder.run)
                         break
                     continue
@@ -183,6 +155,7 @@ class Leases:
             LeaseError: it was taken away, because this run was silent for too long.
         """
         name = lease_name(table, day)
+        self._kept.assure(name, self.token)
         tokens = self._tokens({name, *beside})
         token = tokens.get(name)
         if token != self.token:
@@ -196,74 +169,10 @@ class Leases:
 
     def _tokens(self, names: Collection[str]) -> dict[str, str]:
         """Whose these leases are."""
-        return dict(self._sql.rows("tokens", {"leases": sorted(names)})) if names else {}
-
-    @contextmanager
-    def _dropping(self, bid: str) -> Iterator[None]:
-        try:
-            yield
-        finally:
-            # Taken, it has the lease's name now; stolen, it is what the dead held; given up, it is still ours.
-            with suppress(ClickHouseError):
-                self._sql.command("drop", lease=bid)
-
-    def _taken(self, bid: str, lease: str, *, is_new: bool = True) -> bool:
-        """Whether the lease was free and is ours; ``is_new``: the bid is made now, which is a sign of life itself."""
-        try:
-            self._sql.command("create_bid", bid=bid, token=self.token)
-            if not is_new:
-                self._sql.command("beat", {"token": self.token}, lease=bid)
-        except ClickHouseError as error:
-            # Who holds no lease yet is known by none: a build that sweeps took the bid for one that was left behind.
-            if getattr(error, "name", None) in ("UNKNOWN_TABLE", "QUERY_WAS_CANCELLED"):
-                return False
-            raise
-        return self._moved("take", bid, lease)
-
-    def _stolen(self, bid: str, lease: str) -> bool:
-        return self._moved("steal", bid, lease)
-
-    def _moved(self, name: str, bid: str, lease: str) -> bool:
-        """Whether the lease is ours now; not if somebody has it (57), or has dropped it or our bid (60)."""
-        try:
-            self._sql.command(name, bid=bid, lease=lease)
-        except ClickHouseError as error:
-            if getattr(error, "name", None) in ("TABLE_ALREADY_EXISTS", "UNKNOWN_TABLE"):
-                return False
-            if isinstance(error, LacksRightError):
-                raise LacksRightError(
-                    f"{error}. Until then each attempt may leave a table behind, this one {bid}; the first build with "
-                    "that right drops them"
-                ) from error
-            raise
-        return True
-
-    def _holder(self, lease: str) -> Lease | None:
-        return next((_read(self._sql, *row) for row in self._sql.rows("holder", {"lease": lease})), None)
+        return self._kept.tokens(names) if names else {}
 
     def _beat(self) -> None:
-        sql = Sql(_PACKAGE, self._client)
         while not self._over.wait(BEAT_SECONDS):
             for name in sorted(self._names):
                 with suppress(ClickHouseError):
-                    sql.command("beat", {"token": self.token}, lease=name)
-
-
-def _read(sql: Sql, name: str, token: str, seconds: float, is_lease: bool) -> Lease | None:  # noqa: FBT001 -- a row
-    """A lease with its holder's silence; one that vanishes while it is read is no lease.
-
-    Raises:
-        NoLeaseError: somebody else made a table or a view of this name, which is theirs.
-    """
-    if not is_lease or table_and_day(name) is None:
-        raise NoLeaseError(
-            f"{name} is no lease, though it has a lease's name: somebody made it by hand. Rename or drop it; nothing "
-            "was touched"
-        )
-    try:
-        beats, silent = sql.row("silence", {"token": token}, lease=name)
-    except ClickHouseError as error:
-        if getattr(error, "name", None) == "UNKNOWN_TABLE":
-            return None
-        raise
-    return Lease.of(name, token, silent if beats else seconds)
+                    self._kept.beat(name, self.token)

@@ -6,10 +6,15 @@ tables that exist already, so that a database whose version record was lost is b
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from clickhouse_connect.driver.exceptions import DatabaseError
 
+from dags.clickhouse.leases.keeper import LEASES
+from dags.clickhouse.replicas.rules import leases_shard, replicated, unusable
+from dags.clickhouse.replicas.store import place_of, synced
+from dags.clickhouse.rights import naming_what_lacks
 from dags.clickhouse.schema.books import append
 from dags.clickhouse.schema.declared import (
     ALTERED,
@@ -46,42 +51,101 @@ if TYPE_CHECKING:
 def apply_schema(client: Client, watched: Sequence[WatchedTable]) -> tuple[Migration, ...]:
     """Apply what this database lacks; answers with what was applied. ``watched``: the tables among these that are.
 
-    Two processes may do so at once: every statement is idempotent, and a version recorded twice is still that
-    version.
+    Where there are replicas, on each of them, one file after the other: a replica that is new is given the tables that
+    the others have first. Two processes may do so at once: every statement is idempotent, and a version recorded twice
+    is still that version.
 
     Raises:
-        SchemaError: the database is newer than this code, or a table that was there lacks columns, or is none that
-            days can be swapped into.
+        SchemaError: the database is newer than this code, a table that was there lacks columns, or is none that days
+            can be swapped into; or a replica does not answer.
     """
-    database = str(client.database)
-    engine, version = _read_schema(client)
-    if version is not None and version > migrations()[-1].version:
-        raise SchemaError(_too_new(version, database))
-    # Before anything is changed: a file that needs a column which is not there would fail half-way, in ClickHouse's
-    # own words, and a table that is not what we think would be taken for one that is.
-    facts = describe(client, {*declared_columns(), DICTIONARY})
-    _refuse(client, unusable_database(engine) + _present_problems(facts, watched))
-    sql, is_whole = (
-        Sql(PACKAGE, client),
-        DICTIONARY in facts
-        and all(
-            name in facts and columns.keys() | alias_columns().get(name, ()) <= facts[name].columns.keys()
-            for name, columns in declared_columns().items()
-        ),
+    hosts, problems, database = _hosts(client), list[str](), str(client.database)
+    facts: dict[str, Mapping[str, Facts]] = {}
+    versions: list[int | None] = []
+    for name, host in hosts.items():
+        engine, version = _read_schema(host)
+        versions.append(version)
+        if version is not None and version > migrations()[-1].version:
+            raise SchemaError(_too_new(version, database))
+        # Before anything is changed: a file that needs a column which is not there would fail half-way, in ClickHouse's
+        # own words, and a table that is not what we think would be taken for one that is.
+        facts[name] = describe(host, {*declared_columns(), DICTIONARY})
+        found = unusable_database(engine) + _present_problems(facts[name], watched)
+        problems += [f"on the replica {name}: {one}" if name else one for one in found]
+    _refuse(client, problems)
+    pending = tuple(
+        m
+        for m in migrations()
+        if any(v is None or m.version > v for v in versions) or not all(map(_is_whole, facts.values()))
     )
-    pending = tuple(m for m in migrations() if version is None or m.version > version or not is_whole)
+    if place := place_of(client):
+        shard = leases_shard(place.macros)
+        for host in hosts.values():
+            Sql("dags.clickhouse.leases", host).command("keeper_create", leases=LEASES, database=database, shard=shard)
+        _clone(hosts, facts)
     applied = []
     try:
         for migration in pending:
-            if not _is_for_others(migration, facts):
-                sql.command(migration.name, database=database)
+            for name, host in hosts.items():
+                if not _is_for_others(migration, facts[name]):
+                    _applying(host).command(migration.name, database=database)
             applied.append([migration.version, migration.name])
     finally:
         # Together: a version that was applied and not recorded is applied once more, and changes nothing.
         if applied:
             append(client, "web_analytics_schema_version", applied, ["version", "name"])
-    _refuse(client, list(require_schema(client, watched).unusable.values()))
+    for host in hosts.values():
+        _refuse(client, unusable(synced(host)))
+    _refuse(client, [one for host in hosts.values() for one in require_schema(host, watched).unusable.values()])
     return pending
+
+
+def _hosts(client: Client) -> dict[str, Client]:
+    """The servers that must have the tables, by name.
+
+    Raises:
+        SchemaError: one does not answer.
+    """
+    place = place_of(client)
+    if place is None:
+        return {"": client}
+    others, silent = place.others()
+    if silent:
+        why = "; ".join(f"{address}: {words[:500]}" for address, words in silent.items())
+        raise SchemaError(
+            f"nothing was changed, for every replica must have the tables, and {len(silent)} of them does not answer: "
+            f"{why}. Start it, or take it out of CLICKHOUSE_DSN and of the cluster {place.dsn.cluster!r}"
+        )
+    return {place.name: client, **others}
+
+
+def _applying(host: Client) -> Sql:
+    """Statements of the numbered files as this server is sent them."""
+    if place_of(host) is None:
+        return Sql(PACKAGE, host)
+    # A column is there on all replicas before the next one is told of it.
+    settings = {"alter_sync": 2, "mutations_sync": 2}
+    return Sql(PACKAGE, host, settings, as_sent=lambda text: replicated(text, str(host.database)))
+
+
+def _clone(hosts: Mapping[str, Client], facts: Mapping[str, Mapping[str, Facts]]) -> None:
+    """Make the replicated tables that another replica has already as they are there: the numbered files would make
+    them as they once were, which is refused.
+    """
+    for name, host in hosts.items():
+        for other in facts.values():
+            for table in other.keys() - facts[name].keys():
+                if other[table].engine.startswith("Replicated"):
+                    made = re.sub(r"^CREATE TABLE ", "CREATE TABLE IF NOT EXISTS ", other[table].definition)
+                    with naming_what_lacks():
+                        host.command(made)
+
+
+def _is_whole(facts: Mapping[str, Facts]) -> bool:
+    return DICTIONARY in facts and all(
+        name in facts and columns.keys() | alias_columns().get(name, ()) <= facts[name].columns.keys()
+        for name, columns in declared_columns().items()
+    )
 
 
 def require_schema(client: Client, watched: Sequence[WatchedTable] = ()) -> Usability:
@@ -106,9 +170,23 @@ def require_schema(client: Client, watched: Sequence[WatchedTable] = ()) -> Usab
     needed = {name: columns for name, columns in declared_columns().items() if name in BOOKS}
     facts = describe(client, {*needed, DICTIONARY} | names_of(watched))
     problems = [problem for name, columns in needed.items() for problem in unreadable(name, facts.get(name), columns)]
+    problems += _lease_problems(client)
     problems += [f"the dictionary {DICTIONARY} does not exist: {NEXT_STEP}"] * (DICTIONARY not in facts)
     _refuse(client, unusable_database(engine) + problems)
     return usability(watched, facts)
+
+
+def _lease_problems(client: Client) -> list[str]:
+    """Why leases of all replicas cannot be kept, where there are several."""
+    place = place_of(client)
+    if place is None:
+        return []
+    own = describe(client, [LEASES]).get(LEASES)
+    path = f"'/web_analytics/{client.database}/{leases_shard(place.macros)}/leases'"
+    if own is not None and own.engine == "KeeperMap" and path in own.engine_full:
+        return []
+    found = "does not exist" if own is None else f"is {own.engine_full}"
+    return [f"the table {LEASES} {found}: expected KeeperMap({path}), where leases of all replicas are; {NEXT_STEP}"]
 
 
 def recorded_version(client: Client) -> int | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dags.clickhouse.replicas.rules import KEEPS_ALL
 from dags.clickhouse.targets.rules import (
     NEXT_STEP,
     family,
@@ -14,13 +15,14 @@ from dags.clickhouse.targets.rules import (
     is_stored_in_parts,
     lacking,
     other_days,
+    unreplicated,
     unwritable,
     with_article,
     wrong_partition,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from dags.clickhouse.targets.rules import Facts
 
@@ -48,4 +50,15 @@ def unattachable(name: str, facts: Facts | None, day: str, columns: Iterable[str
         *other_days(facts, times),
         *wrong_partition(facts, day),
         *unwritable(facts),
+        *unreplicated(facts),
+        *_left_out(facts),
     ]
+
+
+def _left_out(facts: Facts) -> Iterator[str]:
+    if facts.engine.startswith("Replicated") and KEEPS_ALL not in facts.engine_full:
+        yield (
+            f"the table {facts.name} leaves out in silence what is attached with the same bytes as something before, "
+            "though that was taken out since, as Replicated tables do. Expected none of that: ALTER TABLE "
+            f"{facts.name} MODIFY SETTING {KEEPS_ALL}, on each replica"
+        )

@@ -102,7 +102,8 @@ class Column:
 class Facts:
     """A table as ClickHouse describes it; ``time_zone`` is the server's, for columns that name none.
 
-    ``hides``: why rows of it may be hidden from the user of the connection, in words; see `hidden_by`.
+    ``hides``: why rows of it may be hidden from the user of the connection, in words; see `hidden_by`. ``replicas``: how
+    many a replicated table has, where the topology is that of one server; ``is_among_replicas``: it is that of several.
     """
 
     name: str
@@ -117,6 +118,8 @@ class Facts:
     written_by: tuple[str, ...] = ()
     time_zone: str = "UTC"
     hides: str = ""
+    replicas: int = 0
+    is_among_replicas: bool = False
 
 
 def unusable_database(engine: str) -> list[str]:
@@ -144,7 +147,13 @@ def unreadable(name: str, facts: Facts | None, columns: Mapping[str, str]) -> li
     """
     if facts is None:
         return [f"the table {name} does not exist: {NEXT_STEP}"]
-    return [*hidden(facts), *_consumed(facts), *lacking(facts, columns), *other_days(facts, columns)]
+    return [
+        *hidden(facts),
+        *_consumed(facts),
+        *lacking(facts, columns),
+        *other_days(facts, columns),
+        *unreplicated(facts),
+    ]
 
 
 def unpublishable(name: str, facts: Facts | None, day: str, columns: Mapping[str, str]) -> list[str]:
@@ -172,6 +181,8 @@ def unpublishable(name: str, facts: Facts | None, day: str, columns: Mapping[str
         *_vanishing_values(facts),
         *_foreign_writers(facts),
         *unwritable(facts),
+        *unreplicated(facts),
+        *_shared(facts),
     ]
 
 
@@ -246,6 +257,24 @@ def hidden(facts: Facts) -> Iterator[str]:
             f"the table {facts.name} is not wholly seen: {facts.hides}. What is hidden would count as absent, be built "
             "without, and be lost to its readers. Expected a user who sees every row: give it none, or one that lets "
             "all through (CREATE ROW POLICY … USING 1 TO user), or name another user in CLICKHOUSE_DSN"
+        )
+
+
+def unreplicated(facts: Facts) -> Iterator[str]:
+    if facts.is_among_replicas and is_stored_in_parts(facts) and not facts.engine.startswith("Replicated"):
+        yield (
+            f"the table {facts.name} is {with_article(facts.engine)} of one server, and the topology is replicated: the "
+            f"other replicas would never have its rows. Expected Replicated{facts.engine}: make it one "
+            "(ALTER … ATTACH PARTITION … FROM brings the rows over), or give WEB_ANALYTICS_TOPOLOGY=single"
+        )
+
+
+def _shared(facts: Facts) -> Iterator[str]:
+    if facts.replicas > 1:
+        yield (
+            f"the table {facts.name} has {facts.replicas} replicas, and the topology is single: leases of one server "
+            "keep nobody out who builds on another one. Give WEB_ANALYTICS_TOPOLOGY=replicated, WEB_ANALYTICS_CLUSTER "
+            "and the hosts of all replicas in CLICKHOUSE_DSN"
         )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from dags.clickhouse.replicas.store import place_of
 from dags.clickhouse.schema.declared import declared_columns
 from dags.clickhouse.sql import Sql
 from dags.clickhouse.targets.rules import Column, Facts, PassingOn, hidden_by, notes, unpublishable, unreadable, writers
@@ -36,7 +37,18 @@ def describe(client: Client, names: Iterable[str]) -> dict[str, Facts]:
         for name, words in of.get("table", [])
     ]
     hides = _hidden_rows(sql, {facts.name: facts.engine for facts in found if facts.engine != "Dictionary"})
-    return {facts.name: replace(facts, hides=hides.get(facts.name, "")) for facts in found}
+    is_among_replicas = place_of(client) is not None
+    replicated = [facts.name for facts in found if facts.engine.startswith("Replicated") and not is_among_replicas]
+    replicas = dict(sql.rows("replicas", {"tables": replicated})) if replicated else {}
+    return {
+        facts.name: replace(
+            facts,
+            hides=hides.get(facts.name, ""),
+            replicas=replicas.get(facts.name, 0),
+            is_among_replicas=is_among_replicas,
+        )
+        for facts in found
+    }
 
 
 def _hidden_rows(sql: Sql, engines: Mapping[str, str]) -> dict[str, str]:

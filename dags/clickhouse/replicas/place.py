@@ -1,0 +1,83 @@
+"""A client's place among replicas: which one it is, and clients of the others while it is open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from dags.clickhouse.sql import Sql
+from dags.domain.errors import EngineError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from clickhouse_connect.driver.client import Client
+
+    from dags.clickhouse.dsn import Dsn
+    from dags.clickhouse.server import ServerClient
+
+PACKAGE = "dags.clickhouse.replicas"
+
+
+@dataclass
+class Place:
+    """Where a client is. ``dsn`` is that of all replicas, ``own`` of this one; ``ready`` opens a client of one."""
+
+    dsn: Dsn
+    own: Dsn
+    macros: Mapping[str, str]
+    ready: Callable[[Dsn], ServerClient]
+    _opened: dict[Dsn, ServerClient] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """What Keeper calls this replica."""
+        return self.macros["replica"]
+
+    def others(self) -> tuple[dict[str, ServerClient], dict[str, str]]:
+        """Clients of the other replicas by the names that Keeper has for them; and why some do not answer, by address.
+
+        Those that do not answer are asked again each time.
+        """
+        reached: dict[str, ServerClient] = {}
+        silent: dict[str, str] = {}
+        for dsn in self.dsn.replicas:
+            if dsn == self.own:
+                continue
+            try:
+                name, client = self._one(dsn)
+                reached[name] = client
+            except (EngineError, ClickHouseError) as error:
+                silent[f"{dsn.host}:{dsn.port}"] = str(error)
+        return reached, silent
+
+    def _one(self, dsn: Dsn) -> tuple[str, ServerClient]:
+        """A client that answers, and the name that Keeper has for it."""
+        client = self._opened.get(dsn) or self.ready(dsn)
+        try:
+            macros = {name: text for what, name, text, *_ in member(client, self.dsn.cluster) if what == "macro"}
+            name = macros.get("replica", "")
+            if name in {"", self.name}:
+                raise EngineError(
+                    f"{dsn.host}:{dsn.port} has the macro replica={name!r}, and {self.own.host}:{self.own.port} has "
+                    f"{self.name!r}: each replica needs a name of its own"
+                )
+        except (EngineError, ClickHouseError):
+            self._opened.pop(dsn, None)
+            client.close()
+            raise
+        client.place = Place(self.dsn, dsn, macros, self.ready)
+        self._opened[dsn] = client
+        return name, client
+
+    def close(self) -> None:
+        for client in self._opened.values():
+            client.close()
+        self._opened.clear()
+
+
+def member(client: Client, cluster: str) -> list[tuple[str, str, str, int, int]]:
+    """What a server says of a cluster, see member.sql."""
+    return list(Sql(PACKAGE, client).rows("member", {"cluster": cluster}))

@@ -1,0 +1,126 @@
+"""What replicas must be so that work may be done on one of them.
+
+Pure: no clock, no database, no Dagster. How they are set up is declared (`WEB_ANALYTICS_TOPOLOGY`, the hosts of
+`CLICKHOUSE_DSN`, `WEB_ANALYTICS_CLUSTER`), and held against what a server says of itself; nothing is guessed.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+# By these every path in Keeper is made, and each replica told from the others.
+MACROS = ("shard", "replica")
+
+_PLAIN = re.compile(r"[\w.-]+", re.ASCII)
+
+_ENGINE = re.compile(r"\bENGINE = (?P<family>\w*MergeTree)(?:\((?P<arguments>[^()]*)\))?")
+_CREATED = re.compile(r"\bCREATE TABLE IF NOT EXISTS (\w+)")
+
+# Without it what is the same bytes as something earlier is left out in silence: rows of a load that was taken back and
+# brought again, a day that is attached twice.
+KEEPS_ALL = "replicated_deduplication_window = 0"
+
+
+@dataclass(frozen=True)
+class Member:
+    """One server of a cluster, as a server has it. ``is_own``: it is that server."""
+
+    shard: int
+    name: str
+    is_own: bool
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a replicated table stands on a server. ``is_behind``: others have written what is not here yet."""
+
+    table: str
+    is_cut_off: bool
+    is_behind: bool
+    delay_seconds: int
+    why: str = ""
+
+
+def unlike_declared(
+    cluster: str, hosts: int, members: Sequence[Member], macros: Mapping[str, str], clusters: Collection[str]
+) -> list[str]:
+    """Why a server is not a replica of what was declared, each with what to do; nothing if it is.
+
+    ``hosts``: how many `CLICKHOUSE_DSN` names. ``clusters``: what the server knows.
+    """
+    if not members:
+        known = ", ".join(sorted(clusters)) or "none"
+        return [f"it knows no cluster {cluster!r} (it knows {known}): correct WEB_ANALYTICS_CLUSTER"]
+    problems = []
+    own = [one for one in members if one.is_own]
+    if len(own) != 1:
+        problems.append(
+            f"it is {len(own)} times in the cluster {cluster!r} by its own account: expected once. Name the cluster of "
+            "the servers in CLICKHOUSE_DSN, and let its configuration have this server's host and port"
+        )
+    shard = own[0].shard if own else members[0].shard
+    of_shard = [one for one in members if one.shard == shard]
+    if len(of_shard) != hosts:
+        names = ", ".join(one.name for one in of_shard)
+        problems.append(
+            f"shard {shard} of the cluster {cluster!r} has {len(of_shard)} replicas ({names}), and CLICKHOUSE_DSN "
+            f"names {hosts} hosts: name each of them once"
+        )
+    for macro in MACROS:
+        if not _PLAIN.fullmatch(macros.get(macro, "")):
+            problems.append(
+                f"its macro {{{macro}}} is {macros.get(macro, '')!r}: expected letters, digits, _, . and -, for paths in "
+                "Keeper are made of it. Set it in the server's <macros>"
+            )
+    return problems
+
+
+def unusable(standings: Sequence[Standing]) -> list[str]:
+    """Why what a server holds is not all that there is, by table."""
+    problems = []
+    if cut_off := [one for one in standings if one.is_cut_off]:
+        why = next((f" ({one.why[:200]})" for one in cut_off if one.why), "")
+        problems.append(f"it has no session with Keeper, or may not write: {_tables(cut_off)} are read-only{why}")
+    if behind := [one for one in standings if one.is_behind and not one.is_cut_off]:
+        delay = max(one.delay_seconds for one in behind)
+        problems.append(
+            f"it lags behind: what others wrote into {_tables(behind)} is not here yet (delay {delay} s by its own "
+            "account). Wait until it has fetched that, or see system.replication_queue for why it does not"
+        )
+    return problems
+
+
+def _tables(standings: Sequence[Standing]) -> str:
+    first = ", ".join(one.table for one in standings[:3])
+    return first + (f" and {len(standings) - 3} more" if len(standings) > 3 else "")
+
+
+def unfenced(active: Mapping[str, bool], reached: Collection[str]) -> list[str]:
+    """The replicas that Keeper holds for alive and that cannot be reached: one of them may publish what is not known."""
+    return sorted(name for name, is_active in active.items() if is_active and name not in reached)
+
+
+def replicated(statement: str, database: str) -> str:
+    """The statement that makes a table so that it has replicas; any other statement as it is.
+
+    The path is written out, with the database's name: a path by uuid differs on servers that are told one by one.
+    """
+    created, engine = _CREATED.search(statement), _ENGINE.search(statement)
+    if created is None or engine is None:
+        return statement
+    path = f"/clickhouse/tables/{{shard}}/{database}/{created[1]}"
+    arguments = ", ".join([f"'{path}'", "'{replica}'", *([engine["arguments"]] if engine["arguments"] else [])])
+    made = (
+        statement[: engine.start()] + f"ENGINE = Replicated{engine['family']}({arguments})" + statement[engine.end() :]
+    )
+    return made.rstrip() + (", " if re.search(r"^SETTINGS ", made, re.MULTILINE) else "\nSETTINGS ") + KEEPS_ALL
+
+
+def leases_shard(macros: Mapping[str, str]) -> str:
+    """The part of the path of leases that tells shards apart, as an identifier."""
+    return "shard_" + re.sub(r"\W", "_", macros["shard"], flags=re.ASCII)

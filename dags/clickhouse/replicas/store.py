@@ -1,0 +1,157 @@
+"""Asks replicas what they are, waits until one has what the others have, and finds out who is alive."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from dags.clickhouse.replicas.place import PACKAGE, Place, member
+from dags.clickhouse.replicas.rules import Member, Standing, unfenced, unlike_declared, unusable
+from dags.clickhouse.server import ServerClient
+from dags.clickhouse.sql import Sql
+from dags.domain.errors import LeaseError, UnreadableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from clickhouse_connect.driver.client import Client
+
+    from dags.clickhouse.dsn import Dsn
+
+# How long one waits for a replica to fetch what others have, before it is told that it lags.
+SYNC_SECONDS = 10.0
+
+# A replica that died counts as alive until its session with Keeper ends, 30 s by ClickHouse's default.
+SESSION_SECONDS = 45.0
+POLL_SECONDS = 1.0
+
+
+def place_of(client: Client) -> Place | None:
+    """Where a client is among replicas; None for one of a server that stands alone, and of the embedded engine."""
+    return client.place if isinstance(client, ServerClient) else None
+
+
+def settle(client: ServerClient, dsn: Dsn, own: Dsn, ready: Callable[[Dsn], ServerClient]) -> None:
+    """Make sure that a server is a replica of what ``dsn`` declares and has all that the others have, and note its place.
+
+    Raises:
+        UnreadableError: why it is not, or has not; what it holds says nothing then.
+    """
+    rows = member(client, dsn.cluster)
+    macros = {name: text for what, name, text, *_ in rows if what == "macro"}
+    members = [Member(shard, name, bool(own_)) for what, name, _, shard, own_ in rows if what == "member"]
+    clusters = {name for what, name, *_ in rows if what == "cluster"}
+    if problems := unlike_declared(dsn.cluster, len(dsn.replicas), members, macros, clusters):
+        raise UnreadableError(f"ClickHouse at {own} is no replica as it was declared: {'; '.join(problems)}")
+    if problems := unusable(synced(client)):
+        raise UnreadableError(f"ClickHouse at {own} is not relied on: {'; '.join(problems)}")
+    client.place = Place(dsn, own, macros, ready)
+
+
+def standings(client: Client) -> list[Standing]:
+    """How each replicated table of the database stands on this server."""
+    rows = Sql(PACKAGE, client).rows("standing")
+    return [Standing(table, bool(cut), bool(behind), delay, why) for table, cut, behind, delay, why in rows]
+
+
+def synced(client: Client, tables: Collection[str] | None = None, seconds: float = SYNC_SECONDS) -> Sequence[Standing]:
+    """How the tables stand once this server has been given time to fetch what others had written by now."""
+    before = [one for one in standings(client) if tables is None or one.table in tables]
+    behind = [one.table for one in before if one.is_behind and not one.is_cut_off]
+    if not behind:
+        return before
+    until = time.monotonic() + seconds
+    late = set[str]()
+    for table in behind:
+        left = max(1, round(until - time.monotonic()))
+        try:
+            Sql(PACKAGE, client, {"receive_timeout": left}).command("sync", table=table)
+        except ClickHouseError as error:
+            if getattr(error, "name", None) not in ("TIMEOUT_EXCEEDED", "ABORTED"):
+                raise
+            late.add(table)
+    # What was written since they began to wait is no reason to wait on.
+    return [
+        Standing(one.table, one.is_cut_off, one.table in late, one.delay_seconds, one.why)
+        for one in standings(client)
+        if tables is None or one.table in tables
+    ]
+
+
+def everywhere(client: Client) -> dict[str, Client]:
+    """This client and one of each other replica that answers, by name; of a server alone, itself."""
+    place = place_of(client)
+    return {"": client} if place is None else {place.name: client, **place.others()[0]}
+
+
+def fenceable(
+    client: Client,
+    tables: Collection[str],
+    tell: Callable[[str], None],
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+    wait_seconds: float = SESSION_SECONDS,
+) -> dict[str, Client]:
+    """Clients of every replica on which a build of these tables might live; waits for one that does not answer until
+    Keeper gives it up, for without a session there nothing is published by it.
+
+    Raises:
+        LeaseError: one is alive by Keeper and does not answer. Nothing may be built.
+    """
+    place = place_of(client)
+    if place is None:
+        return {"": client}
+    until, has_told = time.monotonic() + wait_seconds, False
+    while True:
+        others, silent = place.others()
+        reached = {place.name: client, **others}
+        left = unfenced(_active(client, tables), reached)
+        if not left:
+            return reached
+        why = "; ".join(f"{address}: {words[:300]}" for address, words in silent.items())
+        if time.monotonic() >= until:
+            raise LeaseError(
+                f"the replica {', '.join(left)} is alive by Keeper, and does not answer here, so that a build that died "
+                f"there could yet publish: nothing was touched. Have it answer, or end it ({why})"
+            )
+        if not has_told:
+            tell(f"waiting until the replica {', '.join(left)} answers, or Keeper gives it up: {why}")
+            has_told = True
+        sleep(POLL_SECONDS)
+
+
+def _active(client: Client, tables: Collection[str]) -> dict[str, bool]:
+    rows = Sql(PACKAGE, client).rows("active", {"tables": sorted(tables)})
+    found: dict[str, bool] = {}
+    for _, name, is_active in rows:
+        found[name] = found.get(name, False) or bool(is_active)
+    return found
+
+
+def lagging(
+    client: Client, table: str, same: Callable[[Client], object], seconds: float = SYNC_SECONDS
+) -> Mapping[str, str]:
+    """Which of the other replicas do not show what this one shows of a table, and why, by name or address.
+
+    ``same`` reads what is compared. Each is given time to fetch what it lacks, and is not waited for without end.
+    """
+    place = place_of(client)
+    if place is None:
+        return {}
+    others, silent = place.others()
+    late = {address: f"does not answer: {words[:300]}" for address, words in silent.items()}
+    if not others:
+        return late
+    here = same(client)
+    for name, other in others.items():
+        try:
+            problems = unusable(synced(other, {table}, seconds))
+            if not problems and same(other) != here:
+                problems = ["it shows other rows"]
+        except ClickHouseError as error:
+            problems = [str(error)[:300]]
+        if problems:
+            late[name] = "; ".join(problems)
+    return late

@@ -1,0 +1,6 @@
+-- How many replicas some tables have, by Keeper's account.
+-- Grain   one row per replicated table
+-- Reads   system.replicas, which asks Keeper
+SELECT table, total_replicas
+FROM system.replicas
+WHERE database = currentDatabase() AND table IN {tables:Array(String)}
