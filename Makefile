@@ -44,18 +44,21 @@ dev: setup ## the Dagster UI and daemon on the same data: http://localhost:3000
 	@$(RUN) exec $(INTERRUPTIBLE) dg dev $(if $(PORT),--port $(PORT))
 
 test: setup ## the tests: statements on both engines, stories on the embedded one
-	@$(RUN) python -m pytest -n 3 --dist loadgroup -m 'not (slow or long or second_engine or walk)'
+	@$(RUN) python -m pytest -n 3 --dist loadgroup -m 'not (slow or long or second_engine or walk or cluster)'
 
 coverage: setup ## tests and stories, and which lines and branches they reach; fails under the floor of pyproject.toml
-	@$(RUN) coverage erase && coverage run -m pytest -n 3 --dist loadgroup -m 'not (slow or walk)' \
+	@$(RUN) coverage erase && coverage run -m pytest -n 3 --dist loadgroup -m 'not (slow or walk or cluster)' \
 		&& coverage combine --quiet && coverage report
 
 stories: setup ## the stories once more, on a real server, and what takes long
-	@$(RUN) python -m pytest -n 3 --dist loadgroup -m '(second_engine or long) and not slow'
+	@$(RUN) python -m pytest -n 3 --dist loadgroup -m '(second_engine or long) and not (slow or cluster)'
+
+test-cluster: setup ## what needs a replicated ClickHouse: replicas, keeper, shards
+	@$(RUN) python -m pytest -n 2 --dist loadgroup -m cluster
 
 # Some of them wait for most of their time.
 soak: setup ## the tests that take minutes: faults, mutants, real queues, benchmarks. Twenty minutes
-	@$(RUN) python -m pytest -n 4 --dist loadgroup -m 'slow'
+	@$(RUN) python -m pytest -n 4 --dist loadgroup -m 'slow and not cluster'
 
 walk: setup ## every setting of both engines, each with the values worth a try: do answers stay the same? An hour
 	@$(RUN) python -m pytest -n 0 -s -m walk
@@ -75,4 +78,4 @@ hooks: setup ## have git run the checks of .pre-commit-config.yaml before each c
 bench: setup ## the figures of the README
 	@$(RUN) python -m dags.bench
 
-.PHONY: help setup demo demo-sources dev test coverage stories soak walk faults week check hooks bench
+.PHONY: help setup demo demo-sources dev test coverage stories test-cluster soak walk faults week check hooks bench

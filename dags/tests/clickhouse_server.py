@@ -41,12 +41,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Literal, NoReturn, get_args
 from urllib.parse import quote, unquote, urlsplit
 from xml.sax.saxutils import escape
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 WayName = Literal["binary", "npm", "docker"]
 
@@ -80,7 +81,11 @@ PORT_ATTEMPTS = 3
 PARENT_POLL = timedelta(milliseconds=200)
 POLL = timedelta(milliseconds=50)
 LOG_TAIL_LINES = 30
-CONTAINER_HTTP_PORT = 8123
+# Inside a container nobody else listens: ClickHouse's own defaults.
+CONTAINER_HTTP_PORT, CONTAINER_NATIVE_PORT, CONTAINER_KEEPER_PORT, CONTAINER_RAFT_PORT = 8123, 9000, 9181, 9234
+
+# Below it a keeper has what tables of the engine KeeperMap hold.
+KEEPER_MAP_PREFIX = "/clickhouse/keeper_map"
 
 
 class ServerError(Exception):
@@ -167,7 +172,7 @@ def ways() -> tuple[Way, ...]:
     """
     return (
         Way("binary", _obstacle_to_binary()),
-        Way("npm", _obstacle_to_npm()),
+        Way("npm", obstacle_to_library()),
         Way("docker", _obstacle_to_docker()),
     )
 
@@ -206,7 +211,8 @@ def _obstacle_to_binary() -> str | None:
     return None
 
 
-def _obstacle_to_npm() -> str | None:
+def obstacle_to_library() -> str | None:
+    """What keeps the engine from npm from running here; None if nothing does."""
     library = LIBRARIES.get((platform.system(), platform.machine()))
     if library is None:
         return f"no library is pinned for {platform.system()} on {platform.machine()}"
@@ -322,7 +328,7 @@ def running_server(
     """
     started = _supervised_server(
         directory,
-        users_xml=users_xml or _users(password),
+        users_xml=users_xml or users_with(password),
         http_port=http_port,
         way=way,
         start_limit=start_limit,
@@ -344,7 +350,7 @@ class _Server:
 
     def require_alive(self) -> None:
         if not self.is_alive:
-            raise ServerError(f"the ClickHouse server ended by itself while in use\n{_tail(self.log)}")
+            raise ServerError(f"the ClickHouse server ended by itself while in use\n{log_tail(self.log)}")
 
 
 @dataclass(frozen=True)
@@ -409,23 +415,8 @@ def _start(
     identity = secrets.token_hex(16)
     launch = launcher(directory, port, identity, users_xml)
     log = directory / "server.log"
-    specification = {
-        "parent": os.getpid(),
-        "command": launch.command,
-        "cleanup": launch.cleanup,
-        "stop_limit_seconds": STOP_LIMIT.total_seconds(),
-    }
-    with log.open("wb") as output:
-        supervisor = subprocess.Popen(
-            [*_THIS_FILE, "supervise", json.dumps(specification)],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            cwd=directory,
-            # A group of its own: Ctrl-C reaches the tests, which then end the server when they no longer
-            # need it, and one signal reaches the supervisor together with the engine.
-            start_new_session=True,
-        )
+    log.unlink(missing_ok=True)
+    supervisor = supervised(launch.command, log, cleanup=launch.cleanup)
     server = _Server(ServerAddress("127.0.0.1", port), supervisor, log)
     try:
         _wait_until_ready(server, identity, start_limit)
@@ -435,26 +426,61 @@ def _start(
     return server
 
 
+def supervised(
+    command: list[str],
+    log: Path,
+    *,
+    cleanup: Sequence[str] = (),
+    stop_limit: timedelta = STOP_LIMIT,
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> subprocess.Popen[bytes]:
+    """Start a command that ends with this process, however it ends; the child that comes back is its supervisor.
+
+    The command runs in the directory of `log`, to which its output is appended, with `environment` beside the one of
+    this process. The supervisor ends when the command does; on SIGTERM it ends the command, which has `stop_limit`
+    for that, and runs `cleanup`.
+    """
+    specification = {
+        "parent": os.getpid(),
+        "command": command,
+        "cleanup": list(cleanup),
+        "stop_limit_seconds": stop_limit.total_seconds(),
+    }
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            [*_THIS_FILE, "supervise", json.dumps(specification)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=log.parent,
+            env={**os.environ, **environment},
+            # A group of its own: Ctrl-C reaches the tests, which then end the server when they no longer
+            # need it, and one signal reaches the supervisor together with the engine.
+            start_new_session=True,
+        )
+
+
 def _wait_until_ready(server: _Server, identity: str, start_limit: timedelta) -> None:
     deadline = time.monotonic() + start_limit.total_seconds()
     port = server.address.http_port
     while True:
-        if _answers_as(server.address, identity):
+        if answers_as(server.address, identity):
             return
         if not server.is_alive:
-            tail = _tail(server.log)
-            if re.search(r"address already in use|port is already allocated", tail, re.IGNORECASE):
+            tail = log_tail(server.log)
+            if tells_of_a_taken_port(tail):
                 raise _PortTakenError(f"the ClickHouse server cannot listen on port {port}, which is taken\n{tail}")
             raise ServerError(f"the ClickHouse server ended before it answered on port {port}\n{tail}")
         if time.monotonic() > deadline:
             raise ServerError(
                 f"the ClickHouse server did not answer on port {port} "
-                f"within {start_limit.total_seconds():g} s\n{_tail(server.log)}"
+                f"within {start_limit.total_seconds():g} s\n{log_tail(server.log)}"
             )
         time.sleep(POLL.total_seconds())
 
 
-def _answers_as(address: ServerAddress, identity: str) -> bool:
+def answers_as(address: ServerAddress, identity: str) -> bool:
+    """Whether a server answers there, and is the one that was configured with that word."""
     try:
         return _get(address, "/ping") == (http.client.OK, b"Ok.\n") and _get(address, "/")[1] == identity.encode()
     except (OSError, http.client.HTTPException):
@@ -488,7 +514,11 @@ def _stop(supervisor: subprocess.Popen[bytes]) -> None:
         supervisor.wait()
 
 
-def _tail(log: Path) -> str:
+def tells_of_a_taken_port(said: str) -> bool:
+    return re.search(r"address already in use|port is already allocated", said, re.IGNORECASE) is not None
+
+
+def log_tail(log: Path) -> str:
     # Without stack frames ("17. DB::Foo @ 0x…"): thirty of them push out the line that says what is wrong.
     messages = (line for line in log.read_text(errors="replace").splitlines() if not re.match(r"\d+\. ", line))
     lines = list(messages)[-LOG_TAIL_LINES:]
@@ -496,16 +526,24 @@ def _tail(log: Path) -> str:
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    [port] = free_ports(1)
+    return port
+
+
+def free_ports(count: int) -> list[int]:
+    """As many ports, no two the same, on which nothing listens now."""
+    with contextlib.ExitStack() as probes:
+        held = [probes.enter_context(socket.socket()) for _ in range(count)]
+        for probe in held:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in held]
 
 
 # --- Configuration ----------------------------------------------------------------------------------------
 
 
-def _users(password: str) -> str:
+def users_with(password: str) -> str:
+    """A users configuration: `default` without a password, and `analytics` with this one."""
     digest = hashlib.sha256(password.encode()).hexdigest()
     return f"""<clickhouse>
   <profiles><default/></profiles>
@@ -528,20 +566,22 @@ def _users(password: str) -> str:
 """
 
 
-def _write_configuration(
+def write_configuration(
     directory: Path,
     *,
-    listen_host: str,
+    listen_hosts: Sequence[str] = ("127.0.0.1",),
     http_port: int,
+    native_port: int,
     identity: str,
     users_xml: str,
     data: Path,
+    surroundings: str,
     users_file: Path | None = None,
-    logs_to_console: bool,
+    logs_to_console: bool = False,
 ) -> Path:
     """Write `server.xml` and `users.xml` into `directory/config`; returns the former.
 
-    A cluster `one_shard`, the server itself, lets tests make Distributed tables.
+    `surroundings` is XML too: the server's macros, the clusters that it knows, and where its keeper is.
 
     `data` and `users_file` are as the server sees them, which in a container is not where they are here. The
     directory is readable for all, for the server in a container is another user.
@@ -554,12 +594,11 @@ def _write_configuration(
     server = config / "server.xml"
     # As many threads as a server has by default. `clickhouse local`, which serves where there is no other way, has two
     # for each, and lets a mutation wait a tenth of a second for each part of its table.
-    # By its port the server knows that the one shard of the cluster is itself; nothing connects to it.
-    native_port = _free_port()
     server.write_text(
         f"""<clickhouse>
-  <listen_host>{listen_host}</listen_host>
+  {"".join(f"<listen_host>{host}</listen_host>" for host in listen_hosts)}
   <http_port>{http_port}</http_port>
+  <tcp_port>{native_port}</tcp_port>
   <http_server_default_response>{identity}</http_server_default_response>
   <path>{escape(str(data))}/</path>
   <user_files_path>{escape(str(data))}/user_files/</user_files_path>
@@ -567,15 +606,13 @@ def _write_configuration(
   <background_common_pool_size>8</background_common_pool_size>
   <background_schedule_pool_size>32</background_schedule_pool_size>
   <users_config>{escape(str(users_file or users))}</users_config>
-  <tcp_port>{native_port}</tcp_port>
-  <remote_servers>
-    <one_shard><shard><replica><host>127.0.0.1</host><port>{native_port}</port></replica></shard></one_shard>
-  </remote_servers>
   <query_log>
     <database>system</database>
     <table>query_log</table>
     <flush_interval_milliseconds>500</flush_interval_milliseconds>
   </query_log>
+  <keeper_map_path_prefix>{KEEPER_MAP_PREFIX}</keeper_map_path_prefix>
+  {surroundings}
   {"<logger><console>true</console><level>warning</level></logger>" if logs_to_console else ""}
 </clickhouse>
 """
@@ -585,17 +622,52 @@ def _write_configuration(
     return server
 
 
+def _alone(native_port: int, keeper: str) -> str:
+    """The surroundings of a server that is by itself, with that keeper.
+
+    A cluster `one_shard`, the server itself, lets tests make Distributed tables: by its port the server knows that
+    the one shard is itself, and nothing connects to it.
+    """
+    return f"""<macros><shard>1</shard><replica>1</replica></macros>
+  <remote_servers>
+    <one_shard><shard><replica><host>127.0.0.1</host><port>{native_port}</port></replica></shard></one_shard>
+  </remote_servers>
+  {keeper}"""
+
+
+# A keeper in the memory of the engine, which forgets when the server ends; the library has no other.
+_FORGETFUL_KEEPER = "<zookeeper><implementation>testkeeper</implementation></zookeeper>"
+
+
+def _own_keeper(port: int, raft_port: int, data: Path) -> str:
+    """ClickHouse Keeper as a part of the server itself, alone in its quorum."""
+    logs, snapshots = (escape(str(data / "coordination" / kind)) for kind in ("log", "snapshots"))
+    return f"""<keeper_server>
+    <tcp_port>{port}</tcp_port>
+    <server_id>1</server_id>
+    <log_storage_path>{logs}</log_storage_path>
+    <snapshot_storage_path>{snapshots}</snapshot_storage_path>
+    <raft_configuration>
+      <server><id>1</id><hostname>127.0.0.1</hostname><port>{raft_port}</port></server>
+    </raft_configuration>
+  </keeper_server>
+  <zookeeper><node><host>127.0.0.1</host><port>{port}</port></node></zookeeper>"""
+
+
 # --- The ways ---------------------------------------------------------------------------------------------
 
 
 def _launch_binary(directory: Path, port: int, identity: str, users_xml: str) -> _Launch:
-    config = _write_configuration(
+    data = directory / "data"
+    native_port, keeper_port, raft_port = free_ports(3)
+    config = write_configuration(
         directory,
-        listen_host="127.0.0.1",
         http_port=port,
+        native_port=native_port,
         identity=identity,
         users_xml=users_xml,
-        data=directory / "data",
+        data=data,
+        surroundings=_alone(native_port, _own_keeper(keeper_port, raft_port, data)),
         logs_to_console=True,
     )
     return _Launch(["clickhouse", "server", f"--config-file={config}"], cleanup=[])
@@ -604,15 +676,16 @@ def _launch_binary(directory: Path, port: int, identity: str, users_xml: str) ->
 def _launch_npm(directory: Path, port: int, identity: str, users_xml: str) -> _Launch:
     library = fetched_library(LIBRARIES[platform.system(), platform.machine()])
     data = directory / "data"
-    config = _write_configuration(
+    native_port = _free_port()
+    # Nothing goes to the console: this engine does not heed the level and logs every step; its errors it prints anyway.
+    config = write_configuration(
         directory,
-        listen_host="127.0.0.1",
         http_port=port,
+        native_port=native_port,
         identity=identity,
         users_xml=users_xml,
         data=data,
-        # This engine does not heed the level and logs every step; its errors it prints anyway.
-        logs_to_console=False,
+        surroundings=_alone(native_port, _FORGETFUL_KEEPER),
     )
     return _Launch([*_THIS_FILE, "engine", str(library), str(data), str(config)], cleanup=[])
 
@@ -623,13 +696,16 @@ def _launch_docker(directory: Path, port: int, identity: str, users_xml: str) ->
         if pulled.returncode != 0:
             raise ServerError(f"`docker pull {DOCKER_IMAGE}` failed: {pulled.stderr.strip()}")
     mounted = Path("/etc/web-analytics")
-    config = _write_configuration(
+    data = Path("/var/lib/clickhouse")
+    config = write_configuration(
         directory,
-        listen_host="0.0.0.0",  # noqa: S104 - inside; the port is published to 127.0.0.1 of the host only
+        listen_hosts=("0.0.0.0",),  # noqa: S104 - inside; the port is published to 127.0.0.1 of the host only
         http_port=CONTAINER_HTTP_PORT,
+        native_port=CONTAINER_NATIVE_PORT,
         identity=identity,
         users_xml=users_xml,
-        data=Path("/var/lib/clickhouse"),
+        data=data,
+        surroundings=_alone(CONTAINER_NATIVE_PORT, _own_keeper(CONTAINER_KEEPER_PORT, CONTAINER_RAFT_PORT, data)),
         users_file=mounted / "users.xml",
         logs_to_console=True,
     )
@@ -760,8 +836,7 @@ def _extract(library: Library, package: Path, target: Path) -> None:
 _THIS_FILE = (sys.executable, "-P", str(Path(__file__).resolve()))
 
 # The one query that keeps the engine up: a row every three seconds, for nine years.
-_LISTEN_AND_STAY = (
-    "SYSTEM START LISTEN HTTP; "
+_STAY = (
     "SELECT sleepEachRow(3) FROM numbers(100000000) FORMAT Null "
     "SETTINGS max_block_size = 1, function_sleep_max_microseconds_per_block = 3000000"
 )
@@ -808,13 +883,15 @@ def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
 
 
-def _serve_with_library(library: str, data: str, config: str) -> NoReturn:
+def serve_with_library(engine: ctypes.CDLL, data: str, config: str, protocols: Sequence[str] = ("HTTP",)) -> NoReturn:
     """Become the engine: `clickhouse local` of the library, told to listen. Returns only by exiting."""
-    engine = ctypes.CDLL(library)
+    # It makes the database `system` anew at each start, and could not make a log where an earlier one's files are.
+    shutil.rmtree(Path(data) / "data" / "system", ignore_errors=True)
     engine.chdb_query_cmdline.restype = ctypes.c_void_p
     engine.chdb_result_error.argtypes = [ctypes.c_void_p]
     engine.chdb_result_error.restype = ctypes.c_char_p
-    arguments = ["clickhouse", f"--path={data}", f"--config-file={config}", f"--query={_LISTEN_AND_STAY}"]
+    query = "; ".join([*(f"SYSTEM START LISTEN {protocol}" for protocol in protocols), _STAY])
+    arguments = ["clickhouse", f"--path={data}", f"--config-file={config}", f"--query={query}"]
     encoded = [os.fsencode(argument) for argument in arguments]
     result = engine.chdb_query_cmdline(len(encoded), (ctypes.c_char_p * len(encoded))(*encoded))
     error = engine.chdb_result_error(result) if result else None
@@ -841,7 +918,7 @@ def _serve_in_foreground(arguments: list[str]) -> int:
     try:
         started = _supervised_server(
             options.path,
-            users_xml=_users(PASSWORD),
+            users_xml=users_with(PASSWORD),
             http_port=options.http_port,
             way=options.way,
             start_limit=START_LIMIT,
@@ -862,7 +939,7 @@ def main(arguments: list[str]) -> int:
         case ["supervise", specification]:
             return _supervise(**json.loads(specification))
         case ["engine", library, data, config]:
-            _serve_with_library(library, data, config)
+            serve_with_library(ctypes.CDLL(library), data, config)
         case _:
             return _serve_in_foreground(arguments)
 

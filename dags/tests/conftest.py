@@ -22,6 +22,7 @@ from hypothesis import Phase, settings
 
 from dags.clickhouse.dsn import Dsn
 from dags.clickhouse.engine import open_client
+from dags.tests.clickhouse_cluster import cluster_obstacle, running_cluster
 from dags.tests.clickhouse_server import require_or_skip_reason, server_for_tests
 from dags.tests.emptied import EmptiedDatabase
 from dags.tests.postgres_server import running_postgres
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
     from clickhouse_connect.driver.client import Client
 
+    from dags.tests.clickhouse_cluster import Cluster
     from dags.tests.postgres_server import PostgresServer
     from dags.tests.s3_server import S3Server
 
@@ -192,6 +194,17 @@ def server(emptied: Callable[[str], str]) -> Iterator[tuple[str, Client]]:
     dsn = emptied("server")
     with open_client(Dsn.parse(dsn), wait_seconds=60) as client:
         yield dsn, client
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """One shard of two replicas, which all tests of this process share. Who kills or pauses a process starts or resumes
+    it again.
+    """
+    if reason := cluster_obstacle():
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
+    with running_cluster(tmp_path_factory.mktemp("cluster")) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

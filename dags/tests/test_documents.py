@@ -118,13 +118,21 @@ def test_the_hooks_are_what_make_check_runs_and_the_workflows_run_what_anyone_ca
 
 def test_what_the_default_suite_leaves_out_is_run_by_ci_or_every_night_but_for_the_walk() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    target = r"^(test|stories|soak|walk): .*\n\t@\$\(RUN\) python -m pytest .*-m '?([^'\n]+)'?$"
+    target = r"^(test|stories|test-cluster|soak|walk): .*\n\t@\$\(RUN\) python -m pytest .*-m '?([^'\n]+)'?$"
     marks = dict(re.findall(target, makefile, re.MULTILINE))
     assert marks == {
-        "test": "not (slow or long or second_engine or walk)",
-        "stories": "(second_engine or long) and not slow",
-        "soak": "slow",
+        "test": "not (slow or long or second_engine or walk or cluster)",
+        "stories": "(second_engine or long) and not (slow or cluster)",
+        "test-cluster": "cluster",
+        "soak": "slow and not cluster",
         "walk": "walk",
     }
     ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-    assert re.findall(r"^make (\w+)", ci, re.MULTILINE) == ["setup", "check", "test", "stories", "demo"]
+    assert re.findall(r"^make ([a-z-]+)", ci, re.MULTILINE) == [
+        "setup",
+        "check",
+        "test",
+        "stories",
+        "test-cluster",
+        "demo",
+    ]
