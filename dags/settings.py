@@ -13,7 +13,6 @@ import difflib
 import os
 import re
 import warnings
-from dataclasses import replace
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -38,8 +37,6 @@ from dags.domain.setting_values import (
     PLACES,
     Priority,
     TeamSource,
-    Topology,
-    cluster_of,
     directory_of,
     file_of,
     hosts_of,
@@ -118,10 +115,6 @@ class Settings(BaseSettings):
 
     clickhouse_dsn: Annotated[Dsn, BeforeValidator(_dsn), PlainSerializer(str)] = Field(
         default=DEFAULT_DSN, validate_default=True
-    )
-    topology: Topology = Field(default=Topology.SINGLE, description=f"give one of {', '.join(Topology)}")
-    cluster: Annotated[str, BeforeValidator(cluster_of)] = Field(
-        default="", description="give the name that system.clusters has, letters, digits, _, . and - only"
     )
     backfill_lookback_days: int = whole(30, 1, MAX_LOOKBACK_DAYS, "days")
     backfill_max_partitions_per_run: int = whole(7, 1, 366, "days")
@@ -263,11 +256,10 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     except ValidationError as error:
         problems += [_in_words(str(problem["loc"][0]), problem) for problem in error.errors()]
     else:
-        problems += [*_too_short(settings), *_unlike_topology(settings)]
+        problems += _too_short(settings)
     if problems:
         raise SettingsError("\n".join(problems))
-    dsn = replace(settings.clickhouse_dsn, cluster=settings.cluster)
-    return settings.model_copy(update={"clickhouse_dsn": dsn})
+    return settings
 
 
 _VARIABLES = {variable(field): field for field in Settings.model_fields}
@@ -312,35 +304,6 @@ def _too_short(settings: Settings) -> list[str]:
         f"{variable('backfill_lookback_days')} and {variable('backfill_backup_days')}"
         for field in ("run_retention_days", "history_retention_days")
         if field in settings.model_fields_set and getattr(settings, field) <= settings.longest_look_back
-    ]
-
-
-def _unlike_topology(settings: Settings) -> list[str]:
-    """What does not go with how ClickHouse is said to be set up."""
-    dsn, topology, cluster = settings.clickhouse_dsn, variable("topology"), variable("cluster")
-    if settings.topology is Topology.SINGLE:
-        return [
-            *(
-                [f"CLICKHOUSE_DSN names {len(dsn.replicas)} hosts: give one, or {topology}=replicated"]
-                * bool(dsn.others)
-            ),
-            *(
-                [f"{cluster} is {settings.cluster!r}: leave it out, or give {topology}=replicated"]
-                * bool(settings.cluster)
-            ),
-        ]
-    return [
-        *(
-            [
-                f"{topology} is {settings.topology}, and CLICKHOUSE_DSN names one host: give the hosts of all replicas, "
-                "separated by commas, for what died on one is cleared away there"
-            ]
-            * (not dsn.others)
-        ),
-        *(
-            [f"{cluster} is not set: give the name that system.clusters has for these replicas"]
-            * (not settings.cluster)
-        ),
     ]
 
 

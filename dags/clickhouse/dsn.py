@@ -16,8 +16,8 @@ DEFAULT_DATABASE = "web_analytics"
 
 EXPECTED = (
     "expected chdb:///directory for the embedded engine, "
-    "or clickhouse://user:password@host:8123/database (clickhouses:// with TLS) for a server, with the hosts of all "
-    "replicas separated by commas where there are several"
+    "or clickhouse://user:password@host:8123/database (clickhouses:// with TLS) for a server; where several hold the "
+    "same rows, all hosts with commas between them, and ?cluster= with the name that system.clusters has for them"
 )
 
 
@@ -32,7 +32,7 @@ class Dsn:
     port: int = 0
     user: str = ""
     password: str = field(default="", repr=False)
-    # Where there are several replicas: the hosts and ports of the others, and what ClickHouse calls them all together.
+    # Where there are several replicas: the hosts and ports of the others, and what their servers call all together.
     others: tuple[tuple[str, int], ...] = ()
     cluster: str = ""
 
@@ -64,7 +64,9 @@ class Dsn:
         if self.is_embedded:
             return f"chdb://{self.path} (database {self.database})"
         hosts = ",".join(f"{host}:{port}" for host, port in ((self.host, self.port), *self.others))
-        return f"{self.scheme}://{self.user}@{hosts}/{self.database}"
+        return f"{self.scheme}://{self.user}@{hosts}/{self.database}" + (
+            f"?cluster={self.cluster}" * bool(self.cluster)
+        )
 
     @classmethod
     def parse(cls, text: str) -> Dsn:
@@ -107,11 +109,20 @@ class Dsn:
     def _server(cls, parts: SplitResult) -> Dsn:
         if "@" in parts.path + parts.query + parts.fragment:
             raise SettingsError(f"a '/', '?' or '#' in user or password is not percent-encoded; {EXPECTED}")
-        _options(parts)
+        cluster = _options(parts, "cluster").get("cluster", "")
         user, _, hosts = parts.netloc.rpartition("@")
         places = [_place(one, 8443 if parts.scheme == "clickhouses" else 8123) for one in hosts.split(",")]
         if len(set(places)) < len(places):
             raise SettingsError(f"a host is named twice; {EXPECTED}")
+        if (len(places) > 1) != bool(cluster):
+            said = (
+                f"{len(places)} hosts are named and no cluster"
+                if len(places) > 1
+                else "a cluster is named and one host"
+            )
+            raise SettingsError(f"{said}; {EXPECTED}")
+        if cluster and not re.fullmatch(r"[\w.-]+", cluster, re.ASCII):
+            raise SettingsError(f"the cluster is no name (letters, digits, _, . and - only); {EXPECTED}")
         name, _, password = user.partition(":")
         return cls(
             parts.scheme,
@@ -121,6 +132,7 @@ class Dsn:
             user=_decoded(name or "default", "user"),
             password=_decoded(password, "password"),
             others=tuple(places[1:]),
+            cluster=cluster,
         )
 
 
@@ -151,7 +163,7 @@ def _options(parts: SplitResult, *known: str) -> dict[str, str]:
         if not is_named or not re.fullmatch(r"[A-Za-z_]\w{0,39}", name):
             raise SettingsError(f"what stands after the '?' is no option, name=value; {EXPECTED}")
         if name not in known:
-            allowed = f"its only option is {known[0]}" if known else "a server's DSN takes no options"
+            allowed = f"its only option is {known[0]}"
             hint = (
                 ". TLS is the scheme clickhouses://" if name in ("secure", "ssl", "tls", "verify", "protocol") else ""
             )

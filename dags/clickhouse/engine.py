@@ -24,7 +24,7 @@ from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from filelock import FileLock
@@ -91,7 +91,7 @@ def open_client(
     if dsn.is_embedded:
         _hold(dsn, wait_seconds, who)
     ready = partial(_ready, answer_seconds=answer_seconds, who=who, create_database=create_database)
-    client: Client = _ready_replica(dsn, ready) if dsn.cluster else ready(dsn)
+    client: Client = _ready_replica(dsn, cast("Callable[[Dsn], ServerClient]", ready)) if dsn.cluster else ready(dsn)
     try:
         yield client
     finally:

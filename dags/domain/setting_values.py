@@ -30,13 +30,6 @@ class TeamSource(StrEnum):
     TOP_PAGEVIEWS = "top_pageviews"
 
 
-class Topology(StrEnum):
-    """How ClickHouse is set up: one server or several that hold the same rows. It is said, and never guessed."""
-
-    SINGLE = "single"
-    REPLICATED = "replicated"
-
-
 class Priority(StrEnum):
     """Which days are repaired first when not all can be at once; see `dags.repair.priority`."""
 
@@ -57,13 +50,6 @@ def team_ids_of(value: object) -> tuple[int, ...]:
     if not all(part.isascii() and part.isdigit() and 0 < int(part) < 2**64 for part in parts):
         raise PydanticCustomError("ids", "not all are team ids")
     return tuple(sorted({int(part) for part in parts}))
-
-
-def cluster_of(value: object) -> str:
-    name = str(value).strip()
-    if not re.fullmatch(r"[\w.-]+", name, re.ASCII):
-        raise PydanticCustomError("cluster", "no name of a cluster")
-    return name
 
 
 def hosts_of(value: object) -> tuple[str, ...]:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from dags.clickhouse.leases.rules import in_words, lease_name, run_key
 from dags.clickhouse.leases.store import living_leases
 from dags.domain.errors import LeaseError, LeaseLostError, NoLeaseError
-from dags.domain.expression import Expression
 from dags.domain.text import counted
 from dags.file_ingestion.kind import FILE_INGESTION
 from dags.sources.loads.landing import drop_tables_of_runs
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
     from dags.clickhouse.leases.store import Leases
+    from dags.domain.expression import Expression
 
 # So many runs of an ingestion can be at work at once, on files of their own.
 BUCKETS = 16
@@ -93,11 +93,7 @@ class Claims:
     @property
     def condition(self) -> Expression:
         """That all are still held, for a statement that may be sent late."""
-        names = ", ".join(f"'{lease_name(name, _NO_DAY)}'" for name in sorted(self._held))
-        return Expression(
-            "(SELECT count() FROM system.tables WHERE database = currentDatabase() AND "  # noqa: S608 -- ours
-            f"name IN ({names}) AND comment = '{self.leases.token}') = {len(self._held)}"
-        )
+        return self.leases.condition((name, _NO_DAY) for name in sorted(self._held))
 
 
 def require_all(claims: Claims, paths: Collection[str]) -> None:

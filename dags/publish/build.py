@@ -95,7 +95,7 @@ class DayBuild:
                 self.client, self.run_id, wait_seconds=self.wait_seconds, tell=self.progress, sleep=self.sleep
             ) as leases,
             (
-                staging := Staging(self.client, sql, self.day, leases.token, self.tell, self.sleep)
+                staging := Staging(self.client, sql, self.day, leases.token, self.tell, sleep=self.sleep)
             ).together() as until_end,
         ):
             attempt = _Attempt(self, sql, leases, staging, retry, usable.uuids, until_end, clocks.server)

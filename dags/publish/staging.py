@@ -83,6 +83,7 @@ class Staging:
         day: date,
         token: str,
         tell: Callable[[str], None],
+        *,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._client = client
@@ -121,11 +122,10 @@ class Staging:
             ClickHouseError: one cannot be dropped. Its build may live and publish it, so nothing may be built here.
             LeaseError: nor where a replica that may have one does not answer.
         """
-        tables = sorted(tables)
         # With the kind and its number: one table's name may be the end of another's.
         staged = re.compile(rf"{STAGING_PREFIX}{self._day}_\w+_[a-z]+\d+__(?:{'|'.join(tables)})")
         left = []
-        for client in fenceable(self._client, tables, self._tell, sleep=self._sleep).values():
+        for client in fenceable(self._client, self._tell, sleep=self._sleep).values():
             sql = Sql(_PACKAGE, client)
             for name, holder in _listed(sql):
                 if self._token in name or (name.startswith(LEASE_PREFIX) and is_of_this_process(holder)):
@@ -157,7 +157,7 @@ def _listed(sql: Sql) -> Iterable[tuple[str, str]]:
 def fence_runs(client: Client, runs: Iterable[str]) -> None:
     """Drop whatever some runs have staged, so that they can publish nothing of it any more."""
     marks = [f"_run_{run_key(run)}__" for run in runs]
-    for one in everywhere(client).values() if marks else ():
+    for one in fenceable(client).values() if marks else ():
         sql = Sql(_PACKAGE, one)
         for name, _ in _listed(sql):
             if name.startswith(STAGING_PREFIX) and any(mark in name for mark in marks):

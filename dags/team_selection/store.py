@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from dags.clickhouse.replicas.rules import unusable
+from dags.clickhouse.replicas.store import everywhere, synced
 from dags.clickhouse.schema.books import append
 from dags.clickhouse.sql import Sql
 from dags.domain.errors import UserError
@@ -76,6 +79,11 @@ def write_selection(client: Client, teams: Iterable[int], *, allow_shrink: bool 
         raise TeamSelectionError(
             f"the list was written, but web_pre_aggregated_teams_dict was not reloaded: {error}"
         ) from error
+    for other in everywhere(client).values():
+        # Whoever lags reads the list anew by itself, later.
+        with suppress(ClickHouseError):
+            if other is not client and not unusable(synced(other, {"web_pre_aggregated_teams"})):
+                Sql(_PACKAGE, other).command("reload_dictionary")
     written = read_selection(client)
     if written.teams != after:
         raise TeamSelectionError(

@@ -181,7 +181,7 @@ class Cluster:
     def dsn(self, database: str = "web_analytics", shard: int = 0) -> str:
         """All replicas of a shard as one `clickhouse://` DSN, for the user who may do everything."""
         hosts = ",".join(f"{server.address.host}:{server.address.http_port}" for server in self.servers[shard])
-        return f"clickhouse://default@{hosts}/{database}"
+        return f"clickhouse://default@{hosts}/{database}?cluster={self.name}"
 
 
 def cluster_obstacle() -> str | None:

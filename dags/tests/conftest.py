@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 
 ENGINES = ("embedded", "server")
 
+# Whether what is told of a server is told of one among replicas: `make test-cluster` tells some of it once more so.
+AMONG_REPLICAS = os.environ.get("WEB_ANALYTICS_TEST_SERVER") == "replicated"
+
 # Where Linux keeps files in memory. A build makes and drops some fifteen tables of one row: on a disk, a quarter of the
 # suite's CPU goes into the file system's own books.
 IN_MEMORY = Path("/dev/shm")  # noqa: S108 -- pytest makes directories of its user's own in it
@@ -126,7 +129,9 @@ def migrations_are_read_once() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def engine_dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
+def engine_dsn(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], str]]:
     """The DSN of an engine by name, started when it is first asked for; its database is ``web_analytics``."""
     with ExitStack() as servers:
         known: dict[str, str] = {}
@@ -136,6 +141,9 @@ def engine_dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[s
                 directory = tmp_path_factory.mktemp(engine)
                 if engine == "embedded":
                     known[engine] = f"chdb://{directory}/data"
+                elif AMONG_REPLICAS:
+                    cluster: Cluster = request.getfixturevalue("cluster")
+                    known[engine] = cluster.dsn("web_analytics")
                 else:
                     if reason := require_or_skip_reason():
                         # CI exists to see both engines; a person's laptop may lack all three ways to a server.

@@ -1,5 +1,6 @@
 """The job that creates or migrates the tables."""
 
+from dags.clickhouse.replicas.store import everywhere, place_of
 from dags.clickhouse.schema.apply import apply_schema, require_schema
 from dags.clickhouse.schema.declared import migrations
 from dags.dagster_runs.command import Command, command
@@ -14,6 +15,8 @@ def apply_schema_op(asked: Command[Nothing]) -> list[str]:
         applied = [migration.name for migration in apply_schema(client, WEB_TABLES)]
         print(f"{client.database} has schema version {migrations()[-1].version}")
         print(f"applied: {', '.join(applied) or 'nothing, it was there'}")
+        for name in everywhere(client) if place_of(client) is not None else ():
+            print(f"replica {name}: has it")
         for note in require_schema(client, WEB_TABLES).notes:
             print(f"WARNING  {note}")
     return applied

@@ -13,6 +13,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from dags.clickhouse.leases.rules import Lease
 from dags.clickhouse.sql import Sql
+from dags.domain.expression import Expression
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -76,6 +77,14 @@ class KeeperLeases:
     def give_back(self, lease: str, token: str) -> None:
         """The lease of this holder is done with."""
         self._is_done("keeper_drop", {"lease": lease, "token": token})
+
+    @staticmethod
+    def condition(names: Collection[str], token: str) -> Expression:
+        """That all of these leases are its holder's, for a statement."""
+        quoted = ", ".join(f"'{name}'" for name in names)
+        return Expression(
+            f"(SELECT count() FROM {LEASES} WHERE name IN ({quoted}) AND token = '{token}') = {len(names)}"  # noqa: S608 -- ours
+        )
 
     def _is_done(self, name: str, bound: dict[str, object]) -> bool:
         """Whether Keeper did it; not if the key was there, or was changed by somebody else meanwhile."""

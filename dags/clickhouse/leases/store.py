@@ -24,12 +24,13 @@ from dags.clickhouse.sql import is_embedded
 from dags.domain.errors import LeaseError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from datetime import date
 
     from clickhouse_connect.driver.client import Client
 
     from dags.clickhouse.leases.rules import Lease
+    from dags.domain.expression import Expression
 
 _NO_OTHERS: Mapping[str, str] = MappingProxyType({})
 
@@ -166,6 +167,10 @@ class Leases:
                 run_of(token) if token is not None else "",
             )
         return all(tokens.get(one) == theirs for one, theirs in beside.items())
+
+    def condition(self, leases: Iterable[tuple[str, date]]) -> Expression:
+        """That all of these are still held, each a table and a day, for a statement that may be sent late."""
+        return self._kept.condition([lease_name(*one) for one in leases], self.token)
 
     def _tokens(self, names: Collection[str]) -> dict[str, str]:
         """Whose these leases are."""

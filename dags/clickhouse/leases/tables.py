@@ -12,6 +12,7 @@ from dags.clickhouse.leases.rules import BID_PREFIX, LEASE_PATTERN, LEASE_PREFIX
 from dags.clickhouse.rights import LacksRightError
 from dags.clickhouse.sql import Sql
 from dags.domain.errors import NoLeaseError
+from dags.domain.expression import Expression
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -102,6 +103,14 @@ class TableLeases:
         """The lease is done with."""
         self._sql.command("drop", lease=lease)
 
+    @staticmethod
+    def condition(names: Collection[str], token: str) -> Expression:
+        """That all of these leases are its holder's, for a statement."""
+        return Expression(
+            "(SELECT count() FROM system.tables WHERE database = currentDatabase() AND "  # noqa: S608 -- ours
+            f"name IN ({_quoted(names)}) AND comment = '{token}') = {len(names)}"
+        )
+
     def _moved(self, name: str, bid: str, lease: str) -> bool:
         """Whether the lease is ours now; not if somebody has it (57), or has dropped it or our bid (60)."""
         try:
@@ -131,6 +140,10 @@ class TableLeases:
                 return None
             raise
         return Lease.of(name, token, silent if beats else seconds)
+
+
+def _quoted(names: Collection[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names)
 
 
 def _bid(lease: str, token: str) -> str:

@@ -1,7 +1,7 @@
--- Which replicas of some tables are alive, as Keeper has it: each that has a session of its own there.
--- Grain   one row per table and replica
+-- Which replicas are alive, as Keeper has it: each that has a session of its own there.
+-- Grain   one row per replica of a table that all have: its name, and whether it is
 -- Reads   system.replicas, which asks Keeper
-SELECT table, replica.1 AS name, replica.2 = 1 AS is_active
+SELECT replica.1 AS name, replica.2 = 1 AS is_active
 FROM system.replicas
 ARRAY JOIN CAST(replica_is_active, 'Array(Tuple(String, UInt8))') AS replica
-WHERE database = currentDatabase() AND table IN {tables:Array(String)}
+WHERE database = currentDatabase() AND table = {table:String}

@@ -58,12 +58,7 @@ class Place:
         client = self._opened.get(dsn) or self.ready(dsn)
         try:
             macros = {name: text for what, name, text, *_ in member(client, self.dsn.cluster) if what == "macro"}
-            name = macros.get("replica", "")
-            if name in {"", self.name}:
-                raise EngineError(
-                    f"{dsn.host}:{dsn.port} has the macro replica={name!r}, and {self.own.host}:{self.own.port} has "
-                    f"{self.name!r}: each replica needs a name of its own"
-                )
+            name = self._told_apart(dsn, macros.get("replica", ""))
         except (EngineError, ClickHouseError):
             self._opened.pop(dsn, None)
             client.close()
@@ -71,6 +66,14 @@ class Place:
         client.place = Place(self.dsn, dsn, macros, self.ready)
         self._opened[dsn] = client
         return name, client
+
+    def _told_apart(self, dsn: Dsn, name: str) -> str:
+        if name in {"", self.name}:
+            raise EngineError(
+                f"{dsn.host}:{dsn.port} has the macro replica={name!r}, and {self.own.host}:{self.own.port} has "
+                f"{self.name!r}: each replica needs a name of its own"
+            )
+        return name
 
     def close(self) -> None:
         for client in self._opened.values():

@@ -1,7 +1,7 @@
 """What replicas must be so that work may be done on one of them.
 
-Pure: no clock, no database, no Dagster. How they are set up is declared (`WEB_ANALYTICS_TOPOLOGY`, the hosts of
-`CLICKHOUSE_DSN`, `WEB_ANALYTICS_CLUSTER`), and held against what a server says of itself; nothing is guessed.
+Pure: no clock, no database, no Dagster. How servers are set up is declared, by the hosts and the cluster that
+`CLICKHOUSE_DSN` names, and held against what a server says of itself; nothing is guessed.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from dags.domain.briefly import NAMED
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -55,7 +57,7 @@ def unlike_declared(
     """
     if not members:
         known = ", ".join(sorted(clusters)) or "none"
-        return [f"it knows no cluster {cluster!r} (it knows {known}): correct WEB_ANALYTICS_CLUSTER"]
+        return [f"it knows no cluster {cluster!r} (it knows {known}): correct ?cluster= in CLICKHOUSE_DSN"]
     problems = []
     own = [one for one in members if one.is_own]
     if len(own) != 1:
@@ -71,12 +73,14 @@ def unlike_declared(
             f"shard {shard} of the cluster {cluster!r} has {len(of_shard)} replicas ({names}), and CLICKHOUSE_DSN "
             f"names {hosts} hosts: name each of them once"
         )
-    for macro in MACROS:
-        if not _PLAIN.fullmatch(macros.get(macro, "")):
-            problems.append(
-                f"its macro {{{macro}}} is {macros.get(macro, '')!r}: expected letters, digits, _, . and -, for paths in "
-                "Keeper are made of it. Set it in the server's <macros>"
-            )
+    problems += [
+        (
+            f"its macro {{{macro}}} is {macros.get(macro, '')!r}: expected letters, digits, _, . and -, for paths in "
+            "Keeper are made of it. Set it in the server's <macros>"
+        )
+        for macro in MACROS
+        if not _PLAIN.fullmatch(macros.get(macro, ""))
+    ]
     return problems
 
 
@@ -96,12 +100,12 @@ def unusable(standings: Sequence[Standing]) -> list[str]:
 
 
 def _tables(standings: Sequence[Standing]) -> str:
-    first = ", ".join(one.table for one in standings[:3])
-    return first + (f" and {len(standings) - 3} more" if len(standings) > 3 else "")
+    names = [one.table for one in standings]
+    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
 
 
 def unfenced(active: Mapping[str, bool], reached: Collection[str]) -> list[str]:
-    """The replicas that Keeper holds for alive and that cannot be reached: one of them may publish what is not known."""
+    """The replicas that Keeper holds for alive and that cannot be reached: on them somebody may publish yet."""
     return sorted(name for name, is_active in active.items() if is_active and name not in reached)
 
 

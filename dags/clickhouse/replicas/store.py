@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import time
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from dags.clickhouse.clocks import read_clocks
 from dags.clickhouse.replicas.place import PACKAGE, Place, member
 from dags.clickhouse.replicas.rules import Member, Standing, unfenced, unlike_declared, unusable
 from dags.clickhouse.server import ServerClient
@@ -20,12 +23,20 @@ if TYPE_CHECKING:
 
     from dags.clickhouse.dsn import Dsn
 
+# A table that every replica has, by which Keeper knows who is alive.
+BOOK = "web_analytics_schema_version"
+
+_log = logging.getLogger(__name__)
+
 # How long one waits for a replica to fetch what others have, before it is told that it lags.
 SYNC_SECONDS = 10.0
 
 # A replica that died counts as alive until its session with Keeper ends, 30 s by ClickHouse's default.
 SESSION_SECONDS = 45.0
 POLL_SECONDS = 1.0
+
+# A third of the silence after which a holder counts as dead: so far apart, four signs of life may yet be lost.
+MOST_APART = timedelta(seconds=20)
 
 
 def place_of(client: Client) -> Place | None:
@@ -34,7 +45,7 @@ def place_of(client: Client) -> Place | None:
 
 
 def settle(client: ServerClient, dsn: Dsn, own: Dsn, ready: Callable[[Dsn], ServerClient]) -> None:
-    """Make sure that a server is a replica of what ``dsn`` declares and has all that the others have, and note its place.
+    """Make sure that a server is a replica of what ``dsn`` declares, and has all that others have; note its place.
 
     Raises:
         UnreadableError: why it is not, or has not; what it holds says nothing then.
@@ -81,24 +92,24 @@ def synced(client: Client, tables: Collection[str] | None = None, seconds: float
 
 
 def everywhere(client: Client) -> dict[str, Client]:
-    """This client and one of each other replica that answers, by name; of a server alone, itself."""
+    """A client of each replica that answers, by name, this one among them; of a server alone, itself."""
     place = place_of(client)
     return {"": client} if place is None else {place.name: client, **place.others()[0]}
 
 
 def fenceable(
     client: Client,
-    tables: Collection[str],
-    tell: Callable[[str], None],
+    tell: Callable[[str], None] = _log.info,
     *,
     sleep: Callable[[float], None] = time.sleep,
     wait_seconds: float = SESSION_SECONDS,
 ) -> dict[str, Client]:
-    """Clients of every replica on which a build of these tables might live; waits for one that does not answer until
+    """Clients of every replica on which work of others might live, by name; waits for one that does not answer until
     Keeper gives it up, for without a session there nothing is published by it.
 
     Raises:
-        LeaseError: one is alive by Keeper and does not answer. Nothing may be built.
+        LeaseError: one is alive by Keeper and does not answer, or their clocks disagree. Nothing may be done in the
+            place of others.
     """
     place = place_of(client)
     if place is None:
@@ -106,28 +117,34 @@ def fenceable(
     until, has_told = time.monotonic() + wait_seconds, False
     while True:
         others, silent = place.others()
-        reached = {place.name: client, **others}
-        left = unfenced(_active(client, tables), reached)
+        reached: dict[str, Client] = {place.name: client, **others}
+        left = unfenced(dict(Sql(PACKAGE, client).rows("active", {"table": BOOK})), reached)
         if not left:
-            return reached
-        why = "; ".join(f"{address}: {words[:300]}" for address, words in silent.items())
+            break
+        names, why = ", ".join(left), "; ".join(f"{address}: {words[:300]}" for address, words in silent.items())
         if time.monotonic() >= until:
             raise LeaseError(
-                f"the replica {', '.join(left)} is alive by Keeper, and does not answer here, so that a build that died "
-                f"there could yet publish: nothing was touched. Have it answer, or end it ({why})"
+                f"the replica {names} is alive by Keeper, and does not answer here, so that work which died there may "
+                f"yet publish: nothing was touched. Have it answer, or end it ({why})"
             )
         if not has_told:
-            tell(f"waiting until the replica {', '.join(left)} answers, or Keeper gives it up: {why}")
+            tell(f"waiting until the replica {names} answers, or Keeper gives it up: {why}")
             has_told = True
         sleep(POLL_SECONDS)
+    if apart := _apart(reached):
+        raise LeaseError(
+            f"the clocks of replicas disagree by {apart.total_seconds():.0f} s, and who holds a lease is told from the "
+            f"dead by them: nothing was touched. Have them agree within {MOST_APART.total_seconds():.0f} s"
+        )
+    return reached
 
 
-def _active(client: Client, tables: Collection[str]) -> dict[str, bool]:
-    rows = Sql(PACKAGE, client).rows("active", {"tables": sorted(tables)})
-    found: dict[str, bool] = {}
-    for _, name, is_active in rows:
-        found[name] = found.get(name, False) or bool(is_active)
-    return found
+def _apart(reached: Mapping[str, Client]) -> timedelta | None:
+    """By how much clocks of replicas disagree, where that is too much; how long an answer takes is no skew."""
+    read = [read_clocks(one) for one in reached.values()]
+    skews = [one.host - one.server for one in read]
+    apart = max(skews) - min(skews)
+    return apart if apart > MOST_APART else None
 
 
 def lagging(

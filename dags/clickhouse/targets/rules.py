@@ -102,8 +102,8 @@ class Column:
 class Facts:
     """A table as ClickHouse describes it; ``time_zone`` is the server's, for columns that name none.
 
-    ``hides``: why rows of it may be hidden from the user of the connection, in words; see `hidden_by`. ``replicas``: how
-    many a replicated table has, where the topology is that of one server; ``is_among_replicas``: it is that of several.
+    ``hides``: why rows of it may be hidden from the user of the connection, in words; see `hidden_by`. ``replicas``:
+    how many a replicated table has, where one host is named; ``is_among_replicas``: several are.
     """
 
     name: str
@@ -263,18 +263,17 @@ def hidden(facts: Facts) -> Iterator[str]:
 def unreplicated(facts: Facts) -> Iterator[str]:
     if facts.is_among_replicas and is_stored_in_parts(facts) and not facts.engine.startswith("Replicated"):
         yield (
-            f"the table {facts.name} is {with_article(facts.engine)} of one server, and the topology is replicated: the "
-            f"other replicas would never have its rows. Expected Replicated{facts.engine}: make it one "
-            "(ALTER … ATTACH PARTITION … FROM brings the rows over), or give WEB_ANALYTICS_TOPOLOGY=single"
+            f"the table {facts.name} is {with_article(facts.engine)} of one server, and CLICKHOUSE_DSN names several: "
+            f"the others would never have its rows. Expected Replicated{facts.engine}: make it one (ALTER … ATTACH "
+            "PARTITION … FROM brings the rows over), or name one host in CLICKHOUSE_DSN"
         )
 
 
 def _shared(facts: Facts) -> Iterator[str]:
     if facts.replicas > 1:
         yield (
-            f"the table {facts.name} has {facts.replicas} replicas, and the topology is single: leases of one server "
-            "keep nobody out who builds on another one. Give WEB_ANALYTICS_TOPOLOGY=replicated, WEB_ANALYTICS_CLUSTER "
-            "and the hosts of all replicas in CLICKHOUSE_DSN"
+            f"the table {facts.name} has {facts.replicas} replicas, and CLICKHOUSE_DSN names one host: leases of one "
+            "server keep nobody out who builds on another one. Name the hosts of all replicas in it, and their cluster"
         )
 
 

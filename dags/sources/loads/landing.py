@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dags.clickhouse.leases.rules import run_key
+from dags.clickhouse.replicas.store import everywhere, fenceable
 from dags.clickhouse.sql import Sql
 from dags.domain.errors import LeaseLostError
 from dags.domain.expression import Expression
@@ -162,11 +163,11 @@ def drop_table(client: Client, name: str) -> None:
 
 
 def drop_tables(client: Client, work_id: str) -> int:
-    """Drop every table of a load beside the target; how many those were."""
-    names = tables_of(client, work_id)
-    for name in names:
-        drop_table(client, name)
-    return len(names)
+    """Drop every table of a load beside the target, on every replica that answers; how many those were."""
+    tables = [(one, name) for one in everywhere(client).values() for name in tables_of(one, work_id)]
+    for one, name in tables:
+        drop_table(one, name)
+    return len(tables)
 
 
 def drop_staged(client: Client, work_id: str, token: str) -> None:
@@ -179,10 +180,10 @@ def drop_staged(client: Client, work_id: str, token: str) -> None:
 def fence_loads(client: Client, runs: Collection[str]) -> None:
     """Drop what these runs have staged, so that they attach nothing of it any more; what has landed is kept."""
     marks = [f"_run_{run_key(run)}__" for run in runs]
-    rows = Sql(PACKAGE, client).rows("tables", {"prefixes": [STAGING_PREFIX]}) if marks else ()
-    for (name,) in rows:
-        if any(mark in name for mark in marks):
-            drop_table(client, name)
+    for one in fenceable(client).values() if marks else ():
+        for (name,) in Sql(PACKAGE, one).rows("tables", {"prefixes": [STAGING_PREFIX]}):
+            if any(mark in name for mark in marks):
+                drop_table(one, name)
 
 
 def drop_tables_of_runs(client: Client, kind: str, is_over: Callable[[str], bool]) -> None:
@@ -190,9 +191,10 @@ def drop_tables_of_runs(client: Client, kind: str, is_over: Callable[[str], bool
     a run is to go, as `run_key` has it.
     """
     prefixes = [f"{prefix}{run_key(kind)}_" for prefix in (LANDING_PREFIX, STAGING_PREFIX)]
-    for (name,) in Sql(PACKAGE, client).rows("tables", {"prefixes": prefixes}):
-        if is_over(run_in(name)):
-            drop_table(client, name)
+    for one in fenceable(client).values():
+        for (name,) in Sql(PACKAGE, one).rows("tables", {"prefixes": prefixes}):
+            if is_over(run_in(name)):
+                drop_table(one, name)
 
 
 def all_landed(client: Client) -> list[str]:
