@@ -120,6 +120,29 @@ def test_a_query_is_in_the_query_log_soon_after_it_ran(server: ServerAddress) ->
 
 
 @needs_a_server
+def test_a_server_by_itself_has_a_keeper_that_gives_a_key_once(server: ServerAddress) -> None:
+    with connected(server.dsn()) as client:
+        assert client.query("SELECT getMacro('shard'), getMacro('replica')").result_rows == [("1", "1")]
+        client.command("CREATE TABLE lease (key UInt64, holder UInt64) ENGINE = KeeperMap('/lease') PRIMARY KEY key")
+        once = {"keeper_map_strict_mode": 1}
+        client.command("INSERT INTO lease VALUES (1, 7)", settings=once)
+        with pytest.raises(DatabaseError, match="Node exists"):
+            client.command("INSERT INTO lease VALUES (1, 8)", settings=once)
+        assert client.query("SELECT key, holder FROM lease").result_rows == [(1, 7)]
+
+
+@needs_a_server
+@pytest.mark.skipif(can_start == ["docker"], reason="a container keeps its data to itself")
+def test_a_later_server_in_the_same_directory_writes_its_query_log_too(tmp_path: Path) -> None:
+    for mark in ("earlier", "later"):
+        with running_server(tmp_path) as address, connected(address.dsn()) as client:
+            client.command("SELECT 1", settings={"log_comment": mark})
+            client.command("SYSTEM FLUSH LOGS")
+            asked = "SELECT DISTINCT log_comment FROM system.query_log WHERE log_comment = {mark:String}"
+            assert client.command(asked, parameters={"mark": mark}) == mark
+
+
+@needs_a_server
 def test_a_server_is_gone_after_its_context(tmp_path: Path) -> None:
     before = set(psutil.Process().children(recursive=True))
     with running_server(tmp_path) as address:
