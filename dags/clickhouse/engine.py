@@ -33,7 +33,7 @@ from filelock import Timeout as LockedError
 from dags.clickhouse.pinned import LOOKED_AT, PINS, Setting, pinned, reset
 from dags.clickhouse.replicas.store import place_of, settle
 from dags.clickhouse.rights import lacking, naming_what_lacks
-from dags.clickhouse.server import ServerClient
+from dags.clickhouse.server import AMONG_REPLICAS_SECONDS, FIRST_ANSWER_SECONDS, ServerClient
 from dags.clickhouse.sql import Sql
 from dags.domain.errors import EngineBusyError, EngineError, EngineSlowError, UnreadableError
 
@@ -309,6 +309,7 @@ def _server(dsn: Dsn, answer_seconds: float, who: str) -> Client:
         who=who,
         answer_seconds=answer_seconds,
         is_patient=answer_seconds >= ANSWER_SECONDS,
+        first_answer_seconds=AMONG_REPLICAS_SECONDS if dsn.cluster else FIRST_ANSWER_SECONDS,
         interface="https" if dsn.scheme == "clickhouses" else "http",
         host=dsn.host,
         port=dsn.port,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from clickhouse_connect.driver._backend.httpcommon import parse_command_body
@@ -17,7 +18,7 @@ from urllib3.exceptions import ReadTimeoutError
 from dags.clickhouse.pinned import FIRST
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from clickhouse_connect.driver.external import ExternalData
     from clickhouse_connect.driver.query import TzSource
@@ -30,6 +31,9 @@ LONGEST_FIELD_CHARACTERS = 32_000
 
 # What is asked at first is answered from memory: who is silent for so long hangs.
 FIRST_ANSWER_SECONDS = 60
+
+# Where there are others to ask, one that has not answered by then is passed by.
+AMONG_REPLICAS_SECONDS = 5
 
 # ClickHouse says this of whatever it answers, and nobody else does.
 ANSWERED_BY_CLICKHOUSE = "X-ClickHouse-Query-Id"
@@ -73,11 +77,20 @@ class ServerClient(HttpClient):
     ``who`` marks these too (``log_comment``), so that no statement of a run is nobody's. ``answer_seconds`` is how long
     the server may be silent; not ``is_patient``: and then is asked no more. ``options`` say where it is. What
     ClickHouse did not answer is an error, whatever its status: a balancer's page would be taken for rows, or for a
-    statement that was run.
+    statement that was run. ``first_answer_seconds``: how long it may be silent at first.
     """
 
-    def __init__(self, *, who: str, answer_seconds: float, is_patient: bool, **options: Any) -> None:  # noqa: ANN401 -- the driver's own
+    def __init__(
+        self,
+        *,
+        who: str,
+        answer_seconds: float,
+        is_patient: bool,
+        first_answer_seconds: float = FIRST_ANSWER_SECONDS,
+        **options: Any,  # noqa: ANN401 -- the driver's own
+    ) -> None:
         self._who, self._answer_seconds, self._is_patient = who, int(answer_seconds), is_patient
+        self._first_answer_seconds = min(first_answer_seconds, answer_seconds)
         # Where it is among its replicas; None for a server that stands alone.
         self.place: Place | None = None
         super().__init__(
@@ -96,12 +109,20 @@ class ServerClient(HttpClient):
         self.params.update(FIRST)
         if self._who:
             self.params["log_comment"] = self._who
-        backend, patient = self._backend, self._backend.timeout
+        backend = self._backend
         backend.request = _of_clickhouse(backend.request, is_patient=self._is_patient)  # type: ignore[method-assign]
-        first_answer = min(FIRST_ANSWER_SECONDS, self._answer_seconds)
-        backend.timeout = Timeout(connect=CONNECT_SECONDS, read=first_answer)
-        super()._init_common_settings(tz_source)
-        backend.timeout = patient
+        with self.hurried(self._first_answer_seconds):
+            super()._init_common_settings(tz_source)
+
+    @contextmanager
+    def hurried(self, seconds: float) -> Iterator[None]:
+        """While the server may be silent for no longer than so many seconds."""
+        backend, patient = self._backend, self._backend.timeout
+        backend.timeout = Timeout(connect=min(CONNECT_SECONDS, seconds), read=seconds)
+        try:
+            yield
+        finally:
+            backend.timeout = patient
 
     def command(  # noqa: PLR0917 -- the driver's signature
         self,

@@ -19,6 +19,7 @@ from dags.clickhouse.leases.rules import BID_PREFIX, LEASE_PREFIX, is_of_this_pr
 from dags.clickhouse.leases.store import kept, read_leases
 from dags.clickhouse.replicas.store import everywhere, fenceable, place_of
 from dags.clickhouse.sql import Sql, is_embedded
+from dags.domain.expression import Expression
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -38,6 +39,8 @@ _BESIDE_KEY = "allow_dimensions_outside_sorting_key"
 
 # Said where a table that is made like a replicated one would have its path in Keeper, or one with a {uuid} not its own.
 _SAME_REPLICA = ("REPLICA_ALREADY_EXISTS", "Macro 'uuid' in engine arguments")
+
+_BESIDE_KEY_VARIANT, _OF_REPLICATED_VARIANT = "beside_key", "of_replicated"
 
 # What a day that is emptied is moved to.
 EMPTIED = "emptied"
@@ -107,7 +110,9 @@ class Staging:
     def like(self, tables: Tables, kind: str, table: str) -> str:
         """An empty table like ``table``."""
         name = self.name(tables, kind, table)
-        make_like(self._sql, "create_staging", staging=name, target=table)
+        # A day is moved from a replicated table to another such one alone.
+        path = f"{self._client.database}/{name}" if kind == EMPTIED else ""
+        make_like(self._sql, "create_staging", path=path, staging=name, target=table)
         return name
 
     def fence(self, tables: Iterable[str]) -> list[str]:
@@ -164,23 +169,31 @@ def fence_runs(client: Client, runs: Iterable[str]) -> None:
                 drop(one, sql, name)
 
 
-def make_like(sql: Sql, name: str, **identifiers: str) -> None:
-    """Run ``name.sql``, which makes a table like ``target``; or its variant, where ClickHouse makes none like that.
+def make_like(sql: Sql, name: str, *, path: str = "", **identifiers: str) -> None:
+    """Run ``name.sql``, which makes a table like ``target``; or its variants, where ClickHouse makes none like that.
 
     That is so of a replicated one, whose path in Keeper would be copied, and of one with columns beside its key. Not
-    the variants at once: they do without settings of the target's, and older servers do not know theirs.
+    the variants at once: they do without settings of the target's, and older servers do not know theirs. ``path``: the
+    part of a path in Keeper for a table that is replicated as its target is, which parts can be moved to.
     """
-    try:
-        sql.command(name, None, **identifiers)
-    except ClickHouseError as error:
-        if _BESIDE_KEY in str(error):
-            sql.command(f"{name}_beside_key", None, **identifiers)
-        elif any(words in str(error) for words in _SAME_REPLICA):
-            [(engine,)] = Sql.of(sql, _PACKAGE).rows("engine", {"table": identifiers["target"]})
-            family = str(engine).removeprefix("Replicated")
-            sql.command(f"{name}_of_replicated", None, engine=family, **identifiers)
+    variant: list[str] = []
+    engine: dict[str, str] = {}
+    while True:
+        try:
+            sql.command("_".join([name, *variant]), None, **engine, **identifiers)
+        except ClickHouseError as error:
+            if _BESIDE_KEY in str(error) and _BESIDE_KEY_VARIANT not in variant:
+                variant = [*variant, _BESIDE_KEY_VARIANT]
+            elif any(words in str(error) for words in _SAME_REPLICA) and not engine:
+                [(found,)] = Sql.of(sql, _PACKAGE).rows("engine", {"table": identifiers["target"]})
+                family = str(found).removeprefix("Replicated")
+                alike = f"Replicated{family}('/clickhouse/tables/{{shard}}/{path}', '{{replica}}')"
+                engine = {"engine": Expression(alike) if path else family}
+                variant = [_OF_REPLICATED_VARIANT, *variant]
+            else:
+                raise
         else:
-            raise
+            return
 
 
 def drop(client: Client, sql: Sql, name: str, *, may_be_written: bool = True) -> None:

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
 _LEFT = """
-SELECT name, create_table_query, engine = 'KeeperMap' OR endsWith(engine, 'MergeTree') AND total_bytes > 0 AS holds_something
+SELECT
+    name,
+    create_table_query,
+    engine = 'KeeperMap' OR endsWith(engine, 'MergeTree') AND total_bytes > 0 AS holds_something
 FROM system.tables WHERE database = currentDatabase() ORDER BY engine = 'Dictionary' DESC
 """
 _VERSIONS = "web_analytics_schema_version"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from dags.clickhouse.server import AMONG_REPLICAS_SECONDS
 from dags.clickhouse.sql import Sql
 from dags.domain.errors import EngineError
 
@@ -57,7 +58,9 @@ class Place:
         """A client that answers, and the name that Keeper has for it."""
         client = self._opened.get(dsn) or self.ready(dsn)
         try:
-            macros = {name: text for what, name, text, *_ in member(client, self.dsn.cluster) if what == "macro"}
+            with client.hurried(AMONG_REPLICAS_SECONDS):
+                rows = member(client, self.dsn.cluster)
+            macros = {name: text for what, name, text, *_ in rows if what == "macro"}
             name = self._told_apart(dsn, macros.get("replica", ""))
         except (EngineError, ClickHouseError):
             self._opened.pop(dsn, None)

@@ -12,7 +12,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from dags.clickhouse.clocks import read_clocks
 from dags.clickhouse.replicas.place import PACKAGE, Place, member
 from dags.clickhouse.replicas.rules import Member, Standing, unfenced, unlike_declared, unusable
-from dags.clickhouse.server import ServerClient
+from dags.clickhouse.server import AMONG_REPLICAS_SECONDS, ServerClient
 from dags.clickhouse.sql import Sql
 from dags.domain.errors import LeaseError, UnreadableError
 
@@ -50,7 +50,8 @@ def settle(client: ServerClient, dsn: Dsn, own: Dsn, ready: Callable[[Dsn], Serv
     Raises:
         UnreadableError: why it is not, or has not; what it holds says nothing then.
     """
-    rows = member(client, dsn.cluster)
+    with client.hurried(AMONG_REPLICAS_SECONDS):
+        rows = member(client, dsn.cluster)
     macros = {name: text for what, name, text, *_ in rows if what == "macro"}
     members = [Member(shard, name, bool(own_)) for what, name, _, shard, own_ in rows if what == "member"]
     clusters = {name for what, name, *_ in rows if what == "cluster"}
@@ -89,6 +90,22 @@ def synced(client: Client, tables: Collection[str] | None = None, seconds: float
         for one in standings(client)
         if tables is None or one.table in tables
     ]
+
+
+def absent(client: Client) -> tuple[str, ...]:
+    """What to say of other replicas that do not answer, or do not show what others wrote: nothing if all do."""
+    place = place_of(client)
+    if place is None:
+        return ()
+    others, silent = place.others()
+    found = [f"the replica at {address} does not answer: {words[:300]}" for address, words in silent.items()]
+    for name, other in others.items():
+        try:
+            problems = unusable(synced(other, seconds=POLL_SECONDS))
+        except ClickHouseError as error:
+            problems = [str(error)[:300]]
+        found += [f"the replica {name}: {problem}" for problem in problems]
+    return tuple(found)
 
 
 def everywhere(client: Client) -> dict[str, Client]:

@@ -1,0 +1,298 @@
+"""On two servers that hold the same rows, one of which may be gone, cut off, late, or not what was declared."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dags.clickhouse.dsn import Dsn
+from dags.clickhouse.engine import open_client
+from dags.clickhouse.leases import rules
+from dags.clickhouse.leases.store import Leases, read_leases
+from dags.clickhouse.replicas import store
+from dags.clickhouse.replicas.rules import unusable
+from dags.clickhouse.replicas.store import everywhere, fenceable, place_of, synced
+from dags.clickhouse.schema.apply import apply_schema, require_schema
+from dags.domain.errors import EngineError, LeaseError, SchemaError, UnreadableError
+from dags.publish.batches import build_limits
+from dags.publish.build import DayBuild
+from dags.publish.moments import Moment
+from dags.publish.staging import STAGING_PREFIX
+from dags.settings import read_settings
+from dags.team_selection.store import write_selection
+from dags.tests.emptied import EmptiedDatabase
+from dags.tests.events import Event, insert
+from dags.tests.world import STATS, ago, noon
+from dags.web_preaggregated.tables import WEB_TABLES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from clickhouse_connect.driver.client import Client
+
+    from dags.tests.clickhouse_cluster import Cluster
+
+pytestmark = pytest.mark.cluster
+
+DAY = ago(2)
+VISITS = f"SELECT team_id, uniqMerge(sessions_uniq_state) FROM {STATS} GROUP BY team_id ORDER BY team_id"
+
+
+@contextmanager
+def on(dsn: str, first: int = 0) -> Iterator[Client]:
+    """A client of the replica that comes first, or another one where that is of no use."""
+    with open_client(turned(dsn, first), wait_seconds=60, who="tests") as client:
+        yield client
+
+
+def turned(dsn: str, first: int) -> Dsn:
+    whole = Dsn.parse(dsn)
+    one, other = whole.replicas
+    return whole if not first else replace(other, others=((one.host, one.port),))
+
+
+@pytest.fixture(scope="module")
+def emptying(cluster: Cluster) -> Iterator[Callable[[], str]]:
+    dsn = cluster.dsn("replicas")
+    with open_client(Dsn.parse(dsn), wait_seconds=60, create_database=True) as client:
+        database = EmptiedDatabase(client)
+
+        def empty() -> str:
+            database.empty()
+            return dsn
+
+        yield empty
+
+
+@pytest.fixture
+def dsn(emptying: Callable[[], str]) -> str:
+    return emptying()
+
+
+def until(holds: Callable[[], bool], seconds: float = 30) -> None:
+    over = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < over
+        time.sleep(0.1)
+
+
+def visit(client: Client, *teams: int, sessions: int = 2) -> None:
+    insert(
+        client,
+        [Event(team_id=t, timestamp=noon(DAY, n), session_id=f"{t}-{n}") for t in teams for n in range(sessions)],
+    )
+    write_selection(client, teams)
+
+
+def build(client: Client, run_id: str = "run-1", *teams: int, **more: object) -> DayBuild:
+    settings = read_settings({})
+    return DayBuild(
+        client=client,
+        day=DAY,
+        teams_by_table={table.name: teams or (1, 2) for table in WEB_TABLES},
+        run_id=run_id,
+        limits=build_limits(settings),
+        tables=WEB_TABLES,
+        **more,  # type: ignore[arg-type]
+    )
+
+
+def shown(cluster: Cluster) -> list[list[tuple[int, int]]]:
+    """What readers of each replica see, who know nothing of the others."""
+    found = []
+    for server in cluster.servers[0]:
+        with open_client(Dsn.parse(server.address.dsn("replicas")), wait_seconds=60) as client:
+            found.append([tuple(row) for row in client.query(VISITS).result_rows])
+    return found
+
+
+def staged(client: Client) -> list[str]:
+    return [
+        name
+        for one in everywhere(client).values()
+        for (name,) in one.query("SHOW TABLES").result_rows
+        if name.startswith(STAGING_PREFIX)
+    ]
+
+
+def test_what_is_built_on_one_is_on_the_other_when_the_build_ends(cluster: Cluster, dsn: str) -> None:
+    with on(dsn) as client:
+        visit(client, 1, 2)
+        messages: list[str] = []
+        assert build(client, progress=messages.append).run().problems == ()
+        assert shown(cluster) == [[(1, 2), (2, 2)]] * 2
+        assert not any("replica" in words for words in messages)
+        assert (staged(client), read_leases(client)) == ([], ())
+
+
+def test_with_one_replica_dead_the_other_is_worked_on_and_the_dead_one_has_it_all_when_it_is_back(
+    cluster: Cluster, dsn: str
+) -> None:
+    with on(dsn) as client:
+        visit(client, 1, 2)
+    first = cluster.servers[0][0]
+    first.kill()
+    try:
+        with on(dsn) as client:
+            place = place_of(client)
+            assert place is not None
+            assert place.name == "2"
+            messages: list[str] = []
+            built = build(client, progress=messages.append).run()
+            assert built.problems == ()
+            assert any("and not yet on the replica" in words and "does not answer" in words for words in messages)
+    finally:
+        first.start()
+    with on(dsn) as client:
+        until(lambda: not unusable(synced(client)))
+    assert shown(cluster) == [[(1, 2), (2, 2)]] * 2
+
+
+def test_one_that_lags_is_told_by_a_build_and_not_relied_on_until_it_has_all(
+    cluster: Cluster, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "SYNC_SECONDS", 1.0)
+    with on(dsn) as client, on(dsn, first=1) as late:
+        visit(client, 1, 2)
+        late.command(f"SYSTEM STOP FETCHES {STATS}")
+        try:
+            messages: list[str] = []
+            assert build(client, progress=messages.append).run().problems == ()
+            [words] = [words for words in messages if "not yet on the replica" in words]
+            assert f"{STATS}: published here, and not yet on the replica 2: it lags behind" in words
+            assert shown(cluster) == [[(1, 2), (2, 2)], []]
+            with on(dsn, first=1) as other:  # though another one is named first
+                place = place_of(other)
+                assert place is not None
+                assert place.name == "1"
+        finally:
+            late.command(f"SYSTEM START FETCHES {STATS}")
+        until(lambda: shown(cluster) == [[(1, 2), (2, 2)]] * 2)
+
+
+def test_without_keeper_nothing_is_known_from_any_replica(cluster: Cluster, dsn: str) -> None:
+    cluster.keeper.kill()
+    try:
+        with (
+            pytest.raises(UnreadableError, match=r"no replica of .* can be used:(.|\n)*has no session with Keeper"),
+            on(dsn),
+        ):
+            pass
+    finally:
+        cluster.keeper.start()
+    until(lambda: _is_open(dsn))
+
+
+def _is_open(dsn: str) -> bool:
+    try:
+        with on(dsn) as client:
+            return not unusable(synced(client))
+    except EngineError:
+        return False
+
+
+def test_a_new_replica_is_given_the_tables_as_they_are_on_the_others_and_their_rows(cluster: Cluster, dsn: str) -> None:
+    with on(dsn) as client:
+        visit(client, 1, 2)
+        assert build(client).run().problems == ()
+        other = everywhere(client)["2"]
+        other.command("DROP DATABASE replicas SYNC")
+        with pytest.raises(SchemaError, match=r"1 of them does not answer: (.|\n)*UNKNOWN_DATABASE"):
+            apply_schema(client, WEB_TABLES)
+        with open_client(Dsn.parse(dsn), wait_seconds=60, create_database=True) as applying:
+            apply_schema(applying, WEB_TABLES)
+    assert shown(cluster) == [[(1, 2), (2, 2)]] * 2
+    with on(dsn, first=1) as client:
+        assert not require_schema(client, WEB_TABLES).unusable
+
+
+def test_a_build_that_was_robbed_on_one_replica_publishes_nothing_once_another_holds_the_lease_on_the_other(
+    cluster: Cluster, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stalls before the swap, is silent for too long, and wakes up after all."""
+    with on(dsn) as robbed, on(dsn, first=1) as thief:
+        visit(robbed, 1, 2)
+        monkeypatch.setattr("dags.clickhouse.leases.store.BEAT_SECONDS", 1000.0)
+
+        def stall(moment: Moment) -> None:
+            if moment is Moment.VALIDATED:
+                monkeypatch.setattr(rules, "DEAD_AFTER_SECONDS", 0.0)
+                insert(thief, [Event(team_id=1, timestamp=noon(DAY, 50), session_id="late")])
+                assert build(thief, "run-2").run().problems == ()
+                assert not [name for name in staged(thief) if "run_run_1" in name and name.endswith(STATS)]
+                monkeypatch.setattr(rules, "DEAD_AFTER_SECONDS", 60.0)
+
+        built = build(robbed, "run-1", at=stall).run()
+        assert built.problems
+        assert all("no longer by this run" in words for words in built.problems)
+        assert shown(cluster) == [[(1, 3), (2, 2)]] * 2
+
+
+def test_a_replica_that_keeper_holds_for_alive_and_that_does_not_answer_keeps_builds_from_beginning(dsn: str) -> None:
+    with on(dsn) as client:
+        place = place_of(client)
+        assert place is not None
+        silent = replace(place.own, host="127.0.0.1", port=1)
+        client.place = replace(place, dsn=replace(place.own, others=((silent.host, silent.port),)), _opened={})  # type: ignore[attr-defined]
+        told: list[str] = []
+        with pytest.raises(LeaseError, match="the replica 2 is alive by Keeper, and does not answer here"):
+            fenceable(client, told.append, sleep=lambda _: None, wait_seconds=0.2)
+        assert len(told) == 1
+
+
+def test_of_clients_of_both_replicas_one_gets_a_lease_and_the_others_see_whose_it_is(dsn: str) -> None:
+    with on(dsn) as one, on(dsn, first=1) as other:
+        for attempt in range(20):
+            day = ago(100 + attempt)
+            racers = [one, other] if attempt % 2 else [other, one]
+            with (
+                Leases(racers[0], "winner", wait_seconds=0, tell=print) as winner,
+                Leases(racers[1], "loser", wait_seconds=0, tell=print) as loser,
+            ):
+                winner.take(STATS, day)
+                with pytest.raises(LeaseError, match="is being built by run winner"):
+                    loser.take(STATS, day)
+                winner.confirm(STATS, day)
+        assert read_leases(other) == ()
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        (lambda dsn: replace(dsn, cluster="none"), "it knows no cluster 'none'"),
+        (lambda dsn: replace(dsn, others=(*dsn.others, ("127.0.0.1", 1))), "names 3 hosts"),
+    ],
+    ids=["no cluster of that name", "a host too many"],
+)
+def test_what_is_not_as_declared_is_refused_by_every_replica(
+    dsn: str, changed: Callable[[Dsn], Dsn], words: str
+) -> None:
+    with pytest.raises(UnreadableError, match=words), open_client(changed(Dsn.parse(dsn)), wait_seconds=60):
+        pass
+
+
+def test_a_replicated_table_of_two_is_not_built_where_one_host_is_named(cluster: Cluster, dsn: str) -> None:
+    with on(dsn) as client:
+        visit(client, 1)
+    alone = cluster.servers[0][0].address.dsn("replicas")
+    with open_client(Dsn.parse(alone), wait_seconds=60) as client:
+        unusable = require_schema(client, WEB_TABLES).unusable
+    assert "has 2 replicas, and CLICKHOUSE_DSN names one host" in unusable[STATS]
+
+
+def test_a_table_of_one_server_among_replicas_is_refused_by_name(dsn: str) -> None:
+    with on(dsn) as client:
+        client.command(f"RENAME TABLE {STATS} TO replicated")
+        client.command(f"CREATE TABLE {STATS} AS replicated ENGINE = AggregatingMergeTree "
+                       "PARTITION BY toYYYYMMDD(period_bucket) ORDER BY (team_id, period_bucket, host, device_type) "
+                       "SETTINGS deduplicate_merge_projection_mode = 'rebuild'")  # fmt: skip
+        try:
+            words = require_schema(client, WEB_TABLES).unusable[STATS]
+            assert "of one server, and CLICKHOUSE_DSN names several" in words
+        finally:
+            client.command(f"DROP TABLE {STATS} SYNC")
+            client.command(f"RENAME TABLE replicated TO {STATS}")

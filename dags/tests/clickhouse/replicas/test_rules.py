@@ -1,0 +1,83 @@
+"""What replicas must be is said before anything is done on one."""
+
+from __future__ import annotations
+
+import pytest
+
+from dags.clickhouse.replicas.rules import (
+    Member,
+    Standing,
+    leases_shard,
+    replicated,
+    unfenced,
+    unlike_declared,
+    unusable,
+)
+from dags.clickhouse.schema.declared import PACKAGE, migrations
+from dags.clickhouse.sql import statement
+
+OWN = Member(1, "a:9000", is_own=True)
+OTHER = Member(1, "b:9000", is_own=False)
+ELSEWHERE = Member(2, "c:9000", is_own=False)
+MACROS = {"shard": "01", "replica": "a.example-1"}
+
+
+def test_a_server_that_is_what_was_declared_is_taken() -> None:
+    assert unlike_declared("c", 2, [OWN, OTHER, ELSEWHERE], MACROS, ["c"]) == []
+
+
+@pytest.mark.parametrize(
+    ("hosts", "members", "macros", "words"),
+    [
+        (2, [], MACROS, "it knows no cluster 'c' (it knows d, e): correct ?cluster="),
+        (1, [OTHER, ELSEWHERE], MACROS, "it is 0 times in the cluster 'c'"),
+        (2, [OWN, Member(1, "d:9000", is_own=True)], MACROS, "it is 2 times in the cluster 'c'"),
+        (3, [OWN, OTHER, ELSEWHERE], MACROS, "shard 1 of the cluster 'c' has 2 replicas (a:9000, b:9000), and "),
+        (2, [OWN, OTHER], {"replica": "a"}, "its macro {shard} is ''"),
+        (2, [OWN, OTHER], {"shard": "1", "replica": "a/b"}, "its macro {replica} is 'a/b'"),
+    ],
+    ids=["no cluster", "not in it", "twice in it", "another host", "no macro", "a macro that is no name"],
+)
+def test_what_is_not_as_declared_is_named(
+    hosts: int, members: list[Member], macros: dict[str, str], words: str
+) -> None:
+    [problem] = unlike_declared("c", hosts, members, macros, ["e", "d"])
+    assert problem.startswith(words)
+
+
+def test_a_replica_that_lags_or_is_cut_off_is_not_relied_on_and_says_for_which_tables() -> None:
+    fine = Standing("events", is_cut_off=False, is_behind=False, delay_seconds=0)
+    behind = [Standing(name, is_cut_off=False, is_behind=True, delay_seconds=7) for name in ("a", "b", "c", "d", "e")]
+    cut_off = Standing("stats", is_cut_off=True, is_behind=True, delay_seconds=0, why="session expired")
+    assert unusable([fine]) == []
+    [words] = unusable([fine, *behind])
+    assert words.startswith("it lags behind: what others wrote into a, b, c and 2 more is not here yet (delay 7 s")
+    [words] = unusable([fine, cut_off])
+    assert words == "it has no session with Keeper, or may not write: stats are read-only (session expired)"
+
+
+def test_who_is_alive_by_keeper_and_not_reached_is_not_fenced() -> None:
+    assert unfenced({"a": True, "b": True, "c": False}, ["a"]) == ["b"]
+
+
+def test_every_table_that_is_made_is_replicated_and_keeps_what_is_alike() -> None:
+    made = {m.name: replicated(statement(PACKAGE, m.name, {"database": "d"}), "d") for m in migrations()}
+    engines = [text for text in made.values() if "ENGINE = " in text]
+    assert len(engines) > 10
+    for text in engines:
+        assert "ENGINE = Replicated" in text, text
+        assert "('/clickhouse/tables/{shard}/d/" in text, text
+        assert text.endswith("replicated_deduplication_window = 0"), text
+        assert text.count("\nSETTINGS") == 1, text
+    with_version = made["0007_web_pre_aggregated_teams"]
+    path = "/clickhouse/tables/{shard}/d/web_pre_aggregated_teams"
+    assert f"ENGINE = ReplicatedReplacingMergeTree('{path}', '{{replica}}', selected_at)" in with_version
+
+
+def test_what_makes_no_table_is_sent_as_it_is() -> None:
+    text = statement(PACKAGE, "0002_events_qualifies", {"database": "d"})
+    assert replicated(text, "d") == text
+
+
+def test_shards_of_one_keeper_have_leases_of_their_own() -> None:
+    assert leases_shard({"shard": "01-b"}) == "shard_01_b"
