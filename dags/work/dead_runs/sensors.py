@@ -170,12 +170,20 @@ def end_dead_runs(
 
 
 def _death_before_the_lock(instance: DagsterInstance, run: DagsterRun, *, is_steady: bool) -> str | None:
-    """Which process was to carry the run out, in words, if that is gone and was on this machine."""
+    """Which process was to carry the run out, in words, if that is gone and was on this machine.
+
+    Only the daemon takes runs from the queue, and it is the daemon that asks this sensor: whoever else launched a run,
+    as a webserver does where there is no queue, may have done it in a container of its own, where ids mean others.
+    """
     if not is_local(run.tags.get(GRPC_INFO_TAG, "")):
         return None
-    for entry in instance.all_logs(run.run_id, of_type=DagsterEventType.ENGINE_EVENT):
+    entries = instance.all_logs(run.run_id, of_type={DagsterEventType.RUN_DEQUEUED, DagsterEventType.ENGINE_EVENT})
+    if not any(entry.dagster_event_type is DagsterEventType.RUN_DEQUEUED for entry in entries):
+        return None
+    for entry in entries:
         event = entry.dagster_event
-        pid = event.engine_event_data.metadata.get("pid") if event is not None else None
+        is_of_engine = event is not None and event.event_type is DagsterEventType.ENGINE_EVENT
+        pid = event.engine_event_data.metadata.get("pid") if event is not None and is_of_engine else None
         if pid is not None and entry.message.startswith("Started process for run") and str(pid.value).isdecimal():
             is_young = time.time() - entry.timestamp < LOCK_SECONDS
             is_dead = not is_young and is_gone(int(str(pid.value)), entry.timestamp, is_steady=is_steady)

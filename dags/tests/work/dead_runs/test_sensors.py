@@ -144,9 +144,11 @@ def test_a_run_that_died_before_it_took_its_lock_is_known_by_the_id_of_its_proce
     elsewhere: dict[str, object] = {"host": "code-location", "port": 4000}
     with DagsterInstance.local_temp(str(tmp_path)) as instance:
 
-        def started(pid: int, where: dict[str, object]) -> str:
+        def started(pid: int, where: dict[str, object], *, by_the_daemon: bool = True) -> str:
             tags = {GRPC_INFO_TAG: json.dumps(where)}
             run = instance.create_run_for_job(defs.resolve_job_def("apply_schema_job"), tags=tags)
+            if by_the_daemon:
+                instance.report_dagster_event(DagsterEvent(DagsterEventType.RUN_DEQUEUED.value, "any"), run.run_id)
             instance.report_dagster_event(DagsterEvent(DagsterEventType.RUN_START.value, "any"), run.run_id)
             instance.report_engine_event(f"Started process for run (pid: {pid}).", run, EngineEventData.in_process(pid))
             return run.run_id
@@ -154,6 +156,8 @@ def test_a_run_that_died_before_it_took_its_lock_is_known_by_the_id_of_its_proce
         dead = started(gone.pid, here)
         for pid, where in ((os.getpid(), here), (gone.pid, elsewhere)):
             started(pid, where)
+        # A webserver's, in its own container, where somebody has this id.
+        started(gone.pid, here, by_the_daemon=False)
         assert ticked(instance) == "no run's process is dead"  # it may be about to take its lock
         monkeypatch.setattr(sensors, "LOCK_SECONDS", 0.0)
         assert ticked(instance) == f"ended {dead}: their processes are dead"
