@@ -25,6 +25,9 @@ ROOT = Path(__file__).resolve().parents[2]
 class Deployment:
     """Processes that share an instance in ``home``. ``settings`` are those of this location, by their variables."""
 
+    # What stands before each command.
+    before: tuple[str, ...] = ()
+
     def __init__(self, home: Path, dsn: str, instance: str, **settings: str) -> None:
         self.home, self.port = home, free_port()
         (home / "dagster.yaml").write_text(instance)
@@ -37,7 +40,7 @@ class Deployment:
     def start(self, *command: str) -> subprocess.Popen[bytes]:
         """A Python module as a process, in a group of its own."""
         process = subprocess.Popen(
-            [sys.executable, "-m", *command],
+            [*self.before, sys.executable, "-m", *command],
             env=self._environment,
             cwd=self.home,
             stdout=self._log,
