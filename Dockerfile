@@ -2,6 +2,7 @@
 # differ by their command alone. Everything in it comes from uv.lock, and nothing in it runs as root.
 #
 #   docker build --tag web-analytics-dagster .
+#   docker build --tag web-analytics-dagster --build-arg GROUP=kubernetes .   # with Dagster's launcher for it; or ecs
 
 FROM python:3.12.13-slim-bookworm
 
@@ -11,7 +12,8 @@ WORKDIR /opt/web-analytics
 # The dependencies first: they change seldom, and the layer is then reused. The project is not installed but run where it
 # lies, as in the checkout.
 COPY pyproject.toml uv.lock ./
-RUN uv sync --locked --no-default-groups --group deploy --compile-bytecode --no-install-project --no-cache
+ARG GROUP=deploy
+RUN uv sync --locked --no-default-groups --group "$GROUP" --compile-bytecode --no-install-project --no-cache
 COPY dags ./dags
 
 ENV PATH=/opt/web-analytics/.venv/bin:$PATH \

@@ -1,5 +1,5 @@
-"""The measured side of `dags.bench.retention`: what ticks, evaluations and runs leave in Dagster's storage on disk, and
-what retention leaves of it. Runs in a child.
+"""The measured side of `dags.bench.retention`: what ticks, evaluations and runs leave in Dagster's storage on disk,
+SQLite or PostgreSQL, and what retention leaves of it. Runs in a child.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from itertools import count, cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psycopg2
 from dagster import DagsterInstance
 from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.scheduler.instigation import TickData, TickStatus
@@ -37,22 +38,27 @@ _SKIPPED = {
 }
 
 
-def measure(*, days: int, each: int, ticks: int) -> dict[str, Any]:
+def measure(*, days: int, each: int, ticks: int, postgres: str) -> dict[str, Any]:
     """Bytes and rows of one of each kind, on average; and what retention does to all of them, and in how many seconds.
 
-    ``days`` are built ``each`` times over; ``ticks`` are written.
+    ``days`` are built ``each`` times over; ``ticks`` are written. ``postgres``: the DSN of the database where the
+    instance keeps all this; empty for SQLite.
     """
     with DagsterInstance.get() as instance:
         loop, home = Loop(instance), Path(instance.root_directory)
+
+        def left() -> dict[str, float]:
+            return _left(home) | (_left_in_postgres(postgres) if postgres else _left_in_sqlite(home))
+
         today = utc_now().date()
         built = cycle([today - timedelta(days=number) for number in range(1, days + 1)])
         loop.tick()  # makes the files, and counts what was never counted
 
         def of(times: int, make: Callable[[], object]) -> dict[str, float]:
-            before = _left(home)
+            before = left()
             for _ in range(times):
                 make()
-            return {name: (size - before.get(name, 0)) / times for name, size in _left(home).items()}
+            return {name: (size - before.get(name, 0)) / times for name, size in left().items()}
 
         numbers = count()
         found = {
@@ -61,7 +67,7 @@ def measure(*, days: int, each: int, ticks: int) -> dict[str, Any]:
             "build": of(days * each, lambda: _run(loop, BUILD, partition_key=next(built).isoformat())),
             "command": of(days * each, lambda: _run(loop, COMMAND)),
         }
-        before, runs, started = _left(home), instance.get_runs_count(), time.monotonic()
+        before, runs, started = left(), instance.get_runs_count(), time.monotonic()
         soon = utc_now() + timedelta(minutes=1)
         ours = Ours(frozenset({BUILD, COMMAND}), frozenset(defs.resolve_asset_graph().get_all_asset_keys()))
         gone = forget_runs(instance, ours, soon, (), most=10**6, until=time.monotonic() + 3600, dry_run=False)
@@ -76,7 +82,7 @@ def measure(*, days: int, each: int, ticks: int) -> dict[str, Any]:
                 "checks": events.checks,
                 "seconds": time.monotonic() - started,
                 "before": sum(before[name] for name in before if name.startswith("bytes")),
-                "after": sum(size for name, size in _left(home).items() if name.startswith("bytes")),
+                "after": sum(size for name, size in left().items() if name.startswith("bytes")),
             },
         }
 
@@ -98,7 +104,7 @@ def _tick(instance: DagsterInstance, number: int) -> None:
 
 
 def _left(home: Path) -> dict[str, float]:
-    """Bytes on disk and rows, by what they are of: what SQLite has not moved into its files yet is moved first."""
+    """Bytes of files on disk, by what they are of: what SQLite has not moved into its files yet is moved first."""
     found = dict.fromkeys(("bytes of ticks", "bytes of runs", "bytes of events", "bytes of logs", "files"), 0.0)
     for path in [*home.rglob("*.db"), *home.rglob("*/.db")]:
         with closing(sqlite3.connect(path)) as connection:
@@ -109,6 +115,12 @@ def _left(home: Path) -> dict[str, float]:
             kind = _kind(path.relative_to(home).parts)
             found[f"bytes of {kind}"] += path.stat().st_blocks * 512
             found["files"] += 1
+    return found
+
+
+def _left_in_sqlite(home: Path) -> dict[str, float]:
+    """Rows, by table."""
+    found = {}
     for table, database in (("job_ticks", "schedules/schedules.db"), ("runs", "history/runs.db"), *_OF_EVENTS):
         with closing(sqlite3.connect(home / database)) as connection:
             found[f"rows of {table}"] = connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 -- ours
@@ -116,6 +128,27 @@ def _left(home: Path) -> dict[str, float]:
 
 
 _OF_EVENTS = (("event_logs", "history/runs/index.db"), ("asset_check_executions", "history/runs/index.db"))
+
+
+def _left_in_postgres(dsn: str) -> dict[str, float]:
+    """Bytes of tables with their indexes, by what they are of, and rows; the room of rows that went is free before."""
+    found = {f"bytes of {kind}": 0.0 for kind in ("ticks", "runs", "events")}
+    with closing(psycopg2.connect(dsn)) as connection:
+        connection.autocommit = True
+        cursor = connection.cursor()
+        cursor.execute("VACUUM ANALYZE")
+        cursor.execute("SELECT relname, pg_total_relation_size(oid) FROM pg_class WHERE relkind = 'r' AND oid >= 16384")
+        for table, size in cursor.fetchall():
+            found[f"bytes of {_OF_TABLES.get(table, 'runs')}"] += size
+        for table in ("job_ticks", "runs", "event_logs", "asset_check_executions"):
+            cursor.execute(f"SELECT count(*) FROM {table}")  # noqa: S608 -- ours
+            found[f"rows of {table}"] = cursor.fetchone()[0]
+    return found
+
+
+# What of Dagster's tables is not of runs.
+_OF_TABLES = dict.fromkeys(("jobs", "instigators", "job_ticks", "asset_daemon_asset_evaluations"), "ticks")
+_OF_TABLES |= dict.fromkeys(("event_logs", "asset_keys", "asset_event_tags", "asset_check_executions"), "events")
 
 
 def _kind(parts: tuple[str, ...]) -> str:

@@ -83,12 +83,13 @@ def test_what_the_image_is_built_from_is_there_and_locked_and_nothing_else_is_ha
     assert [source for source in sources if not (PROJECT / source).exists()] == []
     ignored = [line for line in (PROJECT / ".dockerignore").read_text().splitlines() if not line.startswith("#")]
     assert ignored == ["*", *(f"!{source}" for source in sources), "**/__pycache__"]
-    assert "uv sync --locked --no-default-groups --group deploy" in DOCKERFILE
+    assert 'ARG GROUP=deploy\nRUN uv sync --locked --no-default-groups --group "$GROUP" ' in DOCKERFILE
     [uv] = re.findall(r"pip install --no-cache-dir uv==(\S+)", DOCKERFILE)
     locked = tomllib.loads((PROJECT / "uv.lock").read_text())["package"]
     assert [package["version"] for package in locked if package["name"] == "uv"] == [uv]
     groups = tomllib.loads((PROJECT / "pyproject.toml").read_text())["dependency-groups"]
-    assert {"include-group": "deploy"} in groups["dev"]  # what tests run is what ships
+    # What tests run is what ships.
+    assert all({"include-group": "deploy"} in groups[name] for name in ("dev", "kubernetes", "ecs"))
 
 
 def test_the_image_is_not_roots_and_starts_by_an_entrypoint_that_may_be_executed() -> None:
