@@ -1,6 +1,5 @@
 """The jobs of ingestions: load, go on, pause, cancel, delete, refresh, resolve, clear files, and show."""
 
-import os
 import time
 from collections.abc import Callable
 from datetime import date
@@ -54,6 +53,7 @@ from dags.sources.loads.columns import writable
 from dags.sources.loads.log import FILES, LoadEvent
 from dags.sources.loads.reach import beyond_text
 from dags.sources.loads.runs import Controls, Load, control_jobs, gone_on_with
+from dags.sources.variables import variables
 from dags.work import control
 from dags.work.audit.log import State, Work
 from dags.work.audit.store import Log, require_state
@@ -75,7 +75,7 @@ def _ingested(
         control.refuse_resume(FILE_INGESTION, known)
         plan = from_yaml(known.accepted.payload)
         return _carried_out(Load(asked, client, FILE_INGESTION, after, known.work, plan, ordered))
-    planned = make_plan(client, given, current_settings(), os.environ, clocks.server)
+    planned = make_plan(client, given, current_settings(), variables(), clocks.server)
     plan = planned.plan
     text = "\n".join([plan_text(plan, planned.decision, planned.range), *map(wrapped, planned.notes)])
     print(text)
@@ -121,7 +121,7 @@ def _carried_out(load: Load[Plan]) -> dict[str, Any]:
     with Leases(client, asked.run_id, wait_seconds=0, tell=load.tell) as leases:
         state = load.carry_out(
             FileIngestion(
-                plan, Location.of(ingestion, os.environ), settings.build_max_seconds, ingestion.schema_changes,
+                plan, Location.of(ingestion, variables()), settings.build_max_seconds, ingestion.schema_changes,
                 Claims(client, leases, plan.ingestion, load.tell), load.attached, load.tell, gives_way,
             ),
             plan.groups,
@@ -215,7 +215,7 @@ def file_ingestion_jobs(after: After) -> list[JobDefinition]:
             run = IngestFilesConfig(ingestion=given.ingestion, dry_run=False, requested_by=who[0], reason=who[1])
             if asked_before(asked, client, FILE_INGESTION)[1] is not None:  # a retry: all but the run was done
                 return _ingested(asked, client, clocks, run, after)
-            refresh = plan_refresh(client, given, current_settings(), os.environ, clocks.server)
+            refresh = plan_refresh(client, given, current_settings(), variables(), clocks.server)
             if not given.dry_run:
                 try:
                     refresh.carry_out(client, who, asked.run_id, print)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from dags.file_ingestion.plan import subject_of
 from dags.file_ingestion.planning import make_plan, progress_now
 from dags.file_ingestion.ranges import range_of
 from dags.settings import current_settings
+from dags.sources.variables import variables
 from dags.work import control
 from dags.work.audit.log import Status
 
@@ -51,7 +51,7 @@ def _look_at(client: Client, due: Due, *, has_time: bool) -> Seen:
         return Seen()
     asked = IngestFilesConfig(ingestion=due.name, listing=due.scope)
     try:
-        plan = make_plan(client, asked, current_settings(), os.environ, now).plan
+        plan = make_plan(client, asked, current_settings(), variables(), now).plan
     except (UserError, ClickHouseError):
         return Seen()  # its run says what is wrong
     is_over = bool(over) and not plan.files and not plan.later

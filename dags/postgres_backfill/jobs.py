@@ -1,6 +1,5 @@
 """The jobs of backfills from PostgreSQL: show and carry out, go on, pause, cancel, delete, and list."""
 
-import os
 import re
 import time
 from collections.abc import Callable
@@ -28,6 +27,7 @@ from dags.sources.declaration import Sources
 from dags.sources.file import read_sources
 from dags.sources.loads.reach import beyond_text
 from dags.sources.loads.runs import Controls, Load, control_jobs, gone_on_with
+from dags.sources.variables import variables
 from dags.work import control
 from dags.work.audit.log import State
 from dags.work.audit.store import Log, require_state
@@ -51,7 +51,7 @@ def _asked_for(asked: Command[PostgresBackfillConfig], after: Callable[[Command[
             control.refuse_resume(POSTGRES_BACKFILL, known)
             plan = from_yaml(known.accepted.payload)
             return _carried_out(Load(asked, client, POSTGRES_BACKFILL, after, known.work, plan, ordered))
-        planned = make_plan(client, given, settings, os.environ)
+        planned = make_plan(client, given, settings, variables())
         plan = planned.plan
         text = "\n".join([plan_text(plan, first_rows(planned.postgres, plan)), *map(wrapped, planned.notes)])
         print(text)
@@ -121,7 +121,7 @@ def _carried_out(load: Load[Plan]) -> dict[str, Any]:
         if beyond := beyond_text(Loaded.of(state).rows_by_day, load.ordered.date(), lookback):
             print(beyond)
 
-    connection, seconds = Connection.of(pipeline, os.environ), current_settings().build_max_seconds
+    connection, seconds = Connection.of(pipeline, variables()), current_settings().build_max_seconds
     state = load.carry_out(
         PostgresBackfill(plan, connection, seconds, moved, load.attached),
         plan.ranges,
