@@ -268,6 +268,9 @@ def test_tls_is_verified_where_an_address_asks_for_it_and_never_less(source: Sou
             else:
                 assert source.rows("SELECT a FROM t", **where) == [(1,)]
     if is_embedded(source.client):
+        with tls_before(source.postgres.port, certificates, is_expired=True) as port:
+            found = source.failure(options=f"?sslmode=verify-full{right}", host="localhost", port=port)
+        assert (found.kind, "certificate verify failed" in found.words) == (FailureKind.REFUSED, True), found
         found = source.failure(options="?sslmode=require")
         assert found.kind == FailureKind.REFUSED
         assert "server does not support SSL, but SSL was required" in found.words

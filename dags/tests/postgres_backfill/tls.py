@@ -1,4 +1,4 @@
-"""TLS before a PostgreSQL that has none, as the one of the development package: for tests of who verifies what."""
+"""TLS before a server that has none, as those of the tests: a PostgreSQL's, or one of HTTP. Who verifies what?"""
 
 from __future__ import annotations
 
@@ -21,12 +21,15 @@ YES = b"S"
 
 @dataclass(frozen=True)
 class Certificates:
-    """An authority, one of another name, and a server's certificate of the first, for ``localhost``."""
+    """An authority, one of another name, and a server's certificates of the first, for ``localhost``: one that is good,
+    and one whose time is over.
+    """
 
     authority: Path
     other_authority: Path
     server: Path
     server_key: Path
+    expired: Path
 
 
 def make_certificates(directory: Path) -> Certificates:
@@ -41,41 +44,66 @@ def make_certificates(directory: Path) -> Certificates:
     run("req", "-newkey", "rsa:2048", "-nodes", "-keyout", "server.key", "-subj", "/CN=localhost", "-out", "server.csr")
     (directory / "names").write_text("subjectAltName=DNS:localhost")
     signed_by = ("-CA", "authority.pem", "-CAkey", "authority.key", "-CAcreateserial")
-    run("x509", "-req", "-in", "server.csr", *signed_by, "-days", "2", "-extfile", "names", "-out", "server.pem")
-    return Certificates(*(directory / name for name in ("authority.pem", "other.pem", "server.pem", "server.key")))
+    for days, name in (("2", "server.pem"), ("0", "expired.pem")):  # of none it is over when it is made
+        run("x509", "-req", "-in", "server.csr", *signed_by, "-days", days, "-extfile", "names", "-out", name)
+    files = ("authority.pem", "other.pem", "server.pem", "server.key", "expired.pem")
+    return Certificates(*(directory / name for name in files))
 
 
 @contextmanager
-def tls_before(port: int, certificates: Certificates) -> Iterator[int]:
-    """A port of 127.0.0.1 where TLS is spoken, and passed on in clear to ``port``; who asks for none is sent away."""
+def tls_before(port: int, certificates: Certificates, *, is_expired: bool = False) -> Iterator[int]:
+    """A port of 127.0.0.1 where TLS is spoken as PostgreSQL begins it, and passed on in clear to ``port``; who asks for
+    none is sent away.
+    """
+    with _before(port, certificates, is_expired=is_expired, is_asked_for=True) as (own, _):
+        yield own
+
+
+@contextmanager
+def tls_from_the_start(
+    port: int, certificates: Certificates, *, is_expired: bool = False
+) -> Iterator[tuple[int, bytearray]]:
+    """The same where TLS is all that is spoken, as with HTTP; and what was said to it in confidence."""
+    with _before(port, certificates, is_expired=is_expired, is_asked_for=False) as found:
+        yield found
+
+
+@contextmanager
+def _before(
+    port: int, certificates: Certificates, *, is_expired: bool, is_asked_for: bool
+) -> Iterator[tuple[int, bytearray]]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificates.server, certificates.server_key)
+    certificate = certificates.expired if is_expired else certificates.server
+    context.load_cert_chain(certificate, certificates.server_key)
+    heard = bytearray()
+
+    def pass_on(client: socket.socket) -> None:
+        with suppress(OSError), client, socket.create_connection(("127.0.0.1", port)) as server:
+            if is_asked_for:
+                if client.recv(len(SSL_REQUEST)) != SSL_REQUEST:
+                    return
+                client.sendall(YES)
+            with context.wrap_socket(client, server_side=True) as wrapped:
+                back = threading.Thread(target=_copy, args=(server, wrapped), daemon=True)
+                back.start()
+                _copy(wrapped, server, heard)
+                back.join()
+
+    def accept() -> None:
+        with suppress(OSError):  # the end of the test closes it
+            while True:
+                client, _ = listening.accept()
+                threading.Thread(target=pass_on, args=(client,), daemon=True).start()
+
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        threading.Thread(target=_accept, args=(listening, context, port), daemon=True).start()
-        yield listening.getsockname()[1]
+        threading.Thread(target=accept, daemon=True).start()
+        yield listening.getsockname()[1], heard
 
 
-def _accept(listening: socket.socket, context: ssl.SSLContext, port: int) -> None:
-    with suppress(OSError):  # the end of the test closes it
-        while True:
-            client, _ = listening.accept()
-            threading.Thread(target=_pass_on, args=(client, context, port), daemon=True).start()
-
-
-def _pass_on(client: socket.socket, context: ssl.SSLContext, port: int) -> None:
-    with suppress(OSError), client, socket.create_connection(("127.0.0.1", port)) as server:
-        if client.recv(len(SSL_REQUEST)) != SSL_REQUEST:
-            return
-        client.sendall(YES)
-        with context.wrap_socket(client, server_side=True) as wrapped:
-            back = threading.Thread(target=_copy, args=(server, wrapped), daemon=True)
-            back.start()
-            _copy(wrapped, server)
-            back.join()
-
-
-def _copy(source: socket.socket, target: socket.socket) -> None:
+def _copy(source: socket.socket, target: socket.socket, heard: bytearray | None = None) -> None:
     with suppress(OSError):
         while data := source.recv(65536):
+            if heard is not None:
+                heard += data
             target.sendall(data)
         target.shutdown(socket.SHUT_WR)
