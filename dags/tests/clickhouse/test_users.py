@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,8 +12,11 @@ import yaml
 from dagster import DagsterInstance
 
 from dags.clickhouse.engine import open_client
+from dags.dagster_runs.tags import KIND_TAG, JobKind
+from dags.definitions import defs
 from dags.settings import current_settings
-from dags.tests.clickhouse.test_grants import WHO, configuration, run, user
+from dags.tests.clickhouse.test_grants import WHO, run, user
+from dags.tests.clickhouse.three_users import BUILDER, GRANTS, MIGRATOR, READER, three_users
 from dags.tests.clickhouse_server import require_or_skip_reason, running_server
 from dags.tests.file_ingestion.partner import COLUMNS, event, lines
 from dags.tests.postgres_backfill.tenants import asked, of, queue, tenant
@@ -23,19 +25,11 @@ from dags.work.audit.store import read_works
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from dags.tests.s3_server import S3Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("users")]
-
-README = (Path(__file__).resolve().parents[3] / "README.md").read_text(encoding="utf-8")
-[BLOCK] = re.findall(r"```sql\n(-- asks.+?)```", README, re.DOTALL)
-GRANTS: dict[str, list[str]] = {}
-for one in " ".join(re.sub(r"--.*", "", BLOCK).split()).split(";"):
-    if one.strip():
-        grant, _, name = one.strip().rpartition(" TO ")
-        GRANTS.setdefault(name, []).append(grant)
-READER, BUILDER, MIGRATOR = GRANTS
 
 
 def without_each(grants: list[str]) -> Iterator[tuple[str, list[str]]]:
@@ -67,10 +61,10 @@ def lacking() -> dict[str, str]:
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if reason := require_or_skip_reason():
         pytest.skip(reason)
-    users = [user(READER, GRANTS[READER], "asks"), *(user(name, GRANTS[name]) for name in (BUILDER, MIGRATOR))]
+    users = list[str]()
     for name in (BUILDER, MIGRATOR):
         users += [user(f"u{number}_{name}", grants) for number, (_, grants) in enumerate(without_each(GRANTS[name]))]
-    with running_server(tmp_path_factory.mktemp("users"), configuration(users)) as server:
+    with running_server(tmp_path_factory.mktemp("users"), three_users(users)) as server:
         yield server.dsn("web_analytics").rpartition("@")[2]
 
 
@@ -178,27 +172,50 @@ def test_the_builder_builds_and_loads_and_has_no_right_that_it_does_not_need(
                 assert "GRANT" in jobs(), right
 
 
-def test_the_reader_is_answered_and_writes_nothing(
+# A question of one thing needs to be told which.
+GIVEN = {"why_job": {"team_id": 1}, "health_job": {"output": "json"}}
+
+
+def test_the_reader_is_answered_by_every_diagnostic_and_writes_nothing(
     address: str, world: World, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    """But for the standing checks' sample, which is computed in staging: it says that it could not be compared."""
+    world.build(ago(1))
+    days = {"first_day": str(ago(2)), "last_day": str(ago(2)), "valid_until": str(ago(-9))}
+    assert run(world.instance, "waive_job", {**WHO, **days, "table": STATS}) == ""
     rows = "SELECT table, sum(rows) FROM system.parts WHERE active AND database = 'web_analytics' GROUP BY 1 ORDER BY 1"
-    before = world.client.query(rows).result_rows
+    tables = (
+        "SELECT name, toString(uuid), metadata_modification_time FROM system.tables WHERE database = 'web_analytics'"
+    )
+    before = [world.client.query(one).result_rows for one in (rows, tables)]
+    questions = [job.name for job in defs.resolve_all_job_defs() if job.tags.get(KIND_TAG) == JobKind.QUESTION]
+    assert {"check_missing_data_job", "show_files_job", "web_analytics_health_checks_job", *GIVEN} < {*questions}
     with as_user(monkeypatch, address, READER):
-        for job in (
-            "check_missing_data_job",
-            "show_data_gaps_job",
-            "show_backfills_job",
-            "list_waivers_job",
-            "metrics_job",
-        ):
-            assert run(world.instance, job) == ""
-        assert run(world.instance, "why_job", {"team_id": 1}) == ""
-        capfd.readouterr()
-        run(world.instance, "health_job", {"output": "json"})
-        answer = json.loads(capfd.readouterr().out.strip().splitlines()[-1])
-        # An instance that is gone with the test has no schedules to tell of.
-        assert {one["key"] for one in answer["causes"] if one["state"] == "unknown"} <= {"unknown:triggers"}
+        for job in questions:
+            capfd.readouterr()
+            failed = run(world.instance, job, GIVEN.get(job))
+            said = capfd.readouterr().out
+            if job == "health_job":
+                answer = json.loads(said.strip().splitlines()[-1])
+                # An instance that is gone with the test has no schedules to tell of.
+                unknown = {one["key"] for one in answer["causes"] if one["state"] == "unknown"}
+                assert unknown <= {"unknown:triggers", "unknown:accuracy"}
+            else:
+                assert failed == "", job
+        world.materialize("web_analytics_backfill_detector")
+    assert [world.client.query(one).result_rows for one in (rows, tables)] == before
+    world.client.command("SYSTEM FLUSH LOGS")
+    done = world.client.query(
+        "SELECT groupUniqArrayIf(query_kind, type = 'QueryFinish'), sum(written_rows), groupUniqArrayIf(query_kind, "
+        "exception_code = 497), max(ProfileEvents['InsertedRows']) FROM system.query_log WHERE user = {user:String}",
+        {"user": READER},
+    ).result_rows
+    [(kinds, written, refused, inserted)] = done
+    assert {*kinds} == {"Select", "Explain", "Exists"}
+    assert (written, inserted) == (0, 0)
+    assert {*refused} <= {"Create"}  # the sample's lease
+    with as_user(monkeypatch, address, READER):
         for job, given in (("web_pre_aggregate_job", {}), ("stop_all_backfills_job", WHO), ("apply_schema_job", {})):
             options = {"partition_key": str(ago(1))} if job == "web_pre_aggregate_job" else {}
             assert "GRANT" in run(world.instance, job, given, **options), job
-    assert world.client.query(rows).result_rows == before
+    assert world.client.query(rows).result_rows == before[0]
