@@ -51,14 +51,14 @@ coverage: setup ## tests and stories, and which lines and branches they reach; f
 		&& coverage combine --quiet && coverage report
 
 stories: setup ## the stories once more, on a real server, and what takes long
-	@$(RUN) python -m pytest -n 3 --dist loadgroup -m '(second_engine or long) and not (slow or cluster)'
+	@$(RUN) python -m pytest -n 3 --dist loadgroup -m '(second_engine or long or cluster) and not slow'
 
 test-cluster: setup ## what needs a replicated ClickHouse: replicas, keeper, shards
 	@$(RUN) python -m pytest -n 2 --dist loadgroup -m cluster
 
 # Some of them wait for most of their time.
 soak: setup ## the tests that take minutes: faults, mutants, real queues, benchmarks. Twenty minutes
-	@$(RUN) python -m pytest -n 4 --dist loadgroup -m 'slow and not cluster'
+	@$(RUN) python -m pytest -n 4 --dist loadgroup -m 'slow'
 
 walk: setup ## every setting of both engines, each with the values worth a try: do answers stay the same? An hour
 	@$(RUN) python -m pytest -n 0 -s -m walk

@@ -24,7 +24,6 @@ from dags.domain.units import MAX_TEAMS_BOUND
 from dags.publish.moments import Checkpoint, Moment, Swap
 from dags.publish.parts import (
     Memory,
-    Part,
     Remembered,
     Written,
     differences,
@@ -33,6 +32,7 @@ from dags.publish.parts import (
     written_since,
 )
 from dags.publish.staging import EMPTIED
+from dags.publish.written import read_day_written, read_written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -90,37 +90,6 @@ def retried(publish: Callable[[], Published], tell: Callable[[str], None]) -> Pu
         except ChangedError as error:
             tell(f"attempt {attempt} of {ATTEMPTS}: {error}")
     return publish()
-
-
-def read_written(sql: Sql, table: str, day: date) -> Written:
-    """How far a table's day was written until now, by anybody; ``sql`` is of any package."""
-    found: dict[str, list[Part]] = {"table": [], "alter": [], "part": [], "highest": []}
-    is_replicated = False
-    for what, of_replicated, *part in Sql.of(sql, _PACKAGE).rows("written", _of_day(table, day)):
-        found[what].append(Part(*part))
-        is_replicated |= bool(of_replicated)
-    return Written(
-        parts=tuple(found["part"]),
-        alters=len(found["alter"]),
-        uuid="".join(one.name for one in found["table"]),
-        others=max((one.highest for one in (*found["highest"], *found["alter"])), default=0),
-        shares_numbers=not is_replicated,
-    )
-
-
-def read_day_written(sql: Sql, table: str, day: date) -> Written:
-    """The same of the day's own parts alone, for half the time: enough to see later that something was written."""
-    parts: list[Part] = []
-    uuid = ""
-    for of_table, *part in Sql.of(sql, _PACKAGE).rows("day_written", _of_day(table, day)):
-        uuid = of_table or uuid
-        if not of_table:
-            parts.append(Part(*part))
-    return Written(parts=tuple(parts), uuid=uuid)
-
-
-def _of_day(table: str, day: date) -> dict[str, str]:
-    return {"table": table, "partition": f"{day:%Y%m%d}"}
 
 
 @dataclass(frozen=True)

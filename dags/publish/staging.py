@@ -18,8 +18,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from dags.clickhouse.leases.rules import BID_PREFIX, LEASE_PREFIX, is_of_this_process, run_key
 from dags.clickhouse.leases.store import kept, read_leases
 from dags.clickhouse.replicas.store import everywhere, fenceable, place_of
-from dags.clickhouse.sql import Sql, is_embedded
-from dags.domain.expression import Expression
+from dags.clickhouse.sql import Part, Sql, is_embedded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -188,7 +187,7 @@ def make_like(sql: Sql, name: str, *, path: str = "", **identifiers: str) -> Non
                 [(found,)] = Sql.of(sql, _PACKAGE).rows("engine", {"table": identifiers["target"]})
                 family = str(found).removeprefix("Replicated")
                 alike = f"Replicated{family}('/clickhouse/tables/{{shard}}/{path}', '{{replica}}')"
-                engine = {"engine": Expression(alike) if path else family}
+                engine = {"engine": Part(alike) if path else family}
                 variant = [_OF_REPLICATED_VARIANT, *variant]
             else:
                 raise

@@ -22,6 +22,7 @@ from hypothesis import Phase, settings
 
 from dags.clickhouse.dsn import Dsn
 from dags.clickhouse.engine import open_client
+from dags.clickhouse.replicas.store import place_of
 from dags.tests.clickhouse_cluster import cluster_obstacle, running_cluster
 from dags.tests.clickhouse_server import require_or_skip_reason, server_for_tests
 from dags.tests.emptied import EmptiedDatabase
@@ -40,9 +41,6 @@ if TYPE_CHECKING:
     from dags.tests.s3_server import S3Server
 
 ENGINES = ("embedded", "server")
-
-# Whether what is told of a server is told of one among replicas: `make test-cluster` tells some of it once more so.
-AMONG_REPLICAS = os.environ.get("WEB_ANALYTICS_TEST_SERVER") == "replicated"
 
 # Where Linux keeps files in memory. A build makes and drops some fifteen tables of one row: on a disk, a quarter of the
 # suite's CPU goes into the file system's own books.
@@ -66,6 +64,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     What takes minutes comes first, and what takes long before the rest.
     """
     functions = [item for item in items if isinstance(item, pytest.Function)]
+    for item in functions:
+        # Servers and a keeper of one cluster are a gigabyte: one process has them.
+        if item.get_closest_marker("cluster") is not None and item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group("cluster"))
     stories = [item for item in functions if _is_story(item)]
     embedded = {_test(item) for item in stories if _engine(item) == "embedded"}
     for item in stories:
@@ -141,7 +143,7 @@ def engine_dsn(
                 directory = tmp_path_factory.mktemp(engine)
                 if engine == "embedded":
                     known[engine] = f"chdb://{directory}/data"
-                elif AMONG_REPLICAS:
+                elif engine == "replicas":
                     cluster: Cluster = request.getfixturevalue("cluster")
                     known[engine] = cluster.dsn("web_analytics")
                 else:
@@ -187,6 +189,13 @@ def dsn(dsn_text: str) -> Dsn:
 def client(dsn: Dsn) -> Iterator[Client]:
     with open_client(dsn, wait_seconds=60, who="tests") as opened:
         yield opened
+
+
+@pytest.fixture
+def of_one_server(client: Client) -> None:
+    """What is asked is so of a server that stands alone, such as how its leases are made."""
+    if place_of(client) is not None:
+        pytest.skip("of a server that stands alone")
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ CODE = sorted(path for path in (ROOT / "dags").rglob("*.py") if "tests" not in p
 # The rooms of `dags/`, each with what it is for; one imports only from those above it.
 ROOMS = {
     "domain": "the words that all rooms share; pure",
-    "clickhouse": "how ClickHouse is reached and asked: engine, statements, failures, leases, schema, targets",
+    "clickhouse": "how ClickHouse is reached and asked: engine, statements, failures, leases, schema, tables, replicas",
     "settings": "what the environment says",
     "schedules": "the timetable",
     "dagster_runs": "what Dagster's runs of this location share: tags, client, lock",

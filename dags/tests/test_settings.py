@@ -427,13 +427,22 @@ BAD_DSNS = {
     "a line end in the password": (f"clickhouse://me:{SECRET}\nx@db.example/a", "a line end"),
     "TLS asked for by an option": (
         f"clickhouse://me:{SECRET}@db.example/a?secure=true",
-        "secure is no option of it: a server's DSN takes no options. TLS is the scheme clickhouses://",
+        "secure is no option of it: its only option is cluster. TLS is the scheme clickhouses://",
     ),
     "an option with a secret": (f"clickhouse://me@db.example/a?password={SECRET}", "password is no option of it"),
     "a secret for an option": (f"clickhouse://me@db.example/a?{SECRET}", "what stands after the '?' is no option"),
     "a fragment": (f"clickhouse://me:{SECRET}@db.example/a#b", "something stands after a '#'"),
     "port 0": (f"clickhouse://me:{SECRET}@db.example:0/a", "the port is not a number"),
-    "two hosts": (f"clickhouse://me:{SECRET}@one.example,two.example/a", "the host is no name and no address"),
+    "two hosts and no cluster": (
+        f"clickhouse://me:{SECRET}@one.example,two.example/a",
+        "2 hosts are named and no cluster",
+    ),
+    "a cluster and one host": (
+        f"clickhouse://me:{SECRET}@one.example/a?cluster=c",
+        "a cluster is named and one host",
+    ),
+    "a host twice": (f"clickhouse://me:{SECRET}@one.example,one.example:8123/a?cluster=c", "a host is named twice"),
+    "a cluster that is no name": (f"clickhouse://me:{SECRET}@a,b/a?cluster=c%27", "the cluster is no name"),
     "an encoded host": (f"clickhouse://me:{SECRET}@db%2Eexample/a", "the host is no name and no address"),
     "two databases": (f"clickhouse://me:{SECRET}@db.example/a/b", "the database is missing"),
     "an empty database before another": (

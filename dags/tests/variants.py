@@ -25,3 +25,6 @@ both_by_day = pytest.mark.at_night()
 # Tests of statements that ask no engine for anything of its own: the default suite runs them on the embedded one, `make
 # stories`, which CI runs as well, on a server.
 server_in_stories = pytest.mark.story
+
+# The engines of what is told among replicas as well, by who overrides `dsn_text` with it.
+WITH_REPLICAS = ["embedded", "server", pytest.param("replicas", marks=pytest.mark.cluster)]

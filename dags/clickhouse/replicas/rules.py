@@ -44,7 +44,7 @@ class Standing:
     table: str
     is_cut_off: bool
     is_behind: bool
-    delay_seconds: int
+    lag_seconds: int
     why: str = ""
 
 
@@ -91,9 +91,9 @@ def unusable(standings: Sequence[Standing]) -> list[str]:
         why = next((f" ({one.why[:200]})" for one in cut_off if one.why), "")
         problems.append(f"it has no session with Keeper, or may not write: {_tables(cut_off)} are read-only{why}")
     if behind := [one for one in standings if one.is_behind and not one.is_cut_off]:
-        delay = max(one.delay_seconds for one in behind)
+        lag = max(one.lag_seconds for one in behind)
         problems.append(
-            f"it lags behind: what others wrote into {_tables(behind)} is not here yet (delay {delay} s by its own "
+            f"it lags behind: what others wrote into {_tables(behind)} is not here yet ({lag} s by its own "
             "account). Wait until it has fetched that, or see system.replication_queue for why it does not"
         )
     return problems

@@ -29,7 +29,7 @@ BOOK = "web_analytics_schema_version"
 _log = logging.getLogger(__name__)
 
 # How long one waits for a replica to fetch what others have, before it is told that it lags.
-SYNC_SECONDS = 10.0
+FETCH_SECONDS = 10.0
 
 # A replica that died counts as alive until its session with Keeper ends, 30 s by ClickHouse's default.
 SESSION_SECONDS = 45.0
@@ -65,10 +65,10 @@ def settle(client: ServerClient, dsn: Dsn, own: Dsn, ready: Callable[[Dsn], Serv
 def standings(client: Client) -> list[Standing]:
     """How each replicated table of the database stands on this server."""
     rows = Sql(PACKAGE, client).rows("standing")
-    return [Standing(table, bool(cut), bool(behind), delay, why) for table, cut, behind, delay, why in rows]
+    return [Standing(table, bool(cut), bool(behind), lag, why) for table, cut, behind, lag, why in rows]
 
 
-def synced(client: Client, tables: Collection[str] | None = None, seconds: float = SYNC_SECONDS) -> Sequence[Standing]:
+def synced(client: Client, tables: Collection[str] | None = None, seconds: float = FETCH_SECONDS) -> Sequence[Standing]:
     """How the tables stand once this server has been given time to fetch what others had written by now."""
     before = [one for one in standings(client) if tables is None or one.table in tables]
     behind = [one.table for one in before if one.is_behind and not one.is_cut_off]
@@ -86,7 +86,7 @@ def synced(client: Client, tables: Collection[str] | None = None, seconds: float
             late.add(table)
     # What was written since they began to wait is no reason to wait on.
     return [
-        Standing(one.table, one.is_cut_off, one.table in late, one.delay_seconds, one.why)
+        Standing(one.table, one.is_cut_off, one.table in late, one.lag_seconds, one.why)
         for one in standings(client)
         if tables is None or one.table in tables
     ]
@@ -165,7 +165,7 @@ def _apart(reached: Mapping[str, Client]) -> timedelta | None:
 
 
 def lagging(
-    client: Client, table: str, same: Callable[[Client], object], seconds: float = SYNC_SECONDS
+    client: Client, table: str, same: Callable[[Client], object], seconds: float = FETCH_SECONDS
 ) -> Mapping[str, str]:
     """Which of the other replicas do not show what this one shows of a table, and why, by name or address.
 

@@ -68,19 +68,6 @@ _KEEPS_ROWS = re.compile(r"\b(?:TO (?:DISK|VOLUME)|RECOMPRESS)\b")
 _ROWS_TTL = re.compile(r"\bTTL (.*?)(?= SETTINGS |$)")
 _LITERAL = re.compile(r"'(?:[^'\\]|\\.)*'")
 _QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`")
-_IDENTIFIER = r"(?:`(?:[^`\\]|\\.)*`|[^\s`.(]+)"
-_VIEWS_TARGET = re.compile(
-    rf"CREATE MATERIALIZED VIEW {_IDENTIFIER}\.{_IDENTIFIER} (?:REFRESH (?:[^(`]|`(?:[^`\\]|\\.)*`)*?)?"
-    rf"TO ({_IDENTIFIER})\.({_IDENTIFIER})"
-)
-_TARGET_OF_KIND = {
-    "MaterializedView": _VIEWS_TARGET,
-    "Buffer": re.compile(r"Buffer\('?([^',]*)'?, '?([^',)]*)'?"),
-    "Distributed": re.compile(r"Distributed\('?[^',]*'?, '?([^',]*)'?, '?([^',)]*)'?"),
-    "Alias": re.compile(r"Alias\('(?:([^'.]*)(?:', '|\.))?([^']*)'\)"),
-}
-# These pass on what somebody inserts, and nothing by themselves.
-_PASSES_ONLY = ("Distributed", "Alias")
 _NAME = re.compile(r"`?(\w+)`? ")
 _LOW_CARDINALITY = re.compile(r"\bLowCardinality\(((?:[^()]|\([^()]*\))*)\)")
 _TIME = re.compile(r"DateTime(?:64)?(?:\((?:\d(?:, )?)?(?:'([^']*)')?\))?")
@@ -201,44 +188,6 @@ def notes(facts: Facts) -> list[str]:
             "hear of a build. Have them read its source, or make them plain views"
         )
     ]
-
-
-@dataclass(frozen=True)
-class PassingOn:
-    """A table that passes rows on; ``words``: of a view its definition, of another kind its engine with arguments."""
-
-    database: str
-    name: str
-    engine: str
-    words: str
-
-    @property
-    def full_name(self) -> str:
-        return f"{self.database}.{self.name}"
-
-    @property
-    def target(self) -> str:
-        """Where to, as ``database.table``; empty where the words name none."""
-        found = _TARGET_OF_KIND[self.engine].match(self.words)
-        return f"{(found[1] or '').strip('`') or self.database}.{found[2].strip('`')}" if found else ""
-
-
-def writers(name: str, tables: Iterable[PassingOn]) -> tuple[str, ...]:
-    """Who writes into ``database.table`` without being asked, also through a table before it that passes rows on.
-
-    A Distributed and an Alias do only that; a Buffer counts by itself, for it inserts when it likes.
-    """
-    by_target: dict[str, list[PassingOn]] = {}
-    for table in tables:
-        by_target.setdefault(table.target, []).append(table)
-    found, seen, ahead = list[str](), {name}, [name]
-    while ahead:
-        for table in by_target.get(ahead.pop(), ()):
-            if table.full_name not in seen:
-                seen.add(table.full_name)
-                ahead += [table.full_name] * (table.engine != "MaterializedView")
-                found += [table.full_name] * (table.engine not in _PASSES_ONLY)
-    return tuple(found)
 
 
 def hidden_by(engine: str, plan: Iterable[str]) -> str:

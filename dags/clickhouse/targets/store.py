@@ -10,7 +10,8 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from dags.clickhouse.replicas.store import place_of
 from dags.clickhouse.schema.declared import declared_columns
 from dags.clickhouse.sql import Sql
-from dags.clickhouse.targets.rules import Column, Facts, PassingOn, hidden_by, notes, unpublishable, unreadable, writers
+from dags.clickhouse.targets.passing_on import PassingOn, writers
+from dags.clickhouse.targets.rules import Column, Facts, hidden_by, notes, unpublishable, unreadable
 from dags.domain.errors import BuildError
 
 if TYPE_CHECKING:

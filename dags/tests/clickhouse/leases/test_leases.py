@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import threading
@@ -18,18 +19,26 @@ from hypothesis import strategies as st
 from dags.clickhouse.dsn import Dsn
 from dags.clickhouse.engine import open_client
 from dags.clickhouse.leases import rules, store
+from dags.clickhouse.leases.keeper import LEASES
 from dags.clickhouse.leases.rules import DEAD_AFTER_SECONDS, Lease, lease_name, new_token, run_key, table_and_day
 from dags.clickhouse.leases.store import Leases, read_leases
+from dags.clickhouse.replicas.store import place_of
 from dags.clickhouse.sql import Sql
 from dags.domain.errors import LeaseError
+from dags.tests.variants import WITH_REPLICAS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from clickhouse_connect.driver.client import Client
 
 DAY = date(2026, 1, 10)
 TABLE = "web_pre_aggregated_stats"
+
+
+@pytest.fixture(params=WITH_REPLICAS)
+def dsn_text(request: pytest.FixtureRequest, emptied: Callable[[str], str]) -> str:
+    return emptied(request.param)
 
 
 def leases(client: Client, run_id: str, wait_seconds: float = 0.0, messages: list[str] | None = None) -> Leases:
@@ -43,7 +52,10 @@ def left_by_the_dead(client: Client, run_id: str, monkeypatch: pytest.MonkeyPatc
         another_process.setattr(rules, "THIS_PROCESS", "00000000")
         dead = leases(client, run_id)
     dead.take(TABLE, DAY)
-    if not str(client.uri).startswith("chdb:"):
+    if place_of(client) is not None:
+        long_ago = f"now64(3) - {DEAD_AFTER_SECONDS + 1}"
+        client.command(f"ALTER TABLE {LEASES} UPDATE at = {long_ago} WHERE name = '{lease_name(TABLE, DAY)}'")
+    elif not str(client.uri).startswith("chdb:"):
         client.command(f"TRUNCATE TABLE {lease_name(TABLE, DAY)}")
         client.command(
             f"INSERT INTO {lease_name(TABLE, DAY)} VALUES ('{dead.token}', now64(3) - {DEAD_AFTER_SECONDS + 1})"
@@ -77,6 +89,7 @@ def test_days_and_tables_have_leases_of_their_own(client: Client) -> None:
         assert len(read_leases(client)) == 3
 
 
+@pytest.mark.usefixtures("of_one_server")
 def test_all_leases_are_read_in_as_many_statements_as_one_and_none_that_is_given_back_meanwhile(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,6 +126,7 @@ def test_all_leases_are_read_in_as_many_statements_as_one_and_none_that_is_given
         assert read_leases(client) == ()
 
 
+@pytest.mark.usefixtures("of_one_server")
 @pytest.mark.parametrize(
     "made",
     [
@@ -153,6 +167,7 @@ def test_who_waits_gets_the_lease_when_it_is_given_back_and_learns_that_it_waite
     assert messages == [f"{DAY}: {TABLE} is being built by run first_ru, waiting for it"]
 
 
+@pytest.mark.usefixtures("of_one_server")
 @pytest.mark.parametrize("fault", ["dropped", "cancelled"])
 def test_who_waits_bids_anew_when_its_bid_is_swept_away(
     client: Client, monkeypatch: pytest.MonkeyPatch, fault: str
@@ -249,6 +264,7 @@ def test_what_a_leases_name_is_made_of_is_read_back_from_it(day: date, table: st
     assert table_and_day(lease_name(table, day)) == (table, day)
 
 
+@pytest.mark.usefixtures("of_one_server")
 def test_no_day_makes_who_waits_ask_without_end_and_digits_that_are_none_are_passed_over(client: Client) -> None:
     assert table_and_day("web_analytics_lease_20261345_x") is None
     first = date(1, 1, 1)
@@ -313,7 +329,9 @@ def racers(dsn_text: str) -> Iterator[list[subprocess.Popen[str]]]:
     with ExitStack() as processes:
         started = []
         for number in range(4):
-            command = [sys.executable, "-c", RACER, dsn_text, f"racer-{number}"]
+            # Among replicas every other one asks another server.
+            asked = re.sub(r"@([^,/]+),([^,/]+)/", r"@\2,\1/", dsn_text) if number % 2 else dsn_text
+            command = [sys.executable, "-c", RACER, asked, f"racer-{number}"]
             racer = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
             started.append(processes.enter_context(racer))
             processes.callback(racer.kill)

@@ -155,7 +155,7 @@ def test_with_one_replica_dead_the_other_is_worked_on_and_the_dead_one_has_it_al
 def test_one_that_lags_is_told_by_a_build_and_not_relied_on_until_it_has_all(
     cluster: Cluster, dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "SYNC_SECONDS", 1.0)
+    monkeypatch.setattr(store, "FETCH_SECONDS", 1.0)
     with on(dsn) as client, on(dsn, first=1) as late:
         visit(client, 1, 2)
         late.command(f"SYSTEM STOP FETCHES {STATS}")
@@ -289,7 +289,8 @@ def test_a_table_of_one_server_among_replicas_is_refused_by_name(dsn: str) -> No
         client.command(f"RENAME TABLE {STATS} TO replicated")
         client.command(f"CREATE TABLE {STATS} AS replicated ENGINE = AggregatingMergeTree "
                        "PARTITION BY toYYYYMMDD(period_bucket) ORDER BY (team_id, period_bucket, host, device_type) "
-                       "SETTINGS deduplicate_merge_projection_mode = 'rebuild'")  # fmt: skip
+                       "SETTINGS deduplicate_merge_projection_mode = 'rebuild', "
+                       "allow_dimensions_outside_sorting_key = 1")  # fmt: skip
         try:
             words = require_schema(client, WEB_TABLES).unusable[STATS]
             assert "of one server, and CLICKHOUSE_DSN names several" in words

@@ -46,12 +46,12 @@ def test_what_is_not_as_declared_is_named(
 
 
 def test_a_replica_that_lags_or_is_cut_off_is_not_relied_on_and_says_for_which_tables() -> None:
-    fine = Standing("events", is_cut_off=False, is_behind=False, delay_seconds=0)
-    behind = [Standing(name, is_cut_off=False, is_behind=True, delay_seconds=7) for name in ("a", "b", "c", "d", "e")]
-    cut_off = Standing("stats", is_cut_off=True, is_behind=True, delay_seconds=0, why="session expired")
+    fine = Standing("events", is_cut_off=False, is_behind=False, lag_seconds=0)
+    behind = [Standing(name, is_cut_off=False, is_behind=True, lag_seconds=7) for name in ("a", "b", "c", "d", "e")]
+    cut_off = Standing("stats", is_cut_off=True, is_behind=True, lag_seconds=0, why="session expired")
     assert unusable([fine]) == []
     [words] = unusable([fine, *behind])
-    assert words.startswith("it lags behind: what others wrote into a, b, c and 2 more is not here yet (delay 7 s")
+    assert words.startswith("it lags behind: what others wrote into a, b, c and 2 more is not here yet (7 s")
     [words] = unusable([fine, cut_off])
     assert words == "it has no session with Keeper, or may not write: stats are read-only (session expired)"
 

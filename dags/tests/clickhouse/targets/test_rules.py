@@ -7,15 +7,14 @@ from dataclasses import replace
 import pytest
 
 from dags.clickhouse.schema.declared import declared_columns
+from dags.clickhouse.targets.passing_on import PassingOn, writers
 from dags.clickhouse.targets.rules import (
     Column,
     Facts,
-    PassingOn,
     notes,
     unpublishable,
     unreadable,
     unusable_database,
-    writers,
 )
 from dags.tests.world import STATS
 
@@ -155,3 +154,13 @@ def test_a_view_that_reads_it_is_a_note_and_no_problem() -> None:
 def test_a_database_without_atomic_renames_is_none() -> None:
     assert [unusable_database(engine) for engine in ("Atomic", "Replicated", "Shared")] == [[], [], []]
     assert all("Expected Atomic" in unusable_database(engine)[0] for engine in ("Ordinary", "Lazy", "Memory"))
+
+
+def test_a_target_of_one_server_among_several_and_one_of_several_where_one_is_named_are_refused() -> None:
+    [words] = problems(replace(FACTS, is_among_replicas=True))
+    assert "is an AggregatingMergeTree of one server, and CLICKHOUSE_DSN names several" in words
+    replicated = replace(FACTS, engine="ReplicatedAggregatingMergeTree", replicas=2)
+    [words] = problems(replicated)
+    assert "has 2 replicas, and CLICKHOUSE_DSN names one host" in words
+    assert problems(replace(replicated, replicas=1)) == []
+    assert problems(replace(replicated, replicas=0, is_among_replicas=True)) == []
