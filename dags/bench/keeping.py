@@ -13,7 +13,7 @@ from itertools import count, cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psycopg2
+import psycopg
 from dagster import DagsterInstance
 from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.scheduler.instigation import TickData, TickStatus
@@ -133,16 +133,16 @@ _OF_EVENTS = (("event_logs", "history/runs/index.db"), ("asset_check_executions"
 def _left_in_postgres(dsn: str) -> dict[str, float]:
     """Bytes of tables with their indexes, by what they are of, and rows; the room of rows that went is free before."""
     found = {f"bytes of {kind}": 0.0 for kind in ("ticks", "runs", "events")}
-    with closing(psycopg2.connect(dsn)) as connection:
-        connection.autocommit = True
-        cursor = connection.cursor()
-        cursor.execute("VACUUM ANALYZE")
-        cursor.execute("SELECT relname, pg_total_relation_size(oid) FROM pg_class WHERE relkind = 'r' AND oid >= 16384")
-        for table, size in cursor.fetchall():
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("VACUUM ANALYZE")
+        sizes = (
+            "SELECT tablename, pg_total_relation_size(tablename::regclass) FROM pg_tables WHERE schemaname = 'public'"
+        )
+        for table, size in connection.execute(sizes):
             found[f"bytes of {_OF_TABLES.get(table, 'runs')}"] += size
         for table in ("job_ticks", "runs", "event_logs", "asset_check_executions"):
-            cursor.execute(f"SELECT count(*) FROM {table}")  # noqa: S608 -- ours
-            found[f"rows of {table}"] = cursor.fetchone()[0]
+            [(rows,)] = connection.execute(f"SELECT count(*) FROM {table}".encode())  # noqa: S608 -- ours
+            found[f"rows of {table}"] = rows
     return found
 
 

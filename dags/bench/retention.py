@@ -1,10 +1,12 @@
-"""What a year of ticks, evaluations and runs leaves in Dagster's storage, SQLite, with retention and without.
+"""What a year of ticks, evaluations and runs leaves in Dagster's storage, with retention and without: in SQLite, and in
+PostgreSQL, which production has.
 
 One of each kind is measured, on a real instance on disk; a year is that times how many there are, which is printed.
 """
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +16,12 @@ from dags.bench.child import environment, in_child
 from dags.bench.figures import MEBIBYTE, paragraph, table, verdict
 from dags.schedules import DEAD_RUNS_INTERVAL_SECONDS, FILES_INTERVAL_SECONDS, SENSOR_INTERVAL_SECONDS
 from dags.settings import Settings
+from dags.tests.postgres_server import running_postgres
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from dags.tests.postgres_server import PostgresServer
 
 TEAMS, DAYS, EVENTS_PER_TEAM_DAY, EACH, TICKS = 100, 5, 50, 4, 2000
 QUICK_TEAMS, QUICK_DAYS, QUICK_EACH, QUICK_TICKS = 3, 1, 2, 50
@@ -32,6 +37,14 @@ COMMANDS = 3
 SKIPPED_DAYS = 7
 
 TARGET_MEBIBYTES = 1024
+
+# What becomes of the room of what was forgotten.
+_FREED = {
+    "SQLite": "The file of each run goes; pages that are free inside of index.db, runs.db and schedules.db are used "
+    "again, and these files do not shrink.",
+    "PostgreSQL": "Pages that are free are used again after VACUUM, which PostgreSQL does by itself; its files do not "
+    "shrink.",
+}
 
 
 @dataclass(frozen=True)
@@ -73,21 +86,42 @@ def retention(*, quick: bool, progress: Callable[[str], None]) -> Iterator[str]:
     teams, days, each, ticks = (
         (QUICK_TEAMS, QUICK_DAYS, QUICK_EACH, QUICK_TICKS) if quick else (TEAMS, DAYS, EACH, TICKS)
     )
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, running_postgres(Path(name) / "postgres") as postgres:
         variables = environment(Path(name) / "home", f"chdb://{name}/embedded")
         variables |= {"WEB_ANALYTICS_BACKFILL_SETTLE_HOURS": "0", "WEB_ANALYTICS_BACKFILL_LOOKBACK_DAYS": str(days)}
         progress(f"building {days} days of {teams} teams")
         in_child("world.make", variables, teams=teams, days=days, events_per_team_day=EVENTS_PER_TEAM_DAY)
-        progress(f"{ticks} ticks, {days * each} evaluations, builds and commands, each with what it leaves")
-        found = in_child("keeping.measure", variables, days=days, each=each, ticks=ticks)
-    yield _text(teams, found)
+        for storage in ("SQLite", "PostgreSQL"):
+            of_postgres = {} if storage == "SQLite" else _in_postgres(postgres, Path(variables["DAGSTER_HOME"]))
+            progress(f"{storage}: {ticks} ticks, {days * each} evaluations, builds and commands, with what each leaves")
+            found = in_child(
+                "keeping.measure", variables | of_postgres, days=days, each=each, ticks=ticks,
+                postgres=postgres.dsn() if of_postgres else "",
+            )  # fmt: skip
+            yield _text(storage, teams, found)
+
+
+def _in_postgres(postgres: PostgresServer, home: Path) -> dict[str, str]:
+    """Have the instance keep everything there, from the beginning; what libpq has to know for it."""
+    shutil.rmtree(home / "history")
+    shutil.rmtree(home / "schedules")
+    instance = home / "dagster.yaml"
+    storage = "storage:\n  postgres:\n    postgres_url: postgresql+psycopg2://\n"
+    instance.write_text(instance.read_text(encoding="utf-8") + storage, encoding="utf-8")
+    return {
+        "PGHOST": postgres.host,
+        "PGPORT": str(postgres.port),
+        "PGUSER": postgres.user,
+        "PGPASSWORD": postgres.password,
+        "PGDATABASE": "postgres",
+    }
 
 
 def _bytes(measured: dict[str, float]) -> float:
     return sum(value for name, value in measured.items() if name.startswith("bytes"))
 
 
-def _text(teams: int, found: dict[str, Any]) -> str:
+def _text(storage: str, teams: int, found: dict[str, Any]) -> str:
     done = found["retention"]
     before, after = (f"{done[name] / MEBIBYTE:,.1f} MiB {name}" for name in ("before", "after"))
     columns = ("bytes of ticks", "bytes of runs", "bytes of events", "bytes of logs", "files", "rows of event_logs")
@@ -108,7 +142,7 @@ def _text(teams: int, found: dict[str, Any]) -> str:
     rows.append(["all", "", "", *(f"{totals[y, kept]:,.0f}" for y in (1, YEARS) for kept in (True, False))])
     return "\n".join(
         [
-            f"retention: what Dagster's storage keeps, SQLite, {teams} teams",
+            f"retention: what Dagster's storage keeps, {storage}, {teams} teams",
             "",
             table(["one", *(column.removeprefix("bytes of ") for column in columns[:4]), "files", "event rows"], one),
             "",
@@ -119,13 +153,12 @@ def _text(teams: int, found: dict[str, Any]) -> str:
                 quiet day: nothing is repaired, no file comes. With retention skipped ticks go after {SKIPPED_DAYS}
                 days, by dagster.yaml, as by Dagster's own default; runs, evaluations and other ticks after 400; but of
                 each day the run that built it last, which the UI shows. Bytes are blocks on disk, of files and of
-                SQLite's pages."""
+                SQLite's pages; in PostgreSQL pages of tables and indexes after VACUUM."""
             ),
             paragraph(
                 f"""Retention of what was made here: {done["gone"]:,} of {done["runs"]:,} runs gone,
                 {done["stay"]:,} stay, {done["events"]:,} events of no run and {done["checks"]:,} results of checks
-                gone, in {done["seconds"]:.1f} s; {before}, {after}. The file of each run goes; pages that are free
-                inside of index.db, runs.db and schedules.db are used again, and these files do not shrink."""
+                gone, in {done["seconds"]:.1f} s; {before}, {after}. {_FREED[storage]}"""
             ),
             "  "
             + verdict(

@@ -129,9 +129,9 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, ...], An
     cases: list[tuple[str, ...]] = [*((name,) for name in LAUNCHERS), *MISTAKES]
     given = []
     for name, *change in cases:
-        texts = ((DEPLOY / f"{name}-launcher.yaml").read_text(), MANIFEST if name == "kubernetes" else "")
-        changed = [text.replace(*change) if change else text for text in texts]
-        assert not change or changed != [*texts]
+        texts = [(DEPLOY / f"{name}-launcher.yaml").read_text(), MANIFEST if name == "kubernetes" else ""]
+        changed = [text.replace(change[0], change[1]) for text in texts] if change else texts
+        assert not change or changed != texts
         given.append([BASE, *changed])
     done = subprocess.run(
         [place / "bin" / "python", "-c", JUDGE], input=json.dumps(given), capture_output=True, text=True, check=True
