@@ -39,7 +39,7 @@ def test_no_name_is_a_word_that_the_glossary_rejects() -> None:
 
 # --- Documents --------------------------------------------------------------------------------------------
 
-DOCUMENTS = [ROOT / name for name in ("README.md", "CHANGELOG.md", "dags/decisions/glossary.md")]
+DOCUMENTS = [ROOT / name for name in ("README.md", "CHANGELOG.md", "dags/PRODUCTION.md", "dags/decisions/glossary.md")]
 DOCUMENTS += sorted((ROOT / ".github").glob("*.md"))
 
 
