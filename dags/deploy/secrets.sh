@@ -15,10 +15,12 @@ new() { # the file, what is to be in it
 new clickhouse_password "$(openssl rand -hex 24)"
 new clickhouse_cluster "$(openssl rand -hex 24)"
 new postgres_password "$(openssl rand -hex 24)"
-host=clickhouse
-if grep -qs '^COMPOSE_PROFILES=cluster' .env; then host=clickhouse-1-1; fi
+hosts=clickhouse:8123 cluster=
+if grep -qs '^COMPOSE_PROFILES=cluster' .env; then
+    hosts=clickhouse-1-1:8123,clickhouse-1-2:8123 cluster='?cluster=web_analytics'
+fi
 # In the URL a password of your own is quoted by percent signs: p@ss becomes p%40ss.
-new CLICKHOUSE_DSN "clickhouse://web_analytics:$(cat .secrets/clickhouse_password)@$host:8123/web_analytics"
+new CLICKHOUSE_DSN "clickhouse://web_analytics:$(cat .secrets/clickhouse_password)@$hosts/web_analytics$cluster"
 if [ ! -e .secrets/proxy_users ]; then
     password=$(openssl rand -hex 12)
     new proxy_users "$user:$(printf '%s\n' "$password" | openssl passwd -6 -stdin)"
