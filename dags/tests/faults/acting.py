@@ -73,7 +73,7 @@ def announced(asked: Connection) -> Iterator[Callable[[str], None]]:
             asked.recv()
 
     def ran(itself: Sql, statement: Callable[..., Any], name: str, *rest: Any) -> Any:
-        if name != "beat":  # signs of life come from a thread of their own
+        if name not in ("beat", "keeper_beat"):  # signs of life come from a thread of their own
             announce(name)
         return run(itself, statement, name, *rest)
 

@@ -310,11 +310,11 @@ class Readers:
         return {team: (sessions, views) for team, sessions, views in rows}
 
 
-def measured(events: list[Event], teams: Iterable[int] = TEAMS) -> Seen:
+def measured(events: list[Event], teams: Iterable[int] = TEAMS, day: date = DAY) -> Seen:
     """What readers of the day see of each team, told from the events alone."""
     found: Seen = {}
     for team in teams:
-        sessions = list(sessions_of([event for event in events if event.team_id == team], DAY))
+        sessions = list(sessions_of([event for event in events if event.team_id == team], day))
         found[team] = (len(sessions), sum(len(session.pageviews) for session in sessions))
     return found
 

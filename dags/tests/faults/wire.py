@@ -1,4 +1,6 @@
-"""A wire to the server that can be cut: whatever goes over it then breaks, and nothing new comes through."""
+"""A wire to the server that can be cut: whatever goes over it then breaks, and nothing new comes through; or held:
+connections stay, and nothing goes over them.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +16,8 @@ class Wire:
         self._to = port
         self._open: list[socket.socket] = []
         self._is_cut = False
+        self._flows = threading.Event()
+        self._flows.set()
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listening.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -32,12 +36,18 @@ class Wire:
         self.cut()
         threading.Timer(0.15, self.mend).start()
 
+    def hold(self) -> None:
+        """As a network that loses every packet does: nobody is told, and what was sent arrives once it is mended."""
+        self._flows.clear()
+
     def mend(self) -> None:
         self._is_cut = False
+        self._flows.set()
 
     def close(self) -> None:
         self._listening.close()
         self.cut()
+        self._flows.set()
 
     def _accept(self) -> None:
         while True:
@@ -55,13 +65,13 @@ class Wire:
                 continue
             self._open += [near, far]
             for one, other in ((near, far), (far, near)):
-                threading.Thread(target=_pass_on, args=(one, other), daemon=True).start()
+                threading.Thread(target=self._pass_on, args=(one, other), daemon=True).start()
 
-
-def _pass_on(one: socket.socket, other: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        while data := one.recv(65536):
-            other.sendall(data)
-    for end in (one, other):
+    def _pass_on(self, one: socket.socket, other: socket.socket) -> None:
         with contextlib.suppress(OSError):
-            end.shutdown(socket.SHUT_RDWR)
+            while data := one.recv(65536):
+                self._flows.wait()
+                other.sendall(data)
+        for end in (one, other):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
