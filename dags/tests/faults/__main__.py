@@ -14,6 +14,7 @@ from queue import Queue
 from typing import TYPE_CHECKING
 
 from dags.tests.faults.backfills import backfill_tally, backfill_trials
+from dags.tests.faults.cluster_trials import cluster_tally, cluster_trials, running
 from dags.tests.faults.dagster_runs import run_trials
 from dags.tests.faults.files import FileSide, file_tally, file_trials
 from dags.tests.faults.loads import Side, load_tally, load_trials
@@ -93,12 +94,21 @@ def main() -> int:
     options.add_argument("--runs", type=int, default=12)
     options.add_argument("--rounds", type=int, default=50)
     options.add_argument("--swaps", type=int, default=100)
+    options.add_argument(
+        "--cluster", type=int, default=0, help="trials on two shards of two replicas, and nothing else"
+    )
     options.add_argument("--seed", type=int, default=1)
     given = options.parse_args()
     started = time.monotonic()
 
     def say(words: str) -> None:
         print(f"… {time.monotonic() - started:4.0f} s  {words}", file=sys.stderr, flush=True)
+
+    if given.cluster:
+        with running() as cluster:
+            on_cluster = cluster_trials(cluster, given.cluster, given.seed, say)
+        print(cluster_tally(on_cluster))
+        return int(any(words for _, words in on_cluster))
 
     with hurried(), ExitStack() as stack:
         servers, sides, s3 = [], [], stack.enter_context(running_s3())
