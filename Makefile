@@ -66,6 +66,9 @@ walk: setup ## every setting of both engines, each with the values worth a try: 
 faults: setup ## builds killed at every step on a real server, races, readers: a quarter of an hour
 	@$(RUN) python -m dags.tests.faults
 
+faults-cluster: setup ## servers, keeper, network and builds that fail, on two shards of two replicas: ten minutes
+	@$(RUN) python -m dags.tests.faults --cluster 100
+
 week: setup ## a week of operation on a real server, by a clock that is moved: who was told what, and was it so? Twelve minutes
 	@$(RUN) python -m dags.tests.week
 
@@ -78,4 +81,4 @@ hooks: setup ## have git run the checks of .pre-commit-config.yaml before each c
 bench: setup ## the figures of the README
 	@$(RUN) python -m dags.bench
 
-.PHONY: help setup demo demo-sources dev test coverage stories test-cluster soak walk faults week check hooks bench
+.PHONY: help setup demo demo-sources dev test coverage stories test-cluster soak walk faults faults-cluster week check hooks bench
