@@ -15,7 +15,8 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from dags.bench.figures import MEBIBYTE, Spread, paragraph, table, verdict
 from dags.bench.traffic import load_day
 from dags.clickhouse.dsn import Dsn
-from dags.clickhouse.engine import error_code, open_client
+from dags.clickhouse.engine import open_client
+from dags.clickhouse.refusals import error_code
 from dags.clickhouse.schema.apply import apply_schema
 from dags.clickhouse.sql import Sql
 from dags.publish.batches import build_limits

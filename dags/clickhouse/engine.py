@@ -31,8 +31,9 @@ from filelock import FileLock
 from filelock import Timeout as LockedError
 
 from dags.clickhouse.pinned import LOOKED_AT, PINS, Setting, pinned, reset
+from dags.clickhouse.refusals import refusal
 from dags.clickhouse.replicas.store import place_of, settle
-from dags.clickhouse.rights import lacking, naming_what_lacks
+from dags.clickhouse.rights import naming_what_lacks
 from dags.clickhouse.server import AMONG_REPLICAS_SECONDS, FIRST_ANSWER_SECONDS, ServerClient
 from dags.clickhouse.sql import Sql
 from dags.domain.errors import EngineBusyError, EngineError, EngineSlowError, UnreadableError
@@ -46,11 +47,6 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 
-# ClickHouse's own error codes, from ErrorCodes.cpp.
-AUTHENTICATION_FAILED = 516
-REQUIRED_PASSWORD = 194
-ACCESS_DENIED = 497
-
 # A build may work for minutes before the first byte of its answer; an hour of silence is a server that hangs.
 ANSWER_SECONDS = 3600
 
@@ -62,12 +58,6 @@ logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())
 
 _held: dict[str, tuple[FileLock, Client]] = {}
 _held_guard = threading.Lock()
-
-
-def error_code(error: BaseException) -> int | None:
-    """ClickHouse's error code, when the error is ClickHouse's."""
-    code = getattr(error, "code", None)
-    return code if isinstance(code, int) else None
 
 
 @contextlib.contextmanager
@@ -129,7 +119,7 @@ def _ready_replica(dsn: Dsn, ready: Callable[[Dsn], ServerClient]) -> Client:
         except (EngineError, ClickHouseError) as error:
             if client is not None:
                 client.close()
-            refused.append(error if isinstance(error, EngineError) else _refusal(one, error))
+            refused.append(error if isinstance(error, EngineError) else refusal(one, error))
         else:
             return client
     kind = next((type(one) for one in refused if isinstance(one, UnreadableError)), EngineError)
@@ -227,7 +217,7 @@ def _hold(dsn: Dsn, wait_seconds: float, who: str) -> None:
             keeper = _embedded(dsn)  # which is asked nothing
         except ClickHouseError as error:
             lock.release()
-            raise _refusal(dsn, error) from None
+            raise refusal(dsn, error) from None
         holder.write_text(
             json.dumps({"pid": os.getpid(), "who": who, "since": time.strftime("%H:%M:%S UTC", time.gmtime())})
         )
@@ -270,7 +260,7 @@ def _connect(dsn: Dsn, answer_seconds: float, who: str) -> Client:
     except (ClickHouseError, EngineError) as error:
         if client is not None:
             client.close()
-        raise _refusal(dsn, error) if isinstance(error, ClickHouseError) else error from None
+        raise refusal(dsn, error) if isinstance(error, ClickHouseError) else error from None
     return client
 
 
@@ -345,34 +335,6 @@ def _set(client: Client, dsn: Dsn, chosen: Mapping[str, str], problems: Sequence
         return
     for name, value in chosen.items():
         client.set_client_setting(name, value)
-
-
-def _refusal(dsn: Dsn, error: ClickHouseError) -> EngineError:
-    """Why there is no client, in words. That nothing answers is said only when nothing did."""
-    # Where nothing was answered the driver's cause says why, and the driver puts the whole address before that.
-    reason = dsn.hidden_in(str(getattr(error.__cause__, "reason", None) or error))
-    name = getattr(error, "name", None) or error_code(error)
-    if (lacks := lacking(error, f"the user {dsn.user!r} of ClickHouse at {dsn}")) is not None:
-        return lacks
-    if error_code(error) in (AUTHENTICATION_FAILED, REQUIRED_PASSWORD, ACCESS_DENIED):
-        return EngineError(f"ClickHouse at {dsn} refused the user {dsn.user!r} or its password: correct CLICKHOUSE_DSN")
-    if name in ("READONLY", "SETTING_CONSTRAINT_VIOLATION"):
-        return UnreadableError(
-            f"ClickHouse at {dsn} does not let {dsn.user or 'the user'} set what every statement must carry to be "
-            "answered in full, so nothing is known from there. Let the user's profile allow it (readonly 0, no "
-            f"constraint on that setting). It says: {reason[:500]}"
-        )
-    if dsn.is_embedded:
-        return EngineError(f"the embedded engine cannot open {dsn}: {reason[:500]}")
-    if name is not None:
-        return UnreadableError(
-            f"ClickHouse at {dsn} answered with an error, {name}, so nothing is known from there. Where it speaks of a "
-            f"limit, raise it in the user's profile. It says: {reason[:500]}"
-        )
-    return EngineError(
-        f"no ClickHouse answers at {dsn}: check the host and port in CLICKHOUSE_DSN (the HTTP port, 8123 by "
-        f"default) and that the server runs. The driver says: {reason[:300]}"
-    )
 
 
 def _use_database(client: Client, dsn: Dsn) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 _Amount = TypeVar("_Amount")
 
@@ -121,13 +121,14 @@ class Remembered:
 class Memory:
     """What ClickHouse remembers right after a swap: of the ``day``; of the ``staged`` parts the contents, by which what
     itself swapped in, and swapped in again, is known; what ``others`` of the table's days took numbers for since the
-    last look; and which table it is.
+    last look; and which table it is. ``moved``: how many parts were swapped in.
     """
 
     day: tuple[Remembered, ...]
     staged: frozenset[str]
     others: tuple[Remembered, ...]
     uuid: str
+    moved: int = 0
 
     @property
     def has_staged(self) -> bool:
@@ -183,16 +184,20 @@ def went_along(looked: Written, now: Memory) -> WentAlong:
         forgotten=len({part.name for part in looked.read} - {part.name for part in now.day}),
         is_unwritten=swapped_in > looked.shares_numbers
         and len(between) < _MOST_NUMBERS
-        and _are_explained(between, looked, now.others),
+        and _are_explained(between, looked, now),
     )
 
 
-def _are_explained(numbers: Iterable[int], looked: Written, others: Collection[Remembered]) -> bool:
-    """Whether other days took these numbers: for a part, for an ALTER of it, or for what a swap of theirs removed."""
+def _are_explained(numbers: Sequence[int], looked: Written, now: Memory) -> bool:
+    """Whether other days took these numbers: for a part, for an ALTER of it, or for what a swap of theirs removed.
+
+    A day of a replicated table has numbers of its own. Its swap takes one for what it removes and one for each part
+    that it brings, and takes all of them anew where another day of the table is swapped in that instant.
+    """
     if not looked.shares_numbers:
-        return not set(numbers)
-    taken = {number for part in others for number in (part.first, part.last, part.version)}
-    brought = {part.first for part in others}
+        return len(numbers) % (now.moved + 1) == 0
+    taken = {number for part in now.others for number in (part.first, part.last, part.version)}
+    brought = {part.first for part in now.others}
     return all(number in taken or number + 1 in brought for number in numbers)
 
 

@@ -279,6 +279,7 @@ class Publisher(Generic[_Amount]):
             staged=frozenset(part.contents for part in of["staged"]),
             others=tuple(of["other"]),
             uuid="".join(one.name for one in of["table"]),
+            moved=sum(part.is_active for part in of["staged"]),
         )
 
     def _empty(self, table: str, taken: str, before: Seen[_Amount]) -> None:

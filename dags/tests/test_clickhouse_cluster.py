@@ -95,8 +95,9 @@ def paused(process: ClusterProcess) -> Iterator[None]:
 
 def test_all_replicas_of_a_shard_are_one_dsn(cluster: Cluster) -> None:
     first, second = (server.address.http_port for server in cluster.servers[0])
-    assert cluster.dsn() == f"clickhouse://default@127.0.0.1:{first},127.0.0.1:{second}/web_analytics"
-    assert cluster.dsn("other") == f"clickhouse://default@127.0.0.1:{first},127.0.0.1:{second}/other"
+    hosts = f"127.0.0.1:{first},127.0.0.1:{second}"
+    assert cluster.dsn() == f"clickhouse://default@{hosts}/web_analytics?cluster={cluster.name}"
+    assert cluster.dsn("other") == f"clickhouse://default@{hosts}/other?cluster={cluster.name}"
 
 
 def test_a_row_inserted_on_one_replica_is_read_on_the_other(replicas: tuple[Client, Client]) -> None:

@@ -104,8 +104,13 @@ def _tables(standings: Sequence[Standing]) -> str:
     return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
 
 
-def unfenced(active: Mapping[str, bool], reached: Collection[str]) -> list[str]:
-    """The replicas that Keeper holds for alive and that cannot be reached: on them somebody may publish yet."""
+def unfenced(own: str, active: Mapping[str, bool], reached: Collection[str]) -> list[str]:
+    """The replicas on which somebody may publish yet: those that Keeper holds for alive and that cannot be reached.
+
+    ``own`` is whose view of Keeper ``active`` is: one without a session sees nobody alive, and knows nothing.
+    """
+    if not active.get(own):
+        return [own]
     return sorted(name for name, is_active in active.items() if is_active and name not in reached)
 
 

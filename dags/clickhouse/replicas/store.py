@@ -68,13 +68,13 @@ def standings(client: Client) -> list[Standing]:
     return [Standing(table, bool(cut), bool(behind), lag, why) for table, cut, behind, lag, why in rows]
 
 
-def synced(client: Client, tables: Collection[str] | None = None, seconds: float = FETCH_SECONDS) -> Sequence[Standing]:
+def synced(client: Client, tables: Collection[str] | None = None, seconds: float | None = None) -> Sequence[Standing]:
     """How the tables stand once this server has been given time to fetch what others had written by now."""
     before = [one for one in standings(client) if tables is None or one.table in tables]
     behind = [one.table for one in before if one.is_behind and not one.is_cut_off]
     if not behind:
         return before
-    until = time.monotonic() + seconds
+    until = time.monotonic() + (FETCH_SECONDS if seconds is None else seconds)
     late = set[str]()
     for table in behind:
         left = max(1, round(until - time.monotonic()))
@@ -124,9 +124,12 @@ def fenceable(
     """Clients of every replica on which work of others might live, by name; waits for one that does not answer until
     Keeper gives it up, for without a session there nothing is published by it.
 
+    What others wrote while one waited for their lease is here then: a day is swapped in whole, and what this replica
+    has not fetched of it would be gone from all.
+
     Raises:
-        LeaseError: one is alive by Keeper and does not answer, or their clocks disagree. Nothing may be done in the
-            place of others.
+        LeaseError: one is alive by Keeper and does not answer, this one has no session or lags, or clocks disagree.
+            Nothing may be done in the place of others.
     """
     place = place_of(client)
     if place is None:
@@ -135,17 +138,17 @@ def fenceable(
     while True:
         others, silent = place.others()
         reached: dict[str, Client] = {place.name: client, **others}
-        left = unfenced(dict(Sql(PACKAGE, client).rows("active", {"table": BOOK})), reached)
+        left = unfenced(place.name, dict(Sql(PACKAGE, client).rows("active", {"table": BOOK})), reached)
         if not left:
             break
         names, why = ", ".join(left), "; ".join(f"{address}: {words[:300]}" for address, words in silent.items())
         if time.monotonic() >= until:
             raise LeaseError(
-                f"the replica {names} is alive by Keeper, and does not answer here, so that work which died there may "
-                f"yet publish: nothing was touched. Have it answer, or end it ({why})"
+                f"the replica {names} is alive by Keeper and does not answer, or has no session, so that work of "
+                f"the dead may yet be published: nothing was touched. Have it answer, or end it ({why or 'no session'})"
             )
         if not has_told:
-            tell(f"waiting until the replica {names} answers, or Keeper gives it up: {why}")
+            tell(f"waiting until the replica {names} answers, or Keeper gives it up: {why or 'no session'}")
             has_told = True
         sleep(POLL_SECONDS)
     if apart := _apart(reached):
@@ -153,6 +156,8 @@ def fenceable(
             f"the clocks of replicas disagree by {apart.total_seconds():.0f} s, and who holds a lease is told from the "
             f"dead by them: nothing was touched. Have them agree within {MOST_APART.total_seconds():.0f} s"
         )
+    if problems := unusable(synced(client)):
+        raise LeaseError(f"the replica {place.name} is not worked on, nothing was touched: {'; '.join(problems)}")
     return reached
 
 
@@ -165,7 +170,7 @@ def _apart(reached: Mapping[str, Client]) -> timedelta | None:
 
 
 def lagging(
-    client: Client, table: str, same: Callable[[Client], object], seconds: float = FETCH_SECONDS
+    client: Client, table: str, same: Callable[[Client], object], seconds: float | None = None
 ) -> Mapping[str, str]:
     """Which of the other replicas do not show what this one shows of a table, and why, by name or address.
 

@@ -67,6 +67,8 @@ def _hidden_rows(sql: Sql, engines: Mapping[str, str]) -> dict[str, str]:
         try:
             hides[name] = hidden_by(engine, _plan(sql, name))
         except ClickHouseError as error:
+            if getattr(error, "name", None) is None:  # nobody answered: that says nothing of the table
+                raise
             hides[name] = f"ClickHouse does not say how it would be read: {str(error)[:300]}"
     return hides
 

@@ -29,9 +29,10 @@ import urllib3
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
 from filelock import FileLock
 
-from dags.clickhouse import engine
+from dags.clickhouse import refusals
 from dags.clickhouse.dsn import Dsn
-from dags.clickhouse.engine import call, error_code, open_client
+from dags.clickhouse.engine import call, open_client
+from dags.clickhouse.refusals import error_code
 from dags.clickhouse.sql import is_embedded
 from dags.dagster_runs import resource
 from dags.domain.errors import EngineBusyError, EngineError, EngineSlowError, SchemaError
@@ -613,5 +614,5 @@ def test_each_query_on_a_server_says_for_whom_it_is(server: Dsn) -> None:
 
 def test_a_password_is_hidden_as_a_word_and_not_by_holes_in_others() -> None:
     shown = ClickHouseError("HTTPConnectionPool refused e")
-    refused = engine._refusal(Dsn.parse("clickhouse://ada:e@db.example/a"), shown)
+    refused = refusals.refusal(Dsn.parse("clickhouse://ada:e@db.example/a"), shown)
     assert "HTTPConnectionPool refused [hidden]" in str(refused)

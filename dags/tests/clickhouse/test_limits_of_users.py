@@ -75,7 +75,7 @@ def opened(dsn: Dsn, **options: Any) -> Any:
     return open_client(dsn, wait_seconds=5, who="tests", **options)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_a_server_makes_of_the_tests_file_what_the_statements_say(served: Callable[[str], Dsn]) -> None:
     """As the server itself writes them, and as it would write ours."""
     with opened(served("shows")) as client:
@@ -97,7 +97,7 @@ def normal(statement: str) -> tuple[str, ...]:
     return head, *sorted(one.rstrip(".") for one in rest.split(", "))
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_nobody_raises_a_limit_of_his_own(served: Callable[[str], Dsn]) -> None:
     for name, setting, most in (
         (READER, "max_execution_time", 300),
@@ -113,7 +113,7 @@ def test_nobody_raises_a_limit_of_his_own(served: Callable[[str], Dsn]) -> None:
                     client.query("SELECT 1", settings={setting: beyond})
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_a_build_that_may_ask_for_more_memory_than_its_user_says_so_and_publishes_nothing(
     served: Callable[[str], Dsn],
 ) -> None:
@@ -128,7 +128,7 @@ def test_a_build_that_may_ask_for_more_memory_than_its_user_says_so_and_publishe
         assert build(client, 1, day=day, max_memory_bytes=8_000_000_000).problems == ()
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_a_quota_that_ends_within_a_tick_is_unknown_and_launches_nothing(served: Callable[[str], Dsn]) -> None:
     day, now = ago(3), datetime.now(UTC)
     with opened(served("")) as plain:

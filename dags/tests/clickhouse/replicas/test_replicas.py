@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from dags.clickhouse.dsn import Dsn
 from dags.clickhouse.engine import open_client
@@ -232,6 +233,38 @@ def test_a_build_that_was_robbed_on_one_replica_publishes_nothing_once_another_h
         assert shown(cluster) == [[(1, 3), (2, 2)]] * 2
 
 
+def test_what_another_replica_published_while_one_waited_is_fetched_before_the_day_is_swapped(
+    cluster: Cluster, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A day is swapped in whole, and what this replica has not fetched of it would be gone from all."""
+    monkeypatch.setattr(store, "FETCH_SECONDS", 1.0)
+    with on(dsn) as one, on(dsn, first=1) as late:
+        visit(one, 1, 2)
+        assert not unusable(synced(late))
+        for table in WEB_TABLES:
+            late.command(f"SYSTEM STOP FETCHES {table.name}")
+        try:
+            assert build(one, "run-1", 1).run().problems == ()
+            with pytest.raises(LeaseError, match="the replica 2 is not worked on, nothing was touched: it lags behind"):
+                build(late, "run-2", 2).run()
+        finally:
+            for table in WEB_TABLES:
+                late.command(f"SYSTEM START FETCHES {table.name}")
+        assert build(late, "run-3", 2).run().problems == ()
+    assert shown(cluster) == [[(1, 2), (2, 2)]] * 2
+
+
+def test_without_a_session_nobody_is_taken_for_dead(cluster: Cluster, dsn: str) -> None:
+    with on(dsn) as client:
+        cluster.keeper.kill()
+        try:
+            with pytest.raises((LeaseError, ClickHouseError)):
+                fenceable(client, wait_seconds=0.2)
+        finally:
+            cluster.keeper.start()
+    until(lambda: _is_open(dsn))
+
+
 def test_a_replica_that_keeper_holds_for_alive_and_that_does_not_answer_keeps_builds_from_beginning(dsn: str) -> None:
     with on(dsn) as client:
         place = place_of(client)
@@ -239,7 +272,7 @@ def test_a_replica_that_keeper_holds_for_alive_and_that_does_not_answer_keeps_bu
         silent = replace(place.own, host="127.0.0.1", port=1)
         client.place = replace(place, dsn=replace(place.own, others=((silent.host, silent.port),)), _opened={})  # type: ignore[attr-defined]
         told: list[str] = []
-        with pytest.raises(LeaseError, match="the replica 2 is alive by Keeper, and does not answer here"):
+        with pytest.raises(LeaseError, match="the replica 2 is alive by Keeper and does not answer"):
             fenceable(client, told.append, sleep=lambda _: None, wait_seconds=0.2)
         assert len(told) == 1
 

@@ -57,7 +57,13 @@ def test_a_replica_that_lags_or_is_cut_off_is_not_relied_on_and_says_for_which_t
 
 
 def test_who_is_alive_by_keeper_and_not_reached_is_not_fenced() -> None:
-    assert unfenced({"a": True, "b": True, "c": False}, ["a"]) == ["b"]
+    assert unfenced("a", {"a": True, "b": True, "c": False}, ["a"]) == ["b"]
+    assert unfenced("a", {"a": True, "b": True, "c": False}, ["a", "b"]) == []
+
+
+@pytest.mark.parametrize("active", [{}, {"b": True}, {"a": False, "b": True}])
+def test_who_has_no_session_knows_nobody_to_be_dead(active: dict[str, bool]) -> None:
+    assert unfenced("a", active, ["a", "b"]) == ["a"]
 
 
 def test_every_table_that_is_made_is_replicated_and_keeps_what_is_alike() -> None:
