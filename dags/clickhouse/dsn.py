@@ -17,7 +17,8 @@ DEFAULT_DATABASE = "web_analytics"
 EXPECTED = (
     "expected chdb:///directory for the embedded engine, "
     "or clickhouse://user:password@host:8123/database (clickhouses:// with TLS) for a server; where several hold the "
-    "same rows, all hosts with commas between them, and ?cluster= with the name that system.clusters has for them"
+    "same rows, all hosts with commas between them, and ?cluster= with the name that system.clusters has for them; "
+    "where teams are spread over shards, the hosts of each so, with semicolons between the shards"
 )
 
 
@@ -35,6 +36,10 @@ class Dsn:
     # Where there are several replicas: the hosts and ports of the others, and what their servers call all together.
     others: tuple[tuple[str, int], ...] = ()
     cluster: str = ""
+    # Where there are several shards. Of the whole: the hosts of each after the first; of one: its number, of how many.
+    later: tuple[tuple[tuple[str, int], ...], ...] = ()
+    shard: int = 0
+    shard_count: int = 0
 
     @property
     def mark(self) -> str:
@@ -43,7 +48,8 @@ class Dsn:
         The same replicas are the same database, whichever is named first.
         """
         first, *others = sorted([(self.host, self.port), *self.others])
-        where = repr((self.path, *first, self.database, *([others] if others else [])))
+        later = [sorted(places) for places in self.later]
+        where = repr((self.path, *first, self.database, *([others] if others or later else []), *later))
         return hashlib.sha256(where.encode()).hexdigest()[:16]
 
     @property
@@ -51,6 +57,17 @@ class Dsn:
         """Each of the replicas by itself, in the order in which they are named; where there is one, that one."""
         places = ((self.host, self.port), *self.others)
         return tuple(replace(self, host=host, port=port, others=()) for host, port in places)
+
+    @property
+    def shards(self) -> tuple[Dsn, ...]:
+        """Each of the shards by itself, in the order in which they are named; where there is one, this."""
+        if not self.later:
+            return (self,)
+        places = (((self.host, self.port), *self.others), *self.later)
+        return tuple(
+            replace(self, host=host, port=port, others=tuple(others), later=(), shard=number, shard_count=len(places))
+            for number, ((host, port), *others) in enumerate(places, 1)
+        )
 
     @property
     def is_embedded(self) -> bool:
@@ -63,9 +80,12 @@ class Dsn:
     def __str__(self) -> str:
         if self.is_embedded:
             return f"chdb://{self.path} (database {self.database})"
-        hosts = ",".join(f"{host}:{port}" for host, port in ((self.host, self.port), *self.others))
-        return f"{self.scheme}://{self.user}@{hosts}/{self.database}" + (
-            f"?cluster={self.cluster}" * bool(self.cluster)
+        of_shards = (((self.host, self.port), *self.others), *self.later)
+        hosts = ";".join(",".join(f"{host}:{port}" for host, port in places) for places in of_shards)
+        return (
+            f"{self.scheme}://{self.user}@{hosts}/{self.database}"
+            + f"?cluster={self.cluster}" * bool(self.cluster)
+            + f" (shard {self.shard})" * bool(self.shard)
         )
 
     @classmethod
@@ -111,7 +131,9 @@ class Dsn:
             raise SettingsError(f"a '/', '?' or '#' in user or password is not percent-encoded; {EXPECTED}")
         cluster = _options(parts, "cluster").get("cluster", "")
         user, _, hosts = parts.netloc.rpartition("@")
-        places = [_place(one, 8443 if parts.scheme == "clickhouses" else 8123) for one in hosts.split(",")]
+        default_port = 8443 if parts.scheme == "clickhouses" else 8123
+        of_shards = [[_place(one, default_port) for one in some.split(",")] for some in hosts.split(";")]
+        places = [one for some in of_shards for one in some]
         if len(set(places)) < len(places):
             raise SettingsError(f"a host is named twice; {EXPECTED}")
         if (len(places) > 1) != bool(cluster):
@@ -131,8 +153,9 @@ class Dsn:
             port=places[0][1],
             user=_decoded(name or "default", "user"),
             password=_decoded(password, "password"),
-            others=tuple(places[1:]),
+            others=tuple(of_shards[0][1:]),
             cluster=cluster,
+            later=tuple(map(tuple, of_shards[1:])),
         )
 
 

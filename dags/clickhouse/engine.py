@@ -80,6 +80,8 @@ def open_client(
     """
     if dsn.is_embedded:
         _hold(dsn, wait_seconds, who)
+    if dsn.later:
+        raise EngineError(f"{dsn} names {len(dsn.shards)} shards, and a client is of one: name the shard that is meant")
     ready = partial(_ready, answer_seconds=answer_seconds, who=who, create_database=create_database)
     client: Client = _ready_replica(dsn, cast("Callable[[Dsn], ServerClient]", ready)) if dsn.cluster else ready(dsn)
     try:

@@ -5,7 +5,7 @@ what is wrong with them before anything is touched, and says first if clocks dis
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Generic
@@ -50,16 +50,29 @@ class Command(Generic[Model]):
         return self.context.instance
 
     @contextmanager
-    def client(self) -> Iterator[tuple[Client, Clocks]]:
+    def client(self, shard: int = 0) -> Iterator[tuple[Client, Clocks]]:
         """A client on tables that are this code's, and both clocks; the person is told if they disagree.
+
+        ``shard``: which one, where there are several, unless that which the run's tag names.
 
         Raises:
             EngineError: no client.
+            UserError: there are several shards, and neither names one of them.
             SchemaError: no schema yet, an older or a newer one, or a table that everything needs is not usable.
         """
-        with self.clickhouse.client(self.run_id) as client:
+        with self.clickhouse.client(self.run_id, shard=shard) as client:
             require_schema(client)
             yield client, tell_of_skew(client, print)
+
+    @contextmanager
+    def clients(self) -> Iterator[list[tuple[Client, Clocks]]]:
+        """One of each shard, all before any is used: what is to be on all of them is begun on none where one is down.
+
+        Raises:
+            EngineError, SchemaError: as `client`.
+        """
+        with ExitStack() as opened:
+            yield [opened.enter_context(self.client(shard)) for shard in self.clickhouse.shards]
 
 
 def command(

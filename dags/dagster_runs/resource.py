@@ -17,9 +17,9 @@ from pydantic import PrivateAttr
 
 from dags.clickhouse.engine import ANSWER_SECONDS, begin_loading, call, open_client
 from dags.dagster_runs.locks import let_go, take
-from dags.dagster_runs.tags import lock_directory
+from dags.dagster_runs.tags import SHARD_TAG, lock_directory
 from dags.dagster_runs.traces import asked_line
-from dags.domain.errors import SettingsError
+from dags.domain.errors import SettingsError, UserError
 from dags.domain.text import of_error
 from dags.settings import current_settings
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from clickhouse_connect.driver.client import Client
+
+    from dags.clickhouse.dsn import Dsn
 
 Answer = TypeVar("Answer")
 
@@ -41,6 +43,7 @@ class ClickHouseResource(ConfigurableResource):  # type: ignore[type-arg]
 
     _beside: ThreadPoolExecutor | None = PrivateAttr(default=None)
     _begun: list[Future[object]] = PrivateAttr(default_factory=list)
+    _asked_shard: str = PrivateAttr(default="")
 
     def setup_for_execution(self, context: InitResourceContext) -> None:
         """Hold the run's lock, by which it is seen that its process lives: every run of ours uses this resource.
@@ -48,6 +51,7 @@ class ClickHouseResource(ConfigurableResource):  # type: ignore[type-arg]
         And say who asked for it, for the same reason. Meanwhile the embedded engine is loaded.
         """
         if context.run is not None and context.instance is not None:
+            self._asked_shard = context.run.tags.get(SHARD_TAG, "")
             with suppress(SettingsError):  # said where they are used
                 begin_loading(current_settings().clickhouse_dsn)
             if context.log is not None:
@@ -82,18 +86,20 @@ class ClickHouseResource(ConfigurableResource):  # type: ignore[type-arg]
         create_database: bool = False,
         wait_seconds: float | None = None,
         answer_seconds: float = ANSWER_SECONDS,
+        shard: int = 0,
     ) -> Iterator[Client]:
         """A client for the length of a step. ``who``, a run id, marks its queries and its hold on the engine.
 
         ``wait_seconds``: how long to wait for the embedded engine, unless as the settings say. ``answer_seconds``: how
-        long a server may be silent.
+        long a server may be silent. ``shard``: which one, see `shards`, unless that which the run's tag names.
 
         Raises:
             EngineError: unreachable, refused, or held by another process for too long.
+            UserError: there are several shards, and neither names one of them.
         """
         settings = current_settings()
         with open_client(
-            settings.clickhouse_dsn,
+            self._of_shard(settings.clickhouse_dsn, str(shard or self._asked_shard)),
             wait_seconds=settings.engine_wait_seconds if wait_seconds is None else wait_seconds,
             answer_seconds=answer_seconds,
             create_database=create_database,
@@ -101,18 +107,38 @@ class ClickHouseResource(ConfigurableResource):  # type: ignore[type-arg]
         ) as opened:
             yield opened
 
-    def in_tick(self, work: Callable[[Client], Answer], until: float = math.inf, *, who: str = "tick") -> Answer:
+    @property
+    def shards(self) -> tuple[int, ...]:
+        """The numbers of the shards, for work that goes over all of them; 0 alone where there is one."""
+        return tuple(one.shard for one in current_settings().clickhouse_dsn.shards)
+
+    @staticmethod
+    def _of_shard(dsn: Dsn, asked: str) -> Dsn:
+        found = [one for one in dsn.shards if str(one.shard) == asked] if dsn.later else [dsn]
+        if not found:
+            said = f"this names {asked!r}" if asked not in {"", "0"} else "this names none"
+            raise UserError(
+                f"CLICKHOUSE_DSN names {len(dsn.shards)} shards, and {said}: give the run the tag {SHARD_TAG} with a "
+                f'number from 1 to {len(dsn.shards)}, as --tags \'{{"{SHARD_TAG}": "1"}}\' in a terminal. Nothing '
+                "was touched"
+            )
+        return found[0]
+
+    def in_tick(
+        self, work: Callable[[Client], Answer], until: float = math.inf, *, who: str = "tick", shard: int = 0
+    ) -> Answer:
         """``work(client)`` within the time that a tick has; see `dags.clickhouse.engine.call`.
 
         ``until``, of this process's clock (`time.monotonic`): when the tick is over that this is a part of. ``who`` is
-        that tick, see `dags.dagster_runs.traces.tick_of`: it marks its statements.
+        that tick, see `dags.dagster_runs.traces.tick_of`: it marks its statements. ``shard`` as `client` has it.
 
         Raises:
             EngineError: as `client`, or it took too long.
+            UserError: as `client`.
         """
         left = max(1.0, min(TICK_SECONDS, until - time.monotonic()))
         return call(
-            current_settings().clickhouse_dsn,
+            self._of_shard(current_settings().clickhouse_dsn, str(shard)),
             work,
             # Of a shorter time as large a part, or the child would be ended before it can say that the engine is busy.
             wait_seconds=left * TICK_WAIT_SECONDS / TICK_SECONDS,

@@ -49,6 +49,9 @@ TRIGGER_TAG, PLAN_TAG, ATTEMPT_TAG = (f"{TAG_PREFIX}{name}" for name in ("trigge
 DATABASE_TAG = f"{_HIDDEN}database"
 _FORMERLY = {name: f"{TAG_PREFIX}{name.removeprefix(_HIDDEN)}" for name in (DATABASE_TAG, REASONS_BY_TABLE_TAG)}
 
+# Of which shard a run is, counted from 1 as `CLICKHOUSE_DSN` names them; no run has it where there is one.
+SHARD_TAG = f"{TAG_PREFIX}shard"
+
 # On the runs of the daily schedule, which are nobody's backfill.
 DAILY_RUN_TAG = f"{TAG_PREFIX}daily"
 
@@ -103,6 +106,12 @@ def lock_directory(instance: DagsterInstance) -> Path:
 def hidden_tag(run: DagsterRun, name: str) -> str:
     """What a hidden tag says, or until 0.10.0 one that was shown; empty where there is none."""
     return run.tags.get(name) or run.tags.get(_FORMERLY[name], "")
+
+
+def shard_of(run: DagsterRun) -> int:
+    """The number of the shard that a run names; 0 where it names none, or nothing that is a number."""
+    said = run.tags.get(SHARD_TAG, "")
+    return int(said) if said.isascii() and said.isdecimal() else 0
 
 
 def is_automatic(run: DagsterRun) -> bool:

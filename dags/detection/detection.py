@@ -30,11 +30,16 @@ class Standing:
     """What stands in the way of launching anything, or a day: who stopped backfills, and what is being built now.
 
     ``run_by_lease``: table and day → the run that holds its lease in ClickHouse, also one that Dagster here does not
-    know of. ``stopped`` is empty while backfills may run.
+    know of. ``stopped`` is empty while backfills may run. ``shards``: what does on each, where there are several.
     """
 
     stopped: str = ""
     run_by_lease: Mapping[tuple[str, date], str] = field(default_factory=dict)
+    shards: Mapping[int, Standing] = field(default_factory=dict)
+
+    def of_shard(self, shard: int) -> Standing:
+        """What stands in the way on one shard; whoever stopped backfills on one has stopped them on all."""
+        return replace(self.shards[shard], stopped=self.stopped) if shard in self.shards else self
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,9 @@ class Detection:
     read that too; ``dead_runs`` are those that hold a lease and have been silent
     for too long, by `dags.clickhouse.leases.rules.run_key`, with when they were last heard of: as many seconds before
     ``read_at`` as ClickHouse counts.
+
+    ``residents`` are the enabled teams that have rows in a table, read only where there are several shards; ``shards``
+    is what was found on each, where this is of all of them, see `dags.detection.shards`.
     """
 
     read_at: datetime
@@ -89,6 +97,8 @@ class Detection:
     gaps: tuple[Gap, ...] = ()
     team_warnings: tuple[str, ...] = ()
     team_mismatches: int | None = None
+    residents: frozenset[int] = frozenset()
+    shards: Mapping[int, Detection] = field(default_factory=dict)
 
     @property
     def complete_by_table(self) -> dict[str, int]:
@@ -122,6 +132,7 @@ class Detection:
             recalled={day: at for day, at in self.recalled.items() if day in days},
             outdated={unit: count for unit, count in self.outdated.items() if unit[1] in days},
             source_rows={unit: rows for unit, rows in self.source_rows.items() if unit[1] in days},
+            shards={shard: one.within(days, lookback_days) for shard, one in self.shards.items()},
         )
 
     @property

@@ -131,5 +131,6 @@ def judge_day(day: date, tables: Mapping[str, Table]) -> Judgement:
                 disagrees = disagrees or (holds.get(team, _NOTHING) if team in teams else source) != target
             shared = (name, day, kind, cause, shrinks(target, source), disagrees, False, outcome, failure, "")
             built = (recorded.distinct if recorded else 0, built_at)
-            kept.columns((*shared, table.words)).append(team, source, target, built)
+            # Of which shard this is whoever merges shards knows.
+            kept.columns((*shared, table.words, 0)).append(team, source, target, built)
     return Judgement(kept.verdicts(), complete, equal)

@@ -18,7 +18,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from dags.clickhouse.clocks import read_clocks
 from dags.clickhouse.grants import why_nothing_is_kept
 from dags.clickhouse.leases.store import read_leases
-from dags.clickhouse.replicas.store import absent
+from dags.clickhouse.replicas.store import absent, place_of
 from dags.clickhouse.schema.apply import require_schema
 from dags.clickhouse.sql import Sql, is_embedded
 from dags.detection.detection import Detection, with_interiors, with_waivers
@@ -158,6 +158,7 @@ def detect(
         errors=hints.errors,
         team_warnings=team_warnings,
         team_mismatches=mismatches,
+        residents=_residents(client, sql, dates, judged),
         cost=sql.cost,
         living=tuple(lease for lease in leases if lease not in dead),
         dead_runs={lease.run: now - timedelta(seconds=lease.silent_seconds) for lease in dead},
@@ -232,6 +233,19 @@ def _spans(
             rows = sql.rows("spans", bound, **target_identifiers(table))
             spans |= {(table.name, team): (first, last) for team, first, last in rows}
     return spans
+
+
+def _residents(client: Client, sql: Sql, dates: Calendar, watched: Sequence[WatchedTable]) -> frozenset[int]:
+    """The enabled teams that have rows of the judged days, where the server is of one shard of several.
+
+    By the tables: a team that has but a source is wrong in them, so its verdicts name it.
+    """
+    place = place_of(client)
+    if place is None or not place.dsn.shard:
+        return frozenset()
+    bound = {"start": dates.judged.start, "end": dates.judged.end}
+    spans = (sql.rows("spans", bound, **target_identifiers(table)) for table in watched)
+    return frozenset(team for rows in spans for team, *_ in rows)
 
 
 def _errors(sql: Sql, verdicts: Verdicts) -> dict[str, str]:

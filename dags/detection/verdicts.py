@@ -80,7 +80,8 @@ class Alike(Judged):
     """Units of one table and day that are judged alike, in the same words.
 
     ``outcome`` is that of their last builds, None where the ledger knows none. ``failure`` says which build failed.
-    ``detail``, where it is not empty, is said of each in place of what its numbers amount to.
+    ``detail``, where it is not empty, is said of each in place of what its numbers amount to. ``shard`` is where they
+    lie, 0 where there is one.
     """
 
     table: str
@@ -94,6 +95,7 @@ class Alike(Judged):
     failure: str = ""
     detail: str = ""
     words: tuple[str, str] = ("distinct", "in all")
+    shard: int = 0
     columns: Columns = field(default_factory=Columns)
 
     def __len__(self) -> int:
@@ -235,14 +237,15 @@ def _order(one: Alike) -> tuple[object, ...]:
         one.outcome or "",
         one.failure,
         one.detail,
+        one.shard,
     )
 
 
 def repeated_unit(groups: Iterable[Alike]) -> Unit | None:
-    """A unit on which there are two verdicts, if there is one."""
-    judged: dict[tuple[str, date], set[int]] = defaultdict(set)
+    """A unit on which there are two verdicts, if there is one. What is said of all teams is said on each shard."""
+    judged: dict[tuple[str, date, int], set[int]] = defaultdict(set)
     for one in groups:
-        known = judged[one.table, one.day]
+        known = judged[one.table, one.day, one.shard if one.kind is Kind.OUTDATED else 0]
         if len(known) + len(one) > len(known | set(one.teams)):
             [(team, _)] = Counter([*known, *one.teams]).most_common(1)
             return Unit(one.table, team, one.day)

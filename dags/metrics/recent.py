@@ -8,8 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from dags.domain.units import EPOCH
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import date, datetime
 
 # So many weeks of builds are shown, the one that is not over among them.
@@ -80,3 +82,34 @@ class Recent:
     def all_builds(self) -> Builds:
         """Of all tables together."""
         return Builds(*map(sum, zip(*self.builds.values(), strict=True)))
+
+
+def added(shards: Sequence[Recent]) -> Recent:
+    """What several shards say, together: counts and times add up; of hours, which do not, those of the slowest shard.
+
+    None of a shard is read as none at all: whoever lacks one has no answer.
+    """
+    lately: dict[str, BuildsLately] = {}
+    gaps: dict[str, Gaps] = {}
+    weeks: dict[tuple[date, str], BuildsTook] = {}
+    for one in shards:
+        for table, its in one.lately.items():
+            known = lately.get(table, BuildsLately())
+            last = max(known, its, key=lambda some: some.failed_at or EPOCH)
+            lately[table] = BuildsLately(_sum(known.builds, its.builds), last.failed_at, last.error)
+        for table, own in one.gaps.items():
+            so_far = gaps.get(table, Gaps())
+            hours = [max(filter(None, pair), default=None) for pair in zip(so_far[2:], own[2:], strict=True)]
+            gaps[table] = Gaps(so_far.opened + own.opened, so_far.closed + own.closed, *hours)
+        for week, took in one.weeks.items():
+            before = weeks.get(week, BuildsTook())
+            weeks[week] = BuildsTook(
+                _sum(before.builds, took.builds),
+                before.seconds + took.seconds,
+                before.source_rows + took.source_rows,
+            )
+    return Recent(lately, gaps, weeks)
+
+
+def _sum(one: Builds, other: Builds) -> Builds:
+    return Builds(*map(sum, zip(one, other, strict=True)))

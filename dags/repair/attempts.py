@@ -43,7 +43,8 @@ class Run:
     """A run, by any trigger, that covers a day of the watched tables. ``ended_at`` is None while it is in flight.
 
     ``teams_by_table`` names the teams that it was asked for; a table that is not in it is built for all of them.
-    ``plan_id``: its teams are in ClickHouse, under this plan, and not here yet.
+    ``plan_id``: its teams are in ClickHouse, under this plan, and not here yet. ``shard``: which one it builds, 0 where
+    it names none.
     """
 
     run_id: str
@@ -55,6 +56,11 @@ class Run:
     is_automatic: bool
     teams_by_table: Mapping[str, frozenset[int]] = field(default_factory=dict)
     plan_id: str = ""
+    shard: int = 0
+
+    def is_of(self, shard: int) -> bool:
+        """Whether it may build something there: one that names no shard may anywhere."""
+        return 0 in {shard, self.shard} or self.shard == shard
 
     def covers(self, table: str, team: int) -> bool:
         teams = self.teams_by_table.get(table)

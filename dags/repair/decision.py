@@ -67,6 +67,7 @@ class RepairRequest:
 
     ``teams_by_table`` holds the teams that are wrong, and no other is rebuilt; ``outdated_tables`` those of which an
     older logic version built teams, which it does not name. ``units`` says how many units of a table are wrong, by why.
+    ``shard``: where they lie, 0 where there is one.
     """
 
     day: date
@@ -77,6 +78,7 @@ class RepairRequest:
     job: str = ""
     estimate: Estimate | None = None
     outdated_tables: frozenset[str] = frozenset()
+    shard: int = 0
 
     @property
     def tables(self) -> tuple[str, ...]:
@@ -183,9 +185,10 @@ def decide(
 ) -> Decision:
     """Choose the days to rebuild now, newest first or in the order that the policy names.
 
-    A day is one request of each job however many teams and tables are wrong on it, and the cap counts days; the
-    minimum counts (table, day) partitions. The minimum begins a backfill; what one that has begun deferred by a cap, or
-    failed, is finished below the minimum, or else a cap of 7 would strand the eighth day for ever.
+    A day is one request of each job, and of each shard, however many teams and tables are wrong on it, and the cap
+    counts days; the minimum counts (table, day) partitions. The minimum begins a backfill; what one that has begun
+    deferred by a cap, or failed, is finished below the minimum, or else a cap of 7 would strand the eighth day for
+    ever.
 
     Raises:
         ValueError: ``now`` or ``read_at`` is naive, or two verdicts name the same unit.
@@ -211,15 +214,15 @@ def decide(
     requests: list[RepairRequest] = []
     deferred = [Deferred(day, *_not_acted_on(group, policy)) for day, group in _left_alone(wrong, todo).items()]
     for day in in_order(todo, policy.priority, policy.weight_by_team):
-        by_job: dict[str, list[Alike]] = defaultdict(list)
+        by_place: dict[tuple[str, int], list[Alike]] = defaultdict(list)
         for one in todo[day]:
-            by_job[builds.job(one.table)].append(one)
-        for job, group in sorted(by_job.items()):
+            by_place[builds.job(one.table), one.shard].append(one)
+        for (job, shard), group in sorted(by_place.items()):
             request, left = _choose(
                 day,
                 group,
-                runs_by_day[day],
-                obstacles,
+                [run for run in runs_by_day[day] if run.is_of(shard)],
+                obstacles.of_shard(shard),
                 is_remaining=day in remaining_now,
                 budget=budget,
                 read_at=read_at,
@@ -227,7 +230,8 @@ def decide(
             )
             deferred += left
             if request is not None:
-                requests.append(replace(request, job=job, estimate=builds.estimate(day, request.tables)))
+                estimate = builds.of_shard(shard).estimate(day, request.tables)
+                requests.append(replace(request, job=job, estimate=estimate))
     decision = Decision(
         trigger,
         tuple(requests),
@@ -294,7 +298,8 @@ def _choose(
         return None, [*left, Deferred(day, cap)]
     last_run = before[-1].run_id if before else "first"
     # Dagster remembers a run key for ever, whatever became of its run: the key changes with every run of the day.
-    run_key = f"{day}/after-{last_run}/attempt-{attempt}"
+    shard = due[0].shard
+    run_key = f"{day}/after-{last_run}/attempt-{attempt}" + f"/shard-{shard}" * bool(shard)
     units: dict[str, Counter[str]] = defaultdict(Counter)
     teams_by_table: dict[str, list[int]] = defaultdict(list)
     for one in due:
@@ -303,7 +308,7 @@ def _choose(
             teams_by_table[one.table].extend(one.teams)
     frozen = {table: tuple(sorted(teams)) for table, teams in sorted(teams_by_table.items())}
     outdated = frozenset(one.table for one in due if one.kind is Kind.OUTDATED)
-    return RepairRequest(day, frozen, attempt, run_key, units, outdated_tables=outdated), left
+    return RepairRequest(day, frozen, attempt, run_key, units, outdated_tables=outdated, shard=shard), left
 
 
 def _blocked(

@@ -36,13 +36,15 @@ class Estimate:
 class Building:
     """How days are rebuilt: by which job a table is, what a rebuild of a day reads, and how long a row takes.
 
-    ``op_by_table``: the op that rebuilds some teams; a table without one is rebuilt for all.
+    ``op_by_table``: the op that rebuilds some teams; a table without one is rebuilt for all. ``shards``: the same of
+    each shard, where there are several.
     """
 
     job_by_table: Mapping[str, str] = field(default_factory=dict)
     source_rows: Mapping[tuple[str, date], int] = field(default_factory=dict)
     seconds_per_row: Mapping[str, float] = field(default_factory=dict)
     op_by_table: Mapping[str, str] = field(default_factory=dict)
+    shards: Mapping[int, Building] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -51,6 +53,9 @@ class Building:
         """That of declared tables."""
         tables = tuple(watched)
         return cls({one.name: one.job for one in tables}, rows, seconds, {one.name: one.op for one in tables})
+
+    def of_shard(self, shard: int) -> Building:
+        return self.shards.get(shard, self)
 
     def job(self, table: str) -> str:
         return self.job_by_table.get(table, "")

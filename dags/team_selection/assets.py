@@ -1,6 +1,7 @@
 """The asset and the schedule of the list of enabled teams."""
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 
 from dagster import (
     AssetExecutionContext,
@@ -25,7 +26,7 @@ from dags.dagster_runs.resource import ClickHouseResource
 from dags.dagster_runs.tags import KIND_TAG, SHORT_RUN, JobKind
 from dags.schedules import TEAM_SELECTION_CRON, TEAM_SELECTION_MAX_AGE, TIME_ZONE
 from dags.settings import current_settings
-from dags.team_selection.sources import team_ids_by_source
+from dags.team_selection.sources import team_ids_by_source, united
 from dags.team_selection.store import write_selection
 
 
@@ -56,15 +57,23 @@ def team_selection(
     ) -> MaterializeResult[None]:
         """The enabled teams, from the configured sources, written to ClickHouse and read back from its dictionary."""
         settings = current_settings()
-        with clickhouse.client(context.run.run_id) as client:
-            require_schema(client)
-            clocks = tell_of_skew(client, context.log.warning)
-            by_source = team_ids_by_source(client, settings, clocks.today)
+        with ExitStack() as opened:
+            # All of them before any is written: a list from which a shard's teams are missing is none.
+            clients = [
+                opened.enter_context(clickhouse.client(context.run.run_id, shard=shard)) for shard in clickhouse.shards
+            ]
+            for client in clients:
+                require_schema(client)
+            clocks = [tell_of_skew(client, context.log.warning) for client in clients]
+            by_source = united(
+                team_ids_by_source(client, settings, its.today) for client, its in zip(clients, clocks, strict=True)
+            )
             teams = {team for named in by_source.values() for team in named}
             try:
-                selection = write_selection(client, teams, allow_shrink=config.allow_shrink)
+                written = [write_selection(client, teams, allow_shrink=config.allow_shrink) for client in clients]
             finally:  # also where it was written and could not be read back
                 changed(context, clickhouse)
+        selection = written[0]
         if not selection.teams:
             context.log.warning("No team is enabled, so nothing is watched. Sources: %s", ", ".join(by_source))
         return MaterializeResult(
@@ -75,7 +84,7 @@ def team_selection(
                 "teams_by_source": MetadataValue.json({name: len(named) for name, named in by_source.items()}),
                 "sample": MetadataValue.json(sorted(selection.teams)[:20]),
                 "departed": len(selection.departed),
-                "warnings": MetadataValue.json(list(clocks.warnings)),
+                "warnings": MetadataValue.json([words for its in clocks for words in its.warnings]),
             }
         )
 

@@ -12,7 +12,7 @@ from dags.domain.errors import UserError
 from dags.domain.setting_values import TeamSource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import date
 
     from clickhouse_connect.driver.client import Client
@@ -84,3 +84,12 @@ def team_ids_by_source(client: Client, settings: Settings, today: date) -> dict[
             raise TeamSourceError(f"the team source '{name}' names the team 0: team ids are whole numbers above 0")
         teams_by_source[name] = teams
     return teams_by_source
+
+
+def united(of_shards: Iterable[Mapping[str, tuple[int, ...]]]) -> dict[str, tuple[int, ...]]:
+    """The teams that sources name on any shard. A limit of a source counts on each: nobody ranks teams over shards."""
+    teams: dict[str, set[int]] = {}
+    for by_source in of_shards:
+        for name, named in by_source.items():
+            teams.setdefault(name, set()).update(named)
+    return {name: tuple(sorted(named)) for name, named in teams.items()}

@@ -178,9 +178,14 @@ class Cluster:
     def processes(self) -> tuple[ClusterProcess, ...]:
         return (self.keeper, *(server for replicas in self.servers for server in replicas))
 
-    def dsn(self, database: str = "web_analytics", shard: int = 0) -> str:
-        """All replicas of a shard as one `clickhouse://` DSN, for the user who may do everything."""
-        hosts = ",".join(f"{server.address.host}:{server.address.http_port}" for server in self.servers[shard])
+    def dsn(self, database: str = "web_analytics", *shards: int) -> str:
+        """All replicas of the first shard as one `clickhouse://` DSN, for the user who may do everything; or those of
+        some shards, in that order, counted from 0.
+        """
+        hosts = ";".join(
+            ",".join(f"{server.address.host}:{server.address.http_port}" for server in self.servers[shard])
+            for shard in shards or (0,)
+        )
         return f"clickhouse://default@{hosts}/{database}?cluster={self.name}"
 
 

@@ -10,15 +10,20 @@ from dags.web_preaggregated.tables import WEB_TABLES
 
 
 def apply_schema_op(asked: Command[Nothing]) -> list[str]:
-    """Apply the numbered files that the database lacks."""
-    with asked.clickhouse.client(asked.run_id, create_database=True) as client:
+    """Apply the numbered files that the database lacks, on each shard where there are several."""
+    return [name for shard in asked.clickhouse.shards for name in _applied(asked, shard)]
+
+
+def _applied(asked: Command[Nothing], shard: int) -> list[str]:
+    of = f"shard {shard}: " * bool(shard)
+    with asked.clickhouse.client(asked.run_id, create_database=True, shard=shard) as client:
         applied = [migration.name for migration in apply_schema(client, WEB_TABLES)]
-        print(f"{client.database} has schema version {migrations()[-1].version}")
-        print(f"applied: {', '.join(applied) or 'nothing, it was there'}")
+        print(f"{of}{client.database} has schema version {migrations()[-1].version}")
+        print(f"{of}applied: {', '.join(applied) or 'nothing, it was there'}")
         for name in everywhere(client) if place_of(client) is not None else ():
-            print(f"replica {name}: has it")
+            print(f"{of}replica {name}: has it")
         for note in require_schema(client, WEB_TABLES).notes:
-            print(f"WARNING  {note}")
+            print(f"WARNING  {of}{note}")
     return applied
 
 

@@ -50,6 +50,7 @@ from dags.dagster_runs.tags import (
     REASONS_BY_TABLE_TAG,
     REASONS_TAG,
     REQUESTED_BY_TAG,
+    SHARD_TAG,
     TAG_PREFIX,
     TRIGGER_TAG,
     JobKind,
@@ -326,17 +327,22 @@ def daily_schedule(job: UnresolvedAssetJobDefinition, tables: Sequence[WatchedTa
         execution_timezone=TIME_ZONE,
         default_status=DefaultScheduleStatus.RUNNING,
     )
-    def daily(context: ScheduleEvaluationContext) -> list[RunRequest]:
-        """Build yesterday, and once more the days that have closed since."""
+    def daily(context: ScheduleEvaluationContext, clickhouse: ClickHouseResource) -> list[RunRequest]:
+        """Build yesterday, and once more the days that have closed since; each shard's by a run of its own."""
         today = context.scheduled_execution_time.astimezone(UTC).date()
         days = [today - age * ONE_DAY for age in ages]
         requests = [
-            RunRequest(partition_key=day.isoformat(), run_key=f"{today}/{day}", tags={DAILY_RUN_TAG: "true"})
+            RunRequest(
+                partition_key=day.isoformat(),
+                run_key=f"{today}/{day}" + f"/shard-{shard}" * bool(shard),
+                tags={DAILY_RUN_TAG: "true", **({SHARD_TAG: str(shard)} if shard else {})},
+            )
             for day in days
             if day >= first
+            for shard in clickhouse.shards
         ]
         keys = [request.run_key for request in requests]
-        asked = [request.partition_key for request in requests]
+        asked = list(dict.fromkeys(request.partition_key for request in requests))
         context.log.info("%s", line(decision="launch", **ticking(context), days=asked, run_keys=keys))
         return requests
 

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from dags.domain.watched import WatchedTable
     from dags.web_preaggregated_backfill.evaluation import Evaluation
     from dags.web_preaggregated_backfill.last_verdict import LastVerdict
+    from dags.web_preaggregated_backfill.shards import OnEngine
 
 CHECK = "complete"
 
@@ -263,14 +264,14 @@ def after_selection(watched: tuple[WatchedTable, ...]) -> Callable[[AssetExecuti
 
 def after_dead_runs(
     watched: tuple[WatchedTable, ...],
-) -> Callable[[DagsterInstance, Callable[[Callable[[Client], Any]], Any]], None]:
+) -> Callable[[DagsterInstance, OnEngine], None]:
     """What a tick does about runs that ended without success, and may have changed data before: as `look_again`, in the
     time that a tick has.
 
     It raises only that another process has the embedded engine; all else has left that nothing is known.
     """
 
-    def look(instance: DagsterInstance, in_tick: Callable[[Callable[[Client], Any]], Any]) -> None:
+    def look(instance: DagsterInstance, in_tick: OnEngine) -> None:
         settings, now = current_settings(), clock.utc_now()
         try:
             with leaving_unknown(instance, watched, is_asked=False):

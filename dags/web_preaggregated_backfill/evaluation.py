@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -29,13 +28,14 @@ from dags.dagster_runs.tags import (
     PLAN_TAG,
     REASONS_BY_TABLE_TAG,
     REASONS_TAG,
+    SHARD_TAG,
     TABLES_TAG,
     TAG_PREFIX,
     TEAMS_FIELD,
     TEAMS_TAG,
     TRIGGER_TAG,
 )
-from dags.detection.detection import Detection, as_outdated, unreadable
+from dags.detection.detection import Detection, unreadable
 from dags.detection.store import read_outdated_teams
 from dags.detection.verdicts import Verdicts
 from dags.domain import clock
@@ -43,17 +43,16 @@ from dags.domain.days import calendar
 from dags.domain.errors import UnreadableError
 from dags.domain.watched import first_day
 from dags.repair.decision import Decision, Policy, RepairRequest, Trigger, decide
-from dags.repair.estimate import Building
 from dags.repair.requests.store import frozen_teams
 from dags.repair.runs import runs_of, with_frozen_teams, without_the_dead
 from dags.settings import current_settings
 from dags.web_preaggregated_backfill.last_verdict import last_verdict, remaining_days
 from dags.web_preaggregated_backfill.report import reasons, status_line
+from dags.web_preaggregated_backfill.shards import building, observed_on_shards, on_shard, outdated, shards_read
 from dags.web_preaggregated_backfill.store import observe
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from collections.abc import Set as AbstractSet
+    from collections.abc import Callable, Mapping
     from datetime import date, datetime
 
     from clickhouse_connect.driver.client import Client
@@ -64,11 +63,10 @@ if TYPE_CHECKING:
     from dags.domain.watched import WatchedTable
     from dags.metrics.recent import Recent
     from dags.repair.attempts import Run
+    from dags.repair.estimate import Building
     from dags.settings import Settings
     from dags.web_preaggregated_backfill.last_verdict import LastVerdict
-
-# Calls what it is given with a client, in this process or in a child.
-OnEngine = Callable[[Callable[["Client"], Any]], Any]
+    from dags.web_preaggregated_backfill.shards import OnEngine
 
 # A tick has 60 s in all; waiting for the embedded engine and opening it take most of the rest.
 TICK_VERIFY_SECONDS = 15.0
@@ -90,6 +88,7 @@ class Evaluation:
     begun has not got to; a person's evaluation launches nothing, so it begins none. ``before`` is the verdict that was
     the last one in the catalog when this evaluation began to read, see `last_verdict.LastVerdict`, ``last`` the one
     that was when all was read. ``recent``: how repairs have gone of late, None where that could not be read.
+    ``outdated_teams``: by shard, table and day.
     """
 
     trigger: Trigger
@@ -99,7 +98,7 @@ class Evaluation:
     decisions: Mapping[Trigger, Decision]
     runs: tuple[Run, ...]
     watched: tuple[WatchedTable, ...]
-    outdated_teams: Mapping[tuple[str, date], tuple[int, ...]]
+    outdated_teams: Mapping[tuple[int, str, date], tuple[int, ...]]
     begun: frozenset[date]
     before: int
     last: LastVerdict
@@ -112,7 +111,7 @@ class Evaluation:
     @property
     def building(self) -> Building:
         """How its days are rebuilt, and at what cost."""
-        return Building.of(self.watched, self.detection.source_rows, self.detection.seconds_per_row)
+        return building(self.watched, self.detection)
 
 
 def evaluate(
@@ -158,7 +157,12 @@ def evaluate(
         return found if days == widest else found.within(of(days).judged, days)
 
     try:
-        found, recent = on_engine(work)
+        if settings.clickhouse_dsn.later:
+            missed = partial(unreadable, tables=tuple(table.name for table in watched), calendar=of(widest))
+            missed = partial(missed, lookback_days=widest, read_at=now)
+            found, recent = observed_on_shards(settings.clickhouse_dsn, on_engine, work, missed)
+        else:
+            found, recent = on_engine(work)
         return replace(judged(seen(found, own), seen(found, asked)), recent=recent)
     except (UnreadableError, ClickHouseError) as error:
         names = tuple(table.name for table in watched)
@@ -182,20 +186,20 @@ def _decided(
     database = settings.clickhouse_dsn.mark
     found = runs_of(instance, job_by_table, detection.calendar.judged, now, database)
     runs = without_the_dead(found, detection.dead_runs)
-    runs = _with_teams(runs, {one.day for one in detection.wrong.groups}, on_engine)
-    outdated = as_outdated(detection.outdated, {table.name: table.logic_version for table in watched})
+    runs = _with_teams(runs, detection, on_engine)
+    older = outdated(detection, {table.name: table.logic_version for table in watched})
     last = last_verdict(instance)
     remaining, policy = remaining_days(instance, last, database), policy_of(settings)
     decisions = {
         one: decide(
-            Verdicts((*detection.wrong.groups, *outdated.groups)),
+            Verdicts((*detection.wrong.groups, *older)),
             runs,
             policy,
             trigger=one,
             remaining=remaining,
             read_at=detection.read_at,
             now=now,
-            building=Building.of(watched, detection.source_rows, detection.seconds_per_row),
+            building=building(watched, detection),
             standing=detection.standing,
         )
         for one in (Trigger.SENSOR, Trigger.SCHEDULE)
@@ -232,8 +236,8 @@ def evaluate_in_run(
 ) -> Evaluation:
     """What a person's run finds now: the detector, a check and the diagnostics ask alike, and launch nothing."""
 
-    def on_engine(work: Callable[[Client], Any]) -> Any:  # noqa: ANN401 -- whatever the work answers
-        with clickhouse.client(run_id) as client:
+    def on_engine(work: Callable[[Client], Any], shard: int = 0) -> Any:  # noqa: ANN401 -- whatever the work answers
+        with clickhouse.client(run_id, shard=shard) as client:
             return work(client)
 
     return evaluate(
@@ -276,6 +280,7 @@ def run_requests(evaluation: Evaluation, plan_id: str, job: str | None = None) -
                 MAIN_REASON_TAG: request.main_reason[:TAG_CHARACTERS],
                 TABLES_TAG: ", ".join(request.tables)[:TAG_CHARACTERS],
                 TEAMS_TAG: str(request.teams),
+                **({SHARD_TAG: str(request.shard)} if request.shard else {}),
                 **({f"{TAG_PREFIX}estimate": str(request.estimate)} if request.estimate is not None else {}),
             },
         )
@@ -284,12 +289,17 @@ def run_requests(evaluation: Evaluation, plan_id: str, job: str | None = None) -
     ]
 
 
-def teams_to_freeze(evaluation: Evaluation, job: str | None = None) -> dict[tuple[str, date], tuple[int, ...]]:
-    """The teams that do not fit into their run's configuration, by table and day; see `dags.repair.requests.store`."""
+def teams_to_freeze(
+    evaluation: Evaluation, job: str | None = None, shard: int = 0
+) -> dict[tuple[str, date], tuple[int, ...]]:
+    """The teams that do not fit into their run's configuration, by table and day; see `dags.repair.requests.store`.
+
+    ``shard``: only those that are to be written there, for its runs read them there; 0 where there is one.
+    """
     return {
         (table, request.day): teams
         for request in evaluation.decision.requests
-        if job in (None, request.job)
+        if job in (None, request.job) and request.shard == shard
         for teams_by_table in _teams_by_op(evaluation, request).values()
         if PLAN_FIELD in _op_config(teams_by_table, evaluation.detection.teams, "plan")
         for table, teams in teams_by_table.items()
@@ -309,7 +319,7 @@ def _teams_by_op(evaluation: Evaluation, request: RepairRequest) -> dict[str, di
     by_op: dict[str, dict[str, tuple[int, ...]]] = defaultdict(dict)
     for table in evaluation.watched:
         if table.op and table.name in request.tables:
-            outdated = evaluation.outdated_teams.get((table.name, request.day), ())
+            outdated = evaluation.outdated_teams.get((request.shard, table.name, request.day), ())
             teams = request.teams_by_table.get(table.name, ())
             by_op[table.op][table.name] = tuple(sorted({*teams, *outdated})) if outdated else teams
     return by_op
@@ -326,23 +336,39 @@ def _op_config(teams_by_table: Mapping[str, tuple[int, ...]], enabled: int, plan
     return {PLAN_FIELD: plan_id}
 
 
-def _with_teams(runs: list[Run], days: AbstractSet[date], on_engine: OnEngine) -> list[Run]:
-    """The runs, with the teams that are not in their configurations; only of ended ones that bear on what is wrong."""
-    wanted = {(run.plan_id, run.day) for run in runs if run.plan_id and run.ended_at is not None and run.day in days}
-    return with_frozen_teams(runs, on_engine(partial(frozen_teams, wanted=wanted))) if wanted else runs
+def _with_teams(runs: list[Run], detection: Detection, on_engine: OnEngine) -> list[Run]:
+    """The runs, with the teams that are not in their configurations; only of ended ones that bear on what is wrong.
+
+    A plan is where its run reads it, which is the run's shard.
+    """
+    days = {one.day for one in detection.wrong.groups}
+    wanted: dict[int, set[tuple[str, date]]] = defaultdict(set)
+    for run in runs:
+        if run.plan_id and run.ended_at is not None and run.day in days:
+            wanted[run.shard if detection.shards else 0].add((run.plan_id, run.day))
+    for shard in wanted.keys() & shards_read(detection):
+        frozen = on_shard(on_engine, shard)(partial(frozen_teams, wanted=wanted[shard]))
+        runs = [
+            one
+            for run in runs
+            for one in (with_frozen_teams([run], frozen) if run.shard == shard or not detection.shards else [run])
+        ]
+    return runs
 
 
 def _outdated_teams(
     decision: Decision, watched: tuple[WatchedTable, ...], on_engine: OnEngine
-) -> Mapping[tuple[str, date], tuple[int, ...]]:
+) -> Mapping[tuple[int, str, date], tuple[int, ...]]:
     versions = {table.name: table.logic_version for table in watched}
-    wanted = {
-        (table, request.day): versions[table] for request in decision.requests for table in request.outdated_tables
+    wanted: dict[int, dict[tuple[str, date], int]] = defaultdict(dict)
+    for request in decision.requests:
+        for table in request.outdated_tables:
+            wanted[request.shard][table, request.day] = versions[table]
+    return {
+        (shard, table, day): teams
+        for shard, some in wanted.items()
+        for (table, day), teams in on_shard(on_engine, shard)(partial(read_outdated_teams, wanted=some)).items()
     }
-    found: Mapping[tuple[str, date], tuple[int, ...]] = {}
-    if wanted:
-        found = on_engine(partial(read_outdated_teams, wanted=wanted))
-    return found
 
 
 def skip_reason(evaluation: Evaluation) -> str:

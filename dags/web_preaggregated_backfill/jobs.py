@@ -30,8 +30,9 @@ from dags.team_selection.store import read_selection
 from dags.web_preaggregated_backfill.catalog import detected, evaluate_now, leave_or_tell
 from dags.web_preaggregated_backfill.evaluation import Evaluation
 from dags.web_preaggregated_backfill.report import data_gaps, gaps_text, missing_data, summary_text, unknown_words
+from dags.web_preaggregated_backfill.shards import as_one
 from dags.web_preaggregated_backfill.why import Question, why_text, work_text
-from dags.work.audit.log import MANAGED
+from dags.work.audit.log import MANAGED, Entry, Work
 from dags.work.audit.store import read_changes, read_works_of
 from dags.work.control import as_it_is
 
@@ -54,8 +55,10 @@ def _about_run(asked: Command[Any], run_id: str) -> str:
     text = run_text(asked.instance, run)
     print(text)
     try:
-        with asked.clickhouse.client(asked.run_id, wait_seconds=A_MOMENT_SECONDS) as client:
-            states = [as_it_is(client, state) for state in read_works_of(client, run.run_id)]
+        states = []
+        for shard in asked.clickhouse.shards:
+            with asked.clickhouse.client(asked.run_id, wait_seconds=A_MOMENT_SECONDS, shard=shard) as client:
+                states += [as_it_is(client, state) for state in read_works_of(client, run.run_id)]
         since = "\n".join(map(work_text, states))
     except (UserError, ClickHouseError) as error:
         since = wrapped(f"WARNING   what became of its work since cannot be read now: {error}", indent=10)
@@ -126,19 +129,22 @@ def diagnostics(watched: tuple[WatchedTable, ...]) -> list[JobDefinition]:
         if question.day is not None and question.day < (first := first_day(watched)):
             raise UserError(f"day is '{question.day}': the partitions begin on {first}")
         with evaluated(asked) as found:
-            runs, earlier = found.runs, None
-            with asked.clickhouse.client(asked.run_id) as client:
-                selection = read_selection(client)
-                if question.day is not None and question.day < found.detection.calendar.judged.start:
-                    earlier = detected(client, watched, {(table.name, question.day) for table in watched})
-                    runs = _runs_of_day(asked, watched, question.day)
-                day = str(question.day) if question.day is not None else ""
-                changes = read_changes(client, MANAGED, day) if day else ()
-                loads = [
-                    change
-                    for kind in (POSTGRES, FILES)
-                    for change in (read_changes(client, kind, day, OF_DAYS) if day else ())
-                ]
+            runs, before = found.runs, dict[int, Detection]()
+            changes, loads = list[tuple[Work, Entry]](), list[tuple[Work, Entry]]()
+            for shard in asked.clickhouse.shards:
+                with asked.clickhouse.client(asked.run_id, shard=shard) as client:
+                    selection = read_selection(client)
+                    if question.day is not None and question.day < found.detection.calendar.judged.start:
+                        before[shard] = detected(client, watched, {(table.name, question.day) for table in watched})
+                        runs = _runs_of_day(asked, watched, question.day)
+                    day = str(question.day) if question.day is not None else ""
+                    changes += read_changes(client, MANAGED, day) if day else ()
+                    loads += [
+                        change
+                        for kind in (POSTGRES, FILES)
+                        for change in (read_changes(client, kind, day, OF_DAYS) if day else ())
+                    ]
+            earlier = as_one(before)
             text = why_text(
                 question, found.detection, found.decisions.values(), runs, selection,
                 watched=watched, changes=changes, loads=loads, earlier=earlier,

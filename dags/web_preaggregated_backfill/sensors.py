@@ -97,8 +97,9 @@ def _tick(
         with leaving_unknown(instance, watched):
             evaluation = evaluate(instance, current_settings(), watched, trigger, in_tick, now=now)
         leave(instance, evaluation)
-        if frozen := teams_to_freeze(evaluation, job):
-            in_tick(partial(freeze, plan_id=plan_id, teams_by_unit=frozen))
+        for shard in clickhouse.shards:
+            if frozen := teams_to_freeze(evaluation, job, shard):
+                in_tick(partial(freeze, plan_id=plan_id, teams_by_unit=frozen), shard=shard)
     except Exception as error:
         words = line(decision="failed", **ticking(context), trigger=trigger, why=of_error(error))
         context.log.error("%s", words)  # noqa: TRY400 -- the tick itself shows the traceback

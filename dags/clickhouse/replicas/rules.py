@@ -49,11 +49,18 @@ class Standing:
 
 
 def unlike_declared(
-    cluster: str, hosts: int, members: Sequence[Member], macros: Mapping[str, str], clusters: Collection[str]
+    cluster: str,
+    hosts: int,
+    members: Sequence[Member],
+    macros: Mapping[str, str],
+    clusters: Collection[str],
+    *,
+    place: tuple[int, int] = (0, 0),
 ) -> list[str]:
     """Why a server is not a replica of what was declared, each with what to do; nothing if it is.
 
-    ``hosts``: how many `CLICKHOUSE_DSN` names. ``clusters``: what the server knows.
+    ``hosts``: how many `CLICKHOUSE_DSN` names. ``clusters``: what the server knows. ``place``: as which shard of how
+    many it is named; 0 where no others are, which is nobody's claim about the rest of its cluster.
     """
     if not members:
         known = ", ".join(sorted(clusters)) or "none"
@@ -67,6 +74,17 @@ def unlike_declared(
         )
     shard = own[0].shard if own else members[0].shard
     of_shard = [one for one in members if one.shard == shard]
+    number, count = place
+    if number and (shards := len({one.shard for one in members})) != count:
+        problems.append(
+            f"the cluster {cluster!r} has {shards} shards, and CLICKHOUSE_DSN names {count}: name each of them once, "
+            "with semicolons between them"
+        )
+    elif number and shard != number:
+        problems.append(
+            f"it is of shard {shard} of the cluster {cluster!r}, and CLICKHOUSE_DSN has it in place {number}: name the "
+            "shards in the order in which system.clusters counts them"
+        )
     if len(of_shard) != hosts:
         names = ", ".join(one.name for one in of_shard)
         problems.append(

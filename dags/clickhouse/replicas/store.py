@@ -55,7 +55,8 @@ def settle(client: ServerClient, dsn: Dsn, own: Dsn, ready: Callable[[Dsn], Serv
     macros = {name: text for what, name, text, *_ in rows if what == "macro"}
     members = [Member(shard, name, bool(own_)) for what, name, _, shard, own_ in rows if what == "member"]
     clusters = {name for what, name, *_ in rows if what == "cluster"}
-    if problems := unlike_declared(dsn.cluster, len(dsn.replicas), members, macros, clusters):
+    place = (dsn.shard, dsn.shard_count)
+    if problems := unlike_declared(dsn.cluster, len(dsn.replicas), members, macros, clusters, place=place):
         raise UnreadableError(f"ClickHouse at {own} is no replica as it was declared: {'; '.join(problems)}")
     if problems := unusable(synced(client)):
         raise UnreadableError(f"ClickHouse at {own} is not relied on: {'; '.join(problems)}")

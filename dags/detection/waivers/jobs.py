@@ -19,18 +19,21 @@ def waiver_jobs(watched: tuple[WatchedTable, ...], changed: Callable[[Command[An
 
     def waive(asked: Command[WaiverConfig]) -> str:
         """Set a waiver and print it."""
-        with asked.client() as (client, clocks):
-            waiver_id = free_id(asked.run_id, {waiver.waiver_id for waiver in read_waivers(client)})
+        with asked.clients() as clients:
+            client, clocks = clients[0]
+            taken = {waiver.waiver_id for one, _ in clients for waiver in read_waivers(one)}
+            waiver_id = free_id(asked.run_id, taken)
             waiver = validated(asked.read, watched, read_selection(client).teams, waiver_id, clocks.today)
-            set_waiver(client, waiver)
+            for one, _ in clients:
+                set_waiver(one, waiver)
         print(f"SET      {waiver}")
         changed(asked)
         return waiver.waiver_id
 
     def lift(asked: Command[LiftConfig]) -> None:
         """Lift a waiver and print it."""
-        with asked.client() as (client, _):
-            lifted = lift_waiver(client, asked.given.waiver_id, asked.given.requested_by)
+        with asked.clients() as clients:
+            lifted = lift_waiver([client for client, _ in clients], asked.given.waiver_id, asked.given.requested_by)
         print(f"LIFTED   {lifted}")
         changed(asked)
 
@@ -55,10 +58,11 @@ def waiver_jobs(watched: tuple[WatchedTable, ...], changed: Callable[[Command[An
 
 def list_waivers(asked: Command[Nothing]) -> list[str]:
     """Print every waiver that is set, expired ones among them."""
-    with asked.client() as (client, clocks):
-        waivers = read_waivers(client)
+    with asked.clients() as clients:
+        waivers = list(dict.fromkeys(waiver for client, _ in clients for waiver in read_waivers(client)))
+        today = clients[0][1].today
     for waiver in waivers:
-        print(f"{'HOLDS' if waiver.holds(clocks.today) else 'EXPIRED':<8} {waiver}")
+        print(f"{'HOLDS' if waiver.holds(today) else 'EXPIRED':<8} {waiver}")
     if not waivers:
         print("No waiver is set.")
     return [waiver.waiver_id for waiver in waivers]

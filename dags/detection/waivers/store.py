@@ -12,6 +12,8 @@ from dags.domain.days import ONE_DAY, DayRange
 from dags.domain.errors import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from clickhouse_connect.driver.client import Client
 
 _COLUMNS = (
@@ -34,18 +36,20 @@ def set_waiver(client: Client, waiver: Waiver) -> None:
     _append(client, waiver, "set")
 
 
-def lift_waiver(client: Client, waiver_id: str, requested_by: str) -> Waiver:
-    """End a waiver; the one that was lifted.
+def lift_waiver(clients: Sequence[Client], waiver_id: str, requested_by: str) -> Waiver:
+    """End a waiver, on every shard that has it; the one that was lifted.
 
     Raises:
         UserError: there is none of this id, or it was lifted before.
     """
-    known = {waiver.waiver_id: waiver for waiver in read_waivers(client)}
-    if waiver_id not in known:
-        names = ", ".join(known) or "there is none"
+    known_by = [(client, {waiver.waiver_id: waiver for waiver in read_waivers(client)}) for client in clients]
+    having = [(client, known[waiver_id]) for client, known in known_by if waiver_id in known]
+    if not having:
+        names = ", ".join(dict.fromkeys(name for _, known in known_by for name in known)) or "there is none"
         raise UserError(f"waiver_id is {waiver_id!r}: no waiver of that name is set. Those that are: {names}")
-    _append(client, replace(known[waiver_id], requested_by=requested_by), "lifted")
-    return known[waiver_id]
+    for client, waiver in having:
+        _append(client, replace(waiver, requested_by=requested_by), "lifted")
+    return having[0][1]
 
 
 def _append(client: Client, waiver: Waiver, event: str) -> None:

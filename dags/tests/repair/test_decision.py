@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from dags.detection.detection import Standing
 from dags.detection.rules import Cause, Kind, Verdict
+from dags.detection.verdicts import Verdicts
 from dags.domain.days import ONE_DAY
 from dags.domain.units import Unit
 from dags.repair.attempts import FIRST_BACKOFF, LONGEST_BACKOFF, Run, RunState, backoff
@@ -353,3 +354,44 @@ def test_the_cap_of_a_utc_day_counts_days_however_many_runs_they_took() -> None:
         run(ago(n), RunState.SUCCEEDED, run_id=f"{table}-{n}", tables=[table]) for n in (8, 9) for table in TABLES
     ]
     assert days_of(decided(both(ago(1), ago(2), ago(3)), earlier, policy)) == [ago(1)]
+
+
+def on_shards(*days: date) -> Verdicts:
+    """Team 1 on the first shard and team 2 on the second, both missing in both tables."""
+    groups = [
+        replace(group, shard=team)
+        for team in (1, 2)
+        for group in Verdicts.of(missing(day, table, team) for day in days for table in TABLES).groups
+    ]
+    return Verdicts.joined(groups)
+
+
+@pytest.mark.parametrize(
+    ("shard", "asked"), [(1, {2}), (2, {1}), (0, set())], ids=["the first", "the second", "not said which"]
+)
+def test_a_run_of_one_shard_keeps_no_other_shard_waiting(shard: int, asked: set[int]) -> None:
+    busy = replace(run(ago(1), RunState.IN_FLIGHT), shard=shard)
+    decision = decided(on_shards(ago(1), ago(2)), [busy])
+    assert {request.shard for request in decision.requests if request.day == ago(1)} == asked
+    assert {request.shard for request in decision.requests if request.day == ago(2)} == {1, 2}
+    assert whys(decision) == {ago(1): Why.IN_FLIGHT}
+
+
+def test_a_run_of_one_shard_that_failed_backs_off_there_alone() -> None:
+    failed = replace(run(ago(1), RunState.FAILED), shard=2)
+    decision = decided(on_shards(ago(1), ago(2)), [failed])
+    assert [(r.day, r.shard, r.attempt) for r in decision.requests] == [(ago(1), 1, 0), (ago(2), 1, 0), (ago(2), 2, 0)]
+
+
+def test_days_count_once_for_the_caps_whatever_number_of_shards_they_are_wrong_on() -> None:
+    policy = replace(POLICY, max_days_per_run=2)
+    decision = decided(on_shards(ago(1), ago(2), ago(3)), policy=policy)
+    assert [(r.day, r.shard) for r in decision.requests] == [(ago(d), shard) for d in (1, 2) for shard in (1, 2)]
+    assert whys(decision) == {ago(3): Why.CAP}
+
+
+def test_a_lease_on_one_shard_keeps_its_own_days_from_being_asked_for_and_no_others() -> None:
+    held = Standing(run_by_lease={("stats", ago(1)): "someone"})
+    standing = replace(held, shards={1: held, 2: Standing()})
+    decision = decided(on_shards(ago(1), ago(2)), standing=standing)
+    assert [(r.day, r.shard) for r in decision.requests] == [(ago(1), 2), (ago(2), 1), (ago(2), 2)]

@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from dagster import (
     DagsterEventType,
@@ -50,7 +49,7 @@ IN_PROGRESS = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunSt
 
 
 # What is left of a code server's tick, see `dags.dagster_runs.resource.ClickHouseResource.in_tick`.
-InTick = Callable[[Callable[[Client], Any]], Any]
+InTick = Callable[..., Any]
 
 
 def dead_runs_sensor(
@@ -96,7 +95,8 @@ def dead_runs_sensor(
         why_by_run |= {run.run_id: "the run's process died" for run in ended}
         try:
             if why_by_run:
-                in_tick(partial(end_silent, why_by_run=why_by_run))
+                for shard in clickhouse.shards:
+                    in_tick(partial(end_silent, why_by_run=why_by_run), shard=shard)
             said = newest
         except (UserError, ClickHouseError) as error:
             context.log.warning("the audit may keep work as running, the next tick tries again: %s", error)

@@ -87,3 +87,17 @@ def test_what_makes_no_table_is_sent_as_it_is() -> None:
 
 def test_shards_of_one_keeper_have_leases_of_their_own() -> None:
     assert leases_shard({"shard": "01-b"}) == "shard_01_b"
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ((1, 2), ""),
+        ((2, 2), "it is of shard 1 of the cluster 'c', and CLICKHOUSE_DSN has it in place 2"),
+        ((1, 3), "the cluster 'c' has 2 shards, and CLICKHOUSE_DSN names 3"),
+    ],
+    ids=["as it is", "another order", "a shard too many"],
+)
+def test_shards_are_as_many_and_in_the_order_that_was_declared(place: tuple[int, int], words: str) -> None:
+    problems = unlike_declared("c", 2, [OWN, OTHER, ELSEWHERE], MACROS, ["c"], place=place)
+    assert [problem[: len(words)] for problem in problems] == [words] * bool(words)
