@@ -25,6 +25,7 @@ from dags.bench.postgres import ROWS, postgres
 from dags.bench.preaggregation import preaggregation
 from dags.bench.repair import repair
 from dags.bench.retention import retention
+from dags.bench.shards import shards
 from dags.bench.start import start
 from dags.bench.tick import tick
 from dags.tests.clickhouse_server import require_or_skip_reason
@@ -46,6 +47,7 @@ BENCHMARKS = {
     "start": start,
     "retention": retention,
     "page": page,
+    "shards": shards,
 }
 NEEDS_A_SERVER = ("preaggregation", "repair", "managed", "tick", "detection", "coldstart", "postgres", "files", "start")
 

@@ -12,7 +12,7 @@ from dags.domain.errors import LeaseError
 from dags.health.sampling import days_in_turn, teams_of
 from dags.publish.batches import build_limits
 from dags.publish.contents import read_source
-from dags.publish.recompute import recompute
+from dags.publish.recompute import Recomputed, recompute
 from dags.team_selection.store import read_selection
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from dags.domain.watched import WatchedTable
     from dags.health.sampling import Unequal
-    from dags.publish.recompute import Recomputed
     from dags.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -38,6 +37,23 @@ class Sample:
 
     day: date | None
     by_table: Mapping[str, Recomputed]
+
+    @classmethod
+    def of_shards(cls, samples: Sequence[Sample]) -> Sample:
+        """What was compared on several shards as one: of the day of the first on which something differs, else of the
+        first that was compared. What another compared of another day is told in its turn.
+        """
+        compared = [one for one in samples if one.day is not None]
+        unequal = [one for one in compared if any(found.unequal for found in one.by_table.values())]
+        day = next((one.day for one in [*unequal, *compared]), None)
+        of_day = [one.by_table for one in compared if one.day == day]
+        return cls(
+            day,
+            {
+                table: Recomputed.of_all(some[table] for some in of_day if table in some)
+                for table in dict.fromkeys(table for some in of_day for table in some)
+            },
+        )
 
 
 def compare_sample(

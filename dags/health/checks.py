@@ -34,7 +34,7 @@ from dags.domain import clock
 from dags.domain.errors import EngineError, UserError
 from dags.domain.text import counted, of_error
 from dags.domain.watched import WatchedTable
-from dags.health.accuracy import compare_sample
+from dags.health.accuracy import Sample, compare_sample
 from dags.health.causes import OF_DATA, OF_TABLES, Check, Health
 from dags.health.instance import HEALTH_SCHEDULE, IS_UNKNOWN, IS_UNREACHABLE, last_compared
 from dags.health.looked import leave_answer
@@ -163,10 +163,12 @@ def _compared(
     last = next(filter(None, (Unequal.of(found[1]) for found in before if found is not None)), None)
     run_id = context.run.run_id
     try:
-        with clickhouse.client(run_id) as client:
-            require_schema(client)
-            now, settings = clock.utc_now(), current_settings()
-            sample = compare_sample(client, tables, settings, run_id=run_id, now=now, last=last)
+        now, settings, samples = clock.utc_now(), current_settings(), []
+        for shard in clickhouse.shards:
+            with clickhouse.client(run_id, shard=shard) as client:
+                require_schema(client)
+                samples.append(compare_sample(client, tables, settings, run_id=run_id, now=now, last=last))
+        sample = Sample.of_shards(samples)
     except (UserError, ClickHouseError) as error:
         remembered = _told_of(last.day, dict.fromkeys(last.teams, "as before")) if last is not None else {}
         unknown = {**remembered, IS_UNKNOWN: True, IS_UNREACHABLE: isinstance(error, EngineError)}

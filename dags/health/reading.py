@@ -17,6 +17,7 @@ from dags.health import instance as dagster_facts
 from dags.health import store
 from dags.health.facts import Evaluated, Facts, Section, Teams
 from dags.health.judging import judge
+from dags.health.shards import together
 from dags.health.targets import Targets
 from dags.repair.decision import Trigger
 from dags.settings import current_settings
@@ -36,9 +37,10 @@ if TYPE_CHECKING:
     from dags.metrics.recent import Recent
     from dags.sources.declaration import Sources
     from dags.web_preaggregated_backfill.evaluation import Evaluation
+    from dags.web_preaggregated_backfill.shards import OnEngine
 
 # What is left of a code server's tick, see `dags.dagster_runs.resource.ClickHouseResource.in_tick`.
-InTick = Callable[[Callable[["Client"], Any]], Any]
+InTick = Callable[..., Any]
 
 # What ClickHouse knows; where it cannot even be asked all of it is unknown.
 _OF_CLICKHOUSE = (
@@ -91,12 +93,20 @@ def examine(
     with ThreadPoolExecutor(1) as beside:
         of_dagster = beside.submit(_of_dagster, instance, served)
         try:
+            if len(clickhouse.shards) > 1:
+                on_engine = partial(_with_client, clickhouse, run_id)
+                with leaving_unknown(instance, served.watched):
+                    if asks_data:
+                        evaluation = _evaluated(instance, on_engine, served, now)
+                        then(evaluation)
+                    of_clickhouse = _of_shards(on_engine, served, evaluation)
+                return _examined(served, evaluation, of_clickhouse, of_dagster.result(), now)
             with (
                 leaving_unknown(instance, served.watched),
                 clickhouse.client(run_id, answer_seconds=ANSWER_SECONDS) as client,
             ):
                 if asks_data:
-                    evaluation = _evaluated(instance, client, served, now)
+                    evaluation = _evaluated(instance, lambda work: work(client), served, now)
                     then(evaluation)
                 else:
                     require_schema(client)
@@ -116,7 +126,10 @@ def examine_in_tick(instance: DagsterInstance, in_tick: InTick, served: Served, 
     now, evaluation, settings = clock.utc_now(), None, current_settings()
     try:
         evaluation = evaluate(instance, settings, served.watched, Trigger.MANUAL, in_tick, now=now, is_in_tick=True)
-        of_clickhouse = in_tick(partial(_of_clickhouse, served=served, known=_known(evaluation)))
+        if settings.clickhouse_dsn.later:
+            of_clickhouse = _of_shards(in_tick, served, evaluation)
+        else:
+            of_clickhouse = in_tick(partial(_of_clickhouse, served=served, known=_known(evaluation)))
     except Exception as error:  # as above
         if is_patient and isinstance(error, EngineBusyError | EngineSlowError):
             raise
@@ -145,12 +158,33 @@ def _examined(
     return Examined(judge(facts, Targets.of(settings), served.timetable.repairing), evaluation)
 
 
-def _evaluated(instance: DagsterInstance, client: Client, served: Served, now: datetime) -> Evaluation:
+def _with_client(clickhouse: ClickHouseResource, run_id: str, work: Callable[[Client], Any], shard: int) -> Any:  # noqa: ANN401 -- whatever the work answers
+    with clickhouse.client(run_id, answer_seconds=ANSWER_SECONDS, shard=shard) as client:
+        return work(client)
+
+
+def _of_shards(on_engine: OnEngine, served: Served, evaluation: Evaluation | None) -> dict[str, Any]:
+    """What else each shard knows; of one that cannot be asked all of it is unknown."""
+    found: dict[int, dict[str, Any]] = {}
+    for shard in (one.shard for one in current_settings().clickhouse_dsn.shards):
+        try:
+            found[shard] = on_engine(
+                partial(_of_clickhouse, served=served, known=_known(evaluation)),
+                shard=shard,
+            )
+        except Exception as error:  # noqa: BLE001 -- as `examine` has it
+            # Of the data the evaluation says it.
+            sections = [one for one in _OF_CLICKHOUSE if one is not Section.DATA or evaluation is None]
+            found[shard] = {"unread": dict.fromkeys(sections, of_error(error))}
+    return together(found)
+
+
+def _evaluated(instance: DagsterInstance, on_engine: OnEngine, served: Served, now: datetime) -> Evaluation:
     """One evaluation; who was overtaken by a later reading asks once more, as `catalog.evaluate_now` does."""
 
     def asked() -> Evaluation:
         settings = current_settings()
-        return evaluate(instance, settings, served.watched, Trigger.MANUAL, lambda work: work(client), now=now)
+        return evaluate(instance, settings, served.watched, Trigger.MANUAL, on_engine, now=now)
 
     found = asked()
     return asked() if is_overtaken(found.last, found) else found

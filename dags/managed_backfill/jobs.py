@@ -177,12 +177,15 @@ def show_backfills(asked: Command[ShowConfig]) -> dict[str, Any]:
 def sweep_backups(asked: Command[Nothing]) -> list[str]:
     """Drop the backups of managed backfills whose time is over, and what landed of loads that nobody went on with."""
     tell, kept_days = asked.context.log.info, current_settings().backfill_backup_days
-    with asked.client() as (client, clocks):
-        dropped = sweep_expired(client, clocks.server, asked.run_id, tell)
-        # Of files nothing is gone on with: a group begins anew.
-        loads = ((POSTGRES_BACKFILL, FINISHED, kept_days), (FILE_INGESTION, FINISHED | RESUMABLE, 0))
+    # Of files nothing is gone on with: a group begins anew.
+    loads = ((POSTGRES_BACKFILL, FINISHED, kept_days), (FILE_INGESTION, FINISHED | RESUMABLE, 0))
+    with asked.clients() as clients:
+        dropped = [
+            name for client, clocks in clients for name in sweep_expired(client, clocks.server, asked.run_id, tell)
+        ]
         swept = [
             one
+            for client, clocks in clients
             for kind, statuses, days in loads
             for one in sweep_landings(client, kind, statuses, asked.run_id, tell, now=clocks.server, kept_days=days)
         ]

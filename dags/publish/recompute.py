@@ -19,7 +19,7 @@ from dags.publish.contents import contents_of_teams, read_comparison, read_sourc
 from dags.publish.staging import Staging
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from datetime import date, datetime
 
     from clickhouse_connect.driver.client import Client
@@ -41,6 +41,15 @@ class Recomputed:
     compared: frozenset[int] = frozenset()
     unequal: Mapping[int, str] = field(default_factory=dict)
     not_compared: str = ""
+
+    @classmethod
+    def of_all(cls, found: Iterable[Recomputed]) -> Recomputed:
+        """Of several shards together: each has teams of its own."""
+        one = cls()
+        for some in found:
+            compared, unequal = one.compared | some.compared, {**one.unequal, **some.unequal}
+            one = cls(compared, unequal, one.not_compared or some.not_compared)
+        return one
 
 
 def recompute(

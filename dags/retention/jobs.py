@@ -16,7 +16,7 @@ from dags.domain.given import Given
 from dags.retention.events import forget_events
 from dags.retention.report import Report
 from dags.retention.runs import Ours, forget_runs
-from dags.retention.store import forget, read_facts, runs_in_use
+from dags.retention.store import Forgotten, forget, read_facts, runs_in_use
 from dags.schedules import RETENTION_CRON, TIME_ZONE
 from dags.settings import current_settings
 
@@ -43,13 +43,17 @@ def retention_job(jobs: Collection[str], assets: Collection[AssetKey]) -> JobDef
     def web_analytics_retention(asked: Command[RetentionConfig]) -> dict[str, Any]:
         """Forget what was kept for as long as the settings say, and nothing that an answer needs."""
         given, settings = asked.given, current_settings()
-        with asked.client() as (client, clocks):
-            now = agreed(clocks)
+        with asked.clients() as clients:
+            now = min(agreed(clocks) for _, clocks in clients)
             runs_before, history_before = now - settings.run_retention, now - settings.history_retention
             until = time.monotonic() + SECONDS
             log = asked.context.log.info
-            history = forget(client, history_before, asked.run_id, until=until, dry_run=given.dry_run, tell=log)
-            in_use = runs_in_use(read_facts(client))
+            history = Forgotten.of_all(
+                forget(client, history_before, asked.run_id, until=until, dry_run=given.dry_run, tell=log)
+                for client, _ in clients
+            )
+            # Of every shard: a run is of one, and Dagster's runs are of all.
+            in_use = frozenset[str]().union(*(runs_in_use(read_facts(client)) for client, _ in clients))
         ours = Ours.of(asked.context.run, {*jobs, JOB}, assets)
         until = time.monotonic() + SECONDS
         runs = forget_runs(

@@ -26,7 +26,7 @@ from dags.sources.loads.log import POSTGRES
 from dags.work.audit.log import AUTOMATIC, MANAGED, MANUAL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
     from datetime import date, datetime
 
     from clickhouse_connect.driver.client import Client
@@ -52,6 +52,16 @@ class Forgotten:
     rows: dict[str, int] = field(default_factory=dict)
     left: tuple[str, ...] = ()
     works_that_stay: Counter[str] = field(default_factory=Counter)
+
+    @classmethod
+    def of_all(cls, found: Iterable[Forgotten]) -> Forgotten:
+        """On several shards together."""
+        rows, stay, left = Counter[str](), Counter[str](), dict[str, None]()
+        for one in found:
+            rows.update(one.rows)
+            stay.update(one.works_that_stay)
+            left |= dict.fromkeys(one.left)
+        return cls(dict(rows), tuple(left), stay)
 
 
 def read_facts(client: Client) -> tuple[tuple[WorkFacts, bool], ...]:

@@ -10,6 +10,7 @@ import pytest
 
 from dags.bench.__main__ import BENCHMARKS, main
 from dags.bench.figures import WIDTH, Spread, table, verdict
+from dags.tests.clickhouse_cluster import cluster_obstacle
 from dags.tests.clickhouse_server import require_or_skip_reason
 
 
@@ -48,10 +49,11 @@ def test_every_benchmark_runs_and_prints_its_machine_its_figures_and_its_verdict
         "start: from a launch",
         "retention: what Dagster's storage keeps",
         "the health page",
+        *([] if cluster_obstacle() else ["shards: one detection"]),
     )
     assert [title for title in titles if title not in ran.stdout] == []
     verdicts = [line for line in lines if line.startswith(("  MET  ", "  MISSED  "))]
-    assert len(verdicts) == 40, (
+    assert len(verdicts) == (40 if cluster_obstacle() else 41), (
         ran.stdout
     )  # the tick on two engines, retention in two storages; detection has six, a first look seven, by what is measured
 

@@ -63,7 +63,7 @@ class Sharded:
     def visit(self, shard: int, *teams: int) -> None:
         """Two sessions of each team on each day, on one shard."""
         sessions = [(team, day, n) for team in teams for day in DAYS for n in range(2)]
-        events = [Event(team_id=t, timestamp=noon(day, n), session_id=f"{t}-{n}") for t, day, n in sessions]
+        events = [Event(team_id=t, timestamp=noon(day, n), session_id=f"{t}-{day}-{n}") for t, day, n in sessions]
         insert(self.clients[shard], events)
 
     def detected(self) -> Detection:
@@ -75,7 +75,9 @@ class Sharded:
         return {(group.shard, team) for group in self.detected().wrong.groups for team in group.teams}
 
     def tick(self) -> list[RunRequest]:
-        return list(self.loop.tick().requests)
+        asked = self.loop.tick()
+        print(asked.skip_message)
+        return list(asked.requests)
 
     def carry_out(self, requests: list[RunRequest]) -> None:
         self.loop.carry_out(requests, lambda _: None)
@@ -108,7 +110,7 @@ class Sharded:
 
     def _is_usable(self, shard: int) -> bool:
         try:
-            with open_client(Dsn.parse(self.cluster.dsn(DATABASE, shard - 1)), wait_seconds=60) as client:
+            with open_client(Dsn.parse(self.cluster.dsn(DATABASE, 0, 1)).shards[shard - 1], wait_seconds=60) as client:
                 return not unusable(synced(client))
         except EngineError:
             return False
@@ -257,7 +259,9 @@ def test_a_build_that_names_no_shard_or_none_that_there_is_is_refused_and_touche
 @pytest.mark.usefixtures("world")
 def test_the_daily_schedule_asks_for_a_run_of_each_day_and_shard() -> None:
     schedule = defs.resolve_schedule_def("web_pre_aggregate_daily_schedule")
-    with build_schedule_context(scheduled_execution_time=utc_now(), resources=defs.resources) as context:
+    with build_schedule_context(
+        scheduled_execution_time=utc_now(), resources=defs.resources, repository_def=defs.get_repository_def()
+    ) as context:
         requests = schedule.evaluate_tick(context).run_requests or []
     days = {str(ago(1)), str(ago(2))}
     assert {(one.partition_key, one.tags[SHARD_TAG]) for one in requests} == {(d, s) for d in days for s in ("1", "2")}

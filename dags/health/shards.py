@@ -1,0 +1,44 @@
+"""What ClickHouse knows of health on each of several shards, as one.
+
+Pure: no clock, no database, no Dagster. Of a section that one shard could not say nothing is known, and it is said
+which; what the others said of it is told all the same.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dags.health.facts import Section
+
+# Of these there is one; all others are lists, and what two shards say in the same words is said once.
+_SINGLE = ("stop", "teams", "server_at", "unread")
+
+
+def together(by_shard: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
+    """The fields of `dags.health.facts.Facts` that ClickHouse knows, as `dags.health.store.read_sections` has them.
+
+    Who stopped backfills on one shard has stopped them on all; the list of teams is the same on each, and a detection
+    says where it is not; ``server_at`` is the earliest.
+    """
+    lists: dict[str, dict[Any, None]] = defaultdict(dict)
+    unread: dict[Section, list[str]] = defaultdict(list)
+    for shard, found in sorted(by_shard.items()):
+        for section, why in found["unread"].items():
+            unread[section].append(f"shard {shard}: {why}")
+        for name, value in found.items():
+            if name not in _SINGLE:
+                lists[name].update(dict.fromkeys(value))
+    known: dict[str, Any] = {name: tuple(values) for name, values in lists.items()}
+    for name, chosen in (("stop", _first), ("teams", _first), ("server_at", min)):
+        values = [found[name] for found in by_shard.values() if found.get(name) is not None]
+        if values or any(name in found for found in by_shard.values()):
+            known[name] = chosen(values) if values else None
+    return {**known, "unread": {section: "; ".join(words) for section, words in unread.items()}}
+
+
+def _first(values: list[Any]) -> Any:  # noqa: ANN401 -- whatever the field holds
+    return values[0]
