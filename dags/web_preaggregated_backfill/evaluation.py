@@ -48,7 +48,14 @@ from dags.repair.runs import runs_of, with_frozen_teams, without_the_dead
 from dags.settings import current_settings
 from dags.web_preaggregated_backfill.last_verdict import last_verdict, remaining_days
 from dags.web_preaggregated_backfill.report import reasons, status_line
-from dags.web_preaggregated_backfill.shards import building, observed_on_shards, on_shard, outdated, shards_read
+from dags.web_preaggregated_backfill.shards import (
+    TICK_LOOK_SECONDS,
+    building,
+    observed_on_shards,
+    on_shard,
+    outdated,
+    shards_read,
+)
 from dags.web_preaggregated_backfill.store import observe
 
 if TYPE_CHECKING:
@@ -136,6 +143,7 @@ def evaluate(
     own = settings.backfill_lookback_days
     asked = own if lookback_days is None else lookback_days
     widest = max(own, asked)
+    has_time = trigger is Trigger.MANUAL and not is_in_tick
     work: partial[tuple[Detection, Recent | None]] = partial(
         observe,
         now=now,
@@ -144,7 +152,7 @@ def evaluate(
         own_lookback_days=own,
         settle=settings.settle,
         reads_all_days=trigger is Trigger.SCHEDULE,
-        verify_seconds=math.inf if trigger is Trigger.MANUAL and not is_in_tick else TICK_VERIFY_SECONDS,
+        verify_seconds=math.inf if has_time else TICK_VERIFY_SECONDS,
     )
     judged = partial(
         _decided, instance, settings, watched, trigger=trigger, on_engine=on_engine, now=now, before=before
@@ -156,17 +164,18 @@ def evaluate(
     def seen(found: Detection, days: int) -> Detection:
         return found if days == widest else found.within(of(days).judged, days)
 
+    def missed(why: str, days: int = widest) -> Detection:
+        return unreadable(why, tuple(table.name for table in watched), of(days), days, now)
+
     try:
         if settings.clickhouse_dsn.later:
-            missed = partial(unreadable, tables=tuple(table.name for table in watched), calendar=of(widest))
-            missed = partial(missed, lookback_days=widest, read_at=now)
-            found, recent = observed_on_shards(settings.clickhouse_dsn, on_engine, work, missed)
+            seconds = None if has_time else TICK_LOOK_SECONDS
+            found, recent = observed_on_shards(settings.clickhouse_dsn, on_engine, work, missed, seconds=seconds)
         else:
             found, recent = on_engine(work)
         return replace(judged(seen(found, own), seen(found, asked)), recent=recent)
     except (UnreadableError, ClickHouseError) as error:
-        names = tuple(table.name for table in watched)
-        return judged(*(unreadable(str(error), names, of(days), days, now) for days in (own, asked)))
+        return judged(*(missed(str(error), days) for days in (own, asked)))
 
 
 def _decided(

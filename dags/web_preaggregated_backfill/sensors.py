@@ -35,9 +35,6 @@ from dags.web_preaggregated_backfill.catalog import leave, leaving_unknown
 from dags.web_preaggregated_backfill.evaluation import evaluate, run_requests, skip_reason, teams_to_freeze
 from dags.web_preaggregated_backfill.ticks import decision_line
 
-# Of a tick, what looking at several shards leaves for what comes after it.
-LEFT_SECONDS = 10
-
 
 def backfill_sensor(
     watched: tuple[WatchedTable, ...], jobs: Sequence[UnresolvedAssetJobDefinition]
@@ -94,14 +91,11 @@ def _tick(
     job: str | None = None,
 ) -> list[RunRequest] | SkipReason:
     instance, now = context.instance, clock.utc_now()
-    over = time.monotonic() + TICK_SECONDS
-    in_tick = partial(clickhouse.in_tick, until=over, who=tick_of(context))
-    # A shard that hangs leaves time to write down what is to be rebuilt on the others.
-    look = partial(in_tick, until=over - LEFT_SECONDS) if len(clickhouse.shards) > 1 else in_tick
+    in_tick = partial(clickhouse.in_tick, until=time.monotonic() + TICK_SECONDS, who=tick_of(context))
     plan_id = f"{trigger}-{now:%Y%m%dT%H%M%S}"
     try:
         with leaving_unknown(instance, watched):
-            evaluation = evaluate(instance, current_settings(), watched, trigger, look, now=now)
+            evaluation = evaluate(instance, current_settings(), watched, trigger, in_tick, now=now)
         leave(instance, evaluation)
         for shard in clickhouse.shards:
             if frozen := teams_to_freeze(evaluation, job, shard):

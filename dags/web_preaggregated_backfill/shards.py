@@ -6,7 +6,7 @@ A client is of one shard, so whatever asks all of them asks each, by its number.
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -37,13 +37,23 @@ OnEngine = Callable[..., Any]
 
 Observed = tuple["Detection", "Recent | None"]
 
+# So long a tick waits for a shard: a server that hangs, and its replica after it, would take all that a tick has, also
+# what writing down what the others need takes.
+TICK_LOOK_SECONDS = 30.0
+
 
 def observed_on_shards(
-    dsn: Dsn, on_engine: OnEngine, work: Callable[[Client], Observed], missed: Callable[[str], Detection]
+    dsn: Dsn,
+    on_engine: OnEngine,
+    work: Callable[[Client], Observed],
+    missed: Callable[[str], Detection],
+    *,
+    seconds: float | None = None,
 ) -> Observed:
     """Look at every shard at the same time, and at what was found as one; ``missed`` is of one that cannot be read.
 
-    Whatever keeps one from being read is said of it, and keeps no other from it. How repairs have gone is None unless
+    Whatever keeps one from being read is said of it, and keeps no other from it. One that has not answered after so
+    many ``seconds`` is not waited for; None waits for each as long as it takes. How repairs have gone is None unless
     every shard has said so.
     """
 
@@ -54,9 +64,14 @@ def observed_on_shards(
             return missed(of_error(error)), None
         return found
 
-    shards = [one.shard for one in dsn.shards]
-    with ThreadPoolExecutor(len(shards)) as threads:
-        found = dict(zip(shards, threads.map(look, shards), strict=True))
+    threads = ThreadPoolExecutor(len(dsn.shards))
+    looking = {one.shard: threads.submit(look, one.shard) for one in dsn.shards}
+    answered, _ = wait(looking.values(), timeout=seconds)
+    threads.shutdown(wait=False)  # whoever looks on ends by itself, and what it finds is remembered for the next
+    late = f"it has not answered within {seconds:.0f} s, and no tick waits longer" if seconds is not None else ""
+    found: dict[int, Observed] = {
+        shard: one.result() if one in answered else (missed(late), None) for shard, one in looking.items()
+    }
     lately = [recent for _, recent in found.values() if recent is not None]
     detection = merged({shard: one for shard, (one, _) in found.items()})
     return detection, added(lately) if len(lately) == len(found) else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import fields, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from random import Random
 
@@ -137,8 +137,9 @@ def test_what_two_shards_judged_of_different_days_is_told_of_those_that_both_did
     assert (one.calendar.judged, units(one)) == (DayRange(DAY, NEXT), [(1, Unit(ONE, 1, DAY))])
 
 
-def test_a_gap_on_two_shards_is_one_that_is_as_old_as_the_older() -> None:
-    gaps = [Gap(ONE, DAY, is_held=False, since=at, waived=2) for at in (LATER, READ_AT)]
+@pytest.mark.parametrize("seen", [(LATER, READ_AT), (READ_AT, LATER)], ids=["later on the first", "and the second"])
+def test_a_gap_on_two_shards_is_one_that_is_as_old_as_the_older(seen: tuple[datetime, datetime]) -> None:
+    gaps = [Gap(ONE, DAY, is_held=False, since=at, waived=2) for at in seen]
     one = merged({shard: replace(found(), gaps=(gap,)) for shard, gap in enumerate(gaps, 1)})
     assert one.gaps == (Gap(ONE, DAY, is_held=False, since=READ_AT, waived=4),)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from dags.health.accuracy import Sample
 from dags.health.facts import LeftBehind, Section, Teams
@@ -28,12 +29,17 @@ def test_what_each_shard_knows_is_told_and_what_all_say_alike_once() -> None:
     }
     other = {**one, "left_behind": (LEFT[1],), "stop": stop, "server_at": READ_AT}
     assert together({1: one, 2: other}) == {
-        "left_behind": tuple(LEFT), "weeks": ("same",), "teams": teams, "stop": stop, "server_at": READ_AT, "unread": {},
-    }  # fmt: skip
+        "left_behind": tuple(LEFT),
+        "weeks": ("same",),
+        "teams": teams,
+        "stop": stop,
+        "server_at": READ_AT,
+        "unread": {},
+    }
 
 
 def test_a_section_that_one_shard_could_not_say_is_unread_by_that_shards_name() -> None:
-    one = {"left_behind": tuple(LEFT), "stop": None, "server_at": READ_AT, "unread": {}}
+    one: dict[str, Any] = {"left_behind": tuple(LEFT), "stop": None, "server_at": READ_AT, "unread": {}}
     found = together({1: one, 2: {"unread": {Section.LEFT_BEHIND: "no ClickHouse answers"}}})
     assert found == {**one, "unread": {Section.LEFT_BEHIND: "shard 2: no ClickHouse answers"}}
 

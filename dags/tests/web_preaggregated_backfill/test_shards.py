@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from dagster import DagsterInstance, Failure, build_schedule_context
+from dagster import AssetSelection, DagsterInstance, Failure, build_schedule_context
 
 from dags.clickhouse.dsn import Dsn
 from dags.clickhouse.engine import open_client
@@ -27,12 +27,14 @@ from dags.team_selection.store import read_selection
 from dags.tests.clickhouse_cluster import cluster_obstacle, running_cluster
 from dags.tests.emptied import EmptiedDatabase
 from dags.tests.events import Event, insert
+from dags.tests.health.daemon import Daemon
 from dags.tests.world import BOUNCES, STATS, ago, noon
 from dags.web_preaggregated_backfill import evaluation
 from dags.web_preaggregated_backfill.catalog import evaluate_now
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from clickhouse_connect.driver.client import Client
     from dagster import RunRequest
@@ -304,3 +306,72 @@ def test_apply_schema_says_of_every_host_that_it_has_it(world: Sharded, capsys: 
     said = [line for line in capsys.readouterr().out.splitlines() if "replica" in line]
     replicas = range(1, len(world.cluster.servers[0]) + 1)
     assert said == [f"shard {shard}: replica {replica}: has it" for shard in (1, 2) for replica in replicas]
+
+
+def health(world: Sharded, capsys: pytest.CaptureFixture[str]) -> str:
+    capsys.readouterr()
+    world.loop.run("health_job", raise_on_error=False)
+    return capsys.readouterr().out
+
+
+def test_health_is_of_every_shard_and_names_the_one_that_cannot_be_asked(
+    world: Sharded, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.carry_out(world.tick())
+    Daemon.of(world.instance, tmp_path).lives(utc_now())
+    assert health(world, capsys).startswith("OK: ")
+    with world.without(2):
+        page = health(world, capsys)
+        assert page.startswith("UNKNOWN: ")
+        assert "shard 2: no replica of clickhouse://" in " ".join(page.split())
+
+
+def test_a_team_that_is_not_what_its_raw_events_come_to_is_found_on_the_second_shard_too(world: Sharded) -> None:
+    world.carry_out(world.tick())
+    client = world.clients[2]
+    client.command(
+        f"INSERT INTO {STATS} SELECT * REPLACE ('/elsewhere' AS pathname) "
+        f"FROM (SELECT * FROM {STATS} WHERE team_id = 4)"
+    )
+    client.command(f"DELETE FROM {STATS} WHERE team_id = 4 AND pathname != '/elsewhere'")
+    [key] = [one for one in defs.resolve_asset_graph().asset_check_keys if one.name == "accurate" and STATS in str(one)]
+    job = defs.resolve_implicit_global_asset_job_def().get_subset(
+        asset_check_selection=AssetSelection.checks(key).resolve_checks(defs.resolve_asset_graph()),
+        asset_selection=set(),
+    )
+    [found] = job.execute_in_process(instance=world.instance).get_asset_check_evaluations()
+    assert not found.passed
+    assert str(found.description).startswith("team 4 of 4 that were compared, ")
+
+
+def test_what_is_swept_and_forgotten_is_on_every_shard(world: Sharded, capsys: pytest.CaptureFixture[str]) -> None:
+    for client in world.clients.values():
+        client.command(
+            "INSERT INTO web_analytics_backfill_stops (is_stopped, reason, requested_by, at) "
+            "SELECT 0, 'long ago', 'ops', now64(6) - toIntervalYear(3) + toIntervalSecond(number) FROM numbers(3)"
+        )
+    world.loop.run("web_analytics_retention_job", run_config={"dry_run": False})
+    assert "GONE     4 rows of web_analytics_backfill_stops" in capsys.readouterr().out
+    left = [
+        client.query("SELECT count() FROM web_analytics_backfill_stops").result_rows
+        for client in world.clients.values()
+    ]
+    assert left == [[(1,)], [(1,)]]
+    world.loop.run("web_analytics_sweep_backups_job")
+
+
+def test_a_shard_that_hangs_leaves_a_tick_the_time_to_ask_for_the_days_of_the_other(world: Sharded) -> None:
+    world.monkeypatch.setattr(evaluation, "TICK_LOOK_SECONDS", 5.0)
+    world.monkeypatch.setattr(evaluation, "CONFIG_CHARACTERS", 1)
+    for server in world.cluster.servers[1]:
+        server.pause()
+    try:
+        began = time.monotonic()
+        requests = world.tick()
+        assert time.monotonic() - began < 10
+    finally:
+        for server in world.cluster.servers[1]:
+            server.resume()
+    assert {one.tags[SHARD_TAG] for one in requests} == {"1"}
+    world.carry_out(requests)
+    assert world.wrong() == {(2, team) for team in THERE}
