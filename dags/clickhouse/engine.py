@@ -34,7 +34,7 @@ from dags.clickhouse.pinned import LOOKED_AT, PINS, Setting, pinned, reset
 from dags.clickhouse.refusals import refusal
 from dags.clickhouse.replicas.store import place_of, settle
 from dags.clickhouse.rights import naming_what_lacks
-from dags.clickhouse.server import AMONG_REPLICAS_SECONDS, FIRST_ANSWER_SECONDS, ServerClient
+from dags.clickhouse.server import AMONG_REPLICAS_SECONDS, ServerClient
 from dags.clickhouse.sql import Sql
 from dags.domain.errors import EngineBusyError, EngineError, EngineSlowError, UnreadableError
 
@@ -113,17 +113,27 @@ def _ready_replica(dsn: Dsn, ready: Callable[[Dsn], ServerClient]) -> Client:
         EngineError: none answers.
     """
     refused = list[EngineError]()
+    new: ServerClient | None = None
     for one in dsn.replicas:
         client = None
         try:
             client = ready(one)
-            settle(client, dsn, one, ready)
+            has_schema = settle(client, dsn, one, ready)
         except (EngineError, ClickHouseError) as error:
             if client is not None:
                 client.close()
             refused.append(error if isinstance(error, EngineError) else refusal(one, error))
         else:
-            return client
+            if not has_schema and new is None:  # what it lacks, another one may have
+                new = client
+                continue
+            if has_schema and new is not None:
+                new.close()
+            if has_schema:
+                return client
+            client.close()
+    if new is not None:
+        return new
     kind = next((type(one) for one in refused if isinstance(one, UnreadableError)), EngineError)
     raise kind(f"no replica of {dsn} can be used:\n" + "\n".join(map(str, refused)))
 
@@ -301,7 +311,7 @@ def _server(dsn: Dsn, answer_seconds: float, who: str) -> Client:
         who=who,
         answer_seconds=answer_seconds,
         is_patient=answer_seconds >= ANSWER_SECONDS,
-        first_answer_seconds=AMONG_REPLICAS_SECONDS if dsn.cluster else FIRST_ANSWER_SECONDS,
+        first_answer_seconds=AMONG_REPLICAS_SECONDS if dsn.cluster else None,
         interface="https" if dsn.scheme == "clickhouses" else "http",
         host=dsn.host,
         port=dsn.port,

@@ -86,11 +86,12 @@ class ServerClient(HttpClient):
         who: str,
         answer_seconds: float,
         is_patient: bool,
-        first_answer_seconds: float = FIRST_ANSWER_SECONDS,
+        first_answer_seconds: float | None = None,
         **options: Any,  # noqa: ANN401 -- the driver's own
     ) -> None:
         self._who, self._answer_seconds, self._is_patient = who, int(answer_seconds), is_patient
-        self._first_answer_seconds = min(first_answer_seconds, answer_seconds)
+        first = FIRST_ANSWER_SECONDS if first_answer_seconds is None else first_answer_seconds
+        self._first_answer_seconds = min(first, answer_seconds)
         # Where it is among its replicas; None for a server that stands alone.
         self.place: Place | None = None
         super().__init__(

@@ -150,4 +150,4 @@ def replicated(statement: str, database: str) -> str:
 
 def leases_shard(macros: Mapping[str, str]) -> str:
     """The part of the path of leases that tells shards apart, as an identifier."""
-    return "shard_" + re.sub(r"\W", "_", macros["shard"], flags=re.ASCII)
+    return "shard_" + re.sub(r"\W|_", lambda sign: f"_{ord(sign[0]):x}_", macros["shard"], flags=re.ASCII)

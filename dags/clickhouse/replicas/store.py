@@ -14,6 +14,7 @@ from dags.clickhouse.replicas.place import PACKAGE, Place, member
 from dags.clickhouse.replicas.rules import Member, Standing, unfenced, unlike_declared, unusable
 from dags.clickhouse.server import AMONG_REPLICAS_SECONDS, ServerClient
 from dags.clickhouse.sql import Sql
+from dags.domain.briefly import NAMED
 from dags.domain.errors import LeaseError, UnreadableError
 
 if TYPE_CHECKING:
@@ -44,8 +45,10 @@ def place_of(client: Client) -> Place | None:
     return client.place if isinstance(client, ServerClient) else None
 
 
-def settle(client: ServerClient, dsn: Dsn, own: Dsn, ready: Callable[[Dsn], ServerClient]) -> None:
+def settle(client: ServerClient, dsn: Dsn, own: Dsn, ready: Callable[[Dsn], ServerClient]) -> bool:
     """Make sure that a server is a replica of what ``dsn`` declares, and has all that others have; note its place.
+
+    Answers whether it has the schema's own table: one that is new has nothing yet.
 
     Raises:
         UnreadableError: why it is not, or has not; what it holds says nothing then.
@@ -58,9 +61,11 @@ def settle(client: ServerClient, dsn: Dsn, own: Dsn, ready: Callable[[Dsn], Serv
     place = (dsn.shard, dsn.shard_count)
     if problems := unlike_declared(dsn.cluster, len(dsn.replicas), members, macros, clusters, place=place):
         raise UnreadableError(f"ClickHouse at {own} is no replica as it was declared: {'; '.join(problems)}")
-    if problems := unusable(synced(client)):
+    stand = synced(client)
+    if problems := unusable(stand):
         raise UnreadableError(f"ClickHouse at {own} is not relied on: {'; '.join(problems)}")
     client.place = Place(dsn, own, macros, ready)
+    return any(one.table == BOOK for one in stand)
 
 
 def standings(client: Client) -> list[Standing]:
@@ -99,10 +104,16 @@ def absent(client: Client) -> tuple[str, ...]:
     if place is None:
         return ()
     others, silent = place.others()
+    tables = {one.table for one in standings(client)}
     found = [f"the replica at {address} does not answer: {words[:300]}" for address, words in silent.items()]
     for name, other in others.items():
         try:
-            problems = unusable(synced(other, seconds=POLL_SECONDS))
+            there = synced(other, seconds=POLL_SECONDS)
+            problems = unusable(there)
+            if lacks := sorted(tables - {one.table for one in there}):
+                problems.append(
+                    f"it lacks {', '.join(lacks[:NAMED])}: attach what is detached, or run apply_schema_job"
+                )
         except ClickHouseError as error:
             problems = [str(error)[:300]]
         found += [f"the replica {name}: {problem}" for problem in problems]

@@ -90,7 +90,7 @@ class Facts:
     """A table as ClickHouse describes it; ``time_zone`` is the server's, for columns that name none.
 
     ``hides``: why rows of it may be hidden from the user of the connection, in words; see `hidden_by`. ``replicas``:
-    how many a replicated table has, where one host is named; ``is_among_replicas``: several are.
+    how many a replicated table has by Keeper's account, 0 where nobody asked; ``hosts``: how many are named.
     """
 
     name: str
@@ -106,7 +106,7 @@ class Facts:
     time_zone: str = "UTC"
     hides: str = ""
     replicas: int = 0
-    is_among_replicas: bool = False
+    hosts: int = 1
 
 
 def unusable_database(engine: str) -> list[str]:
@@ -210,7 +210,13 @@ def hidden(facts: Facts) -> Iterator[str]:
 
 
 def unreplicated(facts: Facts) -> Iterator[str]:
-    if facts.is_among_replicas and is_stored_in_parts(facts) and not facts.engine.startswith("Replicated"):
+    if facts.hosts > 1 and facts.replicas not in {0, facts.hosts}:
+        yield (
+            f"the table {facts.name} has {facts.replicas} replicas in Keeper, and CLICKHOUSE_DSN names {facts.hosts} "
+            "hosts: on another one it has another path there, or none, and other rows. Expected one path for all: drop "
+            f"the table where it is not this one's replica, and {NEXT_STEP}"
+        )
+    if facts.hosts > 1 and is_stored_in_parts(facts) and not facts.engine.startswith("Replicated"):
         yield (
             f"the table {facts.name} is {with_article(facts.engine)} of one server, and CLICKHOUSE_DSN names several: "
             f"the others would never have its rows. Expected Replicated{facts.engine}: make it one (ALTER … ATTACH "
@@ -219,7 +225,7 @@ def unreplicated(facts: Facts) -> Iterator[str]:
 
 
 def _shared(facts: Facts) -> Iterator[str]:
-    if facts.replicas > 1:
+    if facts.hosts == 1 and facts.replicas > 1:
         yield (
             f"the table {facts.name} has {facts.replicas} replicas, and CLICKHOUSE_DSN names one host: leases of one "
             "server keep nobody out who builds on another one. Name the hosts of all replicas in it, and their cluster"

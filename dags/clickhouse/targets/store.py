@@ -38,15 +38,16 @@ def describe(client: Client, names: Iterable[str]) -> dict[str, Facts]:
         for name, words in of.get("table", [])
     ]
     hides = _hidden_rows(sql, {facts.name: facts.engine for facts in found if facts.engine != "Dictionary"})
-    is_among_replicas = place_of(client) is not None
-    replicated = [facts.name for facts in found if facts.engine.startswith("Replicated") and not is_among_replicas]
+    place = place_of(client)
+    hosts = 1 if place is None else len(place.dsn.replicas)
+    replicated = [facts.name for facts in found if facts.engine.startswith("Replicated")]
     replicas = dict(sql.rows("replicas", {"tables": replicated})) if replicated else {}
     return {
         facts.name: replace(
             facts,
             hides=hides.get(facts.name, ""),
             replicas=replicas.get(facts.name, 0),
-            is_among_replicas=is_among_replicas,
+            hosts=hosts,
         )
         for facts in found
     }

@@ -50,7 +50,8 @@ def running() -> Iterator[Cluster]:
     ):
 
         def migrate(shard: int) -> None:
-            with open_client(Dsn.parse(cluster.dsn(shard=shard)), wait_seconds=5, create_database=True) as client:
+            dsn = Dsn.parse(cluster.dsn("web_analytics", shard))
+            with open_client(dsn, wait_seconds=5, create_database=True) as client:
                 apply_schema(client, WEB_TABLES)
 
         together([0, 1], migrate)

@@ -86,7 +86,8 @@ def test_what_makes_no_table_is_sent_as_it_is() -> None:
 
 
 def test_shards_of_one_keeper_have_leases_of_their_own() -> None:
-    assert leases_shard({"shard": "01-b"}) == "shard_01_b"
+    assert leases_shard({"shard": "01"}) == "shard_01"
+    assert len({leases_shard({"shard": name}) for name in ("a-b", "a.b", "a_b", "a_2d_b", "ab")}) == 5
 
 
 @pytest.mark.parametrize(

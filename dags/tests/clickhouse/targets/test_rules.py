@@ -157,10 +157,12 @@ def test_a_database_without_atomic_renames_is_none() -> None:
 
 
 def test_a_target_of_one_server_among_several_and_one_of_several_where_one_is_named_are_refused() -> None:
-    [words] = problems(replace(FACTS, is_among_replicas=True))
+    [words] = problems(replace(FACTS, hosts=2))
     assert "is an AggregatingMergeTree of one server, and CLICKHOUSE_DSN names several" in words
     replicated = replace(FACTS, engine="ReplicatedAggregatingMergeTree", replicas=2)
     [words] = problems(replicated)
     assert "has 2 replicas, and CLICKHOUSE_DSN names one host" in words
     assert problems(replace(replicated, replicas=1)) == []
-    assert problems(replace(replicated, replicas=0, is_among_replicas=True)) == []
+    assert problems(replace(replicated, hosts=2)) == []
+    [words] = problems(replace(replicated, replicas=1, hosts=2))
+    assert "has 1 replicas in Keeper, and CLICKHOUSE_DSN names 2 hosts" in words
