@@ -2,5 +2,5 @@
 -- Grain   the rows as they are
 -- Reads   the table there
 -- Cost    their rows, once
-INSERT INTO $table SELECT * FROM $origin.$table WHERE team_id BETWEEN {first:UInt64} AND {last:UInt64}
+INSERT INTO $target SELECT * FROM $origin.$target WHERE team_id BETWEEN {first:UInt64} AND {last:UInt64}
 SETTINGS max_partitions_per_insert_block = 0

@@ -51,7 +51,10 @@ def shards(*, quick: bool, progress: Callable[[str], None]) -> Iterator[str]:
         return
     world, rounds = (QUICK, QUICK_ROUNDS) if quick else (WORLD, ROUNDS)
     with tempfile.TemporaryDirectory() as name, running_cluster(Path(name), shards=2, replicas=1) as cluster:
-        one, several = Dsn.parse(cluster.servers[0][0].address.dsn("one")), Dsn.parse(cluster.dsn("several", 0, 1))
+        one, several = (
+            Dsn.parse(cluster.servers[0][0].address.dsn("one")),
+            Dsn.parse(cluster.dsn_of_shards("several", 0, 1)),
+        )
         _fill(cluster, several, world, progress)
         first: dict[str, list[float]] = {"one server": [], "two shards": []}
         again: dict[str, list[float]] = {"one server": [], "two shards": []}
@@ -80,7 +83,7 @@ def _fill(cluster: Cluster, several: Dsn, world: World, progress: Callable[[str]
             half = world.teams // 2
             teams = {"first": 1 + half * (shard.shard - 1), "last": half if shard.shard == 1 else world.teams}
             for book in BOOKS:
-                Sql("dags.bench", client).command("copy_teams", teams, table=book, origin="one")
+                Sql("dags.bench", client).command("copy_teams", teams, target=book, origin="one")
                 client.command(f"OPTIMIZE TABLE {book} FINAL")
             progress(f"shard {shard.shard}: teams {teams['first']:,} … {teams['last']:,}")
 

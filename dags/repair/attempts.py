@@ -59,8 +59,8 @@ class Run:
     shard: int = 0
 
     def is_of(self, shard: int) -> bool:
-        """Whether it may build something there: one that names no shard may anywhere."""
-        return 0 in {shard, self.shard} or self.shard == shard
+        """Whether it may build something there, or has tried to: one that names no shard may until it is refused."""
+        return shard in {0, self.shard} or (not self.shard and self.ended_at is None)
 
     def covers(self, table: str, team: int) -> bool:
         teams = self.teams_by_table.get(table)

@@ -178,13 +178,15 @@ class Cluster:
     def processes(self) -> tuple[ClusterProcess, ...]:
         return (self.keeper, *(server for replicas in self.servers for server in replicas))
 
-    def dsn(self, database: str = "web_analytics", *shards: int) -> str:
-        """All replicas of the first shard as one `clickhouse://` DSN, for the user who may do everything; or those of
-        some shards, in that order, counted from 0.
-        """
+    def dsn(self, database: str = "web_analytics", shard: int = 0) -> str:
+        """All replicas of a shard as one `clickhouse://` DSN, for the user who may do everything."""
+        return self.dsn_of_shards(database, shard)
+
+    def dsn_of_shards(self, database: str, *shards: int) -> str:
+        """The same of several shards, in that order, counted from 0."""
         hosts = ";".join(
             ",".join(f"{server.address.host}:{server.address.http_port}" for server in self.servers[shard])
-            for shard in shards or (0,)
+            for shard in shards
         )
         return f"clickhouse://default@{hosts}/{database}?cluster={self.name}"
 

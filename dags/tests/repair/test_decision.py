@@ -377,9 +377,9 @@ def test_a_run_of_one_shard_keeps_no_other_shard_waiting(shard: int, asked: set[
     assert whys(decision) == {ago(1): Why.IN_FLIGHT}
 
 
-def test_a_run_of_one_shard_that_failed_backs_off_there_alone() -> None:
+def test_a_run_of_one_shard_that_failed_backs_off_there_alone_and_one_that_named_none_nowhere() -> None:
     failed = replace(run(ago(1), RunState.FAILED), shard=2)
-    decision = decided(on_shards(ago(1), ago(2)), [failed])
+    decision = decided(on_shards(ago(1), ago(2)), [failed, run(ago(2), RunState.FAILED, run_id="refused")])
     assert [(r.day, r.shard, r.attempt) for r in decision.requests] == [(ago(1), 1, 0), (ago(2), 1, 0), (ago(2), 2, 0)]
 
 

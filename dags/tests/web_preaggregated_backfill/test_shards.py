@@ -112,7 +112,9 @@ class Sharded:
 
     def _is_usable(self, shard: int) -> bool:
         try:
-            with open_client(Dsn.parse(self.cluster.dsn(DATABASE, 0, 1)).shards[shard - 1], wait_seconds=60) as client:
+            with open_client(
+                Dsn.parse(self.cluster.dsn_of_shards(DATABASE, 0, 1)).shards[shard - 1], wait_seconds=60
+            ) as client:
                 return not unusable(synced(client))
         except EngineError:
             return False
@@ -125,7 +127,7 @@ def shards(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     with ExitStack() as opened:
         cluster = opened.enter_context(running_cluster(tmp_path_factory.mktemp("shards"), 2, request.param))
         clients = {}
-        for shard, dsn in enumerate(Dsn.parse(cluster.dsn(DATABASE, 0, 1)).shards, 1):
+        for shard, dsn in enumerate(Dsn.parse(cluster.dsn_of_shards(DATABASE, 0, 1)).shards, 1):
             client = open_client(dsn, wait_seconds=60, create_database=True, who="tests")
             clients[shard] = opened.enter_context(client)
         databases = [EmptiedDatabase(client) for client in clients.values()]
@@ -143,7 +145,7 @@ def world(
     shards: Callable[[], tuple[Cluster, dict[int, Client]]], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Sharded]:
     cluster, clients = shards()
-    monkeypatch.setenv("CLICKHOUSE_DSN", cluster.dsn(DATABASE, 0, 1))
+    monkeypatch.setenv("CLICKHOUSE_DSN", cluster.dsn_of_shards(DATABASE, 0, 1))
     monkeypatch.setenv("WEB_ANALYTICS_BACKFILL_SETTLE_HOURS", "0")
     monkeypatch.setenv("WEB_ANALYTICS_ENABLED_TEAM_IDS", "1,2,3,4")
     current_settings.cache_clear()
@@ -242,7 +244,7 @@ def test_a_team_on_two_shards_is_named_and_never_asked_for(world: Sharded, is_bu
 
 
 def test_shards_that_are_named_in_another_order_are_refused_by_name(world: Sharded) -> None:
-    world.monkeypatch.setenv("CLICKHOUSE_DSN", world.cluster.dsn(DATABASE, 1, 0))
+    world.monkeypatch.setenv("CLICKHOUSE_DSN", world.cluster.dsn_of_shards(DATABASE, 1, 0))
     current_settings.cache_clear()
     for why in world.detected().unknown.values():
         assert "it is of shard 2 of the cluster 'test_cluster', and CLICKHOUSE_DSN has it in place 1" in why
@@ -357,7 +359,7 @@ def test_what_is_swept_and_forgotten_is_on_every_shard(world: Sharded, capsys: p
         for client in world.clients.values()
     ]
     assert left == [[(1,)], [(1,)]]
-    world.loop.run("web_analytics_sweep_backups_job")
+    world.loop.run("sweep_backups_job")
 
 
 def test_a_shard_that_hangs_leaves_a_tick_the_time_to_ask_for_the_days_of_the_other(world: Sharded) -> None:
