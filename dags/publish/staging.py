@@ -210,9 +210,19 @@ def drop(client: Client, sql: Sql, name: str, *, may_be_written: bool = True) ->
     if moved := _EMPTIED_OF.fullmatch(name):
         ours = Sql.of(sql, _PACKAGE)
         (rows,) = ours.row("staged_rows", {"table": name})
-        if rows:
+        if rows and not _is_overtaken(client, ours, name, moved):
             ours.command("empty_day", {"partition": int(moved["day"])}, target=name, staging=moved["table"])
     sql.command("drop_table", tables=name)
+
+
+def _is_overtaken(client: Client, sql: Sql, name: str, moved: re.Match[str]) -> bool:
+    """Whether the day was built since it was moved out: on another replica, while this one was down. It would be there
+    twice then. Where a server stands alone nobody builds a day before this is done.
+    """
+    if place_of(client) is None:
+        return False
+    (is_built,) = sql.row("built_since", {"table": moved["table"], "day": moved["day"], "staging": name})
+    return bool(is_built)
 
 
 def leftovers(client: Client) -> list[str]:

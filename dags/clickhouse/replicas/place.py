@@ -61,7 +61,7 @@ class Place:
             with client.hurried(AMONG_REPLICAS_SECONDS):
                 rows = member(client, self.dsn.cluster)
             macros = {name: text for what, name, text, *_ in rows if what == "macro"}
-            name = self._told_apart(dsn, macros.get("replica", ""))
+            name = self._told_apart(dsn, macros)
         except (EngineError, ClickHouseError):
             self._opened.pop(dsn, None)
             client.close()
@@ -70,7 +70,14 @@ class Place:
         self._opened[dsn] = client
         return name, client
 
-    def _told_apart(self, dsn: Dsn, name: str) -> str:
+    def _told_apart(self, dsn: Dsn, macros: Mapping[str, str]) -> str:
+        name = macros.get("replica", "")
+        if macros.get("shard") != self.macros["shard"]:
+            raise EngineError(
+                f"{dsn.host}:{dsn.port} has the macro shard={macros.get('shard', '')!r}, and {self.own.host}:"
+                f"{self.own.port} has {self.macros['shard']!r}: it is no replica of it. Name the replicas of one shard "
+                "with commas, and shards with semicolons"
+            )
         if name in {"", self.name}:
             raise EngineError(
                 f"{dsn.host}:{dsn.port} has the macro replica={name!r}, and {self.own.host}:{self.own.port} has "
