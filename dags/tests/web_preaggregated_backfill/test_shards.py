@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from dags.detection.detection import Detection
     from dags.tests.clickhouse_cluster import Cluster
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("shards")]
 
 DATABASE, BUILD = "shards", "web_pre_aggregate_job"
 DAYS = [ago(3), ago(2)]
@@ -120,7 +120,8 @@ class Sharded:
             return False
 
 
-@pytest.fixture(scope="module", params=[1, 2], ids=["2x1", "2x2"])
+# Replicas of shards are told at night: all else of them is told of replicas alone.
+@pytest.fixture(scope="module", params=[pytest.param(1, id="2x1"), pytest.param(2, id="2x2", marks=pytest.mark.slow)])
 def shards(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     if reason := cluster_obstacle():
         (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
