@@ -123,14 +123,14 @@ def _ready_replica(dsn: Dsn, ready: Callable[[Dsn], ServerClient]) -> Client:
             if client is not None:
                 client.close()
             refused.append(error if isinstance(error, EngineError) else refusal(one, error))
-        else:
-            if not has_schema and new is None:  # what it lacks, another one may have
-                new = client
-                continue
-            if has_schema and new is not None:
+            continue
+        if has_schema:
+            if new is not None:
                 new.close()
-            if has_schema:
-                return client
+            return client
+        if new is None:  # what it lacks, another one may have
+            new = client
+        else:
             client.close()
     if new is not None:
         return new

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from dags.clickhouse.leases.rules import Lease
+from dags.clickhouse.leases.rules import Lease, quoted
 from dags.clickhouse.sql import Sql
 from dags.domain.expression import Expression
 
@@ -81,9 +81,8 @@ class KeeperLeases:
     @staticmethod
     def condition(names: Collection[str], token: str) -> Expression:
         """That all of these leases are its holder's, for a statement."""
-        quoted = ", ".join(f"'{name}'" for name in names)
         return Expression(
-            f"(SELECT count() FROM {LEASES} WHERE name IN ({quoted}) AND token = '{token}') = {len(names)}"  # noqa: S608 -- ours
+            f"(SELECT count() FROM {LEASES} WHERE name IN ({quoted(names)}) AND token = '{token}') = {len(names)}"  # noqa: S608 -- ours
         )
 
     def _is_done(self, name: str, bound: dict[str, object]) -> bool:

@@ -10,6 +10,10 @@ import re
 import secrets
 from dataclasses import dataclass
 from datetime import date
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 # Every lease's name begins so, and every bid's for one; nothing else's may.
 LEASE_PREFIX = "web_analytics_lease_"
@@ -77,6 +81,11 @@ def table_and_day(name: str) -> tuple[str, date] | None:
         return found["table"], date.fromisoformat(found["day"])
     except ValueError:
         return None
+
+
+def quoted(names: Iterable[str]) -> str:
+    """Names of leases as a statement lists them; they are plain identifiers."""
+    return ", ".join(f"'{name}'" for name in names)
 
 
 def work_lease(work_id: str, first_step: str = "") -> tuple[str, date]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from dags.clickhouse.leases.rules import BID_PREFIX, LEASE_PATTERN, LEASE_PREFIX, Lease, table_and_day
+from dags.clickhouse.leases.rules import BID_PREFIX, LEASE_PATTERN, LEASE_PREFIX, Lease, quoted, table_and_day
 from dags.clickhouse.rights import LacksRightError
 from dags.clickhouse.sql import Sql
 from dags.domain.errors import NoLeaseError
@@ -108,7 +108,7 @@ class TableLeases:
         """That all of these leases are its holder's, for a statement."""
         return Expression(
             "(SELECT count() FROM system.tables WHERE database = currentDatabase() AND "  # noqa: S608 -- ours
-            f"name IN ({_quoted(names)}) AND comment = '{token}') = {len(names)}"
+            f"name IN ({quoted(names)}) AND comment = '{token}') = {len(names)}"
         )
 
     def _moved(self, name: str, bid: str, lease: str) -> bool:
@@ -140,10 +140,6 @@ class TableLeases:
                 return None
             raise
         return Lease.of(name, token, silent if beats else seconds)
-
-
-def _quoted(names: Collection[str]) -> str:
-    return ", ".join(f"'{name}'" for name in names)
 
 
 def _bid(lease: str, token: str) -> str:

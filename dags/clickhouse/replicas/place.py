@@ -12,7 +12,7 @@ from dags.clickhouse.sql import Sql
 from dags.domain.errors import EngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from clickhouse_connect.driver.client import Client
 
@@ -60,7 +60,7 @@ class Place:
         try:
             with client.hurried(AMONG_REPLICAS_SECONDS):
                 rows = member(client, self.dsn.cluster)
-            macros = {name: text for what, name, text, *_ in rows if what == "macro"}
+            macros = macros_of(rows)
             name = self._told_apart(dsn, macros)
         except (EngineError, ClickHouseError):
             self._opened.pop(dsn, None)
@@ -89,6 +89,11 @@ class Place:
         for client in self._opened.values():
             client.close()
         self._opened.clear()
+
+
+def macros_of(rows: Iterable[tuple[str, str, str, int, int]]) -> dict[str, str]:
+    """The macros of a server, of what `member` answers."""
+    return {name: text for what, name, text, *_ in rows if what == "macro"}
 
 
 def member(client: Client, cluster: str) -> list[tuple[str, str, str, int, int]]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from dags.clickhouse.clocks import read_clocks
-from dags.clickhouse.replicas.place import PACKAGE, Place, member
+from dags.clickhouse.replicas.place import PACKAGE, Place, macros_of, member
 from dags.clickhouse.replicas.rules import Member, Standing, unfenced, unlike_declared, unusable
 from dags.clickhouse.server import AMONG_REPLICAS_SECONDS, ServerClient
 from dags.clickhouse.sql import Sql
@@ -55,7 +56,7 @@ def settle(client: ServerClient, dsn: Dsn, own: Dsn, ready: Callable[[Dsn], Serv
     """
     with client.hurried(AMONG_REPLICAS_SECONDS):
         rows = member(client, dsn.cluster)
-    macros = {name: text for what, name, text, *_ in rows if what == "macro"}
+    macros = macros_of(rows)
     members = [Member(shard, name, bool(own_)) for what, name, _, shard, own_ in rows if what == "member"]
     clusters = {name for what, name, *_ in rows if what == "cluster"}
     place = (dsn.shard, dsn.shard_count)
@@ -68,15 +69,16 @@ def settle(client: ServerClient, dsn: Dsn, own: Dsn, ready: Callable[[Dsn], Serv
     return any(one.table == BOOK for one in stand)
 
 
-def standings(client: Client) -> list[Standing]:
-    """How each replicated table of the database stands on this server."""
+def standings(client: Client, tables: Collection[str] | None = None) -> list[Standing]:
+    """How each replicated table of the database, or of some, stands on this server."""
     rows = Sql(PACKAGE, client).rows("standing")
-    return [Standing(table, bool(cut), bool(behind), lag, why) for table, cut, behind, lag, why in rows]
+    found = (Standing(table, bool(cut), bool(behind), lag, why) for table, cut, behind, lag, why in rows)
+    return [one for one in found if tables is None or one.table in tables]
 
 
 def synced(client: Client, tables: Collection[str] | None = None, seconds: float | None = None) -> Sequence[Standing]:
     """How the tables stand once this server has been given time to fetch what others had written by now."""
-    before = [one for one in standings(client) if tables is None or one.table in tables]
+    before = standings(client, tables)
     behind = [one.table for one in before if one.is_behind and not one.is_cut_off]
     if not behind:
         return before
@@ -91,11 +93,7 @@ def synced(client: Client, tables: Collection[str] | None = None, seconds: float
                 raise
             late.add(table)
     # What was written since they began to wait is no reason to wait on.
-    return [
-        Standing(one.table, one.is_cut_off, one.table in late, one.lag_seconds, one.why)
-        for one in standings(client)
-        if tables is None or one.table in tables
-    ]
+    return [replace(one, is_behind=one.table in late) for one in standings(client, tables)]
 
 
 def absent(client: Client) -> tuple[str, ...]:
