@@ -250,6 +250,8 @@ def test_what_another_replica_published_while_one_waited_is_fetched_before_the_d
         finally:
             for table in WEB_TABLES:
                 late.command(f"SYSTEM START FETCHES {table.name}")
+        # Who was kept from fetching tries again at longer and longer intervals.
+        until(lambda: not unusable(synced(late)))
         assert build(late, "run-3", 2).run().problems == ()
     assert shown(cluster) == [[(1, 2), (2, 2)]] * 2
 
