@@ -87,10 +87,10 @@ def _measured(client: Client, size: Size, progress: Callable[[str], None]) -> st
     pairs: list[tuple[Run, Run]] = []
     out_of_memory = 0
     for number in range(1, size.rounds + 1):
-        build = _once(client, _build)
+        build = measured(client, _build)
         progress(f"{events:,} events, round {number} of {size.rounds}: build {build.seconds:.2f} s")
         try:
-            peer = _once(client, _peer)
+            peer = measured(client, _peer)
         except ClickHouseError as error:
             if error_code(error) != MEMORY_LIMIT_EXCEEDED:
                 raise
@@ -147,7 +147,8 @@ def _text(events: int, version: str, build: Sequence[Run], peer: Sequence[Run]) 
     )
 
 
-def _once(client: Client, build: Callable[[Client], None]) -> Run:
+def measured(client: Client, build: Callable[[Client], None]) -> Run:
+    """What it takes: by this process's clock, and by the server's own log of the statements."""
     mark = f"bench-{uuid4().hex}"
     client.set_client_setting("log_comment", mark)
     started = time.perf_counter()

@@ -1,9 +1,7 @@
--- How many events there are of waivers that ended before a day.
--- Grain   one row
+-- The waivers that ended before a day, and how many events there are of each.
+-- Grain   one row per waiver
 -- Reads   every event of every waiver; people set them, so they are few
-SELECT count()
+SELECT waiver_id, count() AS events
 FROM web_analytics_waivers
-WHERE waiver_id IN
-(
-    SELECT waiver_id FROM web_analytics_waivers GROUP BY waiver_id HAVING max(valid_until) < {day:Date}
-)
+GROUP BY waiver_id
+HAVING max(valid_until) < {day:Date}

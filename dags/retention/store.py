@@ -87,14 +87,17 @@ def forget(
     """
     sql, rows, left = Sql(_PACKAGE, client), dict[str, int](), list[str]()
     bound = {"before": before}
-    for table, counting, forgetting, given in (
-        ("web_pre_aggregated_day_states", "old_day_states", "forget_day_states", bound),
-        ("web_analytics_waivers", "old_waivers", "forget_waivers", {"day": before.date()}),
-        ("web_analytics_backfill_stops", "old_stops", "forget_stops", bound),
+    for table, counting, forgetting in (
+        ("web_pre_aggregated_day_states", "old_day_states", "forget_day_states"),
+        ("web_analytics_backfill_stops", "old_stops", "forget_stops"),
     ):
-        [rows[table]] = sql.row(counting, given)
+        [rows[table]] = sql.row(counting, bound)
         if rows[table] and not dry_run:
-            sql.command(forgetting, given)
+            sql.command(forgetting, bound)
+    waivers = dict(sql.rows("old_waivers", {"day": before.date()}))
+    rows["web_analytics_waivers"] = sum(waivers.values())
+    if waivers and not dry_run:
+        sql.command("forget_waivers", {"waiver_ids": sorted(waivers)})
     works = read_facts(client)
     over = [facts for facts, backed in works if facts.is_over(before, has_backup=backed, traces_rows=TRACES_ROWS)]
     rows["web_analytics_backfill_events"], later = _forget_works(client, over, before, run_id, until, dry_run, tell)

@@ -4,8 +4,9 @@ They run in process, because a process for each step would double the time of an
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date
 from typing import Annotated, Any
 
@@ -30,7 +31,7 @@ from dags.team_selection.store import read_selection
 from dags.web_preaggregated_backfill.catalog import detected, evaluate_now, leave_or_tell
 from dags.web_preaggregated_backfill.evaluation import Evaluation
 from dags.web_preaggregated_backfill.report import data_gaps, gaps_text, missing_data, summary_text, unknown_words
-from dags.web_preaggregated_backfill.shards import as_one
+from dags.web_preaggregated_backfill.shards import as_one, shards_read
 from dags.web_preaggregated_backfill.why import Question, why_text, work_text
 from dags.work.audit.log import MANAGED, Entry, Work
 from dags.work.audit.store import read_changes, read_works_of
@@ -42,6 +43,21 @@ DEFAULT_DAYS_BACK = 7
 def _refuse_unknown(*found: Detection) -> None:
     if words := [line for one in found for line in unknown_words(one)]:
         raise Failure("\n".join(["unknown, not complete:", *words]), allow_retries=False)
+
+
+def _with_unread(before: Mapping[int, Detection], found: Detection) -> dict[int, Detection]:
+    """What is so of a day before the look-back, unknown on the shards that did not answer; nothing if nobody looked."""
+    if not before:
+        return {}
+    known = next(iter(before.values()))
+    unread = {shard: one for shard, one in found.shards.items() if shard not in before}
+    return {
+        **before,
+        **{
+            shard: replace(one, calendar=known.calendar, lookback_days=known.lookback_days)
+            for shard, one in unread.items()
+        },
+    }
 
 
 def _runs_of_day(asked: Command[Any], watched: tuple[WatchedTable, ...], day: date) -> tuple[Run, ...]:
@@ -131,7 +147,8 @@ def diagnostics(watched: tuple[WatchedTable, ...]) -> list[JobDefinition]:
         with evaluated(asked) as found:
             runs, before = found.runs, dict[int, Detection]()
             changes, loads = list[tuple[Work, Entry]](), list[tuple[Work, Entry]]()
-            for shard in asked.clickhouse.shards:
+            # A shard that has just not answered is unknown, by name; what the others say is an answer nevertheless.
+            for shard in shards_read(found.detection) or asked.clickhouse.shards:
                 with asked.clickhouse.client(asked.run_id, shard=shard) as client:
                     selection = read_selection(client)
                     if question.day is not None and question.day < found.detection.calendar.judged.start:
@@ -144,7 +161,7 @@ def diagnostics(watched: tuple[WatchedTable, ...]) -> list[JobDefinition]:
                         for kind in (POSTGRES, FILES)
                         for change in (read_changes(client, kind, day, OF_DAYS) if day else ())
                     ]
-            earlier = as_one(before)
+            earlier = as_one(_with_unread(before, found.detection))
             text = why_text(
                 question, found.detection, found.decisions.values(), runs, selection,
                 watched=watched, changes=changes, loads=loads, earlier=earlier,

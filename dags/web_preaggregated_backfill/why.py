@@ -20,7 +20,7 @@ from dags.repair.by_hand import rebuild_by_hand
 from dags.repair.decision import Why
 from dags.repair.estimate import Building
 from dags.sources.loads.log import LoadEvent
-from dags.web_preaggregated_backfill.report import freshness, status_line
+from dags.web_preaggregated_backfill.report import freshness, status_line, unknown_words
 from dags.work.audit.log import Event
 from dags.work.history import asked_text, end_text
 from dags.work.history import lines as history_lines
@@ -98,6 +98,7 @@ def why_text(
     found = detection if earlier is None else earlier
     is_judged = earlier is not None or question.day is None or question.day in detection.calendar.judged
     lines = [status_line(found) if is_judged else f"NOT JUDGED YET: {question.day}. {status_line(detection)}", ""]
+    lines += [f"UNKNOWN   {words}" for words in unknown_words(found)]
     lines += [f"TEAMS     {line}" for line in _about_teams(question, selection, detection)]
     if question.day is not None:
         lines += ["", *(f"DAY       {line}" for line in _about_day(question.day, detection, watched))]

@@ -220,6 +220,23 @@ def test_a_shard_that_is_down_is_unknown_by_name_and_the_days_of_the_other_are_d
     assert (world.detected().unknown, world.wrong()) == ({}, set())
 
 
+def test_why_job_answers_for_the_shards_that_do_and_says_which_does_not(
+    world: Sharded, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.visit(1, 1)
+    early = {"day": str(ago(90)), "team_id": 1}
+    with world.without(2):
+        for given in ({"team_id": 1}, early):
+            capsys.readouterr()
+            with pytest.raises(Failure, match="unknown, not complete"):
+                world.loop.run("why_job", run_config=given)
+            said = " ".join(capsys.readouterr().out.split())
+            assert said.startswith("UNKNOWN")
+            assert "shard 2: no replica of clickhouse://" in said
+            assert "team 1 is enabled" in said
+            assert ("missing" in said) == (given is not early)
+
+
 def test_with_one_replica_of_a_shard_dead_all_is_known_and_built(world: Sharded) -> None:
     if len(world.cluster.servers[0]) == 1:
         pytest.skip("a shard of one replica is down with it")
