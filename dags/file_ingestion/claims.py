@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from datetime import date
 from typing import TYPE_CHECKING
 
-from dags.clickhouse.leases.rules import in_words, lease_name, run_key
+from dags.clickhouse.leases.rules import NO_DAY, in_words, lease_name, run_key
 from dags.clickhouse.leases.store import living_leases
 from dags.domain.errors import LeaseError, LeaseLostError, NoLeaseError
 from dags.domain.text import counted
@@ -29,9 +28,6 @@ if TYPE_CHECKING:
 
 # So many runs of an ingestion can be at work at once, on files of their own.
 BUCKETS = 16
-
-# What stands for a day in the lease of a bucket.
-_NO_DAY = date(1970, 1, 1)
 
 
 def bucket_of(path: str) -> int:
@@ -59,7 +55,7 @@ class Claims:
         for bucket in sorted({bucket_of(path) for path in paths}):
             name = f"files_{run_key(self.ingestion)}_{bucket:02d}"
             try:
-                self.leases.take(name, _NO_DAY)
+                self.leases.take(name, NO_DAY)
                 self._held.add(name)
             except NoLeaseError:
                 raise
@@ -79,9 +75,9 @@ class Claims:
             LeaseLostError: one was taken away, because this run was silent for too long.
         """
         for name in sorted(self._held)[:1]:
-            others = {lease_name(one, _NO_DAY): self.leases.token for one in self._held}
+            others = {lease_name(one, NO_DAY): self.leases.token for one in self._held}
             try:
-                is_whole = self.leases.confirm(name, _NO_DAY, others)
+                is_whole = self.leases.confirm(name, NO_DAY, others)
             except LeaseError:
                 is_whole = False
             if not is_whole:
@@ -93,7 +89,7 @@ class Claims:
     @property
     def condition(self) -> Expression:
         """That all are still held, for a statement that may be sent late."""
-        return self.leases.condition((name, _NO_DAY) for name in sorted(self._held))
+        return self.leases.condition((name, NO_DAY) for name in sorted(self._held))
 
 
 def require_all(claims: Claims, paths: Collection[str]) -> None:

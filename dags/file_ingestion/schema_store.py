@@ -5,10 +5,9 @@ Who makes a version holds a lease while it reads, decides and appends, so that e
 
 from __future__ import annotations
 
-from datetime import date
 from typing import TYPE_CHECKING
 
-from dags.clickhouse.leases.rules import run_key
+from dags.clickhouse.leases.rules import NO_DAY, run_key
 from dags.clickhouse.leases.store import Leases
 from dags.clickhouse.schema.books import append
 from dags.clickhouse.sql import Sql
@@ -28,9 +27,6 @@ _COLUMNS = (
 
 # Whoever has the lease has it for a few statements.
 _WAIT_SECONDS = 60
-
-# What stands for a day in the lease.
-_NO_DAY = date(1970, 1, 1)
 
 
 def read_schemas(client: Client, ingestion: str) -> Schemas:
@@ -66,7 +62,7 @@ def change_schemas(
         LeaseError: another run does so and does not end. Nothing was appended.
     """
     with Leases(client, run_id, wait_seconds=_WAIT_SECONDS, tell=tell) as leases:
-        leases.take(f"files_{run_key(ingestion)}_schema", _NO_DAY)
+        leases.take(f"files_{run_key(ingestion)}_schema", NO_DAY)
         schemas = read_schemas(client, ingestion)
         happened = make(schemas)
         record_schemas(client, ingestion, run_id, happened)

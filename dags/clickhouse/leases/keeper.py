@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from dags.clickhouse.leases.rules import Lease, quoted
+from dags.clickhouse.leases.rules import NO_DAY, Lease, lease_name, new_token, quoted
 from dags.clickhouse.sql import Sql
 from dags.domain.expression import Expression
 
@@ -69,6 +69,12 @@ class KeeperLeases:
         that it is another's is true however old it is.
         """
         self.beat(lease, token)
+
+    def catch_up(self) -> None:
+        """The same for who holds no lease: a key of its own comes and goes; the dead one's is a lease of the dead."""
+        lease, token = lease_name("look", NO_DAY), new_token("look")
+        self.taken(lease, token)
+        self.give_back(lease, token)
 
     def beat(self, lease: str, token: str) -> None:
         """Say that the holder lives."""

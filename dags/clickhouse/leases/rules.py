@@ -25,7 +25,8 @@ LEASE_PATTERN = f"^{LEASE_PREFIX}[0-9]{{8}}_[A-Za-z0-9_]+$"
 # In the place of a table, the lease of a piece of work has this and its id: one run at a time carries it out. The word
 # is that of the first kind of work; runs of an older version may hold such leases yet.
 WORK_LEASE = "managed_"
-_NO_DAY = date(1970, 1, 1)
+# What stands for a day in the lease of what has none.
+NO_DAY = date(1970, 1, 1)
 
 # How often a holder says that it lives, and after how long a silence it counts as dead. Six beats may be lost: to
 # a server that restarts, or a query that keeps Python from running. Taking a lease from a holder that lives all the
@@ -93,7 +94,7 @@ def work_lease(work_id: str, first_step: str = "") -> tuple[str, date]:
     try:
         day = date.fromisoformat(first_step)
     except ValueError:
-        day = _NO_DAY
+        day = NO_DAY
     return WORK_LEASE + run_key(work_id), day
 
 

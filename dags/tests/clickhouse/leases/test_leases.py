@@ -89,6 +89,30 @@ def test_days_and_tables_have_leases_of_their_own(client: Client) -> None:
         assert len(read_leases(client)) == 3
 
 
+def test_whoever_concludes_from_leases_that_are_not_held_has_keeper_written_to_before_it_reads(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server may answer with what its keeper said a moment ago, but never without what it has written itself."""
+    done: list[str] = []
+
+    def noted(do: Callable[..., Any]) -> Callable[..., Any]:
+        def noting(self: Client, statement: str, *args: object, **options: object) -> Any:
+            done.append(re.sub(r"(--[^\n]*\s+)+", "", statement).split()[0])
+            return do(self, statement, *args, **options)
+
+        return noting
+
+    for name in ("query", "command"):
+        monkeypatch.setattr(type(client), name, noted(getattr(type(client), name)))
+    assert read_leases(client) == ()
+    assert "INSERT" not in done
+    done.clear()
+    assert read_leases(client, caught_up=True) == ()
+    is_among_replicas = place_of(client) is not None
+    assert done[:3] == (["INSERT", "DELETE", "SELECT"] if is_among_replicas else done[:3])
+    assert ("INSERT" in done) == is_among_replicas
+
+
 @pytest.mark.usefixtures("of_one_server")
 def test_all_leases_are_read_in_as_many_statements_as_one_and_none_that_is_given_back_meanwhile(
     client: Client, monkeypatch: pytest.MonkeyPatch
