@@ -29,6 +29,7 @@ STORE = "dags/tests/detection/test_store.py"
 MEMORY = "dags/tests/detection/test_memory.py"
 HISTORIES = "dags/tests/detection/test_histories.py"
 BUILDS = "dags/tests/web_preaggregated/test_store.py"
+SESSIONS = "dags/tests/web_preaggregated/test_sessions.py"
 RULES = "dags/tests/detection/test_rules.py"
 REPAIRS = "dags/tests/web_preaggregated/test_repair.py"
 DECISION = "dags/tests/repair/test_decision.py"
@@ -81,11 +82,26 @@ MUTANTS = [
         f"{HISTORIES}::test_no_gap_is_missed_none_is_invented_and_every_reason_is_right",
     ),
     Mutant(
-        "a lost team in a join: two tenants' sessions of one name are one",
+        "a lost team in a join: two tenants' large sessions of one name are one",
+        "dags/web_preaggregated/large_sessions.sql",
+        "ordered.day = session.day AND ordered.team_id = session.team_id AND ordered",
+        "ordered.day = session.day AND ordered",
+        f"{SESSIONS}::test_large_sessions_equal_the_fold_too"
+        "[embedded-tenants share session ids and uuids and nothing else-0]",
+    ),
+    Mutant(
+        "a day off by one: no eve, so a session that begins before midnight counts on the day after as well",
+        "dags/web_preaggregated/sessions.sql",
+        "ARRAY JOIN [-1, 0, 1] AS shift",
+        "ARRAY JOIN [-1, 0] AS shift",
+        f"{BUILDS}::test_a_build_equals_the_fold[embedded-a session across midnight belongs to the day it began]",
+    ),
+    Mutant(
+        "what occurs twice is not found: two rows of one key are staged",
         "dags/web_preaggregated/web_pre_aggregated_stats.sql",
-        "ON pageview.team_id = session.team_id AND pageview.session_id = session.session_id",
-        "ON pageview.session_id = session.session_id",
-        f"{BUILDS}::test_a_build_equals_the_fold[embedded-tenants share session ids and uuids and nothing else]",
+        "HAVING count() > 1",
+        "HAVING count() > 2",
+        f"{SESSIONS}::test_no_two_staged_rows_have_the_same_key[embedded]",
     ),
     Mutant(
         "a day off by one: nothing is expected of the last day",

@@ -22,19 +22,35 @@ _PACKAGE = "dags.web_preaggregated"
 
 @dataclass(frozen=True)
 class SessionsBuilder:
-    """Builds `web_pre_aggregated_stats` and `web_pre_aggregated_bounces`; see `dags.domain.watched.Builder`."""
+    """Builds `web_pre_aggregated_stats` and `web_pre_aggregated_bounces`; see `dags.domain.watched.Builder`.
+
+    A session that was delivered in more than ``large_session`` events is not put together in memory. Chosen: trackers'
+    sessions have some hundred at most, and ten thousand page views of one take about 3 MB while they are put together.
+    """
 
     op: str
+    large_session: int = 10_000
 
     def stage(self, bench: Workbench, day: date, tables: Sequence[str], teams: Sequence[int]) -> Mapping[int, Measure]:
-        bound = {"day": day, "teams": list(teams)}
-        shared = {"duplicates": bench.scratch("duplicates"), "sessions": bench.scratch("sessions")}
-        bench.command(_PACKAGE, "duplicates", bound, duplicates=shared["duplicates"])
-        bench.command(_PACKAGE, "sessions", bound, **shared)
+        sessions = self.sessions(bench, day, day + ONE_DAY, teams)
+        bound = {"day": day}
         for table in tables:
-            bench.command(_PACKAGE, table, bound, staging=bench.staging(table), **shared)
-        rows = bench.rows(_PACKAGE, "session_units", {}, sessions=shared["sessions"])
+            bench.command(_PACKAGE, table, bound, staging=bench.staging(table), sessions=sessions)
+        rows = bench.rows(_PACKAGE, "session_units", bound, sessions=sessions)
         what = f"events of {day + ONE_DAY} whose sessions had begun before {day}"
         bench.uncounted(what, {team: events for team, *_, events in rows if events})
         measures = {team: Measure(*counts) for team, *counts, _ in rows}
         return {team: measure for team, measure in measures.items() if measure}
+
+    def sessions(self, bench: Workbench, start: date, end: date, teams: Sequence[int]) -> str:
+        """Put the sessions of the days of ``[start, end)`` together, each day's as if it were alone; their table."""
+        bound = {"start": start, "end": end, "teams": list(teams), "large": self.large_session}
+        found = {name: bench.scratch(name) for name in ("duplicates", "unusual")}
+        for name, table in found.items():
+            bench.command(_PACKAGE, name, bound, **{name: table})
+        sessions = bench.scratch("sessions")
+        bench.command(_PACKAGE, "sessions", bound, sessions=sessions, **found)
+        [(large,)] = bench.rows(_PACKAGE, "large_sessions_found", bound, unusual=found["unusual"])
+        if large:
+            bench.command(_PACKAGE, "large_sessions", bound, sessions=sessions, **found)
+        return sessions

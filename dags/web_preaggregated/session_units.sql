@@ -8,4 +8,5 @@ SELECT
     sumIf(pageviews, uncounted = 0) AS pageviews,
     sum(uncounted) AS uncounted_events
 FROM $sessions
+WHERE day = {day:Date}
 GROUP BY team_id

@@ -1,45 +1,73 @@
--- The sessions that begin on a day and have a page view or screen: everything that both tables say of a session.
--- Grain   one row per (team, session)
--- Reads   those teams' events of [day - 1, day + 2): a session may begin a day before its page views and end a day
---         after.
+-- The sessions that begin on the days of [start, end) and have a page view or screen: everything that both tables say
+-- of a session, its page views included, in order. Those that `unusual` says are large are left to large_sessions.sql.
+-- Grain   one row per (day, team, session)
+-- Reads   those teams' events: once those of the days themselves, and once of [start - 1, end + 1) the few that were
+--         delivered more than once or whose sessions were delivered on several days
 -- A session begins on a day on which it has an event and on the day before none, and counts there with its events of
 -- that day and the next. So of one that goes on day after day no build counts what comes from the third day on, and one
 -- that is silent for a whole day begins again, as another session. Trackers end a session after 24 hours: neither
--- happens to theirs. What this build sees of the former, the events of the day after in sessions that began before the
--- day, is `uncounted`, in a row of its own for each such session: such rows are there to be reported, and only they
--- have any.
+-- happens to theirs. What is seen of the former, the events of the day after in sessions that began before the day, is
+-- `uncounted`, in a row of its own for each such session: such rows are there to be reported, and only they have any.
+-- Each day is counted from its own [day - 1, day + 2), so that it does not matter which others are counted with it. Of
+-- a session that lies within one day, and whose events were delivered once, all of that window is its own day.
 -- Of deliveries with the same uuid the newest counts; instants that are equal are ordered by uuid. Deliveries on days
--- that are two or more apart are never seen together by the builds that count them: such an event counts twice.
+-- that are two or more apart are never seen together by a day that counts them: such an event counts twice.
+-- `hash` is of what a session says of each of its page views, the last of a view is of what that says itself: rows of
+-- the tables whose keys are equal have equal hashes.
 CREATE TABLE $sessions
 ENGINE = MergeTree
+PARTITION BY day
 ORDER BY tuple()
 AS
 WITH
     delivered AS
     (
-        SELECT *, qualifies
+        SELECT
+            *,
+            qualifies,
+            toDate(timestamp) AS own_day,
+            cityHash64(team_id, uuid) AS event_hash,
+            cityHash64(team_id, session_id) AS session_hash
         FROM events
         WHERE
-            timestamp >= toDateTime64({day:Date} - 1, 6, 'UTC')
-            AND timestamp < toDateTime64({day:Date} + 2, 6, 'UTC')
+            timestamp >= toDateTime64({start:Date} - 1, 6, 'UTC')
+            AND timestamp < toDateTime64({end:Date} + 1, 6, 'UTC')
             AND team_id IN {teams:Array(UInt64)}
     ),
-    deduplicated AS
+    counted AS
     (
-        SELECT *
+        SELECT *, own_day AS day
         FROM delivered
-        WHERE cityHash64(team_id, uuid) NOT IN (SELECT hash FROM $duplicates)
+        WHERE
+            session_id != ''
+            AND own_day >= {start:Date}
+            AND own_day < {end:Date}
+            AND session_hash NOT IN (SELECT hash FROM $unusual)
+            AND event_hash NOT IN (SELECT hash FROM $duplicates)
         UNION ALL
         SELECT *
-        FROM delivered
-        WHERE cityHash64(team_id, uuid) IN (SELECT hash FROM $duplicates)
-        ORDER BY
-            inserted_at DESC, timestamp DESC, session_id DESC, event DESC, person_id DESC, pathname DESC, host DESC,
-            device_type DESC, browser DESC, os DESC, viewport_width DESC, viewport_height DESC, country_code DESC,
-            city_name DESC, region_code DESC, region_name DESC, referring_domain DESC, utm_source DESC,
-            utm_medium DESC, utm_campaign DESC, utm_term DESC, utm_content DESC, gclid DESC, gad_source DESC,
-            fbclid DESC
-        LIMIT 1 BY team_id, uuid
+        FROM
+        (
+            SELECT *, own_day + shift AS day
+            FROM
+            (
+                SELECT *
+                FROM delivered
+                WHERE
+                    session_hash IN (SELECT hash FROM $unusual WHERE NOT is_large)
+                    OR event_hash IN (SELECT hash FROM $duplicates)
+            )
+            ARRAY JOIN [-1, 0, 1] AS shift
+            WHERE day >= {start:Date} AND day < {end:Date}
+            ORDER BY
+                inserted_at DESC, timestamp DESC, session_id DESC, event DESC, person_id DESC, pathname DESC, host DESC,
+                device_type DESC, browser DESC, os DESC, viewport_width DESC, viewport_height DESC, country_code DESC,
+                city_name DESC, region_code DESC, region_name DESC, referring_domain DESC, utm_source DESC,
+                utm_medium DESC, utm_campaign DESC, utm_term DESC, utm_content DESC, gclid DESC, gad_source DESC,
+                fbclid DESC
+            LIMIT 1 BY day, team_id, uuid
+        )
+        WHERE session_id != '' AND session_hash NOT IN (SELECT hash FROM $unusual WHERE is_large)
     ),
     -- One comparable number for (timestamp, uuid): several times as fast as the pair.
     ordered AS
@@ -49,27 +77,29 @@ WITH
             bitOr(
                 bitShiftLeft(toUInt256(toUnixTimestamp64Micro(timestamp)), 128),
                 toUInt256(toUInt128(uuid))
-            ) AS position
-        FROM deduplicated
-        WHERE session_id != ''
+            ) AS position,
+            tuple(
+                position, host, device_type, pathname, browser, os, viewport_width, viewport_height,
+                country_code, city_name, region_code, region_name, person_id,
+                cityHash64(tuple(
+                    host, device_type, pathname, browser, os, viewport_width, viewport_height,
+                    country_code, city_name, region_code, region_name
+                ))
+            ) AS pageview
+        FROM counted
     )
 SELECT
+    day,
     team_id,
     session_id,
     min(timestamp) AS began,
     dateDiff('microsecond', began, max(timestamp)) AS lasted_microseconds,
     countIf(qualifies) AS pageviews,
     countIf(event = '$$autocapture') AS autocaptures,
-    groupUniqArrayIf(person_id, qualifies) AS persons,
-    argMinIf(
-        tuple(
-            host, device_type, pathname, browser, os, viewport_width, viewport_height,
-            country_code, city_name, region_code, region_name
-        ),
-        position,
-        qualifies
-    ) AS first_pageview,
-    argMaxIf(pathname, position, qualifies) AS end_pathname,
+    arraySort(groupArrayIf(pageview, qualifies)) AS views,
+    views[1] AS first_pageview,
+    (views[-1]).4 AS end_pathname,
+    views.13 AS persons,
     argMinIf(referring_domain, position, referring_domain != '') AS referring_domain,
     argMinIf(utm_source, position, utm_source != '') AS utm_source,
     argMinIf(utm_medium, position, utm_medium != '') AS utm_medium,
@@ -80,12 +110,15 @@ SELECT
     argMinIf(gad_source, position, gad_source != '') = '1' AS has_gad_source_paid_search,
     countIf(fbclid != '') > 0 AS has_fbclid,
     if(
-        toDate(began) < {day:Date}
-        AND sum(timestamp >= toDateTime64({day:Date}, 6, 'UTC'))
-            > sum(timestamp >= toDateTime64({day:Date} + 1, 6, 'UTC')),
-        sum(timestamp >= toDateTime64({day:Date} + 1, 6, 'UTC')),
+        toDate(began) < day
+        AND sum(own_day >= day) > sum(own_day > day),
+        sum(own_day > day),
         0
-    ) AS uncounted
+    ) AS uncounted,
+    cityHash64(tuple(
+        toStartOfHour(began), team_id, first_pageview.4, end_pathname, referring_domain, utm_source, utm_medium,
+        utm_campaign, utm_term, utm_content, has_gclid, has_gad_source_paid_search, has_fbclid
+    )) AS hash
 FROM ordered
-GROUP BY team_id, session_id
-HAVING pageviews > 0 AND (toDate(began) = {day:Date} OR uncounted > 0)
+GROUP BY day, team_id, session_id
+HAVING pageviews > 0 AND (toDate(began) = day OR uncounted > 0)

@@ -1,7 +1,8 @@
 -- A day's sessions by hour and dimension, into staging. A session has one row here, that of its first page view.
 -- A session bounces when it has exactly one page view or screen, no autocapture, and lasts under 10 s.
 -- Grain   one row per team, hour of the session's start and combination of dimensions
--- Reads   the staged sessions alone
+-- Reads   the staged sessions of the day alone; like the page views of web_pre_aggregated_stats.sql only those sessions
+--         are grouped whose keys are alike
 INSERT INTO $staging
 (
     period_bucket, team_id, host, device_type, entry_pathname, end_pathname, browser, os,
@@ -10,36 +11,69 @@ INSERT INTO $staging
     persons_uniq_state, sessions_uniq_state, pageviews_count_state,
     bounces_count_state, total_session_duration_state, total_session_count_state
 )
+WITH
+    alike AS
+    (
+        SELECT cityHash64(hash, first_pageview.14) AS key_hash
+        FROM $sessions
+        WHERE day = {day:Date} AND uncounted = 0 AND pageviews > 0
+        GROUP BY key_hash
+        HAVING count() > 1
+    ),
+    counted AS
+    (
+        SELECT
+            toDateTime(toStartOfHour(began), 'UTC') AS period_bucket,
+            team_id,
+            first_pageview.2 AS host,
+            first_pageview.3 AS device_type,
+            first_pageview.4 AS entry_pathname,
+            end_pathname,
+            first_pageview.5 AS browser,
+            first_pageview.6 AS os,
+            first_pageview.7 AS viewport_width,
+            first_pageview.8 AS viewport_height,
+            referring_domain,
+            utm_source,
+            utm_medium,
+            utm_campaign,
+            utm_term,
+            utm_content,
+            first_pageview.9 AS country_code,
+            first_pageview.10 AS city_name,
+            first_pageview.11 AS region_code,
+            first_pageview.12 AS region_name,
+            has_gclid,
+            has_gad_source_paid_search,
+            has_fbclid,
+            session_id,
+            persons,
+            toUInt64(pageviews) AS views,
+            toUInt64(pageviews = 1 AND autocaptures = 0 AND lasted_microseconds < 10 * 1000000) AS bounced,
+            toInt64(intDiv(lasted_microseconds, 1000000)) AS lasted_seconds,
+            cityHash64(hash, first_pageview.14) AS key_hash
+        FROM $sessions
+        WHERE day = {day:Date} AND uncounted = 0 AND pageviews > 0
+    )
 SELECT
-    toDateTime(toStartOfHour(began), 'UTC') AS period_bucket,
-    team_id,
-    first_pageview.1 AS host,
-    first_pageview.2 AS device_type,
-    first_pageview.3 AS entry_pathname,
-    end_pathname,
-    first_pageview.4 AS browser,
-    first_pageview.5 AS os,
-    first_pageview.6 AS viewport_width,
-    first_pageview.7 AS viewport_height,
-    referring_domain,
-    utm_source,
-    utm_medium,
-    utm_campaign,
-    utm_term,
-    utm_content,
-    first_pageview.8 AS country_code,
-    first_pageview.9 AS city_name,
-    first_pageview.10 AS region_code,
-    first_pageview.11 AS region_name,
-    has_gclid,
-    has_gad_source_paid_search,
-    has_fbclid,
+    * EXCEPT (session_id, persons, views, bounced, lasted_seconds, key_hash),
+    arrayReduce('uniqState', persons) AS persons_uniq_state,
+    initializeAggregation('uniqState', session_id) AS sessions_uniq_state,
+    initializeAggregation('sumState', views) AS pageviews_count_state,
+    initializeAggregation('sumState', bounced) AS bounces_count_state,
+    initializeAggregation('sumState', lasted_seconds) AS total_session_duration_state,
+    initializeAggregation('sumState', toUInt64(1)) AS total_session_count_state
+FROM counted
+WHERE key_hash NOT IN (SELECT key_hash FROM alike)
+UNION ALL
+SELECT
+    * EXCEPT (session_id, persons, views, bounced, lasted_seconds, key_hash),
     uniqStateArray(persons) AS persons_uniq_state,
     uniqState(session_id) AS sessions_uniq_state,
-    sumState(toUInt64(pageviews)) AS pageviews_count_state,
-    sumState(toUInt64(pageviews = 1 AND autocaptures = 0 AND lasted_microseconds < 10 * 1000000)) AS bounces_count_state,
-    sumState(toInt64(intDiv(lasted_microseconds, 1000000))) AS total_session_duration_state,
+    sumState(views) AS pageviews_count_state,
+    sumState(bounced) AS bounces_count_state,
+    sumState(lasted_seconds) AS total_session_duration_state,
     sumState(toUInt64(1)) AS total_session_count_state
-FROM $sessions
-WHERE uncounted = 0
+FROM counted
+WHERE key_hash IN (SELECT key_hash FROM alike)
 GROUP BY ALL

@@ -22,7 +22,7 @@ from dags.tests.builds import TABLES
 from dags.tests.events import Event, at, insert
 from dags.tests.fold import sessions_of, stored
 from dags.tests.variants import server_in_stories
-from dags.tests.web_preaggregated.test_store import _events
+from dags.tests.web_preaggregated.test_store import drawn_events
 from dags.web_preaggregated.tables import STATS, WEB_TABLES
 
 if TYPE_CHECKING:
@@ -203,7 +203,7 @@ def test_without_the_projections_detection_is_as_right(client: Client) -> None:
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(delivered=_events)
+@given(delivered=drawn_events)
 def test_the_rule_that_verifies_a_unit_is_the_rule_that_builds_it(client: Client, delivered: list[Event]) -> None:
     client.command("TRUNCATE TABLE events SYNC")
     events = [

@@ -122,7 +122,7 @@ _near_midnight = st.builds(
 )
 _any_time = st.integers(-26 * 3600, 50 * 3600).map(lambda s: start_of(DAY) + timedelta(seconds=s))
 _words = st.sampled_from(["", "", "a", "b"])
-_events = st.lists(
+drawn_events = st.lists(
     st.builds(
         Event,
         team_id=st.integers(1, 2),
@@ -145,7 +145,7 @@ _events = st.lists(
 
 
 @settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(drawn=st.lists(_events, min_size=2, max_size=2))
+@given(drawn=st.lists(drawn_events, min_size=2, max_size=2))
 @embedded_at_night
 @pytest.mark.long
 def test_whatever_was_there_before_a_rebuild_equals_the_fold_and_a_second_changes_nothing(

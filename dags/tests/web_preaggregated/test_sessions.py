@@ -1,0 +1,123 @@
+"""Sessions are put together alike whichever way they go, and a day's alike with whichever days it is built."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from dags.clickhouse.sql import Sql
+from dags.tests.builds import DAY, TABLES, build
+from dags.tests.events import Event, at, insert
+from dags.tests.fold import fold, stored
+from dags.tests.variants import embedded_at_night
+from dags.tests.web_preaggregated.test_store import CASES, assert_equals_fold, drawn_events
+from dags.web_preaggregated.builder import SessionsBuilder
+from dags.web_preaggregated.tables import OP, WEB_TABLES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from clickhouse_connect.driver.client import Client
+
+ONE_DAY = timedelta(days=1)
+# The first and the last day are such that each drawn event is within reach of one of them.
+DAYS = [DAY + n * ONE_DAY for n in range(-1, 3)]
+AN_HOUR_LATE = at("2026-01-12 01:00:00")
+
+
+@dataclass
+class Bench:
+    """A workbench without a build around it."""
+
+    client: Client
+    tables: list[str] = field(default_factory=list)
+    names: Iterator[int] = field(default_factory=lambda: count(1))
+
+    def rows(self, package: str, name: str, parameters: Mapping[str, Any], **identifiers: str) -> Sequence[Any]:
+        sql = Sql(package, self.client)
+        return sql.rows(name, {one: parameters[one] for one in sql.parameters(name)}, **identifiers)
+
+    def command(self, package: str, name: str, parameters: Mapping[str, Any], **identifiers: str) -> None:
+        sql = Sql(package, self.client)
+        sql.command(name, {one: parameters[one] for one in sql.parameters(name)}, **identifiers)
+
+    def scratch(self, kind: str) -> str:
+        self.tables.append(f"bench_{next(self.names)}_{kind}")
+        return self.tables[-1]
+
+    def staging(self, table: str) -> str:
+        name = self.scratch(table)
+        self.client.command(f"CREATE TABLE {name} AS {table}")
+        return name
+
+    def uncounted(self, what: str, rows_by_team: Mapping[int, int]) -> None:
+        raise AssertionError(f"a build alone reports {what}: {rows_by_team}")
+
+
+def of_a_range(client: Client, builder: SessionsBuilder, days: Sequence[date]) -> dict[tuple[str, date], Any]:
+    """What both tables hold of the days when their sessions are put together at once, and what these amount to."""
+    bench = Bench(client)
+    try:
+        sessions = builder.sessions(bench, days[0], days[-1] + ONE_DAY, [1, 2])
+        found: dict[tuple[str, date], Any] = {}
+        for day in days:
+            for table in TABLES:
+                staging = bench.staging(table)
+                bench.command("dags.web_preaggregated", table, {"day": day}, staging=staging, sessions=sessions)
+                found[table, day] = stored(client, staging)
+            found["units", day] = sorted(
+                bench.rows("dags.web_preaggregated", "session_units", {"day": day}, sessions=sessions)
+            )
+        return found
+    finally:
+        for table in bench.tables:
+            client.command(f"DROP TABLE IF EXISTS {table} SYNC")
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(drawn=drawn_events, large=st.sampled_from([0, 1, 3, 10_000]))
+@embedded_at_night
+@pytest.mark.long
+def test_each_day_of_a_range_equals_the_fold_of_that_day_and_its_build_alone(
+    client: Client, drawn: list[Event], large: int
+) -> None:
+    client.command("TRUNCATE TABLE events SYNC")
+    events = [replace(event, inserted_at=AN_HOUR_LATE + timedelta(seconds=n)) for n, event in enumerate(drawn)]
+    insert(client, events)
+    expected = {(table, day): fold(events, day, table) for day in DAYS for table in TABLES}
+    builder = SessionsBuilder(OP, large)
+    found = of_a_range(client, builder, DAYS)
+    assert {key: rows for key, rows in found.items() if key[0] in TABLES} == expected
+    assert found == {key: rows for day in DAYS for key, rows in of_a_range(client, builder, [day]).items()}
+
+
+@pytest.mark.parametrize("large", [0, 1])
+@pytest.mark.parametrize("events", CASES.values(), ids=CASES.keys())
+def test_large_sessions_equal_the_fold_too(client: Client, events: list[Event], large: int) -> None:
+    insert(client, events)
+    tables = tuple(replace(table, builder=SessionsBuilder(OP, large)) for table in WEB_TABLES)
+    build(client, 1, 2, 3, tables=tables)
+    assert_equals_fold(client, events)
+
+
+def test_no_two_staged_rows_have_the_same_key(client: Client) -> None:
+    """Readers merge such rows and would not notice; the comparison of what was staged, row by row, relies on it."""
+    alike = [Event(1, at(f"2026-01-10 10:00:0{n}"), f"s{n % 2}", pathname="/") for n in range(4)]
+    insert(client, [*alike, Event(1, at("2026-01-10 10:00:00"), "other", pathname="/other")])
+    bench = Bench(client)
+    try:
+        sessions = SessionsBuilder(OP).sessions(bench, DAY, DAY + ONE_DAY, [1])
+        for table in TABLES:
+            staging = bench.staging(table)
+            bench.command("dags.web_preaggregated", table, {"day": DAY}, staging=staging, sessions=sessions)
+            [(rows,)] = client.query(f"SELECT count() FROM {staging}").result_rows
+            assert rows == len(stored(client, staging)) == 2, table
+    finally:
+        for table in bench.tables:
+            client.command(f"DROP TABLE IF EXISTS {table} SYNC")

@@ -1,0 +1,122 @@
+-- Sessions that are too large to be put together in memory, as of a tracker that gives every visitor the same one: as in
+-- sessions.sql, but for the page views, each of which follows its session in a row of its own.
+-- Grain   one row per (day, team, session), without its views; and one per page view of these that count, with that one
+--         view, and 0 `pageviews`: the row of the session has counted it
+-- Reads   those teams' events of [start - 1, end + 1), four times; run only where there are such sessions
+INSERT INTO $sessions
+(
+    day, team_id, session_id, began, lasted_microseconds, pageviews, autocaptures, views, first_pageview, end_pathname,
+    persons, referring_domain, utm_source, utm_medium, utm_campaign, utm_term, utm_content, has_gclid,
+    has_gad_source_paid_search, has_fbclid, uncounted, hash
+)
+WITH
+    delivered AS
+    (
+        SELECT
+            *,
+            qualifies,
+            toDate(timestamp) AS own_day,
+            cityHash64(team_id, uuid) AS event_hash,
+            cityHash64(team_id, session_id) AS session_hash
+        FROM events
+        WHERE
+            timestamp >= toDateTime64({start:Date} - 1, 6, 'UTC')
+            AND timestamp < toDateTime64({end:Date} + 1, 6, 'UTC')
+            AND team_id IN {teams:Array(UInt64)}
+    ),
+    counted AS
+    (
+        SELECT *, own_day + shift AS day
+        FROM
+        (
+            SELECT *
+            FROM delivered
+            WHERE
+                session_hash IN (SELECT hash FROM $unusual WHERE is_large)
+                AND event_hash NOT IN (SELECT hash FROM $duplicates)
+        )
+        ARRAY JOIN [-1, 0, 1] AS shift
+        WHERE day >= {start:Date} AND day < {end:Date}
+        UNION ALL
+        SELECT *
+        FROM
+        (
+            SELECT *, own_day + shift AS day
+            FROM (SELECT * FROM delivered WHERE event_hash IN (SELECT hash FROM $duplicates))
+            ARRAY JOIN [-1, 0, 1] AS shift
+            WHERE day >= {start:Date} AND day < {end:Date}
+            ORDER BY
+                inserted_at DESC, timestamp DESC, session_id DESC, event DESC, person_id DESC, pathname DESC, host DESC,
+                device_type DESC, browser DESC, os DESC, viewport_width DESC, viewport_height DESC, country_code DESC,
+                city_name DESC, region_code DESC, region_name DESC, referring_domain DESC, utm_source DESC,
+                utm_medium DESC, utm_campaign DESC, utm_term DESC, utm_content DESC, gclid DESC, gad_source DESC,
+                fbclid DESC
+            LIMIT 1 BY day, team_id, uuid
+        )
+        WHERE session_hash IN (SELECT hash FROM $unusual WHERE is_large)
+    ),
+    -- One comparable number for (timestamp, uuid): several times as fast as the pair.
+    ordered AS
+    (
+        SELECT
+            *,
+            bitOr(
+                bitShiftLeft(toUInt256(toUnixTimestamp64Micro(timestamp)), 128),
+                toUInt256(toUInt128(uuid))
+            ) AS position,
+            tuple(
+                position, host, device_type, pathname, browser, os, viewport_width, viewport_height,
+                country_code, city_name, region_code, region_name, person_id,
+                cityHash64(tuple(
+                    host, device_type, pathname, browser, os, viewport_width, viewport_height,
+                    country_code, city_name, region_code, region_name
+                ))
+            ) AS pageview
+        FROM counted
+        WHERE session_id != ''
+    ),
+    large AS
+    (
+        SELECT
+            day,
+            team_id,
+            session_id,
+            min(timestamp) AS began,
+            dateDiff('microsecond', began, max(timestamp)) AS lasted_microseconds,
+            countIf(qualifies) AS pageviews,
+            countIf(event = '$$autocapture') AS autocaptures,
+            arrayResize([first_pageview], 0) AS views,
+            argMinIf(pageview, position, qualifies) AS first_pageview,
+            argMaxIf(pathname, position, qualifies) AS end_pathname,
+            groupUniqArrayIf(person_id, qualifies) AS persons,
+            argMinIf(referring_domain, position, referring_domain != '') AS referring_domain,
+            argMinIf(utm_source, position, utm_source != '') AS utm_source,
+            argMinIf(utm_medium, position, utm_medium != '') AS utm_medium,
+            argMinIf(utm_campaign, position, utm_campaign != '') AS utm_campaign,
+            argMinIf(utm_term, position, utm_term != '') AS utm_term,
+            argMinIf(utm_content, position, utm_content != '') AS utm_content,
+            countIf(gclid != '') > 0 AS has_gclid,
+            argMinIf(gad_source, position, gad_source != '') = '1' AS has_gad_source_paid_search,
+            countIf(fbclid != '') > 0 AS has_fbclid,
+            if(
+                toDate(began) < day
+                AND sum(own_day >= day) > sum(own_day > day),
+                sum(own_day > day),
+                0
+            ) AS uncounted,
+            cityHash64(tuple(
+                toStartOfHour(began), team_id, first_pageview.4, end_pathname, referring_domain, utm_source, utm_medium,
+                utm_campaign, utm_term, utm_content, has_gclid, has_gad_source_paid_search, has_fbclid
+            )) AS hash
+        FROM ordered
+        GROUP BY day, team_id, session_id
+        HAVING pageviews > 0 AND (toDate(began) = day OR uncounted > 0)
+    )
+SELECT *
+FROM large
+UNION ALL
+SELECT session.* REPLACE (toUInt64(0) AS pageviews, [ordered.pageview] AS views)
+FROM ordered
+INNER JOIN large AS session
+    ON ordered.day = session.day AND ordered.team_id = session.team_id AND ordered.session_id = session.session_id
+WHERE ordered.qualifies AND session.uncounted = 0
