@@ -1,7 +1,7 @@
 """Events to measure with: generated traffic, multiplied inside ClickHouse where much is needed.
 
-The days before and after hold little traffic, so that a figure per event is one per event of the day; they are there
-for the sessions across midnight.
+The days before and after hold little traffic unless asked for more, so that a figure per event is one per event of the
+day; they are there for the sessions across midnight.
 """
 
 from __future__ import annotations
@@ -23,17 +23,18 @@ SEED = 20260102
 # Generated at 0.6 M events a second and inserted at 0.2 M; copies are made in the engine at 1 M (measured, 2 cores).
 GENERATED_AT_MOST = 1_000_000
 
-# Share of a day's sessions that its neighbours have.
-NEIGHBOURS = 0.03
+# Share of a day's sessions that its neighbours have, where nobody asks for more.
+FEW = 0.03
 
 
-def load_day(client: Client, day: date, teams: int, events: int) -> int:
+def load_day(client: Client, day: date, teams: int, events: int, neighbours: float = FEW) -> int:
     """Fill ``events`` with about as many of one day, of teams of Zipf sizes; how many they are.
 
+    ``neighbours``: the share of the day's sessions that the day before and the day after have, each.
     Some arrive twice at once, some once more later and with another path: the later one counts.
     """
     copies = max(1, round(events / GENERATED_AT_MOST))
-    for start, share in ((day - timedelta(days=1), NEIGHBOURS), (day, 1.0), (day + timedelta(days=1), NEIGHBOURS)):
+    for start, share in ((day - timedelta(days=1), neighbours), (day, 1.0), (day + timedelta(days=1), neighbours)):
         end = day + timedelta(days=2)
         for frame in generate(Traffic(sites(teams, events / copies * share), start, end, SEED)):
             if frame["timestamp"].min().date() > start:
