@@ -3,6 +3,8 @@
 -- Grain   one row per (day, team, session), without its views; and one per page view of these that count, with that one
 --         view, and 0 `pageviews`: the row of the session has counted it
 -- Reads   those teams' events of [start - 1, end + 1), four times; run only where there are such sessions
+-- A million persons beside each page view of theirs would be too much: the row of the session alone has them. Blocks
+-- are small, and the sessions are the side of the join that is kept in memory, for the same reason.
 INSERT INTO $sessions
 (
     day, team_id, session_id, began, lasted_microseconds, pageviews, autocaptures, views, first_pageview, end_pathname,
@@ -117,6 +119,7 @@ FROM large
 UNION ALL
 SELECT session.* REPLACE (toUInt64(0) AS pageviews, [ordered.pageview] AS views)
 FROM ordered
-INNER JOIN large AS session
+INNER JOIN (SELECT * REPLACE (arrayResize(persons, 0) AS persons) FROM large) AS session
     ON ordered.day = session.day AND ordered.team_id = session.team_id AND ordered.session_id = session.session_id
 WHERE ordered.qualifies AND session.uncounted = 0
+SETTINGS min_insert_block_size_rows = 65536, min_insert_block_size_bytes = 0, query_plan_join_swap_table = 'false'

@@ -12,6 +12,7 @@
 -- a session that lies within one day, and whose events were delivered once, all of that window is its own day.
 -- Of deliveries with the same uuid the newest counts; instants that are equal are ordered by uuid. Deliveries on days
 -- that are two or more apart are never seen together by a day that counts them: such an event counts twice.
+-- `persons` is filled in by large_sessions.sql alone: here they are in the views.
 -- `hash` is of what a session says of each of its page views, the last of a view is of what that says itself: rows of
 -- the tables whose keys are equal have equal hashes.
 CREATE TABLE $sessions
@@ -99,7 +100,7 @@ SELECT
     arraySort(groupArrayIf(pageview, qualifies)) AS views,
     views[1] AS first_pageview,
     (views[-1]).4 AS end_pathname,
-    views.13 AS persons,
+    arrayResize(views.13, 0) AS persons,
     argMinIf(referring_domain, position, referring_domain != '') AS referring_domain,
     argMinIf(utm_source, position, utm_source != '') AS utm_source,
     argMinIf(utm_medium, position, utm_medium != '') AS utm_medium,

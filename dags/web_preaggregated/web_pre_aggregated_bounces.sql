@@ -47,8 +47,8 @@ WITH
             has_gad_source_paid_search,
             has_fbclid,
             session_id,
-            persons,
-            toUInt64(pageviews) AS views,
+            if(empty(persons), views.13, persons) AS persons_seen,
+            toUInt64(pageviews) AS shown,
             toUInt64(pageviews = 1 AND autocaptures = 0 AND lasted_microseconds < 10 * 1000000) AS bounced,
             toInt64(intDiv(lasted_microseconds, 1000000)) AS lasted_seconds,
             cityHash64(hash, first_pageview.14) AS key_hash
@@ -56,10 +56,10 @@ WITH
         WHERE day = {day:Date} AND uncounted = 0 AND pageviews > 0
     )
 SELECT
-    * EXCEPT (session_id, persons, views, bounced, lasted_seconds, key_hash),
-    arrayReduce('uniqState', persons) AS persons_uniq_state,
+    * EXCEPT (session_id, persons_seen, shown, bounced, lasted_seconds, key_hash),
+    arrayReduce('uniqState', persons_seen) AS persons_uniq_state,
     initializeAggregation('uniqState', session_id) AS sessions_uniq_state,
-    initializeAggregation('sumState', views) AS pageviews_count_state,
+    initializeAggregation('sumState', shown) AS pageviews_count_state,
     initializeAggregation('sumState', bounced) AS bounces_count_state,
     initializeAggregation('sumState', lasted_seconds) AS total_session_duration_state,
     initializeAggregation('sumState', toUInt64(1)) AS total_session_count_state
@@ -67,10 +67,10 @@ FROM counted
 WHERE key_hash NOT IN (SELECT key_hash FROM alike)
 UNION ALL
 SELECT
-    * EXCEPT (session_id, persons, views, bounced, lasted_seconds, key_hash),
-    uniqStateArray(persons) AS persons_uniq_state,
+    * EXCEPT (session_id, persons_seen, shown, bounced, lasted_seconds, key_hash),
+    uniqStateArray(persons_seen) AS persons_uniq_state,
     uniqState(session_id) AS sessions_uniq_state,
-    sumState(views) AS pageviews_count_state,
+    sumState(shown) AS pageviews_count_state,
     sumState(bounced) AS bounces_count_state,
     sumState(lasted_seconds) AS total_session_duration_state,
     sumState(toUInt64(1)) AS total_session_count_state

@@ -106,6 +106,32 @@ def test_large_sessions_equal_the_fold_too(client: Client, events: list[Event], 
     assert_equals_fold(client, events)
 
 
+def test_no_row_of_a_large_session_carries_more_than_one_page_view(client: Client) -> None:
+    insert(client, [Event(1, at(f"2026-01-10 10:00:0{n}"), name) for name in ("large", "small") for n in range(3)])
+    insert(client, [Event(1, at("2026-01-10 10:00:09"), "large", "$autocapture")])
+    bench = Bench(client)
+    try:
+        sessions = SessionsBuilder(OP, 3).sessions(bench, DAY, DAY + ONE_DAY, [1])
+        rows = client.query(f"SELECT session_id, pageviews, length(views) FROM {sessions} ORDER BY ALL").result_rows
+        assert rows == [("large", 0, 1)] * 3 + [("large", 3, 0), ("small", 3, 3)]
+    finally:
+        for table in bench.tables:
+            client.command(f"DROP TABLE IF EXISTS {table} SYNC")
+
+
+@pytest.mark.parametrize("large", [1, 10_000])
+def test_what_counts_on_no_day_is_told_once_of_a_session_of_any_size(client: Client, large: int) -> None:
+    insert(client, [Event(1, at(f"2026-01-{day:02} 10:00:0{n}"), "endless") for day in (9, 10, 11) for n in range(2)])
+    bench = Bench(client)
+    try:
+        sessions = SessionsBuilder(OP, large).sessions(bench, DAY, DAY + ONE_DAY, [1])
+        units = bench.rows("dags.web_preaggregated", "session_units", {"day": DAY}, sessions=sessions)
+        assert units == [(1, 0, 0, 2)]
+    finally:
+        for table in bench.tables:
+            client.command(f"DROP TABLE IF EXISTS {table} SYNC")
+
+
 def test_no_two_staged_rows_have_the_same_key(client: Client) -> None:
     """Readers merge such rows and would not notice; the comparison of what was staged, row by row, relies on it."""
     alike = [Event(1, at(f"2026-01-10 10:00:0{n}"), f"s{n % 2}", pathname="/") for n in range(4)]

@@ -51,6 +51,8 @@ CASES: dict[str, list[Event]] = {
     ],
     "events out of order, ties broken by uuid": [
         Event(1, at("2026-01-10 10:00:05"), pathname="/last"),
+        Event(1, at("2026-01-10 10:00:00"), "other", pathname="/a", uuid=UUID(int=2**127 + 2)),
+        Event(1, at("2026-01-10 10:00:00"), "other", pathname="/b", uuid=UUID(int=6)),
         Event(1, at("2026-01-10 10:00:00"), pathname="/second", uuid=UUID(int=2**127 + 1)),
         Event(1, at("2026-01-10 10:00:00"), pathname="/first", uuid=UUID(int=5)),
     ],
