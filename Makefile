@@ -72,6 +72,9 @@ faults-cluster: setup ## servers, keeper, network and builds that fail, on two s
 week: setup ## a week of operation on a real server, by a clock that is moved: who was told what, and was it so? Twelve minutes
 	@$(RUN) python -m dags.tests.week
 
+load: setup ## readers, backfills, daemon and code server at work on a real server: who is harmed, what grows? A quarter of an hour
+	@$(RUN) python -m dags.tests.load
+
 check: setup ## lint, types, spelling
 	@$(RUN) ruff check . && ruff format --check . && mypy && typos
 
@@ -81,4 +84,4 @@ hooks: setup ## have git run the checks of .pre-commit-config.yaml before each c
 bench: setup ## the figures of the README
 	@$(RUN) python -m dags.bench
 
-.PHONY: help setup demo demo-sources dev test coverage stories test-cluster soak walk faults faults-cluster week check hooks bench
+.PHONY: help setup demo demo-sources dev test coverage stories test-cluster soak walk faults faults-cluster week load check hooks bench

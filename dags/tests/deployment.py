@@ -17,7 +17,7 @@ from urllib.request import Request, urlopen
 from dags.tests.test_dev import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -36,6 +36,11 @@ class Deployment:
         self._environment = {**kept, **settings, **own}
         self._stack = contextlib.ExitStack()
         self._log = self._stack.enter_context((home / "log").open("w"))
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What its processes are started with."""
+        return self._environment
 
     def start(self, *command: str) -> subprocess.Popen[bytes]:
         """A Python module as a process, in a group of its own."""

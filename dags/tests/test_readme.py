@@ -33,6 +33,7 @@ NOT_RUN = {
     "make test": "this is one of them",
     "make faults": "a quarter of an hour",
     "make week": "twelve minutes, and a test of its own runs it",
+    "make load": "a quarter of an hour, and a test of its own runs a minute of it",
     "make bench": "a quarter of an hour",
     "pip install .": "the packages of the lock file are there, and others are not to be",
     "dagster job execute": "named, not shown: with what it needs it is run",
