@@ -62,7 +62,7 @@ class Driver:
     say: Callable[[str], None]
 
     def play(self, directory: Path, seconds: float) -> Seen:
-        """Phases in turns for so long; at least two of each."""
+        """Phases in turns for so long; at least two in which backfills are at work."""
         seen = Seen(self.size.teams, self.size.days, self.size.events)
         began_at = utc_now().timestamp()
         code_server = self.world.production.begin("code-location")
@@ -100,15 +100,15 @@ class Driver:
         blocks = [days[n : n + self.lost_days] for n in range(0, len(days), self.lost_days)]
         blocks = [block for block in blocks if len(block) == self.lost_days]
         shares = -(-rounds // len(blocks))
+        seen.phases.append(self._quiet())
         for number in range(rounds):
             if number > 1 and time.monotonic() > end:
                 return
-            quiet = self._quiet()
             share, block = divmod(number, len(blocks))
             for day in blocks[block]:
                 lose(self.world, day, share, shares)
             at_work = self._at_work(blocks[block])
-            seen.phases += [quiet, at_work]
+            seen.phases += [at_work, self._quiet()]
             self.say(f"round {number + 1}: {at_work.ended - at_work.began:.0f} s of backfills")
 
     def _quiet(self) -> Phase:

@@ -20,20 +20,19 @@ PROCESSES = ("daemon", "code server")
 
 
 def right() -> Seen:
-    """Two rounds, each of 100 s that are quiet and 100 s at work, of readers and processes that nothing harms."""
-    phases = [
-        Phase(kind, began, began + 100) for began, kind in zip((0, 100, 200, 300), (QUIET, AT_WORK) * 2, strict=True)
-    ]
+    """Two rounds of 100 s each, quiet ones around them, of readers and processes that nothing harms."""
+    kinds = (QUIET, AT_WORK, QUIET, AT_WORK, QUIET)
+    phases = [Phase(kind, 100.0 * number, 100.0 * number + 100) for number, kind in enumerate(kinds)]
     return Seen(
         teams=2,
         days=3,
         events=240,
-        looks=[Look(n / 10, 0.010 + n % 100 / 10_000) for n in range(4000)],
+        looks=[Look(n / 10, 0.010 + n % 100 / 10_000) for n in range(5000)],
         phases=phases,
         # Each run comes with descriptors and a thread of its own, and goes with them.
         samples=[
             Sample(at, name, (300 + at % 7) * MEBIBYTE, 20 + at % 10, 30 + at % 3)
-            for at in range(0, 400, 2)
+            for at in range(0, 500, 2)
             for name in PROCESSES
         ],
         ticks={"web_analytics_backfill_sensor": [3.0, 1.0, 1.2]},
@@ -62,7 +61,7 @@ def grown(seen: Seen, name: str, **by: float) -> None:
     """In the last third a process has more of something."""
     seen.samples = [
         replace(one, **{what: getattr(one, what) + more for what, more in by.items()})
-        if one.process == name and one.at > 265
+        if one.process == name and one.at > 330
         else one
         for one in seen.samples
     ]
@@ -77,8 +76,11 @@ def test_what_nothing_harms_meets_every_target() -> None:
     [
         (lambda seen: slower(seen, 1.25), "with backfills at work readers wait 1.25 × as long at p99"),
         (lambda seen: grown(seen, "daemon", memory_bytes=20 * MEBIBYTE), "daemon: memory of the last third is 1.066 ×"),
-        (lambda seen: grown(seen, "code server", descriptors=1), "code server: at least 21 descriptors in the last"),
-        (lambda seen: grown(seen, "daemon", threads=1), "daemon: at least 31 threads in the last third, 30 in the"),
+        (
+            lambda seen: grown(seen, "code server", descriptors=1),
+            "code server: 21 descriptors when all is done, 20 after",
+        ),
+        (lambda seen: grown(seen, "daemon", threads=1), "daemon: 31 threads when all is done, 30 after the first"),
         (lambda seen: seen.ticks["web_analytics_backfill_sensor"].append(50.0), "the longest evaluation took 50.00 s"),
         (lambda seen: seen.runs.update(FAILURE=1), "runs: {'FAILURE': 1}"),
         (lambda seen: seen.runs.clear(), "runs: {}"),
@@ -102,7 +104,7 @@ def test_readers_who_are_slow_at_quiet_times_too_are_not_harmed_by_backfills() -
 
 def test_what_is_looked_at_between_phases_counts_in_none() -> None:
     seen = right()
-    seen.looks += [Look(400.0 + n, 9.0) for n in range(1000)]
+    seen.looks += [Look(500.0 + n, 9.0) for n in range(1000)]
     assert missed(seen) == []
     assert ratios(seen, 99).values == (1.0, 1.0)
 
@@ -130,16 +132,14 @@ def test_a_chart_has_the_least_at_the_bottom_and_the_greatest_at_the_top(values:
 def test_a_short_operation_under_load_is_done_whole_tells_everything_and_leaves_no_descriptor_open() -> None:
     if reason := require_or_skip_reason():
         pytest.skip(reason)
-    small = ("--minutes", "1", "--teams", "50", "--days", "9", "--quiet-seconds", "10", "--lost-days", "2")
+    small = ("--minutes", "1", "--teams", "50", "--days", "9", "--quiet-seconds", "15", "--lost-days", "2")
     command = [sys.executable, "-m", "dags.tests.load", *small]
     played = subprocess.run(command, capture_output=True, text=True, check=False)
     said = f"{played.stdout}\n{played.stderr[-4000:]}"
     lines = [line.strip() for line in played.stdout.splitlines()]
     met = [line for line in lines if line.startswith("MET")]
     # Whether readers and memory meet their targets says nothing in a minute, on a machine that has tests to run.
-    assert all("readers" in line or "memory" in line or "threads" in line for line in lines if line[:6] == "MISSED"), (
-        said
-    )
+    assert all("readers" in line or "memory" in line for line in lines if line[:6] == "MISSED"), said
     assert sum("descriptors" in line for line in met) == len(PROCESSES), said
     assert any(line.startswith("MET  all that was lost is built again") for line in met), said
     assert any(line.startswith("web_analytics_backfill_sensor") for line in lines), said
