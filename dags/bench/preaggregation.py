@@ -110,7 +110,7 @@ def _measured(client: Client, size: Size, progress: Callable[[str], None]) -> st
                 _require_equal(sql)
                 progress("both ways hold equal data")
             pairs.append((build, peer))
-        floor = _once(client, _floor)
+        floor = measured(client, _floor)
         progress(f"{events:,} events, round {number} of {size.rounds}: floor {floor.seconds:.2f} s")
         floors.append((build, floor))
         # Into empty tables each time, and no merge of these in the background of the next.
