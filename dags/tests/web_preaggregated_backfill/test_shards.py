@@ -261,6 +261,24 @@ def test_a_team_on_two_shards_is_named_and_never_asked_for(world: Sharded, is_bu
     )
 
 
+def test_a_team_that_is_moved_as_the_page_has_it_is_rebuilt_where_it_lies_now_and_nowhere_else(world: Sharded) -> None:
+    world.carry_out(world.tick())
+    here, there = world.clients[1], world.clients[2]
+    columns = [name for name, kind in here.query(
+        "SELECT name, default_kind FROM system.columns WHERE database = currentDatabase() AND table = 'events'"
+    ).result_rows if kind != "MATERIALIZED"]  # fmt: skip
+    moved = here.query(f"SELECT {', '.join(columns)} FROM events WHERE team_id = 2").result_rows
+    there.insert("events", moved, column_names=columns)
+    assert all("of the teams 2 (shards 1, 2)" in why for why in world.detected().unknown.values())
+    for table in ("events", STATS, BOUNCES):
+        here.command(f"DELETE FROM {table} WHERE team_id = 2")
+    requests = world.tick()
+    assert places(requests) == {(str(day), "2"): both((2,)) for day in DAYS}
+    world.carry_out(requests)
+    assert (world.detected().unknown, world.wrong()) == ({}, set())
+    assert world.shown() == [[(1, 2)], [(2, 2), (3, 2), (4, 2)]]
+
+
 def test_shards_that_are_named_in_another_order_are_refused_by_name(world: Sharded) -> None:
     world.monkeypatch.setenv("CLICKHOUSE_DSN", world.cluster.dsn_of_shards(DATABASE, 1, 0))
     current_settings.cache_clear()
