@@ -75,6 +75,7 @@ WITH
                 ))
             ) AS pageview
         FROM counted
+        -- None of `unusual` is without a name, but for a collision.
         WHERE session_id != ''
     ),
     large AS

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from itertools import count
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dags.clickhouse.sql import Sql
+from dags.clickhouse.sql import Sql, is_embedded
 from dags.tests.builds import DAY, TABLES, build
 from dags.tests.events import Event, at, insert
 from dags.tests.fold import fold, stored
@@ -44,7 +45,7 @@ class Bench:
         return sql.rows(name, {one: parameters[one] for one in sql.parameters(name)}, **identifiers)
 
     def command(self, package: str, name: str, parameters: Mapping[str, Any], **identifiers: str) -> None:
-        sql = Sql(package, self.client)
+        sql = Sql(package, self.client, settings={"optimize_on_insert": 0})  # as a build has it
         sql.command(name, {one: parameters[one] for one in sql.parameters(name)}, **identifiers)
 
     def scratch(self, kind: str) -> str:
@@ -134,7 +135,7 @@ def test_what_counts_on_no_day_is_told_once_of_a_session_of_any_size(client: Cli
 
 def test_no_two_staged_rows_have_the_same_key(client: Client) -> None:
     """Readers merge such rows and would not notice; the comparison of what was staged, row by row, relies on it."""
-    alike = [Event(1, at(f"2026-01-10 10:00:0{n}"), f"s{n % 2}", pathname="/") for n in range(4)]
+    alike = [Event(1, at(f"2026-01-10 10:00:0{n}"), f"s{n}") for n in range(2)]
     insert(client, [*alike, Event(1, at("2026-01-10 10:00:00"), "other", pathname="/other")])
     bench = Bench(client)
     try:
@@ -147,3 +148,33 @@ def test_no_two_staged_rows_have_the_same_key(client: Client) -> None:
     finally:
         for table in bench.tables:
             client.command(f"DROP TABLE IF EXISTS {table} SYNC")
+
+
+@pytest.fixture
+def server_client(client: Client) -> Client:
+    if is_embedded(client):
+        pytest.skip("the embedded engine keeps no query_log")
+    return client
+
+
+def test_a_build_reads_the_rows_of_events_so_often_and_no_more(server_client: Client) -> None:
+    """Three times those of the day and its neighbours, and those of the day once more: another reading has its reasons.
+
+    Which deliveries are repeated, which sessions are unusual, the events of both; and the events of all others.
+    """
+    events = [
+        Event(1, at(f"2026-01-{day:02} 10:00:00"), f"{day}-{n}") for day in (8, 9, 10, 11, 12) for n in range(100)
+    ]
+    insert(server_client, events)
+    mark = f"rows-{uuid4().hex}"
+    server_client.set_client_setting("log_comment", mark)
+    build(server_client, 1)
+    server_client.set_client_setting("log_comment", "")
+    server_client.command("SYSTEM FLUSH LOGS query_log")
+    rows = server_client.query(
+        "SELECT read_rows FROM system.query_log WHERE log_comment = {mark:String} AND type = 'QueryFinish' "
+        "AND query_kind IN ('Create', 'Insert') AND has(tables, concat(currentDatabase(), '.events')) "
+        "ORDER BY event_time_microseconds",
+        parameters={"mark": mark},
+    ).result_rows
+    assert rows == [(300,), (300,), (300 + 100,)]
