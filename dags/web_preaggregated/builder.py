@@ -25,7 +25,7 @@ class SessionsBuilder:
     """Builds `web_pre_aggregated_stats` and `web_pre_aggregated_bounces`; see `dags.domain.watched.Builder`.
 
     A session that was delivered in more than ``large_session`` events is not put together in memory. Chosen: trackers'
-    sessions have some hundred at most, and a million page views of one took 663 MiB to put together, ten thousand take 7.
+    sessions have some hundred at most, and a million page views of one took 663 MiB to put together (measured).
     """
 
     op: str
