@@ -251,7 +251,7 @@ def _left(
     ]
     if not listed and place_of(client) is None:
         return [], []
-    leases = read_leases(client, except_token=token, caught_up=token is None)
+    leases = read_leases(client, except_token=token, up_to_date=token is None)
     living = [lease for lease in leases if not lease.is_dead(is_embedded=is_embedded(client))]
     holders = [lease.token for lease in living if lease.token] + ([token] if token else [])
     left = [

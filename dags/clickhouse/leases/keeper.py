@@ -70,7 +70,7 @@ class KeeperLeases:
         """
         self.beat(lease, token)
 
-    def catch_up(self) -> None:
+    def renew_view(self) -> None:
         """The same for who holds no lease: a key of its own comes and goes; the dead one's is a lease of the dead."""
         lease, token = lease_name("look", NO_DAY), new_token("look")
         self.taken(lease, token)

@@ -43,17 +43,17 @@ def kept(client: Client) -> TableLeases | KeeperLeases:
     return TableLeases(client) if place_of(client) is None else KeeperLeases(client)
 
 
-def read_leases(client: Client, *, except_token: str | None = None, caught_up: bool = False) -> tuple[Lease, ...]:
+def read_leases(client: Client, *, except_token: str | None = None, up_to_date: bool = False) -> tuple[Lease, ...]:
     """Every lease that is held, by the living and by the dead; those of the token ``except_token`` left out.
 
-    ``caught_up``: none that was taken before now is missed, on any replica, for which Keeper is written to. Whoever
+    ``up_to_date``: none that was taken before now is missed, on any replica, for which Keeper is written to. Whoever
     concludes from what is not held needs that, unless it has just taken a lease itself.
 
     All are read in one statement, however many there are: a thousand took ten seconds one by one.
     """
     leases = kept(client)
-    if caught_up and isinstance(leases, KeeperLeases):
-        leases.catch_up()
+    if up_to_date and isinstance(leases, KeeperLeases):
+        leases.renew_view()
     return tuple(leases.all(except_token or ""))
 
 

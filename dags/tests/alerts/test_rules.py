@@ -380,7 +380,7 @@ def test_of_what_no_check_is_for_nothing_is_over_while_anything_is_unknown() -> 
     assert watch.ticks(20, UNREAD) == [("unknown:data", "new")]
 
 
-def test_teams_that_are_behind_are_not_said_to_have_caught_up_where_another_cause_says_why_they_are_behind() -> None:
+def test_teams_that_are_behind_are_not_said_to_have_up_to_date_where_another_cause_says_why_they_are_behind() -> None:
     watch, behind = Watch(reminder=None), cause("fresh", checks=[Check.FRESH])
     fails = cause("gap:fails", checks=[Check.NOTHING_STUCK, Check.FRESH])
     assert watch.ticks(3, behind) == [("fresh", "new")]

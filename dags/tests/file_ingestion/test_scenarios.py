@@ -96,7 +96,7 @@ def test_f3_a_replaced_file_is_noticed_and_its_rows_take_the_place_of_the_old(pa
 
 
 @embedded_at_night
-def test_f4_what_came_during_a_pause_is_caught_up(partner: Partner) -> None:
+def test_f4_what_came_during_a_pause_is_up_to_date(partner: Partner) -> None:
     partner.put("a.jsonl", lines(event(1)))
     partner.ingest()
     partner.declared["status"] = "PAUSED"

@@ -107,7 +107,7 @@ def test_whoever_concludes_from_leases_that_are_not_held_has_keeper_written_to_b
     assert read_leases(client) == ()
     assert "INSERT" not in done
     done.clear()
-    assert read_leases(client, caught_up=True) == ()
+    assert read_leases(client, up_to_date=True) == ()
     is_among_replicas = place_of(client) is not None
     assert done[:3] == (["INSERT", "DELETE", "SELECT"] if is_among_replicas else done[:3])
     assert ("INSERT" in done) == is_among_replicas
