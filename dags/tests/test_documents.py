@@ -78,8 +78,6 @@ def test_the_contents_of_the_readme_are_its_sections_in_their_order() -> None:
 
 def test_every_version_has_a_date_and_the_newest_is_the_projects() -> None:
     heads = re.findall(r"^## (.*)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
-    if heads[0] == "Unreleased":
-        del heads[0]
     versions = [re.fullmatch(r"(\d+\.\d+\.\d+) \((\d{4}-\d\d-\d\d)\)", head) for head in heads]
     assert all(versions), heads
     numbers = [(tuple(map(int, found[1].split("."))), date.fromisoformat(found[2])) for found in versions if found]
