@@ -75,9 +75,9 @@ def kinds() -> tuple[Kind, ...]:
     return (
         Kind("tick", "ticks that skip", idle, SKIPPED_DAYS),
         Kind("tick", "other ticks", evaluations + SCHEDULES - 1, kept),
-        Kind("evaluation", "evaluations of ticks", evaluations, kept),
+        Kind("evaluation", "evaluations", evaluations, kept),
         Kind("build", "runs that build", BUILDS, kept, staying=1),
-        Kind("command", "runs of commands", COMMANDS, kept),
+        Kind("command", "commands", COMMANDS, kept),
     )
 
 

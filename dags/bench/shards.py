@@ -146,7 +146,7 @@ def _text(world: World, first: dict[str, list[float]], again: dict[str, list[flo
             "  "
             + verdict(
                 f"at most {TARGET} ×",
-                f"over two shards a detection takes {ratio.times} the time of one server",
+                f"{ratio.times} the time of one server",
                 is_met=ratio.median <= TARGET,
             ),
         ]

@@ -103,7 +103,7 @@ def _text(events: int, teams: int, cpu: dict[str, Spread]) -> str:
             "  "
             + verdict(
                 f"at most {TARGET} ×",
-                f"over two shards a team takes {ratio.times} the CPU of one server",
+                f"{ratio.times} the CPU a team of one server",
                 is_met=ratio.median <= TARGET,
             ),
         ]
