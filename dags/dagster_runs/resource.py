@@ -115,6 +115,11 @@ class ClickHouseResource(ConfigurableResource):  # type: ignore[type-arg]
     @staticmethod
     def _of_shard(dsn: Dsn, asked: str) -> Dsn:
         found = [one for one in dsn.shards if str(one.shard) == asked] if dsn.later else [dsn]
+        if asked not in {"", "0"} and not dsn.later:
+            raise UserError(
+                f"the run's tag {SHARD_TAG} names shard {asked!r}, and CLICKHOUSE_DSN names no shards: leave the tag "
+                "out, or name the hosts of all shards, with semicolons between them. Nothing was touched"
+            )
         if not found:
             said = f"this names {asked!r}" if asked not in {"", "0"} else "this names none"
             raise UserError(

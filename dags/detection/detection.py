@@ -68,8 +68,8 @@ class Detection:
     for too long, by `dags.clickhouse.leases.rules.run_key`, with when they were last heard of: as many seconds before
     ``read_at`` as ClickHouse counts.
 
-    ``residents`` are the enabled teams that have rows in a table, read only where there are several shards; ``shards``
-    is what was found on each, where this is of all of them, see `dags.detection.shards`.
+    ``listed`` are the enabled teams; ``residents`` those that have rows in a table, read only where there are several
+    shards; ``shards`` is what was found on each, where this is of all of them, see `dags.detection.shards`.
     """
 
     read_at: datetime
@@ -98,6 +98,7 @@ class Detection:
     team_warnings: tuple[str, ...] = ()
     team_mismatches: int | None = None
     residents: frozenset[int] = frozenset()
+    listed: frozenset[int] = frozenset()
     shards: Mapping[int, Detection] = field(default_factory=dict)
 
     @property

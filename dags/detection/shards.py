@@ -74,6 +74,7 @@ def merged(by_shard: Mapping[int, Detection]) -> Detection:
         errors=_by_key((some.errors for some in all_of), max),
         gaps=_gaps(all_of),
         residents=frozenset[int]().union(*(some.residents for some in all_of)),
+        listed=frozenset[int]().union(*(some.listed for some in all_of)),
         shards=found,
     )
 
@@ -135,11 +136,18 @@ def _named(found: Mapping[int, Detection], of: Callable[[Detection], tuple[str, 
 
 
 def _unlike_lists(found: Mapping[int, Detection]) -> tuple[str, ...]:
-    counts = {shard: one.teams for shard, one in found.items() if one.server_at is not None}
-    if len(set(counts.values())) < 2:  # noqa: PLR2004
+    lists = {shard: one.listed for shard, one in found.items() if one.server_at is not None}
+    every = frozenset[int]().union(*lists.values())
+    lacking = {shard: sorted(every - teams) for shard, teams in lists.items() if every - teams}
+    if not lacking:
         return ()
-    listed = ", ".join(f"{teams:,} on shard {shard}" for shard, teams in counts.items())
-    return (f"the lists of teams differ ({listed}): materialize web_analytics_team_selection",)
+    said = "; ".join(
+        f"shard {shard} has {len(lists[shard]):,}, not team {', '.join(map(str, teams[:MAX_NAMED]))}"
+        + (f" and {len(teams) - MAX_NAMED:,} more" if len(teams) > MAX_NAMED else "")
+        for shard, teams in lacking.items()
+    )
+    words = f"the lists of teams differ ({said}), and none is judged where it is not listed"
+    return (f"{words}: materialize web_analytics_team_selection",)
 
 
 def _gaps(found: Iterable[Detection]) -> tuple[Gap, ...]:

@@ -159,6 +159,7 @@ def detect(
         team_warnings=team_warnings,
         team_mismatches=mismatches,
         residents=_residents(client, sql, dates, judged),
+        listed=selection.teams,
         cost=sql.cost,
         living=tuple(lease for lease in leases if lease not in dead),
         dead_runs={lease.run: now - timedelta(seconds=lease.silent_seconds) for lease in dead},

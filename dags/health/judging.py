@@ -114,7 +114,8 @@ def _of_data(gaps: Gaps) -> list[Cause]:
         _unreadable(tables[0] if len(tables) < len(found.tables) else "data", tables, error, OF_DATA, tuple(tables))
         for error, tables in by_words(found.unknown).items()
     ]
-    if found.unknown.keys() >= set(found.tables):
+    is_any_known = any(one.server_at is not None and not one.unknown for one in found.shards.values())
+    if found.unknown.keys() >= set(found.tables) and not is_any_known:
         return causes
     if found.unverified:
         causes.append(

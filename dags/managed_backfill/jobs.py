@@ -17,7 +17,7 @@ from dagster import (
 )
 
 from dags.dagster_runs.command import Command, command
-from dags.dagster_runs.tags import LONG_RUN, JobKind, ordered_at
+from dags.dagster_runs.tags import LONG_RUN, JobKind, ordered_at, shard_of
 from dags.domain.errors import UserError
 from dags.domain.given import Nothing
 from dags.domain.watched import WatchedTable
@@ -232,7 +232,8 @@ def _planned(
 ) -> Plan:
     settings = current_settings()
     runs = runs_of(asked.instance, {table.name: table.job for table in watched}, (), now)
-    flying = {(table, run.day): f"run {run.run_id[:8]}" for run in runs for table in run.tables}
+    shard = shard_of(asked.context.run)
+    flying = {(table, run.day): f"run {run.run_id[:8]}" for run in runs if run.is_of(shard) for table in run.tables}
     facts = read_facts(client, watched, settings, now, backfill_id, in_flight=flying)
     if not (asked.read.usable.get("plan") or asked.read.usable.get("plan_file")):
         return make_plan(client, watched, validated(asked.read, facts), settings, now)

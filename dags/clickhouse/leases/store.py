@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Self
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from dags.clickhouse.leases.keeper import KeeperLeases
+from dags.clickhouse.leases.keeper import LEASES, KeeperLeases
 from dags.clickhouse.leases.rules import BEAT_SECONDS, in_words, lease_name, new_token, run_of
 from dags.clickhouse.leases.tables import TableLeases
 from dags.clickhouse.replicas.store import place_of
-from dags.clickhouse.sql import is_embedded
-from dags.domain.errors import LeaseError
+from dags.clickhouse.sql import Sql, is_embedded
+from dags.domain.errors import LeaseError, NoLeaseError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -122,6 +122,7 @@ class Leases:
             NoLeaseError: somebody else made a table or a view of that name.
             LeaseError: another run that lives held it for all of the time that one waits.
         """
+        self._refuse_other_place()
         lease, started, waited_for = lease_name(table, day), time.monotonic(), ""
         if self._kept.taken(lease, self.token):
             self._names.add(lease)
@@ -152,6 +153,19 @@ class Leases:
                 self._sleep(POLL_SECONDS)
         self._names.add(lease)
         return bool(waited_for)
+
+    def _refuse_other_place(self) -> None:
+        """Others would not see a lease of this server alone, and would lose what they staged to whoever holds one."""
+        if self._names or isinstance(self._kept, KeeperLeases) or is_embedded(self._client):
+            return
+        (there,) = Sql("dags.clickhouse.leases", self._client).row("keeper_there", {"leases": LEASES})
+        if there:
+            raise NoLeaseError(
+                f"leases of this database are in Keeper, in the table {LEASES}, and CLICKHOUSE_DSN names one server "
+                "that stands alone: those who name its cluster would not see this one's. Nothing was touched: give the "
+                f"DSN the option ?cluster=, with all hosts; or DROP TABLE {LEASES} SYNC where no cluster works with it "
+                "any more"
+            )
 
     def confirm(self, table: str, day: date, beside: Mapping[str, str] = _NO_OTHERS) -> bool:
         """Make sure that a lease is still held: after making a staging table, before trusting it.

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from clickhouse_connect.driver.exceptions import ClickHouseError
 from dagster import JobDefinition
 from pydantic import Field
 
@@ -10,6 +11,7 @@ from dags.dagster_runs.command import Command, command
 from dags.dagster_runs.tags import DEPRECATED_TAG, SHORT_RUN, JobKind
 from dags.domain.errors import UserError
 from dags.domain.given import Given, Words
+from dags.domain.text import of_error
 from dags.repair.stops.store import turn
 
 
@@ -57,18 +59,19 @@ def stop_jobs(changed: Callable[[Command[Any]], None]) -> list[JobDefinition]:
 
 def _turned(asked: Command[StopConfig], *, is_stopped: bool) -> None:
     """On every shard; one that does not answer keeps none of the others from it, for this may be urgent."""
-    failed: dict[int, UserError] = {}
+    failed: dict[int, Exception] = {}
     for shard in asked.clickhouse.shards:
         try:
             with asked.client(shard) as (client, _):
                 turn(client, is_stopped=is_stopped, reason=asked.given.reason, requested_by=asked.given.requested_by)
-        except UserError as error:
+        except (UserError, ClickHouseError) as error:
             if not shard:
                 raise
             failed[shard] = error
     if failed:
-        words = "; ".join(f"shard {shard}: {error}" for shard, error in failed.items())
+        words = "; ".join(f"shard {shard}: {of_error(error)}" for shard, error in failed.items())
         raise UserError(
             f"{len(failed)} of {len(asked.clickhouse.shards)} shards were not told, the others were: {words}. While "
-            "one of them says that backfills are stopped none is launched anywhere. Have it answer, and do this again"
+            "one that answers says that backfills are stopped none is launched anywhere. Have it answer, and do this "
+            "again"
         )

@@ -153,11 +153,14 @@ def test_who_stopped_one_shard_has_stopped_all_and_a_lease_keeps_its_own_shard_a
 
 def test_lists_of_teams_that_differ_are_warned_of_and_what_all_say_is_said_once() -> None:
     both = ("the list is old",)
-    made = [replace(found(), teams=teams, warnings=both, team_warnings=both) for teams in (2, 3)]
+    lists = ({1, 2}, {1, 3})  # equally long
+    cure = "materialize web_analytics_team_selection"
+    lacking = "shard 1 has 2, not team 3; shard 2 has 2, not team 2"
+    made = [replace(found(), listed=frozenset(teams), warnings=both, team_warnings=both) for teams in lists]
     words = merged(dict(enumerate(made, 1))).warnings
     assert words == (
         "the list is old",
-        "the lists of teams differ (2 on shard 1, 3 on shard 2): materialize web_analytics_team_selection",
+        f"the lists of teams differ ({lacking}), and none is judged where it is not listed: {cure}",
     )
     assert merged({1: replace(found(), warnings=both), 2: found()}).warnings == ("shard 1: the list is old",)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from dagster import AssetSelection, DagsterInstance, Failure, build_schedule_context
+from dagster import AssetSelection, DagsterInstance, DagsterRunStatus, Failure, build_schedule_context
 
 from dags.clickhouse.dsn import Dsn
 from dags.clickhouse.engine import open_client
@@ -320,6 +320,20 @@ def test_who_stops_backfills_stops_them_on_every_shard_also_while_one_is_down(wo
     assert len(world.tick()) == 4
 
 
+def test_a_backfill_of_one_shard_is_planned_while_a_run_of_the_other_is_at_work(world: Sharded) -> None:
+    job = defs.resolve_job_def(BUILD)
+    started = world.instance.create_run_for_job(
+        job, tags={"dagster/partition": str(DAYS[0]), SHARD_TAG: "1"}, status=DagsterRunStatus.STARTED
+    )
+    asked = {
+        "start_date": str(DAYS[0]), "end_date": str(DAYS[0]), "target_table": STATS, "dry_run": True,
+        "reason": "late data", "requested_by": "ops",
+    }  # fmt: skip
+    world.loop.run("managed_backfill_job", run_config=asked, tags={SHARD_TAG: "2"})
+    with pytest.raises(UserError, match=f"is in work by run {started.run_id[:8]}"):
+        world.loop.run("managed_backfill_job", run_config=asked, tags={SHARD_TAG: "1"})
+
+
 def test_a_waiver_is_given_to_every_shard_and_lifted_on_each(world: Sharded) -> None:
     asked = {"first_day": str(DAYS[0]), "last_day": str(DAYS[1]), "valid_until": str(ago(-7)), "team_ids": [1, 3]}
     result = world.loop.run("waive_job", run_config={**asked, "reason": "known", "requested_by": "ops"})
@@ -362,6 +376,12 @@ def test_health_is_of_every_shard_and_names_the_one_that_cannot_be_asked(
         page = health(world, capsys)
         assert page.startswith("UNKNOWN: ")
         assert "shard 2: no replica of clickhouse://" in " ".join(page.split())
+        # What was lost on the other is told nevertheless.
+        world.clients[1].command(f"DELETE FROM {STATS} WHERE team_id = 1")
+        page = " ".join(health(world, capsys).split())
+        print(page)
+        assert "could not be read" in page
+        assert "rows lost" in page
 
 
 def test_a_team_that_is_not_what_its_raw_events_come_to_is_found_on_the_second_shard_too(world: Sharded) -> None:

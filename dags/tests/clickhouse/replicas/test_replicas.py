@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,7 +17,7 @@ from dags.clickhouse.leases import rules
 from dags.clickhouse.leases.store import Leases, read_leases
 from dags.clickhouse.replicas import store
 from dags.clickhouse.replicas.rules import unusable
-from dags.clickhouse.replicas.store import everywhere, fenceable, place_of, synced
+from dags.clickhouse.replicas.store import everywhere, fenceable, place_of, standings, synced
 from dags.clickhouse.schema.apply import apply_schema, require_schema
 from dags.domain.errors import EngineError, LeaseError, SchemaError, UnreadableError
 from dags.publish.batches import build_limits
@@ -133,8 +134,9 @@ def test_what_is_built_on_one_is_on_the_other_when_the_build_ends(cluster: Clust
 def test_with_one_replica_dead_the_other_is_worked_on_and_the_dead_one_has_it_all_when_it_is_back(
     cluster: Cluster, dsn: str
 ) -> None:
-    with on(dsn) as client:
+    with on(dsn) as client, on(dsn, first=1) as other:
         visit(client, 1, 2)
+        until(lambda: not unusable(synced(other)))
     first = cluster.servers[0][0]
     first.kill()
     try:
@@ -173,6 +175,42 @@ def test_one_that_lags_is_told_by_a_build_and_not_relied_on_until_it_has_all(
         finally:
             late.command(f"SYSTEM START FETCHES {STATS}")
         until(lambda: shown(cluster) == [[(1, 2), (2, 2)]] * 2)
+
+
+def test_tables_into_which_nothing_was_written_are_not_behind(dsn: str) -> None:
+    with on(dsn) as client:
+        assert [one.table for one in standings(client) if one.is_behind] == []
+
+
+def test_a_reader_who_may_have_no_replica_fetch_waits_by_looking(
+    cluster: Cluster, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "FETCH_SECONDS", 2.0)
+    with on(dsn) as client, on(dsn, first=1) as reader, on(dsn, first=1) as late:
+        reader.set_client_setting("readonly", "2")
+        late.command("SYSTEM STOP FETCHES events")
+        try:
+            visit(client, 1)
+            assert [one.table for one in synced(reader) if one.is_behind] == ["events"]
+            monkeypatch.setattr(store, "FETCH_SECONDS", 30.0)
+            threading.Timer(1.0, late.command, ["SYSTEM START FETCHES events"]).start()
+            assert [one.table for one in synced(reader) if one.is_behind] == []
+        finally:
+            late.command("SYSTEM START FETCHES events")
+    with open_client(Dsn.parse(cluster.servers[0][1].address.dsn("replicas")), wait_seconds=60) as seen:
+        assert seen.query("SELECT count() > 0 FROM events").result_rows == [(True,)]
+
+
+def test_who_names_one_server_gets_no_lease_where_leases_are_in_keeper(cluster: Cluster, dsn: str) -> None:
+    alone = Dsn.parse(cluster.servers[0][0].address.dsn("replicas"))
+    with on(dsn), open_client(alone, wait_seconds=60) as client:
+        with (
+            Leases(client, "alone", wait_seconds=0, tell=lambda _: None) as leases,
+            pytest.raises(LeaseError, match="leases of this database are in Keeper"),
+        ):
+            leases.take(STATS, ago(2))
+        names = [name for (name,) in client.query("SHOW TABLES").result_rows]
+        assert [name for name in names if name.startswith(rules.LEASE_PREFIX)] == []
 
 
 def test_without_keeper_nothing_is_known_from_any_replica(cluster: Cluster, dsn: str) -> None:
