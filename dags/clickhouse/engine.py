@@ -31,7 +31,7 @@ from filelock import FileLock
 from filelock import Timeout as LockedError
 
 from dags.clickhouse.pinned import LOOKED_AT, PINS, Setting, pinned, reset
-from dags.clickhouse.refusals import refusal
+from dags.clickhouse.refusals import no_replica, refusal
 from dags.clickhouse.replicas.store import place_of, settle
 from dags.clickhouse.rights import naming_what_lacks
 from dags.clickhouse.server import AMONG_REPLICAS_SECONDS, ServerClient
@@ -112,7 +112,7 @@ def _ready_replica(dsn: Dsn, ready: Callable[[Dsn], ServerClient]) -> Client:
         UnreadableError: none does, and one that answers cannot be relied on.
         EngineError: none answers.
     """
-    refused = list[EngineError]()
+    refused: dict[Dsn, EngineError] = {}
     new: ServerClient | None = None
     for one in dsn.replicas:
         client = None
@@ -122,7 +122,7 @@ def _ready_replica(dsn: Dsn, ready: Callable[[Dsn], ServerClient]) -> Client:
         except (EngineError, ClickHouseError) as error:
             if client is not None:
                 client.close()
-            refused.append(error if isinstance(error, EngineError) else refusal(one, error))
+            refused[one] = error if isinstance(error, EngineError) else refusal(one, error)
             continue
         if has_schema:
             if new is not None:
@@ -134,8 +134,7 @@ def _ready_replica(dsn: Dsn, ready: Callable[[Dsn], ServerClient]) -> Client:
             client.close()
     if new is not None:
         return new
-    kind = next((type(one) for one in refused if isinstance(one, UnreadableError)), EngineError)
-    raise kind(f"no replica of {dsn} can be used:\n" + "\n".join(map(str, refused)))
+    raise no_replica(dsn, refused)
 
 
 def call(

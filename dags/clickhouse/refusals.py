@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dags.clickhouse.rights import lacking
-from dags.domain.errors import EngineError, UnreadableError
+from dags.domain.errors import EngineError, SilentError, UnreadableError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from clickhouse_connect.driver.exceptions import ClickHouseError
 
     from dags.clickhouse.dsn import Dsn
@@ -56,7 +58,25 @@ def _unanswered(dsn: Dsn, reason: str) -> EngineError:
             "SSL_CERT_FILE name the authority that signed its certificate, and CLICKHOUSE_DSN the host that it is made "
             "out to"
         )
-    return EngineError(
-        f"no ClickHouse answers at {dsn}: check the host and port in CLICKHOUSE_DSN (the HTTP port, 8123 by "
-        f"default) and that the server runs. The driver says: {reason[:300]}"
+    return SilentError(_silence(str(dsn), reason[:300]), reason[:300])
+
+
+def _silence(where: str, said: str) -> str:
+    return (
+        f"no ClickHouse answers at {where}: check the host and port in CLICKHOUSE_DSN (the HTTP port, 8123 by "
+        f"default) and that the server runs. The driver says: {said}"
     )
+
+
+def no_replica(dsn: Dsn, refused: Mapping[Dsn, EngineError]) -> EngineError:
+    """Why no replica of those that a DSN names can be used: by address, of those that are silent together.
+
+    It is an `UnreadableError` if one of them is, for then something answers.
+    """
+    silent = {one: error for one, error in refused.items() if isinstance(error, SilentError)}
+    words = [str(error) for one, error in refused.items() if one not in silent]
+    if silent:
+        said = "; ".join(dict.fromkeys(error.said for error in silent.values()))
+        words.append(_silence(", ".join(f"{one.host}:{one.port}" for one in silent), said))
+    kind = UnreadableError if any(isinstance(one, UnreadableError) for one in refused.values()) else EngineError
+    return kind(f"no replica of {dsn} can be used:\n" + "\n".join(words))

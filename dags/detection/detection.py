@@ -68,8 +68,9 @@ class Detection:
     for too long, by `dags.clickhouse.leases.rules.run_key`, with when they were last heard of: as many seconds before
     ``read_at`` as ClickHouse counts.
 
-    ``listed`` are the enabled teams; ``residents`` those that have rows in a table, read only where there are several
-    shards; ``shards`` is what was found on each, where this is of all of them, see `dags.detection.shards`.
+    ``enabled`` are the ids of the teams, and ``residents`` those that have rows in a table, read only where there are
+    several shards; ``unplaced`` are the enabled teams that are on no shard that could be read, where one could not, so
+    they may be there; ``shards`` is what was found on each, where this is of all of them, see `dags.detection.shards`.
     """
 
     read_at: datetime
@@ -97,9 +98,17 @@ class Detection:
     gaps: tuple[Gap, ...] = ()
     team_warnings: tuple[str, ...] = ()
     team_mismatches: int | None = None
+    enabled: frozenset[int] = frozenset()
     residents: frozenset[int] = frozenset()
-    listed: frozenset[int] = frozenset()
+    unplaced: frozenset[int] = frozenset()
     shards: Mapping[int, Detection] = field(default_factory=dict)
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether nothing is known of any table, on any shard."""
+        if self.shards:
+            return all(one.is_blind for one in self.shards.values())
+        return self.unknown.keys() >= set(self.tables)
 
     @property
     def complete_by_table(self) -> dict[str, int]:

@@ -42,7 +42,10 @@ def merged(by_shard: Mapping[int, Detection]) -> Detection:
     )
     found = {shard: one.within(days, one.lookback_days) for shard, one in sorted(by_shard.items())}
     one, known = next(iter(found.values())), [some for some in found.values() if some.server_at is not None]
-    split = _on_several(found)
+    shards_by_team = _shards_by_team(found)
+    split = {team: on for team, on in shards_by_team.items() if len(on) > 1}
+    enabled = frozenset[int]().union(*(some.enabled for some in found.values()))
+    is_whole = not any(some.is_blind for some in found.values())
     found = {shard: replace(some, verdicts=_placed(some, shard, split)) for shard, some in found.items()}
     all_of = tuple(found.values())
     unverified = frozenset[date]().union(*(some.unverified for some in all_of))
@@ -73,14 +76,15 @@ def merged(by_shard: Mapping[int, Detection]) -> Detection:
         seconds_per_row=_by_key((some.seconds_per_row for some in all_of), max),
         errors=_by_key((some.errors for some in all_of), max),
         gaps=_gaps(all_of),
+        enabled=enabled,
         residents=frozenset[int]().union(*(some.residents for some in all_of)),
-        listed=frozenset[int]().union(*(some.listed for some in all_of)),
+        unplaced=frozenset() if is_whole else enabled - shards_by_team.keys(),
         shards=found,
     )
 
 
-def _on_several(found: Mapping[int, Detection]) -> dict[int, tuple[int, ...]]:
-    """The teams that lie on more than one shard, with these: they have rows there in a table, or in a source."""
+def _shards_by_team(found: Mapping[int, Detection]) -> dict[int, tuple[int, ...]]:
+    """The shards on which each team lies: where it has rows in a table, or in a source."""
     shards: dict[int, list[int]] = defaultdict(list)
     for shard, one in found.items():
         unbuilt = {
@@ -93,7 +97,7 @@ def _on_several(found: Mapping[int, Detection]) -> dict[int, tuple[int, ...]]:
         }
         for team in one.residents | unbuilt:
             shards[team].append(shard)
-    return {team: tuple(on) for team, on in sorted(shards.items()) if len(on) > 1}
+    return {team: tuple(on) for team, on in sorted(shards.items())}
 
 
 def _placed(one: Detection, shard: int, split: Mapping[int, object]) -> Verdicts:
@@ -136,7 +140,7 @@ def _named(found: Mapping[int, Detection], of: Callable[[Detection], tuple[str, 
 
 
 def _unlike_lists(found: Mapping[int, Detection]) -> tuple[str, ...]:
-    lists = {shard: one.listed for shard, one in found.items() if one.server_at is not None}
+    lists = {shard: one.enabled for shard, one in found.items() if one.server_at is not None}
     every = frozenset[int]().union(*lists.values())
     lacking = {shard: sorted(every - teams) for shard, teams in lists.items() if every - teams}
     if not lacking:

@@ -158,8 +158,8 @@ def detect(
         errors=hints.errors,
         team_warnings=team_warnings,
         team_mismatches=mismatches,
-        residents=_residents(client, sql, dates, judged),
-        listed=selection.teams,
+        enabled=selection.teams if _is_of_several(client) else frozenset(),
+        residents=_residents(sql, dates, judged) if _is_of_several(client) else frozenset(),
         cost=sql.cost,
         living=tuple(lease for lease in leases if lease not in dead),
         dead_runs={lease.run: now - timedelta(seconds=lease.silent_seconds) for lease in dead},
@@ -236,14 +236,17 @@ def _spans(
     return spans
 
 
-def _residents(client: Client, sql: Sql, dates: Calendar, watched: Sequence[WatchedTable]) -> frozenset[int]:
-    """The enabled teams that have rows of the judged days, where the server is of one shard of several.
+def _is_of_several(client: Client) -> bool:
+    """Whether the server is of one shard of several."""
+    place = place_of(client)
+    return place is not None and bool(place.dsn.shard)
+
+
+def _residents(sql: Sql, dates: Calendar, watched: Sequence[WatchedTable]) -> frozenset[int]:
+    """The enabled teams that have rows of the judged days.
 
     By the tables: a team that has but a source is wrong in them, so its verdicts name it.
     """
-    place = place_of(client)
-    if place is None or not place.dsn.shard:
-        return frozenset()
     bound = {"start": dates.judged.start, "end": dates.judged.end}
     spans = (sql.rows("spans", bound, **target_identifiers(table)) for table in watched)
     return frozenset(team for rows in spans for team, *_ in rows)

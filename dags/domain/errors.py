@@ -21,6 +21,14 @@ class EngineError(UserError):
     """ClickHouse cannot be reached, or refused what was asked."""
 
 
+class SilentError(EngineError):
+    """Nothing answers at an address; ``said`` is what the driver says of it."""
+
+    def __init__(self, words: str, said: str = "") -> None:
+        super().__init__(words)
+        self.said = said
+
+
 class EngineBusyError(EngineError):
     """Another process has the embedded engine, which serves one at a time: nothing is the matter with the database."""
 

@@ -11,9 +11,10 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from dags.domain.days import ONE_DAY, DayRange
-from dags.web_preaggregated_backfill.picture import COLOURS, DAYS, HELD, colours_by_team
+from dags.web_preaggregated_backfill.picture import COLOURS, DAYS, HELD, TEAMS, colours_by_team
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import date
 
     from dags.detection.detection import Detection
@@ -46,7 +47,8 @@ class Row:
 @dataclass(frozen=True)
 class Grid:
     """``wrong`` and ``others`` count teams with a wrong unit by day: of all, and of those that have no row, which are
-    ``left_out`` in all. ``known`` says of each day whether all was read.
+    ``left_out`` in all. ``known`` says of each day whether all was read. ``unread`` counts the teams without a row of
+    which nothing is known, for the shard where they may be could not be read.
     """
 
     days: DayRange
@@ -55,6 +57,7 @@ class Grid:
     rows: tuple[Row, ...]
     others: tuple[int, ...]
     left_out: int
+    unread: int = 0
 
     @property
     def months(self) -> tuple[tuple[date, int], ...]:
@@ -71,17 +74,19 @@ def grid(found: Detection) -> Grid:
     by_day: dict[date, set[int]] = defaultdict(set)
     for one in found.wrong.groups:
         by_day[one.day].update(one.teams)
-    known = [not found.unknown and day not in found.unverified for day in days]
+    known = [_is_known(found, day) for day in days]
+    shards = _shards(found, colours)
     rows = [
         Row(
             team,
             tuple(
-                WORDS[cells[day]] if day in cells else FINE if is_known else UNKNOWN
-                for day, is_known in zip(days, known, strict=True)
+                WORDS[cells[day]] if day in cells else FINE if _is_known(shards[team], day) else UNKNOWN for day in days
             ),
         )
         for team, cells in colours.items()
     ]
+    unread = sorted(found.unplaced)[: TEAMS - len(rows)]
+    rows += [Row(team, (UNKNOWN,) * len(days)) for team in unread]
     return Grid(
         days,
         tuple(len(by_day[day]) for day in days),
@@ -89,4 +94,18 @@ def grid(found: Detection) -> Grid:
         tuple(rows),
         tuple(len(by_day[day] - colours.keys()) for day in days),
         wrong_teams - len(colours),
+        len(found.unplaced) - len(unread),
     )
+
+
+def _is_known(found: Detection, day: date) -> bool:
+    return not found.unknown and day not in found.unverified
+
+
+def _shards(found: Detection, teams: Collection[int]) -> dict[int, Detection]:
+    """What was found where each team lies, which may be known while another shard is down."""
+    shards = dict.fromkeys(teams, found)
+    for one in found.verdicts.groups:
+        if one.shard in found.shards:
+            shards |= dict.fromkeys(shards.keys() & set(one.teams), found.shards[one.shard])
+    return shards

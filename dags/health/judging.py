@@ -13,7 +13,7 @@ from dags.health.causes import OF_DATA, Cause, Check, Health, State, answer, in_
 from dags.health.facts import Section
 from dags.health.gaps import Gaps, also_known, few
 from dags.health.triggers import halted, is_daemon_dead, next_tick, trigger_causes
-from dags.health.words import ERROR_CHARACTERS, NAMED, age_in_words, launch, listed
+from dags.health.words import ERROR_CHARACTERS, NAMED, age_in_words, launch, listed, teams_in_words
 from dags.health.work_causes import chore_causes, file_causes, left_causes, load_causes, old_day_causes, work_causes
 from dags.repair.by_hand import rebuild_by_hand
 from dags.repair.estimate import Building
@@ -32,8 +32,8 @@ MIN_SUCCESS = 0.95
 # Tables are compared with raw events each hour. An equal comparison that is older says nothing of what is read now.
 COMPARED_LATE = timedelta(hours=24)
 
-# So many characters of why something could not be read.
-UNREAD_CHARACTERS = 300
+# So many characters of why something could not be read: what to do about it may stand at its end.
+UNREAD_CHARACTERS = 1000
 
 # What cannot be said while a section is not read.
 _CHECKS_OF = {
@@ -82,22 +82,35 @@ def judge(facts: Facts, targets: Targets, repairing: tuple[str, ...]) -> Health:
 
 def _unread(facts: Facts) -> Iterator[Cause]:
     """What could not be read; where one error keeps several from it, that is one cause."""
-    for error, sections in by_words(facts.unread).items():
-        checks = frozenset(check for section in sections for check in _CHECKS_OF[section])
-        yield _unreadable(sections[0].name.lower(), map(str, sections), error, checks)
+    sections_by_error = by_words(facts.unread)
+    found = facts.evaluated.detection if facts.evaluated is not None else None
+    for error, tables in by_words(found.unknown if found is not None else {}).items():
+        is_whole = found is not None and len(tables) == len(found.tables)
+        # A shard that is down keeps all else from being read too.
+        sections = sections_by_error.pop(error, []) if is_whole else []
+        teams = f"{teams_in_words(found.unplaced)}: on no shard that was read. " if found and found.unplaced else ""
+        yield _unreadable(
+            "data" if is_whole else tables[0], [*tables, *sections], teams + error, OF_DATA | _checks(sections), tables
+        )
+    for error, sections in sections_by_error.items():
+        yield _unreadable(sections[0].name.lower(), sections, error, _checks(sections))
+
+
+def _checks(sections: Iterable[Section]) -> frozenset[Check]:
+    return frozenset(check for section in sections for check in _CHECKS_OF[section])
 
 
 def _unreadable(
-    key: str, names: Iterable[str], error: str, checks: frozenset[Check], tables: tuple[str, ...] = ()
+    key: str, names: Iterable[str], why: str, checks: frozenset[Check], tables: Iterable[str] = ()
 ) -> Cause:
     return Cause(
         f"unknown:{key}",
         State.UNKNOWN,
-        f"{_named([*names])} could not be read",
-        error[:UNREAD_CHARACTERS],
-        to_do="put that right, then ask again",
+        f"{_named([*map(str, names)])} could not be read",
+        why[:UNREAD_CHARACTERS],
+        to_do="do what is said there, then ask again",
         command=launch("health_job"),
-        tables=tables,
+        tables=tuple(tables),
         checks=checks,
     )
 
@@ -109,13 +122,10 @@ def _named(names: list[str]) -> str:
 
 
 def _of_data(gaps: Gaps) -> list[Cause]:
+    """What is known of the data: also where a table, or a shard, could not be read, of the others."""
     seen, found = gaps.seen, gaps.seen.detection
-    causes = [
-        _unreadable(tables[0] if len(tables) < len(found.tables) else "data", tables, error, OF_DATA, tuple(tables))
-        for error, tables in by_words(found.unknown).items()
-    ]
-    is_any_known = any(one.server_at is not None and not one.unknown for one in found.shards.values())
-    if found.unknown.keys() >= set(found.tables) and not is_any_known:
+    causes = list[Cause]()
+    if found.is_blind:
         return causes
     if found.unverified:
         causes.append(

@@ -173,10 +173,16 @@ def _of_shards(on_engine: OnEngine, served: Served, evaluation: Evaluation | Non
                 shard=shard,
             )
         except Exception as error:  # noqa: BLE001 -- as `examine` has it
-            # Of the data the evaluation says it.
+            # Of the data the evaluation says it, and why: in its words one outage is told once.
             sections = [one for one in _OF_CLICKHOUSE if one is not Section.DATA or evaluation is None]
-            found[shard] = {"unread": dict.fromkeys(sections, of_error(error))}
+            found[shard] = {"unread": dict.fromkeys(sections, _why_blind(evaluation, shard) or of_error(error))}
     return together(found)
+
+
+def _why_blind(evaluation: Evaluation | None, shard: int) -> str:
+    """Why an evaluation knows nothing of a shard; empty where it knows something, or nobody has evaluated."""
+    seen = evaluation.detection.shards.get(shard) if evaluation is not None else None
+    return next(iter(seen.unknown.values()), "") if seen is not None and seen.server_at is None else ""
 
 
 def _evaluated(instance: DagsterInstance, on_engine: OnEngine, served: Served, now: datetime) -> Evaluation:

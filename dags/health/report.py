@@ -30,8 +30,8 @@ LINES = 38
 BEHIND = 200
 
 # So many lines of what is said of one cause, of each of its parts; the rest of the words are cut. Whom it strikes may
-# be several groups of teams, and a command that is cut is none.
-_PART_LINES, _WHOM_LINES, _COMMAND_LINES = 2, 4, 6
+# be several groups of teams, why something cannot be read ends with what to do, and a command that is cut is none.
+_PART_LINES, _WHOM_LINES, _WHY_LINES, _COMMAND_LINES = 2, 4, 7, 6
 
 _LABEL = 11
 
@@ -104,7 +104,7 @@ def _fitted(causes: Sequence[Cause], at: datetime, room: int) -> list[str]:
 def _in_full(cause: Cause, at: datetime) -> list[str]:
     lines = _lines(cause.what, str(cause.state).upper())
     if cause.whom:
-        lines += _lines(cause.whom, "  whom", most=_WHOM_LINES)
+        lines += _lines(cause.whom, "  whom", most=_WHY_LINES if cause.state is State.UNKNOWN else _WHOM_LINES)
     if cause.since is not None:
         lines += _lines(f"{cause.since:%Y-%m-%d %H:%M} UTC, {age_in_words(at - cause.since)} ago", "  since")
     if cause.doing:

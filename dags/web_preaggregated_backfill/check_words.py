@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 
 
 def check_text(status: TableStatus, found: Detection, building: Building) -> str:
-    """What the check of a table says: what is the matter, of which teams on which days, and what builds it."""
+    """What the check of a table says: what is the matter, of which teams on which days, and what builds it; also of
+    the other shards where one could not be read.
+    """
     groups_by_reason: dict[str, list[Alike]] = defaultdict(list)
     for one in found.wrong.groups:
-        if one.table == status.table and status.table not in found.unknown:
+        if one.table == status.table:
             groups_by_reason[one.reason].append(one)
     lines = [status.words]
     lines += [f"{reason}: {whom_in_words(groups)}" for reason, groups in groups_by_reason.items()]

@@ -180,8 +180,7 @@ def _days(detection: Detection) -> str:
 def freshness(detection: Detection) -> str:
     """How old the facts are: which days were read now, and since when nothing of the others has changed."""
     judged, read, left = len(detection.calendar.judged), detection.days_read, len(detection.unverified)
-    is_read = any(one.server_at is not None for one in detection.shards.values())
-    if detection.unknown.keys() >= set(detection.tables) and not is_read:
+    if detection.is_blind:
         return "no table could be read"
     more = f"; {left} not verified yet" if left else ""
     if read + left >= judged or detection.oldest_reading is None:

@@ -51,6 +51,19 @@ def test_shards_that_are_no_shards_are_refused(text: str, words: str) -> None:
         Dsn.parse(text)
 
 
+def test_replicas_that_are_silent_are_named_together_and_what_to_do_is_said_once() -> None:
+    silent = "clickhouse://me:sesame@127.0.0.1:1,127.0.0.1:2/db?cluster=lab"
+    with pytest.raises(EngineError) as raised, open_client(Dsn.parse(silent), wait_seconds=1):
+        pass
+    said = str(raised.value)
+    assert said.startswith(
+        "no replica of clickhouse://me@127.0.0.1:1,127.0.0.1:2/db?cluster=lab can be used:\n"
+        "no ClickHouse answers at 127.0.0.1:1, 127.0.0.1:2: check the host and port in CLICKHOUSE_DSN (the HTTP port, "
+        "8123 by default) and that the server runs. The driver says: "
+    )
+    assert said.count("that the server runs") == 1
+
+
 def test_no_client_is_of_several_shards() -> None:
     with (
         pytest.raises(EngineError, match="names 2 shards, and a client is of one"),

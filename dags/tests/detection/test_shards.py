@@ -131,6 +131,12 @@ def test_a_team_with_rows_on_two_shards_is_named_and_judged_on_neither() -> None
     assert "of the teams 1 (shards 1, 2) there are rows on several shards" in one.unknown[OTHER]
 
 
+def test_who_is_on_no_shard_that_was_read_may_be_on_the_one_that_was_not() -> None:
+    here = replace(found(missing(2)), enabled=frozenset({1, 2, 3, 4}), residents=frozenset({1}))
+    assert merged({1: here, 2: down()}).unplaced == {3, 4}
+    assert merged({1: here, 2: replace(found(), residents=frozenset({3}))}).unplaced == frozenset()
+
+
 def test_what_two_shards_judged_of_different_days_is_told_of_those_that_both_did() -> None:
     late = Calendar(DayRange(DAY, NEXT), NEXT)
     one = merged({1: found(missing(1), missing(1, day=NEXT)), 2: replace(found(), calendar=late)})
@@ -156,7 +162,7 @@ def test_lists_of_teams_that_differ_are_warned_of_and_what_all_say_is_said_once(
     lists = ({1, 2}, {1, 3})  # equally long
     cure = "materialize web_analytics_team_selection"
     lacking = "shard 1 has 2, not team 3; shard 2 has 2, not team 2"
-    made = [replace(found(), listed=frozenset(teams), warnings=both, team_warnings=both) for teams in lists]
+    made = [replace(found(), enabled=frozenset(teams), warnings=both, team_warnings=both) for teams in lists]
     words = merged(dict(enumerate(made, 1))).warnings
     assert words == (
         "the list is old",

@@ -13,7 +13,7 @@ import pytest
 
 from dags.detection.rules import Kind
 from dags.health import gaps, judging, triggers, work_causes
-from dags.health.causes import Answer, Cause, Check, Health, State, in_order
+from dags.health.causes import OF_DATA, Answer, Cause, Check, Health, State, in_order
 from dags.health.facts import (
     BuildsOfLately,
     Compared,
@@ -38,6 +38,7 @@ from dags.tests.health.known import (
     POLICY,
     SCHEDULE,
     SENSOR,
+    TABLES,
     TARGETS,
     ago,
     evaluated,
@@ -297,6 +298,27 @@ def test_every_section_that_is_not_read_fails_a_check(section: Section) -> None:
 def test_what_could_not_be_read_is_said_where_a_message_has_room_for_it(unread: Collection[Section], what: str) -> None:
     [cause] = judged(facts(unread=dict.fromkeys(unread, "refused"))).causes
     assert cause.what == what
+
+
+def test_a_loss_on_one_shard_is_told_while_another_is_down_which_is_one_cause_and_names_whom_it_may_strike() -> None:
+    lost = evaluated(missing(2, 3, 4), seen=49, shards={1: evaluated().detection}, unplaced=frozenset({8, 9}))
+    dead = "shard 2: no ClickHouse answers at h:1: see that the server runs"
+    found = replace(lost.detection, unknown=dict.fromkeys(TABLES, dead))
+    health = judged(facts(replace(lost, detection=found), unread=dict.fromkeys([Section.TEAMS, Section.WORK], dead)))
+    assert states(health) == {"gap:repaired": State.NEEDS_YOU, "unknown:data": State.UNKNOWN}
+    assert the(health, "gap:repaired").whom == "team 1, bounces and stats, 2026-01-16 … 2026-01-18"
+    unknown = the(health, "unknown:data")
+    assert unknown.what == "bounces, stats, the list of teams and the log of backfills and loads could not be read"
+    assert unknown.whom == f"teams 8, 9: on no shard that was read. {dead}"
+    assert unknown.checks == OF_DATA | {
+        Check.TEAM_LIST_FRESH, Check.BACKFILLS_END, Check.LOADS_ON_TIME, Check.RUNS_BY_ITSELF,
+    }  # fmt: skip
+
+
+def test_where_no_shard_was_read_nothing_is_said_of_any_day() -> None:
+    blind = evaluated(unknown=dict.fromkeys(TABLES, "down")).detection
+    seen = evaluated(unverified=frozenset({ago(3)}), unknown=blind.unknown, shards={1: blind, 2: blind})
+    assert states(judged(facts(seen))) == {"unknown:data": State.UNKNOWN}
 
 
 def test_what_needs_a_person_outweighs_what_is_unknown() -> None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dags.detection.verdicts import Verdicts
 from dags.health.causes import Cause, Health, State, answer, in_order
 from dags.health.facts import Section
 from dags.health.judging import judge
@@ -19,6 +20,7 @@ from dags.tests.health.known import (
     NOW,
     SCHEDULE,
     SENSOR,
+    TABLES,
     TARGETS,
     ago,
     evaluated,
@@ -205,6 +207,21 @@ def test_what_is_not_known_is_said_to_be_unknown_and_never_well() -> None:
     assert "UNKNOWN 1 day not verified yet, so teams may be further behind than is said." in unverified.text(
         "freshness"
     )
+
+
+def test_the_days_of_teams_on_a_shard_that_was_read_are_known_and_those_of_the_others_are_listed_as_unknown() -> None:
+    one, dead = evaluated(missing(1)).detection, evaluated(unknown=dict.fromkeys(TABLES, "down")).detection
+    groups = tuple(replace(group, shard=1) for group in one.verdicts.groups)
+    seen = evaluated(
+        verdicts=Verdicts(groups), unknown=dead.unknown, shards={1: one, 2: dead}, unplaced=frozenset(range(8, 90))
+    )
+    found = read(judge(facts(seen), TARGETS, ()))
+    said = found.text("picture")
+    unknown = " ?" * 30
+    assert f" 1 M 8{unknown} 9{unknown} 10" in said
+    assert f" 56{unknown} " in said
+    assert f"57{unknown}" not in said
+    assert "… and 33 more teams of which nothing could be read." in said
 
 
 def test_no_day_and_no_team_are_not_taken_for_well() -> None:
