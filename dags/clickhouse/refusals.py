@@ -58,10 +58,10 @@ def _unanswered(dsn: Dsn, reason: str) -> EngineError:
             "SSL_CERT_FILE name the authority that signed its certificate, and CLICKHOUSE_DSN the host that it is made "
             "out to"
         )
-    return SilentError(_silence(str(dsn), reason[:300]), reason[:300])
+    return SilentError(_no_answer(str(dsn), reason[:300]), reason[:300])
 
 
-def _silence(where: str, said: str) -> str:
+def _no_answer(where: str, said: str) -> str:
     return (
         f"no ClickHouse answers at {where}: check the host and port in CLICKHOUSE_DSN (the HTTP port, 8123 by "
         f"default) and that the server runs. The driver says: {said}"
@@ -77,6 +77,6 @@ def no_replica(dsn: Dsn, refused: Mapping[Dsn, EngineError]) -> EngineError:
     words = [str(error) for one, error in refused.items() if one not in silent]
     if silent:
         said = "; ".join(dict.fromkeys(error.said for error in silent.values()))
-        words.append(_silence(", ".join(f"{one.host}:{one.port}" for one in silent), said))
+        words.append(_no_answer(", ".join(f"{one.host}:{one.port}" for one in silent), said))
     kind = UnreadableError if any(isinstance(one, UnreadableError) for one in refused.values()) else EngineError
     return kind(f"no replica of {dsn} can be used:\n" + "\n".join(words))
