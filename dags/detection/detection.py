@@ -70,7 +70,8 @@ class Detection:
 
     ``enabled`` are the ids of the teams, and ``residents`` those that have rows in a table, read only where there are
     several shards; ``unplaced`` are the enabled teams that are on no shard that could be read, where one could not, so
-    they may be there; ``shards`` is what was found on each, where this is of all of them, see `dags.detection.shards`.
+    they may be there; ``shards`` is what was found on each, where this is of all of them, see `dags.detection.shards`:
+    its residents are also the teams that have but a source.
     """
 
     read_at: datetime
@@ -109,6 +110,10 @@ class Detection:
         if self.shards:
             return all(one.is_blind for one in self.shards.values())
         return self.unknown.keys() >= set(self.tables)
+
+    def shards_of(self, team: int) -> tuple[int, ...]:
+        """The shards that were read on which a team lies; none where there is one shard."""
+        return tuple(shard for shard, one in self.shards.items() if team in one.residents)
 
     @property
     def complete_by_table(self) -> dict[str, int]:

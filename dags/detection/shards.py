@@ -46,7 +46,15 @@ def merged(by_shard: Mapping[int, Detection]) -> Detection:
     split = {team: on for team, on in shards_by_team.items() if len(on) > 1}
     enabled = frozenset[int]().union(*(some.enabled for some in found.values()))
     is_whole = not any(some.is_blind for some in found.values())
-    found = {shard: replace(some, verdicts=_placed(some, shard, split)) for shard, some in found.items()}
+    residents = frozenset[int]().union(*(some.residents for some in found.values()))
+    here: dict[int, set[int]] = defaultdict(set)
+    for team, on in shards_by_team.items():
+        for shard in on:
+            here[shard].add(team)
+    found = {
+        shard: replace(some, verdicts=_placed(some, shard, split), residents=frozenset(here[shard]))
+        for shard, some in found.items()
+    }
     all_of = tuple(found.values())
     unverified = frozenset[date]().union(*(some.unverified for some in all_of))
     recalled = _by_key((some.recalled for some in all_of), min)
@@ -77,7 +85,7 @@ def merged(by_shard: Mapping[int, Detection]) -> Detection:
         errors=_by_key((some.errors for some in all_of), max),
         gaps=_gaps(all_of),
         enabled=enabled,
-        residents=frozenset[int]().union(*(some.residents for some in all_of)),
+        residents=residents,
         unplaced=frozenset() if is_whole else enabled - shards_by_team.keys(),
         shards=found,
     )

@@ -116,7 +116,8 @@ def fates(seen: Evaluated, now: datetime) -> dict[Fate, Fated]:
     waiting = _waiting(seen)
     found: dict[Fate, Fated] = defaultdict(Fated)
     for one in seen.detection.wrong.groups:
-        before = sorted((run for run in runs_by_day[one.day] if one.table in run.tables), key=ended)
+        of_it = (run for run in runs_by_day[one.day] if one.table in run.tables and run.is_of(one.shard))
+        before = sorted(of_it, key=ended)
         for failed, units in _by_attempts(one, before, now):
             if units.awaits_permission:
                 found[Fate.HELD].add(units, [])

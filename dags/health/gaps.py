@@ -115,28 +115,31 @@ class Gaps:
     def _doing(self, fated: Fated) -> str:
         """What is being done about days that are wrong, by what both triggers would do now."""
         sensor, schedule = self.seen.decisions[Trigger.SENSOR], self.seen.decisions[Trigger.SCHEDULE]
-        by_sensor, by_schedule = ({request.day for request in one.requests} for one in (sensor, schedule))
-        why_by_day: dict[date, set[Why]] = defaultdict(set)
+        by_sensor, by_schedule = (
+            {(request.day, request.shard) for request in one.requests} for one in (sensor, schedule)
+        )
+        why_by_place: dict[tuple[date, int], set[Why]] = defaultdict(set)
         for one in schedule.deferred:
-            why_by_day[one.day].add(one.why)
+            why_by_place[one.day, one.shard].add(one.why)
         again = f"tried again from {fated.again:%Y-%m-%d %H:%M}" if fated.again is not None else "tried again later"
-        counts: dict[str, int] = defaultdict(int)
-        for day in sorted(fated.days, reverse=True):
-            whys = why_by_day[day]
+        days: dict[str, set[date]] = defaultdict(set)
+        for place in sorted({(one.day, one.shard) for one in fated.groups}, reverse=True):
+            whys = why_by_place[place]
             if Why.IN_FLIGHT in whys:
-                counts["being rebuilt"] += 1
-            elif day in by_sensor:
+                words = "being rebuilt"
+            elif place in by_sensor:
                 at = f", {self.next_tick:%H:%M} UTC" if self.next_tick is not None else ""
-                counts[f"due at the sensor's next tick{at}"] += 1
-            elif day in by_schedule:
-                counts["due at the check of 02:00 UTC"] += 1
+                words = f"due at the sensor's next tick{at}"
+            elif place in by_schedule:
+                words = "due at the check of 02:00 UTC"
             elif whys & {Why.CAP, Why.DAILY_CAP}:
-                counts["in line for a later tick"] += 1
+                words = "in line for a later tick"
             elif Why.BACKING_OFF in whys:
-                counts[again] += 1
+                words = again
             else:
-                counts["looked at again by the next tick"] += 1
-        return "; ".join(f"{counted(count, 'day')} {words}" for words, count in counts.items())
+                words = "looked at again by the next tick"
+            days[words].add(place[0])
+        return "; ".join(f"{counted(len(some), 'day')} {words}" for words, some in days.items())
 
     def _fails(self, fated: Fated) -> Cause:
         since, by_hand = self._since(fated.groups), self._by_hand(fated)

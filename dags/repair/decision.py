@@ -117,11 +117,12 @@ class Why(StrEnum):
 
 @dataclass(frozen=True)
 class Deferred:
-    """A wrong day that is not rebuilt now."""
+    """A wrong day that is not rebuilt now; ``shard``: where, 0 where there is one."""
 
     day: date
     why: Why
     detail: str = ""
+    shard: int = 0
 
 
 @dataclass(frozen=True)
@@ -212,7 +213,9 @@ def decide(
     remaining_now = (frozenset(todo) if is_minimum_reached else aged) | (remaining & {one.day for one in wrong})
     budget = _Budget(policy, runs_by_day, now)
     requests: list[RepairRequest] = []
-    deferred = [Deferred(day, *_not_acted_on(group, policy)) for day, group in _left_alone(wrong, todo).items()]
+    deferred = [
+        Deferred(day, *_not_acted_on(group, policy), shard) for (day, shard), group in _left_alone(wrong, todo).items()
+    ]
     for day in in_order(todo, policy.priority, policy.weight_by_team):
         by_place: dict[tuple[str, int], list[Alike]] = defaultdict(list)
         for one in todo[day]:
@@ -228,14 +231,14 @@ def decide(
                 read_at=read_at,
                 now=now,
             )
-            deferred += left
+            deferred += [replace(one, shard=shard) for one in left]
             if request is not None:
                 estimate = builds.of_shard(shard).estimate(day, request.tables)
                 requests.append(replace(request, job=job, estimate=estimate))
     decision = Decision(
         trigger,
         tuple(requests),
-        tuple(sorted(set(deferred), key=lambda d: (d.day, d.why), reverse=True)),
+        tuple(sorted(set(deferred), key=lambda d: (d.day, d.why, d.shard), reverse=True)),
         remaining_now,
         len(partitions),
     )
@@ -332,11 +335,13 @@ def _is_aged(day: date, policy: Policy, now: datetime) -> bool:
     return policy.max_gap_age is not None and now - start_of(day + ONE_DAY) > policy.max_gap_age
 
 
-def _left_alone(wrong: Iterable[Alike], todo: Mapping[date, object]) -> dict[date, list[Alike]]:
-    groups: dict[date, list[Alike]] = defaultdict(list)
+def _left_alone(wrong: Iterable[Alike], todo: Mapping[date, Iterable[Alike]]) -> dict[tuple[date, int], list[Alike]]:
+    """What is wrong on days, and shards, on which nothing is to be done."""
+    done = {(day, one.shard) for day, group in todo.items() for one in group}
+    groups: dict[tuple[date, int], list[Alike]] = defaultdict(list)
     for one in wrong:
-        if one.day not in todo:
-            groups[one.day].append(one)
+        if (one.day, one.shard) not in done:
+            groups[one.day, one.shard].append(one)
     return groups
 
 

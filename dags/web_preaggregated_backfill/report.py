@@ -69,11 +69,26 @@ def missing_data(detection: Detection, decision: Decision) -> dict[str, Any]:
 
 
 def reasons(detection: Detection, decision: Decision) -> list[str]:
-    """The decision's reasons; of what could not be read nothing is decided."""
+    """The decision's reasons; of what could not be read nothing is decided, and of which shards that is so is said."""
     if not detection.unknown:
         return list(decision.reasons)
     known = [reason for reason in decision.reasons if reason != NOTHING_TO_REPAIR]
-    return [f"nothing is decided of {', '.join(detection.unknown)}: unknown", *known]
+    return [*_undecided(detection), *known]
+
+
+def _undecided(detection: Detection) -> list[str]:
+    """Of what nothing is decided: of tables, where there are several shards only on those that could not be read."""
+    if not detection.shards:
+        return [f"nothing is decided of {', '.join(detection.unknown)}: unknown"]
+    shards_by_tables: dict[str, list[str]] = defaultdict(list)
+    for shard, one in detection.shards.items():
+        if one.unknown:
+            shards_by_tables[", ".join(one.unknown)].append(str(shard))
+    words = [
+        f"nothing is decided of {tables} on shard {', '.join(shards)}: unknown"
+        for tables, shards in shards_by_tables.items()
+    ]
+    return words or ["nothing is decided of teams that lie on several shards: unknown"]
 
 
 def data_gaps(detection: Detection) -> dict[str, Any]:
@@ -154,7 +169,11 @@ def status_line(detection: Detection) -> str:
     """The first thing to read: whether all is well."""
     judged = _days(detection)
     if detection.unknown:
-        return f"UNKNOWN: {', '.join(detection.unknown)} could not be read. {judged}"
+        tables = ", ".join(detection.unknown)
+        if detection.shards and not detection.is_blind:
+            wrong = f"{len(detection.wrong):,} (table, team, day) of what was read are missing or wrong"
+            return f"UNKNOWN: {tables} could not be read on every shard; {wrong}. {judged}"
+        return f"UNKNOWN: {tables} could not be read. {judged}"
     if not detection.teams:
         return "NOTHING IS WATCHED: no team is enabled"
     if detection.unverified:

@@ -26,7 +26,7 @@ from dags.work.history import asked_text, end_text
 from dags.work.history import lines as history_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from datetime import date
 
     from dags.detection.detection import Detection
@@ -107,16 +107,16 @@ def why_text(
     if not wrong and not found.unknown:
         lines.append("GAPS      none here" if is_judged else "GAPS      not judged yet, so none is known of")
     lines += _about_gaps(wrong)
-    days = {one.day for one in wrong.groups}
+    places = {(one.day, one.shard) for one in wrong.groups}
     by_words: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for decision in decisions if earlier is None else ():
-        by_words[_about_decision(decision, days)].append(f"the {decision.trigger}")
+        by_words[_about_decision(decision, places)].append(f"the {decision.trigger}")
     for (first, *others), triggers in by_words.items():
         lines += ["", f"DECISION  of {listed(triggers)}: {first}", *others]
     if earlier is not None:
         lines += ["", "DECISION  none: no trigger acts on a day before the look-back", *[_NEXT_BEFORE] * bool(wrong)]
     lines += _by_hand(wrong, Building.of(watched, found.source_rows, found.seconds_per_row))
-    lines += ["", *_about_runs(runs, days if question.day is None else {question.day})]
+    lines += ["", *_about_runs(_runs_asked_about(question, detection, runs, places))]
     lines += [f"BACKFILL  {_changed(work, entry)}" for work, entry in [*changes][-SHOWN:][::-1]]
     lines += [f"LOAD      {_loaded(work, entry)}" for work, entry in [*loads][-SHOWN:][::-1]]
     lines += [f"WAIVER    {waiver}" for waiver in found.waivers]
@@ -131,7 +131,7 @@ def _about_teams(question: Question, selection: Selection, detection: Detection)
     lines += detection.warnings or ["the dictionary answers as the list does"]
     if question.team_id is not None:
         if question.team_id in selection.teams:
-            lines.append(f"team {question.team_id} is enabled")
+            lines.append(f"team {question.team_id} is enabled{_where(question.team_id, detection)}")
         elif question.team_id in selection.departed:
             lines.append(f"team {question.team_id} was enabled and is no longer: it is not judged, its rows stay")
         else:
@@ -141,6 +141,16 @@ def _about_teams(question: Question, selection: Selection, detection: Detection)
             "enabled: " + ", ".join(map(str, sorted(selection.teams)[:SHOWN])) + (" …" * (len(selection.teams) > SHOWN))
         )
     return lines
+
+
+def _where(team: int, detection: Detection) -> str:
+    """On which shard a team lies; nothing where there is one."""
+    on = detection.shards_of(team)
+    if on:
+        return f", and lies on shard {listed(map(str, on))}"
+    if team in detection.unplaced:
+        return ", and lies on no shard that could be read: it may be on one that could not"
+    return ", and has nothing on any shard in the days that are judged" if detection.shards else ""
 
 
 def _about_day(day: date, detection: Detection, watched: Sequence[WatchedTable]) -> list[str]:
@@ -156,17 +166,18 @@ def _about_day(day: date, detection: Detection, watched: Sequence[WatchedTable])
 
 def _about_gaps(wrong: Verdicts) -> list[str]:
     """Units that are wrong for one reason together, and what is the same of several of them once."""
-    by_reason: dict[str, list[Alike]] = defaultdict(list)
+    by_reason: dict[tuple[str, str], list[Alike]] = defaultdict(list)
     for one in wrong.groups:
         hole = ", a hole between days with rows" if one.is_interior else ""
-        by_reason[f"{one.kind}, {one.reason}{hole}"].append(one)
+        where = f"shard {one.shard}, " if one.shard else ""
+        by_reason[where, f"{one.kind}, {one.reason}{hole}"].append(one)
     lines: list[str] = []
     room = SHOWN
-    for reason, groups in by_reason.items():
+    for (where, reason), groups in by_reason.items():
         units_by_detail: dict[str, list[Verdict]] = defaultdict(list)
         for verdict in islice((verdict for one in groups for verdict in one), max(room, 0)):
             units_by_detail[verdict.detail].append(verdict)
-        lines.append(f"GAP       {whom_in_words(groups)}: {reason}")
+        lines.append(f"GAP       {where}{whom_in_words(groups)}: {reason}")
         for detail, units in units_by_detail.items():
             whom = f"{whom_in_words(Verdicts.of(units).groups)}: " if len(units_by_detail) > 1 else ""
             lines.append(f"          {whom}{detail}")
@@ -194,19 +205,20 @@ def _by_hand(wrong: Verdicts, building: Building) -> list[str]:
     return lines
 
 
-def _about_decision(decision: Decision, days: set[date]) -> tuple[str, ...]:
+def _about_decision(decision: Decision, places: Collection[tuple[date, int]]) -> tuple[str, ...]:
+    """What is decided on all, and of the days and shards that are asked about in particular."""
     lines = [
-        f"          {request.day}: would be rebuilt now, attempt {request.attempt}"
+        f"          {request.day}{_on(request.shard)}: would be rebuilt now, attempt {request.attempt}"
         + (f", {request.estimate}" if request.estimate is not None else "")
         for request in decision.requests
-        if request.day in days
+        if (request.day, request.shard) in places
     ]
-    days_by_why: dict[tuple[Why, str], list[date]] = defaultdict(list)
+    days_by_why: dict[tuple[Why, str, int], list[date]] = defaultdict(list)
     for deferred in decision.deferred:
-        if deferred.day in days:
-            days_by_why[deferred.why, deferred.detail].append(deferred.day)
-    for (why, detail), some in days_by_why.items():
-        lines.append(f"          {in_words(some)}: {why}{f' ({detail})' if detail else ''}")
+        if (deferred.day, deferred.shard) in places:
+            days_by_why[deferred.why, deferred.detail, deferred.shard].append(deferred.day)
+    for (why, detail, shard), some in days_by_why.items():
+        lines.append(f"          {in_words(some)}{_on(shard)}: {why}{f' ({detail})' if detail else ''}")
         lines.append(f"          next: {NEXT_STEPS[why]}")
     return decision.reasons[0], *lines
 
@@ -247,12 +259,27 @@ def work_text(state: State) -> str:
     return "\n".join(wrapped(line, indent=10) for line in lines)
 
 
-def _about_runs(runs: Sequence[Run], days: set[date]) -> list[str]:
+def _on(shard: int) -> str:
+    return f" on shard {shard}" if shard else ""
+
+
+def _runs_asked_about(
+    question: Question, detection: Detection, runs: Iterable[Run], places: Collection[tuple[date, int]]
+) -> list[Run]:
+    """The runs that built what is asked about, or tried to: of its day or of the days that are wrong, each on the
+    shards where that lies.
+    """
+    on = detection.shards_of(question.team_id) if question.team_id is not None else ()
+    if question.day is not None:
+        places = {(question.day, shard) for shard in on or detection.shards or (0,)}
+    return [run for run in runs if any(run.day == day and run.is_of(shard) for day, shard in places)]
+
+
+def _about_runs(runs: Sequence[Run]) -> list[str]:
     lines = [
-        f"RUN       {run.run_id} of {run.day}: {run.state}"
+        f"RUN       {run.run_id} of {run.day}{_on(run.shard)}: {run.state}"
         + (f", ended {run.ended_at:%Y-%m-%d %H:%M}" if run.ended_at else "")
         + (", automatic" if run.is_automatic else "")
         for run in sorted(runs, key=lambda run: run.created_at, reverse=True)
-        if run.day in days
     ]
     return lines[:SHOWN] or ["RUN       none of the last two weeks covers these days"]
