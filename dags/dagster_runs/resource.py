@@ -13,12 +13,14 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from dagster import ConfigurableResource, InitResourceContext
+from dagster._core.storage.tags import PARTITION_NAME_TAG
 from pydantic import PrivateAttr
 
 from dags.clickhouse.engine import ANSWER_SECONDS, begin_loading, call, open_client
 from dags.dagster_runs.locks import let_go, take
-from dags.dagster_runs.tags import SHARD_TAG, lock_directory
+from dags.dagster_runs.tags import lock_directory
 from dags.dagster_runs.traces import asked_line
+from dags.domain.commands import SHARD_TAG, launch_command
 from dags.domain.errors import SettingsError, UserError
 from dags.domain.text import of_error
 from dags.settings import current_settings
@@ -44,6 +46,8 @@ class ClickHouseResource(ConfigurableResource):  # type: ignore[type-arg]
     _beside: ThreadPoolExecutor | None = PrivateAttr(default=None)
     _begun: list[Future[object]] = PrivateAttr(default_factory=list)
     _asked_shard: str = PrivateAttr(default="")
+    _job: str = PrivateAttr(default="JOB")
+    _day: str = PrivateAttr(default="")
 
     def setup_for_execution(self, context: InitResourceContext) -> None:
         """Hold the run's lock, by which it is seen that its process lives: every run of ours uses this resource.
@@ -52,6 +56,7 @@ class ClickHouseResource(ConfigurableResource):  # type: ignore[type-arg]
         """
         if context.run is not None and context.instance is not None:
             self._asked_shard = context.run.tags.get(SHARD_TAG, "")
+            self._job, self._day = context.run.job_name, context.run.tags.get(PARTITION_NAME_TAG, "")
             with suppress(SettingsError):  # said where they are used
                 begin_loading(current_settings().clickhouse_dsn)
             if context.log is not None:
@@ -112,8 +117,7 @@ class ClickHouseResource(ConfigurableResource):  # type: ignore[type-arg]
         """The numbers of the shards, for work that goes over all of them; 0 alone where there is one."""
         return tuple(one.shard for one in current_settings().clickhouse_dsn.shards)
 
-    @staticmethod
-    def _of_shard(dsn: Dsn, asked: str) -> Dsn:
+    def _of_shard(self, dsn: Dsn, asked: str) -> Dsn:
         found = [one for one in dsn.shards if str(one.shard) == asked] if dsn.later else [dsn]
         if asked not in {"", "0"} and not dsn.later:
             raise UserError(
@@ -124,8 +128,9 @@ class ClickHouseResource(ConfigurableResource):  # type: ignore[type-arg]
             said = f"this names {asked!r}" if asked not in {"", "0"} else "this names none"
             raise UserError(
                 f"CLICKHOUSE_DSN names {len(dsn.shards)} shards, and {said}: give the run the tag {SHARD_TAG} with a "
-                f'number from 1 to {len(dsn.shards)}, as --tags \'{{"{SHARD_TAG}": "1"}}\' in a terminal. Nothing '
-                "was touched"
+                f"number from 1 to {len(dsn.shards)}. In a terminal that is, with its -c as before:\n"
+                f"  {launch_command(self._job, shard=1, day=self._day)}\n"
+                "for dg launch has no --tags. Nothing was touched"
             )
         return found[0]
 

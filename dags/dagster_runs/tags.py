@@ -14,6 +14,7 @@ from dagster import MAX_RUNTIME_SECONDS_TAG
 from dagster._core.storage.tags import PARENT_RUN_ID_TAG, RETRY_NUMBER_TAG, ROOT_RUN_ID_TAG
 
 from dags.dagster_runs.processes import age_seconds
+from dags.domain.commands import SHARD_TAG
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -48,9 +49,6 @@ TRIGGER_TAG, PLAN_TAG, ATTEMPT_TAG = (f"{TAG_PREFIX}{name}" for name in ("trigge
 # demo before, is no attempt here.
 DATABASE_TAG = f"{_HIDDEN}database"
 _FORMERLY = {name: f"{TAG_PREFIX}{name.removeprefix(_HIDDEN)}" for name in (DATABASE_TAG, REASONS_BY_TABLE_TAG)}
-
-# Of which shard a run is, counted from 1 as `CLICKHOUSE_DSN` names them; no run has it where there is one.
-SHARD_TAG = f"{TAG_PREFIX}shard"
 
 # On the runs of the daily schedule, which are nobody's backfill.
 DAILY_RUN_TAG = f"{TAG_PREFIX}daily"

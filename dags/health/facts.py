@@ -78,7 +78,7 @@ class WorkNow:
     ``is_scheduled``: a trigger asked for it, and asks again. ``words`` say why it is what it is. ``word`` is what
     people call work of its kind, ``id_field`` what its jobs call its id. ``is_at_work``: a run that lives holds its
     lease. ``steps_done``: of a managed backfill, days; ``reached``: what that is of the whole, None where that was not
-    looked at.
+    looked at. ``shard``: where it is, 0 where there is one.
     """
 
     work_id: str
@@ -99,6 +99,7 @@ class WorkNow:
     rows: int = 0
     steps_done: int = 0
     reached: Reached | None = None
+    shard: int = 0
 
 
 @dataclass(frozen=True)
@@ -210,7 +211,8 @@ class Files:
 
     ``given_up``: of those that failed, how many did so too often to be expected to succeed; ``path`` and ``error`` are
     those of one of them. ``open_version``: a schema version that awaits a person's word, 0 if none does;
-    ``is_loaded_by_open``: files are loaded by it already, for it was declared, and not found in them.
+    ``is_loaded_by_open``: files are loaded by it already, for it was declared, and not found in them. ``shard`` as
+    `WorkNow`, of one with which something is the matter.
     """
 
     ingestion: str
@@ -225,12 +227,23 @@ class Files:
     open_version: int = 0
     open_since: datetime | None = None
     is_loaded_by_open: bool = False
+    shard: int = 0
+
+    @property
+    def is_fine(self) -> bool:
+        """Whether every file that is known is loaded, by a schema that nobody need look at."""
+        return not (self.waiting or self.failed or self.open_version)
+
+    @property
+    def key(self) -> str:
+        """What the keys of its causes begin with."""
+        return f"files:{self.ingestion}{f':shard-{self.shard}' if self.shard else ''}"
 
 
 @dataclass(frozen=True)
 class OldDays:
     """Days of a table before the look-back that loads brought and that are wrong: how many ``units`` of which teams,
-    why most of them, and since when. ``held``: how many a rebuild would take rows from.
+    why most of them, and since when. ``held``: how many a rebuild would take rows from. ``shard`` as `WorkNow`.
     """
 
     table: str
@@ -240,6 +253,7 @@ class OldDays:
     teams: tuple[int, ...]
     reason: str
     since: datetime
+    shard: int = 0
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ Pure: no clock, no database, no Dagster. Whatever could not be read is unknown, 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import date, datetime
 
+    from dags.detection.detection import Detection
     from dags.health.facts import BuildsOfLately, Compared, Facts, Teams
     from dags.health.targets import Targets
 
@@ -57,7 +59,8 @@ def judge(facts: Facts, targets: Targets, repairing: tuple[str, ...]) -> Health:
     causes += [cause for one in facts.builds if (cause := _of_builds(one)) is not None]
     causes += chore_causes(facts.chores, facts.at)
     building = facts.evaluated.building if facts.evaluated is not None else Building()
-    causes += [_unequal(one, building) for one in facts.compared if not one.is_equal]
+    found = facts.evaluated.detection if facts.evaluated is not None else None
+    causes += [_unequal(one, building, found) for one in facts.compared if not one.is_equal]
     causes += [_not_compared(one, facts.at) for one in facts.compared if one.is_equal and _is_old(one, facts)]
     if facts.server_at is not None:
         now = facts.server_at
@@ -223,7 +226,7 @@ def _not_compared(one: Compared, now: datetime) -> Cause:
     )
 
 
-def _unequal(one: Compared, building: Building) -> Cause:
+def _unequal(one: Compared, building: Building, found: Detection | None) -> Cause:
     if one.is_unknown:
         return Cause(
             f"accuracy:{one.table}",
@@ -237,7 +240,7 @@ def _unequal(one: Compared, building: Building) -> Cause:
             tables=(one.table,),
             checks=frozenset({Check.ACCURATE}),
         )
-    units = [_Units(one.table, one.day, one.teams)] if one.day is not None else []
+    units = _compared_units(one, found)
     by_hand = rebuild_by_hand(units, building)
     return Cause(
         f"accuracy:{one.table}",
@@ -250,7 +253,7 @@ def _unequal(one: Compared, building: Building) -> Cause:
         "\n".join((*by_hand.commands, launch("web_analytics_health_checks_job"))),
         tables=(one.table,),
         checks=frozenset({Check.ACCURATE}),
-        days=tuple(unit.day for unit in units),
+        days=(one.day,) if one.day is not None else (),
         teams=few(one.teams),
         cost=building.estimate_in_words([(unit.table, unit.day) for unit in units]) if units else "",
     )
@@ -260,3 +263,15 @@ class _Units(NamedTuple):
     table: str
     day: date
     teams: tuple[int, ...]
+    shard: int
+
+
+def _compared_units(one: Compared, found: Detection | None) -> list[_Units]:
+    """What differed, where it lies as far as that is known."""
+    teams_by_shard: dict[int, list[int]] = defaultdict(list)
+    for team in one.teams:
+        on = found.shards_of(team) if found is not None else ()
+        teams_by_shard[on[0] if on else 0].append(team)
+    if one.day is None:
+        return []
+    return [_Units(one.table, one.day, tuple(teams), shard) for shard, teams in sorted(teams_by_shard.items())]

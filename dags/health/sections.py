@@ -166,7 +166,7 @@ def loads_of(health: Health) -> Lines[LoadLine]:
         words = cause.what if cause is not None else _standing(load, health.at)
         lines.append(LoadLine(load.what, cause.state if cause is not None else None, words, load.succeeded_at))
     for files in health.facts.files:
-        keys = [f"files:{files.ingestion}:{part}" for part in ("schema", "failed", "waiting")]
+        keys = [f"{files.key}:{part}" for part in ("schema", "failed", "waiting")]
         own = in_order(causes[key] for key in keys if key in causes)
         words = "; ".join(cause.what for cause in own) or "every file that is known is loaded"
         lines.append(LoadLine(f"files of {files.ingestion}", own[0].state if own else None, words, files.loaded_at))

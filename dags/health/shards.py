@@ -7,7 +7,10 @@ which; what the others said of it is told all the same.
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+from dags.health.facts import Files, OldDays, WorkNow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,13 +34,20 @@ def together(by_shard: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
             unread[section].append(f"shard {shard}: {why}")
         for name, value in found.items():
             if name not in _SINGLE:
-                lists[name].update(dict.fromkeys(value))
+                lists[name].update(dict.fromkeys(_placed(one, shard) for one in value))
     known: dict[str, Any] = {name: tuple(values) for name, values in lists.items()}
     for name, chosen in (("stop", _first), ("teams", _first), ("server_at", min)):
         values = [found[name] for found in by_shard.values() if found.get(name) is not None]
         if values or any(name in found for found in by_shard.values()):
             known[name] = chosen(values) if values else None
     return {**known, "unread": {section: "; ".join(words) for section, words in unread.items()}}
+
+
+def _placed(one: Any, shard: int) -> Any:  # noqa: ANN401 -- whatever the list holds
+    """A fact, with its shard where what is done about it is done there; files that are fine are so on every shard."""
+    if isinstance(one, WorkNow | OldDays) or (isinstance(one, Files) and not one.is_fine):
+        return replace(one, shard=shard)
+    return one
 
 
 def _first(values: list[Any]) -> Any:  # noqa: ANN401 -- whatever the field holds

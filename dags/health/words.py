@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dags.domain.briefly import NAMED, days_in_words, listed, teams_in_words
+from dags.domain.commands import launch_command
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -29,12 +30,10 @@ def age_in_words(age: timedelta) -> str:
     return f"{seconds // 60:.0f} min"
 
 
-def launch(job: str, **config: object) -> str:
-    """The command that runs a job, as it is typed.
+def launch(job: str, *, shard: int = 0, **config: object) -> str:
+    """The command that runs a job, as it is typed; ``shard`` of a job that works on one of several.
 
     ``$(whoami)`` in a value is the shell's to fill in; other values must need no quotes in YAML within a shell's.
     """
-    if not config:
-        return f"dg launch --job {job}"
     fields = ", ".join(f"{name}: {value}" for name, value in config.items())
-    return f'dg launch --job {job} -c <(echo "{{{fields}}}")'
+    return launch_command(job, shard=shard, config=f'<(echo "{{{fields}}}")' if config else "")

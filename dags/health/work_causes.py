@@ -80,7 +80,8 @@ def _asking(work: WorkNow, silent: timedelta) -> tuple[str, str, str]:
 
 def _needs_you(work: WorkNow, what: str, to_do: str, verb: str) -> Cause:
     job = f"{verb}_{work.id_field.removesuffix('_id')}_job"
-    command = launch(job, **{work.id_field: work.work_id}, requested_by="$(whoami)", reason="looked at")
+    given = {work.id_field: work.work_id, "requested_by": "$(whoami)", "reason": "looked at"}
+    command = launch(job, shard=work.shard, **given)
     return Cause(
         _key(work),
         State.NEEDS_YOU,
@@ -194,14 +195,14 @@ def _of_old_days(one: OldDays) -> Cause:
     who = {"requested_by": "$(whoami)", "reason": "late data"}
     to_do = "build them; or leave them as they are with waive_job"
     command = launch(
-        "managed_backfill_job", target_table=one.table, start_date=first, end_date=last, kind="gap_filling",
-        dry_run="false", **who,
+        "managed_backfill_job", shard=one.shard, target_table=one.table, start_date=first, end_date=last,
+        kind="gap_filling", dry_run="false", **who,
     )  # fmt: skip
     if one.held == one.units:
         to_do = "a rebuild would take rows away: allow it, or leave them with waive_job"
         command = launch("why_job", day=first)
     return Cause(
-        f"old:{one.table}", State.NEEDS_YOU,
+        f"old:{one.table}{f':shard-{one.shard}' if one.shard else ''}", State.NEEDS_YOU,
         f"{one.units:,} (table, team, day) before the look-back, of days that loads brought, are wrong: {one.reason}",
         f"{counted(len(one.teams), 'team')}, {one.table}, {in_words(one.days)}",
         one.since, "nothing builds them by itself", to_do, command, tables=(one.table,),
@@ -221,25 +222,25 @@ def _of_open_version(one: Files, checks: frozenset[Check]) -> Cause:
         why, doing = "it is declared otherwise", "files are loaded by it, and those loaded before stay"
         to_do = "say whether those stay (auto_merge), or are loaded again (backfill)"
     return Cause(
-        f"files:{one.ingestion}:schema", State.NEEDS_YOU,
+        f"{one.key}:schema", State.NEEDS_YOU,
         f"schema version {one.open_version} of {one.ingestion} awaits a person's word: {why}",
         since=one.open_since, doing=doing, to_do=to_do,
         command=launch(
-            "resolve_schema_job", ingestion=one.ingestion, version=one.open_version, resolution="auto_merge",
-            requested_by="$(whoami)", reason="looked at",
+            "resolve_schema_job", shard=one.shard, ingestion=one.ingestion, version=one.open_version,
+            resolution="auto_merge", requested_by="$(whoami)", reason="looked at",
         ),
         checks=checks,
     )  # fmt: skip
 
 
 def _of_files(one: Files, now: datetime) -> Iterable[Cause]:
-    checks, show = frozenset({Check.LOADS_ON_TIME}), launch("show_files_job", ingestion=one.ingestion)
+    checks, show = frozenset({Check.LOADS_ON_TIME}), launch("show_files_job", shard=one.shard, ingestion=one.ingestion)
     if one.open_version:
         yield _of_open_version(one, checks)
     if one.failed:
         lasts = one.given_up > 0
         yield Cause(
-            f"files:{one.ingestion}:failed", State.NEEDS_YOU if lasts else State.REPAIRING,
+            f"{one.key}:failed", State.NEEDS_YOU if lasts else State.REPAIRING,
             f"{counted(one.failed, 'file')} of {one.ingestion} failed: {one.error[:ERROR_CHARACTERS]}",
             f"{one.path[-80:]}" + (f" and {one.failed - 1:,} more" if one.failed > 1 else ""),
             one.failed_since, "each run tries them again", "put the files right; or leave them out with clear_files_job"
@@ -248,7 +249,7 @@ def _of_files(one: Files, now: datetime) -> Iterable[Cause]:
     if one.waiting and one.waiting_since is not None:
         is_stuck = now - one.waiting_since > FILE_WAITS and (one.loaded_at is None or now - one.loaded_at > FILE_WAITS)
         yield Cause(
-            f"files:{one.ingestion}:waiting", State.NEEDS_YOU if is_stuck else State.REPAIRING,
+            f"{one.key}:waiting", State.NEEDS_YOU if is_stuck else State.REPAIRING,
             f"{counted(one.waiting, 'file')} of {one.ingestion} {'wait' if one.waiting > 1 else 'waits'} to be loaded",
             since=one.waiting_since, doing="" if is_stuck else "loaded by its next runs",
             to_do="look why no run loads them" if is_stuck else "", command=show if is_stuck else "", checks=checks,

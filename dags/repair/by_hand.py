@@ -9,6 +9,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from dags.domain.commands import launch_command
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import date
@@ -29,6 +31,8 @@ class Units(Protocol):
     def day(self) -> date: ...
     @property
     def teams(self) -> Iterable[int]: ...
+    @property
+    def shard(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -45,24 +49,24 @@ class ByHand:
 
 
 def rebuild_by_hand(groups: Iterable[Units], building: Building, *, allow_shrink: bool = False) -> ByHand:
-    """How to rebuild units: their teams, in every table of their job, and no other's.
+    """How to rebuild units: their teams, in every table of their job, and no other's, each on its shard.
 
     ``allow_shrink``: also where that loses what their source has no longer. A job that rebuilds all teams of a day
     alone takes neither; of a table whose job is not known there is no command.
     """
-    teams_by_day: dict[tuple[str, str], dict[date, set[int]]] = defaultdict(lambda: defaultdict(set))
+    teams_by_day: dict[tuple[str, str, int], dict[date, set[int]]] = defaultdict(lambda: defaultdict(set))
     for one in groups:
         if job := building.job(one.table):
-            teams_by_day[job, building.op_by_table.get(one.table, "")][one.day].update(one.teams)
+            teams_by_day[job, building.op_by_table.get(one.table, ""), one.shard][one.day].update(one.teams)
     made = []
-    for (job, op), by_day in sorted(teams_by_day.items()):
+    for (job, op, shard), by_day in sorted(teams_by_day.items()):
         days_by_teams: dict[tuple[int, ...], list[date]] = defaultdict(list)
         for day in sorted(by_day, reverse=True):
             days_by_teams[tuple(sorted(by_day[day])) if op else ()].append(day)
         for teams, days in days_by_teams.items():
             for some in _parts(teams) if op else [""]:
                 config = _config(op, some, allow_shrink=allow_shrink)
-                made += [_command(job, days[at : at + DAYS], config) for at in range(0, len(days), DAYS)]
+                made += [_command(job, shard, days[at : at + DAYS], config) for at in range(0, len(days), DAYS)]
     return ByHand(tuple(made[:COMMANDS]), max(len(made) - COMMANDS, 0))
 
 
@@ -81,10 +85,11 @@ def _config(op: str, teams: str, *, allow_shrink: bool) -> str:
     if not op:
         return ""
     fields = f"team_ids: [{teams}]" + (", allow_shrink: true" if allow_shrink else "")
-    return f" -c <(echo '{{ops: {{{op}: {{config: {{{fields}}}}}}}}}')"
+    return f"<(echo '{{ops: {{{op}: {{config: {{{fields}}}}}}}}}')"
 
 
-def _command(job: str, days: list[date], config: str) -> str:
+def _command(job: str, shard: int, days: list[date], config: str) -> str:
     if len(days) == 1:
-        return f"dg launch --job {job} --partition {days[0]}{config}"
-    return f"for day in {' '.join(map(str, days))}; do dg launch --job {job} --partition $day{config}; done"
+        return launch_command(job, shard=shard, day=str(days[0]), config=config)
+    each = launch_command(job, shard=shard, day="$day", config=config)
+    return f"for day in {' '.join(map(str, days))}; do {each}; done"

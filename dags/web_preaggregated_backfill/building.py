@@ -50,7 +50,6 @@ from dags.dagster_runs.tags import (
     REASONS_BY_TABLE_TAG,
     REASONS_TAG,
     REQUESTED_BY_TAG,
-    SHARD_TAG,
     TAG_PREFIX,
     TRIGGER_TAG,
     JobKind,
@@ -59,6 +58,7 @@ from dags.dagster_runs.tags import (
     is_daily,
 )
 from dags.dagster_runs.traces import ticking
+from dags.domain.commands import SHARD_TAG
 from dags.domain.days import ONE_DAY
 from dags.domain.errors import UserError
 from dags.domain.units import Outcome

@@ -28,7 +28,6 @@ from dags.dagster_runs.tags import (
     PLAN_TAG,
     REASONS_BY_TABLE_TAG,
     REASONS_TAG,
-    SHARD_TAG,
     TABLES_TAG,
     TAG_PREFIX,
     TEAMS_FIELD,
@@ -39,6 +38,7 @@ from dags.detection.detection import Detection, unreadable
 from dags.detection.store import read_outdated_teams
 from dags.detection.verdicts import Verdicts
 from dags.domain import clock
+from dags.domain.commands import SHARD_TAG
 from dags.domain.days import calendar
 from dags.domain.errors import UnreadableError
 from dags.domain.watched import first_day

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dags.detection.rules import Kind
+from dags.detection.verdicts import Verdicts
 from dags.health import gaps, judging, triggers, work_causes
 from dags.health.causes import OF_DATA, Answer, Cause, Check, Health, State, in_order
 from dags.health.facts import (
@@ -313,6 +314,33 @@ def test_a_loss_on_one_shard_is_told_while_another_is_down_which_is_one_cause_an
     assert unknown.checks == OF_DATA | {
         Check.TEAM_LIST_FRESH, Check.BACKFILLS_END, Check.LOADS_ON_TIME, Check.RUNS_BY_ITSELF,
     }  # fmt: skip
+
+
+def test_what_a_run_of_one_shard_does_is_nothing_to_the_gaps_of_another() -> None:
+    groups = tuple(replace(one, shard=2) for one in Verdicts.of(missing(2, 3, 4)).groups)
+    here, there = (replace(in_flight(2), shard=shard) for shard in (1, 2))
+    doing = {
+        run.shard: the(judged(facts(evaluated(Verdicts(groups), runs=[run]))), "gap:repaired").doing
+        for run in (here, there)
+    }
+    assert doing == {
+        1: "3 days due at the sensor's next tick",
+        2: "1 day being rebuilt; 2 days due at the sensor's next tick",
+    }
+    failures = [replace(run, shard=1) for run in failed(2, 30, 20, 2)]
+    assert set(states(judged(facts(evaluated(Verdicts(groups), runs=failures))))) == {"gap:repaired"}
+
+
+def test_what_differs_from_raw_events_is_built_on_the_shard_where_its_teams_lie() -> None:
+    one = evaluated().detection
+    seen = evaluated(shards={1: replace(one, residents=frozenset({1})), 2: replace(one, residents=frozenset({2}))})
+    compared = Compared("stats", is_equal=False, at=NOW, words="one row more", day=ago(2), teams=(1, 2))
+    commands = the(judged(facts(seen, compared=(compared,))), "accuracy:stats").commands
+    assert [("[1]" in one, "[2]" in one, '/shard": "2"' in one) for one in commands] == [
+        (True, False, False),
+        (False, True, True),
+        (False, False, False),
+    ]
 
 
 def test_where_no_shard_was_read_nothing_is_said_of_any_day() -> None:

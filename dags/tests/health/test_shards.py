@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 from dags.health.accuracy import Sample
-from dags.health.facts import LeftBehind, Section, Teams
+from dags.health.facts import Files, LeftBehind, OldDays, Section, Teams, WorkNow
 from dags.health.shards import together
+from dags.health.work_causes import file_causes, old_day_causes, work_causes
 from dags.publish.recompute import Recomputed
 from dags.repair.estimate import Building
 from dags.repair.stops.store import Stop
@@ -16,6 +18,7 @@ from dags.retention.store import Forgotten
 from dags.tests.metrics.known import DAY, NEXT, ONE, READ_AT, found, wrong
 from dags.web_preaggregated_backfill.check_words import check_text
 from dags.web_preaggregated_backfill.report import TableStatus
+from dags.work.audit.log import Status
 
 LATER = READ_AT + timedelta(seconds=1)
 LEFT = [LeftBehind(name, "staging", READ_AT, "the next build") for name in ("a", "b")]
@@ -40,6 +43,28 @@ def test_what_each_shard_knows_is_told_and_what_all_say_alike_once() -> None:
         "server_at": READ_AT,
         "unread": {},
     }
+
+
+def test_what_is_to_be_done_about_a_shards_work_is_typed_with_its_tag_and_no_two_shards_share_a_key() -> None:
+    work = WorkNow(
+        "managed-backfill-1", "managed", "backfill", "stats", "", "", Status.FAILED, READ_AT, READ_AT, "ada", "a bug",
+        "", "backfill_id",
+    )  # fmt: skip
+    old = OldDays(ONE, (DAY,), units=1, held=0, teams=(1,), reason="stale", since=READ_AT)
+    late, fine = Files("lines", failed=1, given_up=1, failed_since=READ_AT), Files("hits")
+    made = together(
+        {
+            1: {"work": (), "old_days": (old,), "files": (late, fine), "unread": {}},
+            2: {"work": (work,), "old_days": (old,), "files": (late, fine), "unread": {}},
+        }
+    )
+    assert [one.shard for one in made["files"] if one.ingestion == "hits"] == [0]
+    causes = (
+        *work_causes(made["work"], READ_AT), *old_day_causes(made["old_days"]), *file_causes(made["files"], READ_AT),
+    )  # fmt: skip
+    shards = [re.findall(r'"web_analytics_backfill/shard": "(\d)"', one.command) for one in causes]
+    assert shards == [["2"], ["1"], ["2"], ["1"], ["2"]]
+    assert len({one.key for one in causes}) == 5
 
 
 def test_a_section_that_one_shard_could_not_say_is_unread_by_that_shards_name() -> None:

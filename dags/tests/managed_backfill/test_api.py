@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from dags.dagster_runs.tags import TAG_PREFIX
+from dags.domain.commands import SHARD_TAG
 from dags.managed_backfill.plan import Extent
 from dags.tests.builds import build
 from dags.tests.deployment import Deployment, launched, until
@@ -99,6 +100,13 @@ LAUNCHPAD = """query Launchpad($job: PipelineSelector!, $wrong: RunConfigData!, 
     ... on RunConfigValidationInvalid { errors { reason } } }
   right: isPipelineConfigValid(pipeline: $job, runConfigData: $right, mode: "default") { __typename }
 }"""
+
+
+def test_a_launch_names_the_shard_that_is_meant_by_a_tag(web: Webserver) -> None:
+    tags = [{"key": SHARD_TAG, "value": "2"}]
+    run_id = launched(web.request("launch", jobName="list_waivers_job", config={}, tags=tags))
+    assert web.tag(run_id, SHARD_TAG.removeprefix(TAG_PREFIX)) == "2"
+    assert web.until_over(run_id) == "SUCCESS"
 
 
 def test_the_launchpad_completes_what_people_write_and_marks_what_is_wrong_before_a_launch(web: Webserver) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 from dags.detection.rules import Cause, Kind, Verdict
@@ -30,6 +31,25 @@ def test_the_teams_of_both_tables_of_a_job_are_rebuilt_together_and_a_job_for_al
             ),
             "dg launch --job other_job --partition 2026-01-09",
         )
+    )
+
+
+def test_on_shards_each_command_is_of_one_with_the_tag_that_names_it_and_of_its_teams_alone() -> None:
+    [here] = Verdicts.of([Verdict(Unit("a", 7, DAY), Kind.MISSING)]).groups
+    [there] = Verdicts.of([Verdict(Unit("b", 5, DAY), Kind.MISSING)]).groups
+    [before] = Verdicts.of([Verdict(Unit("b", 5, DAY - timedelta(1)), Kind.MISSING)]).groups
+    groups = [replace(here, shard=1), replace(there, shard=2), replace(before, shard=2)]
+    execute = "dagster job execute -m dags.definitions -j one_job --tags"
+    assert rebuild_by_hand(groups, BUILDING).commands == (
+        (
+            f"""{execute} '{{"dagster/partition": "2026-01-09", "web_analytics_backfill/shard": "1"}}' """
+            "-c <(echo '{ops: {op: {config: {team_ids: [7]}}}}')"
+        ),
+        (
+            "for day in 2026-01-09 2026-01-08; do "
+            f"""{execute} '{{"dagster/partition": "'$day'", "web_analytics_backfill/shard": "2"}}' """
+            "-c <(echo '{ops: {op: {config: {team_ids: [5]}}}}'); done"
+        ),
     )
 
 

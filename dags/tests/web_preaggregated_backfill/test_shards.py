@@ -15,11 +15,12 @@ from dags.clickhouse.dsn import Dsn
 from dags.clickhouse.engine import open_client
 from dags.clickhouse.replicas.rules import unusable
 from dags.clickhouse.replicas.store import synced
-from dags.dagster_runs.tags import PLAN_FIELD, SHARD_TAG, TEAMS_FIELD
+from dags.dagster_runs.tags import PLAN_FIELD, TEAMS_FIELD
 from dags.definitions import WATCHED, defs
 from dags.demo.loop import Loop
 from dags.detection.waivers.store import read_waivers
 from dags.domain.clock import utc_now
+from dags.domain.commands import SHARD_TAG, launch_command
 from dags.domain.errors import EngineError, UserError
 from dags.repair.stops.store import why_stopped
 from dags.settings import current_settings
@@ -291,8 +292,9 @@ def test_a_build_that_names_no_shard_or_none_that_there_is_is_refused_and_touche
     for tags in ({}, {SHARD_TAG: "3"}):
         with pytest.raises(
             UserError, match=f"CLICKHOUSE_DSN names 2 shards, and this .*: give the run the tag {SHARD_TAG}"
-        ):
+        ) as refused:
             world.loop.run(BUILD, partition_key=str(DAYS[0]), tags=tags)
+        assert launch_command(BUILD, shard=1, day=str(DAYS[0])) in str(refused.value)
     assert world.shown() == [[], []]
 
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,11 +14,9 @@ import pytest
 from dags.domain.clock import utc_now
 from dags.tests.health.daemon import Daemon
 from dags.tests.web_preaggregated_backfill.test_shards import shards, world
-from dags.tests.world import STATS
+from dags.tests.world import BOUNCES, STATS, ago
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from dags.tests.web_preaggregated_backfill.test_shards import Sharded
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("shards")]
@@ -48,3 +51,77 @@ def test_health_tells_of_a_loss_on_one_shard_while_another_is_down_and_of_that_o
         rows = [" ".join(row.split()) for row in text.split("<tr>")]
         cells = {team: row for row in rows for team in "134" if row.startswith(f'<th scope="row" title="{team}">')}
         assert {team: row.count("unknown") > 0 for team, row in cells.items()} == {"1": False, "3": True, "4": True}
+
+
+def asked(world: Sharded, capsys: pytest.CaptureFixture[str], **given: object) -> list[str]:
+    """What why_job prints, each paragraph in a line; the lines of a command as they are."""
+    capsys.readouterr()
+    world.loop.run("why_job", raise_on_error=False, run_config=given)
+    lines: list[str] = []
+    for line in capsys.readouterr().out.splitlines():
+        if line.startswith(" " * 10) and lines:
+            lines[-1] += f"\n{line[10:]}" if "$ " in line or "\n" in lines[-1] else f" {line.strip()}"
+        else:
+            lines.append(line)
+    return lines
+
+
+def of_kind(lines: list[str], kind: str) -> list[str]:
+    return [line for line in lines if line.startswith(kind)]
+
+
+def test_why_job_says_on_which_shard_a_team_lies_and_tells_of_that_shard_alone(
+    world: Sharded, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    world.carry_out(world.tick())
+    for table in (STATS, BOUNCES):
+        world.clients[1].command(f"DELETE FROM {table} WHERE team_id = 1 AND toDate(period_bucket) = '{ago(2)}'")
+    for table in (STATS, BOUNCES):
+        world.clients[2].command(f"DELETE FROM {table} WHERE team_id = 3 AND toDate(period_bucket) = '{ago(2)}'")
+    world.visit(2, 4)
+
+    lines = asked(world, capsys, team_id=3)
+    assert "TEAMS     team 3 is enabled, and lies on shard 2" in lines
+    assert {line.split(",")[0] for line in of_kind(lines, "GAP")} == {"GAP       shard 2"}
+    runs = of_kind(lines, "RUN")
+    assert len(runs) == 1
+    assert f" of {ago(2)} on shard 2: succeeded" in runs[0]
+    decided = of_kind(lines, "DECISION")[-1]
+    assert "on shard 1" not in decided
+    assert "on shard 2" in decided
+
+    of_both = of_kind(asked(world, capsys), "DECISION")[-1]
+    said = re.findall(r"\d{4}-\d\d-\d\d on shard \d: would be rebuilt now", of_both)
+    assert len(said) == len(set(said)) > 0
+
+    [build] = of_kind(asked(world, capsys, team_id=3), "BUILD")
+    command = build.split("$ ", 1)[1]
+    assert "[3]" in command
+    home = tmp_path / "home"
+    home.mkdir()
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    ran = subprocess.run(
+        ["/bin/bash", "-c", command],
+        env={**os.environ, "PATH": path, "DAGSTER_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    assert not [unit for unit in world.wrong() if unit == (2, 3)]
+    assert (1, 1) in world.wrong()
+
+
+def test_with_a_shard_down_nothing_is_undecided_of_the_other_and_a_team_of_none_may_be_there(
+    world: Sharded, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with world.without(2):
+        lines = asked(world, capsys, team_id=3)
+        assert (
+            "TEAMS     team 3 is enabled, and lies on no shard that could be read: it may be on one that could not"
+            in lines
+        )
+        said = told(world, capsys, "check_missing_data_job")
+        assert f"DECISION nothing is decided of {STATS}, {BOUNCES} on shard 2: unknown DECISION 4 partitions" in said
+        assert "could not be read on every shard; 8 (table, team, day) of what was read are missing or wrong." in said
