@@ -235,12 +235,12 @@ def leftovers(client: Client) -> list[str]:
 
 
 def _left(
-    client: Client, token: str | None = None, names: Iterable[str] | None = None
+    client: Client, token: str | None = None, names: Iterable[str] | None = None, *, up_to_date: bool = False
 ) -> tuple[list[tuple[Client, str]], list[Lease]]:
     """Tables that builds which ended left behind, each with a client of its server, and leases of the dead.
 
     ``token``: of the build that asks; ``names``: of what is not its own on its server, where `Staging.fence` has read
-    it already.
+    it already. ``up_to_date`` as `read_leases` has it: who only tells writes nothing.
     """
     listed = [
         (one, name)
@@ -251,7 +251,7 @@ def _left(
     ]
     if not listed and place_of(client) is None:
         return [], []
-    leases = read_leases(client, except_token=token, up_to_date=token is None)
+    leases = read_leases(client, except_token=token, up_to_date=up_to_date)
     living = [lease for lease in leases if not lease.is_dead(is_embedded=is_embedded(client))]
     holders = [lease.token for lease in living if lease.token] + ([token] if token else [])
     left = [
@@ -270,7 +270,7 @@ def sweep(
     What cannot be dropped is told and left: it is in nobody's way, and no reason for a build to fail.
     Live and dead are told apart by their leases: a build holds its lease before it stages, and gives it back last.
     """
-    tables, dead = _left(client, token, names)
+    tables, dead = _left(client, token, names, up_to_date=token is None)
     dropping: list[tuple[str, Callable[[], None]]] = [
         *((name, partial(drop, one, Sql(_PACKAGE, one), name)) for one, name in tables),
         *((lease.name, partial(kept(client).give_back, lease.name, lease.token)) for lease in dead),

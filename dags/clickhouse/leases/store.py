@@ -52,7 +52,7 @@ def read_leases(client: Client, *, except_token: str | None = None, up_to_date: 
     All are read in one statement, however many there are: a thousand took ten seconds one by one.
     """
     leases = kept(client)
-    if up_to_date and isinstance(leases, KeeperLeases):
+    if up_to_date:
         leases.renew_view()
     return tuple(leases.all(except_token or ""))
 

@@ -95,6 +95,9 @@ class TableLeases:
     def assure(self, lease: str, token: str) -> None:
         """Nothing is needed to be told the last state of a lease: there is one server."""
 
+    def renew_view(self) -> None:
+        """Nor to be told of all."""
+
     def beat(self, lease: str, token: str) -> None:
         """Say that the holder lives."""
         self._sql.command("beat", {"token": token}, lease=lease)

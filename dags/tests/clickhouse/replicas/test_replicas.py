@@ -23,7 +23,7 @@ from dags.domain.errors import EngineError, LeaseError, SchemaError, UnreadableE
 from dags.publish.batches import build_limits
 from dags.publish.build import DayBuild
 from dags.publish.moments import Moment
-from dags.publish.staging import STAGING_PREFIX
+from dags.publish.staging import STAGING_PREFIX, leftovers, sweep
 from dags.settings import read_settings
 from dags.team_selection.store import write_selection
 from dags.tests.emptied import EmptiedDatabase
@@ -199,6 +199,16 @@ def test_a_reader_who_may_have_no_replica_fetch_waits_by_looking(
             late.command("SYSTEM START FETCHES events")
     with open_client(Dsn.parse(cluster.servers[0][1].address.dsn("replicas")), wait_seconds=60) as seen:
         assert seen.query("SELECT count() > 0 FROM events").result_rows == [(True,)]
+
+
+def test_what_was_left_behind_is_told_to_a_reader_who_may_write_nothing(dsn: str) -> None:
+    with on(dsn) as client, on(dsn) as reader:
+        name = f"{STAGING_PREFIX}20260101_run_dead__00000000_0000_batch1__{STATS}"
+        client.command(f"CREATE TABLE {name} (n UInt8) ENGINE = MergeTree ORDER BY n")
+        reader.set_client_setting("readonly", "2")
+        assert leftovers(reader) == [name]
+        assert sweep(client, lambda _: None) == 1
+        assert leftovers(reader) == []
 
 
 def test_who_names_one_server_gets_no_lease_where_leases_are_in_keeper(cluster: Cluster, dsn: str) -> None:
