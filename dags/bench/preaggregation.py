@@ -95,8 +95,8 @@ def _measured(client: Client, size: Size, progress: Callable[[str], None]) -> st
     pairs: list[tuple[Run, Run]] = []
     out_of_memory = 0
     for number in range(1, size.rounds + 1):
-        build = measured(client, _build)
-        progress(f"{events:,} events, round {number} of {size.rounds}: build {build.seconds:.2f} s")
+        built = measured(client, build)
+        progress(f"{events:,} events, round {number} of {size.rounds}: build {built.seconds:.2f} s")
         try:
             peer = measured(client, _peer)
         except ClickHouseError as error:
@@ -109,10 +109,10 @@ def _measured(client: Client, size: Size, progress: Callable[[str], None]) -> st
             if not pairs:
                 _require_equal(sql)
                 progress("both ways hold equal data")
-            pairs.append((build, peer))
+            pairs.append((built, peer))
         floor = measured(client, _floor)
         progress(f"{events:,} events, round {number} of {size.rounds}: floor {floor.seconds:.2f} s")
-        floors.append((build, floor))
+        floors.append((built, floor))
         # Into empty tables each time, and no merge of these in the background of the next.
         for name in (*TABLES, *PEERS.values(), *FLOORS.values()):
             client.command(f"TRUNCATE TABLE {name} SYNC")
@@ -180,13 +180,13 @@ def _cpu(runs: Sequence[Run]) -> Spread:
     return Spread(tuple(run.cpu_seconds for run in runs))
 
 
-def measured(client: Client, build: Callable[[Client], None]) -> Run:
+def measured(client: Client, work: Callable[[Client], None]) -> Run:
     """What it takes: by this process's clock, and by the server's own log of the statements."""
     mark = f"bench-{uuid4().hex}"
     client.set_client_setting("log_comment", mark)
     started = time.perf_counter()
     try:
-        build(client)
+        work(client)
         seconds = time.perf_counter() - started
     finally:
         client.set_client_setting("log_comment", "")
@@ -195,15 +195,15 @@ def measured(client: Client, build: Callable[[Client], None]) -> Run:
     return Run(seconds, float(cpu), int(peak))
 
 
-def _build(client: Client) -> None:
-    settings = read_settings({})
+def build(client: Client, teams: Sequence[int] = range(1, TEAMS + 1)) -> None:
+    """Build the day for these teams, in both tables."""
     DayBuild(
         client=client,
         day=DAY,
-        teams_by_table=dict.fromkeys(TABLES, _teams()),
+        teams_by_table=dict.fromkeys(TABLES, teams),
         tables=WEB_TABLES,
         run_id=uuid4().hex,
-        limits=build_limits(settings),
+        limits=build_limits(read_settings({})),
         progress=lambda _message: None,
     ).run()
 

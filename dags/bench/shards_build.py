@@ -6,24 +6,19 @@ build over shards costs beyond one on a server is what sharding loses, and the r
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 from dags.bench.figures import Spread, paragraph, table, verdict
-from dags.bench.preaggregation import DAY, DIGESTS, TABLES, UnequalError, measured
+from dags.bench.preaggregation import DAY, DIGESTS, TABLES, UnequalError, build, measured
 from dags.bench.traffic import load_day
 from dags.clickhouse.engine import open_client
 from dags.clickhouse.schema.apply import apply_schema
 from dags.clickhouse.sql import Sql
-from dags.publish.batches import build_limits
-from dags.publish.build import DayBuild
-from dags.settings import read_settings
 from dags.web_preaggregated.tables import WEB_TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-    from clickhouse_connect.driver.client import Client
 
     from dags.bench.preaggregation import Run
     from dags.clickhouse.dsn import Dsn
@@ -65,22 +60,10 @@ def built_over_shards(
 
 def _built(dsn: Dsn, teams: Sequence[int]) -> tuple[Run, list[int]]:
     """A build of these teams into empty tables, and of each how many groups it has, and their digest."""
-
-    def build(client: Client) -> None:
-        DayBuild(
-            client=client,
-            day=DAY,
-            teams_by_table=dict.fromkeys(TABLES, teams),
-            tables=WEB_TABLES,
-            run_id=uuid4().hex,
-            limits=build_limits(read_settings({})),
-            progress=lambda _message: None,
-        ).run()
-
     with open_client(dsn, wait_seconds=60) as client:
         for target in TABLES:
             client.command(f"TRUNCATE TABLE {target} SYNC")
-        run = measured(client, build)
+        run = measured(client, partial(build, teams=teams))
         sql = Sql("dags.bench", client)
         return run, [int(number) for target in TABLES for number in sql.row(DIGESTS[target], target=target)]
 

@@ -47,12 +47,12 @@ def merged(by_shard: Mapping[int, Detection]) -> Detection:
     enabled = frozenset[int]().union(*(some.enabled for some in found.values()))
     is_whole = not any(some.is_blind for some in found.values())
     residents = frozenset[int]().union(*(some.residents for some in found.values()))
-    here: dict[int, set[int]] = defaultdict(set)
-    for team, on in shards_by_team.items():
-        for shard in on:
-            here[shard].add(team)
     found = {
-        shard: replace(some, verdicts=_placed(some, shard, split), residents=frozenset(here[shard]))
+        shard: replace(
+            some,
+            verdicts=_placed(some, shard, split),
+            residents=frozenset(team for team, on in shards_by_team.items() if shard in on),
+        )
         for shard, some in found.items()
     }
     all_of = tuple(found.values())

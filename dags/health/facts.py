@@ -237,7 +237,7 @@ class Files:
     @property
     def key(self) -> str:
         """What the keys of its causes begin with."""
-        return f"files:{self.ingestion}{f':shard-{self.shard}' if self.shard else ''}"
+        return f"files:{self.ingestion}{_at(self.shard)}"
 
 
 @dataclass(frozen=True)
@@ -254,6 +254,11 @@ class OldDays:
     reason: str
     since: datetime
     shard: int = 0
+
+    @property
+    def key(self) -> str:
+        """The key of its cause."""
+        return f"old:{self.table}{_at(self.shard)}"
 
 
 @dataclass(frozen=True)
@@ -305,3 +310,8 @@ class Facts:
     files: tuple[Files, ...] = ()
     compared: tuple[Compared, ...] = ()
     unread: Mapping[Section, str] = field(default_factory=dict)
+
+
+def _at(shard: int) -> str:
+    """The end of a key of what is on one shard of several."""
+    return f":shard-{shard}" if shard else ""

@@ -202,7 +202,7 @@ def _of_old_days(one: OldDays) -> Cause:
         to_do = "a rebuild would take rows away: allow it, or leave them with waive_job"
         command = launch("why_job", day=first)
     return Cause(
-        f"old:{one.table}{f':shard-{one.shard}' if one.shard else ''}", State.NEEDS_YOU,
+        one.key, State.NEEDS_YOU,
         f"{one.units:,} (table, team, day) before the look-back, of days that loads brought, are wrong: {one.reason}",
         f"{counted(len(one.teams), 'team')}, {one.table}, {in_words(one.days)}",
         one.since, "nothing builds them by itself", to_do, command, tables=(one.table,),

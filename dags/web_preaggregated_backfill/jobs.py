@@ -50,14 +50,11 @@ def _with_unread(before: Mapping[int, Detection], found: Detection) -> dict[int,
     if not before:
         return {}
     known = next(iter(before.values()))
-    unread = {shard: one for shard, one in found.shards.items() if shard not in before}
-    return {
-        **before,
-        **{
-            shard: replace(one, calendar=known.calendar, lookback_days=known.lookback_days)
-            for shard, one in unread.items()
-        },
+    found_of_day = {
+        shard: replace(one, calendar=known.calendar, lookback_days=known.lookback_days)
+        for shard, one in found.shards.items()
     }
+    return {**found_of_day, **before}
 
 
 def _runs_of_day(asked: Command[Any], watched: tuple[WatchedTable, ...], day: date) -> tuple[Run, ...]:

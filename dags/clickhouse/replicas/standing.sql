@@ -9,7 +9,8 @@ WITH log_pointer = 0 AND log_max_index = 0 AS is_empty_log
 SELECT
     table,
     is_readonly OR is_session_expired OR zookeeper_exception != '' AS is_cut_off,
-    (log_pointer <= log_max_index AND NOT is_empty_log) OR queue_size > merges_in_queue + part_mutations_in_queue AS is_behind,
+    (log_pointer <= log_max_index AND NOT is_empty_log)
+        OR queue_size > merges_in_queue + part_mutations_in_queue AS is_behind,
     absolute_delay,
     zookeeper_exception AS why
 FROM system.replicas

@@ -1,6 +1,6 @@
-"""What was seen under load, what it amounts to, and how it is printed. Pure: nothing is measured here.
+"""What was seen under load, what it amounts to, and how it is printed.
 
-Pure: no clock, no database, no Dagster.
+Pure: nothing is measured here; no clock, no database, no Dagster.
 """
 
 from __future__ import annotations
