@@ -14,6 +14,7 @@ from clickhouse_connect.driver.client import Client
 from dagster import DagsterInstance, JobDefinition, OpExecutionContext, in_process_executor, job, op
 
 from dags.clickhouse.clocks import tell_of_skew
+from dags.clickhouse.replicas.store import shard_at
 from dags.clickhouse.schema.apply import require_schema
 from dags.dagster_runs.console import answers_console, say_in_any_encoding
 from dags.dagster_runs.launchpad import WholeConfig, launchpad_fields
@@ -23,6 +24,7 @@ from dags.dagster_runs.tags import KIND_TAG, SHORT_RUN, JobKind
 from dags.domain.clock import Clocks
 from dags.domain.errors import UserError
 from dags.domain.given import Model, Nothing, Read, read
+from dags.domain.shards import shard_line
 
 # A command's answer is what it prints; Dagster's own hundred lines around it hide it. Errors are shown.
 ANSWER_ONLY: Mapping[str, Any] = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
@@ -63,6 +65,11 @@ class Command(Generic[Model]):
         with self.clickhouse.client(self.run_id, shard=shard) as client:
             require_schema(client)
             yield client, tell_of_skew(client, print)
+
+    def tell_shard(self, client: Client) -> None:
+        """Tell the person of which shard alone the answer is, where there are several."""
+        if line := shard_line(*shard_at(client)):
+            print(line)
 
     @contextmanager
     def clients(self) -> Iterator[list[tuple[Client, Clocks]]]:

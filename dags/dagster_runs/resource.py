@@ -20,8 +20,9 @@ from dags.clickhouse.engine import ANSWER_SECONDS, begin_loading, call, open_cli
 from dags.dagster_runs.locks import let_go, take
 from dags.dagster_runs.tags import lock_directory
 from dags.dagster_runs.traces import asked_line
-from dags.domain.commands import SHARD_TAG, launch_command
+from dags.domain.commands import launch_command
 from dags.domain.errors import SettingsError, UserError
+from dags.domain.shards import SHARD_TAG
 from dags.domain.text import of_error
 from dags.settings import current_settings
 

@@ -14,7 +14,7 @@ from dagster import MAX_RUNTIME_SECONDS_TAG
 from dagster._core.storage.tags import PARENT_RUN_ID_TAG, RETRY_NUMBER_TAG, ROOT_RUN_ID_TAG
 
 from dags.dagster_runs.processes import age_seconds
-from dags.domain.commands import SHARD_TAG
+from dags.domain.shards import SHARD_TAG
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -5,8 +5,7 @@ Pure: no clock, no database, no Dagster.
 
 from __future__ import annotations
 
-# Of which shard a run is, counted from 1 as `CLICKHOUSE_DSN` names them; no run has it where there is one.
-SHARD_TAG = "web_analytics_backfill/shard"
+from dags.domain.shards import SHARD_TAG
 
 # Where Dagster keeps the partition key of a run.
 _PARTITION_TAG = "dagster/partition"

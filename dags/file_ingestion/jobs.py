@@ -75,6 +75,7 @@ def _ingested(
         control.refuse_resume(FILE_INGESTION, known)
         plan = from_yaml(known.accepted.payload)
         return _carried_out(Load(asked, client, FILE_INGESTION, after, known.work, plan, ordered))
+    asked.tell_shard(client)
     planned = make_plan(client, given, current_settings(), variables(), clocks.server)
     plan = planned.plan
     text = "\n".join([plan_text(plan, planned.decision, planned.range), *map(wrapped, planned.notes)])
@@ -144,6 +145,7 @@ def show_files(asked: Command[ShowFilesConfig]) -> dict[str, Any]:
     """Print and return the files that an ingestion knows, or the runs of all."""
     given = asked.given
     with asked.client() as (client, _):
+        asked.tell_shard(client)
         if given.file_ingestion_id:
             state = control.as_it_is(client, require_state(client, FILE_INGESTION, given.file_ingestion_id))
             plan = from_yaml(state.accepted.payload)

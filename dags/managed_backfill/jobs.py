@@ -73,7 +73,8 @@ def managed_backfill_jobs(watched: tuple[WatchedTable, ...]) -> list[JobDefiniti
                 _save(text, asked.given.save_plan_to)
             context.add_output_metadata({"plan": MetadataValue.md(f"```yaml\n{text}\n```")})
             if asked.given.dry_run:
-                print("\nDRY RUN  nothing was written; dry_run: false carries it out")
+                there = f", on shard {plan.scope.shard}" if plan.scope.shard else ""
+                print(f"\nDRY RUN  nothing was written; dry_run: false carries it out{there}")
                 return {"backfill_id": None, "status": "dry run", "plan": text}
             work = known.work if known is not None else work_of(backfill_id, plan)
             if known is not None:
@@ -160,11 +161,14 @@ def show_backfills(asked: Command[ShowConfig]) -> dict[str, Any]:
     given = asked.given
     with asked.client() as (client, _):
         if not given.backfill_id:
+            asked.tell_shard(client)
             only, status = given.origin or "", given.status or ""
             rows = control.listed(client, BACKFILL, only=only, subject=given.table, status=status, limit=given.limit)
             print(listed_text(rows) if rows else given.none_found())
             return {"backfills": [as_dict(row) for row in rows]}
         state = control.as_it_is(client, require_state(client, BACKFILL, given.backfill_id))
+        if state.work.kind != MANAGED:
+            asked.tell_shard(client)
     if state.work.kind != MANAGED:
         print(of_run_text(state))
         return {"backfill_id": state.work_id, "status": state.status, **history.as_dict(state)}

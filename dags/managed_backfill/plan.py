@@ -11,7 +11,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, FailFast, Field
+from pydantic import BaseModel, BeforeValidator, FailFast, Field, SerializerFunctionWrapHandler, model_serializer
 from pydantic_core import PydanticCustomError
 
 from dags.domain.days import FIRST_DAY, LAST_DAY, MAX_LOOKBACK_DAYS, ONE_DAY, DayRange, in_words
@@ -76,9 +76,11 @@ class Scope(Part):
     """What the plan is about. Both ends of the range are included.
 
     ``left_out`` says of days of the range why they are in no chunk, ``held`` of which teams no chunk is, by day.
+    ``shard``: on which it was made, whose teams and days it has; 0, and not in the document, where there is one.
     """
 
     table: str
+    shard: Annotated[int, Field(ge=0, lt=2**32)] = 0
     start_date: Day
     end_date: Day
     team_ids: TeamIds
@@ -92,6 +94,10 @@ class Scope(Part):
     @property
     def days(self) -> DayRange:
         return DayRange(self.start_date, self.end_date + ONE_DAY)
+
+    @model_serializer(mode="wrap")
+    def _in_document(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in written(self).items() if name != "shard" or value}
 
 
 class Strategy(Part):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from dags.clickhouse.replicas.store import shard_at
 from dags.clickhouse.targets.store import read_usability
 from dags.domain.days import ONE_DAY, DayRange
 from dags.domain.errors import UserError
@@ -52,6 +53,7 @@ def read_facts(
         unusable=read_usability(client, allowed).unusable,
         first_days={table.name: table.first_day for table in allowed},
         in_work={**in_flight, **read_in_work(client, except_backfill=backfill_id)},
+        shard=shard_at(client),
     )
 
 
@@ -95,6 +97,7 @@ def make_plan(
         reason=request.reason,
         scope=Scope(
             table=request.table,
+            shard=shard_at(client)[0],
             start_date=request.start,
             end_date=request.end,
             team_ids=everyone,

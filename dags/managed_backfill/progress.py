@@ -31,6 +31,7 @@ def plan_text(plan: Plan) -> str:
     lines = [
         f"PLAN     {plan.name}",
         f"         asked by {plan.requested_by}: {plan.reason}",
+        *_shard_text(plan),
         (
             f"SCOPE    {scope.table}, {counted(len(plan.days), 'day')} of {scope.start_date} … {scope.end_date}, "
             f"{counted(len(scope.team_ids), 'team')}"
@@ -55,6 +56,10 @@ def plan_text(plan: Plan) -> str:
     return "\n".join([*(wrapped(line) for line in lines), shown])
 
 
+def _shard_text(plan: Plan) -> list[str]:
+    return [f"SHARD    {plan.scope.shard}"] * bool(plan.scope.shard)
+
+
 def held_by_day(plan: Plan, state: State) -> dict[date, str]:
     """Why teams of some days keep their rows, in words: those that the plan left out, and those that a build held."""
     words_by_day: dict[date, list[str]] = defaultdict(list)
@@ -74,10 +79,14 @@ def _held_text(words_by_day: Mapping[date, str]) -> list[str]:
 
 
 def report(plan: Plan, state: State) -> dict[str, Any]:
-    """The final report, for programs: that of any work, and which days hold teams that keep their rows."""
+    """The final report, for programs: that of any work, and which days hold teams that keep their rows.
+
+    Where there are several shards, it has the one too that all of it is of.
+    """
     return {
         "backfill_id": state.work_id,
         "table": plan.scope.table,
+        **({"shard": plan.scope.shard} if plan.scope.shard else {}),
         **progress.report(plan.chunks, state),
         "held": {str(day): words for day, words in held_by_day(plan, state).items()},
     }
@@ -85,7 +94,7 @@ def report(plan: Plan, state: State) -> dict[str, Any]:
 
 def report_text(plan: Plan, state: State) -> str:
     """The final report, for people."""
-    notes = _held_text(held_by_day(plan, state))
+    notes = [*_shard_text(plan), *_held_text(held_by_day(plan, state))]
     if Days.of(state).backed_up:
         notes.append(f"BACKUP   {backup_name(state.work_id, plan.scope.table)}")
     return progress.report_text(plan.name, plan.chunks, state, notes=notes, steps="days")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from dags.domain.days import ONE_DAY, DayRange, in_words
 from dags.domain.given_text import text_problems
+from dags.domain.shards import unlike_planned
 from dags.managed_backfill import gates
 from dags.managed_backfill.plan import Extent, Strategy
 from dags.work.plan import Ceilings
@@ -32,7 +33,7 @@ class Facts:
 
     ``unusable``: why tables may not be rebuilt, by table, in words. ``in_work``: who works on a table's day
     right now or has it before them, in words; this backfill itself is not among them. ``first_days``: of the
-    partitions of each table.
+    partitions of each table. ``shard``: which one is asked, and of how many; zeros where there is one.
     """
 
     today: date
@@ -43,6 +44,7 @@ class Facts:
     unusable: Mapping[str, str] = field(default_factory=dict)
     in_work: Mapping[tuple[str, date], str] = field(default_factory=dict)
     first_days: Mapping[str, date] = field(default_factory=dict)
+    shard: tuple[int, int] = (0, 0)
 
     def first_day_problems(self, table: str, start: date) -> list[str]:
         """Whether a range begins before its table does."""
@@ -142,6 +144,8 @@ def refuse_plan(plan: Plan, facts: Facts) -> None:
         UserError: every violation, each on a line of its own.
     """
     scope, problems = plan.scope, text_problems({name: getattr(plan, name) for name in TEXTS}, required=WHO)
+    if unlike := unlike_planned(scope.shard, *facts.shard):
+        problems.append(unlike)
     if scope.table not in facts.tables:
         problems.append(f"scope.table is no table that can be rebuilt: give one of {', '.join(facts.tables)}")
     problems += range_problems(scope.start_date, scope.end_date, scope.max_range_days, facts.today)

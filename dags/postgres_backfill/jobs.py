@@ -51,6 +51,7 @@ def _asked_for(asked: Command[PostgresBackfillConfig], after: Callable[[Command[
             control.refuse_resume(POSTGRES_BACKFILL, known)
             plan = from_yaml(known.accepted.payload)
             return _carried_out(Load(asked, client, POSTGRES_BACKFILL, after, known.work, plan, ordered))
+        asked.tell_shard(client)
         planned = make_plan(client, given, settings, variables())
         plan = planned.plan
         text = "\n".join([plan_text(plan, first_rows(planned.postgres, plan)), *map(wrapped, planned.notes)])
@@ -69,6 +70,7 @@ def show_postgres_backfills(asked: Command[PostgresShowConfig]) -> dict[str, Any
     """Print and return the queue, or one request of it."""
     given = asked.given
     with asked.client() as (client, _):
+        asked.tell_shard(client)
         if given.postgres_backfill_id:
             state = control.as_it_is(client, require_state(client, POSTGRES_BACKFILL, given.postgres_backfill_id))
             plan = from_yaml(state.accepted.payload)

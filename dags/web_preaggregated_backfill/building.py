@@ -58,9 +58,9 @@ from dags.dagster_runs.tags import (
     is_daily,
 )
 from dags.dagster_runs.traces import ticking
-from dags.domain.commands import SHARD_TAG
 from dags.domain.days import ONE_DAY
 from dags.domain.errors import UserError
+from dags.domain.shards import SHARD_TAG
 from dags.domain.units import Outcome
 from dags.domain.watched import WatchedTable, first_day, most_reach
 from dags.publish.batches import build_limits

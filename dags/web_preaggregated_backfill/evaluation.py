@@ -38,9 +38,9 @@ from dags.detection.detection import Detection, unreadable
 from dags.detection.store import read_outdated_teams
 from dags.detection.verdicts import Verdicts
 from dags.domain import clock
-from dags.domain.commands import SHARD_TAG
 from dags.domain.days import calendar
 from dags.domain.errors import UnreadableError
+from dags.domain.shards import SHARD_TAG
 from dags.domain.watched import first_day
 from dags.repair.decision import Decision, Policy, RepairRequest, Trigger, decide
 from dags.repair.requests.store import frozen_teams

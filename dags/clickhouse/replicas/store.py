@@ -46,6 +46,12 @@ def place_of(client: Client) -> Place | None:
     return client.place if isinstance(client, ServerClient) else None
 
 
+def shard_at(client: Client) -> tuple[int, int]:
+    """The number of the shard that a client is of, and how many there are; zeros where there is one."""
+    place = place_of(client)
+    return (place.dsn.shard, place.dsn.shard_count) if place is not None else (0, 0)
+
+
 def settle(client: ServerClient, dsn: Dsn, own: Dsn, ready: Callable[[Dsn], ServerClient]) -> bool:
     """Make sure that a server is a replica of what ``dsn`` declares, and has all that others have; note its place.
 

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from dags.dagster_runs.tags import TAG_PREFIX
-from dags.domain.commands import SHARD_TAG
+from dags.domain.shards import SHARD_TAG
 from dags.managed_backfill.plan import Extent
 from dags.tests.builds import build
 from dags.tests.deployment import Deployment, launched, until

@@ -23,6 +23,7 @@ from dags.managed_backfill.plan import (
     chunked,
     from_yaml,
 )
+from dags.managed_backfill.progress import plan_text
 from dags.managed_backfill.request import Facts, refuse_plan
 from dags.work.document import as_yaml
 from dags.work.plan import Estimate, Part, Rates
@@ -197,6 +198,35 @@ def test_a_chunks_number_fits_the_audit() -> None:
         from_yaml(yaml.safe_dump(document))
     document["chunks"][0]["id"] = 2**32 - 1
     assert from_yaml(yaml.safe_dump(document)).chunks[0].id == 2**32 - 1
+
+
+@pytest.mark.parametrize(
+    ("planned", "asked", "words"),
+    [
+        (2, (2, 2), ""),
+        (0, (0, 0), ""),
+        (2, (1, 2), ("scope.shard is 2, and this run is of shard 1 of 2: give it the tag web_analytics_backfill/shard "
+         "with 2, or make a plan on shard 1, for teams and days are not the same there")),
+        (0, (1, 2), "scope.shard is missing, and this run is of shard 1 of 2: write that if the plan is for it"),
+        (2, (0, 0), "scope.shard is 2, and CLICKHOUSE_DSN names no shards: take it out if the plan is for this server"),
+    ],
+    ids=["its own", "there is one", "another", "it names none", "there are none"],
+)  # fmt: skip
+def test_a_plan_names_its_shard_and_is_refused_by_name_on_any_other(
+    planned: int, asked: tuple[int, int], words: str
+) -> None:
+    plan = a_plan(scope=a_plan().scope.model_copy(update={"shard": planned}))
+    document = as_yaml(plan)
+    assert from_yaml(document) == plan
+    assert yaml.safe_load(document)["scope"].get("shard", 0) == planned
+    assert ("shard" in document) == (f"SHARD    {planned}" in plan_text(plan)) == bool(planned)
+    facts = Facts(today=date(2026, 2, 1), enabled=frozenset({1, 2}), tables=("t",), max_range_days=30, shard=asked)
+    if not words:
+        refuse_plan(plan, facts)
+        return
+    with pytest.raises(UserError) as refused:
+        refuse_plan(plan, facts)
+    assert str(refused.value).splitlines()[1:] == [words]
 
 
 def test_a_plan_that_says_what_would_not_be_done_is_refused() -> None:

@@ -7,10 +7,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from dags.clickhouse.leases.rules import run_key
+from dags.clickhouse.replicas.store import shard_at
 from dags.clickhouse.schema.books import append
 from dags.clickhouse.sql import Sql
 from dags.domain.errors import UserError
 from dags.domain.expression import Expression
+from dags.domain.shards import looked_for_on
 from dags.domain.units import EPOCH
 from dags.work.audit.log import Ask, Entry, Event, State, Status, Work, asks_of, state_of, unheard_of
 
@@ -132,14 +134,15 @@ def require_state(client: Client, kind: KindOfWork, work_id: str) -> State:
     """The state of work that must be there; the first characters of its id are enough, with its kind's word or without.
 
     Raises:
-        UserError: none or more than one begins so.
+        UserError: none or more than one begins so; which shard was asked, where there are several.
     """
     bound = {"starts": [work_id, f"{kind.word}-{work_id}"], "kinds": list(kind.shown)}
     known = [found for (found,) in Sql(_PACKAGE, client).rows("ids", bound)]
     matching = [one for one in known if one == work_id] or known
     if len(matching) != 1 or not work_id:
         so = f"{len(matching)} {kind.word}s begin so" if matching and work_id else f"no {kind.word}'s id begins so"
-        raise UserError(f"{kind.id_field} is {work_id!r}: {so}. {kind.job('show')} lists them")
+        where = looked_for_on(*shard_at(client))
+        raise UserError(f"{kind.id_field} is {work_id!r}: {so}{where}. {kind.job('show')} lists them")
     found = read_state(client, matching[0])
     if found is None:
         raise UserError(f"{matching[0]} has no accepted plan in the log; it cannot be continued")
