@@ -409,6 +409,14 @@ def test_a_plan_is_carried_out_on_the_shard_that_it_names_and_all_that_is_said_o
     assert world.shown() == [[], [(team, 2) for team in THERE]]
 
 
+@pytest.mark.parametrize("job", ["show_backfills_job", "show_postgres_backfills_job", "show_files_job"])
+def test_a_list_says_of_which_shard_it_is(world: Sharded, capsys: pytest.CaptureFixture[str], job: str) -> None:
+    capsys.readouterr()
+    world.loop.run(job, tags={SHARD_TAG: "2"})
+    said = capsys.readouterr().out
+    assert said.startswith(f"SHARD    2 of 2, as {SHARD_TAG} of this run says; no other was asked\nNo ")
+
+
 def test_who_asks_the_wrong_shard_for_a_backfill_is_told_which_was_asked(
     world: Sharded, capsys: pytest.CaptureFixture[str]
 ) -> None:
