@@ -36,11 +36,7 @@ def refusal(dsn: Dsn, error: ClickHouseError) -> EngineError:
     if error_code(error) in (AUTHENTICATION_FAILED, REQUIRED_PASSWORD, ACCESS_DENIED):
         return EngineError(f"ClickHouse at {dsn} refused the user {dsn.user!r} or its password: correct CLICKHOUSE_DSN")
     if name in ("READONLY", "SETTING_CONSTRAINT_VIOLATION"):
-        return UnreadableError(
-            f"ClickHouse at {dsn} does not let {dsn.user or 'the user'} set what every statement must carry to be "
-            "answered in full, so nothing is known from there. Let the user's profile allow it (readonly 0, no "
-            f"constraint on that setting). It says: {reason[:500]}"
-        )
+        return _forbidden(dsn, reason)
     if dsn.is_embedded:
         return EngineError(f"the embedded engine cannot open {dsn}: {reason[:500]}")
     if name is not None:
@@ -49,6 +45,22 @@ def refusal(dsn: Dsn, error: ClickHouseError) -> EngineError:
             f"limit, raise it in the user's profile. It says: {reason[:500]}"
         )
     return _unanswered(dsn, reason)
+
+
+def _forbidden(dsn: Dsn, reason: str) -> EngineError:
+    """Of a profile that forbids: a setting, without which nothing is known; or, `readonly`, what is no question."""
+    who = dsn.user or "the user"
+    if "setting" not in reason:
+        return EngineError(
+            f"ClickHouse at {dsn} lets {who} only ask (`readonly` in the profile), and this changes something: let "
+            f"CLICKHOUSE_DSN name a user who may (README, Server, has one for each kind of work). It says: "
+            f"{reason[:500]}"
+        )
+    return UnreadableError(
+        f"ClickHouse at {dsn} does not let {who} set what every statement must carry to be answered in full, so "
+        "nothing is known from there. Let the user's profile allow it (readonly 0, no constraint on that setting). It "
+        f"says: {reason[:500]}"
+    )
 
 
 def _unanswered(dsn: Dsn, reason: str) -> EngineError:

@@ -33,6 +33,9 @@ _OF_ONE_RUN = re.compile(
 # Of these a right on one table is enough for good; to make, alter and drop tables it is on all of the database.
 _OF_ONE_TABLE = {"SELECT", "INSERT", "dictGet"}
 
+# Rights that are needed among replicas alone.
+_AMONG_REPLICAS = re.compile(r"SYSTEM SYNC REPLICA|TABLE ENGINE ON (?:Replicated|KeeperMap)")
+
 
 class LacksRightError(EngineError, DatabaseError):
     """The user lacks a right; the words name it. It is an error of ClickHouse's too, and no attempt helps."""
@@ -73,7 +76,8 @@ def lacking(error: Exception, user: str = "the user of CLICKHOUSE_DSN") -> Lacks
     if statement.startswith("GRANT SHOW "):  # which no right gives by itself, and any right on it does
         where = statement.rpartition(" ON ")[2].rpartition(" TO ")[0]
         return LacksRightError(f"{user} has no right on {where} at all: README, Server, has the statements for it")
-    return LacksRightError(f"{user} lacks a right. `{statement}` gives it; README, Server, has all of them")
+    chapter = "Replicas" if _AMONG_REPLICAS.search(statement) else "Server"
+    return LacksRightError(f"{user} lacks a right. `{statement}` gives it; README, {chapter}, has all of them")
 
 
 @contextmanager

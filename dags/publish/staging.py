@@ -228,7 +228,8 @@ def _is_overtaken(client: Client, sql: Sql, name: str, moved: re.Match[str]) -> 
 def leftovers(client: Client) -> list[str]:
     """The names of what builds that ended left behind: staging and bids under no living lease, and leases of the dead.
 
-    On every replica that answers.
+    On every replica that answers. Nothing is done by it, so nothing is written to be sure of it: whoever asks may have
+    no right to, and of a lease that is read a moment late the next answer knows.
     """
     tables, dead = _left(client)
     return [*(name for _, name in tables), *(lease.name for lease in dead)]

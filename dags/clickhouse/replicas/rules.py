@@ -27,6 +27,9 @@ _CREATED = re.compile(r"\bCREATE TABLE IF NOT EXISTS (\w+)")
 # brought again, a day that is attached twice.
 KEEPS_ALL = "replicated_deduplication_window = 0"
 
+# How long a server may take to hear from Keeper of the first entry of a log: that is milliseconds.
+FIRST_ENTRY_SECONDS = 0.25
+
 
 @dataclass(frozen=True)
 class Member:
@@ -39,13 +42,50 @@ class Member:
 
 @dataclass(frozen=True)
 class Standing:
-    """How a replicated table stands on a server. ``is_behind``: others have written what is not here yet."""
+    """How a replicated table stands on a server. ``is_behind``: others have written what is not here yet.
+
+    How many entries of the table's log it has ``taken``, of how many that are ``written``; ``queued``: the names of
+    those that it has taken and not done.
+    """
 
     table: str
     is_cut_off: bool
     is_behind: bool
     lag_seconds: int
     why: str = ""
+    taken: int = 0
+    written: int = 0
+    queued: frozenset[str] = frozenset()
+
+    @property
+    def is_perhaps_new(self) -> bool:
+        """Whether it is as it would be if nobody had ever written. Servers number a log's entries from 0, and say 0 of
+        a log without any: so it may also be that the very first entry is not taken yet.
+        """
+        return (self.taken, self.written, self.lag_seconds) == (0, 1, 0) and not self.queued
+
+
+@dataclass(frozen=True)
+class Awaited:
+    """What is waited for of a table, by whoever can only look: that so many entries of its log are taken and done.
+
+    ``entries``: those that are to be done, once all are taken; None before. What others write meanwhile is not waited
+    for, or the wait would have no end where rows come all the time.
+    """
+
+    written: int
+    entries: frozenset[str] | None = None
+
+    def left(self, now: Standing, waited_seconds: float) -> Awaited | None:
+        """What is to be waited for yet; None when all is done, or has been as in a new table for long enough: a server
+        is told of a first entry at once, and one that is kept from taking it has a delay by its own account.
+        """
+        if now.is_perhaps_new and waited_seconds >= FIRST_ENTRY_SECONDS:
+            return None
+        if now.taken < self.written:
+            return self
+        entries = now.queued if self.entries is None else self.entries & now.queued
+        return Awaited(self.written, entries) if entries else None
 
 
 def unlike_declared(

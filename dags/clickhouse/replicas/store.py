@@ -12,7 +12,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from dags.clickhouse.clocks import read_clocks
 from dags.clickhouse.replicas.place import PACKAGE, Place, macros_of, member
-from dags.clickhouse.replicas.rules import Member, Standing, unfenced, unlike_declared, unusable
+from dags.clickhouse.replicas.rules import Awaited, Member, Standing, unfenced, unlike_declared, unusable
 from dags.clickhouse.server import AMONG_REPLICAS_SECONDS, ServerClient
 from dags.clickhouse.sql import Sql
 from dags.domain.briefly import NAMED
@@ -32,6 +32,8 @@ _log = logging.getLogger(__name__)
 
 # How long one waits for a replica to fetch what others have, before it is told that it lags.
 FETCH_SECONDS = 10.0
+# Most that lag do so for less than this; the next looks are further and further apart.
+FIRST_LOOK_SECONDS = 0.05
 
 # A replica that died counts as alive until its session with Keeper ends, 30 s by ClickHouse's default.
 SESSION_SECONDS = 45.0
@@ -76,43 +78,72 @@ def settle(client: ServerClient, dsn: Dsn, own: Dsn, ready: Callable[[Dsn], Serv
 
 
 def standings(client: Client, tables: Collection[str] | None = None) -> list[Standing]:
-    """How each replicated table of the database, or of some, stands on this server."""
-    rows = Sql(PACKAGE, client).rows("standing")
-    found = (Standing(table, bool(cut), bool(behind), lag, why) for table, cut, behind, lag, why in rows)
-    return [one for one in found if tables is None or one.table in tables]
+    """How each replicated table of the database, or of some, stands on this server; a new one counts as behind.
+
+    The queue is read after the log: what is taken in between is in the queue then, and in neither the other way round.
+    """
+    sql = Sql(PACKAGE, client)
+    rows = [row for row in sql.rows("standing") if tables is None or row[0] in tables]
+    queues: dict[str, set[str]] = {}
+    for table, entry in sql.rows("queued") if rows else ():
+        queues.setdefault(table, set()).add(entry)
+    found = list[Standing]()
+    for table, is_cut_off, lag, why, taken, written in rows:
+        queued = frozenset(queues.get(table, ()))
+        is_behind = taken < written or bool(queued)
+        found.append(Standing(table, bool(is_cut_off), is_behind, lag, why, taken, written, queued))
+    return found
 
 
 def synced(client: Client, tables: Collection[str] | None = None, seconds: float | None = None) -> Sequence[Standing]:
-    """How the tables stand once this server has been given time to fetch what others had written by now."""
+    """How the tables stand once this server has been given time to fetch what others had written by now.
+
+    Whoever may write has the server do so, and be sure of it: a day is swapped in whole. That is a statement that
+    ``readonly`` forbids, whatever the user's rights: whoever only asks waits by looking.
+    """
     before = standings(client, tables)
-    behind = [one.table for one in before if one.is_behind and not one.is_cut_off]
+    behind = [one for one in before if one.is_behind and not one.is_cut_off]
     if not behind:
         return before
-    until = time.monotonic() + (FETCH_SECONDS if seconds is None else seconds)
-    late = set[str]()
-    for table in behind:
-        left = max(1, round(until - time.monotonic()))
-        try:
-            Sql(PACKAGE, client, {"receive_timeout": left}).command("sync", table=table)
-        except ClickHouseError as error:
-            if getattr(error, "name", None) in ("READONLY", "ACCESS_DENIED"):
-                # Who may not ask for it, as nobody may with `readonly`, waits by looking: a table into which others
-                # write all the time may count as behind then.
-                return _looked(client, tables, until)
-            if getattr(error, "name", None) not in ("TIMEOUT_EXCEEDED", "ABORTED"):
-                raise
-            late.add(table)
+    wait = _looked_for if _only_reads(client) else _fetched
+    late = wait(client, behind, FETCH_SECONDS if seconds is None else seconds)
     # What was written since they began to wait is no reason to wait on.
     return [replace(one, is_behind=one.table in late) for one in standings(client, tables)]
 
 
-def _looked(client: Client, tables: Collection[str] | None, until: float) -> Sequence[Standing]:
-    """How the tables stand once none is behind any more, or at an instant of this process's clock."""
+def _only_reads(client: Client) -> bool:
+    readonly = client.server_settings.get("readonly")
+    return readonly is not None and readonly.value != "0"
+
+
+def _fetched(client: Client, behind: Sequence[Standing], seconds: float) -> Collection[str]:
+    """Have the server fetch what it lacks of some tables; those of which it has not in time."""
+    until = time.monotonic() + seconds
+    late = set[str]()
+    for one in behind:
+        left = max(1, round(until - time.monotonic()))
+        try:
+            Sql(PACKAGE, client, {"receive_timeout": left}).command("sync", table=one.table)
+        except ClickHouseError as error:
+            if getattr(error, "name", None) not in ("TIMEOUT_EXCEEDED", "ABORTED"):
+                raise
+            late.add(one.table)
+    return late
+
+
+def _looked_for(client: Client, behind: Sequence[Standing], seconds: float) -> Collection[str]:
+    """Look until a server has fetched what it lacks of some tables, by itself; those of which it has not in time."""
+    begun, pause = time.monotonic(), FIRST_LOOK_SECONDS
+    awaited, found = {one.table: Awaited(one.written) for one in behind}, behind
     while True:
-        found = standings(client, tables)
-        if time.monotonic() > until or not any(one.is_behind and not one.is_cut_off for one in found):
-            return found
-        time.sleep(POLL_SECONDS / 10)
+        waited = time.monotonic() - begun
+        left = {one.table: awaited[one.table].left(one, waited) for one in found if one.table in awaited}
+        awaited = {table: what for table, what in left.items() if what is not None}
+        if not awaited or waited >= seconds:
+            return awaited.keys()
+        time.sleep(min(pause, seconds - waited))
+        pause = min(2 * pause, POLL_SECONDS)
+        found = standings(client, awaited)
 
 
 def absent(client: Client) -> tuple[str, ...]:

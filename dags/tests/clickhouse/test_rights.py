@@ -55,3 +55,16 @@ def test_a_statement_is_whole_and_of_all_the_database_where_tables_come_and_go(
 
 def test_a_name_that_is_no_plain_one_is_quoted() -> None:
     assert missing_grant(denied("INSERT ON web.teams.", "ada-2")) == "GRANT INSERT ON web.teams TO `ada-2`"
+
+
+@pytest.mark.parametrize(
+    ("lacks", "chapter"),
+    [
+        ("SYSTEM SYNC REPLICA ON web.teams.", "Replicas"),
+        ("TABLE ENGINE ON KeeperMap.", "Replicas"),
+        ("TABLE ENGINE ON ReplicatedMergeTree.", "Replicas"),
+        ("TABLE ENGINE ON MergeTree.", "Server"),
+    ],
+)
+def test_it_says_where_in_the_readme_the_right_stands(lacks: str, chapter: str) -> None:
+    assert f"README, {chapter}, has all of them" in str(lacking(denied(lacks)))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from dags.clickhouse.replicas.rules import (
+    FIRST_ENTRY_SECONDS,
+    Awaited,
     Member,
     Standing,
     leases_shard,
@@ -54,6 +56,32 @@ def test_a_replica_that_lags_or_is_cut_off_is_not_relied_on_and_says_for_which_t
     assert words.startswith("it lags behind: what others wrote into a, b, c and 2 more is not here yet (7 s")
     [words] = unusable([fine, cut_off])
     assert words == "it has no session with Keeper, or may not write: stats are read-only (session expired)"
+
+
+def standing(taken: int, written: int, *queued: str, lag: int = 0) -> Standing:
+    behind = taken < written or bool(queued)
+    return Standing("t", is_cut_off=False, is_behind=behind, lag_seconds=lag, taken=taken, written=written,
+                    queued=frozenset(queued))  # fmt: skip
+
+
+def test_what_is_waited_for_is_what_was_written_when_the_wait_began_and_nothing_later() -> None:
+    awaited = Awaited(5)
+    assert awaited.left(standing(4, 6, "q3"), 9) == awaited  # one entry is not taken yet
+    then = awaited.left(standing(5, 8, "q3", "q4"), 9)
+    assert then == Awaited(5, frozenset({"q3", "q4"}))
+    assert then.left(standing(8, 9, "q4", "q5", "q6", "q7"), 9) == Awaited(5, frozenset({"q4"}))
+    assert then.left(standing(8, 9, "q5", "q6", "q7"), 9) is None
+    assert awaited.left(standing(5, 8), 9) is None
+
+
+def test_a_table_without_any_entry_looks_as_if_its_first_were_not_taken_and_is_new_after_a_moment() -> None:
+    awaited, new, begun = Awaited(1), standing(0, 1), FIRST_ENTRY_SECONDS
+    assert new.is_behind
+    assert awaited.left(new, begun / 2) == awaited
+    assert awaited.left(new, begun) is None
+    for other in (standing(0, 1, lag=7), standing(0, 2)):  # kept from taking it; a second one is there
+        assert awaited.left(other, begun) == awaited
+    assert awaited.left(standing(1, 1, "q0"), begun) == Awaited(1, frozenset({"q0"}))
 
 
 def test_who_is_alive_by_keeper_and_not_reached_is_not_fenced() -> None:
