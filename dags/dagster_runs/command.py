@@ -14,6 +14,7 @@ from clickhouse_connect.driver.client import Client
 from dagster import DagsterInstance, JobDefinition, OpExecutionContext, in_process_executor, job, op
 
 from dags.clickhouse.clocks import tell_of_skew
+from dags.clickhouse.engine import ANSWER_SECONDS
 from dags.clickhouse.replicas.store import shard_at
 from dags.clickhouse.schema.apply import require_schema
 from dags.dagster_runs.console import answers_console, say_in_any_encoding
@@ -52,17 +53,18 @@ class Command(Generic[Model]):
         return self.context.instance
 
     @contextmanager
-    def client(self, shard: int = 0) -> Iterator[tuple[Client, Clocks]]:
+    def client(self, shard: int = 0, *, answer_seconds: float = ANSWER_SECONDS) -> Iterator[tuple[Client, Clocks]]:
         """A client on tables that are this code's, and both clocks; the person is told if they disagree.
 
         ``shard``: which one, where there are several, unless that which the run's tag names.
+        ``answer_seconds``: how long a server may be silent.
 
         Raises:
             EngineError: no client.
             UserError: there are several shards, and neither names one of them.
             SchemaError: no schema yet, an older or a newer one, or a table that everything needs is not usable.
         """
-        with self.clickhouse.client(self.run_id, shard=shard) as client:
+        with self.clickhouse.client(self.run_id, answer_seconds=answer_seconds, shard=shard) as client:
             require_schema(client)
             yield client, tell_of_skew(client, print)
 

@@ -77,9 +77,6 @@ SHORT_RUN = {MAX_RUNTIME_SECONDS_TAG: str(1800)}
 # What a job is there for, so that the list of runs, which the UI filters by tags and not by jobs, can be asked for one.
 KIND_TAG = "web_analytics/kind"
 
-# On jobs that go with the next version, because they have another name now.
-DEPRECATED_TAG = "web_analytics/deprecated"
-
 
 class JobKind(StrEnum):
     """What a job is there for."""

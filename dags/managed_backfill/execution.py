@@ -24,7 +24,7 @@ from dags.managed_backfill.progress import report
 from dags.managed_backfill.restoring import Restoring
 from dags.managed_backfill.shrunk import held_in_words, read_held_by_builds
 from dags.managed_backfill.store import later_builds, read_baseline, read_coverage, unfinished_days
-from dags.publish.backup import backup_name, has_backup, kept_until, make_backup
+from dags.publish.backup import backup_name, has_backup, kept_until, make_backup, perhaps_elsewhere
 from dags.publish.build import DayBuild
 from dags.repair.stops.store import why_stopped
 from dags.work.audit.log import STOPPED, Entry, Event, Status
@@ -83,8 +83,8 @@ class Backfill:
         state, backup = at.read(), backup_name(backfill_id, scope.table)
         if Days.of(state).backed_up and not has_backup(at.client, backup):
             raise UserError(
-                f"the backup of {backfill_id} is not there any more, and of days that it replaced no other can be "
-                "taken: ask for a new backfill for what is left, kind gap_filling finds it"
+                f"the backup of {backfill_id} is not there any more{perhaps_elsewhere(at.client)}. Of days that it "
+                "replaced no other can be taken: ask for a new backfill for what is left, kind gap_filling finds it"
             )
         until = kept_until(state.read_at, self.plan.rollback.kept_days)
         make_backup(at.client, backup, scope.table, until)

@@ -35,6 +35,7 @@ from dags.managed_backfill.rollback import roll_back
 from dags.managed_backfill.shrunk import held_units, read_wrong, refuse_held
 from dags.managed_backfill.sweeping import sweep_backups as sweep_expired
 from dags.postgres_backfill.kind import POSTGRES_BACKFILL
+from dags.publish.backup import backup_name, beside_backup
 from dags.publish.batches import build_limits
 from dags.publish.built import BuiltDay
 from dags.repair.runs import runs_of
@@ -82,7 +83,8 @@ def managed_backfill_jobs(watched: tuple[WatchedTable, ...]) -> list[JobDefiniti
             else:
                 log, who = Log(client, work, asked.run_id), (plan.requested_by, plan.reason)
                 control.accept(log, text, *who, planned_in=time.monotonic() - began)
-            return _carried_out(asked, client, watched, work=work, plan=plan, ordered=ordered)
+            beside = beside_backup(client, backup_name(work.work_id, work.subject))
+            return _carried_out(asked, beside, watched, work=work, plan=plan, ordered=ordered)
 
     def resume_backfill(asked: Command[ControlConfig]) -> dict[str, Any]:
         """Carry out what is left of a backfill's plan, and only that."""
@@ -91,9 +93,10 @@ def managed_backfill_jobs(watched: tuple[WatchedTable, ...]) -> list[JobDefiniti
             state = require_state(client, BACKFILL, asked.given.backfill_id)
             control.refuse_resume(BACKFILL, state)
             plan = from_yaml(state.accepted.payload)
+            beside = beside_backup(client, backup_name(state.work_id, state.work.subject))
             print(f"RESUMED  {state.work_id}: {plan.name}; {len(state.done)} of {len(plan.days)} days were done")
             return _carried_out(
-                asked, client, watched, work=state.work, plan=plan, ordered=ordered,
+                asked, beside, watched, work=state.work, plan=plan, ordered=ordered,
                 asked_by=(asked.given.requested_by, asked.given.reason),
             )  # fmt: skip
 

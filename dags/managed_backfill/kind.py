@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 
 def _drop_backup(client: Client, work: Work) -> str:
-    drop_backup(client, backup_name(work.work_id, work.subject))
-    return "its backup is dropped"
+    silent = drop_backup(client, backup_name(work.work_id, work.subject))
+    left = f", but on {', '.join(silent)}, if it is there: sweep_backups_job drops it when its time is over"
+    return f"its backup is dropped{left if silent else ''}"
 
 
 BACKFILL = KindOfWork(

@@ -13,7 +13,7 @@ from dags.domain.days import ONE_DAY, DayRange, in_words
 from dags.domain.errors import BuiltSinceError, LeaseLostError, UserError
 from dags.managed_backfill.log import Days, recorded_of
 from dags.managed_backfill.store import later_builds
-from dags.publish.backup import BackedUp, DayBackup, backup_name, has_backup
+from dags.publish.backup import BackedUp, DayBackup, backup_name, has_backup, perhaps_elsewhere
 from dags.publish.contents import read_comparison
 from dags.publish.moments import Checkpoint
 from dags.publish.restore import DayRestore
@@ -170,8 +170,9 @@ class Restoring:
         state, plan = self.state, self.plan
         if not has_backup(self.client, self._table):
             raise UserError(
-                f"the backup of {state.work_id} is not there any more: it was kept {plan.rollback.kept_days} days, "
-                "or the backfill was deleted. Rebuild the days from their source instead"
+                f"the backup of {state.work_id} is not there any more{perhaps_elsewhere(self.client)}. It was kept "
+                f"{plan.rollback.kept_days} days, or until the backfill was deleted. Rebuild the days from their "
+                "source instead"
             )
         if lost := [day for day in self.days.backed_up if not self._backup(day).holds_still(self._recorded(day))]:
             raise UserError(

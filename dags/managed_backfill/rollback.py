@@ -11,6 +11,7 @@ from dags.managed_backfill.kind import BACKFILL
 from dags.managed_backfill.log import Days
 from dags.managed_backfill.plan import from_yaml
 from dags.managed_backfill.restoring import Restoring, built_since
+from dags.publish.backup import backup_name, beside_backup
 from dags.work.audit.log import Entry, Event, Status
 from dags.work.audit.store import Log, require_state
 from dags.work.control import refuse_others, require_who
@@ -54,6 +55,7 @@ def roll_back(
     require_who(requested_by, reason)
     known = require_state(client, BACKFILL, backfill_id)
     refuse_others(BACKFILL, known)
+    client = beside_backup(client, backup_name(known.work_id, known.work.subject))
     with leased(client, BACKFILL, known.work, run_id, tell) as lease:
         state = require_state(client, BACKFILL, known.work_id)
         _refuse_rollback(state)

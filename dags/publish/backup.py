@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from dags.clickhouse.leases.rules import run_key
+from dags.clickhouse.replicas.store import everywhere, unanswering
 from dags.clickhouse.sql import Sql
 from dags.domain.days import ONE_DAY
 from dags.domain.errors import BuildError
@@ -26,7 +27,7 @@ from dags.publish.parts import differences
 from dags.publish.staging import make_like
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from clickhouse_connect.driver.client import Client
 
@@ -64,18 +65,40 @@ def make_backup(client: Client, name: str, table: str, kept_until: date) -> None
 
 
 def has_backup(client: Client, name: str) -> bool:
-    """Whether a backup's table is there."""
-    return name in backup_names(client)
+    """Whether a backup's table is there, on this server."""
+    return name in _names(client)
 
 
-def backup_names(client: Client) -> frozenset[str]:
-    """The tables of all backups that are there."""
+def _names(client: Client) -> frozenset[str]:
     return frozenset(name for name, *_ in Sql(_PACKAGE, client).rows("backups", {"prefix": BACKUP_PREFIX}))
 
 
-def drop_backup(client: Client, name: str) -> None:
-    """Drop a backup for good, if it is there."""
-    Sql(_PACKAGE, client).command("drop_backup", backup=name)
+def beside_backup(client: Client, name: str) -> Client:
+    """A client of the replica that has a backup; this one, where none that answers has it.
+
+    A backup shares the parts of the target that it was taken from, on the server on which the days were swapped, so it
+    has no replicas: whoever goes on with the days, or puts them back, does it there.
+    """
+    return next((one for one in everywhere(client).values() if has_backup(one, name)), client)
+
+
+def backup_names(client: Client) -> tuple[frozenset[str], Sequence[str]]:
+    """The tables of all backups that are there, on any replica; and the addresses of those that do not answer."""
+    found = frozenset[str]().union(*map(_names, everywhere(client).values()))
+    return found, unanswering(client)
+
+
+def perhaps_elsewhere(client: Client) -> str:
+    """Where a backup that was not found may be yet, in words that end a sentence; empty where nowhere."""
+    silent = unanswering(client)
+    return f", unless it is on {', '.join(silent)}, which does not answer: do this again when it does" if silent else ""
+
+
+def drop_backup(client: Client, name: str) -> Sequence[str]:
+    """Drop a backup for good, wherever it is; the addresses of replicas that do not answer, and may have it yet."""
+    for one in everywhere(client).values():
+        Sql(_PACKAGE, one).command("drop_backup", backup=name)
+    return unanswering(client)
 
 
 def kept_until(now: datetime, days: int) -> date:
@@ -89,8 +112,12 @@ def expired_backups(client: Client, now: datetime) -> tuple[str, ...]:
 
 
 def backups_until(client: Client) -> dict[str, date]:
-    """The backups, each with the last day on which it is kept; one with a person's words has none, and is left out."""
-    rows = Sql(_PACKAGE, client).rows("backups", {"prefix": BACKUP_PREFIX})
+    """The backups, each with the last day on which it is kept; one with a person's words has none, and is left out.
+
+    On every replica that answers.
+    """
+    bound = {"prefix": BACKUP_PREFIX}
+    rows = [row for one in everywhere(client).values() for row in Sql(_PACKAGE, one).rows("backups", bound)]
     found = ((name, _KEPT_UNTIL.fullmatch(comment)) for name, comment, _ in rows)
     return {name: _day(until[1]) for name, until in found if until is not None}
 

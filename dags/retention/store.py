@@ -65,10 +65,13 @@ class Forgotten:
 
 
 def read_facts(client: Client) -> tuple[tuple[WorkFacts, bool], ...]:
-    """Every piece of work, and whether it has a backup, those to which nothing has happened for longest first."""
-    backups = backup_names(client)
+    """Every piece of work, and whether it has a backup, those to which nothing has happened for longest first.
+
+    While a replica does not answer each may have one there.
+    """
+    backups, silent = backup_names(client)
     return tuple(
-        (facts, facts.kind == MANAGED and backup_name(facts.work_id, facts.subject) in backups)
+        (facts, facts.kind == MANAGED and (bool(silent) or backup_name(facts.work_id, facts.subject) in backups))
         for facts in (WorkFacts(*row) for row in Sql(_PACKAGE, client).rows("works"))
     )
 

@@ -174,6 +174,12 @@ def everywhere(client: Client) -> dict[str, Client]:
     return {"": client} if place is None else {place.name: client, **place.others()[0]}
 
 
+def unanswering(client: Client) -> Sequence[str]:
+    """The addresses of replicas that do not answer now."""
+    place = place_of(client)
+    return () if place is None else tuple(place.others()[1])
+
+
 def fenceable(
     client: Client,
     tell: Callable[[str], None] = _log.info,

@@ -14,6 +14,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dags.domain.briefly import NAMED
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
@@ -75,6 +77,8 @@ _TIME = re.compile(r"DateTime(?:64)?(?:\((?:\d(?:, )?)?(?:'([^']*)')?\))?")
 _ROW_POLICY = re.compile(r"\brow.level (?:security )?filter", re.IGNORECASE)
 _ANY_FILTER = re.compile(r"^\W*(?:(?:prewhere|row.level) )?filter\b", re.IGNORECASE)
 _DAY_OF = re.compile(r"toDate\((\w+)\)")
+# What a query reads, in its tree.
+_IN_TREE = re.compile(r"^\s*(TABLE|TABLE_FUNCTION) id: \d+,.*?\btable(?:_function)?_name: ([^,\s]+)")
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,9 @@ class Facts:
     """A table as ClickHouse describes it; ``time_zone`` is the server's, for columns that name none.
 
     ``hides``: why rows of it may be hidden from the user of the connection, in words; see `hidden_by`. ``replicas``:
-    how many a replicated table has by Keeper's account, 0 where nobody asked; ``hosts``: how many are named.
+    how many a replicated table has by Keeper's account, 0 where nobody asked; ``hosts``: how many are named;
+    ``is_in_cluster``: whether the server is one of several, replicas or shards. There, what a table that holds no rows
+    itself reads: ``shows``, tables of its database on its server; ``shows_elsewhere``, all else, in words.
     """
 
     name: str
@@ -107,6 +113,9 @@ class Facts:
     hides: str = ""
     replicas: int = 0
     hosts: int = 1
+    is_in_cluster: bool = False
+    shows: tuple[Facts, ...] = ()
+    shows_elsewhere: tuple[str, ...] = ()
 
 
 def unusable_database(engine: str) -> list[str]:
@@ -200,6 +209,17 @@ def hidden_by(engine: str, plan: Iterable[str]) -> str:
     return "a row policy hides rows of it from this user" if any(map(sought.search, plan)) else ""
 
 
+def read_by(name: str, tree: Iterable[str]) -> tuple[set[str], list[str]]:
+    """What ``database.table`` shows by the tree of a query of it: other tables of its database, by their names; and all
+    else, in words. That is itself where ClickHouse does not say what is behind it.
+    """
+    database = name.partition(".")[0] + "."
+    found = {(kind, words) for line in tree for kind, words in _IN_TREE.findall(line)}
+    own = {words for kind, words in found if kind == "TABLE" and words.startswith(database) and words != name}
+    elsewhere = sorted(words if kind == "TABLE" else f"the table function {words}" for kind, words in found)
+    return {one.removeprefix(database) for one in own}, [one for one in elsewhere if one not in own]
+
+
 def hidden(facts: Facts) -> Iterator[str]:
     if facts.hides:
         yield (
@@ -222,9 +242,25 @@ def unreplicated(facts: Facts) -> Iterator[str]:
             f"the others would never have its rows. Expected Replicated{facts.engine}: make it one (ALTER … ATTACH "
             "PARTITION … FROM brings the rows over), or name one host in CLICKHOUSE_DSN"
         )
+    if facts.is_in_cluster and facts.shows_elsewhere:
+        yield (
+            f"the table {facts.name} is {with_article(facts.engine)} and shows rows that are in no table of its "
+            f"database on its server ({', '.join(facts.shows_elsewhere[:NAMED])}): whether another server's are all "
+            "there is not known, and those of other shards would be built on each. Expected a table that holds its "
+            "server's rows, or a view of such in the same database"
+        )
+    for shown in facts.shows:
+        yield from unreplicated(shown)
 
 
 def _shared(facts: Facts) -> Iterator[str]:
+    if facts.is_in_cluster and facts.hosts == 1 and not facts.engine.startswith("Replicated"):
+        yield (
+            f"the table {facts.name} is {with_article(facts.engine)}, and CLICKHOUSE_DSN names its server as a shard: "
+            "there leases are in Keeper, which knows whether a server is alive by its replicated tables. Expected "
+            f"Replicated{facts.engine}: make it one (ALTER … ATTACH PARTITION … FROM brings the rows over), or name "
+            f"another database in CLICKHOUSE_DSN and {NEXT_STEP}"
+        )
     if facts.hosts == 1 and facts.replicas > 1:
         yield (
             f"the table {facts.name} has {facts.replicas} replicas, and CLICKHOUSE_DSN names one host: leases of one "

@@ -11,7 +11,16 @@ from dags.clickhouse.replicas.store import place_of
 from dags.clickhouse.schema.declared import declared_columns
 from dags.clickhouse.sql import Sql
 from dags.clickhouse.targets.passing_on import PassingOn, writers
-from dags.clickhouse.targets.rules import Column, Facts, hidden_by, notes, unpublishable, unreadable
+from dags.clickhouse.targets.rules import (
+    Column,
+    Facts,
+    hidden_by,
+    is_stored_in_parts,
+    notes,
+    read_by,
+    unpublishable,
+    unreadable,
+)
 from dags.domain.errors import BuildError
 
 if TYPE_CHECKING:
@@ -42,15 +51,36 @@ def describe(client: Client, names: Iterable[str]) -> dict[str, Facts]:
     hosts = 1 if place is None else len(place.dsn.replicas)
     replicated = [facts.name for facts in found if facts.engine.startswith("Replicated")]
     replicas = dict(sql.rows("replicas", {"tables": replicated})) if replicated else {}
-    return {
+    described = {
         facts.name: replace(
             facts,
             hides=hides.get(facts.name, ""),
             replicas=replicas.get(facts.name, 0),
             hosts=hosts,
+            is_in_cluster=place is not None,
         )
         for facts in found
     }
+    if place is None:
+        return described
+    return described | {
+        name: _with_what_it_shows(client, sql, facts)
+        for name, facts in described.items()
+        if not is_stored_in_parts(facts)
+    }
+
+
+def _with_what_it_shows(client: Client, sql: Sql, facts: Facts) -> Facts:
+    """A table that holds no rows itself, with those below it whose rows it shows."""
+    try:
+        tree = [line for (line,) in sql.rows("reads", table=facts.name)]
+    except ClickHouseError as error:
+        if getattr(error, "name", None) is None:
+            raise
+        return replace(facts, shows_elsewhere=(f"ClickHouse does not say what: {str(error)[:300]}",))
+    here, elsewhere = read_by(f"{client.database}.{facts.name}", tree)
+    below = describe(client, here)
+    return replace(facts, shows=tuple(below.values()), shows_elsewhere=(*elsewhere, *sorted(here - below.keys())))
 
 
 def _hidden_rows(sql: Sql, engines: Mapping[str, str]) -> dict[str, str]:

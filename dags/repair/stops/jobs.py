@@ -8,7 +8,7 @@ from dagster import JobDefinition
 from pydantic import Field
 
 from dags.dagster_runs.command import Command, command
-from dags.dagster_runs.tags import DEPRECATED_TAG, SHORT_RUN, JobKind
+from dags.dagster_runs.tags import JobKind
 from dags.domain.errors import UserError
 from dags.domain.given import Given, Words
 from dags.domain.text import of_error
@@ -22,14 +22,12 @@ class StopConfig(Given):
     requested_by: Words = Field(description="Who says so.")
 
 
-FORMER = {**SHORT_RUN, DEPRECATED_TAG: "true"}
-
-# What the jobs were called until 0.11.0: one letter from those of one backfill. Gone in 0.12.0.
-FORMER_NAMES = {"stop_all_backfills": "stop_backfills", "resume_all_backfills": "resume_backfills"}
+# A stop is urgent: a shard that has taken the connection and says nothing keeps others from it no longer than this.
+ANSWER_SECONDS = 20.0
 
 
 def stop_jobs(changed: Callable[[Command[Any]], None]) -> list[JobDefinition]:
-    """The jobs, each under its former name too. ``changed`` hears of each command after it has turned the switch."""
+    """The jobs. ``changed`` hears of each command after it has turned the switch."""
 
     def stop_all_backfills(asked: Command[StopConfig]) -> None:
         """Stop every backfill."""
@@ -47,14 +45,7 @@ def stop_jobs(changed: Callable[[Command[Any]], None]) -> list[JobDefinition]:
         stop_all_backfills: "Stop all backfills at once: none is launched, queued ones do nothing. Daily builds go on.",
         resume_all_backfills: "Let all backfills go on that were stopped: the next tick launches what is due.",
     }
-    jobs = [command(turned, said, config=StopConfig, kind=JobKind.SWITCH) for turned, said in words.items()]
-    for turned, said in words.items():
-        name = turned.__name__
-        former = f"Deprecated, gone in 0.12.0: the former name of {name}_job. {said}"
-        jobs.append(
-            command(turned, former, config=StopConfig, kind=JobKind.SWITCH, name=FORMER_NAMES[name], tags=FORMER)
-        )
-    return jobs
+    return [command(turned, said, config=StopConfig, kind=JobKind.SWITCH) for turned, said in words.items()]
 
 
 def _turned(asked: Command[StopConfig], *, is_stopped: bool) -> None:
@@ -62,7 +53,7 @@ def _turned(asked: Command[StopConfig], *, is_stopped: bool) -> None:
     failed: dict[int, Exception] = {}
     for shard in asked.clickhouse.shards:
         try:
-            with asked.client(shard) as (client, _):
+            with asked.client(shard, answer_seconds=ANSWER_SECONDS) as (client, _):
                 turn(client, is_stopped=is_stopped, reason=asked.given.reason, requested_by=asked.given.requested_by)
         except (UserError, ClickHouseError) as error:
             if not shard:

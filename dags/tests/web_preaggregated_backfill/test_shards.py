@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from dagster import AssetSelection, DagsterInstance, DagsterRunStatus, Failure, build_schedule_context
-from dagster._core.storage.tags import PARTITION_NAME_TAG
+from dagster import AssetSelection, DagsterInstance, Failure, build_schedule_context
 
 from dags.clickhouse.dsn import Dsn
 from dags.clickhouse.engine import open_client
 from dags.clickhouse.replicas.rules import unusable
-from dags.clickhouse.replicas.store import synced
+from dags.clickhouse.replicas.store import shard_at, synced
+from dags.clickhouse.schema.apply import require_schema
+from dags.dagster_runs import command
 from dags.dagster_runs.tags import PLAN_FIELD, TEAMS_FIELD
 from dags.definitions import WATCHED, defs
 from dags.demo.loop import Loop
@@ -24,6 +25,7 @@ from dags.domain.clock import utc_now
 from dags.domain.commands import launch_command
 from dags.domain.errors import EngineError, UserError
 from dags.domain.shards import SHARD_TAG
+from dags.repair.stops import jobs
 from dags.repair.stops.store import why_stopped
 from dags.settings import current_settings
 from dags.team_selection.store import read_selection
@@ -324,18 +326,22 @@ def test_who_stops_backfills_stops_them_on_every_shard_also_while_one_is_down(wo
     assert len(world.tick()) == 4
 
 
-def test_a_backfill_of_one_shard_is_planned_while_a_run_of_the_other_is_at_work(world: Sharded) -> None:
-    job = defs.resolve_job_def(BUILD)
-    started = world.instance.create_run_for_job(
-        job, tags={"dagster/partition": str(DAYS[0]), SHARD_TAG: "1"}, status=DagsterRunStatus.STARTED
-    )
-    asked = {
-        "start_date": str(DAYS[0]), "end_date": str(DAYS[0]), "target_table": STATS, "dry_run": True,
-        "reason": "late data", "requested_by": "ops",
-    }  # fmt: skip
-    world.loop.run("managed_backfill_job", run_config=asked, tags={SHARD_TAG: "2"})
-    with pytest.raises(UserError, match=f"is in work by run {started.run_id[:8]}"):
-        world.loop.run("managed_backfill_job", run_config=asked, tags={SHARD_TAG: "1"})
+def test_a_shard_that_stands_still_once_it_is_connected_keeps_a_stop_from_no_other(world: Sharded) -> None:
+    first = world.cluster.servers[0][0]
+
+    def stands_still(client: Client) -> object:
+        if shard_at(client)[0] == 1:
+            first.pause()
+        return require_schema(client)
+
+    world.monkeypatch.setattr(command, "require_schema", stands_still)
+    world.monkeypatch.setattr(jobs, "ANSWER_SECONDS", 1.0)
+    try:
+        with pytest.raises(UserError, match=r"1 of 2 shards were not told, the others were: shard 1: "):
+            world.loop.run("stop_all_backfills_job", run_config={"reason": "a move", "requested_by": "ops"})
+    finally:
+        first.resume()
+    assert [bool(why_stopped(client)) for client in world.clients.values()] == [False, True]
 
 
 def test_a_waiver_is_given_to_every_shard_and_lifted_on_each(world: Sharded) -> None:
@@ -362,78 +368,6 @@ def test_apply_schema_says_of_every_host_that_it_has_it(world: Sharded, capsys: 
     said = [line for line in capsys.readouterr().out.splitlines() if "replica" in line]
     replicas = range(1, len(world.cluster.servers[0]) + 1)
     assert said == [f"shard {shard}: replica {replica}: has it" for shard in (1, 2) for replica in replicas]
-
-
-def planned(world: Sharded, shard: int, **given: Any) -> dict[str, Any]:
-    """What a managed backfill that is a run of a shard answers."""
-    fields = given if "plan" in given else {"start_date": str(DAYS[0]), "end_date": str(DAYS[-1]), **given}
-    who = {} if "plan" in given else {"target_table": STATS, "reason": "a bug", "requested_by": "ada"}
-    result = world.loop.run("managed_backfill_job", run_config={**who, **fields}, tags={SHARD_TAG: str(shard)})
-    answer: dict[str, Any] = result.output_for_node("managed_backfill")
-    return answer
-
-
-def in_flight(world: Sharded, tags: dict[str, str]) -> str:
-    """A build of the first day that is not over."""
-    run = world.instance.create_run_for_job(
-        defs.resolve_job_def(BUILD), tags={PARTITION_NAME_TAG: str(DAYS[0]), **tags}, status=DagsterRunStatus.STARTED
-    )
-    return run.run_id
-
-
-def test_a_run_in_flight_keeps_a_managed_backfill_of_its_own_shard_waiting_and_of_no_other(
-    world: Sharded,
-) -> None:
-    of_first = in_flight(world, {SHARD_TAG: "1"})
-    assert planned(world, 2)["status"] == "dry run"
-    with pytest.raises(UserError, match=f"{STATS} of {DAYS[0]} is in work by run {of_first[:8]}"):
-        planned(world, 1)
-    of_any = in_flight(world, {})  # until it is refused it may be of either
-    with pytest.raises(UserError, match=f"{STATS} of {DAYS[0]} is in work by run {of_any[:8]}"):
-        planned(world, 2)
-
-
-def test_a_plan_is_carried_out_on_the_shard_that_it_names_and_all_that_is_said_of_it_names_that(
-    world: Sharded, capsys: pytest.CaptureFixture[str]
-) -> None:
-    plan = planned(world, 2, team_ids=list(THERE))["plan"]
-    said = capsys.readouterr().out
-    assert "\nSHARD    2\n" in said
-    assert "dry_run: false carries it out, on shard 2" in said
-    with pytest.raises(UserError, match=r"scope\.shard is 2, and this run is of shard 1 of 2"):
-        planned(world, 1, plan=plan, dry_run=False)
-    assert world.shown() == [[], []]
-    report = planned(world, 2, plan=plan, dry_run=False)
-    assert (report["status"], report["shard"]) == ("completed", 2)
-    assert "\nSHARD    2\n" in capsys.readouterr().out
-    assert world.shown() == [[], [(team, 2) for team in THERE]]
-
-
-@pytest.mark.parametrize("job", ["show_backfills_job", "show_postgres_backfills_job", "show_files_job"])
-def test_a_list_says_of_which_shard_it_is(world: Sharded, capsys: pytest.CaptureFixture[str], job: str) -> None:
-    capsys.readouterr()
-    world.loop.run(job, tags={SHARD_TAG: "2"})
-    said = capsys.readouterr().out
-    assert said.startswith(f"SHARD    2 of 2, as {SHARD_TAG} of this run says; no other was asked\nNo ")
-
-
-def test_who_asks_the_wrong_shard_for_a_backfill_is_told_which_was_asked(
-    world: Sharded, capsys: pytest.CaptureFixture[str]
-) -> None:
-    backfill_id = planned(world, 2, team_ids=list(THERE), dry_run=False)["backfill_id"]
-    given = {"backfill_id": backfill_id, "requested_by": "ada", "reason": "it was right before"}
-    nowhere = f"no backfill's id begins so on shard 1, which {SHARD_TAG} of this run names; no other of the 2 was asked"
-    for job in ("rollback_backfill_job", "resume_backfill_job", "pause_backfill_job", "delete_backfill_job"):
-        with pytest.raises(UserError, match=nowhere):
-            world.loop.run(job, run_config=given, tags={SHARD_TAG: "1"})
-    for shard in ("1", "2"):
-        capsys.readouterr()
-        world.loop.run("show_backfills_job", tags={SHARD_TAG: shard})
-        said = capsys.readouterr().out
-        assert said.startswith(f"SHARD    {shard} of 2, as {SHARD_TAG} of this run says; no other was asked\n")
-        assert (backfill_id in said, "No backfill" in said) == (shard == "2", shard == "1")
-    world.loop.run("rollback_backfill_job", run_config=given, tags={SHARD_TAG: "2"})
-    assert world.shown() == [[], []]
 
 
 def health(world: Sharded, capsys: pytest.CaptureFixture[str]) -> str:

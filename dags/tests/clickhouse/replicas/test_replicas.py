@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,7 +16,7 @@ from dags.clickhouse.leases import rules
 from dags.clickhouse.leases.store import Leases, read_leases
 from dags.clickhouse.replicas import store
 from dags.clickhouse.replicas.rules import unusable
-from dags.clickhouse.replicas.store import everywhere, fenceable, place_of, standings, synced
+from dags.clickhouse.replicas.store import everywhere, fenceable, place_of, synced
 from dags.clickhouse.schema.apply import apply_schema, require_schema
 from dags.domain.errors import EngineError, LeaseError, SchemaError, UnreadableError
 from dags.publish.batches import build_limits
@@ -179,26 +178,7 @@ def test_one_that_lags_is_told_by_a_build_and_not_relied_on_until_it_has_all(
 
 def test_tables_into_which_nothing_was_written_are_not_behind(dsn: str) -> None:
     with on(dsn) as client:
-        assert [one.table for one in standings(client) if one.is_behind] == []
-
-
-def test_a_reader_who_may_have_no_replica_fetch_waits_by_looking(
-    cluster: Cluster, dsn: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(store, "FETCH_SECONDS", 2.0)
-    with on(dsn) as client, on(dsn, first=1) as reader, on(dsn, first=1) as late:
-        reader.set_client_setting("readonly", "2")
-        late.command("SYSTEM STOP FETCHES events")
-        try:
-            visit(client, 1)
-            assert [one.table for one in synced(reader) if one.is_behind] == ["events"]
-            monkeypatch.setattr(store, "FETCH_SECONDS", 30.0)
-            threading.Timer(1.0, late.command, ["SYSTEM START FETCHES events"]).start()
-            assert [one.table for one in synced(reader) if one.is_behind] == []
-        finally:
-            late.command("SYSTEM START FETCHES events")
-    with open_client(Dsn.parse(cluster.servers[0][1].address.dsn("replicas")), wait_seconds=60) as seen:
-        assert seen.query("SELECT count() > 0 FROM events").result_rows == [(True,)]
+        assert [one.table for one in synced(client) if one.is_behind] == []
 
 
 def test_what_was_left_behind_is_told_to_a_reader_who_may_write_nothing(dsn: str) -> None:
@@ -380,3 +360,25 @@ def test_a_table_of_one_server_among_replicas_is_refused_by_name(dsn: str) -> No
         finally:
             client.command(f"DROP TABLE {STATS} SYNC")
             client.command(f"RENAME TABLE replicated TO {STATS}")
+
+
+def test_a_source_that_shows_what_is_not_known_to_be_here_wholly_is_refused_by_name(dsn: str) -> None:
+    with on(dsn) as client:
+
+        def of_source(shown: str) -> str:
+            client.command(f"CREATE OR REPLACE VIEW events AS {shown}")
+            return require_schema(client, WEB_TABLES).unusable.get(STATS, "")
+
+        client.command("RENAME TABLE events TO events_kept")
+        client.command("CREATE TABLE plain AS events_kept ENGINE = MergeTree ORDER BY team_id")
+        try:
+            kept = "SELECT *, qualifies FROM events_kept"
+            assert of_source(f"{kept} WHERE team_id IN (SELECT team_id FROM events_kept)") == ""
+            both = of_source(f"{kept} UNION ALL SELECT *, qualifies FROM plain")  # which has no row here
+            assert "the table plain is a MergeTree of one server, and CLICKHOUSE_DSN names several" in both
+            far = of_source("SELECT *, qualifies FROM merge('replicas', '^events_kept$')")
+            assert "events is a View and shows rows that are in no table of its database" in far
+        finally:
+            client.command("DROP VIEW events SYNC")
+            client.command("DROP TABLE plain SYNC")
+            client.command("RENAME TABLE events_kept TO events")

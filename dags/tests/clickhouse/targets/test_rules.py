@@ -12,6 +12,7 @@ from dags.clickhouse.targets.rules import (
     Column,
     Facts,
     notes,
+    read_by,
     unpublishable,
     unreadable,
     unusable_database,
@@ -166,3 +167,41 @@ def test_a_target_of_one_server_among_several_and_one_of_several_where_one_is_na
     assert problems(replace(replicated, hosts=2)) == []
     [words] = problems(replace(replicated, replicas=1, hosts=2))
     assert "has 1 replicas in Keeper, and CLICKHOUSE_DSN names 2 hosts" in words
+
+
+def test_a_target_of_a_plain_server_that_was_named_as_a_shard_later_is_refused() -> None:
+    [words] = problems(replace(FACTS, is_in_cluster=True))
+    assert "is an AggregatingMergeTree, and CLICKHOUSE_DSN names its server as a shard" in words
+    assert problems(replace(FACTS, engine="ReplicatedAggregatingMergeTree", replicas=1, is_in_cluster=True)) == []
+
+
+def test_a_view_among_replicas_is_as_good_as_what_it_shows() -> None:
+    replicated = replace(FACTS, name="below", engine="ReplicatedMergeTree", replicas=2, hosts=2, is_in_cluster=True)
+    view = replace(replicated, name="seen", engine="View", replicas=0, shows=(replicated,))
+
+    def found(facts: Facts) -> list[str]:
+        return unreadable("seen", facts, {})
+
+    assert found(view) == []
+    [words] = found(replace(view, shows=(replicated, replace(replicated, engine="MergeTree", replicas=0))))
+    assert "the table below is a MergeTree of one server, and CLICKHOUSE_DSN names several" in words
+    [words] = found(replace(view, shows_elsewhere=("other.events", "the table function remote")))
+    assert "the table seen is a View and shows rows that are in no table of its database on its server" in words
+    assert "(other.events, the table function remote)" in words
+    [words] = found(replace(view, engine="Distributed", shows=(), shows_elsewhere=("web.seen",)))
+    assert "the table seen is a Distributed and shows rows" in words
+    of_views = replace(view, name="upper", shows=(view, replace(view, shows_elsewhere=("other.events",))))
+    assert len(found(of_views)) == 1
+
+
+def test_what_a_view_shows_is_every_table_of_its_query_and_no_other() -> None:
+    tree = """QUERY id: 0
+  JOIN TREE
+    UNION id: 3, alias: __table1, is_subquery: 1, union_mode: UNION_ALL
+      TABLE id: 8, alias: __table3, table_name: web.events_local, final: 1
+      TABLE id: 9, table_name: web.late
+      TABLE id: 10, alias: __table4, table_name: website.events
+      COLUMN id: 4, column_name: TABLE id: 9, table_name: x
+      TABLE_FUNCTION id: 14, alias: __table5, table_function_name: remote""".splitlines()
+    assert read_by("web.events", tree) == ({"events_local", "late"}, ["the table function remote", "website.events"])
+    assert read_by("web.late", tree)[1] == ["the table function remote", "web.late", "website.events"]
