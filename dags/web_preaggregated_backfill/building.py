@@ -10,7 +10,6 @@ from datetime import UTC, date
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from dagster import (
-    AssetCheckKey,
     AssetExecutionContext,
     AssetKey,
     AssetsDefinition,
@@ -73,7 +72,8 @@ from dags.repair.stops.store import why_stopped
 from dags.schedules import DAILY_BUILD_CRON, TIME_ZONE
 from dags.settings import current_settings
 from dags.team_selection.store import read_selection
-from dags.web_preaggregated_backfill.catalog import CHECK, look_again
+from dags.web_preaggregated_backfill.catalog import look_again
+from dags.web_preaggregated_backfill.evaluation import own_checks
 from dags.work.audit.log import AUTOMATIC, MANUAL
 from dags.work.of_runs import RunWork, audited
 
@@ -306,9 +306,8 @@ def build_job(tables: tuple[WatchedTable, ...]) -> UnresolvedAssetJobDefinition:
     """The job that rebuilds a day of these tables."""
     return define_asset_job(
         tables[0].job,
-        # Its own check comes along; others are of the whole, and not of a day.
         AssetSelection.assets(*(table.name for table in tables)).without_checks()
-        | AssetSelection.checks(*(AssetCheckKey(AssetKey(table.name), CHECK) for table in tables)),
+        | AssetSelection.checks(*own_checks(table.name for table in tables)),
         description="Rebuild a day of these tables: stage, validate, publish, record.",
         executor_def=in_process_executor,
         tags={**BUILD_RUN, KIND_TAG: str(JobKind.BUILD)},

@@ -22,7 +22,7 @@ from dags.domain.text import of_error, wrapped
 from dags.repair.decision import Trigger
 from dags.settings import current_settings
 from dags.web_preaggregated_backfill.check_words import check_text
-from dags.web_preaggregated_backfill.evaluation import evaluate, evaluate_in_run
+from dags.web_preaggregated_backfill.evaluation import CHECK, evaluate, evaluate_in_run
 from dags.web_preaggregated_backfill.last_verdict import (
     DETECTOR,
     REMAINING,
@@ -48,8 +48,6 @@ if TYPE_CHECKING:
     from dags.web_preaggregated_backfill.evaluation import Evaluation
     from dags.web_preaggregated_backfill.last_verdict import LastVerdict
     from dags.web_preaggregated_backfill.shards import OnEngine
-
-CHECK = "complete"
 
 # The UI's column of keys is 300 pixels wide, 24 of them margins, and a letter 8.4: a longer one lies over what stands
 # beside it. Of the keys that are promised some are, after the names of their tables; they are the last.

@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
-from dagster import AssetKey, RunRequest
+from dagster import AssetCheckKey, AssetKey, RunRequest
 from dagster._core.storage.tags import PRIORITY_TAG
 
 from dags.dagster_runs.tags import (
@@ -58,8 +58,11 @@ from dags.web_preaggregated_backfill.shards import (
 )
 from dags.web_preaggregated_backfill.store import observe
 
+# The standing check of each table: every evaluation leaves its result, see `catalog`.
+CHECK = "complete"
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import date, datetime
 
     from clickhouse_connect.driver.client import Client
@@ -260,6 +263,15 @@ def evaluate_in_run(
     )
 
 
+def own_checks(tables: Iterable[str]) -> list[AssetCheckKey]:
+    """The checks that come along with a build of these tables: whether they are complete.
+
+    The others are of the whole location, and not of a day. A run of some assets of a job brings each check that these
+    have anywhere, unless it is told which: a rebuild of one day would ask once more how all is, and compare a sample.
+    """
+    return [AssetCheckKey(AssetKey(table), CHECK) for table in tables]
+
+
 def run_requests(evaluation: Evaluation, plan_id: str, job: str | None = None) -> list[RunRequest]:
     """The decision as Dagster's run requests: one day each, with the assets that are wrong on it.
 
@@ -273,6 +285,7 @@ def run_requests(evaluation: Evaluation, plan_id: str, job: str | None = None) -
             job_name=request.job if job is None else None,
             partition_key=request.day.isoformat(),
             asset_selection=[AssetKey(table) for table in request.tables],
+            asset_check_keys=own_checks(request.tables),
             run_config=_run_config(evaluation, request, plan_id),
             tags={
                 PRIORITY_TAG: BACKFILL_PRIORITY,

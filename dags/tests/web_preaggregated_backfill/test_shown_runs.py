@@ -10,7 +10,8 @@ from dags.definitions import WATCHED, defs
 from dags.tests.variants import server_at_night
 from dags.tests.world import BOUNCES, STATS, ago
 from dags.web_preaggregated_backfill.building import PARTITION_ROWS
-from dags.web_preaggregated_backfill.catalog import CHECK, KEY_CHARACTERS
+from dags.web_preaggregated_backfill.catalog import KEY_CHARACTERS
+from dags.web_preaggregated_backfill.evaluation import CHECK
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

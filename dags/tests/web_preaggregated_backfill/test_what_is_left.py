@@ -26,7 +26,7 @@ from dags.tests.variants import server_at_night
 from dags.tests.web_preaggregated_backfill.test_what_is_shown import WHO, checks, detector, lose
 from dags.tests.world import BOUNCES, STATS, ago
 from dags.web_preaggregated_backfill import catalog
-from dags.web_preaggregated_backfill.evaluation import evaluate_in_run
+from dags.web_preaggregated_backfill.evaluation import CHECK, evaluate_in_run
 from dags.web_preaggregated_backfill.last_verdict import DETECTOR
 
 if TYPE_CHECKING:
@@ -240,3 +240,11 @@ def test_why_reads_a_day_before_the_look_back_and_calls_no_day_fine_that_is_not_
     assert "GAPS not judged yet, so none is known of" in unsettled
     with asked_about(NOWHERE), pytest.raises(EngineError):
         why(old)
+
+
+def test_a_run_that_a_tick_asks_for_checks_its_tables_and_nothing_of_the_whole(world: World) -> None:
+    world.traffic([1], [ago(1), ago(2), ago(3)])
+    world.select(1)
+    ran = world.loop.rebuild(world.tick().requests[0])
+    checked = [(one.asset_key.to_user_string(), one.check_name) for one in ran.get_asset_check_evaluations()]
+    assert sorted(checked) == [(BOUNCES, CHECK), (STATS, CHECK)]
