@@ -74,6 +74,7 @@ PRIVATE: dict[str, dict[str, str]] = {
     f"{_TAGS}.PARTITION_NAME_TAG": {
         "repair": "which day a run covers",
         "dagster_runs": "which day a run is of, in its line",
+        "demo": "which day a run that was asked for is of",
     },
     f"{_TAGS}.BACKFILL_ID_TAG": {"retention": "a run stays while the backfill that launched it is not over"},
     f"{_TAGS}.REPOSITORY_LABEL_TAG": {
@@ -90,6 +91,8 @@ PRIVATE: dict[str, dict[str, str]] = {
     f"{_TAGS}.ASSET_PARTITION_RANGE_START_TAG": {"repair": "which days a run of several covers"},
     f"{_TAGS}.ASSET_PARTITION_RANGE_END_TAG": {"repair": "which days a run of several covers"},
     f"{_TAGS}.GRPC_INFO_TAG": {"work": "whether the process of a run is on this machine"},
+    "dagster._core.definitions.job_base.InMemoryJob": {"demo": "a run of some assets and some checks, in this process"},
+    "dagster._core.execution.execute_in_process.core_execute_in_process": {"demo": "the same"},
     "dagster._core.definitions.unresolved_asset_job_definition.UnresolvedAssetJobDefinition": {
         "definitions": "the type of what `define_asset_job` returns",
         "web_preaggregated_backfill": "the same",

@@ -73,7 +73,7 @@ from dags.schedules import DAILY_BUILD_CRON, TIME_ZONE
 from dags.settings import current_settings
 from dags.team_selection.store import read_selection
 from dags.web_preaggregated_backfill.catalog import look_again
-from dags.web_preaggregated_backfill.evaluation import own_checks
+from dags.web_preaggregated_backfill.own_checks import own_checks
 from dags.work.audit.log import AUTOMATIC, MANUAL
 from dags.work.of_runs import RunWork, audited
 

@@ -22,7 +22,7 @@ from dags.domain.text import of_error, wrapped
 from dags.repair.decision import Trigger
 from dags.settings import current_settings
 from dags.web_preaggregated_backfill.check_words import check_text
-from dags.web_preaggregated_backfill.evaluation import CHECK, evaluate, evaluate_in_run
+from dags.web_preaggregated_backfill.evaluation import evaluate, evaluate_in_run
 from dags.web_preaggregated_backfill.last_verdict import (
     DETECTOR,
     REMAINING,
@@ -31,6 +31,7 @@ from dags.web_preaggregated_backfill.last_verdict import (
     remaining_days,
 )
 from dags.web_preaggregated_backfill.metadata import metadata, of_check
+from dags.web_preaggregated_backfill.own_checks import CHECK
 from dags.web_preaggregated_backfill.report import status_line, table_statuses
 from dags.web_preaggregated_backfill.scraped import leave_for_a_scraper
 

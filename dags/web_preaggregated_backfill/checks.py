@@ -16,8 +16,8 @@ from dags.dagster_runs.resource import ClickHouseResource
 from dags.dagster_runs.tags import SHORT_RUN
 from dags.domain.watched import WatchedTable
 from dags.web_preaggregated_backfill.catalog import as_shown, evaluate_now, leave_or_tell
-from dags.web_preaggregated_backfill.evaluation import CHECK
 from dags.web_preaggregated_backfill.last_verdict import last_verdict
+from dags.web_preaggregated_backfill.own_checks import CHECK
 
 
 def standing_checks(watched: tuple[WatchedTable, ...]) -> AssetChecksDefinition:

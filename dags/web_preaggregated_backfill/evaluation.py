@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
-from dagster import AssetCheckKey, AssetKey, RunRequest
+from dagster import AssetKey, RunRequest
 from dagster._core.storage.tags import PRIORITY_TAG
 
 from dags.dagster_runs.tags import (
@@ -47,6 +47,7 @@ from dags.repair.requests.store import frozen_teams
 from dags.repair.runs import runs_of, with_frozen_teams, without_the_dead
 from dags.settings import current_settings
 from dags.web_preaggregated_backfill.last_verdict import last_verdict, remaining_days
+from dags.web_preaggregated_backfill.own_checks import own_checks
 from dags.web_preaggregated_backfill.report import reasons, status_line
 from dags.web_preaggregated_backfill.shards import (
     TICK_LOOK_SECONDS,
@@ -58,11 +59,8 @@ from dags.web_preaggregated_backfill.shards import (
 )
 from dags.web_preaggregated_backfill.store import observe
 
-# The standing check of each table: every evaluation leaves its result, see `catalog`.
-CHECK = "complete"
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
     from datetime import date, datetime
 
     from clickhouse_connect.driver.client import Client
@@ -261,15 +259,6 @@ def evaluate_in_run(
         now=clock.utc_now(),
         lookback_days=lookback_days,
     )
-
-
-def own_checks(tables: Iterable[str]) -> list[AssetCheckKey]:
-    """The checks that come along with a build of these tables: whether they are complete.
-
-    The others are of the whole location, and not of a day. A run of some assets of a job brings each check that these
-    have anywhere, unless it is told which: a rebuild of one day would ask once more how all is, and compare a sample.
-    """
-    return [AssetCheckKey(AssetKey(table), CHECK) for table in tables]
 
 
 def run_requests(evaluation: Evaluation, plan_id: str, job: str | None = None) -> list[RunRequest]:

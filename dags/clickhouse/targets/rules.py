@@ -77,8 +77,6 @@ _TIME = re.compile(r"DateTime(?:64)?(?:\((?:\d(?:, )?)?(?:'([^']*)')?\))?")
 _ROW_POLICY = re.compile(r"\brow.level (?:security )?filter", re.IGNORECASE)
 _ANY_FILTER = re.compile(r"^\W*(?:(?:prewhere|row.level) )?filter\b", re.IGNORECASE)
 _DAY_OF = re.compile(r"toDate\((\w+)\)")
-# What a query reads, in its tree.
-_IN_TREE = re.compile(r"^\s*(TABLE|TABLE_FUNCTION) id: \d+,.*?\btable(?:_function)?_name: ([^,\s]+)")
 
 
 @dataclass(frozen=True)
@@ -207,17 +205,6 @@ def hidden_by(engine: str, plan: Iterable[str]) -> str:
     """
     sought = _ROW_POLICY if engine.endswith("View") else _ANY_FILTER
     return "a row policy hides rows of it from this user" if any(map(sought.search, plan)) else ""
-
-
-def read_by(name: str, tree: Iterable[str]) -> tuple[set[str], list[str]]:
-    """What ``database.table`` shows by the tree of a query of it: other tables of its database, by their names; and all
-    else, in words. That is itself where ClickHouse does not say what is behind it.
-    """
-    database = name.partition(".")[0] + "."
-    found = {(kind, words) for line in tree for kind, words in _IN_TREE.findall(line)}
-    own = {words for kind, words in found if kind == "TABLE" and words.startswith(database) and words != name}
-    elsewhere = sorted(words if kind == "TABLE" else f"the table function {words}" for kind, words in found)
-    return {one.removeprefix(database) for one in own}, [one for one in elsewhere if one not in own]
 
 
 def hidden(facts: Facts) -> Iterator[str]:

@@ -17,10 +17,10 @@ from dags.clickhouse.targets.rules import (
     hidden_by,
     is_stored_in_parts,
     notes,
-    read_by,
     unpublishable,
     unreadable,
 )
+from dags.clickhouse.targets.tree import read_by
 from dags.domain.errors import BuildError
 
 if TYPE_CHECKING:

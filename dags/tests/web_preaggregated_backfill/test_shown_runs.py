@@ -11,7 +11,7 @@ from dags.tests.variants import server_at_night
 from dags.tests.world import BOUNCES, STATS, ago
 from dags.web_preaggregated_backfill.building import PARTITION_ROWS
 from dags.web_preaggregated_backfill.catalog import KEY_CHARACTERS
-from dags.web_preaggregated_backfill.evaluation import CHECK
+from dags.web_preaggregated_backfill.own_checks import CHECK
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -26,8 +26,9 @@ from dags.tests.variants import server_at_night
 from dags.tests.web_preaggregated_backfill.test_what_is_shown import WHO, checks, detector, lose
 from dags.tests.world import BOUNCES, STATS, ago
 from dags.web_preaggregated_backfill import catalog
-from dags.web_preaggregated_backfill.evaluation import CHECK, evaluate_in_run
+from dags.web_preaggregated_backfill.evaluation import evaluate_in_run
 from dags.web_preaggregated_backfill.last_verdict import DETECTOR
+from dags.web_preaggregated_backfill.own_checks import CHECK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,11 +12,11 @@ from dags.clickhouse.targets.rules import (
     Column,
     Facts,
     notes,
-    read_by,
     unpublishable,
     unreadable,
     unusable_database,
 )
+from dags.clickhouse.targets.tree import read_by
 from dags.tests.world import STATS
 
 DECLARED = declared_columns()[STATS]
