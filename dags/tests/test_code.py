@@ -173,6 +173,7 @@ SHELL = (
     "last_verdict.py",
     "adoption.py",
     "instance.py",
+    "own_checks.py",
     "shown_assets.py",
     "definitions.py",
 )

@@ -18,7 +18,8 @@ from dags.tests.orders import ORDERS_BY_DAY, defs
 from dags.tests.variants import embedded_at_night
 from dags.tests.world import BOUNCES, STATS, World, ago, noon, tables_asked
 from dags.web_preaggregated.tables import WEB_TABLES
-from dags.web_preaggregated_backfill.evaluation import CHECK, Evaluation, evaluate
+from dags.web_preaggregated_backfill.evaluation import Evaluation, evaluate
+from dags.web_preaggregated_backfill.own_checks import CHECK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
