@@ -1,13 +1,13 @@
 -- Sessions that are too large to be put together in memory, as of a tracker that gives every visitor the same one: as in
--- sessions.sql, but for the page views, each of which follows its session in a row of its own.
--- Grain   one row per (day, team, session), without its views; and one per page view of these that count, with that one
---         view, and 0 `pageviews`: the row of the session has counted it
+-- sessions.sql, but for the page views: those after the first follow their session, each in a row of its own.
+-- Grain   one row per (day, team, session), with the first of its views; and one per other page view of those that
+--         count, with that one view, and 0 `pageviews`: the row of the session has counted it
 -- Reads   those teams' events of [start - 1, end + 1), four times; run only where there are such sessions
 -- A million persons beside each page view of theirs would be too much: the row of the session alone has them. Blocks
 -- are small, and the sessions are the side of the join that is kept in memory, for the same reason.
 INSERT INTO $sessions
 (
-    day, team_id, session_id, began, lasted_microseconds, pageviews, autocaptures, views, first_pageview, end_pathname,
+    day, team_id, session_id, began, lasted_microseconds, pageviews, autocaptures, views, entry_pathname, end_pathname,
     persons, referring_domain, utm_source, utm_medium, utm_campaign, utm_term, utm_content, has_gclid,
     has_gad_source_paid_search, has_fbclid, uncounted, hash
 )
@@ -48,11 +48,12 @@ WITH
             ARRAY JOIN [-1, 0, 1] AS shift
             WHERE day >= {start:Date} AND day < {end:Date}
             ORDER BY
-                inserted_at DESC, timestamp DESC, session_id DESC, event DESC, person_id DESC, pathname DESC, host DESC,
-                device_type DESC, browser DESC, os DESC, viewport_width DESC, viewport_height DESC, country_code DESC,
-                city_name DESC, region_code DESC, region_name DESC, referring_domain DESC, utm_source DESC,
-                utm_medium DESC, utm_campaign DESC, utm_term DESC, utm_content DESC, gclid DESC, gad_source DESC,
-                fbclid DESC
+                inserted_at DESC,
+                tuple(
+                    timestamp, session_id, event, person_id, pathname, host, device_type, browser, os, viewport_width,
+                    viewport_height, country_code, city_name, region_code, region_name, referring_domain, utm_source,
+                    utm_medium, utm_campaign, utm_term, utm_content, gclid, gad_source, fbclid
+                ) DESC
             LIMIT 1 BY day, team_id, uuid
         )
         WHERE session_hash IN (SELECT hash FROM $unusual WHERE is_large)
@@ -67,7 +68,7 @@ WITH
                 toUInt256(toUInt128(uuid))
             ) AS position,
             tuple(
-                position, host, device_type, pathname, browser, os, viewport_width, viewport_height,
+                host, device_type, pathname, browser, os, viewport_width, viewport_height,
                 country_code, city_name, region_code, region_name, person_id,
                 cityHash64(tuple(
                     host, device_type, pathname, browser, os, viewport_width, viewport_height,
@@ -88,8 +89,9 @@ WITH
             dateDiff('microsecond', began, max(timestamp)) AS lasted_microseconds,
             countIf(qualifies) AS pageviews,
             countIf(event = '$$autocapture') AS autocaptures,
-            arrayResize([first_pageview], 0) AS views,
-            argMinIf(pageview, position, qualifies) AS first_pageview,
+            minIf(position, qualifies) AS first_position,
+            [argMinIf(pageview, position, qualifies)] AS views,
+            views.3[1] AS entry_pathname,
             argMaxIf(pathname, position, qualifies) AS end_pathname,
             groupUniqArrayIf(person_id, qualifies) AS persons,
             argMinIf(referring_domain, position, referring_domain != '') AS referring_domain,
@@ -108,19 +110,19 @@ WITH
                 0
             ) AS uncounted,
             cityHash64(tuple(
-                toStartOfHour(began), team_id, first_pageview.4, end_pathname, referring_domain, utm_source, utm_medium,
+                toStartOfHour(began), team_id, entry_pathname, end_pathname, referring_domain, utm_source, utm_medium,
                 utm_campaign, utm_term, utm_content, has_gclid, has_gad_source_paid_search, has_fbclid
             )) AS hash
         FROM ordered
         GROUP BY day, team_id, session_id
         HAVING pageviews > 0 AND (toDate(began) = day OR uncounted > 0)
     )
-SELECT *
+SELECT * EXCEPT (first_position)
 FROM large
 UNION ALL
-SELECT session.* REPLACE (toUInt64(0) AS pageviews, [ordered.pageview] AS views)
+SELECT session.* EXCEPT (first_position) REPLACE (toUInt64(0) AS pageviews, [ordered.pageview] AS views)
 FROM ordered
 INNER JOIN (SELECT * REPLACE (arrayResize(persons, 0) AS persons) FROM large) AS session
     ON ordered.day = session.day AND ordered.team_id = session.team_id AND ordered.session_id = session.session_id
-WHERE ordered.qualifies AND session.uncounted = 0
+WHERE ordered.qualifies AND ordered.position != session.first_position AND session.uncounted = 0
 SETTINGS min_insert_block_size_rows = 65536, min_insert_block_size_bytes = 0, query_plan_join_swap_table = 'false'

@@ -61,11 +61,12 @@ WITH
             ARRAY JOIN [-1, 0, 1] AS shift
             WHERE day >= {start:Date} AND day < {end:Date}
             ORDER BY
-                inserted_at DESC, timestamp DESC, session_id DESC, event DESC, person_id DESC, pathname DESC, host DESC,
-                device_type DESC, browser DESC, os DESC, viewport_width DESC, viewport_height DESC, country_code DESC,
-                city_name DESC, region_code DESC, region_name DESC, referring_domain DESC, utm_source DESC,
-                utm_medium DESC, utm_campaign DESC, utm_term DESC, utm_content DESC, gclid DESC, gad_source DESC,
-                fbclid DESC
+                inserted_at DESC,
+                tuple(
+                    timestamp, session_id, event, person_id, pathname, host, device_type, browser, os, viewport_width,
+                    viewport_height, country_code, city_name, region_code, region_name, referring_domain, utm_source,
+                    utm_medium, utm_campaign, utm_term, utm_content, gclid, gad_source, fbclid
+                ) DESC
             LIMIT 1 BY day, team_id, uuid
         )
         WHERE session_id != '' AND session_hash NOT IN (SELECT hash FROM $unusual WHERE is_large)
@@ -80,7 +81,7 @@ WITH
                 toUInt256(toUInt128(uuid))
             ) AS position,
             tuple(
-                position, host, device_type, pathname, browser, os, viewport_width, viewport_height,
+                host, device_type, pathname, browser, os, viewport_width, viewport_height,
                 country_code, city_name, region_code, region_name, person_id,
                 cityHash64(tuple(
                     host, device_type, pathname, browser, os, viewport_width, viewport_height,
@@ -97,10 +98,10 @@ SELECT
     dateDiff('microsecond', began, max(timestamp)) AS lasted_microseconds,
     countIf(qualifies) AS pageviews,
     countIf(event = '$$autocapture') AS autocaptures,
-    arraySort(groupArrayIf(pageview, qualifies)) AS views,
-    views[1] AS first_pageview,
-    (views[-1]).4 AS end_pathname,
-    arrayResize(views.13, 0) AS persons,
+    arraySort(groupArrayIf(tuple(position, pageview), qualifies)).2 AS views,
+    views.3[1] AS entry_pathname,
+    views.3[-1] AS end_pathname,
+    arrayResize(views.12, 0) AS persons,
     argMinIf(referring_domain, position, referring_domain != '') AS referring_domain,
     argMinIf(utm_source, position, utm_source != '') AS utm_source,
     argMinIf(utm_medium, position, utm_medium != '') AS utm_medium,
@@ -117,7 +118,7 @@ SELECT
         0
     ) AS uncounted,
     cityHash64(tuple(
-        toStartOfHour(began), team_id, first_pageview.4, end_pathname, referring_domain, utm_source, utm_medium,
+        toStartOfHour(began), team_id, entry_pathname, end_pathname, referring_domain, utm_source, utm_medium,
         utm_campaign, utm_term, utm_content, has_gclid, has_gad_source_paid_search, has_fbclid
     )) AS hash
 FROM ordered

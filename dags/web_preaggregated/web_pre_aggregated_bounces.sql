@@ -14,7 +14,7 @@ INSERT INTO $staging
 WITH
     alike AS
     (
-        SELECT cityHash64(hash, first_pageview.14) AS key_hash
+        SELECT cityHash64(hash, views.13[1]) AS key_hash
         FROM $sessions
         WHERE day = {day:Date} AND uncounted = 0 AND pageviews > 0
         GROUP BY key_hash
@@ -25,33 +25,33 @@ WITH
         SELECT
             toDateTime(toStartOfHour(began), 'UTC') AS period_bucket,
             team_id,
-            first_pageview.2 AS host,
-            first_pageview.3 AS device_type,
-            first_pageview.4 AS entry_pathname,
+            views.1[1] AS host,
+            views.2[1] AS device_type,
+            entry_pathname,
             end_pathname,
-            first_pageview.5 AS browser,
-            first_pageview.6 AS os,
-            first_pageview.7 AS viewport_width,
-            first_pageview.8 AS viewport_height,
+            views.4[1] AS browser,
+            views.5[1] AS os,
+            views.6[1] AS viewport_width,
+            views.7[1] AS viewport_height,
             referring_domain,
             utm_source,
             utm_medium,
             utm_campaign,
             utm_term,
             utm_content,
-            first_pageview.9 AS country_code,
-            first_pageview.10 AS city_name,
-            first_pageview.11 AS region_code,
-            first_pageview.12 AS region_name,
+            views.8[1] AS country_code,
+            views.9[1] AS city_name,
+            views.10[1] AS region_code,
+            views.11[1] AS region_name,
             has_gclid,
             has_gad_source_paid_search,
             has_fbclid,
             session_id,
-            if(empty(persons), views.13, persons) AS persons_seen,
+            if(empty(persons), views.12, persons) AS persons_seen,
             toUInt64(pageviews) AS shown,
             toUInt64(pageviews = 1 AND autocaptures = 0 AND lasted_microseconds < 10 * 1000000) AS bounced,
             toInt64(intDiv(lasted_microseconds, 1000000)) AS lasted_seconds,
-            cityHash64(hash, first_pageview.14) AS key_hash
+            cityHash64(hash, views.13[1]) AS key_hash
         FROM $sessions
         WHERE day = {day:Date} AND uncounted = 0 AND pageviews > 0
     )

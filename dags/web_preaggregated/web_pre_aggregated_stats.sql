@@ -16,7 +16,7 @@ WITH
     (
         SELECT cityHash64(hash, view_hash) AS key_hash
         FROM $sessions
-        ARRAY JOIN views.14 AS view_hash
+        ARRAY JOIN views.13 AS view_hash
         WHERE day = {day:Date} AND uncounted = 0
         GROUP BY key_hash
         HAVING count() > 1
@@ -26,31 +26,31 @@ WITH
         SELECT
             toDateTime(toStartOfHour(began), 'UTC') AS period_bucket,
             team_id,
-            view.2 AS host,
-            view.3 AS device_type,
-            view.4 AS pathname,
-            first_pageview.4 AS entry_pathname,
+            view.1 AS host,
+            view.2 AS device_type,
+            view.3 AS pathname,
+            entry_pathname,
             end_pathname,
-            view.5 AS browser,
-            view.6 AS os,
-            view.7 AS viewport_width,
-            view.8 AS viewport_height,
+            view.4 AS browser,
+            view.5 AS os,
+            view.6 AS viewport_width,
+            view.7 AS viewport_height,
             referring_domain,
             utm_source,
             utm_medium,
             utm_campaign,
             utm_term,
             utm_content,
-            view.9 AS country_code,
-            view.10 AS city_name,
-            view.11 AS region_code,
-            view.12 AS region_name,
+            view.8 AS country_code,
+            view.9 AS city_name,
+            view.10 AS region_code,
+            view.11 AS region_name,
             has_gclid,
             has_gad_source_paid_search,
             has_fbclid,
-            view.13 AS person_id,
+            view.12 AS person_id,
             session_id,
-            cityHash64(hash, view.14) AS key_hash
+            cityHash64(hash, view.13) AS key_hash
         FROM $sessions
         ARRAY JOIN views AS view
         WHERE day = {day:Date} AND uncounted = 0
