@@ -98,7 +98,7 @@ MUTANTS = [
     ),
     Mutant(
         "what occurs twice is not found: two rows of one key are staged",
-        "dags/web_preaggregated/web_pre_aggregated_stats.sql",
+        "dags/web_preaggregated/alike.sql",
         "HAVING count() > 1",
         "HAVING count() > 2",
         f"{SESSIONS}::test_no_two_staged_rows_have_the_same_key[embedded]",

@@ -33,9 +33,10 @@ class SessionsBuilder:
 
     def stage(self, bench: Workbench, day: date, tables: Sequence[str], teams: Sequence[int]) -> Mapping[int, Measure]:
         sessions = self.sessions(bench, day, day + ONE_DAY, teams)
+        alike = self.alike(bench, sessions)
         bound = {"day": day}
         for table in tables:
-            bench.command(_PACKAGE, table, bound, staging=bench.staging(table), sessions=sessions)
+            bench.command(_PACKAGE, table, bound, staging=bench.staging(table), sessions=sessions, alike=alike)
         rows = bench.rows(_PACKAGE, "session_units", bound, sessions=sessions)
         what = f"events of {day + ONE_DAY} whose sessions had begun before {day}"
         bench.uncounted(what, {team: events for team, *_, events in rows if events})
@@ -54,3 +55,9 @@ class SessionsBuilder:
         if large:
             bench.command(_PACKAGE, "large_sessions", bound, sessions=sessions, **found)
         return sessions
+
+    def alike(self, bench: Workbench, sessions: str) -> str:
+        """Find which page views of these sessions have the same key, once for both tables; where that is written."""
+        alike = bench.scratch("alike")
+        bench.command(_PACKAGE, "alike", {}, sessions=sessions, alike=alike)
+        return alike

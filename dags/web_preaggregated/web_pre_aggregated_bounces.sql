@@ -12,14 +12,6 @@ INSERT INTO $staging
     bounces_count_state, total_session_duration_state, total_session_count_state
 )
 WITH
-    alike AS
-    (
-        SELECT cityHash64(hash, views.13[1]) AS key_hash
-        FROM $sessions
-        WHERE day = {day:Date} AND uncounted = 0 AND pageviews > 0
-        GROUP BY key_hash
-        HAVING count() > 1
-    ),
     counted AS
     (
         SELECT
@@ -64,7 +56,7 @@ SELECT
     initializeAggregation('sumState', lasted_seconds) AS total_session_duration_state,
     initializeAggregation('sumState', toUInt64(1)) AS total_session_count_state
 FROM counted
-WHERE key_hash NOT IN (SELECT key_hash FROM alike)
+WHERE key_hash NOT IN (SELECT key_hash FROM $alike)
 UNION ALL
 SELECT
     * EXCEPT (session_id, persons_seen, shown, bounced, lasted_seconds, key_hash),
@@ -75,5 +67,5 @@ SELECT
     sumState(lasted_seconds) AS total_session_duration_state,
     sumState(toUInt64(1)) AS total_session_count_state
 FROM counted
-WHERE key_hash IN (SELECT key_hash FROM alike)
+WHERE key_hash IN (SELECT key_hash FROM $alike)
 GROUP BY ALL

@@ -12,15 +12,6 @@ INSERT INTO $staging
     persons_uniq_state, sessions_uniq_state, pageviews_count_state
 )
 WITH
-    alike AS
-    (
-        SELECT cityHash64(hash, view_hash) AS key_hash
-        FROM $sessions
-        ARRAY JOIN views.13 AS view_hash
-        WHERE day = {day:Date} AND uncounted = 0
-        GROUP BY key_hash
-        HAVING count() > 1
-    ),
     shown AS
     (
         SELECT
@@ -61,7 +52,7 @@ SELECT
     initializeAggregation('uniqState', session_id) AS sessions_uniq_state,
     initializeAggregation('sumState', toUInt64(1)) AS pageviews_count_state
 FROM shown
-WHERE key_hash NOT IN (SELECT key_hash FROM alike)
+WHERE key_hash NOT IN (SELECT key_hash FROM $alike)
 UNION ALL
 SELECT
     * EXCEPT (person_id, session_id, key_hash),
@@ -69,5 +60,5 @@ SELECT
     uniqState(session_id) AS sessions_uniq_state,
     sumState(toUInt64(1)) AS pageviews_count_state
 FROM shown
-WHERE key_hash IN (SELECT key_hash FROM alike)
+WHERE key_hash IN (SELECT key_hash FROM $alike)
 GROUP BY ALL

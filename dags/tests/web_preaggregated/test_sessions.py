@@ -66,11 +66,12 @@ def of_a_range(client: Client, builder: SessionsBuilder, days: Sequence[date]) -
     bench = Bench(client)
     try:
         sessions = builder.sessions(bench, days[0], days[-1] + ONE_DAY, [1, 2])
+        found_in = {"sessions": sessions, "alike": builder.alike(bench, sessions)}
         found: dict[tuple[str, date], Any] = {}
         for day in days:
             for table in TABLES:
                 staging = bench.staging(table)
-                bench.command("dags.web_preaggregated", table, {"day": day}, staging=staging, sessions=sessions)
+                bench.command("dags.web_preaggregated", table, {"day": day}, staging=staging, **found_in)
                 found[table, day] = stored(client, staging)
             found["units", day] = sorted(
                 bench.rows("dags.web_preaggregated", "session_units", {"day": day}, sessions=sessions)
@@ -140,9 +141,10 @@ def test_no_two_staged_rows_have_the_same_key(client: Client) -> None:
     bench = Bench(client)
     try:
         sessions = SessionsBuilder(OP).sessions(bench, DAY, DAY + ONE_DAY, [1])
+        found_in = {"sessions": sessions, "alike": SessionsBuilder(OP).alike(bench, sessions)}
         for table in TABLES:
             staging = bench.staging(table)
-            bench.command("dags.web_preaggregated", table, {"day": DAY}, staging=staging, sessions=sessions)
+            bench.command("dags.web_preaggregated", table, {"day": DAY}, staging=staging, **found_in)
             [(rows,)] = client.query(f"SELECT count() FROM {staging}").result_rows
             assert rows == len(stored(client, staging)) == 2, table
     finally:
