@@ -94,7 +94,9 @@ CASES: dict[str, list[Event]] = {
         Event(1, at("2026-01-10 10:00:05"), pathname="/3", gad_source="2", person_id=person(2)),
     ],
     "tenants share session ids and uuids and nothing else": [
-        Event(team, at("2026-01-10 10:00:00"), "same", uuid=UUID(int=99), pathname=f"/{team}") for team in (1, 2, 3)
+        Event(team, at(f"2026-01-10 10:00:0{n}"), "same", uuid=UUID(int=n), pathname=f"/{team}")
+        for team in (1, 2, 3)
+        for n in range(2)
     ],
     "nothing on the day itself": [Event(1, at("2026-01-09 10:00:00")), Event(1, at("2026-01-11 10:00:00"))],
 }
