@@ -16,7 +16,7 @@ from dags.bench.cli import cli
 from dags.bench.coldstart import coldstart
 from dags.bench.core import core
 from dags.bench.detection import detection
-from dags.bench.figures import paragraph
+from dags.bench.figures import BESIDE, paragraph, table
 from dags.bench.files import files
 from dags.bench.machine import load, machine
 from dags.bench.managed import managed
@@ -68,14 +68,20 @@ def main(arguments: Sequence[str]) -> int:
     if options.quick:
         print("  QUICK: small sizes, to see that it runs. The figures mean nothing.")
     started = time.monotonic()
+    lines: list[list[str]] = []
     for name in options.names or BENCHMARKS:
         reason = require_or_skip_reason() if name in NEEDS_A_SERVER else None
         if reason:
             print(f"\n{name}: left out, {reason}")
             continue
         run = partial(postgres, rows=options.rows) if name == "postgres" else BENCHMARKS[name]
-        for text in run(quick=options.quick, progress=_say):
-            print(f"\n{text}", flush=True)
+        for told in run(quick=options.quick, progress=_say):
+            if isinstance(told, str):
+                print(f"\n{told}", flush=True)
+            else:
+                lines.append(told.cells)
+    if lines:
+        print(f"\nbeside floor and peer\n\n{table(BESIDE, lines)}")
     print(f"\n  {time.monotonic() - started:.0f} s in all; {load()} at the end")
     return 0
 

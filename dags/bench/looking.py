@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dagster import DagsterInstance
 
 from dags.bench.detecting import peak_bytes
 from dags.bench.filling import NOW
+from dags.bench.measuring import Run, answered
 from dags.clickhouse.engine import open_client
 from dags.repair.decision import Trigger
 from dags.repair.requests.store import freeze
@@ -20,7 +21,12 @@ from dags.web_preaggregated_backfill.evaluation import evaluate, run_requests, t
 from dags.web_preaggregated_backfill.metadata import metadata
 
 if TYPE_CHECKING:
+    from clickhouse_connect.driver.client import Client
+    from dagster import RunRequest
+
     from dags.detection.verdicts import Verdicts
+    from dags.settings import Settings
+    from dags.web_preaggregated_backfill.evaluation import Evaluation
 
 
 def measure(*, ticks: int) -> dict[str, Any]:
@@ -31,15 +37,11 @@ def measure(*, ticks: int) -> dict[str, Any]:
         DagsterInstance.ephemeral() as instance,
     ):
         before = peak_bytes()
-        seconds: list[float] = []
+        runs: list[Run] = []
         unverified: list[int] = []
         for _ in range(ticks):
-            started = time.perf_counter()
-            found = evaluate(instance, settings, WEB_TABLES, Trigger.SENSOR, lambda work: work(client), now=NOW)
-            metadata(found)
-            requests = run_requests(found, "plan")
-            freeze(client, "plan", teams_to_freeze(found))
-            seconds.append(time.perf_counter() - started)
+            (found, requests), run = answered(client, partial(_tick, instance=instance, settings=settings))
+            runs.append(run)
             unverified.append(len(found.detection.unverified))
             if found.is_unknown:
                 raise AssertionError(f"unknown: {found.detection.unknown}")
@@ -47,7 +49,9 @@ def measure(*, ticks: int) -> dict[str, Any]:
                 break
     wrong = found.detection.wrong
     return {
-        "seconds": seconds,
+        "seconds": [run.seconds for run in runs],
+        "cpu": runs[0].cpu_seconds + runs[0].python_seconds,
+        "cpu_in_engine": runs[0].cpu_seconds,
         "unverified": unverified,
         "wrong": len(wrong),
         "requests": len(requests),
@@ -56,6 +60,14 @@ def measure(*, ticks: int) -> dict[str, Any]:
         "peak_bytes": peak_bytes(),
         "bytes_before": before,
     }
+
+
+def _tick(client: Client, instance: DagsterInstance, settings: Settings) -> tuple[Evaluation, list[RunRequest]]:
+    found = evaluate(instance, settings, WEB_TABLES, Trigger.SENSOR, lambda work: work(client), now=NOW)
+    metadata(found)
+    requests = run_requests(found, "plan")
+    freeze(client, "plan", teams_to_freeze(found))
+    return found, requests
 
 
 def _bytes_held(verdicts: Verdicts) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -12,7 +11,8 @@ from uuid import uuid4
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from dags.bench.figures import MEBIBYTE, Spread, paragraph, table, verdict
+from dags.bench.figures import MEBIBYTE, Beside, Spread, Told, paragraph, table, verdict
+from dags.bench.measuring import Run, measured
 from dags.bench.traffic import FEW, load_day
 from dags.clickhouse.dsn import Dsn
 from dags.clickhouse.engine import open_client
@@ -61,30 +61,21 @@ SIZES = (Size(1_000_000, 5, 3.0), Size(1_000_000, 3, 3.0, neighbours=1.0), Size(
 QUICK = (Size(30_000, 2, 3.0),)
 
 
-@dataclass(frozen=True)
-class Run:
-    """One way of filling both tables, measured once."""
-
-    seconds: float
-    cpu_seconds: float
-    peak_bytes: int
-
-
 class UnequalError(AssertionError):
     """The two ways differ in their results, so that nothing else about them is worth comparing."""
 
 
-def preaggregation(*, quick: bool, progress: Callable[[str], None]) -> Iterator[str]:
+def preaggregation(*, quick: bool, progress: Callable[[str], None]) -> Iterator[Told]:
     """Yield the text of the figures, size by size."""
     with tempfile.TemporaryDirectory() as directory, running_server(Path(directory)) as server:
         for number, size in enumerate(QUICK if quick else SIZES):
             dsn = Dsn.parse(server.dsn(f"bench_{number}"))
             with open_client(dsn, wait_seconds=60, create_database=True) as client:
-                yield _measured(client, size, progress)
+                yield from _measured(client, size, progress)
                 client.command(f"DROP DATABASE {dsn.database} SYNC")
 
 
-def _measured(client: Client, size: Size, progress: Callable[[str], None]) -> str:
+def _measured(client: Client, size: Size, progress: Callable[[str], None]) -> Iterator[Told]:
     apply_schema(client, WEB_TABLES)
     progress(f"loading {size.events:,} events")
     events = load_day(client, DAY, TEAMS, size.events, size.neighbours)
@@ -116,9 +107,18 @@ def _measured(client: Client, size: Size, progress: Callable[[str], None]) -> st
         # Into empty tables each time, and no merge of these in the background of the next.
         for name in (*TABLES, *PEERS.values(), *FLOORS.values()):
             client.command(f"TRUNCATE TABLE {name} SYNC")
-    return _text(size, events, str(client.server_version), floors, pairs) + (
+    yield _text(size, events, str(client.server_version), floors, pairs) + (
         f"\n  In {out_of_memory} of {size.rounds} rounds the peer ran out of memory." if out_of_memory else ""
     )
+    figure = f"day, {events / 1e6:.1f} M, neighbours {size.neighbours:.0%}, CPU"
+    yield _beside(figure, "floor", floors, TARGET_OF_FLOOR)
+    if pairs:
+        yield _beside(figure, "peer", pairs, 1 / size.times)
+
+
+def _beside(figure: str, named: str, taken: Sequence[tuple[Run, Run]], target: float) -> Beside:
+    ours, other = (_cpu([both[which] for both in taken]) for which in (0, 1))
+    return Beside(figure, ours, named, other, target)
 
 
 def _text(
@@ -178,21 +178,6 @@ def _wall(runs: Sequence[Run]) -> Spread:
 
 def _cpu(runs: Sequence[Run]) -> Spread:
     return Spread(tuple(run.cpu_seconds for run in runs))
-
-
-def measured(client: Client, work: Callable[[Client], None]) -> Run:
-    """What it takes: by this process's clock, and by the server's own log of the statements."""
-    mark = f"bench-{uuid4().hex}"
-    client.set_client_setting("log_comment", mark)
-    started = time.perf_counter()
-    try:
-        work(client)
-        seconds = time.perf_counter() - started
-    finally:
-        client.set_client_setting("log_comment", "")
-    client.command("SYSTEM FLUSH LOGS query_log")
-    [(peak, cpu, _)] = Sql("dags.bench", client).rows("statement_cost", {"way": mark})
-    return Run(seconds, float(cpu), int(peak))
 
 
 def build(client: Client, teams: Sequence[int] = range(1, TEAMS + 1)) -> None:

@@ -10,7 +10,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from dags.bench.figures import Spread, paragraph, table, verdict
-from dags.bench.preaggregation import DAY, DIGESTS, TABLES, UnequalError, build, measured
+from dags.bench.measuring import measured
+from dags.bench.preaggregation import DAY, DIGESTS, TABLES, UnequalError, build
 from dags.bench.traffic import load_day
 from dags.clickhouse.engine import open_client
 from dags.clickhouse.schema.apply import apply_schema
@@ -20,7 +21,7 @@ from dags.web_preaggregated.tables import WEB_TABLES
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from dags.bench.preaggregation import Run
+    from dags.bench.measuring import Run
     from dags.clickhouse.dsn import Dsn
 
 TARGET = 1.05

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from functools import partial
+from resource import RUSAGE_CHILDREN, getrusage
 from typing import TYPE_CHECKING, Any
 
 from dagster import DagsterInstance
 
 from dags.bench.anti_join import anti_join
+from dags.bench.ask_nothing import ask_nothing
 from dags.dagster_runs.resource import ClickHouseResource
 from dags.demo.loop import Loop
 from dags.detection.store import detect
@@ -23,15 +25,24 @@ if TYPE_CHECKING:
 
 
 def measure(*, rounds: int) -> dict[str, Any]:
-    """Seconds of each round of the tick, of its detection alone, and of the peer, taken in turns."""
+    """Seconds of each round of the tick, of its detection alone, of the peer and of the floor, taken in turns.
+
+    The floor is the engine opened as a tick opens it, and asked for nothing. Its CPU and the tick's are told too.
+    """
     settings, resource = current_settings(), ClickHouseResource()
-    seconds: dict[str, list[float]] = {"tick": [], "detection": [], "peer": []}
+    seconds: dict[str, list[float]] = {"tick": [], "detection": [], "peer": [], "floor": []}
+    cpu: dict[str, list[float]] = {"tick": [], "floor": []}
     costs: dict[str, Cost] = {}
     with DagsterInstance.get() as instance:
         loop = Loop(instance)
         first = loop.tick()  # what it verifies it records, so that the next one has nothing to do
         for _ in range(rounds):
+            began = _cpu()
             ticked = _timed(loop.tick, seconds["tick"])
+            cpu["tick"].append(_cpu() - began)
+            began = _cpu()
+            _timed(partial(resource.in_tick, ask_nothing), seconds["floor"])
+            cpu["floor"].append(_cpu() - began)
             if ticked.requests or first.requests:
                 raise AssertionError(f"the tick asks for runs: {ticked.requests or first.requests}")
             now = utc_now()
@@ -52,12 +63,18 @@ def measure(*, rounds: int) -> dict[str, Any]:
             costs = {"detection": found.cost, "peer": cost}
     return {
         "complete": dict(found.complete_by_table),
-        "tick": {"seconds": seconds["tick"]},
+        **{name: {"seconds": seconds[name], "cpu": cpu[name]} for name in cpu},
         **{
             name: {"seconds": seconds[name], "rows_read": cost.rows_read, "engine_seconds": cost.seconds}
             for name, cost in costs.items()
         },
     }
+
+
+def _cpu() -> float:
+    """CPU seconds of this process and of the children that have ended."""
+    children = getrusage(RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
 
 
 def _timed(call: Callable[[], Any], into: list[float]) -> Any:  # noqa: ANN401 -- whatever is called answers

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from dags.bench.__main__ import BENCHMARKS, main
-from dags.bench.figures import WIDTH, Spread, table, verdict
+from dags.bench.figures import BESIDE, WIDTH, Beside, Spread, Within, table, verdict
 from dags.tests.clickhouse_cluster import cluster_obstacle
 from dags.tests.clickhouse_server import require_or_skip_reason
 
@@ -52,6 +52,23 @@ def test_every_benchmark_runs_and_prints_its_machine_its_figures_and_its_verdict
         *([] if cluster_obstacle() else ["shards: one detection", "shards: one build"]),
     )
     assert [title for title in titles if title not in ran.stdout] == []
+    _, _, beside = ran.stdout.partition("beside floor and peer")
+    figures = (
+        ("day, ", " floor "),
+        ("day, ", " peer "),
+        ("1 of 20 teams rebuilt, rows ", " floor "),
+        ("1 of 20 teams rebuilt, CPU ", " the day "),
+        ("0.0 M units, 1 in 10 wrong, CPU ", " floor "),
+        ("0.0 M units, 1 in 10 wrong, CPU ", " peer "),
+        ("nothing changed ", " first "),
+        ("0.0 M units missing, decided, CPU ", " engine "),
+        ("tick, nothing to do ", " SELECT 1 "),
+        ("check_missing_data, embedded ", " empty job "),
+        ("health, embedded ", " empty job "),
+    )
+    lines_beside = beside.splitlines()
+    told = [(name, other) for name, other in figures for one in lines_beside if f"  {name}" in one and other in one]
+    assert told == list(figures), beside
     verdicts = [line for line in lines if line.startswith(("  MET  ", "  MISSED  "))]
     assert len(verdicts) == (42 if cluster_obstacle() else 44), (
         ran.stdout
@@ -76,6 +93,20 @@ def test_a_ratio_is_one_of_neighbours() -> None:
     assert peers.over(ours) == Spread((2.0, 3.0, 1.0))
     with pytest.raises(ValueError, match="shorter"):
         peers.over(Spread((1.0,)))
+
+
+def test_what_is_measured_beside_something_else_may_take_at_most_so_many_times_it() -> None:
+    ours, floor = Spread((1.0, 3.0, 2.0)), Spread((1.0, 1.0, 1.0))
+    assert Beside("a day", ours, "floor", floor, 1.5).cells == [
+        "a day", "2.00 s", "floor 1.00 s", "2.00 (1.00–3.00)", "1.5", "MISSED",  # noqa: RUF001 -- a range
+    ]  # fmt: skip
+    assert Beside("a day", ours, "floor", floor, 2.0).cells[-1] == "MET"
+    assert Beside("a day", ours, "peer", floor, None).cells[-2:] == ["", ""]
+    assert Beside("rows", Spread((123456.0,)), "floor", Spread((1000.0,)), 3, "").cells[1:4] == [
+        "123,456", "floor 1,000", "123 (123–123)",  # noqa: RUF001 -- a range
+    ]  # fmt: skip
+    assert Within("memory", Spread((512.0,)), 500, "MiB").cells == ["memory", "512 MiB", "", "", "500", "MISSED"]
+    assert len({len(BESIDE), len(Within("memory", floor, 1, "MiB").cells)}) == 1
 
 
 def test_no_measurement_has_no_median() -> None:
