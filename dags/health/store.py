@@ -26,7 +26,7 @@ from dags.metrics.store import read_builds
 from dags.postgres_backfill.kind import POSTGRES_BACKFILL
 from dags.publish.backup import backups_until
 from dags.publish.staging import leftovers
-from dags.repair.stops.store import read_stop
+from dags.repair.stops.stopped import read_stop
 from dags.sources.loads.names import COPY_PREFIX, LANDING_PREFIX, STAGING_PREFIX, prefixes_of
 from dags.team_selection.store import dictionary_mismatches, read_selection
 from dags.work.audit.log import FINISHED, MANAGED, Status

@@ -26,7 +26,7 @@ from dags.managed_backfill.shrunk import held_in_words, read_held_by_builds
 from dags.managed_backfill.store import later_builds, read_baseline, read_coverage, unfinished_days
 from dags.publish.backup import backup_name, has_backup, kept_until, make_backup, perhaps_elsewhere
 from dags.publish.build import DayBuild
-from dags.repair.stops.store import why_stopped
+from dags.repair.stops.stopped import why_stopped
 from dags.work.audit.log import STOPPED, Entry, Event, Status
 from dags.work.orders import Ended
 from dags.work.progress import chunk_states

@@ -68,7 +68,7 @@ from dags.publish.built import BuiltDay, BuiltTable
 from dags.publish.contents import target_of
 from dags.repair.requests.rules import teams_of_plan, teams_to_build
 from dags.repair.requests.store import frozen_teams
-from dags.repair.stops.store import why_stopped
+from dags.repair.stops.stopped import why_stopped
 from dags.schedules import DAILY_BUILD_CRON, TIME_ZONE
 from dags.settings import current_settings
 from dags.team_selection.store import read_selection

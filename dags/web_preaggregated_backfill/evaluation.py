@@ -154,6 +154,7 @@ def evaluate(
         settle=settings.settle,
         reads_all_days=trigger is Trigger.SCHEDULE,
         verify_seconds=math.inf if has_time else TICK_VERIFY_SECONDS,
+        is_stopped=bool(settings.backfill_stopped),
     )
     judged = partial(
         _decided, instance, settings, watched, trigger=trigger, on_engine=on_engine, now=now, before=before

@@ -12,7 +12,7 @@ from dags.detection.store import detect
 from dags.domain.days import DayRange, calendar
 from dags.domain.watched import first_day
 from dags.metrics.store import read_recent
-from dags.repair.stops.store import why_stopped
+from dags.repair.stops.store import Stop, read_switch
 from dags.work.audit.log import MANAGED
 from dags.work.audit.store import at_work
 
@@ -38,11 +38,13 @@ def observe(
     reads_all_days: bool,
     verify_seconds: float,
     own_lookback_days: int,
+    is_stopped: bool,
 ) -> tuple[Detection, Recent | None]:
     """As `dags.detection.store.detect`, what keeps days from being launched, and since when they are wrong; and how
     repairs have gone of late, this look included.
 
     ``own_lookback_days``: the settings' look-back. Only of its days gaps are kept, however far back somebody asks.
+    ``is_stopped``: whether the setting stops backfills; settings are not read here, see `dags.repair.stops.store`.
     """
     found = detect(
         client,
@@ -55,7 +57,8 @@ def observe(
     )
     own = calendar(now, lookback_days=own_lookback_days, settle=settle, first_day=first_day(watched))
     kept = with_gaps(client, found.within(own.judged, own_lookback_days))
-    standing = Standing(why_stopped(client), _taken(client, found.living))
+    stop = Stop() if is_stopped else read_switch(client)
+    standing = Standing("" if stop is None else str(stop), _taken(client, found.living))
     recent = read_recent(client, found.server_at) if found.server_at is not None else None
     return replace(found, standing=standing, gaps=kept.gaps, warnings=kept.warnings), recent
 

@@ -7,7 +7,8 @@ from dagster import JobDefinition
 
 from dags.dagster_runs.command import Command, command
 from dags.dagster_runs.tags import JobKind
-from dags.detection.waivers.rules import LiftConfig, WaiverConfig, free_id, validated
+from dags.detection.waivers.fields import LiftConfig, WaiverConfig
+from dags.detection.waivers.rules import free_id, validated
 from dags.detection.waivers.store import lift_waiver, read_waivers, set_waiver
 from dags.domain.given import Nothing
 from dags.domain.watched import WatchedTable

@@ -8,11 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pydantic import Field
-
 from dags.domain.days import MAX_LOOKBACK_DAYS, ONE_DAY, DayRange
 from dags.domain.errors import UserError
-from dags.domain.given import Day, Given, TeamIds, Words
 from dags.domain.text import counted
 from dags.domain.watched import first_day
 
@@ -20,31 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from datetime import date
 
+    from dags.detection.waivers.fields import WaiverConfig
     from dags.domain.given import Read
     from dags.domain.units import Unit
     from dags.domain.watched import WatchedTable
 
 # Whoever waives for longer than a year has forgotten it by then; it can be set again.
 MAX_WAIVED_DAYS = 366
-
-
-class WaiverConfig(Given):
-    """What `waive_job` is asked for."""
-
-    first_day: Day = Field(description="First day that is waived, YYYY-MM-DD.")
-    last_day: Day = Field(description="Last day that is waived, itself included.")
-    valid_until: Day = Field(description="The day on which the waiver ends, itself included; at most a year away.")
-    reason: Words = Field(description="Why these units need no rebuild; shown in every report.")
-    requested_by: Words = Field(description="Who says so.")
-    team_ids: TeamIds = Field(default=(), description="The teams that are waived; all, when left out.")
-    table: str = Field(default="", description="The table that is waived; every watched one, when left out.")
-
-
-class LiftConfig(Given):
-    """What `lift_waiver_job` is asked for."""
-
-    waiver_id: Words = Field(description="The id that waive_job printed; list_waivers_job shows it too.")
-    requested_by: Words = Field(description="Who lifts it.")
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,7 @@
-"""The switch in ClickHouse, so that it works at once and for every process; the setting needs a restart."""
+"""The switch in ClickHouse, so that it works at once and for every process; the setting needs a restart.
+
+Reads no setting: the child of a tick reads the switch, and would load what reads settings for it alone. See `stopped`.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from dags.clickhouse.sql import Sql
 from dags.domain.given_text import require_texts
-from dags.settings import current_settings
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -29,20 +31,12 @@ class Stop:
         return f"stopped by {self.requested_by} at {self.at:%Y-%m-%d %H:%M} UTC: {self.reason}"
 
 
-def read_stop(client: Client) -> Stop | None:
-    """Who stopped backfills; None while they may run."""
-    if current_settings().backfill_stopped:
-        return Stop()
+def read_switch(client: Client) -> Stop | None:
+    """Who stopped backfills by the switch; None while it lets them run."""
     for is_stopped, reason, who, at in Sql("dags.repair.stops", client).rows("last_stop"):
         if is_stopped:
             return Stop(who, reason, at)
     return None
-
-
-def why_stopped(client: Client) -> str:
-    """Who stopped backfills, since when and why; empty while they may run."""
-    stop = read_stop(client)
-    return "" if stop is None else str(stop)
 
 
 def turn(client: Client, *, is_stopped: bool, reason: str, requested_by: str) -> None:

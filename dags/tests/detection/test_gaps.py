@@ -12,7 +12,8 @@ from dags.clickhouse.clocks import read_clocks
 from dags.detection.gaps.rules import Change, ClosedBy, Gap, GapEvent, changes, with_builds
 from dags.detection.gaps.store import read_gaps, with_gaps
 from dags.detection.rules import Kind
-from dags.detection.waivers.rules import WaiverConfig, validated
+from dags.detection.waivers.fields import WaiverConfig
+from dags.detection.waivers.rules import validated
 from dags.detection.waivers.store import set_waiver
 from dags.domain.days import DayRange
 from dags.domain.given import read

@@ -15,7 +15,7 @@ from dags.detection.rules import Cause
 from dags.domain import clock
 from dags.domain.clock import clock_warning
 from dags.domain.errors import UserError
-from dags.repair.stops.store import why_stopped
+from dags.repair.stops.stopped import why_stopped
 from dags.team_selection.store import read_selection
 from dags.tests.fold import stored
 from dags.tests.managed_backfill import asked

@@ -15,7 +15,7 @@ from dags.clickhouse.sql import is_embedded
 from dags.domain.clock import utc_now
 from dags.domain.errors import UserError
 from dags.managed_backfill.sweeping import sweep_backups
-from dags.repair.stops.store import why_stopped
+from dags.repair.stops.stopped import why_stopped
 from dags.tests.events import Event, insert
 from dags.tests.faulty import break_team, mended
 from dags.tests.fold import fold, stored

@@ -26,7 +26,7 @@ from dags.domain.commands import launch_command
 from dags.domain.errors import EngineError, UserError
 from dags.domain.shards import SHARD_TAG
 from dags.repair.stops import jobs
-from dags.repair.stops.store import why_stopped
+from dags.repair.stops.stopped import why_stopped
 from dags.settings import current_settings
 from dags.team_selection.store import read_selection
 from dags.tests.clickhouse_cluster import cluster_obstacle, running_cluster

@@ -9,7 +9,8 @@ import pytest
 
 from dags.detection.detection import with_waivers
 from dags.detection.rules import Cause, Kind, Verdict
-from dags.detection.waivers.rules import Waiver, WaiverConfig, free_id, validated
+from dags.detection.waivers.fields import WaiverConfig
+from dags.detection.waivers.rules import Waiver, free_id, validated
 from dags.domain.days import DayRange
 from dags.domain.errors import UserError
 from dags.domain.given import read
