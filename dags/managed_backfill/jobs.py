@@ -1,8 +1,8 @@
 """The jobs of managed backfills: plan and carry out, go on, pause, cancel, delete, take back, and show."""
 
 import time
-from collections.abc import Collection
-from contextlib import AbstractContextManager
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from datetime import date, datetime
 from functools import partial
 from typing import Any
@@ -35,7 +35,7 @@ from dags.managed_backfill.rollback import roll_back
 from dags.managed_backfill.shrunk import held_units, read_wrong, refuse_held
 from dags.managed_backfill.sweeping import sweep_backups as sweep_expired
 from dags.postgres_backfill.kind import POSTGRES_BACKFILL
-from dags.publish.backup import backup_name, beside_backup
+from dags.publish.backup import backup_name, backup_names, beside_backup, perhaps_elsewhere
 from dags.publish.batches import build_limits
 from dags.publish.built import BuiltDay
 from dags.repair.runs import runs_of
@@ -83,8 +83,9 @@ def managed_backfill_jobs(watched: tuple[WatchedTable, ...]) -> list[JobDefiniti
             else:
                 log, who = Log(client, work, asked.run_id), (plan.requested_by, plan.reason)
                 control.accept(log, text, *who, planned_in=time.monotonic() - began)
-            beside = beside_backup(client, backup_name(work.work_id, work.subject))
-            return _carried_out(asked, beside, watched, work=work, plan=plan, ordered=ordered)
+            if known is not None:
+                _refuse_unknown(client, work)
+            return _carried_out(asked, client, watched, work=work, plan=plan, ordered=ordered)
 
     def resume_backfill(asked: Command[ControlConfig]) -> dict[str, Any]:
         """Carry out what is left of a backfill's plan, and only that."""
@@ -93,10 +94,10 @@ def managed_backfill_jobs(watched: tuple[WatchedTable, ...]) -> list[JobDefiniti
             state = require_state(client, BACKFILL, asked.given.backfill_id)
             control.refuse_resume(BACKFILL, state)
             plan = from_yaml(state.accepted.payload)
-            beside = beside_backup(client, backup_name(state.work_id, state.work.subject))
+            _refuse_unknown(client, state.work)
             print(f"RESUMED  {state.work_id}: {plan.name}; {len(state.done)} of {len(plan.days)} days were done")
             return _carried_out(
-                asked, beside, watched, work=state.work, plan=plan, ordered=ordered,
+                asked, client, watched, work=state.work, plan=plan, ordered=ordered,
                 asked_by=(asked.given.requested_by, asked.given.reason),
             )  # fmt: skip
 
@@ -262,6 +263,17 @@ def _planned(
     return plan
 
 
+def _refuse_unknown(client: Client, work: Work) -> None:
+    """Refuse to go on with a backfill beside a second backup: days would be in either.
+
+    Raises:
+        UserError: no replica that answers has its backup, and one does not answer. Nothing was touched.
+    """
+    names, silent = backup_names(client)
+    if silent and backup_name(work.work_id, work.subject) not in names:
+        raise UserError(f"{work.work_id} has no backup{perhaps_elsewhere(client)}. Nothing was touched")
+
+
 def _save(text: str, name: str) -> None:
     if name:
         print(f"\nSAVED    {save_plan(current_settings().backfill_plans_directory, name, text)}")
@@ -293,12 +305,16 @@ def _carried_out(
     def day_restored(day: date, rows: int) -> None:
         context.log_event(_of_restored(work.work_id, table.name, day, rows))
 
-    def opened() -> AbstractContextManager[Client]:
-        return asked.clickhouse.client(asked.run_id)
+    backup = backup_name(work.work_id, work.subject)
+
+    @contextmanager
+    def opened() -> Iterator[Client]:
+        with asked.clickhouse.client(asked.run_id) as own:
+            yield beside_backup(own, backup)
 
     shown = Shown(asked, BACKFILL, work, table.name, partial(report_text, plan), "days")
     runner = Runner(
-        client=client,
+        client=beside_backup(client, backup),
         open_client=opened,
         kind=BACKFILL,
         work=work,

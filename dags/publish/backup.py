@@ -77,7 +77,7 @@ def beside_backup(client: Client, name: str) -> Client:
     """A client of the replica that has a backup; this one, where none that answers has it.
 
     A backup shares the parts of the target that it was taken from, on the server on which the days were swapped, so it
-    has no replicas: whoever goes on with the days, or puts them back, does it there.
+    has no replicas: whoever goes on with the days, or puts them back, does it there, each client of his.
     """
     return next((one for one in everywhere(client).values() if has_backup(one, name)), client)
 
@@ -114,12 +114,17 @@ def expired_backups(client: Client, now: datetime) -> tuple[str, ...]:
 def backups_until(client: Client) -> dict[str, date]:
     """The backups, each with the last day on which it is kept; one with a person's words has none, and is left out.
 
-    On every replica that answers.
+    On every replica that answers; where two have one of the same name, as long as either is kept.
     """
     bound = {"prefix": BACKUP_PREFIX}
     rows = [row for one in everywhere(client).values() for row in Sql(_PACKAGE, one).rows("backups", bound)]
-    found = ((name, _KEPT_UNTIL.fullmatch(comment)) for name, comment, _ in rows)
-    return {name: _day(until[1]) for name, until in found if until is not None}
+    found = [(name, _KEPT_UNTIL.fullmatch(comment)) for name, comment, _ in rows]
+    endless = {name for name, until in found if until is None}
+    kept: dict[str, date] = {}
+    for name, until in found:
+        if until is not None and name not in endless:
+            kept[name] = max(_day(until[1]), kept.get(name, date.min))
+    return kept
 
 
 def _day(digits: str) -> date:

@@ -24,7 +24,10 @@ WITH
     delivered AS
     (
         SELECT
-            *,
+            -- By name, and not all of them: one of the user's own that is called as something below would take its place.
+            team_id, uuid, event, timestamp, session_id, person_id, inserted_at, pathname, host, device_type, browser,
+            os, viewport_width, viewport_height, country_code, city_name, region_code, region_name, referring_domain,
+            utm_source, utm_medium, utm_campaign, utm_term, utm_content, gclid, gad_source, fbclid,
             qualifies,
             toDate(timestamp) AS own_day,
             cityHash64(team_id, uuid) AS event_hash,

@@ -108,6 +108,23 @@ def test_large_sessions_equal_the_fold_too(client: Client, events: list[Event], 
     assert_equals_fold(client, events)
 
 
+@pytest.mark.parametrize("large", [0, 10_000])
+@pytest.mark.parametrize("name", ["day", "own_day", "shift", "position", "session_hash", "event_hash", "pageviews"])
+def test_a_column_of_ones_own_in_events_takes_nothings_place(client: Client, name: str, large: int) -> None:
+    next_day = DAY + ONE_DAY
+    visits = ((DAY, "23:50:00", "night"), (next_day, "00:10:00", "night"), (next_day, "12:00:00", "noon"))
+    events = [Event(team, at(f"{day} {time}"), session) for team in (1, 2) for day, time, session in visits]
+    client.command(f"ALTER TABLE events ADD COLUMN {name} Date DEFAULT toDate(timestamp)")
+    try:
+        insert(client, events)
+        tables = tuple(replace(table, builder=SessionsBuilder(OP, large)) for table in WEB_TABLES)
+        for day in (DAY, next_day):
+            build(client, 1, 2, tables=tables, day=day)
+            assert_equals_fold(client, events, day)
+    finally:
+        client.command(f"ALTER TABLE events DROP COLUMN {name}")
+
+
 def test_no_row_of_a_large_session_carries_more_than_one_page_view(client: Client) -> None:
     insert(client, [Event(1, at(f"2026-01-10 10:00:0{n}"), name) for name in ("large", "small") for n in range(3)])
     insert(client, [Event(1, at("2026-01-10 10:00:09"), "large", "$autocapture")])

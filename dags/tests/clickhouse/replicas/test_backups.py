@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from dagster import Failure
 
 from dags.clickhouse.dsn import Dsn
 from dags.clickhouse.engine import open_client
@@ -122,3 +123,39 @@ def test_a_backup_on_a_replica_that_is_down_is_not_said_to_be_gone_and_nobody_fo
         first.start()
     world.run_as_configured("rollback_backfill_job", {"backfill_id": backfill_id, **WHO})
     assert sessions(cluster) == [1, 1]
+
+
+def test_chunks_that_are_done_at_once_are_all_done_beside_the_backup(world: World, cluster: Cluster) -> None:
+    days = [ago(n) for n in range(5, 1, -1)]
+    world.traffic([1], days)
+    given = asked(
+        start_date=str(days[0]), end_date=str(days[-1]), dry_run=False, chunk_size_days=1, parallelism=2,
+        max_source_rows=1,
+    )  # fmt: skip
+    first = world.run_as_configured("managed_backfill_job", given).output_for_node("managed_backfill")
+    assert (first["status"], sum(backups(cluster))) == ("paused", 1)
+    with from_other_replica(world, cluster):
+        again = world.run_as_configured("resume_backfill_job", {"backfill_id": first["backfill_id"], **WHO})
+    assert again.output_for_node("resume_backfill")["status"] in {"completed", "paused"}
+    assert backups(cluster) == [1, 0]
+
+
+def test_no_second_backup_is_begun_while_the_first_may_be_on_a_replica_that_is_down(
+    world: World, cluster: Cluster
+) -> None:
+    world.run_as_configured("stop_all_backfills_job", WHO)
+    given = asked(start_date=str(DAY), end_date=str(DAY), dry_run=False)
+    with pytest.raises(Failure, match="is paused"):
+        world.run_as_configured("managed_backfill_job", given)
+    [[backfill_id]] = world.client.query("SELECT DISTINCT work_id FROM web_analytics_work_events").result_rows
+    world.run_as_configured("resume_all_backfills_job", WHO)
+    assert backups(cluster) == [1, 0]
+    first = cluster.servers[0][0]
+    first.kill()
+    try:
+        with pytest.raises(UserError, match=f"{backfill_id} has no backup, unless it is on .* Nothing was touched"):
+            world.run_as_configured("resume_backfill_job", {"backfill_id": backfill_id, **WHO})
+    finally:
+        first.start()
+    world.run_as_configured("resume_backfill_job", {"backfill_id": backfill_id, **WHO})
+    assert (sessions(cluster), backups(cluster)) == ([2, 2], [1, 0])

@@ -202,6 +202,10 @@ def test_what_a_view_shows_is_every_table_of_its_query_and_no_other() -> None:
       TABLE id: 9, table_name: web.late
       TABLE id: 10, alias: __table4, table_name: website.events
       COLUMN id: 4, column_name: TABLE id: 9, table_name: x
-      TABLE_FUNCTION id: 14, alias: __table5, table_function_name: remote""".splitlines()
-    assert read_by("web.events", tree) == ({"events_local", "late"}, ["the table function remote", "website.events"])
-    assert read_by("web.late", tree)[1] == ["the table function remote", "web.late", "website.events"]
+      TABLE_FUNCTION id: 14, alias: __table5, table_function_name: remote
+      FUNCTION id: 15, function_name: dictGetOrDefault, function_type: ordinary, result_type: UInt8
+      FUNCTION id: 16, function_name: joinGet, function_type: ordinary, result_type: UInt8""".splitlines()
+    looked_up = ["what dictGetOrDefault looks up", "what joinGet looks up"]
+    functions = ["the table function remote", "website.events", *looked_up]
+    assert read_by("web.events", tree) == ({"events_local", "late"}, functions)
+    assert read_by("web.late", tree)[1] == ["the table function remote", "web.late", "website.events", *looked_up]
