@@ -36,7 +36,7 @@ def refusal(dsn: Dsn, error: ClickHouseError) -> EngineError:
     if error_code(error) in (AUTHENTICATION_FAILED, REQUIRED_PASSWORD, ACCESS_DENIED):
         return EngineError(f"ClickHouse at {dsn} refused the user {dsn.user!r} or its password: correct CLICKHOUSE_DSN")
     if name in ("READONLY", "SETTING_CONSTRAINT_VIOLATION"):
-        return _forbidden(dsn, reason)
+        return _forbidden(dsn, name, reason)
     if dsn.is_embedded:
         return EngineError(f"the embedded engine cannot open {dsn}: {reason[:500]}")
     if name is not None:
@@ -47,10 +47,10 @@ def refusal(dsn: Dsn, error: ClickHouseError) -> EngineError:
     return _unanswered(dsn, reason)
 
 
-def _forbidden(dsn: Dsn, reason: str) -> EngineError:
+def _forbidden(dsn: Dsn, name: str, reason: str) -> EngineError:
     """Of a profile that forbids: a setting, without which nothing is known; or, `readonly`, what is no question."""
     who = dsn.user or "the user"
-    if "setting" not in reason:
+    if name == "READONLY" and "setting" not in reason.lower():
         return EngineError(
             f"ClickHouse at {dsn} lets {who} only ask (`readonly` in the profile), and this changes something: let "
             f"CLICKHOUSE_DSN name a user who may (README, Server, has one for each kind of work). It says: "

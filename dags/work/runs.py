@@ -78,7 +78,9 @@ class Shown:
         is_stopped = state.status == Status.PAUSED and state.end is not None and state.end.name == STOPPED
         if state.status not in _FAILED and not is_stopped:
             return
-        next_step = f". When these may run again ({self.kind.resume_all_job}), go on with it: {self.kind.job('resume')}"
+        by_setting = "WEB_ANALYTICS_BACKFILL_STOPPED unset, and the processes started again"
+        ends_it = by_setting if current_settings().backfill_stopped else self.kind.resume_all_job
+        next_step = f". When these may run again ({ends_it}), go on with it: {self.kind.job('resume')}"
         words = f"{state.work_id} is {state.status}: {end_text(state.end)}{next_step if is_stopped else ''}"
         raise Failure("\n".join([words, *failures_text(state)]), allow_retries=False)
 

@@ -279,6 +279,10 @@ def test_a_ceiling_and_the_switch_stop_between_chunks_and_can_be_resumed(world: 
     )
     assert read_works(world.client)[0].status == "paused"
     world.run_as_configured("resume_all_backfills_job", {"reason": "over", "requested_by": "eve"})
+    world.set(backfill_stopped="1")  # which no job ends
+    words = fails(world, "resume_backfill_job", **who(report["backfill_id"]))
+    assert "(WEB_ANALYTICS_BACKFILL_STOPPED unset, and the processes started again)" in words
+    world.set(backfill_stopped="0")
     seen, key = "… is paused", f"work:{report['backfill_id']}"
     for successful in (2, 3):
         assert symptom(seen).match(matters(world.client)[key].what)
@@ -458,7 +462,7 @@ def test_a_backup_is_kept_for_its_time_then_swept_and_a_rollback_says_so(world: 
     assert swept(world)
     assert world.client.query(backups).result_rows == [(0,)]
     refused = fails(world, "rollback_backfill_job", **who(report["backfill_id"], allow_losing_later_builds=False))
-    assert "is not there any more: it was kept 7 days" in refused
+    assert "is not there any more. It was kept 7 days" in refused
 
 
 @embedded_at_night

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
     from dags.tests.clickhouse_cluster import Cluster
 
-pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("replica_users")]
+# At night: each right is taken from each user, on a cluster of its own.
+pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.xdist_group("replica_users")]
 
 ONE_FOR_ALL = "web_analytics"
 [BLOCK] = re.findall(r"```sql\n-- among replicas\n(.+?)```", README, re.DOTALL)
