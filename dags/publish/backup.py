@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from dags.clickhouse.leases.rules import run_key
-from dags.clickhouse.replicas.store import everywhere, unanswering
+from dags.clickhouse.replicas.store import everywhere, reached
 from dags.clickhouse.sql import Sql
 from dags.domain.days import ONE_DAY
 from dags.domain.errors import BuildError
@@ -84,21 +84,22 @@ def beside_backup(client: Client, name: str) -> Client:
 
 def backup_names(client: Client) -> tuple[frozenset[str], Sequence[str]]:
     """The tables of all backups that are there, on any replica; and the addresses of those that do not answer."""
-    found = frozenset[str]().union(*map(_names, everywhere(client).values()))
-    return found, unanswering(client)
+    servers, silent = reached(client)
+    return frozenset[str]().union(*map(_names, servers.values())), silent
 
 
 def perhaps_elsewhere(client: Client) -> str:
     """Where a backup that was not found may be yet, in words that end a sentence; empty where nowhere."""
-    silent = unanswering(client)
+    _, silent = reached(client)
     return f", unless it is on {', '.join(silent)}, which does not answer: do this again when it does" if silent else ""
 
 
 def drop_backup(client: Client, name: str) -> Sequence[str]:
     """Drop a backup for good, wherever it is; the addresses of replicas that do not answer, and may have it yet."""
-    for one in everywhere(client).values():
+    servers, silent = reached(client)
+    for one in servers.values():
         Sql(_PACKAGE, one).command("drop_backup", backup=name)
-    return unanswering(client)
+    return silent
 
 
 def kept_until(now: datetime, days: int) -> date:

@@ -23,11 +23,12 @@ from hypothesis import Phase, settings
 from dags.clickhouse.dsn import Dsn
 from dags.clickhouse.engine import open_client
 from dags.clickhouse.replicas.store import place_of
-from dags.tests.clickhouse_cluster import cluster_obstacle, running_cluster
+from dags.tests.clickhouse_cluster import running_cluster
 from dags.tests.clickhouse_server import require_or_skip_reason, server_for_tests
 from dags.tests.emptied import EmptiedDatabase
 from dags.tests.postgres_server import running_postgres
 from dags.tests.s3_server import running_s3
+from dags.tests.variants import require_cluster
 from dags.tests.world import World, new_world
 
 if TYPE_CHECKING:
@@ -218,8 +219,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """One shard of two replicas, which all tests of this process share. Who kills or pauses a process starts or resumes
     it again.
     """
-    if reason := cluster_obstacle():
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
+    require_cluster()
     with running_cluster(tmp_path_factory.mktemp("cluster")) as running:
         yield running
 

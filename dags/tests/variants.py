@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
+
+from dags.tests.clickhouse_cluster import cluster_obstacle
 
 
 def variants(first: object, *others: object) -> list[Any]:
@@ -28,3 +31,9 @@ server_in_stories = pytest.mark.story
 
 # The engines of what is told among replicas as well, by who overrides `dsn_text` with it.
 WITH_REPLICAS = ["embedded", "server", pytest.param("replicas", marks=pytest.mark.cluster)]
+
+
+def require_cluster() -> None:
+    """Skip a test where no replicas can be started; where all of them have to be told, as in CI, fail it."""
+    if reason := cluster_obstacle():
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)

@@ -170,14 +170,16 @@ def absent(client: Client) -> tuple[str, ...]:
 
 def everywhere(client: Client) -> dict[str, Client]:
     """A client of each replica that answers, by name, this one among them; of a server alone, itself."""
-    place = place_of(client)
-    return {"": client} if place is None else {place.name: client, **place.others()[0]}
+    return reached(client)[0]
 
 
-def unanswering(client: Client) -> Sequence[str]:
-    """The addresses of replicas that do not answer now."""
+def reached(client: Client) -> tuple[dict[str, Client], Sequence[str]]:
+    """As `everywhere`, and the addresses of those that do not answer: of one look, for two may find others."""
     place = place_of(client)
-    return () if place is None else tuple(place.others()[1])
+    if place is None:
+        return {"": client}, ()
+    others, silent = place.others()
+    return {place.name: client, **others}, tuple(silent)
 
 
 def fenceable(

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import pytest
 from dagster import DagsterInstance
 
-from dags.tests.clickhouse_cluster import cluster_obstacle
 from dags.tests.faults.cluster import ClusterTrial
 from dags.tests.faults.cluster_faults import Fault
 from dags.tests.faults.cluster_shard import Shard
 from dags.tests.faults.cluster_trials import SHARDS, running
+from dags.tests.variants import require_cluster
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,8 +26,7 @@ TRIALS_UNTIL_STRUCK = 6
 
 @pytest.fixture(scope="module")
 def two_by_two() -> Iterator[Cluster]:
-    if reason := cluster_obstacle():
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
+    require_cluster()
     with running() as cluster:
         yield cluster
 

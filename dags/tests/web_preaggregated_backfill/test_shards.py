@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -29,10 +28,11 @@ from dags.repair.stops import jobs
 from dags.repair.stops.stopped import why_stopped
 from dags.settings import current_settings
 from dags.team_selection.store import read_selection
-from dags.tests.clickhouse_cluster import cluster_obstacle, running_cluster
+from dags.tests.clickhouse_cluster import running_cluster
 from dags.tests.emptied import EmptiedDatabase
 from dags.tests.events import Event, insert
 from dags.tests.health.daemon import Daemon
+from dags.tests.variants import require_cluster
 from dags.tests.world import BOUNCES, STATS, ago, noon
 from dags.web_preaggregated_backfill import evaluation
 from dags.web_preaggregated_backfill.catalog import evaluate_now
@@ -128,8 +128,7 @@ class Sharded:
 # Replicas of shards are told at night: all else of them is told of replicas alone.
 @pytest.fixture(scope="module", params=[pytest.param(1, id="2x1"), pytest.param(2, id="2x2", marks=pytest.mark.slow)])
 def shards(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    if reason := cluster_obstacle():
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
+    require_cluster()
     with ExitStack() as opened:
         cluster = opened.enter_context(running_cluster(tmp_path_factory.mktemp("shards"), 2, request.param))
         clients = {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from contextlib import ExitStack
@@ -17,7 +16,8 @@ from dags.clickhouse.leases.keeper import LEASES
 from dags.clickhouse.schema.apply import apply_schema
 from dags.domain.errors import EngineError
 from dags.tests.clickhouse.replicas.test_replicas import until
-from dags.tests.clickhouse_cluster import cluster_obstacle, running_cluster
+from dags.tests.clickhouse_cluster import running_cluster
+from dags.tests.variants import require_cluster
 from dags.tests.world import STATS, ago, new_world
 from dags.web_preaggregated.tables import WEB_TABLES
 
@@ -33,8 +33,7 @@ SESSIONS = f"SELECT uniqMerge(sessions_uniq_state) FROM {STATS}"
 
 
 def test_what_keeper_held_is_made_anew_by_the_pages_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if reason := cluster_obstacle():
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
+    require_cluster()
     with running_cluster(tmp_path) as cluster, ExitStack() as opened:
         dsn = cluster.dsn("web_analytics")
         with open_client(Dsn.parse(dsn), wait_seconds=60, create_database=True) as client:

@@ -17,8 +17,9 @@ from dags.tests.clickhouse.test_grants import GRANTS as ALONE
 from dags.tests.clickhouse.test_grants import README, WHO, run, user
 from dags.tests.clickhouse.test_users import as_user
 from dags.tests.clickhouse.three_users import BUILDER, GRANTS, MIGRATOR, READER, limited, three_users
-from dags.tests.clickhouse_cluster import cluster_obstacle, running_cluster
+from dags.tests.clickhouse_cluster import running_cluster
 from dags.tests.emptied import EmptiedDatabase
+from dags.tests.variants import require_cluster
 from dags.tests.world import STATS, World, ago, new_world
 
 if TYPE_CHECKING:
@@ -56,8 +57,7 @@ LACKING = {
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    if reason := cluster_obstacle():
-        pytest.skip(reason)
+    require_cluster()
     users = three_users(user(name, grants) for name, (_, grants) in LACKING.items())
     for name in GRANTS:
         users = users.replace(limited(name, GRANTS[name]), limited(name, [*GRANTS[name], *AMONG[name]]))
