@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from clickhouse_connect.driver.client import Client
 
-    from dags.clickhouse.targets.rules import Facts as TargetFacts
+    from dags.clickhouse.targets.facts import Facts as TargetFacts
     from dags.postgres_backfill.fields import PostgresBackfillConfig
     from dags.postgres_backfill.request import Asked
     from dags.settings import Settings

@@ -28,13 +28,8 @@ from dags.clickhouse.schema.declared import (
     migrations,
 )
 from dags.clickhouse.sql import Sql, statement
-from dags.clickhouse.targets.rules import (
-    NEXT_STEP,
-    is_stored_in_parts,
-    unpublishable,
-    unreadable,
-    unusable_database,
-)
+from dags.clickhouse.targets.facts import NEXT_STEP, is_stored_in_parts
+from dags.clickhouse.targets.rules import unpublishable, unreadable, unusable_database
 from dags.clickhouse.targets.store import describe, names_of, usability
 from dags.domain.errors import SchemaError
 
@@ -44,7 +39,7 @@ if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
     from dags.clickhouse.schema.declared import Migration
-    from dags.clickhouse.targets.rules import Facts
+    from dags.clickhouse.targets.facts import Facts
     from dags.clickhouse.targets.store import Usability
     from dags.domain.watched import WatchedTable
 

@@ -8,23 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dags.clickhouse.replicas.rules import KEEPS_ALL
-from dags.clickhouse.targets.rules import (
-    NEXT_STEP,
-    family,
-    hidden,
-    is_stored_in_parts,
-    lacking,
-    other_days,
-    unreplicated,
-    unwritable,
-    with_article,
-    wrong_partition,
-)
+from dags.clickhouse.targets.columns import lacking, other_days
+from dags.clickhouse.targets.facts import NEXT_STEP, family, is_stored_in_parts, with_article
+from dags.clickhouse.targets.rules import hidden, unreplicated, unwritable, wrong_partition
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from dags.clickhouse.targets.rules import Facts
+    from dags.clickhouse.targets.facts import Facts
 
 
 def unattachable(name: str, facts: Facts | None, day: str, columns: Iterable[str]) -> list[str]:

@@ -11,9 +11,10 @@ Each problem says what the table is, what was expected, what that means here, an
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dags.clickhouse.targets.columns import keys_without_value, lacking, other_days, wrong_types
+from dags.clickhouse.targets.facts import NEXT_STEP, RENAMED, Facts, family, is_stored_in_parts, with_article
 from dags.domain.briefly import NAMED
 
 if TYPE_CHECKING:
@@ -21,10 +22,6 @@ if TYPE_CHECKING:
 
 # Replicated and Shared tables are these with a prefix. The others of the family drop or change rows when they merge.
 PUBLISHABLE = ("MergeTree", "AggregatingMergeTree")
-
-NEXT_STEP = "run apply_schema_job"
-
-_RENAMED = f"rename it, and have the table made anew: {NEXT_STEP}"
 
 # Databases in which a rename and an exchange of tables are atomic, which leases rest on.
 _DATABASES = ("Atomic", "Replicated", "Shared")
@@ -60,60 +57,16 @@ _UNREADABLE = {
     ),
 }
 
-# Columns that ClickHouse fills by itself, or not at all.
-_NOT_WRITTEN = ("MATERIALIZED", "ALIAS", "EPHEMERAL")
-
-_UTC = ("UTC", "Etc/UTC", "Etc/UCT", "UCT", "Zulu", "Universal")
-
 # A TTL that moves or compresses rows leaves them there.
 _KEEPS_ROWS = re.compile(r"\b(?:TO (?:DISK|VOLUME)|RECOMPRESS)\b")
 _ROWS_TTL = re.compile(r"\bTTL (.*?)(?= SETTINGS |$)")
 _LITERAL = re.compile(r"'(?:[^'\\]|\\.)*'")
 _QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`")
 _NAME = re.compile(r"`?(\w+)`? ")
-_LOW_CARDINALITY = re.compile(r"\bLowCardinality\(((?:[^()]|\([^()]*\))*)\)")
-_TIME = re.compile(r"DateTime(?:64)?(?:\((?:\d(?:, )?)?(?:'([^']*)')?\))?")
 # The words by which plans name what a row policy adds: to a MergeTree's own reading, or as a step above other tables.
 _ROW_POLICY = re.compile(r"\brow.level (?:security )?filter", re.IGNORECASE)
 _ANY_FILTER = re.compile(r"^\W*(?:(?:prewhere|row.level) )?filter\b", re.IGNORECASE)
 _DAY_OF = re.compile(r"toDate\((\w+)\)")
-
-
-@dataclass(frozen=True)
-class Column:
-    """``kind``: '', DEFAULT, MATERIALIZED, ALIAS or EPHEMERAL."""
-
-    type: str
-    kind: str = ""
-
-
-@dataclass(frozen=True)
-class Facts:
-    """A table as ClickHouse describes it; ``time_zone`` is the server's, for columns that name none.
-
-    ``hides``: why rows of it may be hidden from the user of the connection, in words; see `hidden_by`. ``replicas``:
-    how many a replicated table has by Keeper's account, 0 where nobody asked; ``hosts``: how many are named;
-    ``is_in_cluster``: whether the server is one of several, replicas or shards. There, what a table that holds no rows
-    itself reads: ``shows``, tables of its database on its server; ``shows_elsewhere``, all else, in words.
-    """
-
-    name: str
-    engine: str
-    engine_full: str
-    definition: str
-    partition_key: str
-    sorting_key: str
-    uuid: str
-    columns: Mapping[str, Column]
-    read_by: tuple[str, ...] = ()
-    written_by: tuple[str, ...] = ()
-    time_zone: str = "UTC"
-    hides: str = ""
-    replicas: int = 0
-    hosts: int = 1
-    is_in_cluster: bool = False
-    shows: tuple[Facts, ...] = ()
-    shows_elsewhere: tuple[str, ...] = ()
 
 
 def unusable_database(engine: str) -> list[str]:
@@ -128,16 +81,12 @@ def unusable_database(engine: str) -> list[str]:
     ]
 
 
-def is_stored_in_parts(facts: Facts) -> bool:
-    """Whether a table holds its rows itself, in parts; a Distributed or a view shows those of others."""
-    return facts.engine.endswith("MergeTree")
-
-
 def unreadable(name: str, facts: Facts | None, columns: Mapping[str, str]) -> list[str]:
     """Why a table cannot be a source, or be judged; ``columns`` are those that are known to be needed, by name.
 
     Types are not compared: ClickHouse itself says whether a query works. But for the time zone of a time, which
-    decides what a day is, and which no query fails for.
+    decides what a day is, and which no query fails for; and for a key that may be NULL, which only a build fails for,
+    each one, in words that do not name the column.
     """
     if facts is None:
         return [f"the table {name} does not exist: {NEXT_STEP}"]
@@ -146,6 +95,7 @@ def unreadable(name: str, facts: Facts | None, columns: Mapping[str, str]) -> li
         *_consumed(facts),
         *lacking(facts, columns),
         *other_days(facts, columns),
+        *keys_without_value(facts, columns),
         *unreplicated(facts),
     ]
 
@@ -168,7 +118,7 @@ def unpublishable(name: str, facts: Facts | None, day: str, columns: Mapping[str
     return [
         *hidden(facts),
         *lacking(facts, columns),
-        *_wrong_types(facts, columns),
+        *wrong_types(facts, columns),
         *wrong_partition(facts, day),
         *(_merged_into_one(facts, columns) if engine == "AggregatingMergeTree" else ()),
         *_vanishing_rows(facts),
@@ -178,10 +128,6 @@ def unpublishable(name: str, facts: Facts | None, day: str, columns: Mapping[str
         *unreplicated(facts),
         *_shared(facts),
     ]
-
-
-def family(facts: Facts) -> str:
-    return facts.engine.removeprefix("Replicated").removeprefix("Shared")
 
 
 def notes(facts: Facts) -> list[str]:
@@ -255,70 +201,18 @@ def _shared(facts: Facts) -> Iterator[str]:
         )
 
 
-def with_article(engine: str) -> str:
-    return f"{'an' if engine[:1] in 'AEIO' else 'a'} {engine}"
-
-
 def _instead(name: str, engine: str) -> str:
     if engine == "Distributed":
         return f"give the name {name} to the table that holds the rows, and another to the {engine}"
-    return _RENAMED
+    return RENAMED
 
 
 def _consumed(facts: Facts) -> Iterator[str]:
     if facts.engine in _UNREADABLE:
         yield (
             f"the table {facts.name} is {with_article(facts.engine)}: {_UNREADABLE[facts.engine]}. Expected one that "
-            f"can be read again and again, such as a MergeTree, a Distributed, a Merge or a view: {_RENAMED}"
+            f"can be read again and again, such as a MergeTree, a Distributed, a Merge or a view: {RENAMED}"
         )
-
-
-def lacking(facts: Facts, columns: Iterable[str]) -> Iterator[str]:
-    if lacking := [column for column in columns if column not in facts.columns]:
-        yield (
-            f"the table {facts.name} lacks {', '.join(lacking)}: add the columns (dags/clickhouse/schema has their "
-            f"types), or {_RENAMED}"
-        )
-
-
-def other_days(facts: Facts, columns: Mapping[str, str]) -> Iterator[str]:
-    """Times whose days are those of another time zone."""
-    for name, declared in columns.items():
-        found = facts.columns.get(name)
-        zone = _zone(found.type, facts.time_zone) if found and declared.startswith("DateTime") else None
-        if found and zone and zone not in _UTC:
-            yield (
-                f"the column {name} of {facts.name} is {found.type}, in the time zone {zone}: its days would not be "
-                f"UTC days, and rows would count on the wrong one. Expected {declared}: change the column's type"
-            )
-
-
-def _wrong_types(facts: Facts, columns: Mapping[str, str]) -> Iterator[str]:
-    wrong = [
-        f"{name} is {f'{found.kind} {found.type}'.strip()} instead of {declared}"
-        for name, declared in columns.items()
-        if (found := facts.columns.get(name))
-        and (found.kind in _NOT_WRITTEN or _compared(found.type, facts.time_zone) != _compared(declared, "UTC"))
-    ]
-    if wrong:
-        yield (
-            f"the table {facts.name} has columns that are not what a build writes: {'; '.join(wrong)}. Values would be "
-            f"refused, cut or read otherwise: change the types, or {_RENAMED}"
-        )
-
-
-def _compared(type_: str, server_zone: str) -> str:
-    """A type without what makes no difference: LowCardinality, the name of UTC, and that Bool is a UInt8."""
-    plain = _LOW_CARDINALITY.sub(r"\1", type_)
-    if zone := _zone(plain, server_zone):
-        plain = f"{plain.partition('(')[0]} in {'UTC' if zone in _UTC else zone}"
-    return "UInt8" if plain == "Bool" else plain
-
-
-def _zone(type_: str, server: str) -> str:
-    """The time zone of a type of times; empty for any other type."""
-    time = _TIME.fullmatch(type_)
-    return (time[1] or server) if time else ""
 
 
 def wrong_partition(facts: Facts, day: str) -> Iterator[str]:
@@ -328,7 +222,7 @@ def wrong_partition(facts: Facts, day: str) -> Iterator[str]:
         has = f"is partitioned by {facts.partition_key}" if facts.partition_key else "has no partition key"
         yield (
             f"the table {facts.name} {has}: a day is swapped in as one ClickHouse partition, and other days, or only a "
-            f"part of the day, would go with it. Expected PARTITION BY {expected}: {_RENAMED}"
+            f"part of the day, would go with it. Expected PARTITION BY {expected}: {RENAMED}"
         )
 
 
@@ -339,7 +233,7 @@ def _merged_into_one(facts: Facts, columns: Mapping[str, str]) -> Iterator[str]:
     if outside:
         yield (
             f"the sorting key of {facts.name} lacks {', '.join(outside)}: rows that differ in nothing else are merged "
-            f"into one, and keep the value of either. Expected every dimension in it: {_RENAMED}"
+            f"into one, and keep the value of either. Expected every dimension in it: {RENAMED}"
         )
 
 

@@ -10,16 +10,9 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from dags.clickhouse.replicas.store import place_of
 from dags.clickhouse.schema.declared import declared_columns
 from dags.clickhouse.sql import Sql
+from dags.clickhouse.targets.facts import Column, Facts, is_stored_in_parts
 from dags.clickhouse.targets.passing_on import PassingOn, writers
-from dags.clickhouse.targets.rules import (
-    Column,
-    Facts,
-    hidden_by,
-    is_stored_in_parts,
-    notes,
-    unpublishable,
-    unreadable,
-)
+from dags.clickhouse.targets.rules import hidden_by, notes, unpublishable, unreadable
 from dags.clickhouse.targets.tree import read_by
 from dags.domain.errors import BuildError
 

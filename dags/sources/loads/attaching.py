@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from clickhouse_connect.driver.client import Client
 
-    from dags.clickhouse.targets.rules import Facts
+    from dags.clickhouse.targets.facts import Facts
 
 # So many rows at most are attached between two questions whether the run is to go on.
 ATTACHED_AT_ONCE = 2_000_000

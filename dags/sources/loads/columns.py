@@ -14,7 +14,7 @@ from dags.work.plan import Part
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from dags.clickhouse.targets.rules import Facts
+    from dags.clickhouse.targets.facts import Facts
 
 _FLOAT = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dags.clickhouse.sql import Sql
-from dags.clickhouse.targets.rules import NEXT_STEP
+from dags.clickhouse.targets.facts import NEXT_STEP
 from dags.definitions import location, web_pre_aggregate_job, web_pre_aggregated
 from dags.demo.loop import Loop
 from dags.domain.clock import utc_now

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import date, timedelta
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 ONE_DAY = timedelta(days=1)
 # The first and the last day are such that each drawn event is within reach of one of them.
 DAYS = [DAY + n * ONE_DAY for n in range(-1, 3)]
+EMPTY = ("", 0)
 AN_HOUR_LATE = at("2026-01-12 01:00:00")
 
 
@@ -123,6 +124,30 @@ def test_a_column_of_ones_own_in_events_takes_nothings_place(client: Client, nam
             assert_equals_fold(client, events, day)
     finally:
         client.command(f"ALTER TABLE events DROP COLUMN {name}")
+
+
+@pytest.mark.parametrize("large", [0, 10_000])
+def test_null_counts_as_empty_in_every_column_that_is_no_key(client: Client, large: int) -> None:
+    """Some page views of a session have a value, some none: which of both comes first makes no difference."""
+    nulls = ", ".join(
+        f"nullIf({one.name}, {one.default!r}) AS {one.name}" for one in fields(Event) if one.default in EMPTY
+    )
+    some = {"host": "h", "utm_source": "u", "viewport_width": 9, "gclid": "g", "city_name": "c"}
+    visits = [
+        Event(team, at(f"2026-01-10 10:00:0{n}"), f"s{n % 2}", **(some if team == 1 and n == 2 else {}))
+        for team in (1, 2)
+        for n in range(4)
+    ]
+    insert(client, visits)
+    client.command("RENAME TABLE events TO local_events")
+    try:
+        client.command(f"CREATE VIEW events AS SELECT * REPLACE ({nulls}), qualifies FROM local_events")
+        tables = tuple(replace(table, builder=SessionsBuilder(OP, large)) for table in WEB_TABLES)
+        build(client, 1, 2, tables=tables)
+    finally:
+        client.command("DROP VIEW IF EXISTS events SYNC")
+        client.command("RENAME TABLE local_events TO events")
+    assert_equals_fold(client, visits)
 
 
 def test_no_row_of_a_large_session_carries_more_than_one_page_view(client: Client) -> None:

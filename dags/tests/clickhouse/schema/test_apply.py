@@ -17,7 +17,7 @@ from dags.clickhouse.engine import open_client
 from dags.clickhouse.schema.apply import apply_schema, recorded_version, require_schema
 from dags.clickhouse.schema.declared import BOOKS, FOR_LOADS, alias_columns, migrations, required_columns
 from dags.clickhouse.sql import Sql
-from dags.clickhouse.targets.rules import NEXT_STEP
+from dags.clickhouse.targets.facts import NEXT_STEP
 from dags.clickhouse.targets.store import names_of
 from dags.detection.gaps.rules import Gap
 from dags.detection.gaps.store import read_gaps

@@ -7,15 +7,9 @@ from dataclasses import replace
 import pytest
 
 from dags.clickhouse.schema.declared import declared_columns
+from dags.clickhouse.targets.facts import Column, Facts
 from dags.clickhouse.targets.passing_on import PassingOn, writers
-from dags.clickhouse.targets.rules import (
-    Column,
-    Facts,
-    notes,
-    unpublishable,
-    unreadable,
-    unusable_database,
-)
+from dags.clickhouse.targets.rules import notes, unpublishable, unreadable, unusable_database
 from dags.clickhouse.targets.tree import read_by
 from dags.tests.world import STATS
 
@@ -107,6 +101,18 @@ def test_a_table_that_is_only_read_may_be_of_any_kind_that_answers_twice() -> No
     for engine in ("Null", "Memory", "Kafka"):
         assert len(unreadable("orders", replace(FACTS, name="orders", engine=engine), {})) == 1
     assert unreadable("orders", None, {}) == ["the table orders does not exist: run apply_schema_job"]
+
+
+@pytest.mark.parametrize("name", ["team_id", "timestamp", "uuid", "session_id", "person_id"])
+def test_a_source_in_which_a_key_may_be_null_is_refused_by_the_columns_name(name: str) -> None:
+    columns = declared_columns()["events"]
+    events = replace(FACTS, name="events", columns={one: Column(type_) for one, type_ in columns.items()})
+    types = {f"Nullable({columns[name]})", f"LowCardinality(Nullable({columns[name]}))"}
+    assert unreadable("events", events, columns) == []
+    for type_ in types:
+        [problem] = unreadable("events", replace(events, columns={**events.columns, name: Column(type_)}), columns)
+        assert f"the column {name} of events is {type_}" in problem
+        assert f"Expected {columns[name]}" in problem
 
 
 def test_who_writes_into_a_table_is_found_whatever_it_is_called_and_whatever_stands_between() -> None:

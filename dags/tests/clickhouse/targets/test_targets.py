@@ -383,7 +383,7 @@ def test_a_source_may_be_spread_over_other_tables(shop: Shop, engine: str) -> No
         shop.client.command("RENAME TABLE local_events TO events")
 
 
-def test_a_source_that_keeps_nothing_or_counts_other_days_is_refused_for_both_tables(shop: Shop) -> None:
+def test_a_source_that_keeps_nothing_counts_other_days_or_has_no_key_is_refused_for_both_tables(shop: Shop) -> None:
     try:
         shop.client.command("RENAME TABLE events TO local_events")
         shop.client.command("CREATE TABLE events AS local_events ENGINE = Null")
@@ -397,6 +397,13 @@ def test_a_source_that_keeps_nothing_or_counts_other_days_is_refused_for_both_ta
             "qualifies FROM local_events"
         )
         assert "in the time zone Asia/Tokyo: its days would not be UTC days" in shop.detected().unknown[BOUNCES]
+        shop.client.command("DROP VIEW events SYNC")
+        shop.client.command(
+            "CREATE VIEW events AS SELECT * REPLACE (nullIf(session_id, '') AS session_id), qualifies FROM local_events"
+        )
+        expected = "the column session_id of events is Nullable(String)"
+        assert expected in shop.detected().unknown[STATS]
+        assert expected in refusal(shop.build, BuildError)
     finally:
         shop.client.command("DROP TABLE IF EXISTS events SYNC")
         shop.client.command("RENAME TABLE local_events TO events")

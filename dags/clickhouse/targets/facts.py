@@ -1,0 +1,66 @@
+"""What a table is, as ClickHouse describes it, and what is said of any of them.
+
+Pure: no clock, no database, no Dagster.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+NEXT_STEP = "run apply_schema_job"
+
+RENAMED = f"rename it, and have the table made anew: {NEXT_STEP}"
+
+
+@dataclass(frozen=True)
+class Column:
+    """``kind``: '', DEFAULT, MATERIALIZED, ALIAS or EPHEMERAL."""
+
+    type: str
+    kind: str = ""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A table as ClickHouse describes it; ``time_zone`` is the server's, for columns that name none.
+
+    ``hides``: why rows of it may be hidden from the user of the connection, in words; see `hidden_by`. ``replicas``:
+    how many a replicated table has by Keeper's account, 0 where nobody asked; ``hosts``: how many are named;
+    ``is_in_cluster``: whether the server is one of several, replicas or shards. There, what a table that holds no rows
+    itself reads: ``shows``, tables of its database on its server; ``shows_elsewhere``, all else, in words.
+    """
+
+    name: str
+    engine: str
+    engine_full: str
+    definition: str
+    partition_key: str
+    sorting_key: str
+    uuid: str
+    columns: Mapping[str, Column]
+    read_by: tuple[str, ...] = ()
+    written_by: tuple[str, ...] = ()
+    time_zone: str = "UTC"
+    hides: str = ""
+    replicas: int = 0
+    hosts: int = 1
+    is_in_cluster: bool = False
+    shows: tuple[Facts, ...] = ()
+    shows_elsewhere: tuple[str, ...] = ()
+
+
+def is_stored_in_parts(facts: Facts) -> bool:
+    """Whether a table holds its rows itself, in parts; a Distributed or a view shows those of others."""
+    return facts.engine.endswith("MergeTree")
+
+
+def family(facts: Facts) -> str:
+    return facts.engine.removeprefix("Replicated").removeprefix("Shared")
+
+
+def with_article(engine: str) -> str:
+    return f"{'an' if engine[:1] in 'AEIO' else 'a'} {engine}"
