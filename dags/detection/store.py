@@ -18,7 +18,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from dags.clickhouse.clocks import read_clocks
 from dags.clickhouse.grants import why_nothing_is_kept
 from dags.clickhouse.leases.store import read_leases
-from dags.clickhouse.replicas.store import absent, place_of
+from dags.clickhouse.replicas.store import place_of, said_of_others
 from dags.clickhouse.schema.apply import require_schema
 from dags.clickhouse.sql import Sql, is_embedded
 from dags.detection.detection import Detection, with_interiors, with_waivers
@@ -141,7 +141,7 @@ def detect(
             *clocks.warnings,
             *team_warnings,
             *usable.notes,
-            *absent(client),
+            *said_of_others(client),
             *([f"nothing of this is kept: {not_kept}"] if not_kept else []),
             *_failed_to_keep(doubts.not_kept or reading.not_kept),
         ),

@@ -24,12 +24,16 @@ PACKAGE = "dags.clickhouse.replicas"
 
 @dataclass
 class Place:
-    """Where a client is. ``dsn`` is that of all replicas, ``own`` of this one; ``ready`` opens a client of one."""
+    """Where a client is. ``dsn`` is that of all replicas, ``own`` of this one; ``ready`` opens a client of one.
+
+    ``unnamed``: what to say of shards of its cluster of which no host is named.
+    """
 
     dsn: Dsn
     own: Dsn
     macros: Mapping[str, str]
     ready: Callable[[Dsn], ServerClient]
+    unnamed: tuple[str, ...] = ()
     _opened: dict[Dsn, ServerClient] = field(default_factory=dict)
 
     @property

@@ -142,6 +142,18 @@ def unlike_declared(
     return problems
 
 
+def unnamed_shards(cluster: str, members: Sequence[Member]) -> tuple[str, ...]:
+    """What to say where the hosts of one shard alone are named: nothing if there is no other in their cluster."""
+    shards = {one.shard for one in members}
+    return (
+        (
+            f"the cluster {cluster!r} has {len(shards)} shards, and CLICKHOUSE_DSN names the hosts of one: of teams on "
+            "the others nothing is known. Name those hosts too, with semicolons between the shards; or, where this is "
+            "meant, let ?cluster= name one of these hosts alone"
+        ),
+    ) * (len(shards) > 1)
+
+
 def unusable(standings: Sequence[Standing]) -> list[str]:
     """Why what a server holds is not all that there is, by table."""
     problems = []

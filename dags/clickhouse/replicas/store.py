@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -12,7 +13,15 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from dags.clickhouse.clocks import read_clocks
 from dags.clickhouse.replicas.place import PACKAGE, Place, macros_of, member
-from dags.clickhouse.replicas.rules import Awaited, Member, Standing, unfenced, unlike_declared, unusable
+from dags.clickhouse.replicas.rules import (
+    Awaited,
+    Member,
+    Standing,
+    unfenced,
+    unlike_declared,
+    unnamed_shards,
+    unusable,
+)
 from dags.clickhouse.server import AMONG_REPLICAS_SECONDS, ServerClient
 from dags.clickhouse.sql import Sql
 from dags.domain.briefly import NAMED
@@ -73,7 +82,8 @@ def settle(client: ServerClient, dsn: Dsn, own: Dsn, ready: Callable[[Dsn], Serv
     stand = synced(client)
     if problems := unusable(stand):
         raise UnreadableError(f"ClickHouse at {own} is not relied on: {'; '.join(problems)}")
-    client.place = Place(dsn, own, macros, ready)
+    unnamed = () if dsn.shard_count else unnamed_shards(dsn.cluster, members)
+    client.place = Place(dsn, own, macros, ready, unnamed)
     return any(one.table == BOOK for one in stand)
 
 
@@ -146,14 +156,17 @@ def _looked_for(client: Client, behind: Sequence[Standing], seconds: float) -> C
         found = standings(client, awaited)
 
 
-def absent(client: Client) -> tuple[str, ...]:
-    """What to say of other replicas that do not answer, or do not show what others wrote: nothing if all do."""
+def said_of_others(client: Client) -> tuple[str, ...]:
+    """What to say of other servers: that replicas do not answer, do not show what others wrote, or have clocks by which
+    no lease can be taken over; and that there are shards of which no host is named. Nothing if all is well.
+    """
     place = place_of(client)
     if place is None:
         return ()
     others, silent = place.others()
     tables = {one.table for one in standings(client)}
-    found = [f"the replica at {address} does not answer: {words[:300]}" for address, words in silent.items()]
+    found = [*place.unnamed]
+    found += [f"the replica at {address} does not answer: {words[:300]}" for address, words in silent.items()]
     for name, other in others.items():
         try:
             there = synced(other, seconds=POLL_SECONDS)
@@ -165,6 +178,9 @@ def absent(client: Client) -> tuple[str, ...]:
         except ClickHouseError as error:
             problems = [str(error)[:300]]
         found += [f"the replica {name}: {problem}" for problem in problems]
+    with suppress(ClickHouseError):  # of whoever does not answer that is said above
+        if apart := _apart({place.name: client, **others}):
+            found.append(f"{_apart_in_words(apart)}: while they do, nobody takes over the lease of a run that died")
     return tuple(found)
 
 
@@ -221,8 +237,7 @@ def fenceable(
         sleep(POLL_SECONDS)
     if apart := _apart(reached):
         raise LeaseError(
-            f"the clocks of replicas disagree by {apart.total_seconds():.0f} s, and who holds a lease is told from the "
-            f"dead by them: nothing was touched. Have them agree within {MOST_APART.total_seconds():.0f} s"
+            f"{_apart_in_words(apart)}, for who holds a lease is told from the dead by them: nothing was touched"
         )
     if problems := unusable(synced(client)):
         raise LeaseError(f"the replica {place.name} is not worked on, nothing was touched: {'; '.join(problems)}")
@@ -235,6 +250,13 @@ def _apart(reached: Mapping[str, Client]) -> timedelta | None:
     skews = [one.host - one.server for one in read]
     apart = max(skews) - min(skews)
     return apart if apart > MOST_APART else None
+
+
+def _apart_in_words(apart: timedelta) -> str:
+    return (
+        f"the clocks of replicas disagree by {apart.total_seconds():.0f} s; have them agree within "
+        f"{MOST_APART.total_seconds():.0f} s"
+    )
 
 
 def lagging(

@@ -325,6 +325,16 @@ def test_who_stops_backfills_stops_them_on_every_shard_also_while_one_is_down(wo
     assert len(world.tick()) == 4
 
 
+def test_a_detection_of_one_shard_of_several_says_of_what_nothing_is_known(world: Sharded) -> None:
+    if len(world.cluster.servers[0]) == 1:
+        pytest.skip("a shard of one replica is not named with a cluster")
+    assert world.detected().warnings == ()
+    world.monkeypatch.setenv("CLICKHOUSE_DSN", world.cluster.dsn(DATABASE, shard=1))
+    current_settings.cache_clear()
+    [warning] = world.detected().warnings
+    assert "has 2 shards, and CLICKHOUSE_DSN names the hosts of one" in warning
+
+
 def test_a_shard_that_stands_still_once_it_is_connected_keeps_a_stop_from_no_other(world: Sharded) -> None:
     first = world.cluster.servers[0][0]
 

@@ -5,18 +5,20 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from dags.clickhouse.clocks import read_clocks
 from dags.clickhouse.dsn import Dsn
 from dags.clickhouse.engine import open_client
 from dags.clickhouse.leases import rules
 from dags.clickhouse.leases.store import Leases, read_leases
 from dags.clickhouse.replicas import store
 from dags.clickhouse.replicas.rules import unusable
-from dags.clickhouse.replicas.store import everywhere, fenceable, place_of, synced
+from dags.clickhouse.replicas.store import everywhere, fenceable, place_of, said_of_others, synced
 from dags.clickhouse.schema.apply import apply_schema, require_schema
 from dags.domain.errors import EngineError, LeaseError, SchemaError, UnreadableError
 from dags.publish.batches import build_limits
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
     from clickhouse_connect.driver.client import Client
 
+    from dags.domain.clock import Clocks
     from dags.tests.clickhouse_cluster import Cluster
 
 pytestmark = pytest.mark.cluster
@@ -305,6 +308,24 @@ def test_a_replica_that_keeper_holds_for_alive_and_that_does_not_answer_keeps_bu
         with pytest.raises(LeaseError, match="the replica 2 is alive by Keeper and does not answer"):
             fenceable(client, told.append, sleep=lambda _: None, wait_seconds=0.2)
         assert len(told) == 1
+
+
+def test_clocks_that_disagree_are_told_and_nobody_takes_over_from_the_dead(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with on(dsn) as client:
+        here = place_of(client)
+        assert said_of_others(client) == ()
+
+        def read(asked: Client) -> Clocks:
+            found = read_clocks(asked)
+            return found if place_of(asked) is here else replace(found, server=found.server + timedelta(seconds=25))
+
+        monkeypatch.setattr(store, "read_clocks", read)
+        [words] = said_of_others(client)
+        assert "the clocks of replicas disagree by 25 s; have them agree within 20 s" in words
+        with pytest.raises(LeaseError, match="disagree by 25 s"):
+            fenceable(client, wait_seconds=0)
 
 
 def test_of_clients_of_both_replicas_one_gets_a_lease_and_the_others_see_whose_it_is(dsn: str) -> None:

@@ -13,6 +13,7 @@ from dags.clickhouse.replicas.rules import (
     replicated,
     unfenced,
     unlike_declared,
+    unnamed_shards,
     unusable,
 )
 from dags.clickhouse.schema.declared import PACKAGE, migrations
@@ -116,6 +117,12 @@ def test_what_makes_no_table_is_sent_as_it_is() -> None:
 def test_shards_of_one_keeper_have_leases_of_their_own() -> None:
     assert leases_shard({"shard": "01"}) == "shard_01"
     assert len({leases_shard({"shard": name}) for name in ("a-b", "a.b", "a_b", "a_2d_b", "ab")}) == 5
+
+
+def test_who_names_the_hosts_of_one_shard_is_told_that_there_are_others() -> None:
+    assert unnamed_shards("c", [OWN, OTHER]) == ()
+    [words] = unnamed_shards("c", [OWN, OTHER, ELSEWHERE])
+    assert words.startswith("the cluster 'c' has 2 shards, and CLICKHOUSE_DSN names the hosts of one: of teams on the")
 
 
 @pytest.mark.parametrize(
