@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from clickhouse_connect.driver.exceptions import DatabaseError
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from dags.clickhouse.leases.keeper import LEASES
 from dags.clickhouse.replicas.rules import leases_shard, replicated, unusable
@@ -44,12 +45,16 @@ if TYPE_CHECKING:
     from dags.domain.watched import WatchedTable
 
 
+# A change of columns is milliseconds; a replica that has not taken one in for so long is not about to.
+ALTERING_SECONDS = 60
+
+
 def apply_schema(client: Client, watched: Sequence[WatchedTable]) -> tuple[Migration, ...]:
     """Apply what this database lacks; answers with what was applied. ``watched``: the tables among these that are.
 
     Where there are replicas, on each of them, one file after the other: a replica that is new is given the tables that
-    the others have first. Two processes may do so at once: every statement is idempotent, and a version recorded twice
-    is still that version.
+    the others have first. Two processes may do so at once: every statement is idempotent, one that comes while a
+    replica takes in the other's is sent again, and a version recorded twice is still that version.
 
     Raises:
         SchemaError: the database is newer than this code, a table that was there lacks columns, or is none that days
@@ -84,7 +89,7 @@ def apply_schema(client: Client, watched: Sequence[WatchedTable]) -> tuple[Migra
         for migration in pending:
             for name, host in hosts.items():
                 if not _is_for_others(migration, facts[name]):
-                    _applying(host).command(migration.name, database=database)
+                    _while_another_alters()(_applying(host).command, migration.name, database=database)
             applied.append([migration.version, migration.name])
     finally:
         # Together: a version that was applied and not recorded is applied once more, and changes nothing.
@@ -122,6 +127,18 @@ def _applying(host: Client) -> Sql:
     # A column is there on all replicas before the next one is told of it.
     settings = {"alter_sync": 2, "mutations_sync": 2}
     return Sql(PACKAGE, host, settings, as_sent=lambda text: replicated(text, str(host.database)))
+
+
+def _while_another_alters() -> Retrying:
+    """Calls a change of columns again that a replica refuses because it has not taken in yet what another process has
+    changed there: it takes that in by itself, or lags, which is what its refusal says in the end.
+    """
+    return Retrying(
+        retry=retry_if_exception(lambda error: getattr(error, "name", None) == "CANNOT_ASSIGN_ALTER"),
+        stop=stop_after_delay(ALTERING_SECONDS),
+        wait=wait_random_exponential(0.05, max=1.0),
+        reraise=True,
+    )
 
 
 def _clone(hosts: Mapping[str, Client], facts: Mapping[str, Mapping[str, Facts]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -19,7 +20,8 @@ from dags.clickhouse.leases.store import Leases, read_leases
 from dags.clickhouse.replicas import store
 from dags.clickhouse.replicas.rules import unusable
 from dags.clickhouse.replicas.store import everywhere, fenceable, place_of, said_of_others, synced
-from dags.clickhouse.schema.apply import apply_schema, require_schema
+from dags.clickhouse.schema.apply import apply_schema, recorded_version, require_schema
+from dags.clickhouse.schema.declared import migrations
 from dags.domain.errors import EngineError, LeaseError, SchemaError, UnreadableError
 from dags.publish.batches import build_limits
 from dags.publish.build import DayBuild
@@ -240,6 +242,19 @@ def test_a_new_replica_is_given_the_tables_as_they_are_on_the_others_and_their_r
     assert shown(cluster) == [[(1, 2), (2, 2)]] * 2
     with on(dsn, first=1) as client:
         assert not require_schema(client, WEB_TABLES).unusable
+
+
+def test_two_who_apply_the_schema_at_once_each_on_another_replica_both_succeed(cluster: Cluster) -> None:
+    def applied(first: int) -> None:
+        whole = turned(cluster.dsn("applied_twice"), first)
+        with open_client(whole, wait_seconds=60, create_database=True) as client:
+            apply_schema(client, WEB_TABLES)
+
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(applied, range(2)))
+    with open_client(Dsn.parse(cluster.dsn("applied_twice")), wait_seconds=60) as client:
+        assert not require_schema(client, WEB_TABLES).unusable
+        assert recorded_version(client) == migrations()[-1].version
 
 
 def test_a_build_that_was_robbed_on_one_replica_publishes_nothing_once_another_holds_the_lease_on_the_other(
