@@ -50,6 +50,9 @@ Answer = TypeVar("Answer")
 # A build may work for minutes before the first byte of its answer; an hour of silence is a server that hangs.
 ANSWER_SECONDS = 3600
 
+# The same for who only looks: each statement of a detection is over in a third of it, by its own limit.
+LOOK_SECONDS = 120
+
 # Who waits for the embedded engine for longer says so.
 A_MOMENT_SECONDS = 2.0
 

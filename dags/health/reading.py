@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dags.clickhouse.clocks import read_clocks
+from dags.clickhouse.engine import LOOK_SECONDS
 from dags.clickhouse.schema.apply import require_schema
 from dags.domain import clock
 from dags.domain.errors import EngineBusyError, EngineSlowError
@@ -46,10 +47,6 @@ InTick = Callable[..., Any]
 _OF_CLICKHOUSE = (
     Section.DATA, Section.TEAMS, Section.WORK, Section.OLD_DAYS, Section.LEFT_BEHIND, Section.BUILDS, Section.FILES,
 )  # fmt: skip
-
-
-# A server may be silent for so long before whether all is well is unknown: more than twice what a tick has for it.
-ANSWER_SECONDS = 120
 
 
 @dataclass(frozen=True)
@@ -103,7 +100,7 @@ def examine(
                 return _examined(served, evaluation, of_clickhouse, of_dagster.result(), now)
             with (
                 leaving_unknown(instance, served.watched),
-                clickhouse.client(run_id, answer_seconds=ANSWER_SECONDS) as client,
+                clickhouse.client(run_id, answer_seconds=LOOK_SECONDS) as client,
             ):
                 if asks_data:
                     evaluation = _evaluated(instance, lambda work: work(client), served, now)
@@ -159,7 +156,7 @@ def _examined(
 
 
 def _with_client(clickhouse: ClickHouseResource, run_id: str, work: Callable[[Client], Any], shard: int) -> Any:  # noqa: ANN401 -- whatever the work answers
-    with clickhouse.client(run_id, answer_seconds=ANSWER_SECONDS, shard=shard) as client:
+    with clickhouse.client(run_id, answer_seconds=LOOK_SECONDS, shard=shard) as client:
         return work(client)
 
 

@@ -17,6 +17,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from dagster import AssetKey, RunRequest
 from dagster._core.storage.tags import PRIORITY_TAG
 
+from dags.clickhouse.engine import LOOK_SECONDS
 from dags.dagster_runs.tags import (
     ATTEMPT_TAG,
     BACKFILL_PRIORITY,
@@ -248,7 +249,7 @@ def evaluate_in_run(
     """What a person's run finds now: the detector, a check and the diagnostics ask alike, and launch nothing."""
 
     def on_engine(work: Callable[[Client], Any], shard: int = 0) -> Any:  # noqa: ANN401 -- whatever the work answers
-        with clickhouse.client(run_id, shard=shard) as client:
+        with clickhouse.client(run_id, answer_seconds=LOOK_SECONDS, shard=shard) as client:
             return work(client)
 
     return evaluate(

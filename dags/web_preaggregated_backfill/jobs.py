@@ -14,7 +14,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from dagster import Failure, JobDefinition
 from pydantic import Field
 
-from dags.clickhouse.engine import A_MOMENT_SECONDS
+from dags.clickhouse.engine import A_MOMENT_SECONDS, LOOK_SECONDS
 from dags.dagster_runs.command import Command, command
 from dags.detection.detection import Detection
 from dags.domain import clock
@@ -70,7 +70,9 @@ def _about_run(asked: Command[Any], run_id: str) -> str:
     try:
         states = []
         for shard in asked.clickhouse.shards:
-            with asked.clickhouse.client(asked.run_id, wait_seconds=A_MOMENT_SECONDS, shard=shard) as client:
+            with asked.clickhouse.client(
+                asked.run_id, wait_seconds=A_MOMENT_SECONDS, answer_seconds=LOOK_SECONDS, shard=shard
+            ) as client:
                 states += [as_it_is(client, state) for state in read_works_of(client, run.run_id)]
         since = "\n".join(map(work_text, states))
     except (UserError, ClickHouseError) as error:
@@ -146,7 +148,7 @@ def diagnostics(watched: tuple[WatchedTable, ...]) -> list[JobDefinition]:
             changes, loads = list[tuple[Work, Entry]](), list[tuple[Work, Entry]]()
             # A shard that has just not answered is unknown, by name; what the others say is an answer nevertheless.
             for shard in shards_read(found.detection) or asked.clickhouse.shards:
-                with asked.clickhouse.client(asked.run_id, shard=shard) as client:
+                with asked.clickhouse.client(asked.run_id, answer_seconds=LOOK_SECONDS, shard=shard) as client:
                     selection = read_selection(client)
                     if question.day is not None and question.day < found.detection.calendar.judged.start:
                         before[shard] = detected(client, watched, {(table.name, question.day) for table in watched})

@@ -36,6 +36,7 @@ from dags.tests.variants import require_cluster
 from dags.tests.world import BOUNCES, STATS, ago, noon
 from dags.web_preaggregated_backfill import evaluation
 from dags.web_preaggregated_backfill.catalog import evaluate_now
+from dags.web_preaggregated_backfill.store import observe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -351,6 +352,25 @@ def test_a_shard_that_stands_still_once_it_is_connected_keeps_a_stop_from_no_oth
     finally:
         first.resume()
     assert [bool(why_stopped(client)) for client in world.clients.values()] == [False, True]
+
+
+def test_a_shard_that_stands_still_while_it_is_looked_at_is_unknown_soon_and_hides_no_other(world: Sharded) -> None:
+    first = world.cluster.servers[0][0]
+
+    def stands_still(client: Client, **how: Any) -> object:
+        if shard_at(client)[0] == 1:
+            first.pause()
+        return observe(client, **how)
+
+    world.monkeypatch.setattr(evaluation, "observe", stands_still)
+    world.monkeypatch.setattr(evaluation, "LOOK_SECONDS", 1.0)
+    try:
+        found = world.detected()
+    finally:
+        first.resume()
+    assert all(words.startswith("shard 1: ") for words in found.unknown.values())
+    assert found.unknown.keys() == {STATS, BOUNCES}
+    assert {(group.shard, team) for group in found.wrong.groups for team in group.teams} == {(2, 3), (2, 4)}
 
 
 def test_a_waiver_is_given_to_every_shard_and_lifted_on_each(world: Sharded) -> None:
