@@ -1,4 +1,5 @@
-"""Operation under load: a quiet phase, then days are lost and the sensor is due, its runs are made; and again.
+"""Operation under load: a quiet phase, then days are lost and the sensor is due, its runs are made, then programs that
+only count are at work; and again.
 
 Daemon and code server are processes as they ship, readers are processes too, and look all the time. What is not so is
 the time between two ticks of the sensor, which is six hours in a deployment: its last tick is forgotten here.
@@ -6,12 +7,13 @@ the time between two ticks of the sensor, which is six hours in a deployment: it
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
 from collections import Counter, defaultdict
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -25,7 +27,7 @@ from dags.domain.clock import utc_now
 from dags.repair.runs import IN_FLIGHT
 from dags.tests.deployment import ROOT, until
 from dags.tests.load.processes import Watch
-from dags.tests.load.report import AT_WORK, QUIET, Look, Phase, Seen
+from dags.tests.load.report import AT_WORK, FLOOR, QUIET, Look, Phase, Seen
 from dags.tests.load.world import Size, World, lose
 from dags.web_preaggregated.tables import WEB_TABLES
 
@@ -40,6 +42,9 @@ SENSOR = "web_analytics_backfill_sensor"
 
 # As many as there are cores on a small machine.
 READERS = 2
+
+# See `dags.tests.load.report.FLOOR`.
+COUNTING = "import os\nos.nice(19)\ncount = 0\nwhile True:\n    count += 1"
 
 # No run is over sooner: its process imports Dagster first.
 RUN_SECONDS = 4.0
@@ -89,7 +94,7 @@ class Driver:
 
     @property
     def _round_seconds(self) -> float:
-        return self.quiet_seconds + self.lost_days * RUN_SECONDS
+        return 2 * self.quiet_seconds + self.lost_days * RUN_SECONDS
 
     def _turns(self, seen: Seen, end: float, rounds: int) -> None:
         """``rounds``: at most so many. What is lost again within six hours waits, so each unit is lost once.
@@ -108,13 +113,23 @@ class Driver:
             for day in blocks[block]:
                 lose(self.world, day, share, shares)
             at_work = self._at_work(blocks[block])
-            seen.phases += [at_work, self._quiet()]
+            seen.phases += [at_work, self._floor(), self._quiet()]
             self.say(f"round {number + 1}: {at_work.ended - at_work.began:.0f} s of backfills")
 
     def _quiet(self) -> Phase:
         began = time.monotonic()
         time.sleep(self.quiet_seconds)
         return Phase(QUIET, began, time.monotonic())
+
+    def _floor(self) -> Phase:
+        counting = [subprocess.Popen([sys.executable, "-c", COUNTING]) for _ in range(os.cpu_count() or 1)]
+        try:
+            time.sleep(1.0)  # until all of them count
+            return replace(self._quiet(), kind=FLOOR)
+        finally:
+            for one in counting:
+                one.kill()
+                one.wait(10)
 
     def _at_work(self, days: list[date]) -> Phase:
         """From the first run that is started until all are over."""

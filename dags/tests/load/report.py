@@ -28,6 +28,10 @@ TICK_TARGET_SECONDS = 50.0
 
 QUIET, AT_WORK = "quiet", "backfills at work"
 
+# The floor: as many programs as there are cores, of the lowest priority, which count and touch no data. Nothing that
+# takes what readers leave of the cores can be of less harm to them.
+FLOOR = "counting programs"
+
 CHART_WIDTH = 60
 _BARS = "▁▂▃▄▅▆▇█"
 
@@ -42,7 +46,7 @@ class Look:
 
 @dataclass(frozen=True)
 class Phase:
-    """A stretch of time that is quiet, or in which backfills are at work throughout."""
+    """A stretch of time that is quiet, or in which backfills, or programs that only count, are at work throughout."""
 
     kind: str
     began: float
@@ -131,8 +135,10 @@ def report(seen: Seen) -> tuple[str, bool]:
             """A reader asks for the merged states of one team over 7 or 30 days, eight times a second. The six hours
             between two ticks are left out: the sensor is due again as soon as the runs of the tick before are over and
             the readers had a quiet phase. All else goes at its own pace, and on one machine: readers lack what runs,
-            too, take of its cores."""
+            too, take of its cores. What that alone costs is seen beside as many programs of the lowest priority as
+            there are cores, which count and touch no data."""
         ),
+        f"  {_floor_in_words(seen)}",
         *(f"  {verdict(target, figure, is_met=is_met)}" for target, figure, is_met in verdicts),
     ]
     return "\n".join(text), all(is_met for *_, is_met in verdicts)
@@ -140,7 +146,7 @@ def report(seen: Seen) -> tuple[str, bool]:
 
 def _readers(seen: Seen) -> str:
     rows = []
-    for kind in (QUIET, AT_WORK):
+    for kind in (QUIET, FLOOR, AT_WORK):
         waited = pooled(seen, kind)
         count = sum(phase.kind == kind for phase in seen.phases)
         shown = [f"{1000 * percentile(waited, hundredth):.1f}" for hundredth in (50, 95, 99)]
@@ -198,12 +204,24 @@ def chart(values: Sequence[float]) -> str:
     return "".join(_BARS[round((median(part) - low) / step)] for part in parts) + f"  {low:,.0f} … {high:,.0f}"
 
 
+def _times_quiet(seen: Seen, kind: str) -> float:
+    return percentile(pooled(seen, kind), 99) / percentile(pooled(seen, QUIET), 99)
+
+
+def _floor_in_words(seen: Seen) -> str:
+    floor = _times_quiet(seen, FLOOR)
+    over = _times_quiet(seen, AT_WORK) / floor
+    return (
+        f"the floor: beside these readers wait {floor:.2f} × as long at p99 as at quiet times; beside backfills "
+        f"{over:.2f} × as long as at the floor"
+    )
+
+
 Verdict = tuple[str, str, bool]
 
 
 def _readers_verdicts(seen: Seen) -> list[Verdict]:
-    at_work, quiet = (percentile(pooled(seen, kind), 99) for kind in (AT_WORK, QUIET))
-    ratio = at_work / quiet
+    ratio = _times_quiet(seen, AT_WORK)
     return [
         (
             f"at most {READERS_TARGET} ×",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dags.tests.clickhouse_server import require_or_skip_reason
-from dags.tests.load.report import AT_WORK, QUIET, Look, Phase, Sample, Seen, chart, ratios, report, thirds
+from dags.tests.load.report import AT_WORK, FLOOR, QUIET, Look, Phase, Sample, Seen, chart, ratios, report, thirds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,18 +21,18 @@ PROCESSES = ("daemon", "code server")
 
 def right() -> Seen:
     """Two rounds of 100 s each, quiet ones around them, of readers and processes that nothing harms."""
-    kinds = (QUIET, AT_WORK, QUIET, AT_WORK, QUIET)
+    kinds = (QUIET, AT_WORK, FLOOR, QUIET, AT_WORK, FLOOR, QUIET)
     phases = [Phase(kind, 100.0 * number, 100.0 * number + 100) for number, kind in enumerate(kinds)]
     return Seen(
         teams=2,
         days=3,
         events=240,
-        looks=[Look(n / 10, 0.010 + n % 100 / 10_000) for n in range(5000)],
+        looks=[Look(n / 10, 0.010 + n % 100 / 10_000) for n in range(7000)],
         phases=phases,
         # Each run comes with descriptors and a thread of its own, and goes with them.
         samples=[
             Sample(at, name, (300 + at % 7) * MEBIBYTE, 20 + at % 10, 30 + at % 3)
-            for at in range(0, 500, 2)
+            for at in range(0, 700, 2)
             for name in PROCESSES
         ],
         ticks={"web_analytics_backfill_sensor": [3.0, 1.0, 1.2]},
@@ -61,7 +61,7 @@ def grown(seen: Seen, name: str, **by: float) -> None:
     """In the last third a process has more of something."""
     seen.samples = [
         replace(one, **{what: getattr(one, what) + more for what, more in by.items()})
-        if one.process == name and one.at > 330
+        if one.process == name and one.at > 464
         else one
         for one in seen.samples
     ]
@@ -102,9 +102,18 @@ def test_readers_who_are_slow_at_quiet_times_too_are_not_harmed_by_backfills() -
     assert missed(seen) == []
 
 
+def test_the_floor_is_told_beside_what_backfills_cost_and_is_no_target() -> None:
+    seen = right()
+    slower(seen, 1.5, FLOOR)
+    slower(seen, 1.1, AT_WORK)
+    assert missed(seen) == []
+    words = "the floor: beside these readers wait 1.50 × as long at p99 as at quiet times; beside backfills 0.73 × as"
+    assert words in report(seen)[0]
+
+
 def test_what_is_looked_at_between_phases_counts_in_none() -> None:
     seen = right()
-    seen.looks += [Look(500.0 + n, 9.0) for n in range(1000)]
+    seen.looks += [Look(700.0 + n, 9.0) for n in range(1000)]
     assert missed(seen) == []
     assert ratios(seen, 99).values == (1.0, 1.0)
 
@@ -143,5 +152,5 @@ def test_a_short_operation_under_load_is_done_whole_tells_everything_and_leaves_
     assert sum("descriptors" in line for line in met) == len(PROCESSES), said
     assert any(line.startswith("MET  all that was lost is built again") for line in met), said
     assert any(line.startswith("web_analytics_backfill_sensor") for line in lines), said
-    assert [line.split()[1] for line in lines if line.startswith((QUIET, "backfills at work"))] != [], said
+    assert [line.split()[1] for line in lines if line.startswith((QUIET, FLOOR, AT_WORK))] != [], said
     assert played.returncode == int(len(met) < 10), said
