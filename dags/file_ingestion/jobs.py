@@ -4,10 +4,10 @@ import time
 from collections.abc import Callable
 from datetime import date
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from clickhouse_connect.driver.client import Client
-from dagster import JobDefinition, MetadataValue
+from dagster import Failure, JobDefinition, MetadataValue
 
 from dags.clickhouse.leases.store import Leases
 from dags.dagster_runs.command import Command, command
@@ -32,6 +32,7 @@ from dags.file_ingestion.planning import bytes_a_second, make_plan, progress_now
 from dags.file_ingestion.progress import (
     ledger_text,
     not_loaded_text,
+    nothing_loaded,
     plan_text,
     range_text,
     report,
@@ -59,6 +60,9 @@ from dags.work.audit.log import State, Work
 from dags.work.audit.store import Log, require_state
 from dags.work.document import as_yaml
 from dags.work.runs import asked_before
+
+if TYPE_CHECKING:
+    from dags.file_ingestion.versions import Known
 
 POOL = "file_ingestion"
 
@@ -109,12 +113,15 @@ def _carried_out(load: Load[Plan]) -> dict[str, Any]:
         first = waiting(asked.instance) if plan.days else ""
         return f"run {first[:8]}" if first else ""
 
+    came_to: dict[str, Known] = {}
+
     def ended(state: State) -> None:
         days = {date.fromisoformat(entry.step) for entry in state.entries if entry.event == LoadEvent.ATTACHED}
         if beyond := beyond_text(days, load.ordered.date(), settings.backfill_lookback_days):
             print(beyond)
         paths = [one.path for group in plan.groups for one in group.files]
-        if text := not_loaded_text(read_known(client, plan.ingestion, paths)):
+        came_to.update(read_known(client, plan.ingestion, paths))
+        if text := not_loaded_text(came_to):
             print(text)
         if range_of(ingestion):
             print(_range_text(client, ingestion))
@@ -130,6 +137,8 @@ def _carried_out(load: Load[Plan]) -> dict[str, Any]:
             steps="groups",
             ended=ended,
         )  # fmt: skip
+    if words := nothing_loaded(came_to):
+        raise Failure(words, allow_retries=False)
     return report(plan, state)
 
 

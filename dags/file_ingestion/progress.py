@@ -181,6 +181,20 @@ def not_loaded_text(known: Mapping[str, Known]) -> str:
     return "\n".join([first, *_said(failed)])
 
 
+def nothing_loaded(known: Mapping[str, Known]) -> str:
+    """Why a run has failed that did all that it had to do: of its files none was loaded. Empty if one was, or if none
+    failed.
+    """
+    failed = [path for path, one in known.items() if one.event is FileEvent.FAILED]
+    if not failed or len(failed) + sum(one.event is FileEvent.SKIPPED for one in known.values()) < len(known):
+        return ""
+    first = min(failed)
+    return (
+        f"none of {counted(len(known), 'file')} was loaded. {first[-60:]}: {known[first].said[:200]}. Put right what "
+        "keeps them from it and name them in paths, or wait until they are tried again; processed_files has all reasons"
+    )
+
+
 def _said(known: Mapping[str, Known]) -> list[str]:
     """Why files were not loaded, or what is to be known of them: of some of them."""
     lines = [wrapped(f"         {path[-60:]}: {one.said[:200]}") for path, one in sorted(known.items())[:TOLD]]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from dagster import Failure
 
 from dags.clickhouse.sql import is_embedded
 from dags.health.causes import State
@@ -143,7 +144,8 @@ def test_files_are_shown_cleared_and_loaded_again(
         ("year=2026/month=01/2026-01-06.jsonl", "FAILED", 1, 0),
     ]
     put(files, "year=2026/month=01/2026-01-07.jsonl", lines(event(4, at="never")))
-    ingest(world)
+    with pytest.raises(Failure, match=r"none of 1 file was loaded.*2026-01-07.jsonl: 1 row: timestamp is no time"):
+        ingest(world)
     seen = "… files of … failed"
     assert symptom(seen).match(matter(world, "failed"))
     bad = [f"year=2026/month=01/2026-01-0{day}.jsonl" for day in (6, 7)]
