@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
 from dags.bench.__main__ import BENCHMARKS, main
+from dags.bench.before import as_json, compared, from_json
 from dags.bench.figures import BESIDE, WIDTH, Beside, Spread, Within, table, verdict
 from dags.tests.clickhouse_cluster import cluster_obstacle
 from dags.tests.clickhouse_server import require_or_skip_reason
+from dags.tests.deployment import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.mark.slow(minutes=1)
@@ -107,6 +116,39 @@ def test_what_is_measured_beside_something_else_may_take_at_most_so_many_times_i
     ]  # fmt: skip
     assert Within("memory", Spread((512.0,)), 500, "MiB").cells == ["memory", "512 MiB", "", "", "500", "MISSED"]
     assert len({len(BESIDE), len(Within("memory", floor, 1, "MiB").cells)}) == 1
+
+
+def test_figures_of_another_state_are_read_as_they_were_written_and_stand_beside_ours() -> None:
+    day, tick = Spread((3.0, 1.0, 2.0)), Spread((0.5,))
+    floor, peer, memory = (
+        Beside("a day", day, "floor", day, 1.5), Beside("a day", day, "peer", day, None), Within("m", tick, 9, "MiB"),
+    )  # fmt: skip
+    ours: list[Beside | Within] = [floor, peer, memory]
+    before = from_json(as_json([replace(floor, ours=Spread((4.0, 8.0))), replace(memory, figure="gone")]))
+    assert [one.figure for one in from_json(as_json(ours))] == ["a day", "m"]
+    assert [one.cells for one in compared(ours, before)] == [
+        ["a day", "2.00 s", "before 6.00 s", "0.33 (0.33–0.33)", "", ""]  # noqa: RUF001 -- a range
+    ]
+
+
+def test_what_is_no_checkout_is_not_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--before", str(tmp_path), "tick"])
+    assert f"{tmp_path} is no checkout of this project: expected dags/bench in it" in capsys.readouterr().err
+
+
+@pytest.mark.slow(minutes=1)
+@pytest.mark.skipif(bool(require_or_skip_reason()), reason=require_or_skip_reason() or "")
+def test_another_state_is_measured_by_the_same_benchmark(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(ROOT / "dags", other / "dags", ignore=shutil.ignore_patterns("__pycache__"))
+    (other / "dags" / "bench" / "__main__.py").write_text("raise SystemExit('its own benchmarks are not run')")
+    assert main(["--quick", "--before", str(other), "repair"]) == 0
+    told = capsys.readouterr().out
+    assert re.search(r"1 of 20 teams rebuilt, rows +[\d,]+ +before [\d,]+ +1\.00", told), told
+    (other / "dags" / "publish" / "build.py").write_text("")
+    assert main(["--quick", "--before", str(other), "repair"]) == 0
+    assert "repair, before: left out, ImportError: cannot import name 'DayBuild'" in capsys.readouterr().out
 
 
 def test_no_measurement_has_no_median() -> None:
