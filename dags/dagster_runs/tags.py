@@ -28,6 +28,10 @@ TAG_PREFIX = "web_analytics_backfill/"
 BACKFILL_RUN_TAG = "backfill_run"
 MISSING_DATA_TAG = "missing_data_detected"
 
+# Which servers a backfill gives work to: its shard, 0 where there is one. `dagster.yaml` lets one run of each value be
+# at work at a time, so that shards are built at the same time, and none by two.
+LANE_TAG = ".dagster/web_analytics_backfill_lane"
+
 # Who launched a build by hand and why, as far as that is said. Tags, because Dagster takes the name of an environment
 # variable in place of a text of its configuration, and the audit would show what that holds.
 REQUESTED_BY_TAG, REASON_TAG = f"{TAG_PREFIX}requested_by", f"{TAG_PREFIX}reason"

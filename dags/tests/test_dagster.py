@@ -15,6 +15,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
+import yaml
 from dagster import (
     AssetExecutionContext,
     BackfillPolicy,
@@ -51,8 +52,16 @@ from dagster._serdes import serialize_value
 
 from dags.clickhouse.dsn import Dsn
 from dags.dagster_runs.processes import is_local
-from dags.dagster_runs.tags import BACKFILL_RUN_TAG, DATABASE_TAG, REASONS_BY_TABLE_TAG, hidden_tag, is_automatic
+from dags.dagster_runs.tags import (
+    BACKFILL_RUN_TAG,
+    DATABASE_TAG,
+    LANE_TAG,
+    REASONS_BY_TABLE_TAG,
+    hidden_tag,
+    is_automatic,
+)
 from dags.repair.runs import runs_of
+from dags.tests.deployment import ROOT
 
 _TAGS = "dagster._core.storage.tags"
 
@@ -299,6 +308,22 @@ def test_the_queue_takes_a_higher_priority_first_none_as_0_and_equal_ones_as_the
     runs = [queued(instance, priority="-1"), queued(instance), queued(instance, priority="3"), queued(instance)]
     ordered = QueuedRunCoordinatorDaemon(interval_seconds=1)._priority_sort(runs)
     assert [runs.index(run) for run in ordered] == [2, 1, 3, 0]
+
+
+@pytest.mark.parametrize("settings", [ROOT / ".dagster" / "dagster.yaml", ROOT / "dags" / "deploy" / "dagster.yaml"])
+def test_of_backfills_one_of_each_shard_is_at_work_at_a_time_and_other_runs_find_room(
+    tmp_path: Path, settings: Path
+) -> None:
+    as_shipped = {name: said for name, said in yaml.safe_load(settings.read_text()).items() if name != "storage"}
+    (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(as_shipped))
+    with DagsterInstance.from_config(str(tmp_path)) as instance:
+        lanes: list[dict[str, str]] = [{LANE_TAG: "1"}, {LANE_TAG: "1"}, {LANE_TAG: "2"}, {}]
+        runs = [queued(instance) for _ in lanes]
+        for run, tags_of_run in zip(runs, lanes, strict=True):
+            instance.add_run_tags(run.run_id, tags_of_run)
+        daemon = QueuedRunCoordinatorDaemon(interval_seconds=1)
+        begun = [run.run_id for run in daemon._get_runs_to_dequeue(instance, instance.get_concurrency_config(), None)]
+        assert begun == [runs[0].run_id, runs[2].run_id, runs[3].run_id]
 
 
 # --- Which process carries a run out ----------------------------------------------------------------------

@@ -23,6 +23,7 @@ from dags.dagster_runs.tags import (
     BACKFILL_PRIORITY,
     BACKFILL_RUN_TAG,
     DATABASE_TAG,
+    LANE_TAG,
     MAIN_REASON_TAG,
     MISSING_DATA_TAG,
     PLAN_FIELD,
@@ -281,6 +282,7 @@ def run_requests(evaluation: Evaluation, plan_id: str, job: str | None = None) -
             tags={
                 PRIORITY_TAG: BACKFILL_PRIORITY,
                 BACKFILL_RUN_TAG: "true",
+                LANE_TAG: str(request.shard),
                 MISSING_DATA_TAG: "true",
                 PLAN_TAG: plan_id,
                 DATABASE_TAG: current_settings().clickhouse_dsn.mark,

@@ -16,7 +16,7 @@ from dags.clickhouse.replicas.rules import unusable
 from dags.clickhouse.replicas.store import shard_at, synced
 from dags.clickhouse.schema.apply import require_schema
 from dags.dagster_runs import command
-from dags.dagster_runs.tags import PLAN_FIELD, TEAMS_FIELD
+from dags.dagster_runs.tags import LANE_TAG, PLAN_FIELD, TEAMS_FIELD
 from dags.definitions import WATCHED, defs
 from dags.demo.loop import Loop
 from dags.detection.waivers.store import read_waivers
@@ -184,6 +184,7 @@ def test_a_tick_asks_for_a_run_of_each_day_and_shard_with_its_teams_alone_and_th
         (str(day), shard): both(teams) for day in DAYS for shard, teams in (("1", HERE), ("2", THERE))
     }
     assert len({one.run_key for one in requests}) == 4
+    assert {(one.tags[SHARD_TAG], one.tags[LANE_TAG]) for one in requests} == {("1", "1"), ("2", "2")}
     world.carry_out(requests)
     found = world.detected()
     assert (found.unknown, list(found.wrong), found.teams) == ({}, [], 4)

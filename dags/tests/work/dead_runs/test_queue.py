@@ -13,7 +13,7 @@ import pytest
 from dagster import DagsterInstance
 
 from dags.clickhouse.leases.store import Leases
-from dags.dagster_runs.tags import BACKFILL_RUN_TAG
+from dags.dagster_runs.tags import LANE_TAG
 from dags.team_selection.store import read_selection
 from dags.tests.deployment import ROOT, Deployment, launched, until
 from dags.tests.events import Event, insert
@@ -104,9 +104,9 @@ def test_runs_that_were_killed_with_their_code_server_are_ended_and_those_behind
                 leases.take(table, day)
         by_hand = ("dagster", "job", "execute", "-m", "dags.definitions", "-j", "web_pre_aggregate_job")
         stopped_process = deployment.start(*by_hand, "--tags", json.dumps({"dagster/partition": str(STOPPED)}))
-        killed = [deployment.launch(KILLED[0], **{BACKFILL_RUN_TAG: "true"}), deployment.launch(KILLED[1])]
+        killed = [deployment.launch(KILLED[0], **{LANE_TAG: "0"}), deployment.launch(KILLED[1])]
         until(lambda: deployment.statuses(killed) == {"STARTED"}, 120, "the runs that are to be killed")
-        behind = [deployment.launch(WAITING[0]), deployment.launch(WAITING[1], **{BACKFILL_RUN_TAG: "true"})]
+        behind = [deployment.launch(WAITING[0]), deployment.launch(WAITING[1], **{LANE_TAG: "0"})]
         with DagsterInstance.from_config(str(deployment.home)) as instance:
             [stopped] = [run.run_id for run in instance.get_runs() if run.run_id not in (*killed, *behind)
                          and run.job_name == "web_pre_aggregate_job"]  # fmt: skip
