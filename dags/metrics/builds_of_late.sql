@@ -1,7 +1,7 @@
 -- How builds ended and what they took, by table and week; of those since an instant in these weeks, how they ended, and
 -- when and why the last of them that failed did.
 -- Grain   one row per table and week in which one ended
--- Reads   the ledger from a Monday on, and the events of steps that failed
+-- Reads   the ledger of these weeks, and the events of steps that failed
 SELECT
     week,
     table_name,
@@ -16,6 +16,6 @@ SELECT
     maxOrNullIf(finished_at, outcome = 'failed' AND finished_at >= {lately:DateTime64(6, 'UTC')}),
     argMaxIf(error, finished_at, outcome = 'failed' AND finished_at >= {lately:DateTime64(6, 'UTC')})
 FROM web_analytics_builds
-WHERE week >= {since:Date}
+WHERE week IN {weeks:Array(Date)}
 GROUP BY week, table_name
 ORDER BY week, table_name

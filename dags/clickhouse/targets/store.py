@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
@@ -30,7 +30,9 @@ def describe(client: Client, names: Iterable[str]) -> dict[str, Facts]:
     """What ClickHouse knows of these tables, by name; those that do not exist are left out."""
     sql = Sql(_PACKAGE, client)
     rows = sorted(sql.rows("tables", {"tables": sorted(set(names))}))
-    of = {what: [(name, words) for one, name, _, words in rows if one == what] for what, *_ in rows}
+    of: dict[str, list[tuple[str, Any]]] = {}
+    for what, name, _, words in rows:
+        of.setdefault(what, []).append((name, words))
     passing_on = [PassingOn(database, name, *words) for name, (database, *words) in of.get("passing on", [])]
     columns: dict[str, dict[str, Column]] = {}
     for name, (column, *described) in of.get("column", []):

@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dags.clickhouse.sql import Sql
 from dags.detection.gaps.store import read_gaps
+from dags.metrics.recent import RECENT_DAYS, Builds, BuildsLately, BuildsTook
+from dags.metrics.store import read_builds
 from dags.tests.metrics.rows import BuildRow, EventRow, GapRow, insert_builds, insert_events, insert_gaps
 from dags.tests.variants import server_in_stories
 
@@ -146,6 +149,42 @@ def test_builds_and_their_success_by_week_are_those_of_the_ledger(client: Client
 
 def _rate(succeeded: int, failed: int) -> float | None:
     return succeeded / (succeeded + failed) if succeeded + failed else None
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_what_is_told_of_the_last_weeks_is_what_the_view_of_builds_says(client: Client, seed: int) -> None:
+    """The first week has units that a run has built again, the second has none, the third has steps that failed."""
+    builds, events = random_builds(seed)
+    first = {(monday(row.finished_at), row.run_id, *astuple(row)[:3]): row for row in reversed(builds)}
+    builds = [row for row in builds if monday(row.finished_at) == MONDAYS[0] or row in first.values()]
+    events = [event for event in events if monday(event.at) == MONDAYS[2]]
+    insert_builds(client, builds)
+    insert_events(client, events)
+    now = at(MONDAYS[2], 100)
+    recent = read_builds(Sql("dags.metrics", client), now)
+
+    weeks: dict[tuple[date, str], list[dict[str, Any]]] = defaultdict(list)
+    for row in read(client, "web_analytics_builds", "finished_at"):
+        weeks[row["week"], row["table_name"]].append(row)
+    assert {week for week, _ in weeks} == set(MONDAYS)
+    assert {key: took._replace(seconds=0.0) for key, took in recent.weeks.items()} == {
+        key: BuildsTook(_ended(rows), 0.0, sum(one["source_rows"] for one in rows)) for key, rows in weeks.items()
+    }
+    for key, rows in weeks.items():
+        took = sum((one["finished_at"] - one["started_at"]) // MILLISECOND for one in rows) / 1000
+        assert recent.weeks[key].seconds == pytest.approx(took, abs=0.1)
+    for table in TABLES:
+        late = [
+            one for (_, name), rows in sorted(weeks.items()) for one in rows
+            if name == table and one["finished_at"] >= now - timedelta(days=RECENT_DAYS)
+        ]  # fmt: skip
+        failed = [(one["finished_at"], one["error"]) for one in late if one["outcome"] == "failed"]
+        assert recent.lately[table] == BuildsLately(_ended(late), *(failed[-1] if failed else (None, "")))
+
+
+def _ended(rows: Iterable[dict[str, Any]]) -> Builds:
+    outcomes = [row["outcome"] for row in rows]
+    return Builds(*map(outcomes.count, ("built", "failed", "held")))
 
 
 def test_a_unit_that_failed_and_was_built_by_the_same_run_is_a_success_and_one_that_is_held_is_neither(
