@@ -11,6 +11,7 @@ import hashlib
 from array import array
 from dataclasses import dataclass
 from datetime import date, timedelta
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
     from dags.clickhouse.sql import Sql
+    from dags.detection.part_states import Partition
     from dags.domain.days import Calendar, DayRange
     from dags.domain.watched import WatchedTable
 
@@ -47,19 +49,27 @@ class DayState:
     wrong: Verdicts
 
 
-def states_now(sql: Sql, dates: Calendar, watched: Sequence[WatchedTable], teams: Collection[int]) -> dict[date, str]:
-    """The state of each judged day; empty where ClickHouse tells nothing of a table's parts, or may not be asked."""
-    names = sorted({table.name for table in watched} | {table.source.table for table in watched})
+def states_now(
+    sql: Sql,
+    dates: Calendar,
+    watched: Sequence[WatchedTable],
+    teams: Collection[int],
+    partitions: Collection[Partition] | None,
+) -> dict[date, str]:
+    """The state of each judged day; empty where ClickHouse tells nothing of a table's parts, or may not be asked.
+
+    ``partitions``: see `dags.detection.part_states.Doubts`.
+    """
+    names = {table.name for table in watched} | {table.source.table for table in watched}
     days = dates.judged
+    if partitions is None or {one.table for one in partitions if one.is_told} != names:
+        return {}
     try:
-        changes = sql.rows("changes", {"tables": names})
         recorded = dict(sql.rows("recorded_builds", {"start": days.start, "end": days.end}))
     except ClickHouseError:
         return {}
-    if {name for name, is_known, *_ in changes if is_known} != set(names):
-        return {}
     days_of = {table.source.table: table.source.day for table in watched} | {table.name: table.day for table in watched}
-    parts = _by_day(changes, days_of)
+    parts = _by_day(partitions, days_of)
     reaches = sorted({table.source.reach_days for table in watched})
     common = hashlib.sha256(repr((RULES_VERSION, tuple(watched), sorted(teams))).encode()).hexdigest()
     return {
@@ -96,15 +106,15 @@ def _partitions(
 
 
 def _by_day(
-    changes: Iterable[tuple[str, bool, str, str, int]], days_of: Mapping[str, str]
+    partitions: Iterable[Partition], days_of: Mapping[str, str]
 ) -> dict[tuple[str, str], tuple[tuple[str, int], ...]]:
     """Table and the day, month or neither that a partition's id names → the states of those partitions."""
     found: dict[tuple[str, str], tuple[tuple[str, int], ...]] = {}
-    for table, _, partition_key, partition, state in sorted(changes):
-        if not partition:  # a table without parts: its first build is news of that day, and of no other
+    for one in sorted(partitions, key=attrgetter("table", "name")):
+        if not one.name:  # a table without parts: its first build is news of that day, and of no other
             continue
-        key = (table, partition_period(partition_key, partition, days_of[table]))
-        found[key] = (*found.get(key, ()), (partition, state))
+        key = (one.table, partition_period(one.key, one.name, days_of[one.table]))
+        found[key] = (*found.get(key, ()), (one.name, one.parts.contents))
     return found
 
 

@@ -35,18 +35,32 @@ _TABLE = "web_pre_aggregated_part_states"
 _COLUMNS = ("table_name", "day", "partitions", "doubted_since")
 
 
+class Partition(NamedTuple):
+    """A ClickHouse partition of a table. ``name`` is its id, empty of a table without parts, and ``key`` the table's
+    partition key. ``is_told``: whether this server's parts say all of the table's rows.
+    """
+
+    table: str
+    is_told: bool
+    key: str
+    name: str
+    parts: Parts
+
+
 @dataclass(frozen=True)
 class Doubts:
     """Since when what was found of a day is in doubt, by table and day; and the days of which that is news.
 
     ``read_at`` is ClickHouse's clock after the parts were read: what is counted from then on knows of every alteration.
-    ``not_kept`` says why this could not be kept: then it is news to the next who looks as well.
+    ``not_kept`` says why this could not be kept: then it is news to the next who looks as well. ``partitions`` are
+    those of all tables that were looked at; None where ClickHouse could not be asked for them.
     """
 
     since: Mapping[tuple[str, date], datetime] = field(default_factory=dict)
     news: frozenset[date] = frozenset()
     read_at: datetime = EPOCH
     not_kept: str = ""
+    partitions: tuple[Partition, ...] | None = None
 
     def of(self, group: Sequence[WatchedTable], days: Iterable[date]) -> list[tuple[int, date, datetime]]:
         """Of tables of one source: which is in doubt, by its place from 1 on, on which day and since when.
@@ -80,17 +94,21 @@ def read_doubts(client: Client, sql: Sql, days: DayRange, watched: Iterable[Watc
     for one in watched:
         tables[one.name] = _Seen(one.day, 0, is_mutated)
         tables[one.source.table] = _Seen(one.source.day, one.source.reach_days, is_altered)
-    before: dict[tuple[str, date], tuple[Partitions, datetime]] = {}
-    by_period: dict[str, dict[str, dict[str, Parts]]] = {}
+    before: dict[tuple[str, date], tuple[Partitions, datetime]] | None = None
+    partitions = None
     with suppress(ClickHouseError):
         before = _last_seen(sql, tables, days)
-        by_period = _by_period(sql, tables)
+    with suppress(ClickHouseError):
+        rows = sql.rows("parts", {"tables": list(tables)})
+        partitions = tuple(Partition(table, told, key, name, Parts(*rest)) for table, told, key, name, *rest in rows)
     # Not before: whoever begins between the clock and the parts would seem to know of what the parts say.
     read_at = read_clocks(client).server
+    if before is None or partitions is None:
+        return Doubts(read_at=read_at, partitions=partitions)
     since: dict[tuple[str, date], datetime] = {}
     news: set[date] = set()
     kept: list[tuple[str, date, list[tuple[object, ...]], datetime]] = []
-    for name, periods in by_period.items():
+    for name, periods in _by_period(partitions, tables).items():
         table = tables[name]
         for day in days:
             now = _within_reach(periods, day, table.reach_days)
@@ -109,7 +127,7 @@ def read_doubts(client: Client, sql: Sql, days: DayRange, watched: Iterable[Watc
             append(client, _TABLE, kept, _COLUMNS)
         except ClickHouseError as error:
             not_kept = str(error)
-    return Doubts(since, frozenset(news), read_at, not_kept)
+    return Doubts(since, frozenset(news), read_at, not_kept, partitions)
 
 
 def _last_seen(sql: Sql, tables: Iterable[str], days: DayRange) -> dict[tuple[str, date], tuple[Partitions, datetime]]:
@@ -122,11 +140,12 @@ def _last_seen(sql: Sql, tables: Iterable[str], days: DayRange) -> dict[tuple[st
     return found
 
 
-def _by_period(sql: Sql, tables: Mapping[str, _Seen]) -> dict[str, dict[str, dict[str, Parts]]]:
+def _by_period(partitions: Iterable[Partition], tables: Mapping[str, _Seen]) -> dict[str, dict[str, dict[str, Parts]]]:
     """The partitions of each table by the day, month or neither that they hold; a table without parts has none."""
     found: dict[str, dict[str, dict[str, Parts]]] = {name: defaultdict(dict) for name in tables}
-    for name, partition_key, partition, *facts in sql.rows("parts", {"tables": list(tables)}):
-        found[name][partition_period(partition_key, partition, tables[name].day)][partition] = Parts(*facts)
+    for one in partitions:
+        if one.name:
+            found[one.table][partition_period(one.key, one.name, tables[one.table].day)][one.name] = one.parts
     return found
 
 

@@ -97,8 +97,8 @@ def detect(
     if only is not None:
         dates = dates.within(only)
     selection = read_selection(client)
-    states = states_now(sql, dates, judged, selection.teams)
     doubts = read_doubts(client, sql, dates.judged, judged, records=records)
+    states = states_now(sql, dates, judged, selection.teams, doubts.partitions)
     remembered = {day: state for day, state in recalled(sql, dates.judged, states).items() if day not in doubts.news}
     known = {} if reads_all_days else dict(remembered)
     days = [day for day in dates.judged if day not in known]

@@ -31,15 +31,17 @@ MOST_RUNS = 5
 LOG_SECONDS = 60
 
 
-def read_recent(client: Client, now: datetime) -> Recent | None:
+def read_recent(client: Client, now: datetime, *, has_gaps: bool = True) -> Recent | None:
     """How repairs have gone in the last `RECENT_DAYS` before ``now``, ClickHouse's clock; None if it does not say.
 
+    ``has_gaps``: whether any was open in these days, as far as the caller knows. Where none was, nobody need ask.
     Nothing is judged by it, so that it cannot be read is no reason to know nothing else.
     """
     try:
         sql = Sql(_PACKAGE, client)
         recently = {"since": now - timedelta(days=RECENT_DAYS)}
-        gaps = {table: Gaps(*facts) for table, *facts in sql.rows("recent_gaps", recently)}
+        rows = sql.rows("recent_gaps", recently) if has_gaps else ()
+        gaps = {table: Gaps(*facts) for table, *facts in rows}
         return replace(read_builds(sql, now), gaps=gaps)
     except ClickHouseError:
         return None

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 from dags.clickhouse.leases.rules import WORK_LEASE
 from dags.detection.detection import Standing
-from dags.detection.gaps.store import with_gaps
+from dags.detection.gaps.store import read_known, with_gaps
 from dags.detection.store import detect
 from dags.domain.days import DayRange, calendar
 from dags.domain.watched import first_day
+from dags.metrics.recent import RECENT_DAYS
 from dags.metrics.store import read_recent
 from dags.repair.stops.store import Stop, read_switch
-from dags.work.audit.log import MANAGED
-from dags.work.audit.store import at_work
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,10 +55,12 @@ def observe(
         verify_seconds=verify_seconds,
     )
     own = calendar(now, lookback_days=own_lookback_days, settle=settle, first_day=first_day(watched))
-    kept = with_gaps(client, found.within(own.judged, own_lookback_days))
+    known = read_known(client, RECENT_DAYS + 1)
+    kept = with_gaps(client, found.within(own.judged, own_lookback_days), known)
+    has_gaps = bool(kept.gaps or known.open or known.over)
     stop = Stop() if is_stopped else read_switch(client)
     standing = Standing("" if stop is None else str(stop), _taken(client, found.living))
-    recent = read_recent(client, found.server_at) if found.server_at is not None else None
+    recent = read_recent(client, found.server_at, has_gaps=has_gaps) if found.server_at is not None else None
     return replace(found, standing=standing, gaps=kept.gaps, warnings=kept.warnings), recent
 
 
@@ -67,6 +68,10 @@ def _taken(client: Client, living: Sequence[Lease]) -> dict[tuple[str, date], st
     """Who works on a table's day, or has it before it as a managed backfill does."""
     held = {(lease.table, lease.day): lease.run for lease in living}
     if any(lease.table.startswith(WORK_LEASE) for lease in living):
+        # In few ticks: a child that begins for one loads what it needs.
+        from dags.work.audit.log import MANAGED  # noqa: PLC0415
+        from dags.work.audit.store import at_work  # noqa: PLC0415
+
         for row in at_work(client, MANAGED, {lease.run for lease in living}):
             days = DayRange.through(row.work.first_step, row.work.last_step)
             held = {(row.work.subject, day): row.run_id for day in days} | held

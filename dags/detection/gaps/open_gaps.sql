@@ -1,5 +1,5 @@
--- The gaps that are open, opened and not over since; and the places of those that were over in the last day, which is
--- longer than anybody looks. Of two who saw the same gap first at one moment the earlier counts.
+-- The gaps that are open, opened and not over since; and the places of those that were over in the last days. Of
+-- two who saw the same gap first at one moment the earlier counts.
 -- Grain   one row per table, day and whether its units await a person's word; `since` is 1970 of one that is over
 -- waived: units of the day that a waiver covered when it was opened
 -- Reads   every event: a few per day that was ever wrong
@@ -21,4 +21,4 @@ FROM
     FROM web_analytics_gaps
     GROUP BY table_name, day, is_held
 )
-WHERE arrayExists(one -> one.1 > over_at, opened) OR over_at > now64(6) - INTERVAL 1 DAY
+WHERE arrayExists(one -> one.1 > over_at, opened) OR over_at > now64(6) - toIntervalDay({days:UInt8})

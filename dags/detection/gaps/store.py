@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
@@ -14,6 +14,7 @@ from dags.detection.gaps.rules import ClosedBy, Gap, GapEvent, changes, with_bui
 from dags.domain.units import EPOCH
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import date, datetime
 
     from clickhouse_connect.driver.client import Client
@@ -26,34 +27,45 @@ _PACKAGE = "dags.detection.gaps"
 _COLUMNS = ("table_name", "day", "is_held", "event", "units", "reason", "opened_at", "waived", "closed_by")
 
 
+@dataclass(frozen=True)
+class KnownGaps:
+    """The gaps that are open; and when those that are over were, of the last days."""
+
+    open: tuple[Gap, ...]
+    over: Mapping[Place, datetime]
+
+
 def read_gaps(client: Client) -> tuple[Gap, ...]:
     """The gaps that are open."""
-    return _read(client)[0]
+    return read_known(client).open
 
 
-def _read(client: Client) -> tuple[tuple[Gap, ...], dict[Place, datetime]]:
-    """The gaps that are open; and when those that are over were, of the last day."""
+def read_known(client: Client, over_days: int = 1) -> KnownGaps:
+    """What is known of gaps, before it is looked whether that is so still.
+
+    ``over_days``: of the gaps that were over in so many days that is known too. A day is longer than anybody looks.
+    """
     gaps: list[Gap] = []
     over: dict[Place, datetime] = {}
-    for table, day, held, since, waived, over_at in Sql(_PACKAGE, client).rows("open_gaps"):
+    for table, day, held, since, waived, over_at in Sql(_PACKAGE, client).rows("open_gaps", {"days": over_days}):
         if since > EPOCH:
             gaps.append(Gap(table, day, bool(held), since, waived))
         else:
             over[table, day, bool(held)] = over_at
-    return tuple(sorted(gaps)), over
+    return KnownGaps(tuple(sorted(gaps)), over)
 
 
-def with_gaps(client: Client, found: Detection) -> Detection:
+def with_gaps(client: Client, found: Detection, known: KnownGaps) -> Detection:
     """A detection with the gaps that are open by it; those that it opens, and those that are over, are recorded.
 
-    Who may not write, or cannot, is told so and knows of no older ones than now: gaps decide nothing.
+    ``known``: see `read_known`. Who may not write, or cannot, is told so and knows of no older ones than now: gaps
+    decide nothing.
     """
     if found.server_at is None:
         return found
-    known, over = _read(client)
-    made = changes(known, found, {place for place, at in over.items() if at > found.server_at})
+    made = changes(known.open, found, {place for place, at in known.over.items() if at > found.server_at})
     places = {one.place: one for one in made}
-    still = [gap for gap in known if gap.place not in places]
+    still = [gap for gap in known.open if gap.place not in places]
     opened = [Gap(*place, found.server_at, one.waived) for place, one in places.items() if one.event is GapEvent.OPENED]
     return replace(found, gaps=tuple(sorted([*still, *opened])), warnings=(*found.warnings, *_recorded(client, made)))
 

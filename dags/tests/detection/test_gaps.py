@@ -10,7 +10,7 @@ import pytest
 
 from dags.clickhouse.clocks import read_clocks
 from dags.detection.gaps.rules import Change, ClosedBy, Gap, GapEvent, changes, with_builds
-from dags.detection.gaps.store import read_gaps, with_gaps
+from dags.detection.gaps.store import read_gaps, read_known, with_gaps
 from dags.detection.rules import Kind
 from dags.detection.waivers.fields import WaiverConfig
 from dags.detection.waivers.rules import validated
@@ -43,6 +43,10 @@ SEEN = NOW - 30 * HOUR
 
 def found(*wrong: Verdict, **more: object) -> Detection:
     return evaluated(wrong, **more).detection  # type: ignore[arg-type]
+
+
+def with_known_gaps(client: Client, seen: Detection) -> Detection:
+    return with_gaps(client, seen, read_known(client))
 
 
 def gap(days: int, table: str = "stats", *, is_held: bool = False) -> Gap:
@@ -123,16 +127,16 @@ def test_the_store_keeps_when_a_gap_was_seen_first_and_that_it_was_over(client: 
 
     seen = missing(3, teams=[1, 2])
     began = look()
-    [bounces, stats] = with_gaps(client, look(*seen)).gaps
+    [bounces, stats] = with_known_gaps(client, look(*seen)).gaps
     first = read_gaps(client)
     assert [one.place for one in first] == [bounces.place, stats.place]
-    later = with_gaps(client, look(*seen))
+    later = with_known_gaps(client, look(*seen))
     assert later.gaps == first  # by ClickHouse's stamp from now on, and not by whoever looked last
-    assert with_gaps(client, began).gaps == first  # who began to look before has not seen them closed
+    assert with_known_gaps(client, began).gaps == first  # who began to look before has not seen them closed
     right, still = look(), look(*seen)
-    assert with_gaps(client, right).gaps == read_gaps(client) == ()
-    assert with_gaps(client, still).gaps == read_gaps(client) == ()  # nor open again
-    with_gaps(client, look(*missing(3, tables=["stats"])))
+    assert with_known_gaps(client, right).gaps == read_gaps(client) == ()
+    assert with_known_gaps(client, still).gaps == read_gaps(client) == ()  # nor open again
+    with_known_gaps(client, look(*missing(3, tables=["stats"])))
     [again] = read_gaps(client)
     assert again.since > first[1].since
     assert events(client) == [
@@ -155,7 +159,7 @@ def test_a_gap_opens_with_the_first_look_and_closes_with_its_build_its_waiver_or
     insert(client, [Event(team, at(f"{day} 10:00:00"), f"{team}-{day}") for team in (1, 2) for day in days])
     as_built(client, 1, 2, days=[fine])
     for _ in range(2):  # a second look finds nothing new
-        with_gaps(client, detected(client))
+        with_known_gaps(client, detected(client))
         assert gaps(client) == [(table, day, 2, "") for table in sorted(TABLES) for day in (built, waived, lost)]
 
     build(client, 1, 2, day=built)
@@ -163,7 +167,7 @@ def test_a_gap_opens_with_the_first_look_and_closes_with_its_build_its_waiver_or
     given = read(WaiverConfig, {**request, "valid_until": "2026-02-01"})
     set_waiver(client, validated(given, WEB_TABLES, {1, 2}, "waiver-1", SERVED_AT.date()))
     client.command(f"ALTER TABLE events DROP PARTITION {lost:%Y%m%d}")
-    with_gaps(client, detected(client))
+    with_known_gaps(client, detected(client))
     by = {built: "build", waived: "waiver", lost: "other"}
     assert gaps(client) == [(table, day, 2, by[day]) for table in sorted(TABLES) for day in by]
 
@@ -173,14 +177,14 @@ def test_that_events_cannot_be_kept_is_told_and_the_next_look_keeps_them(client:
     seen = replace(found(*missing(3)), server_at=read_clocks(client).server)
     client.command("ALTER TABLE web_analytics_gaps ADD CONSTRAINT nope CHECK 0")
     try:
-        refused = with_gaps(client, seen)
+        refused = with_known_gaps(client, seen)
     finally:
         client.command("ALTER TABLE web_analytics_gaps DROP CONSTRAINT nope")
     assert len(refused.gaps) == 2
     [told] = refused.warnings
     assert "gaps look younger than they are" in told
     assert "web_analytics_gaps" in told
-    assert with_gaps(client, seen).warnings == ()
+    assert with_known_gaps(client, seen).warnings == ()
     assert len(events(client)) == 2
 
 

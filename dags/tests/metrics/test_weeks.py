@@ -17,7 +17,7 @@ from dags.clickhouse.schema.apply import apply_schema
 from dags.domain.clock import utc_now
 from dags.domain.text import WIDTH
 from dags.metrics import store
-from dags.metrics.recent import Builds, Gaps, Recent
+from dags.metrics.recent import RECENT_DAYS, Builds, Gaps, Recent
 from dags.metrics.store import read_recent, read_weeks
 from dags.metrics.weeks import RunStatements, Statements, Took, Weeks, as_json, as_text, mondays
 from dags.tests.clickhouse_server import require_or_skip_reason, running_server
@@ -25,6 +25,7 @@ from dags.tests.metrics.rows import BuildRow, GapRow, insert_builds, insert_gaps
 from dags.tests.variants import embedded_at_night
 from dags.tests.world import BOUNCES, STATS, ago
 from dags.web_preaggregated.tables import WEB_TABLES
+from dags.web_preaggregated_backfill.store import observe
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -131,6 +132,25 @@ def test_the_last_seven_days_are_those_and_no_older_ones(client: Client) -> None
     assert recent.builds == {"one": Builds(1, 1, 1)}
     assert recent.gaps == {"one": Gaps(0, 2, 6.0, 6.0), "other": Gaps(1, 0, None, None)}
     assert Recent().all_builds.success_rate is None
+
+
+def test_an_evaluation_that_finds_nothing_wrong_tells_of_gaps_that_were_over_days_before(client: Client) -> None:
+    """It asks about gaps of late only where any was open in that time, and those that it knows of go back that far."""
+    now, hour = utc_now(), timedelta(hours=1)
+    over = now - timedelta(days=RECENT_DAYS) + hour
+
+    def told() -> dict[str, Gaps]:
+        _, recent = observe(
+            client, now=utc_now(), watched=WEB_TABLES, lookback_days=3, settle=hour, reads_all_days=False,
+            verify_seconds=60, own_lookback_days=3, is_stopped=False,
+        )  # fmt: skip
+        assert recent is not None
+        return dict(recent.gaps)
+
+    assert told() == {}
+    insert_gaps(client, [GapRow(STATS, ago(8), False, "opened", over - 24 * hour)])
+    insert_gaps(client, [GapRow(STATS, ago(8), False, "closed", over, closed_by="build")])
+    assert told() == {STATS: Gaps(0, 1, 24.0, 24.0)}
 
 
 def test_weeks_of_an_engine_without_a_log_are_known_but_for_what_statements_cost(client: Client) -> None:
