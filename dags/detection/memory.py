@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from clickhouse_connect.driver.client import Client
 
+    from dags.clickhouse.answers import Answers
     from dags.clickhouse.sql import Sql
     from dags.detection.part_states import Partition
     from dags.domain.days import Calendar, DayRange
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 # Raise it with every change of how units are judged: what an older rule found is then read again.
 RULES_VERSION = 4
+
+LEDGER = "web_pre_aggregated_builds"
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,8 @@ def states_now(
     watched: Sequence[WatchedTable],
     teams: Collection[int],
     partitions: Collection[Partition] | None,
+    *,
+    answers: Answers,
 ) -> dict[date, str]:
     """The state of each judged day; empty where ClickHouse tells nothing of a table's parts, or may not be asked.
 
@@ -62,10 +67,10 @@ def states_now(
     """
     names = {table.name for table in watched} | {table.source.table for table in watched}
     days = dates.judged
-    if partitions is None or {one.table for one in partitions if one.is_told} != names:
+    if partitions is None or not names <= {one.table for one in partitions if one.is_told}:
         return {}
     try:
-        recorded = dict(sql.rows("recorded_builds", {"start": days.start, "end": days.end}))
+        recorded = dict(answers.rows(sql, "recorded_builds", {"start": days.start, "end": days.end}, [LEDGER]))
     except ClickHouseError:
         return {}
     days_of = {table.source.table: table.source.day for table in watched} | {table.name: table.day for table in watched}
@@ -111,7 +116,9 @@ def _by_day(
     """Table and the day, month or neither that a partition's id names → the states of those partitions."""
     found: dict[tuple[str, str], tuple[tuple[str, int], ...]] = {}
     for one in sorted(partitions, key=attrgetter("table", "name")):
-        if not one.name:  # a table without parts: its first build is news of that day, and of no other
+        if (
+            not one.name or one.table not in days_of
+        ):  # a table without parts: its first build is news of that day, and of no other
             continue
         key = (one.table, partition_period(one.key, one.name, days_of[one.table]))
         found[key] = (*found.get(key, ()), (one.name, one.parts.contents))

@@ -11,6 +11,7 @@ from collections import defaultdict
 from contextlib import suppress
 from dataclasses import astuple, dataclass, field
 from datetime import UTC, date, datetime
+from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
@@ -22,7 +23,7 @@ from dags.domain.days import ONE_DAY, DayRange
 from dags.domain.units import EPOCH
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from clickhouse_connect.driver.client import Client
 
@@ -62,6 +63,14 @@ class Doubts:
     not_kept: str = ""
     partitions: tuple[Partition, ...] | None = None
 
+    def states(self) -> dict[str, object]:
+        """The state of each table that is told by its parts: as long as it is equal, so are the table's rows."""
+        found: dict[str, list[tuple[str, Parts]]] = {}
+        for one in self.partitions or ():
+            if one.is_told:
+                found.setdefault(one.table, []).append((one.name, one.parts))
+        return {table: tuple(sorted(parts, key=itemgetter(0))) for table, parts in found.items()}
+
     def of(self, group: Sequence[WatchedTable], days: Iterable[date]) -> list[tuple[int, date, datetime]]:
         """Of tables of one source: which is in doubt, by its place from 1 on, on which day and since when.
 
@@ -83,12 +92,20 @@ class _Seen(NamedTuple):
     is_altered: Callable[[Partitions, Partitions], bool]
 
 
-def read_doubts(client: Client, sql: Sql, days: DayRange, watched: Iterable[WatchedTable], *, records: bool) -> Doubts:
+def read_doubts(
+    client: Client,
+    sql: Sql,
+    days: DayRange,
+    watched: Iterable[WatchedTable],
+    *,
+    records: bool,
+    beside: Collection[str] = (),
+) -> Doubts:
     """Compare tables and sources with how they were last seen, and keep how they are now unless ``records`` is false.
 
     What began to be built or verified before an alteration was noticed may end after that, and knows nothing of it: so
     it counts when it began. Where ClickHouse may not be asked for parts there are no doubts, as for any table whose
-    parts are elsewhere.
+    parts are elsewhere. ``beside``: tables whose partitions are told too, and nothing is concluded from here.
     """
     tables: dict[str, _Seen] = {}
     for one in watched:
@@ -99,7 +116,7 @@ def read_doubts(client: Client, sql: Sql, days: DayRange, watched: Iterable[Watc
     with suppress(ClickHouseError):
         before = _last_seen(sql, tables, days)
     with suppress(ClickHouseError):
-        rows = sql.rows("parts", {"tables": list(tables)})
+        rows = sql.rows("parts", {"tables": [*tables, *beside]})
         partitions = tuple(Partition(table, told, key, name, Parts(*rest)) for table, told, key, name, *rest in rows)
     # Not before: whoever begins between the clock and the parts would seem to know of what the parts say.
     read_at = read_clocks(client).server
@@ -144,7 +161,7 @@ def _by_period(partitions: Iterable[Partition], tables: Mapping[str, _Seen]) -> 
     """The partitions of each table by the day, month or neither that they hold; a table without parts has none."""
     found: dict[str, dict[str, dict[str, Parts]]] = {name: defaultdict(dict) for name in tables}
     for one in partitions:
-        if one.name:
+        if one.name and one.table in tables:
             found[one.table][partition_period(one.key, one.name, tables[one.table].day)][one.name] = one.parts
     return found
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from dags.clickhouse.answers import Answers
 from dags.clickhouse.clocks import read_clocks
 from dags.clickhouse.grants import why_nothing_is_kept
 from dags.clickhouse.leases.store import read_leases
@@ -72,6 +73,7 @@ def detect(
     verify_seconds: float = math.inf,
     records: bool = True,
     only: DayRange | None = None,
+    answers: Answers | None = None,
 ) -> Detection:
     """Judge every enabled team's days of the lookback, in every watched table.
 
@@ -80,8 +82,8 @@ def detect(
     says what today is, unless it is not so late by ClickHouse's, and is never written down. ``verify_seconds``: how
     long days may be read; a tick has little time, and what it leaves over the next one goes on with. ``records``: leave
     behind what was found, for the next detection to recall, unless the user may not write; without it nothing is
-    written. ``only``: judge no other day
-    of the lookback.
+    written. ``only``: judge no other day of the lookback. ``answers``: the states of its tables are told
+    on the way, so that whoever reads on recalls what an earlier look has read of them.
 
     Raises:
         SchemaError: the tables are not those this code works with.
@@ -97,8 +99,10 @@ def detect(
     if only is not None:
         dates = dates.within(only)
     selection = read_selection(client)
-    doubts = read_doubts(client, sql, dates.judged, judged, records=records)
-    states = states_now(sql, dates, judged, selection.teams, doubts.partitions)
+    answers = answers or Answers()
+    doubts = read_doubts(client, sql, dates.judged, judged, records=records, beside=answers.tables)
+    answers.states = doubts.states()
+    states = states_now(sql, dates, judged, selection.teams, doubts.partitions, answers=answers)
     remembered = {day: state for day, state in recalled(sql, dates.judged, states).items() if day not in doubts.news}
     known = {} if reads_all_days else dict(remembered)
     days = [day for day in dates.judged if day not in known]

@@ -6,12 +6,13 @@ Pure: no clock, no database, no Dagster.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from dags.domain.units import EPOCH
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import date, datetime
 
 # So many weeks of builds are shown, the one that is not over among them.
@@ -33,6 +34,18 @@ class Builds(NamedTuple):
         """From 0 to 1; None where none has succeeded or failed, for no build is no success."""
         ended = self.succeeded + self.failed
         return self.succeeded / ended if ended else None
+
+
+class Build(NamedTuple):
+    """A build of a table's day by a run, and how it ended: built, failed, held or skipped. ``week``: the Monday."""
+
+    week: date
+    table: str
+    outcome: str
+    source_rows: int
+    error: str
+    started_at: datetime
+    finished_at: datetime
 
 
 class BuildsTook(NamedTuple):
@@ -84,6 +97,36 @@ class Recent:
         return Builds(*map(sum, zip(*self.builds.values(), strict=True)))
 
 
+def of_builds(builds: Iterable[Build], since: datetime) -> Recent:
+    """What these builds amount to by week; and of those that ended since that instant, how they ended."""
+    weeks: dict[tuple[date, str], BuildsTook] = {}
+    lately: dict[str, BuildsLately] = {}
+    for one in builds:
+        # As the view of weeks counts: from millisecond to millisecond, whatever lies within one.
+        seconds = (_milliseconds(one.finished_at) - _milliseconds(one.started_at)) / 1000
+        took = BuildsTook(_ended(one), seconds, one.source_rows)
+        weeks[one.week, one.table] = _together(weeks.get((one.week, one.table), BuildsTook()), took)
+        before = lately.setdefault(one.table, BuildsLately())
+        if one.finished_at < since:
+            continue
+        is_last = one.outcome == "failed" and one.finished_at >= (before.failed_at or EPOCH)
+        last = (one.finished_at, one.error) if is_last else before[1:]
+        lately[one.table] = BuildsLately(_sum(before.builds, _ended(one)), *last)
+    return Recent(lately, weeks=weeks)
+
+
+def _ended(build: Build) -> Builds:
+    return Builds(*(int(build.outcome == outcome) for outcome in ("built", "failed", "held")))
+
+
+def _milliseconds(at: datetime) -> int:
+    return (at - EPOCH) // timedelta(milliseconds=1)
+
+
+def _together(one: BuildsTook, other: BuildsTook) -> BuildsTook:
+    return BuildsTook(_sum(one.builds, other.builds), one.seconds + other.seconds, one.source_rows + other.source_rows)
+
+
 def added(shards: Sequence[Recent]) -> Recent:
     """What several shards say, together: counts and times add up; of hours, which do not, those of the slowest shard.
 
@@ -102,12 +145,7 @@ def added(shards: Sequence[Recent]) -> Recent:
             hours = [max(filter(None, pair), default=None) for pair in zip(so_far[2:], own[2:], strict=True)]
             gaps[table] = Gaps(so_far.opened + own.opened, so_far.closed + own.closed, *hours)
         for week, took in one.weeks.items():
-            before = weeks.get(week, BuildsTook())
-            weeks[week] = BuildsTook(
-                _sum(before.builds, took.builds),
-                before.seconds + took.seconds,
-                before.source_rows + took.source_rows,
-            )
+            weeks[week] = _together(weeks.get(week, BuildsTook()), took)
     return Recent(lately, gaps, weeks)
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from dags.clickhouse.answers import Answers
 from dags.clickhouse.sql import Sql, is_embedded
 from dags.domain.errors import UserError
 from dags.domain.text import of_error
 from dags.domain.units import EPOCH
-from dags.metrics.recent import RECENT_DAYS, WEEKS_SHOWN, Builds, BuildsLately, BuildsTook, Gaps, Recent
+from dags.metrics.recent import RECENT_DAYS, WEEKS_SHOWN, Build, Builds, Gaps, Recent, of_builds
 from dags.metrics.weeks import RunStatements, Statements, Took, Weeks, mondays
 
 if TYPE_CHECKING:
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 _PACKAGE = "dags.metrics"
 
+# What `read_builds` reads: as long as none of it has changed, neither has its answer.
+READ_OF_BUILDS = ("web_pre_aggregated_builds", "web_analytics_backfill_events")
+
 # So many runs are named: as many as one looks into. All ticks together are one.
 MOST_RUNS = 5
 
@@ -31,7 +34,9 @@ MOST_RUNS = 5
 LOG_SECONDS = 60
 
 
-def read_recent(client: Client, now: datetime, *, has_gaps: bool = True) -> Recent | None:
+def read_recent(
+    client: Client, now: datetime, *, has_gaps: bool = True, answers: Answers | None = None
+) -> Recent | None:
     """How repairs have gone in the last `RECENT_DAYS` before ``now``, ClickHouse's clock; None if it does not say.
 
     ``has_gaps``: whether any was open in these days, as far as the caller knows. Where none was, nobody need ask.
@@ -42,12 +47,12 @@ def read_recent(client: Client, now: datetime, *, has_gaps: bool = True) -> Rece
         recently = {"since": now - timedelta(days=RECENT_DAYS)}
         rows = sql.rows("recent_gaps", recently) if has_gaps else ()
         gaps = {table: Gaps(*facts) for table, *facts in rows}
-        return replace(read_builds(sql, now), gaps=gaps)
+        return replace(read_builds(sql, now, answers), gaps=gaps)
     except ClickHouseError:
         return None
 
 
-def read_builds(sql: Sql, now: datetime) -> Recent:
+def read_builds(sql: Sql, now: datetime, answers: Answers | None = None) -> Recent:
     """Of builds alone.
 
     Most weeks are told by one reading of the ledger. How each unit was left in the end is asked of the others alone:
@@ -56,23 +61,13 @@ def read_builds(sql: Sql, now: datetime) -> Recent:
     Raises:
         ClickHouseError: it could not be read.
     """
-    mine = Sql.of(sql, _PACKAGE)
-    lately_since, since = now - timedelta(days=RECENT_DAYS), mondays(now.date(), WEEKS_SHOWN)[0]
-    once = mine.rows("builds_once", {"since": since, "lately": lately_since})
+    mine, answers = Sql.of(sql, _PACKAGE), answers or Answers()
+    once = answers.rows(mine, "builds_once", {"since": mondays(now.date(), WEEKS_SHOWN)[0]}, READ_OF_BUILDS)
     inexact = sorted({week for week, *_, is_inexact in once if is_inexact})
-    rows = [tuple(row) for *row, _ in once if row[0] not in inexact]
+    rows = [row[:-1] for row in once if row[0] not in inexact]
     if inexact:
-        rows += mine.rows("builds_of_late", {"weeks": inexact, "lately": lately_since})
-    by_week: dict[tuple[date, str], BuildsTook] = {}
-    lately: dict[str, BuildsLately] = {}
-    for week, table, succeeded, failed, held, seconds, source_rows, *of_late in sorted(rows, key=itemgetter(0, 1)):
-        by_week[week, table] = BuildsTook(Builds(succeeded, failed, held), seconds, source_rows)
-        *counts, failed_at, error = of_late
-        before = lately.get(table, BuildsLately())
-        builds = Builds(*(one + other for one, other in zip(before.builds, counts, strict=True)))
-        # The oldest week first: what a later one says is the last.
-        lately[table] = BuildsLately(builds, *((failed_at, error) if failed_at is not None else before[1:]))
-    return Recent(lately, weeks=by_week)
+        rows += answers.rows(mine, "builds_of_late", {"weeks": inexact}, READ_OF_BUILDS)
+    return of_builds((Build(*row) for row in rows), now - timedelta(days=RECENT_DAYS))
 
 
 def read_weeks(client: Client, today: date, weeks: int, watched: Iterable[str], *, kept: timedelta) -> Weeks:

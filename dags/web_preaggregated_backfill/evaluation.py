@@ -50,6 +50,7 @@ from dags.repair.runs import runs_of, with_frozen_teams, without_the_dead
 from dags.settings import current_settings
 from dags.web_preaggregated_backfill.last_verdict import last_verdict, remaining_days
 from dags.web_preaggregated_backfill.own_checks import own_checks
+from dags.web_preaggregated_backfill.recalled import recalling
 from dags.web_preaggregated_backfill.report import reasons, status_line
 from dags.web_preaggregated_backfill.shards import (
     TICK_LOOK_SECONDS,
@@ -147,7 +148,8 @@ def evaluate(
     asked = own if lookback_days is None else lookback_days
     widest = max(own, asked)
     has_time = trigger is Trigger.MANUAL and not is_in_tick
-    work: partial[tuple[Detection, Recent | None]] = partial(
+    look = recalling(on_engine, settings.clickhouse_dsn.mark)
+    work = partial(
         observe,
         now=now,
         watched=watched,
@@ -174,9 +176,9 @@ def evaluate(
     try:
         if settings.clickhouse_dsn.later:
             seconds = None if has_time else TICK_LOOK_SECONDS
-            found, recent = observed_on_shards(settings.clickhouse_dsn, on_engine, work, missed, seconds=seconds)
+            found, recent = observed_on_shards(settings.clickhouse_dsn, look, work, missed, seconds=seconds)
         else:
-            found, recent = on_engine(work)
+            found, recent = look(work)
         return replace(judged(seen(found, own), seen(found, asked)), recent=recent)
     except (UnreadableError, ClickHouseError) as error:
         return judged(*(missed(str(error), days) for days in (own, asked)))

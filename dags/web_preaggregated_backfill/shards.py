@@ -23,8 +23,6 @@ from dags.repair.estimate import Building
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from clickhouse_connect.driver.client import Client
-
     from dags.clickhouse.dsn import Dsn
     from dags.detection.detection import Detection
     from dags.detection.verdicts import Alike
@@ -45,7 +43,7 @@ TICK_LOOK_SECONDS = 30.0
 def observed_on_shards(
     dsn: Dsn,
     on_engine: OnEngine,
-    work: Callable[[Client], Observed],
+    work: Callable[..., Any],
     missed: Callable[[str], Detection],
     *,
     seconds: float | None = None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from dags.clickhouse.answers import Answers
 from dags.clickhouse.leases.rules import WORK_LEASE
 from dags.detection.detection import Standing
 from dags.detection.gaps.store import read_known, with_gaps
@@ -12,7 +13,7 @@ from dags.detection.store import detect
 from dags.domain.days import DayRange, calendar
 from dags.domain.watched import first_day
 from dags.metrics.recent import RECENT_DAYS
-from dags.metrics.store import read_recent
+from dags.metrics.store import READ_OF_BUILDS, read_recent
 from dags.repair.stops.store import Stop, read_switch
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from clickhouse_connect.driver.client import Client
 
+    from dags.clickhouse.answers import Kept
     from dags.clickhouse.leases.rules import Lease
     from dags.detection.detection import Detection
     from dags.domain.watched import WatchedTable
@@ -38,13 +40,16 @@ def observe(
     verify_seconds: float,
     own_lookback_days: int,
     is_stopped: bool,
-) -> tuple[Detection, Recent | None]:
-    """As `dags.detection.store.detect`, what keeps days from being launched, and since when they are wrong; and how
-    repairs have gone of late, this look included.
+    before: Kept | None = None,
+) -> tuple[Detection, Recent | None, Kept]:
+    """As `dags.detection.store.detect`, what keeps days from being launched, and since when they are wrong; how repairs
+    have gone of late, this look included; and what the next look of this process may recall, ``before`` being what an
+    earlier one has left.
 
     ``own_lookback_days``: the settings' look-back. Only of its days gaps are kept, however far back somebody asks.
     ``is_stopped``: whether the setting stops backfills; settings are not read here, see `dags.repair.stops.store`.
     """
+    answers = Answers(before, READ_OF_BUILDS)
     found = detect(
         client,
         now,
@@ -53,6 +58,7 @@ def observe(
         settle=settle,
         reads_all_days=reads_all_days,
         verify_seconds=verify_seconds,
+        answers=answers,
     )
     own = calendar(now, lookback_days=own_lookback_days, settle=settle, first_day=first_day(watched))
     known = read_known(client, RECENT_DAYS + 1)
@@ -60,8 +66,9 @@ def observe(
     has_gaps = bool(kept.gaps or known.open or known.over)
     stop = Stop() if is_stopped else read_switch(client)
     standing = Standing("" if stop is None else str(stop), _taken(client, found.living))
-    recent = read_recent(client, found.server_at, has_gaps=has_gaps) if found.server_at is not None else None
-    return replace(found, standing=standing, gaps=kept.gaps, warnings=kept.warnings), recent
+    at = found.server_at
+    recent = read_recent(client, at, has_gaps=has_gaps, answers=answers) if at is not None else None
+    return replace(found, standing=standing, gaps=kept.gaps, warnings=kept.warnings), recent, answers.kept
 
 
 def _taken(client: Client, living: Sequence[Lease]) -> dict[tuple[str, date], str]:

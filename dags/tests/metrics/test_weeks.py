@@ -21,17 +21,20 @@ from dags.metrics.recent import RECENT_DAYS, Builds, Gaps, Recent
 from dags.metrics.store import read_recent, read_weeks
 from dags.metrics.weeks import RunStatements, Statements, Took, Weeks, as_json, as_text, mondays
 from dags.tests.clickhouse_server import require_or_skip_reason, running_server
-from dags.tests.metrics.rows import BuildRow, GapRow, insert_builds, insert_gaps
+from dags.tests.metrics.rows import BuildRow, EventRow, GapRow, insert_builds, insert_events, insert_gaps
 from dags.tests.variants import embedded_at_night
 from dags.tests.world import BOUNCES, STATS, ago
 from dags.web_preaggregated.tables import WEB_TABLES
+from dags.web_preaggregated_backfill.recalled import recalling
 from dags.web_preaggregated_backfill.store import observe
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from clickhouse_connect.driver.client import Client
 
+    from dags.clickhouse.answers import Kept
     from dags.tests.world import World
 
 KEPT = timedelta(days=400)
@@ -134,23 +137,64 @@ def test_the_last_seven_days_are_those_and_no_older_ones(client: Client) -> None
     assert Recent().all_builds.success_rate is None
 
 
+def observed(client: Client, before: Kept | None = None) -> tuple[Recent, Kept]:
+    _, recent, kept = observe(
+        client, now=utc_now(), watched=WEB_TABLES, lookback_days=3, settle=timedelta(hours=1), reads_all_days=False,
+        verify_seconds=60, own_lookback_days=3, is_stopped=False, before=before,
+    )  # fmt: skip
+    assert recent is not None
+    return recent, kept
+
+
+def test_builds_are_recalled_while_the_ledger_and_the_audit_are_as_they_were(client: Client) -> None:
+    now = utc_now()
+
+    def build(run: str) -> BuildRow:
+        return BuildRow(STATS, ago(2), 1, run, "built", now, now)
+
+    insert_builds(client, [build("one")])
+    recent, kept = observed(client)
+    assert recent.builds == {STATS: Builds(1)}
+    another = {key: (states, [row for row in rows if key.startswith("rec")]) for key, (states, rows) in kept.items()}
+    assert len(another) == 2  # how many builds there were of each day, and how they ended
+    assert observed(client, another)[0].builds == {}  # as it was kept, for nothing has changed
+    assert observed(client, kept)[1] == kept
+    insert_builds(client, [build("two")])
+    recent, kept = observed(client, another)
+    assert recent.builds == {STATS: Builds(2)}
+    insert_events(client, [EventRow("w", "automatic", STATS, "day_failed", str(ago(2)), "dead", now)])
+    assert observed(client, kept)[0].builds == {STATS: Builds(2, 1)}
+    client.command("ALTER TABLE web_pre_aggregated_builds DELETE WHERE run_id = 'one' SETTINGS mutations_sync = 2")
+    assert observed(client, kept)[0].builds == {STATS: Builds(1, 1)}
+
+
+def test_a_process_recalls_of_each_database_and_shard_what_its_last_look_has_left() -> None:
+    asked: list[object] = []
+
+    def work(client: str, before: Kept | None) -> tuple[str, None, Kept]:
+        asked.append(before)
+        return "found", None, {client: ((), [len(asked)])}
+
+    def on_engine(work: Callable[[str], Any], shard: int = 0) -> Any:
+        return work(f"shard {shard}")
+
+    mark = uuid4().hex
+    look = recalling(on_engine, mark)
+    assert look(work) == look(work, shard=2) == recalling(on_engine, uuid4().hex)(work) == ("found", None)
+    look(work)
+    recalling(on_engine, mark)(work, shard=2)
+    assert asked == [None, None, None, {"shard 0": ((), [1])}, {"shard 2": ((), [2])}]
+
+
 def test_an_evaluation_that_finds_nothing_wrong_tells_of_gaps_that_were_over_days_before(client: Client) -> None:
     """It asks about gaps of late only where any was open in that time, and those that it knows of go back that far."""
     now, hour = utc_now(), timedelta(hours=1)
     over = now - timedelta(days=RECENT_DAYS) + hour
 
-    def told() -> dict[str, Gaps]:
-        _, recent = observe(
-            client, now=utc_now(), watched=WEB_TABLES, lookback_days=3, settle=hour, reads_all_days=False,
-            verify_seconds=60, own_lookback_days=3, is_stopped=False,
-        )  # fmt: skip
-        assert recent is not None
-        return dict(recent.gaps)
-
-    assert told() == {}
+    assert observed(client)[0].gaps == {}
     insert_gaps(client, [GapRow(STATS, ago(8), False, "opened", over - 24 * hour)])
     insert_gaps(client, [GapRow(STATS, ago(8), False, "closed", over, closed_by="build")])
-    assert told() == {STATS: Gaps(0, 1, 24.0, 24.0)}
+    assert observed(client)[0].gaps == {STATS: Gaps(0, 1, 24.0, 24.0)}
 
 
 def test_weeks_of_an_engine_without_a_log_are_known_but_for_what_statements_cost(client: Client) -> None:
