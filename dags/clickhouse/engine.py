@@ -24,7 +24,7 @@ from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from filelock import FileLock
@@ -190,6 +190,15 @@ def _serve() -> None:
         outcome = (None, _picklable(error))
     pickle.dump(outcome, answers)
     answers.close()
+    _leave()
+
+
+def _leave() -> NoReturn:
+    """End this process, its engine closed and all said: to take Python and the library apart as well is 0.04 s more."""
+    for path in list(_held):
+        _let_go(path)
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _picklable(error: Exception) -> Exception:

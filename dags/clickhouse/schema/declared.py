@@ -96,8 +96,9 @@ def alias_columns() -> dict[str, frozenset[str]]:
     }
 
 
-def _texts() -> list[str]:
-    return [statement(PACKAGE, migration.name, {"database": "any"}) for migration in migrations()]
+@cache
+def _texts() -> tuple[str, ...]:
+    return tuple(statement(PACKAGE, migration.name, {"database": "any"}) for migration in migrations())
 
 
 def required_columns() -> dict[str, tuple[str, ...]]:
