@@ -44,12 +44,12 @@ def observe(
 ) -> tuple[Detection, Recent | None, Kept]:
     """As `dags.detection.store.detect`, what keeps days from being launched, and since when they are wrong; how repairs
     have gone of late, this look included; and what the next look of this process may recall, ``before`` being what an
-    earlier one has left.
+    earlier one has left. Who reads all days recalls nothing.
 
     ``own_lookback_days``: the settings' look-back. Only of its days gaps are kept, however far back somebody asks.
     ``is_stopped``: whether the setting stops backfills; settings are not read here, see `dags.repair.stops.store`.
     """
-    answers = Answers(before, READ_OF_BUILDS)
+    answers = Answers(None if reads_all_days else before, READ_OF_BUILDS)
     found = detect(
         client,
         now,

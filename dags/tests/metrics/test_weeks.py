@@ -137,10 +137,10 @@ def test_the_last_seven_days_are_those_and_no_older_ones(client: Client) -> None
     assert Recent().all_builds.success_rate is None
 
 
-def observed(client: Client, before: Kept | None = None) -> tuple[Recent, Kept]:
+def observed(client: Client, before: Kept | None = None, *, reads_all_days: bool = False) -> tuple[Recent, Kept]:
     _, recent, kept = observe(
-        client, now=utc_now(), watched=WEB_TABLES, lookback_days=3, settle=timedelta(hours=1), reads_all_days=False,
-        verify_seconds=60, own_lookback_days=3, is_stopped=False, before=before,
+        client, now=utc_now(), watched=WEB_TABLES, lookback_days=3, settle=timedelta(hours=1),
+        reads_all_days=reads_all_days, verify_seconds=60, own_lookback_days=3, is_stopped=False, before=before,
     )  # fmt: skip
     assert recent is not None
     return recent, kept
@@ -158,6 +158,7 @@ def test_builds_are_recalled_while_the_ledger_and_the_audit_are_as_they_were(cli
     another = {key: (states, [row for row in rows if key.startswith("rec")]) for key, (states, rows) in kept.items()}
     assert len(another) == 2  # how many builds there were of each day, and how they ended
     assert observed(client, another)[0].builds == {}  # as it was kept, for nothing has changed
+    assert observed(client, another, reads_all_days=True)[0].builds == {STATS: Builds(1)}
     assert observed(client, kept)[1] == kept
     insert_builds(client, [build("two")])
     recent, kept = observed(client, another)
