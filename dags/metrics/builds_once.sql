@@ -1,4 +1,4 @@
--- The builds of the last weeks and how they ended, as the view of builds says it, in a quarter of its time: read as if each
+-- The builds of the last weeks and how they ended, as the view of builds says it, in a third of its time: read as if each
 -- run had built each unit once. Builds of which that is not so are told.
 -- Grain   one row per build, a run's of a table's day in a week; and one per week in which a step failed, without a table
 -- Reads   the ledger from a Monday on, once, and the events of steps that failed
