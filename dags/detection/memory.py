@@ -116,9 +116,8 @@ def _by_day(
     """Table and the day, month or neither that a partition's id names → the states of those partitions."""
     found: dict[tuple[str, str], tuple[tuple[str, int], ...]] = {}
     for one in sorted(partitions, key=attrgetter("table", "name")):
-        if (
-            not one.name or one.table not in days_of
-        ):  # a table without parts: its first build is news of that day, and of no other
+        # Of a table without parts nothing: its first build is news of that day, and of no other.
+        if not one.name or one.table not in days_of:
             continue
         key = (one.table, partition_period(one.key, one.name, days_of[one.table]))
         found[key] = (*found.get(key, ()), (one.name, one.parts.contents))
