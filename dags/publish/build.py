@@ -277,7 +277,7 @@ class _Attempt:
             until_end=self.until_end,
             leases=self.leases,
             retry=self.retry,
-            read=lambda sql, name: read_units(sql, declared, name, build.day),
+            read=lambda sql, name: read_units(sql, declared, name, build.day, teams),
             team_column=declared.team_column,
             tell=build.tell,
             checkpoint=build.checkpoint,
