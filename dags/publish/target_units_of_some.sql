@@ -1,5 +1,6 @@
 -- As target_units.sql, where only some teams are built: the distinct are counted of these alone. All others stay the
--- bytes they are; of them rows and totals tell whether any are missing, and every `distinct` is 0.
+-- bytes they are; of them the totals tell whether rows are missing, for each row counts something, and every `distinct`
+-- is 0.
 -- Grain   one row per team
 -- Reads   what counts, of the named teams' rows; of the others' the coverage projection where the table has one. Of all
 --         days, where `day_only` is 0
