@@ -13,12 +13,13 @@
 -- Of deliveries with the same uuid the newest counts; instants that are equal are ordered by uuid. Deliveries on days
 -- that are two or more apart are never seen together by a day that counts them: such an event counts twice.
 -- `persons` is filled in by large_sessions.sql alone: here they are in the views.
+-- In the order of teams, the first of both tables' keys: sorting what is staged from it costs less than it does.
 -- `hash` is of what a session says of each of its page views, the last of a view is of what that says itself: rows of
 -- the tables whose keys are equal have equal hashes.
 CREATE TABLE $sessions
 ENGINE = MergeTree
 PARTITION BY day
-ORDER BY tuple()
+ORDER BY team_id
 AS
 WITH
     delivered AS
