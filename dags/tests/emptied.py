@@ -63,7 +63,7 @@ class EmptiedDatabase:
                 self._client.command(f"TRUNCATE TABLE {name} SYNC")
 
     def _definitions(self) -> dict[str, str]:
-        return dict(self._client.query(_DEFINITIONS).result_rows)
+        return {str(name): str(made) for name, made in self._client.query(_DEFINITIONS).result_rows}
 
     @staticmethod
     def _names(host: Client) -> set[str]:

@@ -16,8 +16,8 @@ from dags.clickhouse.sql import Sql, is_embedded
 from dags.tests.builds import DAY, TABLES, build
 from dags.tests.events import Event, at, insert
 from dags.tests.fold import fold, stored
-from dags.tests.variants import embedded_at_night
-from dags.tests.web_preaggregated.test_store import CASES, assert_equals_fold, drawn_events
+from dags.tests.variants import embedded_at_night, variants
+from dags.tests.web_preaggregated.test_store import assert_equals_fold, drawn_events, of_all_cases
 from dags.web_preaggregated.builder import SessionsBuilder
 from dags.web_preaggregated.tables import OP, WEB_TABLES
 
@@ -101,21 +101,25 @@ def test_each_day_of_a_range_equals_the_fold_of_that_day_and_its_build_alone(
 
 
 @pytest.mark.parametrize("large", [0, 1])
-@pytest.mark.parametrize("events", CASES.values(), ids=CASES.keys())
+@of_all_cases
 def test_large_sessions_equal_the_fold_too(client: Client, events: list[Event], large: int) -> None:
     insert(client, events)
     tables = tuple(replace(table, builder=SessionsBuilder(OP, large)) for table in WEB_TABLES)
-    build(client, 1, 2, 3, tables=tables)
+    build(client, *sorted({event.team_id for event in events}), tables=tables)
     assert_equals_fold(client, events)
 
 
+OWN = ["day", "own_day", "shift", "position", "session_hash", "event_hash", "pageviews"]
+
+
 @pytest.mark.parametrize("large", [0, 10_000])
-@pytest.mark.parametrize("name", ["day", "own_day", "shift", "position", "session_hash", "event_hash", "pageviews"])
-def test_a_column_of_ones_own_in_events_takes_nothings_place(client: Client, name: str, large: int) -> None:
+@pytest.mark.parametrize("names", variants(OWN, *([name] for name in OWN)), ids="+".join)
+def test_a_column_of_ones_own_in_events_takes_nothings_place(client: Client, names: list[str], large: int) -> None:
     next_day = DAY + ONE_DAY
     visits = ((DAY, "23:50:00", "night"), (next_day, "00:10:00", "night"), (next_day, "12:00:00", "noon"))
     events = [Event(team, at(f"{day} {time}"), session) for team in (1, 2) for day, time, session in visits]
-    client.command(f"ALTER TABLE events ADD COLUMN {name} Date DEFAULT toDate(timestamp)")
+    added = ", ".join(f"ADD COLUMN {name} Date DEFAULT toDate(timestamp)" for name in names)
+    client.command(f"ALTER TABLE events {added}")
     try:
         insert(client, events)
         tables = tuple(replace(table, builder=SessionsBuilder(OP, large)) for table in WEB_TABLES)
@@ -123,7 +127,7 @@ def test_a_column_of_ones_own_in_events_takes_nothings_place(client: Client, nam
             build(client, 1, 2, tables=tables, day=day)
             assert_equals_fold(client, events, day)
     finally:
-        client.command(f"ALTER TABLE events DROP COLUMN {name}")
+        client.command("ALTER TABLE events " + ", ".join(f"DROP COLUMN {name}" for name in names))
 
 
 @pytest.mark.parametrize("large", [0, 10_000])

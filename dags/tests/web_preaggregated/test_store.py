@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -102,14 +103,42 @@ CASES: dict[str, list[Event]] = {
 }
 
 
-@pytest.mark.parametrize("events", CASES.values(), ids=CASES.keys())
+def in_one_build(*names: str) -> list[Event]:
+    """Cases as one: the teams of each are its own, the first one's 11, 12 and 13, the next one's 21, 22 and 23."""
+    return [
+        replace(event, team_id=10 * number + event.team_id)
+        for number, name in enumerate(names, 1)
+        for event in CASES[name]
+    ]
+
+
+# What was delivered more than once is found by statements that are not asked where nothing was.
+REPEATED = [name for name, events in CASES.items() if len({(one.team_id, one.uuid) for one in events}) < len(events)]
+ONCE = [name for name in CASES if name not in REPEATED]
+IN_ONE_BUILD = {
+    "all in which each event is delivered once": in_one_build(*ONCE),
+    "all in which some are repeated": in_one_build(*REPEATED),
+    "nothing": CASES["nothing on the day itself"],
+}
+# Each by itself every night.
+of_all_cases = pytest.mark.parametrize(
+    "events",
+    [
+        *(pytest.param(events, id=name) for name, events in IN_ONE_BUILD.items()),
+        *(pytest.param(events, id=name, marks=pytest.mark.slow) for name, events in CASES.items()),
+    ],
+)
+
+
+@of_all_cases
 def test_a_build_equals_the_fold(client: Client, events: list[Event]) -> None:
     insert(client, events)
-    build(client, 1, 2, 3)
+    build(client, *sorted({event.team_id for event in events}))
     assert_equals_fold(client, events)
 
 
 def test_the_cases_above_hold_something() -> None:
+    assert len(REPEATED) == 3
     silent = [name for name, events in CASES.items() if not fold(events, DAY, TABLES[0])]
     assert silent == [
         "a newer delivery without a session takes its event out of the session",
