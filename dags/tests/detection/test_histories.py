@@ -26,6 +26,7 @@ from dags.tests.builds import TABLES, build
 from dags.tests.detection.test_store import detected
 from dags.tests.events import Event, at, insert
 from dags.tests.fold import fold, sessions_of, stored
+from dags.tests.variants import embedded_at_night
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -274,6 +275,7 @@ def _each(acts: dict[int, Act], others: Act) -> list[tuple[Act, int]]:
     return [(acts.get(team, others), 39) for team in TEAMS]
 
 
+@embedded_at_night
 def test_rows_that_outlived_a_failed_build_are_lost_whether_or_not_they_were_counted_in_between(client: Client) -> None:
     """What a neighbour loses makes a detection count the whole day again, and that is no build of this team."""
     built = [_each({}, Act.ARRIVE), _each({}, Act.BUILD)]
@@ -282,6 +284,7 @@ def test_rows_that_outlived_a_failed_build_are_lost_whether_or_not_they_were_cou
     check(client, [*built, _each({10: Act.FAIL}, Act.REST), lost])
 
 
+@embedded_at_night
 @settings(max_examples=2, **_options)  # type: ignore[arg-type]
 @given(rounds=_histories)
 def test_no_gap_is_missed_none_is_invented_and_every_reason_is_right(

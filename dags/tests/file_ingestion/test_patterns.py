@@ -347,7 +347,7 @@ def is_one_text(token: Token) -> bool:
     return len(token.samples) == 1 and not token.written.startswith("[!")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(PATTERNS, st.integers(0, 10**9))
 def test_a_pattern_means_what_its_tree_means_in_both_readings_of_its_text(tree: Tree, seed: int) -> None:
     pattern = compiled(written(tree))
@@ -357,7 +357,7 @@ def test_a_pattern_means_what_its_tree_means_in_both_readings_of_its_text(tree: 
     assert [re.fullmatch(pattern.regex, path) is not None for path in paths] == meant
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(PATTERNS, st.integers(0, 10**9))
 def test_every_match_begins_with_the_prefix_and_shares_no_longer_one(tree: Tree, seed: int) -> None:
     pattern = compiled(written(tree))

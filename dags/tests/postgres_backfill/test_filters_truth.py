@@ -126,7 +126,7 @@ def filters_on(columns: Sequence[Column], *, usable: bool = False) -> st.SearchS
     return st.sampled_from([on(column) for column in columns]).flatmap(lambda strategy: strategy)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(data=st.data())
 def test_a_filter_selects_what_postgresql_selects_and_nothing_that_it_takes_is_refused(
     kept: Kept, data: st.DataObject
@@ -134,7 +134,7 @@ def test_a_filter_selects_what_postgresql_selects_and_nothing_that_it_takes_is_r
     assert_true(kept, [data.draw(filters_on(kept.columns))])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(data=st.data())
 def test_several_filters_select_the_rows_that_all_of_them_select(kept: Kept, data: st.DataObject) -> None:
     usable = filters_on(kept.columns, usable=True)

@@ -83,7 +83,7 @@ def of_a_range(client: Client, builder: SessionsBuilder, days: Sequence[date]) -
             client.command(f"DROP TABLE IF EXISTS {table} SYNC")
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(drawn=drawn_events, large=st.sampled_from([0, 1, 3, 10_000]))
 @embedded_at_night
 @pytest.mark.long

@@ -28,6 +28,7 @@ from dags.repair.stops import jobs
 from dags.repair.stops.stopped import why_stopped
 from dags.settings import current_settings
 from dags.team_selection.store import read_selection
+from dags.tests.as_built import as_built
 from dags.tests.clickhouse_cluster import running_cluster
 from dags.tests.emptied import EmptiedDatabase
 from dags.tests.events import Event, insert
@@ -40,6 +41,7 @@ from dags.web_preaggregated_backfill.store import observe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from datetime import date
     from pathlib import Path
 
     from clickhouse_connect.driver.client import Client
@@ -73,6 +75,11 @@ class Sharded:
         sessions = [(team, day, n) for team in teams for day in DAYS for n in range(2)]
         events = [Event(team_id=t, timestamp=noon(day, n), session_id=f"{t}-{day}-{n}") for t, day, n in sessions]
         insert(self.clients[shard], events)
+
+    def built(self, *days: date) -> None:
+        """Each shard has built these days of its own teams; written without a build."""
+        for client, teams in zip(self.clients.values(), (HERE, THERE), strict=True):
+            as_built(client, *teams, days=days)
 
     def detected(self) -> Detection:
         clickhouse: Any = (defs.resources or {})["clickhouse"]
@@ -194,8 +201,12 @@ def test_a_tick_asks_for_a_run_of_each_day_and_shard_with_its_teams_alone_and_th
 
 
 def test_teams_too_many_for_a_configuration_are_written_where_their_run_reads_them(world: Sharded) -> None:
+    world.built(DAYS[0])
+    world.monkeypatch.setenv("WEB_ANALYTICS_BACKFILL_MIN_MISSING_PARTITIONS", "1")
+    current_settings.cache_clear()
     world.monkeypatch.setattr(evaluation, "CONFIG_CHARACTERS", 1)
     requests = world.tick()
+    assert len(requests) == 2
     assert {list(op["config"]) == [PLAN_FIELD] for one in requests for op in one.run_config["ops"].values()} == {True}
     frozen = "SELECT DISTINCT arrayJoin(team_ids) FROM web_pre_aggregated_requests ORDER BY 1"
     found = [[team for (team,) in client.query(frozen).result_rows] for client in world.clients.values()]
@@ -255,9 +266,8 @@ def test_with_one_replica_of_a_shard_dead_all_is_known_and_built(world: Sharded)
 def test_a_team_on_two_shards_is_named_and_never_asked_for(world: Sharded, is_built: bool) -> None:  # noqa: FBT001
     world.visit(2, 1)
     if is_built:
-        for day in DAYS:
-            for shard in ("1", "2"):
-                world.loop.run(BUILD, partition_key=str(day), tags={SHARD_TAG: shard})
+        as_built(world.clients[1], *HERE, days=DAYS)
+        as_built(world.clients[2], 1, *THERE, days=DAYS)
     found = world.detected()
     assert set(found.unknown) == {STATS, BOUNCES}
     assert all("of the teams 1 (shards 1, 2) there are rows on several shards" in why for why in found.unknown.values())
@@ -268,7 +278,7 @@ def test_a_team_on_two_shards_is_named_and_never_asked_for(world: Sharded, is_bu
 
 
 def test_a_team_that_is_moved_as_the_page_has_it_is_rebuilt_where_it_lies_now_and_nowhere_else(world: Sharded) -> None:
-    world.carry_out(world.tick())
+    world.built(*DAYS)
     here, there = world.clients[1], world.clients[2]
     columns = [name for name, kind in here.query(
         "SELECT name, default_kind FROM system.columns WHERE database = currentDatabase() AND table = 'events'"
@@ -409,7 +419,7 @@ def health(world: Sharded, capsys: pytest.CaptureFixture[str]) -> str:
 def test_health_is_of_every_shard_and_names_the_one_that_cannot_be_asked(
     world: Sharded, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    world.carry_out(world.tick())
+    world.built(*DAYS)
     Daemon.of(world.instance, tmp_path).lives(utc_now())
     assert health(world, capsys).startswith("OK: ")
     with world.without(2):
@@ -425,7 +435,7 @@ def test_health_is_of_every_shard_and_names_the_one_that_cannot_be_asked(
 
 
 def test_a_team_that_is_not_what_its_raw_events_come_to_is_found_on_the_second_shard_too(world: Sharded) -> None:
-    world.carry_out(world.tick())
+    world.built(*DAYS)
     client = world.clients[2]
     client.command(
         f"INSERT INTO {STATS} SELECT * REPLACE ('/elsewhere' AS pathname) "
