@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
 
-import pytest
 from dagster import DagsterInstance, job, op
 
 from dags.dagster_runs.resource import ClickHouseResource
 
 _PROGRAM = """
-import sys, threading
+import os, sys, threading
 from dagster import DagsterInstance, build_init_resource_context, job, op
 from dags.dagster_runs.resource import ClickHouseResource
+from dags.settings import current_settings
 
 @op(required_resource_keys={"clickhouse"})
 def nothing(): ...
@@ -23,29 +22,30 @@ def nothing(): ...
 @job(resource_defs={"clickhouse": ClickHouseResource()})
 def idle(): nothing()
 
-if sys.argv[1] == "tick":
-    ClickHouseResource().setup_for_execution(build_init_resource_context())
-else:
+def run():
     with DagsterInstance.ephemeral() as instance:
         idle.execute_in_process(instance=instance)
-[one.join() for one in threading.enumerate() if one is not threading.current_thread() and not one.daemon]
-print("chdb" in sys.modules)
+
+def tick():
+    ClickHouseResource().setup_for_execution(build_init_resource_context())
+
+# A code server lives for days, and has a child open the engine.
+for dsn, act in ("clickhouse://nowhere:8123/web_analytics", run), ("chdb:///nowhere", tick), ("chdb:///nowhere", run):
+    os.environ["CLICKHOUSE_DSN"] = dsn
+    current_settings.cache_clear()
+    act()
+    [one.join() for one in threading.enumerate() if one is not threading.current_thread() and not one.daemon]
+    print(dsn, act.__name__, "chdb" in sys.modules)
 """
 
 
-@pytest.mark.parametrize(
-    ("who", "dsn", "is_loaded"),
-    [
-        ("run", "chdb:///nowhere", "True"),
-        ("run", "clickhouse://nowhere", "False"),
-        # A code server lives for days, and has a child open the engine.
-        ("tick", "chdb:///nowhere", "False"),
-    ],
-)
-def test_the_embedded_engine_is_loaded_before_the_step_of_a_run_asks_for_it(who: str, dsn: str, is_loaded: str) -> None:
-    asked = [sys.executable, "-c", _PROGRAM, who]
-    ran = subprocess.run(asked, env={**os.environ, "CLICKHOUSE_DSN": dsn}, capture_output=True, text=True, check=True)
-    assert ran.stdout.splitlines()[-1] == is_loaded
+def test_the_embedded_engine_is_loaded_before_the_step_of_a_run_asks_for_it_and_for_nobody_else() -> None:
+    ran = subprocess.run([sys.executable, "-c", _PROGRAM], capture_output=True, text=True, check=True)
+    assert ran.stdout.splitlines()[-3:] == [
+        "clickhouse://nowhere:8123/web_analytics run False",
+        "chdb:///nowhere tick False",
+        "chdb:///nowhere run True",
+    ]
 
 
 def test_what_is_begun_beside_a_step_is_over_before_the_run_is_and_its_error_is_in_the_log() -> None:
