@@ -50,8 +50,9 @@ coverage: setup ## tests and stories, and which lines and branches they reach; f
 	@$(RUN) coverage erase && coverage run -m pytest -n 3 --dist loadgroup -m 'not (slow or walk or cluster)' \
 		&& coverage combine --quiet && coverage report
 
+# One worker of them waits for servers of a cluster most of the time.
 stories: setup ## the stories once more, on a real server, and what takes long
-	@$(RUN) python -m pytest -n 3 --dist loadgroup -m '(second_engine or long or cluster) and not slow'
+	@$(RUN) python -m pytest -n 4 --dist loadgroup -m '(second_engine or long or cluster) and not slow'
 
 test-cluster: setup ## what needs a replicated ClickHouse: replicas, keeper, shards
 	@$(RUN) python -m pytest -n 2 --dist loadgroup -m cluster

@@ -25,6 +25,9 @@ server_at_night = pytest.mark.at_night("server")
 embedded_at_night = pytest.mark.at_night("embedded")
 both_by_day = pytest.mark.at_night()
 
+# A story among shards of lists and words, or of a rule that another one tells: half a minute of servers each.
+at_night = pytest.mark.slow(minutes=1)
+
 # Tests of statements that ask no engine for anything of its own: the default suite runs them on the embedded one, `make
 # stories`, which CI runs as well, on a server.
 server_in_stories = pytest.mark.story

@@ -11,6 +11,7 @@ from dagster._core.storage.tags import PARTITION_NAME_TAG
 from dags.definitions import defs
 from dags.domain.errors import UserError
 from dags.domain.shards import SHARD_TAG
+from dags.tests.variants import at_night
 from dags.tests.web_preaggregated_backfill.test_shards import BUILD, DAYS, THERE, shards, world
 from dags.tests.world import STATS
 
@@ -75,6 +76,7 @@ def test_a_list_says_of_which_shard_it_is(world: Sharded, capsys: pytest.Capture
     assert said.startswith(f"SHARD    2 of 2, as {SHARD_TAG} of this run says; no other was asked\nNo ")
 
 
+@at_night
 def test_who_asks_the_wrong_shard_for_a_backfill_is_told_which_was_asked(
     world: Sharded, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -33,7 +33,7 @@ from dags.tests.clickhouse_cluster import running_cluster
 from dags.tests.emptied import EmptiedDatabase
 from dags.tests.events import Event, insert
 from dags.tests.health.daemon import Daemon
-from dags.tests.variants import require_cluster
+from dags.tests.variants import at_night, require_cluster
 from dags.tests.world import BOUNCES, STATS, ago, noon
 from dags.web_preaggregated_backfill import evaluation
 from dags.web_preaggregated_backfill.catalog import evaluate_now
@@ -277,6 +277,7 @@ def test_a_team_on_two_shards_is_named_and_never_asked_for(world: Sharded, is_bu
     )
 
 
+@at_night
 def test_a_team_that_is_moved_as_the_page_has_it_is_rebuilt_where_it_lies_now_and_nowhere_else(world: Sharded) -> None:
     world.built(*DAYS)
     here, there = world.clients[1], world.clients[2]
@@ -384,6 +385,7 @@ def test_a_shard_that_stands_still_while_it_is_looked_at_is_unknown_soon_and_hid
     assert {(group.shard, team) for group in found.wrong.groups for team in group.teams} == {(2, 3), (2, 4)}
 
 
+@at_night
 def test_a_waiver_is_given_to_every_shard_and_lifted_on_each(world: Sharded) -> None:
     asked = {"first_day": str(DAYS[0]), "last_day": str(DAYS[1]), "valid_until": str(ago(-7)), "team_ids": [1, 3]}
     result = world.loop.run("waive_job", run_config={**asked, "reason": "known", "requested_by": "ops"})
@@ -394,6 +396,7 @@ def test_a_waiver_is_given_to_every_shard_and_lifted_on_each(world: Sharded) -> 
     assert [read_waivers(client) for client in world.clients.values()] == [(), ()]
 
 
+@at_night
 def test_the_teams_that_any_shard_names_are_the_list_on_each(world: Sharded) -> None:
     world.monkeypatch.setenv("WEB_ANALYTICS_TEAM_SOURCES", "table")
     current_settings.cache_clear()
@@ -416,6 +419,7 @@ def health(world: Sharded, capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().out
 
 
+@at_night
 def test_health_is_of_every_shard_and_names_the_one_that_cannot_be_asked(
     world: Sharded, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -434,6 +438,7 @@ def test_health_is_of_every_shard_and_names_the_one_that_cannot_be_asked(
         assert "rows lost" in page
 
 
+@at_night
 def test_a_team_that_is_not_what_its_raw_events_come_to_is_found_on_the_second_shard_too(world: Sharded) -> None:
     world.built(*DAYS)
     client = world.clients[2]
@@ -452,6 +457,7 @@ def test_a_team_that_is_not_what_its_raw_events_come_to_is_found_on_the_second_s
     assert str(found.description).startswith("team 4 of 4 that were compared, ")
 
 
+@at_night
 def test_what_is_swept_and_forgotten_is_on_every_shard(world: Sharded, capsys: pytest.CaptureFixture[str]) -> None:
     for client in world.clients.values():
         client.command(

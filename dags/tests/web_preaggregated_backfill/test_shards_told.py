@@ -13,6 +13,7 @@ import pytest
 
 from dags.domain.clock import utc_now
 from dags.tests.health.daemon import Daemon
+from dags.tests.variants import at_night
 from dags.tests.web_preaggregated_backfill.test_shards import shards, world
 from dags.tests.world import BOUNCES, STATS, ago
 
@@ -70,6 +71,7 @@ def of_kind(lines: list[str], kind: str) -> list[str]:
     return [line for line in lines if line.startswith(kind)]
 
 
+@at_night
 def test_why_job_says_on_which_shard_a_team_lies_and_tells_of_that_shard_alone(
     world: Sharded, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
