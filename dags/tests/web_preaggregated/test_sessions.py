@@ -84,27 +84,29 @@ def of_a_range(client: Client, builder: SessionsBuilder, days: Sequence[date]) -
 
 
 @settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(drawn=drawn_events, large=st.sampled_from([0, 1, 3, 10_000]))
+@given(drawn=drawn_events, large=st.sampled_from([0, 1, 3, 10_000]), few=st.sampled_from([0, 100]))
 @embedded_at_night
 @pytest.mark.long
 def test_each_day_of_a_range_equals_the_fold_of_that_day_and_its_build_alone(
-    client: Client, drawn: list[Event], large: int
+    client: Client, drawn: list[Event], large: int, few: int
 ) -> None:
     client.command("TRUNCATE TABLE events SYNC")
     events = [replace(event, inserted_at=AN_HOUR_LATE + timedelta(seconds=n)) for n, event in enumerate(drawn)]
     insert(client, events)
     expected = {(table, day): fold(events, day, table) for day in DAYS for table in TABLES}
-    builder = SessionsBuilder(OP, large)
+    builder = SessionsBuilder(OP, large, few)
     found = of_a_range(client, builder, DAYS)
     assert {key: rows for key, rows in found.items() if key[0] in TABLES} == expected
     assert found == {key: rows for day in DAYS for key, rows in of_a_range(client, builder, [day]).items()}
 
 
-@pytest.mark.parametrize("large", [0, 1])
+@pytest.mark.parametrize(("large", "few"), [(0, 100), (1, 0), (10_000, 0)])
 @of_all_cases
-def test_large_sessions_equal_the_fold_too(client: Client, events: list[Event], large: int) -> None:
+def test_large_sessions_and_many_teams_equal_the_fold_too(
+    client: Client, events: list[Event], large: int, few: int
+) -> None:
     insert(client, events)
-    tables = tuple(replace(table, builder=SessionsBuilder(OP, large)) for table in WEB_TABLES)
+    tables = tuple(replace(table, builder=SessionsBuilder(OP, large, few)) for table in WEB_TABLES)
     build(client, *sorted({event.team_id for event in events}), tables=tables)
     assert_equals_fold(client, events)
 
@@ -112,9 +114,11 @@ def test_large_sessions_equal_the_fold_too(client: Client, events: list[Event], 
 OWN = ["day", "own_day", "shift", "position", "session_hash", "event_hash", "pageviews"]
 
 
-@pytest.mark.parametrize("large", [0, 10_000])
+@pytest.mark.parametrize(("large", "few"), [(0, 0), (10_000, 100)])
 @pytest.mark.parametrize("names", variants(OWN, *([name] for name in OWN)), ids="+".join)
-def test_a_column_of_ones_own_in_events_takes_nothings_place(client: Client, names: list[str], large: int) -> None:
+def test_a_column_of_ones_own_in_events_takes_nothings_place(
+    client: Client, names: list[str], large: int, few: int
+) -> None:
     next_day = DAY + ONE_DAY
     visits = ((DAY, "23:50:00", "night"), (next_day, "00:10:00", "night"), (next_day, "12:00:00", "noon"))
     events = [Event(team, at(f"{day} {time}"), session) for team in (1, 2) for day, time, session in visits]
@@ -122,7 +126,7 @@ def test_a_column_of_ones_own_in_events_takes_nothings_place(client: Client, nam
     client.command(f"ALTER TABLE events {added}")
     try:
         insert(client, events)
-        tables = tuple(replace(table, builder=SessionsBuilder(OP, large)) for table in WEB_TABLES)
+        tables = tuple(replace(table, builder=SessionsBuilder(OP, large, few)) for table in WEB_TABLES)
         for day in (DAY, next_day):
             build(client, 1, 2, tables=tables, day=day)
             assert_equals_fold(client, events, day)
@@ -130,8 +134,8 @@ def test_a_column_of_ones_own_in_events_takes_nothings_place(client: Client, nam
         client.command("ALTER TABLE events " + ", ".join(f"DROP COLUMN {name}" for name in names))
 
 
-@pytest.mark.parametrize("large", [0, 10_000])
-def test_null_counts_as_empty_in_every_column_that_is_no_key(client: Client, large: int) -> None:
+@pytest.mark.parametrize(("large", "few"), [(0, 0), (10_000, 100)])
+def test_null_counts_as_empty_in_every_column_that_is_no_key(client: Client, large: int, few: int) -> None:
     """Some page views of a session have a value, some none: which of both comes first makes no difference."""
     nulls = ", ".join(
         f"nullIf({one.name}, {one.default!r}) AS {one.name}" for one in fields(Event) if one.default in EMPTY
@@ -146,7 +150,7 @@ def test_null_counts_as_empty_in_every_column_that_is_no_key(client: Client, lar
     client.command("RENAME TABLE events TO local_events")
     try:
         client.command(f"CREATE VIEW events AS SELECT * REPLACE ({nulls}), qualifies FROM local_events")
-        tables = tuple(replace(table, builder=SessionsBuilder(OP, large)) for table in WEB_TABLES)
+        tables = tuple(replace(table, builder=SessionsBuilder(OP, large, few)) for table in WEB_TABLES)
         build(client, 1, 2, tables=tables)
     finally:
         client.command("DROP VIEW IF EXISTS events SYNC")
@@ -205,8 +209,14 @@ def server_client(client: Client) -> Client:
     return client
 
 
-def test_a_build_reads_the_rows_of_events_so_often_and_no_more(server_client: Client) -> None:
-    """Three times those of the day and its neighbours, and those of the day once more: another reading has its reasons.
+@pytest.mark.parametrize(
+    ("few", "readings"), [(100, [300, 300 + 100]), (0, [300, 300, 300 + 100])], ids=["few", "many"]
+)
+def test_a_build_reads_the_rows_of_events_so_often_and_no_more(
+    server_client: Client, few: int, readings: list[int]
+) -> None:
+    """Three times those of the day and its neighbours, of few teams twice, and those of the day once more: another
+    reading has its reasons.
 
     Which deliveries are repeated, which sessions are unusual, the events of both; and the events of all others.
     """
@@ -216,7 +226,9 @@ def test_a_build_reads_the_rows_of_events_so_often_and_no_more(server_client: Cl
     insert(server_client, events)
     mark = f"rows-{uuid4().hex}"
     server_client.set_client_setting("log_comment", mark)
-    build(server_client, 1)
+    build(
+        server_client, 1, tables=tuple(replace(one, builder=SessionsBuilder(OP, few_teams=few)) for one in WEB_TABLES)
+    )
     server_client.set_client_setting("log_comment", "")
     server_client.command("SYSTEM FLUSH LOGS query_log")
     rows = server_client.query(
@@ -225,4 +237,4 @@ def test_a_build_reads_the_rows_of_events_so_often_and_no_more(server_client: Cl
         "ORDER BY event_time_microseconds",
         parameters={"mark": mark},
     ).result_rows
-    assert rows == [(300,), (300,), (300 + 100,)]
+    assert [read for (read,) in rows] == readings
