@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from clickhouse_connect.driver.client import Client
 from dagster import Failure, JobDefinition, MetadataValue
 
+from dags.clickhouse.engine import LOOK_SECONDS
 from dags.clickhouse.leases.store import Leases
 from dags.dagster_runs.command import Command, command
 from dags.dagster_runs.tags import LONG_RUN, JobKind, ordered_at
@@ -44,7 +45,7 @@ from dags.file_ingestion.ranges import range_of
 from dags.file_ingestion.refresh import plan_refresh
 from dags.file_ingestion.schema_store import change_schemas, read_schemas
 from dags.file_ingestion.schemas import Happened, Resolution, Schemas, not_loaded, resolved
-from dags.file_ingestion.sensors import INGESTION_TAG, RANGE_TAG, waiting
+from dags.file_ingestion.sensors import INGESTION_TAG, NOTHING_LOADED_TAG, RANGE_TAG, waiting
 from dags.file_ingestion.store import read_known, read_ledger
 from dags.settings import current_settings
 from dags.sources.file import read_sources
@@ -56,7 +57,7 @@ from dags.sources.loads.reach import beyond_text
 from dags.sources.loads.runs import Controls, Load, control_jobs, gone_on_with
 from dags.sources.variables import variables
 from dags.work import control
-from dags.work.audit.log import State, Work
+from dags.work.audit.log import State, Status, Work
 from dags.work.audit.store import Log, require_state
 from dags.work.document import as_yaml
 from dags.work.runs import asked_before
@@ -137,9 +138,21 @@ def _carried_out(load: Load[Plan]) -> dict[str, Any]:
             steps="groups",
             ended=ended,
         )  # fmt: skip
-    if words := nothing_loaded(came_to):
+    # Of a run that was paused, cancelled or gave way some files were not tried.
+    is_whole = state.status == Status.COMPLETED and len(came_to) == plan.files
+    return report(plan, state) | {"nothing_loaded": nothing_loaded(came_to) if is_whole else ""}
+
+
+def _loaded(asked: Command[Any], answer: dict[str, Any]) -> dict[str, Any]:
+    """What a load answers, unless of its files none was loaded.
+
+    Raises:
+        Failure: none was; the run has a tag by which the sensor tells it from one that broke down.
+    """
+    if words := answer.pop("nothing_loaded", ""):
+        asked.instance.add_run_tags(asked.run_id, {NOTHING_LOADED_TAG: "true"})
         raise Failure(words, allow_retries=False)
-    return report(plan, state)
+    return answer
 
 
 def _words(plan: Plan, state: State) -> str:
@@ -153,7 +166,7 @@ def _range_text(client: Client, ingestion: Ingestion) -> str:
 def show_files(asked: Command[ShowFilesConfig]) -> dict[str, Any]:
     """Print and return the files that an ingestion knows, or the runs of all."""
     given = asked.given
-    with asked.client() as (client, _):
+    with asked.client(answer_seconds=LOOK_SECONDS) as (client, _):
         asked.tell_shard(client)
         if given.file_ingestion_id:
             state = control.as_it_is(client, require_state(client, FILE_INGESTION, given.file_ingestion_id))
@@ -211,13 +224,14 @@ def file_ingestion_jobs(after: After) -> list[JobDefinition]:
     def ingest_files(asked: Command[IngestFilesConfig]) -> dict[str, Any]:
         """Show which files would be loaded; load them unless it is a dry run."""
         with asked.client() as (client, clocks):
-            return _ingested(asked, client, clocks, asked.given, after)
+            return _loaded(asked, _ingested(asked, client, clocks, asked.given, after))
 
     def resume_file_ingestion(asked: Command[FilesControlConfig]) -> dict[str, Any]:
         """Load what is left of a run's plan, and only that."""
-        return gone_on_with(
+        answer = gone_on_with(
             asked, FILE_INGESTION, from_yaml=from_yaml, after=after, carry_out=_carried_out, words=_words
         )
+        return _loaded(asked, answer)
 
     def refresh_ingestion(asked: Command[RefreshIngestionConfig]) -> dict[str, Any]:
         """Show what loading everything again would do; do it unless it is a dry run."""

@@ -7,6 +7,7 @@ from functools import partial
 
 from dagster import (
     DagsterInstance,
+    DagsterRun,
     DagsterRunStatus,
     DefaultSensorStatus,
     JobDefinition,
@@ -37,6 +38,9 @@ from dags.sources.declaration import Sources
 # Of every run of an ingestion: which, and whether it loads a range that ends by itself.
 INGESTION_TAG, RANGE_TAG = f"{TAG_PREFIX}ingestion", f"{TAG_PREFIX}range"
 
+# Of a run that failed because none of its files could be loaded: it did not break down, and what it listed it listed.
+NOTHING_LOADED_TAG = f"{TAG_PREFIX}nothing_loaded"
+
 # Of the time that a tick has, what looking for files may take; what is due and was not looked for is launched.
 LOOK_SECONDS = 25.0
 
@@ -65,7 +69,7 @@ def files_sensor(job: JobDefinition, sources: Sources) -> SensorDefinition:
         if not due:
             return SensorResult(skip_reason="no ingestion is due", cursor=context.cursor)
         last = _last_runs(context.instance, due)
-        failed = {name for name, record in last.items() if record.dagster_run.status is DagsterRunStatus.FAILURE}
+        failed = {name for name, record in last.items() if broke_down(record.dagster_run)}
         due = that_are_due(sources.ingestions, asked, _last_tick(now), now, failed)
         busy = _busy(last, due, now)
         idle = [one for one in due if one.name not in busy]
@@ -111,9 +115,13 @@ def _busy(last: Mapping[str, RunRecord], due: Sequence[Due], now: datetime) -> d
         run, since = record.dagster_run, now - record.update_timestamp.astimezone(UTC)
         if run.status in IN_FLIGHT:
             found[one.name] = f"run {run.run_id[:8]} is at it"
-        elif one.ingestion.cron is None and run.status is DagsterRunStatus.FAILURE and since < TRIED_AGAIN:
+        elif one.ingestion.cron is None and broke_down(run) and since < TRIED_AGAIN:
             found[one.name] = f"run {run.run_id[:8]} failed: it is tried again an hour later"
     return found
+
+
+def broke_down(run: DagsterRun) -> bool:
+    return run.status is DagsterRunStatus.FAILURE and NOTHING_LOADED_TAG not in run.tags
 
 
 def _last_tick(now: datetime) -> Callable[[str, str], datetime]:

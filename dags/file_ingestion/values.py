@@ -63,8 +63,8 @@ _WORDS = {
     Kind.FLOAT: "number",
     Kind.BOOL: "true or false",
     Kind.UUID: "UUID",
-    Kind.TIME: "time: 2026-01-31T12:00:00Z, or seconds, milli-, micro- or nanoseconds since 1970",
-    Kind.DATE: "date: 2026-01-31",
+    Kind.TIME: "time; expected 2026-01-31T12:00:00Z, or seconds, milli-, micro- or nanoseconds since 1970",
+    Kind.DATE: "date; expected 2026-01-31",
 }
 
 

@@ -6,9 +6,11 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
+from dagster import DagsterRun, DagsterRunStatus
 
 from dags.file_ingestion.due import Asked, Due, Seen, after, as_cursor, choose, cursor_of, that_are_due, where
 from dags.file_ingestion.fields import Scope
+from dags.file_ingestion.sensors import NOTHING_LOADED_TAG, broke_down
 from dags.sources.ingestions import Ingestion
 
 NOW = datetime(2026, 6, 1, 10, 30, tzinfo=UTC)
@@ -105,3 +107,18 @@ def test_everything_is_listed_once_a_day() -> None:
 )  # fmt: skip
 def test_a_cursor_that_cannot_be_read_makes_everything_due(text: str | None) -> None:
     assert cursor_of(text, NOW) == {}
+
+
+@pytest.mark.parametrize(
+    ("status", "tags", "is_so"),
+    [
+        (DagsterRunStatus.FAILURE, {}, True),
+        (DagsterRunStatus.FAILURE, {NOTHING_LOADED_TAG: "true"}, False),
+        (DagsterRunStatus.SUCCESS, {}, False),
+    ],
+)
+def test_a_run_that_could_load_none_of_its_files_did_not_break_down(
+    status: DagsterRunStatus, tags: dict[str, str], *, is_so: bool
+) -> None:
+    """What broke down is tried again in an hour, and may have listed nothing."""
+    assert broke_down(DagsterRun(job_name="ingest_files_job", status=status, tags=tags)) is is_so

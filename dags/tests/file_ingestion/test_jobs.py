@@ -11,6 +11,7 @@ import pytest
 from dagster import Failure
 
 from dags.clickhouse.sql import is_embedded
+from dags.file_ingestion.sensors import NOTHING_LOADED_TAG
 from dags.health.causes import State
 from dags.sources.file import read_sources
 from dags.sources.loads.landing import all_landed
@@ -146,6 +147,8 @@ def test_files_are_shown_cleared_and_loaded_again(
     put(files, "year=2026/month=01/2026-01-07.jsonl", lines(event(4, at="never")))
     with pytest.raises(Failure, match=r"none of 1 file was loaded.*2026-01-07.jsonl: 1 row: timestamp is no time"):
         ingest(world)
+    [failed] = world.instance.get_runs(limit=1)
+    assert NOTHING_LOADED_TAG in failed.tags
     seen = "… files of … failed"
     assert symptom(seen).match(matter(world, "failed"))
     bad = [f"year=2026/month=01/2026-01-0{day}.jsonl" for day in (6, 7)]
