@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -167,9 +166,12 @@ def said_of_others(client: Client) -> tuple[str, ...]:
     tables = {one.table for one in standings(client)}
     found = [*place.unnamed]
     found += [f"the replica at {address} does not answer: {words[:300]}" for address, words in silent.items()]
+    # Of each replica by how much its clock is behind this host's, at the least and at the most.
+    behind = [_behind(client)]
     for name, other in others.items():
         try:
             there = synced(other, seconds=POLL_SECONDS)
+            behind.append(_behind(other))
             problems = unusable(there)
             if lacks := sorted(tables - {one.table for one in there}):
                 problems.append(
@@ -178,10 +180,20 @@ def said_of_others(client: Client) -> tuple[str, ...]:
         except ClickHouseError as error:
             problems = [str(error)[:300]]
         found += [f"the replica {name}: {problem}" for problem in problems]
-    with suppress(ClickHouseError):  # of whoever does not answer that is said above
-        if apart := _apart({place.name: client, **others}):
-            found.append(f"{_apart_in_words(apart)}: while they do, nobody takes over the lease of a run that died")
+    apart = max(least for least, _ in behind) - min(most for _, most in behind)
+    if apart > MOST_APART:
+        found.append(f"{_apart_in_words(apart)}: while they do, nobody takes over the lease of a run that died")
     return tuple(found)
+
+
+def _behind(client: Client) -> tuple[timedelta, timedelta]:
+    """By how much a server's clock is behind this host's, at the least and at the most: it was read at some moment
+    while one waited for the answer.
+    """
+    began = time.monotonic()
+    clocks = read_clocks(client)
+    within = timedelta(seconds=(time.monotonic() - began) / 2)
+    return clocks.host - clocks.server - within, clocks.host - clocks.server + within
 
 
 def everywhere(client: Client) -> dict[str, Client]:

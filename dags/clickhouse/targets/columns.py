@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 # Columns that ClickHouse fills by itself, or not at all.
 _NOT_WRITTEN = ("MATERIALIZED", "ALIAS", "EPHEMERAL")
 
-# By these what counts is told from what is the same; a value of any other column may be missing, and counts as empty.
-_KEYS = {"team_id", "timestamp", "uuid", "session_id", "person_id"}
+# By these what counts is told from what is the same or does not, and the newest delivery from the others; a value of
+# any other column may be missing, and counts as empty.
+_KEYS = {"team_id", "timestamp", "uuid", "event", "session_id", "person_id", "inserted_at"}
+_MAY_BE_NULL = re.compile(r"\b(?:Nullable|Variant|Dynamic)\b")
 
 _UTC = ("UTC", "Etc/UTC", "Etc/UCT", "UCT", "Zulu", "Universal")
 
@@ -48,9 +50,9 @@ def other_days(facts: Facts, columns: Mapping[str, str]) -> Iterator[str]:
 
 
 def keys_without_value(facts: Facts, columns: Mapping[str, str]) -> Iterator[str]:
-    """Columns that tell tenants, days, events, sessions and visitors apart, and may be NULL, which is none of these."""
+    """Columns that tell tenants, days, events, sessions, visitors or deliveries apart, and may be NULL."""
     for name in sorted(_KEYS & columns.keys() & facts.columns.keys()):
-        if "Nullable(" in (found := facts.columns[name].type):
+        if _MAY_BE_NULL.search(found := facts.columns[name].type):
             yield (
                 f"the column {name} of {facts.name} is {found}, and rows are told apart by it: no build could take it. "
                 f"Expected {columns[name]}: change the column's type, or let a view in its place say what NULL stands "

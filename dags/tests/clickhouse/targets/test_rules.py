@@ -103,11 +103,11 @@ def test_a_table_that_is_only_read_may_be_of_any_kind_that_answers_twice() -> No
     assert unreadable("orders", None, {}) == ["the table orders does not exist: run apply_schema_job"]
 
 
-@pytest.mark.parametrize("name", ["team_id", "timestamp", "uuid", "session_id", "person_id"])
+@pytest.mark.parametrize("name", ["team_id", "timestamp", "uuid", "event", "session_id", "person_id", "inserted_at"])
 def test_a_source_in_which_a_key_may_be_null_is_refused_by_the_columns_name(name: str) -> None:
     columns = declared_columns()["events"]
     events = replace(FACTS, name="events", columns={one: Column(type_) for one, type_ in columns.items()})
-    types = {f"Nullable({columns[name]})", f"LowCardinality(Nullable({columns[name]}))"}
+    types = {f"Nullable({columns[name]})", f"LowCardinality(Nullable({columns[name]}))", "Dynamic", "Variant(UInt8)"}
     assert unreadable("events", events, columns) == []
     for type_ in types:
         [problem] = unreadable("events", replace(events, columns={**events.columns, name: Column(type_)}), columns)
