@@ -7,6 +7,7 @@ ways with different results are one.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from contextlib import ExitStack
@@ -130,4 +131,6 @@ def _say(message: str) -> None:
 
 
 if __name__ == "__main__":
+    # Servers and other processes that were started are ended by whoever leaves their `with`.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
     sys.exit(main(sys.argv[1:]))

@@ -16,6 +16,7 @@ from dagster import (
     ScheduleDefinition,
 )
 
+from dags.clickhouse.engine import LOOK_SECONDS
 from dags.dagster_runs.command import Command, command
 from dags.dagster_runs.tags import LONG_RUN, JobKind, ordered_at, shard_of
 from dags.domain.errors import UserError
@@ -163,7 +164,7 @@ def cancel_backfill(asked: Command[ControlConfig]) -> None:
 def show_backfills(asked: Command[ShowConfig]) -> dict[str, Any]:
     """Print and return the audit, or one backfill of it."""
     given = asked.given
-    with asked.client() as (client, _):
+    with asked.client(answer_seconds=LOOK_SECONDS) as (client, _):
         if not given.backfill_id:
             asked.tell_shard(client)
             only, status = given.origin or "", given.status or ""

@@ -6,6 +6,7 @@ from typing import Any
 from dagster import JobDefinition, MetadataValue
 
 from dags.clickhouse.clocks import tell_of_skew
+from dags.clickhouse.engine import LOOK_SECONDS
 from dags.clickhouse.schema.apply import require_schema
 from dags.dagster_runs.command import Command, command
 from dags.domain.given import Given, Output, choice, whole
@@ -31,7 +32,7 @@ def weeks_job(watched: tuple[WatchedTable, ...]) -> JobDefinition:
     def answer(asked: Command[WeeksConfig]) -> dict[str, Any]:
         """Print and return how builds ended, which gaps opened and closed, and what it cost, by week."""
         is_for_people = asked.given.output is Output.TEXT
-        with asked.clickhouse.client(asked.run_id) as client:
+        with asked.clickhouse.client(asked.run_id, answer_seconds=LOOK_SECONDS) as client:
             require_schema(client)
             clocks = tell_of_skew(client, print if is_for_people else asked.context.log.warning)
             kept = current_settings().history_retention

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
@@ -67,7 +68,7 @@ def read_builds(sql: Sql, now: datetime, answers: Answers | None = None) -> Rece
     rows = [row[:-1] for row in once if row[0] not in inexact]
     if inexact:
         rows += answers.rows(mine, "builds_of_late", {"weeks": inexact}, READ_OF_BUILDS)
-    return of_builds((Build(*row) for row in rows), now - timedelta(days=RECENT_DAYS))
+    return of_builds((Build(*row) for row in sorted(rows, key=itemgetter(0, 1))), now - timedelta(days=RECENT_DAYS))
 
 
 def read_weeks(client: Client, today: date, weeks: int, watched: Iterable[str], *, kept: timedelta) -> Weeks:

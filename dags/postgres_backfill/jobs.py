@@ -9,6 +9,7 @@ from typing import Any
 from clickhouse_connect.driver.client import Client
 from dagster import AssetObservation, DefaultScheduleStatus, JobDefinition, MetadataValue, ScheduleDefinition
 
+from dags.clickhouse.engine import LOOK_SECONDS
 from dags.clickhouse.sql import Sql
 from dags.dagster_runs.command import Command, command
 from dags.dagster_runs.tags import LONG_RUN, TAG_PREFIX, JobKind, ordered_at
@@ -69,7 +70,7 @@ def _asked_for(asked: Command[PostgresBackfillConfig], after: Callable[[Command[
 def show_postgres_backfills(asked: Command[PostgresShowConfig]) -> dict[str, Any]:
     """Print and return the queue, or one request of it."""
     given = asked.given
-    with asked.client() as (client, _):
+    with asked.client(answer_seconds=LOOK_SECONDS) as (client, _):
         asked.tell_shard(client)
         if given.postgres_backfill_id:
             state = control.as_it_is(client, require_state(client, POSTGRES_BACKFILL, given.postgres_backfill_id))

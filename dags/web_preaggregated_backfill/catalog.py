@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from dagster import AssetCheckEvaluation, AssetKey, AssetMaterialization, AssetObservation, MetadataValue
 
+from dags.clickhouse.engine import LOOK_SECONDS
 from dags.detection.store import detect
 from dags.domain import clock
 from dags.domain.days import ONE_DAY, DayRange
@@ -233,7 +234,7 @@ def look_again(
         leave_or_tell(instance, found, tell=tell)
         earlier = {(table, day) for table, day in changed if day < found.detection.calendar.judged.start}
         if earlier:
-            with clickhouse.client(run_id) as client:
+            with clickhouse.client(run_id, answer_seconds=LOOK_SECONDS) as client:
                 before = detected(client, watched, earlier)
             tell(wrapped(f"VERDICT  before the look-back: {status_line(before)}"))
             with _telling(tell):
