@@ -64,7 +64,10 @@ def rebuild_by_hand(groups: Iterable[Units], building: Building, *, allow_shrink
         for day in sorted(by_day, reverse=True):
             days_by_teams[tuple(sorted(by_day[day])) if op else ()].append(day)
         for teams, days in days_by_teams.items():
-            for some in _parts(teams) if op else [""]:
+            parts = list(_parts(teams)) if op else [""]
+            if len(parts) > 1 and len(teams) == building.teams:
+                parts = [""]  # all of a day are meant where none is named
+            for some in parts:
                 config = _config(op, some, allow_shrink=allow_shrink)
                 made += [_command(job, shard, days[at : at + DAYS], config) for at in range(0, len(days), DAYS)]
     return ByHand(tuple(made[:COMMANDS]), max(len(made) - COMMANDS, 0))
@@ -82,9 +85,9 @@ def _parts(teams: Iterable[int]) -> Iterator[str]:
 
 
 def _config(op: str, teams: str, *, allow_shrink: bool) -> str:
-    if not op:
+    fields = ", ".join([f"team_ids: [{teams}]"] * bool(teams) + ["allow_shrink: true"] * allow_shrink)
+    if not op or not fields:
         return ""
-    fields = f"team_ids: [{teams}]" + (", allow_shrink: true" if allow_shrink else "")
     return f"<(echo '{{ops: {{{op}: {{config: {{{fields}}}}}}}}}')"
 
 

@@ -36,8 +36,8 @@ class Estimate:
 class Building:
     """How days are rebuilt: by which job a table is, what a rebuild of a day reads, and how long a row takes.
 
-    ``op_by_table``: the op that rebuilds some teams; a table without one is rebuilt for all. ``shards``: the same of
-    each shard, where there are several.
+    ``op_by_table``: the op that rebuilds some teams; a table without one is rebuilt for all. ``teams``: how many are
+    enabled, 0 if nobody knows. ``shards``: the same of each shard, where there are several.
     """
 
     job_by_table: Mapping[str, str] = field(default_factory=dict)
@@ -45,6 +45,7 @@ class Building:
     seconds_per_row: Mapping[str, float] = field(default_factory=dict)
     op_by_table: Mapping[str, str] = field(default_factory=dict)
     shards: Mapping[int, Building] = field(default_factory=dict)
+    teams: int = 0
 
     @classmethod
     def of(

@@ -94,7 +94,8 @@ def shards_read(detection: Detection) -> tuple[int, ...]:
 def building(watched: tuple[WatchedTable, ...], detection: Detection) -> Building:
     """How days are rebuilt, and at what cost, on each shard and on all together."""
     shards = {shard: building(watched, one) for shard, one in detection.shards.items()}
-    return replace(Building.of(watched, detection.source_rows, detection.seconds_per_row), shards=shards)
+    made = Building.of(watched, detection.source_rows, detection.seconds_per_row)
+    return replace(made, shards=shards, teams=detection.teams)
 
 
 def outdated(detection: Detection, version_by_table: Mapping[str, int]) -> list[Alike]:

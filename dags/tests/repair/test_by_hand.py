@@ -53,6 +53,17 @@ def test_on_shards_each_command_is_of_one_with_the_tag_that_names_it_and_of_its_
     )
 
 
+def test_where_all_enabled_teams_are_meant_and_are_many_none_is_named() -> None:
+    def commands(enabled: int, *, allow_shrink: bool = False) -> tuple[str, ...]:
+        verdicts = Verdicts.of(Verdict(Unit("a", team, DAY), Kind.MISSING) for team in range(1, 301))
+        return rebuild_by_hand(verdicts.groups, replace(BUILDING, teams=enabled), allow_shrink=allow_shrink).commands
+
+    assert commands(300) == ("dg launch --job one_job --partition 2026-01-09",)
+    [allowed] = commands(300, allow_shrink=True)
+    assert allowed.endswith("-c <(echo '{ops: {op: {config: {allow_shrink: true}}}}')")
+    assert len(commands(301)) == COMMANDS
+
+
 def test_of_a_table_whose_job_is_not_known_there_is_no_command() -> None:
     assert of(("unknown", 7, 0)) == ByHand()
 
