@@ -86,8 +86,8 @@ MUTANTS = [
         "dags/web_preaggregated/large_sessions.sql",
         "ordered.day = session.day AND ordered.team_id = session.team_id AND ordered",
         "ordered.day = session.day AND ordered",
-        f"{SESSIONS}::test_large_sessions_equal_the_fold_too"
-        "[embedded-tenants share session ids and uuids and nothing else-0]",
+        f"{SESSIONS}::test_large_sessions_and_many_teams_equal_the_fold_too"
+        "[embedded-tenants share session ids and uuids and nothing else-0-100]",
     ),
     Mutant(
         "a day off by one: no eve, so a session that begins before midnight counts on the day after as well",

@@ -49,9 +49,9 @@ class SessionsBuilder:
         """Put the sessions of the days of ``[start, end)`` together, each day's as if it were alone; their table."""
         bound = {"start": start, "end": end, "teams": list(teams), "large": self.large_session}
         if len(teams) <= self.few_teams:
-            suspects = bench.scratch("suspects")
-            bench.command(_PACKAGE, "suspects", bound, suspects=suspects)
-            found = {"duplicates": suspects, "unusual": suspects}
+            exceptions = bench.scratch("exceptions")
+            bench.command(_PACKAGE, "exceptions", bound, exceptions=exceptions)
+            found = {"duplicates": exceptions, "unusual": exceptions}
         else:
             found = {name: bench.scratch(name) for name in ("duplicates", "unusual")}
             for name, table in found.items():

@@ -305,7 +305,7 @@ def test_a_fault_that_is_in_no_team_is_not_tried_team_by_team(client: Client) ->
     commands: list[str] = []
 
     def fail(text: str, _: dict[str, Any]) -> None:
-        if "CREATE TABLE" in text and "_suspects" in text:
+        if "CREATE TABLE" in text and "_exceptions" in text:
             commands.append(text)
             raise DatabaseError("Code: 49. DB::Exception: Logical error", code=49, name="LOGICAL_ERROR")
 

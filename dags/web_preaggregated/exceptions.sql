@@ -3,7 +3,7 @@
 -- sessions whose hashes collide only take the slower way, which is exact.
 -- Grain   one row per hash of an event that both files tell of, and of a session; of an event neither column is set
 -- Reads   team_id, uuid, session_id and timestamp of those teams' events of [start - 1, end + 1)
-CREATE TABLE $suspects
+CREATE TABLE $exceptions
 ENGINE = MergeTree
 ORDER BY hash
 AS
