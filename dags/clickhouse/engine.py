@@ -56,6 +56,9 @@ LOOK_SECONDS = 120
 # Who waits for the embedded engine for longer says so.
 A_MOMENT_SECONDS = 2.0
 
+# What a child that waited in vain needs to say so, before the time that it was given is over.
+SAYING_SECONDS = 2.0
+
 # Its one line of each failed request says nothing that the error does not, and would stand before our answer.
 logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())
 
@@ -158,7 +161,7 @@ def call(
     try:
         child = subprocess.run(
             [sys.executable, "-m", "dags.clickhouse.engine"],
-            input=pickle.dumps((dsn, wait_seconds, who, work)),
+            input=pickle.dumps((dsn, wait_seconds, time.monotonic() + limit_seconds, who, work)),
             capture_output=True,
             timeout=limit_seconds,
             check=False,
@@ -182,9 +185,11 @@ def _serve() -> None:
     """The child's side of `call`: one piece of work from standard input, its answer or its error to standard output."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints must not get between the pickled bytes
-    dsn, wait_seconds, who, work = pickle.load(sys.stdin.buffer)  # noqa: S301 -- from our own parent
+    dsn, wait_seconds, ends, who, work = pickle.load(sys.stdin.buffer)  # noqa: S301 -- from our own parent
+    # However slowly this process started, it says that the engine is busy before it is ended: one clock serves both.
+    left = max(0.0, ends - SAYING_SECONDS - time.monotonic())
     try:
-        with open_client(dsn, wait_seconds=wait_seconds, who=who) as client:
+        with open_client(dsn, wait_seconds=min(wait_seconds, left), who=who) as client:
             outcome: tuple[Any, Exception | None] = (work(client), None)
     except Exception as error:  # noqa: BLE001 -- it is raised again by the parent
         outcome = (None, _picklable(error))

@@ -36,7 +36,6 @@ from dags.clickhouse.refusals import error_code
 from dags.clickhouse.sql import is_embedded
 from dags.dagster_runs import resource
 from dags.domain.errors import EngineBusyError, EngineError, EngineSlowError, SchemaError
-from dags.settings import read_settings
 from dags.tests.clickhouse_server import ServerError, running_server
 from dags.tests.runbook import symptom
 
@@ -315,14 +314,9 @@ def test_the_work_of_one_tick_shares_its_time(embedded: Dsn, monkeypatch: pytest
 
 
 @pytest.mark.long
-def test_a_tick_with_little_time_left_still_hears_that_the_engine_is_busy(
-    embedded: Dsn, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(
-        resource, "current_settings", lambda: read_settings({"CLICKHOUSE_DSN": f"chdb://{embedded.path}"})
-    )
+def test_a_tick_with_little_time_left_still_hears_that_the_engine_is_busy(embedded: Dsn) -> None:
     with holder(embedded), pytest.raises(EngineBusyError, match="in use by process"):
-        resource.ClickHouseResource().in_tick(count_rows, until=time.monotonic() + 14)
+        call(embedded, count_rows, wait_seconds=LONG, limit_seconds=14)
 
 
 def run(script: str, *arguments: str) -> str:
