@@ -135,6 +135,25 @@ def test_a_column_of_ones_own_in_events_takes_nothings_place(
 
 
 @pytest.mark.parametrize(("large", "few"), [(0, 0), (10_000, 100)])
+def test_a_text_of_events_may_be_of_a_type_that_takes_no_dictionary(client: Client, large: int, few: int) -> None:
+    kinds = {"device_type": "Mobile", "browser": "Firefox", "utm_source": "u"}
+    visits = [
+        Event(1, at(f"2026-01-10 10:00:0{n}"), f"s{n % 2}", **(kinds if n == 2 else dict.fromkeys(kinds, "")))
+        for n in range(4)
+    ]
+    insert(client, visits)
+    enums = ", ".join(f"CAST({name}, 'Enum8(\\'\\' = 0, \\'{one}\\' = 1)') AS {name}" for name, one in kinds.items())
+    client.command("RENAME TABLE events TO local_events")
+    try:
+        client.command(f"CREATE VIEW events AS SELECT * REPLACE ({enums}), qualifies FROM local_events")
+        build(client, 1, tables=tuple(replace(table, builder=SessionsBuilder(OP, large, few)) for table in WEB_TABLES))
+    finally:
+        client.command("DROP VIEW IF EXISTS events SYNC")
+        client.command("RENAME TABLE local_events TO events")
+    assert_equals_fold(client, visits)
+
+
+@pytest.mark.parametrize(("large", "few"), [(0, 0), (10_000, 100)])
 def test_null_counts_as_empty_in_every_column_that_is_no_key(client: Client, large: int, few: int) -> None:
     """Some page views of a session have a value, some none: which of both comes first makes no difference."""
     nulls = ", ".join(
