@@ -136,7 +136,7 @@ def test_a_column_of_ones_own_in_events_takes_nothings_place(
 
 @pytest.mark.parametrize(("large", "few"), [(0, 0), (10_000, 100)])
 def test_a_text_of_events_may_be_of_a_type_that_takes_no_dictionary(client: Client, large: int, few: int) -> None:
-    kinds = {"device_type": "Mobile", "browser": "Firefox", "utm_source": "u"}
+    kinds: dict[str, Any] = {"device_type": "Mobile", "browser": "Firefox", "utm_source": "u"}
     visits = [
         Event(1, at(f"2026-01-10 10:00:0{n}"), f"s{n % 2}", **(kinds if n == 2 else dict.fromkeys(kinds, "")))
         for n in range(4)
