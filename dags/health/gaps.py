@@ -16,6 +16,7 @@ from dags.health.causes import TEAMS_NAMED, Cause, Check, State
 from dags.health.fates import Fate, Fated, fates
 from dags.health.freshness import freshness
 from dags.health.words import ERROR_CHARACTERS, NAMED, age_in_words, days_in_words, launch, listed
+from dags.repair.attempts import RunState
 from dags.repair.by_hand import ByHand, rebuild_by_hand
 from dags.repair.decision import Trigger, Why
 
@@ -145,14 +146,16 @@ class Gaps:
         since, by_hand = self._since(fated.groups), self._by_hand(fated)
         failure = next((one.failure for one in fated.groups if one.failure), "")
         error = self.seen.detection.errors.get(failure, failure)[:ERROR_CHARACTERS]
+        is_undone = fated.run is not None and fated.run.state is RunState.SUCCEEDED
+        first = "find what undoes its builds" if is_undone else "put right what its last run says"
         return _cause(
             "gap:fails",
             State.NEEDS_YOU,
-            f"{_units(fated)} wrong after {counted(fated.failures, 'attempt')}" + (f": {error}" if error else ""),
+            f"{_units(fated)} wrong after {counted(fated.failures, 'attempt')}: {error or fated.why_in_words()}",
             fated,
             since,
             doing=self.halted or (f"tried again from {fated.again:%Y-%m-%d %H:%M}" if fated.again is not None else ""),
-            to_do=f"put right what its last run says, then build these teams' days{by_hand.more_words}",
+            to_do=f"{first}, then build these teams' days{by_hand.more_words}",
             command=_lines(
                 launch("why_job", run_id=f"'{fated.run.run_id[:8]}'") if fated.run is not None else "", by_hand
             ),

@@ -13,6 +13,7 @@ from enum import StrEnum
 from itertools import compress
 from typing import TYPE_CHECKING
 
+from dags.detection.rules import Cause
 from dags.domain.days import ONE_DAY
 from dags.domain.text import counted
 from dags.domain.units import ALL_TEAMS
@@ -44,7 +45,7 @@ class Run:
 
     ``teams_by_table`` names the teams that it was asked for; a table that is not in it is built for all of them.
     ``plan_id``: its teams are in ClickHouse, under this plan, and not here yet. ``shard``: which one it builds, 0 where
-    it names none.
+    it names none. ``reasons``: why the planner launched it, of all its units.
     """
 
     run_id: str
@@ -57,6 +58,7 @@ class Run:
     teams_by_table: Mapping[str, frozenset[int]] = field(default_factory=dict)
     plan_id: str = ""
     shard: int = 0
+    reasons: str = ""
 
     def is_of(self, shard: int) -> bool:
         """Whether it may build something there, or has tried to: one that names no shard may until it is refused."""
@@ -65,6 +67,12 @@ class Run:
     def covers(self, table: str, team: int) -> bool:
         teams = self.teams_by_table.get(table)
         return table in self.tables and (teams is None or team == ALL_TEAMS or team in teams)
+
+    def has_failed(self, judged: Judged) -> bool:
+        """Whether a unit that it covered and that is wrong now says that it failed, see `failed_attempts`."""
+        if self.state is not RunState.SUCCEEDED or not self.is_automatic:
+            return self.state is not RunState.SUCCEEDED
+        return judged.blames_the_build and (judged.cause is not Cause.ROWS_LOST or Cause.ROWS_LOST in self.reasons)
 
 
 def divided_by_backoff(verdicts: Sequence[Alike], runs: Sequence[Run], now: datetime) -> tuple[list[Alike], str, int]:
@@ -108,15 +116,17 @@ def failed_attempts(runs: Sequence[Run], judged: Judged, now: datetime) -> list[
     """The unbroken row of latest attempts that left a unit wrong, newest first.
 
     A run that failed or was cancelled is one, whoever launched it. A run that succeeded is one if it was launched to
-    repair the unit and the unit is wrong all the same; not if the source has changed since. Attempts longer ago than
-    the longest back-off are another story.
+    repair the unit and the unit is wrong all the same; not if the source has changed since. Nor if rows were lost
+    since: what it built was read back, so it did its work; but if it was itself launched because rows were lost,
+    something takes them away again and again, and it is one. (It says of all its units together why it was launched.)
+    Attempts longer ago than the longest back-off are another story.
     """
     failed: list[Run] = []
     newer = now
     for run in reversed(runs):
         if run.ended_at is None or newer - run.ended_at > LONGEST_BACKOFF + ONE_DAY:
             break
-        if run.state is RunState.SUCCEEDED and not (run.is_automatic and judged.blames_the_build):
+        if not run.has_failed(judged):
             break
         failed.append(run)
         newer = run.ended_at

@@ -769,6 +769,23 @@ def test_the_switch_needs_a_name_and_a_reason(world: World) -> None:
         world.run_as_configured("stop_all_backfills_job", {"reason": " ", "requested_by": ""})
 
 
+def test_a_day_that_is_lost_after_its_repair_is_repaired_at_the_next_tick_and_lost_again_it_backs_off(
+    world: World,
+) -> None:
+    world.traffic([1], WEEK[:1])
+    world.select(1)
+    world.set(backfill_min_missing_partitions=1)
+    world.carry_out(world.tick())
+    for reasons in ("never built: 2", "rows lost: 2"):
+        lose(world, STATS, WEEK[0])
+        lose(world, BOUNCES, WEEK[0])
+        [run] = world.instance.get_runs(limit=1)
+        assert run.tags["web_analytics_backfill/reasons"] == reasons
+        if reasons == "never built: 2":
+            world.carry_out(world.tick())
+    assert "backing off (1 attempt left 2 units wrong, next from" in world.tick().skip_message
+
+
 def test_the_setting_stops_backfills_too(world: World) -> None:
     world.traffic([1], WEEK)
     world.select(1)

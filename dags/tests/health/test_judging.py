@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dags.detection.rules import Cause as DataCause
 from dags.detection.rules import Kind
 from dags.detection.verdicts import Verdicts
 from dags.health import gaps, judging, triggers, work_causes
@@ -32,6 +33,7 @@ from dags.health.facts import (
 from dags.health.freshness import freshness
 from dags.health.judging import judge
 from dags.health.superseded import is_done_since
+from dags.repair.attempts import RunState
 from dags.repair.stops.store import Stop
 from dags.tests.health.known import (
     HOUR,
@@ -172,6 +174,14 @@ def test_a_team_that_cannot_be_built_is_named_with_the_error_and_the_others_of_i
     assert cause.whom == "team 7, bounces and stats, 2026-01-18"
     assert cause.doing == "tried again from 2026-01-21 04:00"
     assert cause.commands[0] == "dg launch --job why_job -c <(echo \"{run_id: 'run-2'}\")"
+
+
+def test_of_rows_that_are_lost_after_each_repair_somebody_is_told_to_look_who_takes_them() -> None:
+    lost = [replace(one, cause=DataCause.ROWS_LOST) for one in missing(3)]
+    repairs = [replace(one, state=RunState.SUCCEEDED, reasons="rows lost: 2") for one in failed(3, 30, 20, 7)]
+    cause = the(judged(facts(evaluated(lost, runs=repairs))), "gap:fails")
+    assert cause.what == "2 (table, team, day) are wrong after 3 attempts: rows lost"
+    assert cause.to_do.startswith("find what undoes its builds, then build")
 
 
 def test_old_gaps_and_young_ones_are_told_apart_by_when_they_were_seen_and_not_by_their_day() -> None:

@@ -192,6 +192,38 @@ def test_a_daily_build_before_the_rows_were_lost_is_none() -> None:
     assert ago(1) in days_of(decided(lost, [run(ago(1), RunState.SUCCEEDED, is_automatic=False)]))
 
 
+def lost(*days: date) -> list[Verdict]:
+    return [replace(verdict, cause=Cause.ROWS_LOST) for verdict in both(*days)]
+
+
+def test_rows_that_are_lost_after_a_repair_that_ended_well_are_built_at_once() -> None:
+    repaired = replace(run(ago(1), RunState.SUCCEEDED), reasons="never built: 2")
+    [request, _] = decided(lost(ago(1), ago(2)), [repaired]).requests
+    assert (request.day, request.attempt) == (ago(1), 0)
+
+
+def test_rows_that_are_lost_after_each_repair_wait_longer_each_time() -> None:
+    repairs = [
+        replace(run(ago(1), RunState.SUCCEEDED, timedelta(hours=hours), run_id=f"run-{hours}"), reasons=reasons)
+        for hours, reasons in ((30, "never built: 2"), (20, "rows lost: 2; partial: 1"), (13, "rows lost: 2"))
+    ]
+    [waiting] = decided(lost(ago(1), ago(2)), repairs[:2], now=NOW - timedelta(hours=15)).deferred
+    assert waiting.detail == "1 attempt left 2 units wrong, next from 2026-01-19 16:00 UTC"
+    [request, _] = decided(lost(ago(1), ago(2)), repairs).requests
+    assert (request.day, request.attempt) == (ago(1), 2)
+    assert whys(decided(lost(ago(1), ago(2)), repairs, now=NOW - timedelta(hours=2))) == {ago(1): Why.BACKING_OFF}
+
+
+@pytest.mark.parametrize(
+    ("kind", "cause"),
+    [(Kind.MISSING, Cause.NEVER_BUILT), (Kind.PARTIAL, Cause.DIFFERS), (Kind.EXCESS, Cause.DIFFERS)],
+)
+def test_a_unit_that_a_successful_repair_left_wrong_at_once_backs_off(kind: Kind, cause: Cause) -> None:
+    wrong = [replace(verdict, kind=kind, cause=cause) for verdict in both(ago(1), ago(2))]
+    repaired = replace(run(ago(1), RunState.SUCCEEDED), reasons="never built: 2")
+    assert whys(decided(wrong, [repaired], trigger=Trigger.SCHEDULE)) == {ago(1): Why.BACKING_OFF}
+
+
 def test_the_cap_of_a_utc_day_counts_automatic_launches_of_that_day_only() -> None:
     policy = replace(POLICY, max_days_per_day=3)
     launched = [
