@@ -24,13 +24,14 @@ from dags.clickhouse.schema.declared import (
     DICTIONARY,
     PACKAGE,
     added_columns,
+    added_parts,
     alias_columns,
     declared_columns,
     migrations,
 )
 from dags.clickhouse.sql import Sql, statement
 from dags.clickhouse.targets.facts import NEXT_STEP, is_stored_in_parts
-from dags.clickhouse.targets.rules import unpublishable, unreadable, unusable_database
+from dags.clickhouse.targets.rules import parts_lacking, unpublishable, unreadable, unusable_database
 from dags.clickhouse.targets.store import describe, names_of, usability
 from dags.domain.errors import SchemaError
 
@@ -156,7 +157,9 @@ def _clone(hosts: Mapping[str, Client], facts: Mapping[str, Mapping[str, Facts]]
 
 def _is_whole(facts: Mapping[str, Facts]) -> bool:
     return DICTIONARY in facts and all(
-        name in facts and columns.keys() | alias_columns().get(name, ()) <= facts[name].columns.keys()
+        name in facts
+        and columns.keys() | alias_columns().get(name, ()) <= facts[name].columns.keys()
+        and not parts_lacking(facts[name], added_parts().get(name, ()))
         for name, columns in declared_columns().items()
     )
 

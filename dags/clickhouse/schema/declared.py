@@ -41,6 +41,8 @@ _CREATED = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+)")
 ALTERED = re.compile(r"^ALTER TABLE (\w+)", re.MULTILINE)
 _ADDED = re.compile(r"ADD COLUMN IF NOT EXISTS (\w+) (?:Nested\((.*)\)|(\w++(?:\([^)]*\))?+)(?! ALIAS))", re.DOTALL)
 _ALIAS = re.compile(r"ADD COLUMN IF NOT EXISTS (\w+) \S+ ALIAS ")
+_PART = re.compile(r"ADD (PROJECTION|INDEX) IF NOT EXISTS (\w+)")
+_SETTINGS = re.compile(r"MODIFY SETTING (.*)")
 _NESTED = re.compile(r"^        (\w+) ([\w()]+?),?$", re.MULTILINE)
 
 
@@ -94,6 +96,21 @@ def alias_columns() -> dict[str, frozenset[str]]:
         for text in _texts()
         if (found := _ALIAS.findall(text)) and (altered := ALTERED.search(text)) is not None
     }
+
+
+@cache
+def added_parts() -> dict[str, tuple[str, ...]]:
+    """What later files give a table beside columns that all need, as its definition says it there: projections, indices
+    and settings; and columns that loads need.
+    """
+    parts: dict[str, tuple[str, ...]] = {}
+    for text in _texts():
+        if (altered := ALTERED.search(text)) is not None:
+            found = [" ".join(part) for part in _PART.findall(text)]
+            found += [one for settings in _SETTINGS.findall(text) for one in settings.split(", ")]
+            found += [f"`{column}`" for column, _, _ in _ADDED.findall(text) if column in FOR_LOADS]
+            parts[altered[1]] = (*parts.get(altered[1], ()), *found)
+    return parts
 
 
 @cache

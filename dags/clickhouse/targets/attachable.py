@@ -5,6 +5,7 @@ Pure: no clock, no database, no Dagster.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from dags.clickhouse.replicas.rules import KEEPS_ALL
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from dags.clickhouse.targets.facts import Facts
+
+
+_PROJECTION = re.compile(r", PROJECTION [\w`]")
+_MAY_DELETE = re.compile(r"\blightweight_mutation_projection_mode = '(?:rebuild|drop)'")
 
 
 def unattachable(name: str, facts: Facts | None, day: str, columns: Iterable[str]) -> list[str]:
@@ -43,7 +48,18 @@ def unattachable(name: str, facts: Facts | None, day: str, columns: Iterable[str
         *unwritable(facts),
         *unreplicated(facts),
         *_left_out(facts),
+        *_undeletable(facts),
     ]
+
+
+def _undeletable(facts: Facts) -> Iterator[str]:
+    if _PROJECTION.search(facts.definition) and not _MAY_DELETE.search(facts.engine_full):
+        yield (
+            f"the table {facts.name} has projections and not the setting that lets rows be deleted beside them: what "
+            "is loaded could not be taken out again (code 344). Expected lightweight_mutation_projection_mode = "
+            f"'rebuild': {NEXT_STEP}, or for a table of your own ALTER TABLE {facts.name} MODIFY SETTING "
+            "lightweight_mutation_projection_mode = 'rebuild'"
+        )
 
 
 def _left_out(facts: Facts) -> Iterator[str]:

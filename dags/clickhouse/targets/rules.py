@@ -130,6 +130,21 @@ def unpublishable(name: str, facts: Facts | None, day: str, columns: Mapping[str
     ]
 
 
+def parts_lacking(facts: Facts, parts: Iterable[str]) -> list[str]:
+    """Which projections, indices and settings a table lacks that it was given once, as where its owner made it anew."""
+    return [part for part in parts if part not in facts.definition] if is_stored_in_parts(facts) else []
+
+
+def remade(facts: Facts, parts: Iterable[str]) -> Iterator[str]:
+    """What is said of a table that lacks some: it is read and judged all the same."""
+    if lacking := parts_lacking(facts, parts):
+        yield (
+            f"the table {facts.name} lacks what apply_schema_job had given it ({', '.join(lacking)}), as one that was "
+            "made anew or exchanged: it is read row by row without its projection, and without the settings of "
+            f"projections ClickHouse deletes none of its rows: {NEXT_STEP}"
+        )
+
+
 def notes(facts: Facts) -> list[str]:
     """What is no reason to refuse a table that is published, and what somebody should know all the same."""
     if not facts.read_by:

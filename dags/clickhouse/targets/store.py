@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from dags.clickhouse.replicas.store import place_of
-from dags.clickhouse.schema.declared import declared_columns
+from dags.clickhouse.schema.declared import added_parts, declared_columns
 from dags.clickhouse.sql import Sql
 from dags.clickhouse.targets.facts import Column, Facts, is_stored_in_parts
 from dags.clickhouse.targets.passing_on import PassingOn, writers
-from dags.clickhouse.targets.rules import hidden_by, notes, unpublishable, unreadable
+from dags.clickhouse.targets.rules import hidden_by, notes, remade, unpublishable, unreadable
 from dags.clickhouse.targets.tree import read_by
 from dags.domain.errors import BuildError
 
@@ -150,6 +150,7 @@ def usability(watched: Iterable[WatchedTable], facts: Mapping[str, Facts]) -> Us
             unusable[table.name] = "; ".join(problems)
         elif own is not None and table.swaps_days:
             noted += notes(own)
+    noted += [note for name, own in sorted(facts.items()) for note in remade(own, added_parts().get(name, ()))]
     return Usability(unusable, tuple(noted), {name: own.uuid for name, own in facts.items()})
 
 

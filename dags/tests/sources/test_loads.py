@@ -12,6 +12,7 @@ import pytest
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from dags.clickhouse.leases.rules import new_token
+from dags.clickhouse.schema.apply import apply_schema
 from dags.clickhouse.sql import Sql
 from dags.domain.errors import BuildError, LeaseLostError
 from dags.sources.loads import landing as landings
@@ -33,6 +34,7 @@ from dags.sources.loads.verdicts import Checkpoint, Group, groups, landed_wrong
 from dags.tests.events import Event, insert
 from dags.tests.runbook import symptom
 from dags.tests.variants import server_in_stories
+from dags.web_preaggregated.tables import WEB_TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -311,6 +313,18 @@ def test_what_is_no_table_of_days_is_refused_by_name(client: Client) -> None:
     for table, words in {"monthly": "partitioned by", "shown": "is a View", "absent": "does not exist"}.items():
         with pytest.raises(BuildError, match=words):
             require_attachable(client, table, ["team_id"])
+
+
+def test_a_table_of_which_no_row_could_be_taken_out_again_is_refused_by_name(client: Client) -> None:
+    client.command("ALTER TABLE events RESET SETTING lightweight_mutation_projection_mode")
+    seen = symptom("has projections and not the setting that lets rows be deleted beside them")
+    with pytest.raises(BuildError, match=seen) as refused:
+        require_attachable(client, "events", ["team_id"])
+    assert "run apply_schema_job" in str(refused.value)
+    apply_schema(client, WEB_TABLES)
+    require_attachable(client, "events", ["team_id"])
+    client.command("ALTER TABLE events DROP PROJECTION coverage, RESET SETTING lightweight_mutation_projection_mode")
+    require_attachable(client, "events", ["team_id"])  # nothing stands in the way of a deletion
 
 
 def test_a_run_that_wakes_up_in_its_handover_drops_nothing_of_who_came_after_it_and_is_never_taken_for_the_last(

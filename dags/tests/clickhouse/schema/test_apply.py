@@ -82,6 +82,16 @@ def refusal(client: Client, act: Callable[[Client], object]) -> str:
     return str(refused.value)
 
 
+def remake(client: Client, table: str) -> None:
+    """Put a table of the same rows in the place of one, made without what the numbered files add to it later."""
+    made = definitions(client)[table]
+    made = re.sub(r", (?:`load_id` \w+ DEFAULT 0|INDEX \w+ .*? GRANULARITY \d+)", "", made)
+    bare = re.sub(r" SETTINGS .*", " SETTINGS index_granularity = 8192", made, flags=re.DOTALL)
+    client.command(re.sub(r"CREATE TABLE \S+", "CREATE TABLE remade", bare, count=1))
+    client.command(f"EXCHANGE TABLES {table} AND remade")
+    client.command("DROP TABLE remade SYNC")
+
+
 # --- New, again, older, newer ------------------------------------------------------------------------------
 
 
@@ -93,6 +103,28 @@ def test_a_fresh_database_gets_everything_and_a_second_time_nothing(own: Client)
     assert apply_schema(own, WEB_TABLES) == ()
     assert definitions(own) == first
     require_schema(own)
+
+
+def test_a_table_that_its_owner_made_anew_is_named_and_given_again_what_it_lacks(own: Client) -> None:
+    apply_schema(own, WEB_TABLES)
+    first = definitions(own)
+    assert require_schema(own, WEB_TABLES).notes == ()
+    remake(own, "events")
+    own.command(f"ALTER TABLE {BOUNCES} DROP PROJECTION coverage")
+    with pytest.raises(DatabaseError, match="344"):
+        own.command("DELETE FROM events WHERE team_id = 1")
+    said = require_schema(own, WEB_TABLES).notes
+    seen = symptom("lacks what apply_schema_job had given it")
+    assert len(said) == len([note for note in said if seen.search(note)]) == 2
+    assert "lightweight_mutation_projection_mode = 'rebuild'" in said[0]
+    assert "(PROJECTION coverage)" in said[1]
+    assert apply_schema(own, WEB_TABLES) == migrations()
+    assert require_schema(own, WEB_TABLES).notes == ()
+    own.command("DELETE FROM events WHERE team_id = 1")
+    assert {name: sorted(text) for name, text in definitions(own).items()} == {
+        name: sorted(text) for name, text in first.items()
+    }
+    assert apply_schema(own, WEB_TABLES) == ()
 
 
 def test_every_applied_file_is_recorded_once(own: Client) -> None:
