@@ -155,13 +155,17 @@ class Health:
 
 
 def in_order(causes: Iterable[Cause]) -> tuple[Cause, ...]:
-    """The most pressing first, of these the oldest; one whose begin is not known comes after those that say it."""
+    """The most pressing first. Of these, what keeps all else from being repaired by itself, then the largest, then the
+    oldest; one whose begin is not known comes after those that say it.
+    """
     rank = {state: place for place, state in enumerate(State)}
     return tuple(
         sorted(
             causes,
             key=lambda one: (
                 rank[one.state],
+                Check.RUNS_BY_ITSELF not in one.checks,
+                -one.size,
                 one.since is None,
                 one.since.timestamp() if one.since is not None else 0,
                 one.key,

@@ -90,12 +90,17 @@ def _foot(facts: Facts) -> list[str]:
 
 
 def _fitted(causes: Sequence[Cause], at: datetime, room: int) -> list[str]:
-    """As many causes in full as there is room for, the others in a line each, and what has none is counted."""
-    full, short = [_in_full(cause, at) for cause in causes], [_in_short(cause) for cause in causes]
-    for whole in range(len(causes), -1, -1):
-        lines = [line for block in full[:whole] for line in block] + short[whole:]
-        if len(lines) <= room:
-            return lines
+    """As many causes in full as there is room for beside a line and the commands of each other; where these have none,
+    the first in full, and those that come last without their commands. What has no line is counted.
+    """
+    count, short = len(causes), [_in_short(cause) for cause in causes]
+    full = [_in_full(cause, at) for cause in causes]
+    brief = [[line, *_commands(cause)] for line, cause in zip(short, causes, strict=True)]
+    ways = [(whole, count) for whole in range(count, 0, -1)] + [(1, some) for some in range(count, 0, -1)] + [(0, 0)]
+    for whole, some in ways:
+        blocks = [*full[:whole], *brief[whole:some], short[some:]]
+        if sum(map(len, blocks)) <= room:
+            return [line for block in blocks for line in block]
     shown = room - 1
     left = causes[shown:]
     return [*short[:shown], *_lines(f"… and {len(left):,} more: {counts_in_words(left)}", "")[:1]]
@@ -113,7 +118,11 @@ def _in_full(cause: Cause, at: datetime) -> list[str]:
         lines += _lines(cause.cost, "  cost")
     if cause.to_do:
         lines += _lines(cause.to_do, "  to do")
-    return [*lines, *(line for command in cause.commands for line in _command(command))]
+    return [*lines, *_commands(cause)]
+
+
+def _commands(cause: Cause) -> list[str]:
+    return [line for command in cause.commands for line in _command(command)]
 
 
 def _command(command: str) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import yaml
@@ -83,6 +84,24 @@ def test_a_page_says_what_for_whom_since_when_what_is_done_and_what_to_do() -> N
         "WATCHED    9 teams, 30 days; 9 of them fresh to 2026-01-19\n"
         "BUILDS     succeeded in seven days: stats 98.0% (2 builds failed)"
     )
+
+
+def test_what_is_worst_comes_first_and_each_cause_has_its_command_where_there_is_room() -> None:
+    small = [
+        Cause(f"work:{n}", State.NEEDS_YOU, f"load {n} failed", "w " * 90, NOW - n * HOUR, command=f"dagster do {n}")
+        for n in range(1, 10)
+    ]
+    large = Cause("gap:fails", State.NEEDS_YOU, "900 are wrong", "all teams", NOW, command="dagster why", size=900)
+    switch = Cause("switch", State.NEEDS_YOU, "stopped", checks=frozenset({Check.RUNS_BY_ITSELF}), command="dagster go")
+    lines = page(of([*small, large, switch])).split("\n")
+    typed = [line.split(maxsplit=1)[1] for line in lines if line.startswith("  $")]
+    assert typed == ["dagster go", "dagster why", *(f"dagster do {n}" for n in range(9, 0, -1))]
+    assert [line for line in lines if line.startswith("  since")] != []
+
+    lines = page(of([*small, *(replace(one, key=f"{one.key}+") for one in small), large, switch])).split("\n")
+    typed = [line.split(maxsplit=1)[1] for line in lines if line.startswith("  $")]
+    assert typed[:2] == ["dagster go", "dagster why"]
+    assert len([line for line in lines if line.startswith("NEEDS YOU  ")]) == 20
 
 
 def test_where_nothing_is_the_matter_the_page_says_of_what() -> None:
