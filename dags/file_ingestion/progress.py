@@ -15,7 +15,7 @@ from dags.file_ingestion.ranges import range_of
 from dags.file_ingestion.versions import FileEvent, Reason
 from dags.work import history
 from dags.work.audit.log import Event
-from dags.work.progress import seconds_at_work, seconds_in_words
+from dags.work.progress import seconds_at_work, seconds_in_words, took_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -140,7 +140,7 @@ def report_text(plan: Plan, state: State) -> str:
         ),
         wrapped(f"COST     {_usd_read(plan, state):,.4f} USD of what was read, {plan.usd:,.4f} USD were estimated"),
         wrapped(
-            f"TOOK     {seconds_in_words(seconds)}, {seconds_in_words(plan.seconds)} were estimated"
+            f"{took_text(seconds)}; {seconds_in_words(plan.seconds)} were estimated"
             + (f"; {rows / seconds:,.0f} rows a second" if seconds > 0 else "")
         ),
         *history.lines(state),
@@ -171,14 +171,15 @@ def ledger_text(ledger: Mapping[str, Known], limit: int) -> str:
 
 def not_loaded_text(known: Mapping[str, Known]) -> str:
     """Which files of a run were not loaded, why, and that they are tried again; empty if all were."""
-    failed = {path: one for path, one in known.items() if one.event in (FileEvent.FAILED, FileEvent.SKIPPED)}
-    if not failed:
-        return ""
-    first = wrapped(
-        f"FAILED   {counted(len(failed), 'file')} not loaded; what can be is tried again after 6 h, 12 h … a week, or "
-        "at once where paths names it. processed_files has all reasons"
-    )
-    return "\n".join([first, *_said(failed)])
+    lines = []
+    for event, what_next in (
+        (FileEvent.FAILED, "; tried again after 6 h, 12 h … a week, or at once where paths names it"),
+        (FileEvent.SKIPPED, ", for there is nothing in it"),
+    ):
+        if left := {path: one for path, one in known.items() if one.event is event}:
+            head = f"{event.upper():<8} {counted(len(left), 'file')} not loaded{what_next}"
+            lines += [wrapped(f"{head}. processed_files has all reasons"), *_said(left)]
+    return "\n".join(lines)
 
 
 def nothing_loaded(known: Mapping[str, Known]) -> str:

@@ -90,7 +90,8 @@ class Plan(Part):
 
     ``relation`` is what stands after FROM, ``types`` those of the source's columns that are used, as they were when it
     was planned. ``identity`` tells the table and its database from any other that is put in their place. ``empty`` are
-    columns of the target that nothing is mapped to. ``rows`` is an estimate, in words how it was made.
+    columns of the target that nothing is mapped to; those that the target has a default for are in ``by_default``, with
+    its expression. ``rows`` is an estimate, in words how it was made.
     """
 
     pipeline: str
@@ -106,6 +107,7 @@ class Plan(Part):
     time_zone: str
     columns: tuple[PlannedColumn, ...]
     empty: tuple[str, ...] = ()
+    by_default: dict[str, str] = Field(default_factory=dict)
     window: Window | None = None
     batch_size: Batch
     parallelism: Parallelism

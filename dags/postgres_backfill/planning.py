@@ -76,7 +76,12 @@ def make_plan(
     if found:
         raise refusal(WHAT, in_lines(found))
     notes = [*postgres.connection.notes, *session.notes, *notes_of(target)]
-    return Planned(_plan(client, postgres, given, facts, asked), postgres, tuple(f"NOTE     {one}" for one in notes))
+    plan = _plan(client, postgres, given, facts, asked)
+    values = {name: target.columns[name].value for name in plan.empty if target.columns[name].value}
+    plan = plan.model_copy(
+        update={"empty": tuple(name for name in plan.empty if name not in values), "by_default": values}
+    )
+    return Planned(plan, postgres, tuple(f"NOTE     {one}" for one in notes))
 
 
 def relation_of(table: SourceTable, settings: Settings) -> str:

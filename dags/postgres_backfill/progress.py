@@ -17,7 +17,7 @@ from dags.postgres_backfill.log import Loaded, in_queue, landed_rows
 from dags.sources.loads.shape import INFINITY, TIMES, Kind
 from dags.work import history
 from dags.work.audit.log import Status
-from dags.work.progress import bar, seconds_at_work, seconds_in_words
+from dags.work.progress import bar, seconds_at_work, seconds_in_words, took_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -109,6 +109,9 @@ def plan_text(plan: Plan, first: Sequence[Sequence[object]]) -> str:
         lines.append(
             wrapped(f"EMPTY    {', '.join(plan.empty)}; also in an event that is there already with the same uuid")
         )
+    if plan.by_default:
+        values = ", ".join(f"{name} = {value}" for name, value in plan.by_default.items())
+        lines.append(wrapped(f"DEFAULT  {values}; as {plan.target} has it"))
     lines += ["", "POSTGRESQL GETS, for the first range"]
     lines += [plan.source.batch(plan.values, after, until), ""]
     if first:
@@ -180,7 +183,7 @@ def report_text(plan: Plan, state: State) -> str:
             f"LANDED   {rows:,} rows of about {plan.rows:,}, {len(state.done)} of {counted(len(plan.ranges), 'range')}"
         ),
         wrapped(f"SEEN     {seen}"),
-        f"TOOK     {seconds_in_words(seconds)}" + (f", {rows / seconds:,.0f} rows a second" if seconds > 0 else ""),
+        wrapped(took_text(seconds) + (f"; {rows / seconds:,.0f} rows a second" if seconds > 0 else "")),
         *history.lines(state),
         *history.gates_text(state),
         *history.failures_text(state),

@@ -187,6 +187,11 @@ def time_left(estimate_left: Estimate, estimate_done: Estimate, seconds_done: fl
     return estimate_left.seconds * max(seconds_done, 0.0) / estimate_done.seconds
 
 
+def took_text(seconds: float) -> str:
+    """How long it was at work, beside a history that has also the time in which it was not."""
+    return f"TOOK     {seconds_in_words(seconds)} of planning and of runs at work, without what lay between them"
+
+
 def seconds_in_words(seconds: float) -> str:
     """Seconds as people say them: ``45 s``, ``12 min``, ``3.5 h``."""
     if math.isinf(seconds):
@@ -267,10 +272,7 @@ def report_text(
             f"{sums['source_rows_with_neighbours']:,}, estimated {estimate.rows:,} ({estimate.bytes / 1e9:,.2f} GB)"
         ),
         wrapped(f"READ     {_read(sums['rows_read'], sums['bytes_read'])}"),
-        (
-            f"TOOK     {seconds_in_words(sums['seconds'])}, estimated {seconds_in_words(estimate.seconds)}; "
-            "estimates are of the whole plan"
-        ),
+        wrapped(f"{took_text(sums['seconds'])}; estimated {seconds_in_words(estimate.seconds)} for the whole plan"),
         *map(wrapped, notes),
     ]
     lines += history.lines(state)

@@ -18,10 +18,11 @@ RENAMED = f"rename it, and have the table made anew: {NEXT_STEP}"
 
 @dataclass(frozen=True)
 class Column:
-    """``kind``: '', DEFAULT, MATERIALIZED, ALIAS or EPHEMERAL."""
+    """``kind``: '', DEFAULT, MATERIALIZED, ALIAS or EPHEMERAL; ``value``: the expression of it."""
 
     type: str
     kind: str = ""
+    value: str = ""
 
 
 @dataclass(frozen=True)

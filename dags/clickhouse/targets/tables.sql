@@ -15,7 +15,7 @@ SELECT
 FROM system.tables
 WHERE database = currentDatabase() AND name IN {tables:Array(String)}
 UNION ALL
-SELECT 'column', table, position, [name, type, default_kind]
+SELECT 'column', table, position, [name, type, default_kind, default_expression]
 FROM system.columns
 WHERE database = currentDatabase() AND table IN {tables:Array(String)}
 UNION ALL

@@ -13,7 +13,9 @@ from dags.clickhouse.leases.store import Leases
 from dags.clickhouse.sql import Sql
 from dags.domain.errors import UserError
 from dags.file_ingestion.claims import Claims, bucket_of
+from dags.file_ingestion.progress import not_loaded_text
 from dags.file_ingestion.reading import DAYS_A_BLOCK
+from dags.file_ingestion.store import read_ledger
 from dags.tests.file_ingestion.partner import COLUMNS, NAME, Partner, event, lines
 from dags.tests.variants import embedded_at_night
 from dags.work.audit.log import Event
@@ -53,6 +55,9 @@ def test_a_file_that_cannot_be_loaded_is_named_and_its_neighbours_are_loaded(par
     assert "team_id is no whole number" in errors["word.jsonl"]
     assert errors["empty.jsonl"] == "it is empty: 0 bytes"
     assert partner.states()["empty.jsonl"] == "skipped"
+    told = not_loaded_text(read_ledger(partner.client, NAME))
+    assert "FAILED   7 files not loaded; tried again after 6 h" in told
+    assert "SKIPPED  1 file not loaded, for there is nothing in it" in told
     [(teams,)] = partner.client.query("SELECT groupUniqArray(team_id) FROM events").result_rows
     assert teams == [1]
 

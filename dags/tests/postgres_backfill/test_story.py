@@ -36,7 +36,6 @@ from dags.work import control
 from dags.work.audit.log import FINISHED
 
 if TYPE_CHECKING:
-    import re
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
@@ -107,8 +106,14 @@ def test_a_dry_run_shows_the_statement_the_mapping_and_the_first_rows_and_writes
     source.add([(1, "-infinity", "s"), (1, "20000-01-01T00:00:00Z", "s")])
     source.history(DAYS)
     before = tables(world)
-    load(world, dry_run=True, filter_sql="path LIKE '/%'")
+    world.client.command("ALTER TABLE events MODIFY COLUMN gclid DEFAULT concat('from ', host)")
+    try:
+        load(world, dry_run=True, filter_sql="path LIKE '/%'")
+    finally:
+        world.client.command("ALTER TABLE events MODIFY COLUMN gclid REMOVE DEFAULT")
     said = capsys.readouterr().out
+    [empty] = re.findall(r"EMPTY    ((?:.|\n)*?)DEFAULT  gclid = concat\('from ', host\); as events has it\n", said)
+    assert ("fbclid" in empty, "gclid" in empty) == (True, False)
     for words in (
         "SELECT",
         'FROM "public"."page_views" WHERE',
