@@ -157,7 +157,7 @@ def _about_day(day: date, detection: Detection, watched: Sequence[WatchedTable])
     dates = detection.calendar
     if day in dates.judged:
         is_open = dates.is_open(day, most_reach(watched))
-        state = "open: its source may still grow" if is_open else "closed: its source is final"
+        state = "open: its source may still grow" if is_open else "closed: that its source moves now is a fault"
         return [f"{day} is a valid partition key and is judged; it is {state}"]
     if day < dates.judged.start:
         return [f"{day} is a valid partition key; it lies before the look-back, {dates.judged}, and was read now"]
@@ -250,10 +250,11 @@ def _loaded(work: Work, entry: Entry) -> str:
 
 def work_text(state: State) -> str:
     """What a piece of work that a run did has come to since."""
-    work, days = state.work, " … ".join(dict.fromkeys([state.work.first_step, state.work.last_step]))
-    said = end_text(state.end)
+    work, said = state.work, end_text(state.end)
+    days = " … ".join(dict.fromkeys(filter(None, [work.first_step, work.last_step])))
+    what = f"{work.work_id}, {work.subject}{' of ' * bool(days)}{days}"
     lines = [
-        f"BACKFILL  {work.work_id}, {work.subject} of {days}, is {state.status} now{f', {said}' if said else ''}",
+        f"BACKFILL  {what}, is {state.status} now{f', {said}' if said else ''}",
         *(" " * 10 + " ".join(line.removeprefix("HISTORY ").split()) for line in history_lines(state)),
     ]
     return "\n".join(wrapped(line, indent=10) for line in lines)

@@ -24,7 +24,7 @@ def asked_text(requested_by: str, reason: str) -> str:
 
 def end_text(end: Entry | None) -> str:
     """Why it ended so: a ceiling, the switch, a person, a gate, an error; empty where there is nothing to say."""
-    if end is None:
+    if end is None or not (end.payload or end.requested_by):
         return ""
     return end.payload if end.payload and not end.requested_by else asked_text(end.requested_by, end.reason)
 
@@ -33,9 +33,8 @@ def outcome(status: str, end: Entry | None) -> list[str]:
     """Why it is what it is, and of one that was deleted what it was before; no line where there is nothing to say."""
     if end is None or status not in (end.status, Status.DELETED):
         return []
-    words = end_text(end) if end.payload or end.requested_by else ""
     was = f"it was {end.status} before" if status == Status.DELETED else ""
-    said = ": ".join(filter(None, [was, words]))
+    said = ": ".join(filter(None, [was, end_text(end)]))
     return [wrapped(f"         {said}")] if said else []
 
 
@@ -79,7 +78,7 @@ def _what(entry: Entry, state: State) -> str:
     if entry.event == Event.CONTROL:
         return f"asked to be {entry.name}, {who}"
     if entry.event == Event.ENDED:
-        return ": ".join(filter(None, [str(entry.status), end_text(entry) if who or entry.payload else ""]))
+        return ": ".join(filter(None, [str(entry.status), end_text(entry)]))
     return ""
 
 

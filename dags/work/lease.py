@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dags.clickhouse.leases.rules import in_words, lease_name, work_lease
+from dags.clickhouse.leases.rules import DEAD_AFTER_SECONDS, in_words, lease_name, work_lease
 from dags.clickhouse.leases.store import Leases
 from dags.domain.errors import LeaseError, LeaseLostError, NoLeaseError
 from dags.work.audit.store import read_state
@@ -78,7 +78,8 @@ def leased(
         except LeaseError as error:
             raise LeaseError(
                 f"{work.work_id} is in work by {in_words(error.holder)}. Nothing was touched: wait until that run has "
-                f"ended, or pause or cancel the {kind.word} first",
+                f"ended, or pause or cancel the {kind.word} first. If it was killed, its lease is free after "
+                f"{DEAD_AFTER_SECONDS:.0f} s of silence: try again then",
                 error.holder,
             ) from None
         state = read_state(client, work.work_id)
