@@ -77,7 +77,7 @@ TEAMS_NAMED = 100
 # These are of what an evaluation finds in the data.
 OF_DATA = frozenset(OF_TABLES) - {Check.BUILDS_SUCCEED, Check.ACCURATE}
 
-# What is only noted fails these too, as a warning.
+# What is only noted, or repaired within its target, fails these too, as a warning: their names say what is so now.
 WARNING = frozenset({Check.BUILDS_SUCCEED, Check.TABLES_AGREE})
 
 
@@ -124,7 +124,7 @@ class Cause:
 
     def fails(self, check: Check) -> bool:
         """Whether a check that it strikes fails for it."""
-        return self.needs_a_person or (self.state is State.NOTED and check in WARNING)
+        return self.needs_a_person or check in WARNING
 
     def strikes(self, check: Check, table: str = "") -> bool:
         """Whether it is a reason for a check of a table to fail, or for one that is of no table."""

@@ -1,7 +1,8 @@
 """The standing checks: the same causes as `health_job` has, one check a concern, on the asset that it is about.
 
 A check fails with ERROR where something needs a person or could not be read, and with WARN where something is to be
-known; what repairs itself within its target fails none. Each can be run by itself; a schedule runs all every hour.
+known; what repairs itself within its target fails none but `tables_agree`, with WARN. Each can be run by itself; a
+schedule runs all every hour.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -51,7 +52,7 @@ from dags.web_preaggregated_backfill.shown_assets import OPERATION
 _DESCRIPTIONS = {
     Check.NO_OLD_GAP: "No gap is older than WEB_ANALYTICS_REPAIR_TARGET_HOURS since it was seen first.",
     Check.FRESH: "No team is further behind than WEB_ANALYTICS_FRESHNESS_TARGET_HOURS.",
-    Check.TABLES_AGREE: "Tables that must agree do, or are made to within the target.",
+    Check.TABLES_AGREE: "Tables that must agree do; a warning on the one that is wrong, while they are made to.",
     Check.BUILDS_SUCCEED: "Of the builds of a day in seven days, 95 % succeeded.",
     Check.NOTHING_STUCK: "No unit backs off after three attempts in vain, and none waits for a person's word.",
     Check.ACCURATE: "What a sample of teams has, other ones each hour, is what their raw events come to.",

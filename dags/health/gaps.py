@@ -58,7 +58,7 @@ class Gaps:
             Fate.LEFT: self._left,
         }
         found = fates(self.seen, self.now)
-        gaps = [(made[fate](fated), fated.teams()) for fate, fated in found.items()]
+        gaps = [(_told(made[fate](fated), fate, fated), fated.teams()) for fate, fated in found.items()]
         return self._with_freshness(gaps)
 
     def _since(self, groups: Iterable[Alike]) -> datetime:
@@ -78,8 +78,8 @@ class Gaps:
         return self._being_repaired("gap:repaired", fated, "", frozenset({Check.NO_OLD_GAP}))
 
     def _disagrees(self, fated: Fated) -> Cause:
-        checks = frozenset({Check.NO_OLD_GAP, Check.TABLES_AGREE})
-        return self._being_repaired("gap:disagrees", fated, ", and tables disagree about them", checks)
+        more = ", and tables disagree about them"
+        return self._being_repaired("gap:disagrees", fated, more, frozenset({Check.NO_OLD_GAP}))
 
     def _cost(self, fated: Fated) -> str:
         return self.seen.building.estimate_in_words(fated.places)
@@ -259,6 +259,12 @@ class Gaps:
             size=len(late),
             teams=few(late),
         )
+
+
+def _told(cause: Cause, fate: Fate, fated: Fated) -> Cause:
+    """A cause that is also one of tables that disagree, where they do; not of what somebody has left so."""
+    disagrees = fate is not Fate.LEFT and any(one.is_inconsistent for one in fated.groups)
+    return replace(cause, checks=cause.checks | {Check.TABLES_AGREE}) if disagrees else cause
 
 
 def _lines(first: str, by_hand: ByHand) -> str:

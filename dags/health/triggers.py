@@ -160,8 +160,10 @@ def _of(one: Ticking, now: datetime, daemon_at: datetime | None, *, is_dead: boo
         return None
     if not one.is_known:
         return Cause(
-            key, State.NEEDS_YOU, f"{one.name} is known to no daemon",
-            to_do="have this location in the workspace of the daemon, as workspace.yaml has it", checks=_BY_ITSELF,
+            key, State.UNKNOWN, f"{one.name} is known to no daemon yet",
+            doing="a daemon takes a minute to see a location that was loaded anew",
+            to_do="ask again in a minute. If it stays so, have this location in the workspace of the daemon, as "
+            "workspace.yaml has it", checks=_BY_ITSELF,
         )  # fmt: skip
     if (
         one.due_at is not None

@@ -115,6 +115,9 @@ def test_what_breaks_is_told_and_calls_a_person_only_where_nothing_repairs_it(we
 
     lose(well, *LOST)
     assert ask() == (True, "REPAIRING", {"gap:disagrees": "repairing"})
+    [(where, words)] = checks(well, Check.NO_OLD_GAP, Check.TABLES_AGREE).items()
+    assert where == (STATS, "tables_agree")
+    assert words.startswith("WARN: REPAIRING: 9 (table, team, day) are wrong, and tables disagree about them")
 
     well.run_as_configured("stop_all_backfills_job", {"requested_by": "ada", "reason": "disks are full"})
     assert ask() == (False, "NEEDS YOU", {"switch": "needs you", "gap:disagrees": "noted"})

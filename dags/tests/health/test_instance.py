@@ -107,7 +107,7 @@ def test_each_way_in_which_nothing_goes_on_by_itself_is_seen_until_that_is_over(
     assert symptom("… daemon does not run").match(matter(daemon)["daemon"])
     daemon.beats(NOW)
     assert "daemon" not in matter(daemon)
-    assert symptom("… is known to no daemon").match(matter(daemon)[f"sensor:{SENSOR}"])
+    assert symptom("… is known to no daemon yet").match(matter(daemon)[f"sensor:{SENSOR}"])
     daemon.ticks(SENSOR, NOW - timedelta(hours=7))
     assert symptom("… no longer ticks").match(matter(daemon)[f"sensor:{SENSOR}"])
     daemon.switch(SENSOR, NOW, InstigatorStatus.STOPPED)

@@ -176,6 +176,18 @@ def test_a_team_that_cannot_be_built_is_named_with_the_error_and_the_others_of_i
     assert cause.commands[0] == "dg launch --job why_job -c <(echo \"{run_id: 'run-2'}\")"
 
 
+def test_tables_that_disagree_fail_their_check_whatever_becomes_of_them_unless_somebody_left_them_so() -> None:
+    for more, key, is_told in (
+        ({}, "gap:waits", True),
+        ({"runs": failed(2, 30, 20, 2)}, "gap:fails", True),
+        ({"policy": replace(POLICY, min_volume=99)}, "gap:left", False),
+    ):
+        health = judged(facts(evaluated(missing(2, is_inconsistent=True), **more)))
+        fails = [cause.key for cause in health.of(Check.TABLES_AGREE, "stats") if cause.fails(Check.TABLES_AGREE)]
+        assert (states(health).keys(), fails) == ({key}, [key] * is_told)
+    assert the(judged(facts(evaluated(missing(2)))), "gap:waits").strikes(Check.TABLES_AGREE) is False
+
+
 def test_of_rows_that_are_lost_after_each_repair_somebody_is_told_to_look_who_takes_them() -> None:
     lost = [replace(one, cause=DataCause.ROWS_LOST) for one in missing(3)]
     repairs = [replace(one, state=RunState.SUCCEEDED, reasons="rows lost: 2") for one in failed(3, 30, 20, 7)]
@@ -448,7 +460,7 @@ TRIGGERS: dict[str, tuple[dict[str, Any], State | None]] = {
     "was due": ({"due_at": NOW - timedelta(minutes=11), "ticked_at": NOW - 6 * HOUR}, State.NEEDS_YOU),
     "was due and never ticked": ({"due_at": NOW - HOUR, "ticked_at": None}, State.NEEDS_YOU),
     "is off": ({"is_on": False}, State.NEEDS_YOU),
-    "is known to no daemon": ({"is_known": False}, State.NEEDS_YOU),
+    "is known to no daemon": ({"is_known": False}, State.UNKNOWN),
     "failed once": (failing(1, 6), State.REPAIRING),
     "fails for minutes": (failing(9, 0.5), State.REPAIRING),
     "goes on failing": (failing(2, 1), State.NEEDS_YOU),
@@ -632,7 +644,7 @@ ALERTS: dict[str, tuple[re.Pattern[str], Facts]] = {
     ),
     "switch": (symptom("backfills are stopped"), facts(stop=STOP)),
     "sensor:one, off": (symptom("… is off"), facts(ticking=(ticking("one", is_on=False),))),
-    "sensor:one, unknown": (symptom("… is known to no daemon"), facts(ticking=(ticking("one", is_known=False),))),
+    "sensor:one, unknown": (symptom("… is known to no daemon yet"), facts(ticking=(ticking("one", is_known=False),))),
     "schedule:one, late": (
         symptom("… no longer ticks"),
         facts(ticking=(ticking("one", is_sensor=False, due_at=NOW - HOUR, ticked_at=None),)),
