@@ -5,6 +5,7 @@ Pure: no clock, no database, no Dagster.
 
 from __future__ import annotations
 
+import re
 import textwrap
 from typing import TYPE_CHECKING, TypeVar
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 # What people read fits so many columns.
 WIDTH = 100
+
+# Above 10 MB, and alone: no part of an id, a time or a fraction.
+_BYTES = re.compile(r"(?<![\w.:-])([1-9][0-9]{7,14})(?: bytes\b)?(?![\w.:-]*\w)")
 
 Key = TypeVar("Key")
 
@@ -59,6 +63,28 @@ def command_lines(command: str, room: int) -> list[str] | None:
         # In quotes, which in commands of ours are those of a configuration, a line's end is as good as a blank.
         lines[number] = line if said.count("'") % 2 or said.count('"') % 2 else f"{line} \\"
     return lines
+
+
+def shortened(text: str, characters: int) -> str:
+    """At most so many characters of a text, cut between two words where it has any, with a sign that more follows."""
+    if len(text) <= characters:
+        return text
+    return f"{text[: characters - 1].rsplit(maxsplit=1)[0]} …"
+
+
+def sizes_in_words(text: str) -> str:
+    """A text in which numbers of bytes that are whole MiB or GiB, as limits are, are said so: ``1 GiB``.
+
+    Smaller numbers, and those that are no multiple, stay: what they count is not known.
+    """
+
+    def said(found: re.Match[str]) -> str:
+        for unit, name in ((2**30, "GiB"), (2**20, "MiB")):
+            if int(found[1]) % unit == 0:
+                return f"{int(found[1]) // unit:,} {name}"
+        return found[0]
+
+    return _BYTES.sub(said, text)
 
 
 def of_error(error: BaseException, characters: int = 1000) -> str:

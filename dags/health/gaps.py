@@ -15,7 +15,7 @@ from dags.domain.text import counted
 from dags.health.causes import TEAMS_NAMED, Cause, Check, State
 from dags.health.fates import Fate, Fated, fates
 from dags.health.freshness import freshness
-from dags.health.words import ERROR_CHARACTERS, NAMED, age_in_words, days_in_words, launch, listed
+from dags.health.words import NAMED, age_in_words, days_in_words, first_words, launch, listed
 from dags.repair.attempts import RunState
 from dags.repair.by_hand import ByHand, rebuild_by_hand
 from dags.repair.decision import Trigger, Why
@@ -145,13 +145,14 @@ class Gaps:
     def _fails(self, fated: Fated) -> Cause:
         since, by_hand = self._since(fated.groups), self._by_hand(fated)
         failure = next((one.failure for one in fated.groups if one.failure), "")
-        error = self.seen.detection.errors.get(failure, failure)[:ERROR_CHARACTERS]
+        error = self.seen.detection.errors.get(failure, failure)
         is_undone = fated.run is not None and fated.run.state is RunState.SUCCEEDED
+        why = first_words(error) or fated.why_in_words()
         first = "find what undoes its builds" if is_undone else "put right what its last run says"
         return _cause(
             "gap:fails",
             State.NEEDS_YOU,
-            f"{_units(fated)} wrong after {counted(fated.failures, 'attempt')}: {error or fated.why_in_words()}",
+            f"{_units(fated)} wrong after {counted(fated.failures, 'attempt')}: {why}",
             fated,
             since,
             doing=self.halted or (f"tried again from {fated.again:%Y-%m-%d %H:%M}" if fated.again is not None else ""),
@@ -160,6 +161,7 @@ class Gaps:
                 launch("why_job", run_id=f"'{fated.run.run_id[:8]}'") if fated.run is not None else "", by_hand
             ),
             cost=self._cost(fated),
+            error=error,
             checks=frozenset({Check.NOTHING_STUCK} | ({Check.NO_OLD_GAP} if self._is_late(since) else set())),
         )
 
@@ -284,10 +286,11 @@ def _units(fated: Fated) -> str:
 def _cause(
     key: str, state: State, what: str, fated: Fated, since: datetime, *,
     doing: str = "", to_do: str = "", command: str = "", checks: frozenset[Check] = frozenset(), cost: str = "",
+    error: str = "",
 ) -> Cause:  # fmt: skip
     return Cause(
         key, state, what, fated.in_words(), since, doing, to_do, command, fated.tables, checks, fated.units,
-        tuple(sorted(fated.days)), few(fated.teams()), cost,
+        tuple(sorted(fated.days)), few(fated.teams()), cost, error,
     )  # fmt: skip
 
 

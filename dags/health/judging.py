@@ -14,7 +14,7 @@ from dags.health.causes import OF_DATA, Cause, Check, Health, State, answer, in_
 from dags.health.facts import Section
 from dags.health.gaps import Gaps, also_known, few
 from dags.health.triggers import halted, is_daemon_dead, next_tick, trigger_causes
-from dags.health.words import ERROR_CHARACTERS, NAMED, age_in_words, launch, listed, teams_in_words
+from dags.health.words import NAMED, age_in_words, first_words, launch, listed, teams_in_words
 from dags.health.work_causes import chore_causes, file_causes, left_causes, load_causes, old_day_causes, work_causes
 from dags.repair.by_hand import rebuild_by_hand
 from dags.repair.estimate import Building
@@ -198,12 +198,13 @@ def _of_builds(one: BuildsOfLately) -> Cause | None:
         f"builds:{one.table}",
         State.NOTED,
         f"{one.failed:,} of {one.built + one.failed:,} builds of a day failed in seven days "
-        f"({one.rate:.0%} succeeded): {one.error[:ERROR_CHARACTERS]}",
+        f"({one.rate:.0%} succeeded): {first_words(one.error)}",
         one.table,
         one.failed_at,
         "what is wrong yet is a cause of its own",
         tables=(one.table,),
         checks=frozenset({Check.BUILDS_SUCCEED}),
+        error=one.error,
     )
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from dags.domain.text import counted
+from dags.domain.text import counted, shortened
 from dags.health import sections
 from dags.health.grid import LEGEND, SIGNS, WORDS, grid
 from dags.health.page_file import MARK
@@ -63,7 +63,7 @@ def _clean(value: object) -> object:
     if not isinstance(value, str) or isinstance(value, Markup):
         return value  # a macro's: what it shows was cleaned there
     text = printable(value)
-    return text if len(text) <= MAX_CHARACTERS else f"{text[:MAX_CHARACTERS]} …"
+    return shortened(text, MAX_CHARACTERS)
 
 
 def _instant(value: datetime | None) -> str:

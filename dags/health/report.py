@@ -219,6 +219,7 @@ def cause_as_dict(cause: Cause) -> dict[str, Any]:
         "to_do": cause.to_do,
         "cost": cause.cost,
         "command": cause.command,
+        "error": cause.error,
         "tables": list(cause.tables),
         "checks": sorted(map(str, cause.checks)),
     }

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from dags.health.causes import Cause, Check, State
 from dags.health.facts import Section
-from dags.health.words import ERROR_CHARACTERS, age_in_words, launch, listed
+from dags.health.words import age_in_words, first_words, launch, listed
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -181,12 +181,13 @@ def _of(one: Ticking, now: datetime, daemon_at: datetime | None, *, is_dead: boo
         return Cause(
             key,
             State.REPAIRING if tries_soon else State.NEEDS_YOU,
-            f"{one.name} fails: {one.error[:ERROR_CHARACTERS]}",
+            f"{one.name} fails: {first_words(one.error)}",
             since=one.failed_since,
             doing="it is asked again by itself",
             to_do=""
             if tries_soon
             else f"put right what it says; the UI has the whole error at its tick (Automation, {word})",
             checks=_BY_ITSELF,
+            error=one.error,
         )
     return None

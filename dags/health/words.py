@@ -9,16 +9,22 @@ from typing import TYPE_CHECKING
 
 from dags.domain.briefly import NAMED, days_in_words, listed, teams_in_words
 from dags.domain.commands import launch_command
+from dags.domain.text import shortened, sizes_in_words
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
 __all__ = [
-    "ERROR_CHARACTERS", "NAMED", "age_in_words", "days_in_words", "launch", "listed", "teams_in_words",
+    "NAMED", "age_in_words", "days_in_words", "first_words", "launch", "listed", "teams_in_words",
 ]  # fmt: skip
 
 # So many characters of an error say what it is.
 ERROR_CHARACTERS = 200
+
+
+def first_words(error: str) -> str:
+    """What an error begins with, cut between two words; sizes that ClickHouse tells in bytes are in GiB or MiB."""
+    return shortened(sizes_in_words(error), ERROR_CHARACTERS)
 
 
 def age_in_words(age: timedelta) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from dags.domain.days import in_words
 from dags.domain.text import counted
 from dags.health.causes import Cause, Check, State
-from dags.health.words import ERROR_CHARACTERS, NAMED, age_in_words, launch, listed
+from dags.health.words import NAMED, age_in_words, first_words, launch, listed
 from dags.work.audit.log import MANAGED, Status
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def _of_work(work: WorkNow, now: datetime) -> Cause | None:
 
 def _asking(work: WorkNow, silent: timedelta) -> tuple[str, str, str]:
     """Why it needs a person, what to do, and the verb of the job that does it."""
-    words = f": {work.words[:ERROR_CHARACTERS]}" if work.words else ""
+    words = f": {first_words(work.words)}" if work.words else ""
     if work.is_at_work:
         hangs = f"has said nothing for {age_in_words(silent)}, though its run lives"
         return hangs, "look what it waits for; cancel it, or end its run in the UI", "cancel"
@@ -92,6 +92,7 @@ def _needs_you(work: WorkNow, what: str, to_do: str, verb: str) -> Cause:
         to_do,
         command,
         checks=_checks(work),
+        error=work.words,
     )
 
 
@@ -175,13 +176,14 @@ def _failed(load: Load, key: str, checks: frozenset[Check]) -> Cause:
     return Cause(
         key,
         State.NEEDS_YOU if is_lasting else State.REPAIRING,
-        f"{load.what} failed, {counted(load.failures, 'time')} in a row: {load.error[:ERROR_CHARACTERS]}",
+        f"{load.what} failed, {counted(load.failures, 'time')} in a row: {first_words(load.error)}",
         f"schedule {load.name}" if load.is_scheduled else "",
         load.failed_since,
         "tried again at its next tick",
         "put right what its run says" if is_lasting else "",
         _look(load) if is_lasting else "",
         checks=checks,
+        error=load.error,
     )
 
 
@@ -241,10 +243,10 @@ def _of_files(one: Files, now: datetime) -> Iterable[Cause]:
         lasts = one.given_up > 0
         yield Cause(
             f"{one.key}:failed", State.NEEDS_YOU if lasts else State.REPAIRING,
-            f"{counted(one.failed, 'file')} of {one.ingestion} failed: {one.error[:ERROR_CHARACTERS]}",
+            f"{counted(one.failed, 'file')} of {one.ingestion} failed: {first_words(one.error)}",
             f"{one.path[-80:]}" + (f" and {one.failed - 1:,} more" if one.failed > 1 else ""),
             one.failed_since, "each run tries them again", "put the files right; or leave them out with clear_files_job"
-            if lasts else "", show if lasts else "", checks=checks,
+            if lasts else "", show if lasts else "", checks=checks, error=one.error,
         )  # fmt: skip
     if one.waiting and one.waiting_since is not None:
         is_stuck = now - one.waiting_since > FILE_WAITS and (one.loaded_at is None or now - one.loaded_at > FILE_WAITS)

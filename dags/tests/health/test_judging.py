@@ -184,8 +184,18 @@ def test_tables_that_disagree_fail_their_check_whatever_becomes_of_them_unless_s
     ):
         health = judged(facts(evaluated(missing(2, is_inconsistent=True), **more)))
         fails = [cause.key for cause in health.of(Check.TABLES_AGREE, "stats") if cause.fails(Check.TABLES_AGREE)]
-        assert (states(health).keys(), fails) == ({key}, [key] * is_told)
+        assert (set(states(health)), fails) == ({key}, [key] * is_told)
     assert the(judged(facts(evaluated(missing(2)))), "gap:waits").strikes(Check.TABLES_AGREE) is False
+
+
+def test_an_error_is_cut_between_words_its_sizes_are_said_in_units_and_the_whole_is_there() -> None:
+    error = "memory limit exceeded: would use 1073741824 bytes, maximum: 536870912 of 12345678 " + "attempt " * 30
+    [cause] = judged(facts(ticking=(ticking("one", **failing(2, 1) | {"error": error}),))).causes
+    assert cause.what.startswith(
+        "one fails: memory limit exceeded: would use 1 GiB, maximum: 512 MiB of 12345678 attempt"
+    )
+    assert cause.what.endswith(" attempt …")
+    assert cause.error == error
 
 
 def test_of_rows_that_are_lost_after_each_repair_somebody_is_told_to_look_who_takes_them() -> None:

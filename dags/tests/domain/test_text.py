@@ -1,0 +1,29 @@
+"""How texts are cut, and which numbers in them are sizes."""
+
+from __future__ import annotations
+
+import pytest
+
+from dags.domain.text import shortened, sizes_in_words
+
+
+@pytest.mark.parametrize(
+    ("text", "cut"),
+    [("as it is", "as it is"), ("some words more", "some …"), ("unbroken-and-long", "unbroken-an …"), ("", "")],
+)
+def test_a_text_is_cut_between_words_where_it_has_any(text: str, cut: str) -> None:
+    assert shortened(text, 12) == cut
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("1073741824 bytes", "1 GiB"),
+        ("max 10737418240, 104857600", "max 10 GiB, 100 MiB"),
+        ("1073741825 bytes", "1073741825 bytes"),
+        ("run 1073741824-a, a1073741824, 0.1073741824", "run 1073741824-a, a1073741824, 0.1073741824"),
+        ("1048576 events", "1048576 events"),
+    ],
+)
+def test_numbers_that_can_only_be_sizes_are_told_as_such(text: str, said: str) -> None:
+    assert sizes_in_words(text) == said
