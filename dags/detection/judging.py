@@ -6,12 +6,12 @@ Pure: no clock, no database, no Dagster. What each unit is judged by is `dags.de
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from dags.detection.rules import Failure, Kind, failed_since, is_fine, judge
-from dags.detection.verdicts import Kept, Verdicts, instant
+from dags.detection.rules import Cause, Failure, Kind, failed_since, is_fine, judge
+from dags.detection.verdicts import Alike, Kept, Verdicts, instant
 from dags.domain.units import ALL_TEAMS, Measure, Outcome, shrinks
 
 if TYPE_CHECKING:
@@ -96,6 +96,30 @@ class Table:
         """Of the unit itself, or of all teams of its day."""
         found = (self.failures.get(team), self.failures.get(ALL_TEAMS))
         return max((failure for failure in found if failure is not None), key=lambda f: f.failed_at, default=None)
+
+
+# When a day was replaced, and put back, by table and day, in microseconds since 1970.
+PutBack = Mapping[tuple[str, "date"], Sequence[tuple[int, int]]]
+
+# What a table that was put back as it was before a build looks like.
+AS_BEFORE = frozenset({Cause.ROWS_LOST, Cause.DIFFERS})
+
+
+def with_rollbacks(groups: Iterable[Alike], put_back: PutBack) -> list[Alike]:
+    """The verdicts, those told as rolled back whose last build was taken back since.
+
+    The log says it of days and not of teams: that a unit was built while the backfill replaced the day says that it was
+    one of its units.
+    """
+    found = []
+    for one in groups:
+        spans = put_back.get((one.table, one.day), ()) if one.cause in AS_BEFORE else ()
+        undone = [any(began <= at <= ended for began, ended in spans) for at in one.columns.built_at]
+        if any(undone):
+            found.append(replace(one.where(undone), cause=Cause.ROLLED_BACK))
+        if not all(undone):
+            found.append(one.where([not is_so for is_so in undone]))
+    return found
 
 
 def judge_day(day: date, tables: Mapping[str, Table]) -> Judgement:

@@ -62,6 +62,7 @@ class Cause(StrEnum):
     NEVER_BUILT = "never built"
     BUILD_FAILED = "build failed"
     ROWS_LOST = "rows lost"
+    ROLLED_BACK = "rolled back"
     ARRIVED_LATE = "arrived after the build"
     SOURCE_GREW = "source grew"
     SOURCE_SHRANK = "source shrank"
@@ -69,8 +70,8 @@ class Cause(StrEnum):
     DIFFERS = "differs from its source"
 
 
-# Of these the source changed after the build, so the run that built the unit did its work.
-_SOURCE_MOVED = {Cause.ARRIVED_LATE, Cause.SOURCE_GREW, Cause.SOURCE_SHRANK}
+# Of these the source changed after the build, or it was taken back, so the run that built the unit did its work.
+_SINCE_THE_BUILD = {Cause.ARRIVED_LATE, Cause.SOURCE_GREW, Cause.SOURCE_SHRANK, Cause.ROLLED_BACK}
 
 
 _NOTHING = Measure()
@@ -100,7 +101,7 @@ class Judged:
     @property
     def blames_the_build(self) -> bool:
         """Whether a run that built this and succeeded has failed all the same."""
-        return self.is_wrong and self.cause not in _SOURCE_MOVED
+        return self.is_wrong and self.cause not in _SINCE_THE_BUILD
 
     @property
     def reason(self) -> str:

@@ -12,7 +12,7 @@ import math
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ from dags.clickhouse.failures import Remedy, remedy
 from dags.clickhouse.sql import Sql
 from dags.detection import counting
 from dags.detection.counting import BATCH_ROWS, ContradictionError, OutOfTimeError
-from dags.detection.judging import Judgement, Suspects, Table, judge_day
+from dags.detection.judging import AS_BEFORE, Judgement, Suspects, Table, judge_day, with_rollbacks
 from dags.detection.ledger import Verified, append_verified
 from dags.detection.part_states import Doubts
 from dags.detection.rules import Failure
@@ -231,7 +231,22 @@ class Reading:
             for name, count in judgement.complete.items():
                 self.complete[name, day] += count
             self._wrong[day] += judgement.wrong.groups
+        self._tell_rollbacks(days)
         self._done(days)
+
+    def _tell_rollbacks(self, days: Sequence[date]) -> None:
+        """Ask the log whether what is not there any more was taken back; where it does not say, the reason stays."""
+        lost = [one for day in days for one in self._wrong[day] if one.cause in AS_BEFORE]
+        if not lost:
+            return
+        found = [one.day for one in lost]
+        bound = {"tables": sorted({one.table for one in lost}), "start": min(found), "end": max(found) + ONE_DAY}
+        put_back: dict[tuple[str, date], list[tuple[int, int]]] = defaultdict(list)
+        with suppress(ClickHouseError):
+            for table, day, *moments in self.sql.rows("rolled_back", bound):
+                put_back[table, day].append((moments[0], moments[1]))
+        for day in {day for _, day in put_back}.intersection(days):
+            self._wrong[day] = with_rollbacks(self._wrong[day], put_back)
 
     def _done(self, days: Sequence[date]) -> None:
         """All that is watched is judged of these days, unless a table could not be read."""

@@ -89,6 +89,24 @@ def test_rows_that_others_write_during_a_rollback_are_there_afterwards(
     assert written == [(2,)]
 
 
+def test_what_a_rollback_took_back_is_told_so_and_what_else_was_lost_is_not(world: World) -> None:
+    prepared(world, 1, 2, days=DAYS)
+    world.built(*DAYS)
+    world.client.command(f"DELETE FROM {STATS} WHERE team_id = 2")
+    world.traffic([1], DAYS, session="late")
+    report = run(world, team_ids=[1])
+    rollback(world, report["backfill_id"])
+
+    def reasons() -> set[tuple[int, str]]:
+        wrong = world.evaluate().detection.wrong
+        return {(one.unit.team_id, str(one.cause)) for one in wrong if one.unit.table == STATS}
+
+    assert reasons() == {(1, "rolled back"), (2, "rows lost")}
+    world.build(*DAYS)
+    world.client.command(f"DELETE FROM {STATS} WHERE team_id = 1")
+    assert reasons() == {(1, "rows lost")}
+
+
 def test_a_rollback_that_others_always_write_into_fails_says_which_days_are_not_as_before_and_goes_on_later(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
