@@ -14,6 +14,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
@@ -22,7 +23,7 @@ from dags.clickhouse.failures import Remedy, remedy
 from dags.clickhouse.sql import Sql
 from dags.detection import counting
 from dags.detection.counting import BATCH_ROWS, ContradictionError, OutOfTimeError
-from dags.detection.judging import AS_BEFORE, Judgement, Suspects, Table, judge_day, with_rollbacks
+from dags.detection.judging import AS_BEFORE, Judgement, PutBack, Suspects, Table, judge_day, with_rollbacks
 from dags.detection.ledger import Verified, append_verified
 from dags.detection.part_states import Doubts
 from dags.detection.rules import Failure
@@ -230,23 +231,26 @@ class Reading:
         for day, judgement in judgements.items():
             for name, count in judgement.complete.items():
                 self.complete[name, day] += count
-            self._wrong[day] += judgement.wrong.groups
-        self._tell_rollbacks(days)
+            self._wrong[day] += self._with_rollbacks(judgement.wrong.groups)
         self._done(days)
 
-    def _tell_rollbacks(self, days: Sequence[date]) -> None:
-        """Ask the log whether what is not there any more was taken back; where it does not say, the reason stays."""
-        lost = [one for day in days for one in self._wrong[day] if one.cause in AS_BEFORE]
-        if not lost:
-            return
-        found = [one.day for one in lost]
-        bound = {"tables": sorted({one.table for one in lost}), "start": min(found), "end": max(found) + ONE_DAY}
-        put_back: dict[tuple[str, date], list[tuple[int, int]]] = defaultdict(list)
+    def _with_rollbacks(self, groups: Sequence[Alike]) -> Sequence[Alike]:
+        """The verdicts, with what the log of work has to say where something is not there any more."""
+        return with_rollbacks(groups, self._put_back) if any(one.cause in AS_BEFORE for one in groups) else groups
+
+    @cached_property
+    def _put_back(self) -> PutBack:
+        """Which judged days were put back; where the log does not say, none."""
+        bound = {
+            "tables": [table.name for table in self.watched],
+            "start": self.calendar.judged.start,
+            "end": self.calendar.judged.end,
+        }
+        found: dict[tuple[str, date], list[tuple[int, int]]] = defaultdict(list)
         with suppress(ClickHouseError):
-            for table, day, *moments in self.sql.rows("rolled_back", bound):
-                put_back[table, day].append((moments[0], moments[1]))
-        for day in {day for _, day in put_back}.intersection(days):
-            self._wrong[day] = with_rollbacks(self._wrong[day], put_back)
+            for table, day, began, ended in self.sql.rows("rolled_back", bound):
+                found[table, day].append((began, ended))
+        return found
 
     def _done(self, days: Sequence[date]) -> None:
         """All that is watched is judged of these days, unless a table could not be read."""
