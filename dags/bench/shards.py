@@ -16,8 +16,9 @@ from dags.bench.detecting import SETTLE
 from dags.bench.figures import Spread, paragraph, table, verdict
 from dags.bench.filling import NOW, World, fill_source, fill_stats
 from dags.bench.shards_build import built_over_shards
+from dags.clickhouse.child import call
 from dags.clickhouse.dsn import Dsn
-from dags.clickhouse.engine import call, open_client
+from dags.clickhouse.engine import open_client
 from dags.clickhouse.schema.apply import apply_schema
 from dags.clickhouse.sql import Sql
 from dags.detection.detection import unreadable
@@ -39,9 +40,10 @@ if TYPE_CHECKING:
     from dags.tests.clickhouse_cluster import Cluster
 
 WORLD, ROWS_PER_UNIT, ROUNDS = World(teams=5_000, days=30, events_per_unit=20, one_in=20), 4, 5
-BUILT_TEAMS, BUILT_EVENTS = 1_000, 1_000_000
+# Teams and events of the days that are built: of one that a server builds in seconds, and of one that calls for two.
+BUILT = ((1_000, 1_000_000), (4_000, 4_000_000))
 QUICK, QUICK_ROUNDS = World(teams=20, days=3, events_per_unit=8, one_in=7), 1
-QUICK_TEAMS, QUICK_EVENTS = 20, 5_000
+QUICK_BUILT = ((20, 5_000),)
 TARGET = 1.2
 
 BOOKS = ("events", *(one.name for one in WEB_TABLES), "web_pre_aggregated_builds")
@@ -72,10 +74,10 @@ def shards(*, quick: bool, progress: Callable[[str], None]) -> Iterator[str]:
                 progress(f"round {number} of {rounds}, {way}: {read[1]:.2f} s, again {recalled[1]:.2f} s")
         _refuse_unequal(world, seen)
         yield _text(world, first, again)
-        ones = [Dsn.parse(server.address.dsn("one_built")) for (server,) in cluster.servers]
-        several = Dsn.parse(cluster.dsn_of_shards("several_built", 0, 1))
-        teams, events = (QUICK_TEAMS, QUICK_EVENTS) if quick else (BUILT_TEAMS, BUILT_EVENTS)
-        yield built_over_shards(ones, several, teams=teams, events=events, rounds=rounds, progress=progress)
+        for teams, events in QUICK_BUILT if quick else BUILT:
+            ones = [Dsn.parse(server.address.dsn(f"one_{teams}")) for (server,) in cluster.servers]
+            several = Dsn.parse(cluster.dsn_of_shards(f"several_{teams}", 0, 1))
+            yield built_over_shards(ones, several, teams=teams, events=events, rounds=rounds, progress=progress)
 
 
 def _fill(cluster: Cluster, several: Dsn, world: World, progress: Callable[[str], None]) -> None:

@@ -71,7 +71,8 @@ def _text(engine: str, teams: int, days: int, rows: dict[str, int], found: dict[
                 f"""{rows["events"]:,} events, {targets:,} rows in both tables, all built and complete. The anti-join
                 reads them all, and answers less: not what is stale, partial or in excess."""
                 + (
-                    " Embedded, each of the four starts a process, which opens the engine."
+                    " Embedded, each of the four has a process open the engine: a fresh one where nothing is asked, "
+                    "else one that was started when the call before it was over, as a code server has it."
                     if engine == "embedded"
                     else ""
                 )

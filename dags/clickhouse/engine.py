@@ -2,7 +2,7 @@
 
 The embedded engine belongs to one process at a time, and each open in a process leaks some descriptors, threads and
 memory. So a process that opens it keeps it until it ends, under a file lock that tells the others who holds it. A
-process that lives for days, the code server, never opens it: `call` gives its work to a child (about a second).
+process that lives for days, the code server, never opens it: it gives its work to a child, see `dags.clickhouse.child`.
 
 Imports neither Dagster nor a feature, so that the child starts quickly.
 """
@@ -15,8 +15,6 @@ import ctypes
 import json
 import logging
 import os
-import pickle
-import subprocess
 import sys
 import threading
 import time
@@ -24,7 +22,7 @@ from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
+from typing import TYPE_CHECKING, NoReturn, cast
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from filelock import FileLock
@@ -36,7 +34,7 @@ from dags.clickhouse.replicas.store import place_of, settle
 from dags.clickhouse.rights import naming_what_lacks
 from dags.clickhouse.server import AMONG_REPLICAS_SECONDS, ServerClient
 from dags.clickhouse.sql import Sql
-from dags.domain.errors import EngineBusyError, EngineError, EngineSlowError, UnreadableError
+from dags.domain.errors import EngineBusyError, EngineError, UnreadableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -44,8 +42,6 @@ if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
     from dags.clickhouse.dsn import Dsn
-
-Answer = TypeVar("Answer")
 
 # A build may work for minutes before the first byte of its answer; an hour of silence is a server that hangs.
 ANSWER_SECONDS = 3600
@@ -55,9 +51,6 @@ LOOK_SECONDS = 120
 
 # Who waits for the embedded engine for longer says so.
 A_MOMENT_SECONDS = 2.0
-
-# What a child that waited in vain needs to say so, before the time that it was given is over.
-SAYING_SECONDS = 2.0
 
 # Its one line of each failed request says nothing that the error does not, and would stand before our answer.
 logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())
@@ -143,62 +136,7 @@ def _ready_replica(dsn: Dsn, ready: Callable[[Dsn], ServerClient]) -> Client:
     raise no_replica(dsn, refused)
 
 
-def call(
-    dsn: Dsn, work: Callable[[Client], Answer], *, wait_seconds: float, limit_seconds: float, who: str = "tick"
-) -> Answer:
-    """``work(client)`` from a process that must not keep the embedded engine open; ``who`` as `open_client` has it.
-
-    On a server, or when this process holds the engine anyway, it is a plain call. Otherwise a child does it, and is
-    killed after ``limit_seconds``: a tick that hangs would hold up every other one.
-
-    Raises:
-        EngineError: as `open_client`, or the child took too long or died.
-        Exception: whatever ``work`` raises, also in the child.
-    """
-    if not dsn.is_embedded or _is_held(dsn):
-        with open_client(dsn, wait_seconds=wait_seconds, answer_seconds=limit_seconds, who=who) as client:
-            return work(client)
-    try:
-        child = subprocess.run(
-            [sys.executable, "-m", "dags.clickhouse.engine"],
-            input=pickle.dumps((dsn, wait_seconds, time.monotonic() + limit_seconds, who, work)),
-            capture_output=True,
-            timeout=limit_seconds,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise EngineSlowError(
-            f"the work on {dsn} took longer than {limit_seconds:.0f} s and was stopped; nothing is known from it. "
-            "Shorten WEB_ANALYTICS_BACKFILL_LOOKBACK_DAYS, or use a ClickHouse server for data of this size"
-        ) from None
-    if child.returncode != 0:
-        tail = child.stderr.decode(errors="replace").strip()[-2000:]
-        raise EngineError(f"the process that read {dsn} ended with code {child.returncode}: {tail or 'no message'}")
-    answer, error = pickle.loads(child.stdout)  # noqa: S301 -- written by our own child
-    if error is not None:
-        raise error
-    result: Answer = answer
-    return result
-
-
-def _serve() -> None:
-    """The child's side of `call`: one piece of work from standard input, its answer or its error to standard output."""
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever a library prints must not get between the pickled bytes
-    dsn, wait_seconds, ends, who, work = pickle.load(sys.stdin.buffer)  # noqa: S301 -- from our own parent
-    # However slowly this process started, it says that the engine is busy before it is ended: one clock serves both.
-    left = max(0.0, ends - SAYING_SECONDS - time.monotonic())
-    try:
-        with open_client(dsn, wait_seconds=min(wait_seconds, left), who=who) as client:
-            outcome: tuple[Any, Exception | None] = (work(client), None)
-    except Exception as error:  # noqa: BLE001 -- it is raised again by the parent
-        outcome = (None, _picklable(error))
-    pickle.dump(outcome, answers)
-    answers.close()
-    _leave()
-
-
-def _leave() -> NoReturn:
+def leave() -> NoReturn:
     """End this process, its engine closed and all said: to take Python and the library apart as well is 0.04 s more."""
     for path in list(_held):
         _let_go(path)
@@ -206,15 +144,8 @@ def _leave() -> NoReturn:
     os._exit(0)
 
 
-def _picklable(error: Exception) -> Exception:
-    try:
-        pickle.loads(pickle.dumps(error))  # noqa: S301 -- our own bytes
-    except Exception:  # noqa: BLE001 -- some exceptions do not survive; their words must
-        return EngineError(f"{type(error).__name__}: {error}")
-    return error
-
-
-def _is_held(dsn: Dsn) -> bool:
+def is_held(dsn: Dsn) -> bool:
+    """Whether this process has the embedded engine."""
     return os.path.realpath(dsn.path) in _held
 
 
@@ -375,10 +306,3 @@ def _use_database(client: Client, dsn: Dsn) -> None:
     if dsn.is_embedded:
         client.command(f"USE {dsn.database}")
     client.database = dsn.database
-
-
-if __name__ == "__main__":
-    # Under its real name, so that what is pickled here is what the parent knows.
-    from dags.clickhouse.engine import _serve as serve
-
-    serve()

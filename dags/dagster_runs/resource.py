@@ -16,7 +16,8 @@ from dagster import ConfigurableResource, InitResourceContext
 from dagster._core.storage.tags import PARTITION_NAME_TAG
 from pydantic import PrivateAttr
 
-from dags.clickhouse.engine import ANSWER_SECONDS, begin_loading, call, open_client
+from dags.clickhouse.child import call
+from dags.clickhouse.engine import ANSWER_SECONDS, begin_loading, open_client
 from dags.dagster_runs.locks import let_go, take
 from dags.dagster_runs.tags import lock_directory
 from dags.dagster_runs.traces import asked_line
@@ -138,7 +139,7 @@ class ClickHouseResource(ConfigurableResource):  # type: ignore[type-arg]
     def in_tick(
         self, work: Callable[[Client], Answer], until: float = math.inf, *, who: str = "tick", shard: int = 0
     ) -> Answer:
-        """``work(client)`` within the time that a tick has; see `dags.clickhouse.engine.call`.
+        """``work(client)`` within the time that a tick has; see `dags.clickhouse.child.call`.
 
         ``until``, of this process's clock (`time.monotonic`): when the tick is over that this is a part of. ``who`` is
         that tick, see `dags.dagster_runs.traces.tick_of`: it marks its statements. ``shard`` as `client` has it.

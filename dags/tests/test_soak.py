@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
+from dags.clickhouse.child import call
 from dags.clickhouse.dsn import Dsn
-from dags.clickhouse.engine import call, open_client
+from dags.clickhouse.engine import open_client
 from dags.clickhouse.schema.apply import apply_schema
 from dags.detection.store import detect
 from dags.team_selection.store import write_selection

@@ -15,7 +15,7 @@ from dags.alerts.channels import read_channels
 from dags.alerts.memory import Memory
 from dags.alerts.sensors import UntoldError
 from dags.alerts.store import UnkeptError, alone, read_memory, write_memory, write_mutes
-from dags.clickhouse.engine import call
+from dags.clickhouse.child import call
 from dags.definitions import defs
 from dags.demo.loop import tick
 from dags.domain import clock

@@ -30,8 +30,9 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
 from filelock import FileLock
 
 from dags.clickhouse import refusals
+from dags.clickhouse.child import call
 from dags.clickhouse.dsn import Dsn
-from dags.clickhouse.engine import call, open_client
+from dags.clickhouse.engine import open_client
 from dags.clickhouse.refusals import error_code
 from dags.clickhouse.sql import is_embedded
 from dags.dagster_runs import resource
@@ -331,7 +332,8 @@ def run(script: str, *arguments: str) -> str:
 TWO_DIRECTORIES = """
 import sys
 from dags.clickhouse.dsn import Dsn
-from dags.clickhouse.engine import call, open_client
+from dags.clickhouse.child import call
+from dags.clickhouse.engine import open_client
 from dags.domain.errors import EngineError
 from dags.tests.clickhouse.test_engine import first_database
 
@@ -510,7 +512,7 @@ def test_work_that_takes_too_long_is_stopped_and_the_engine_is_free_afterwards(w
         call(written, never_end, wait_seconds=1, limit_seconds=3)
     assert 3 <= time.monotonic() - started < 20
     assert f"the work on {written} took longer than 3 s and was stopped" in str(stopped.value)
-    assert [child for child in psutil.Process().children() if "dags.clickhouse.engine" in child.cmdline()] == []
+    assert [child for child in psutil.Process().children() if "dags.clickhouse.child" in child.cmdline()] == []
     assert call(written, count_rows, wait_seconds=1, limit_seconds=LONG) == 3
 
 

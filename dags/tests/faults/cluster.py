@@ -17,8 +17,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from dags.clickhouse.child import call
 from dags.clickhouse.dsn import Dsn
-from dags.clickhouse.engine import call
 from dags.definitions import WATCHED
 from dags.domain import clock
 from dags.domain.errors import EngineError

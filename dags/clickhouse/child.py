@@ -1,0 +1,173 @@
+"""Work on ClickHouse for a process that must not keep the embedded engine open: a child does it, and answers.
+
+A child needs most of a second to start, to load what it runs and to load the engine. Who has asked before asks again,
+as a code server does: once two are answered, the next child stands ready before it is asked for.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import pickle
+import subprocess
+import sys
+import threading
+import time
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from dags.clickhouse.engine import is_held, leave, open_client
+from dags.domain.errors import EngineError, EngineSlowError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from clickhouse_connect.driver.client import Client
+
+    from dags.clickhouse.dsn import Dsn
+
+Answer = TypeVar("Answer")
+
+# What a child that waited in vain for the engine needs to say so, before the time that it was given is over.
+SAYING_SECONDS = 2.0
+
+
+def call(
+    dsn: Dsn, work: Callable[[Client], Answer], *, wait_seconds: float, limit_seconds: float, who: str = "tick"
+) -> Answer:
+    """``work(client)`` from a process that must not keep the embedded engine open; ``who`` as `open_client` has it.
+
+    On a server, or when this process holds the engine anyway, it is a plain call. Otherwise a child does it, and is
+    killed after ``limit_seconds``: a tick that hangs would hold up every other one.
+
+    Raises:
+        EngineError: as `open_client`, or the child took too long or died.
+        Exception: whatever ``work`` raises, also in the child.
+    """
+    if not dsn.is_embedded or is_held(dsn):
+        with open_client(dsn, wait_seconds=wait_seconds, answer_seconds=limit_seconds, who=who) as client:
+            return work(client)
+    ends = time.monotonic() + limit_seconds
+    child = _next.take()
+    try:
+        said, last_words = child.communicate(pickle.dumps((dsn, wait_seconds, ends, who, work)), limit_seconds)
+    except subprocess.TimeoutExpired:
+        raise EngineSlowError(
+            f"the work on {dsn} took longer than {limit_seconds:.0f} s and was stopped; nothing is known from it. "
+            "Shorten WEB_ANALYTICS_BACKFILL_LOOKBACK_DAYS, or use a ClickHouse server for data of this size"
+        ) from None
+    finally:
+        _end(child)
+    if child.returncode != 0:
+        tail = last_words.decode(errors="replace").strip()[-2000:]
+        raise EngineError(f"the process that read {dsn} ended with code {child.returncode}: {tail or 'no message'}")
+    _next.prepare(work)
+    answer, error = pickle.loads(said)  # noqa: S301 -- written by our own child
+    if error is not None:
+        raise error
+    result: Answer = answer
+    return result
+
+
+class _Next:
+    """The child that stands ready, if one does.
+
+    It is of the environment that it was started in, as a run of this code is, and used in no other; it ends with the
+    process that started it, for it reads from it.
+    """
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._ready: subprocess.Popen[bytes] | None = None
+        self._place: object = None
+        self._modules: dict[str, None] = {}
+        atexit.register(self._let_go)
+
+    def take(self) -> subprocess.Popen[bytes]:
+        """A child that awaits its work; whoever takes it ends it."""
+        with self._guard:
+            child, self._ready = self._ready, None
+        if child is not None and child.poll() is None and self._place == _place():
+            return child
+        if child is not None:
+            _end(child)
+        return _started()
+
+    def prepare(self, work: Callable[..., Any]) -> None:
+        """Have a child ready for the next call, which has loaded what runs ``work`` and the work before, unless this is
+        the first call of its kind.
+        """
+        function = work.func if isinstance(work, partial) else work
+        with self._guard:
+            self._modules[function.__module__] = None
+            before, self._place = self._place, _place()
+            if before == self._place and self._ready is None:
+                self._ready = _started("dags.clickhouse.embedded", *self._modules)
+
+    def _let_go(self) -> None:
+        if self._ready is not None:
+            _end(self._ready)
+
+
+_next = _Next()
+
+
+def _place() -> object:
+    return os.getpid(), Path.cwd(), dict(os.environ)
+
+
+def _started(*modules: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(  # noqa: S603 -- our own
+        [sys.executable, "-m", "dags.clickhouse.child", *modules],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """That it is over, and nothing of it is left: neither process nor pipe."""
+    child.kill()
+    child.wait()
+    for pipe in (child.stdin, child.stdout, child.stderr):
+        if pipe is not None:
+            pipe.close()
+
+
+def _serve() -> None:
+    """The child's side of `call`: one piece of work from standard input, its answer or its error to standard output."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever a library prints must not get between the pickled bytes
+    for module in sys.argv[1:]:
+        import_module(module)
+    try:
+        dsn, wait_seconds, ends, who, work = pickle.load(sys.stdin.buffer)  # noqa: S301 -- from our own parent
+    except EOFError:  # the parent has ended, and wants nothing
+        leave()
+    # However slowly this process started, it says that the engine is busy before it is ended: one clock serves both.
+    left = max(0.0, ends - SAYING_SECONDS - time.monotonic())
+    try:
+        with open_client(dsn, wait_seconds=min(wait_seconds, left), who=who) as client:
+            outcome: tuple[Any, Exception | None] = (work(client), None)
+    except Exception as error:  # noqa: BLE001 -- it is raised again by the parent
+        outcome = (None, _picklable(error))
+    pickle.dump(outcome, answers)
+    answers.close()
+    leave()
+
+
+def _picklable(error: Exception) -> Exception:
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301 -- our own bytes
+    except Exception:  # noqa: BLE001 -- some exceptions do not survive; their words must
+        return EngineError(f"{type(error).__name__}: {error}")
+    return error
+
+
+if __name__ == "__main__":
+    # Under its real name, so that what is pickled here is what the parent knows.
+    from dags.clickhouse.child import _serve as serve
+
+    serve()

@@ -1,0 +1,114 @@
+"""The child that stands ready: whose it is, when it works, and that nothing of it is left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+from dags.clickhouse.child import call
+from dags.clickhouse.dsn import Dsn
+from dags.clickhouse.engine import open_client
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from clickhouse_connect.driver.client import Client
+
+# A child starts, opens the engine and answers in about a second; the rest is for machines that are busy.
+LONG = 120
+
+pytestmark = pytest.mark.long
+
+A_CODE_SERVER = """
+import sys, time
+from dags.clickhouse.child import call
+from dags.clickhouse.dsn import Dsn
+from dags.tests.clickhouse.test_child import who_works
+
+dsn = Dsn.parse(sys.argv[1])
+for _ in range(2):
+    call(dsn, who_works, wait_seconds=10, limit_seconds=120)
+print("asked twice", flush=True)
+time.sleep(120)
+"""
+
+
+@pytest.fixture
+def dsn(tmp_path: Path) -> Iterator[Dsn]:
+    dsn = Dsn.parse(f"chdb://{tmp_path}/data")
+    make = f"from dags.tests.clickhouse.test_child import *; make_database(Dsn.parse({str(dsn).split(' ')[0]!r}))"
+    subprocess.run([sys.executable, "-c", make], check=True)
+    yield dsn
+    for child in ready():
+        child.kill()
+        child.wait(LONG)
+
+
+def make_database(dsn: Dsn) -> None:
+    with open_client(dsn, wait_seconds=10, create_database=True):
+        pass
+
+
+def who_works(client: Client) -> tuple[int, str]:
+    return os.getpid() if client.query("SELECT 1").result_rows == [(1,)] else 0, os.environ.get("SAID", "")
+
+
+def asked(dsn: Dsn) -> tuple[int, str]:
+    return call(dsn, who_works, wait_seconds=10, limit_seconds=LONG)
+
+
+def ready(parent: int | None = None) -> list[psutil.Process]:
+    """The children that wait for work of this process, or another."""
+    children = psutil.Process(parent).children()
+    return [one for one in children if one.is_running() and "dags.clickhouse.child" in one.cmdline()]
+
+
+def test_who_has_asked_twice_has_the_next_child_ready_and_it_works_once(dsn: Dsn) -> None:
+    first = asked(dsn)
+    assert ready() == []
+    second = asked(dsn)
+    [waiting] = ready()
+    third = asked(dsn)
+    assert third == (waiting.pid, "")
+    [next_one] = ready()
+    assert len({first[0], second[0], third[0], next_one.pid}) == 4
+
+
+def test_a_child_that_was_started_under_other_settings_is_not_asked(dsn: Dsn, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked(dsn), asked(dsn)
+    [waiting] = ready()
+    monkeypatch.setenv("SAID", "since then")
+    works, said = asked(dsn)
+    assert (works != waiting.pid, said) == (True, "since then")
+    assert ready() == []
+
+
+def test_a_child_that_was_killed_while_it_waited_is_replaced(dsn: Dsn) -> None:
+    asked(dsn), asked(dsn)
+    [waiting] = ready()
+    waiting.kill()
+    until = time.monotonic() + LONG
+    while waiting.status() != psutil.STATUS_ZOMBIE and time.monotonic() < until:
+        time.sleep(0.01)
+    works, _ = asked(dsn)
+    assert works not in {0, waiting.pid}
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
+def test_whatever_ends_the_process_that_asks_ends_the_child_that_waits_for_it(dsn: Dsn, end: signal.Signals) -> None:
+    words = str(dsn).split(" ")[0]
+    with subprocess.Popen([sys.executable, "-c", A_CODE_SERVER, words], stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        assert server.stdout.readline() == "asked twice\n"
+        [waiting] = ready(server.pid)
+        server.send_signal(end)
+        server.wait(LONG)
+        waiting.wait(LONG)
