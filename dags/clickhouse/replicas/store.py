@@ -6,6 +6,7 @@ import logging
 import time
 from dataclasses import replace
 from datetime import timedelta
+from itertools import permutations
 from typing import TYPE_CHECKING
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
@@ -180,8 +181,7 @@ def said_of_others(client: Client) -> tuple[str, ...]:
         except ClickHouseError as error:
             problems = [str(error)[:300]]
         found += [f"the replica {name}: {problem}" for problem in problems]
-    apart = max(least for least, _ in behind) - min(most for _, most in behind)
-    if apart > MOST_APART:
+    if (apart := _apart(behind)[0]) > MOST_APART:
         found.append(f"{_apart_in_words(apart)}: while they do, nobody takes over the lease of a run that died")
     return tuple(found)
 
@@ -247,21 +247,26 @@ def fenceable(
             tell(f"waiting until the replica {names} answers, or Keeper gives it up: {why or 'no session'}")
             has_told = True
         sleep(POLL_SECONDS)
-    if apart := _apart(reached):
+    least, most = _apart([_behind(one) for one in reached.values()])
+    if least > MOST_APART:
         raise LeaseError(
-            f"{_apart_in_words(apart)}, for who holds a lease is told from the dead by them: nothing was touched"
+            f"{_apart_in_words(least)}, for who holds a lease is told from the dead by them: nothing was touched"
+        )
+    if most > MOST_APART:
+        raise LeaseError(
+            f"a replica took so long to say what time it is that clocks may disagree by {most.total_seconds():.0f} s, "
+            f"more than {MOST_APART.total_seconds():.0f} s: nothing was touched. Try again once all answer quickly"
         )
     if problems := unusable(synced(client)):
         raise LeaseError(f"the replica {place.name} is not worked on, nothing was touched: {'; '.join(problems)}")
     return reached
 
 
-def _apart(reached: Mapping[str, Client]) -> timedelta | None:
-    """By how much clocks of replicas disagree, where that is too much; how long an answer takes is no skew."""
-    read = [read_clocks(one) for one in reached.values()]
-    skews = [one.host - one.server for one in read]
-    apart = max(skews) - min(skews)
-    return apart if apart > MOST_APART else None
+def _apart(behind: Collection[tuple[timedelta, timedelta]]) -> tuple[timedelta, timedelta]:
+    """By how much clocks disagree, at the least and at the most, of which each is so far behind this host's."""
+    pairs = [*permutations(behind, 2)]
+    least, most = (max((one[at] - other[1 - at] for one, other in pairs), default=timedelta()) for at in (0, 1))
+    return least, most
 
 
 def _apart_in_words(apart: timedelta) -> str:

@@ -343,6 +343,24 @@ def test_clocks_that_disagree_are_told_and_nobody_takes_over_from_the_dead(
             fenceable(client, wait_seconds=0)
 
 
+def test_a_replica_that_is_slow_is_not_said_to_have_a_wrong_clock_nor_held_for_sure(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with on(dsn) as client:
+        here, clock, late = place_of(client), time.monotonic, [0.0]
+        monkeypatch.setattr("dags.clickhouse.replicas.store.time.monotonic", lambda: clock() + late[0])
+
+        def read(asked: Client) -> Clocks:
+            found = read_clocks(asked)
+            late[0] += 0 if place_of(asked) is here else 50
+            return found
+
+        monkeypatch.setattr(store, "read_clocks", read)
+        assert said_of_others(client) == ()
+        with pytest.raises(LeaseError, match="a replica took so long to say what time it is"):
+            fenceable(client, wait_seconds=0)
+
+
 def test_of_clients_of_both_replicas_one_gets_a_lease_and_the_others_see_whose_it_is(dsn: str) -> None:
     with on(dsn) as one, on(dsn, first=1) as other:
         for attempt in range(20):
