@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 # What people read fits so many columns.
 WIDTH = 100
 
-# Above 10 MB, and alone: no part of an id, a time or a fraction.
-_BYTES = re.compile(r"(?<![\w.:-])([1-9][0-9]{7,14})(?: bytes\b)?(?![\w.:-]*\w)")
+# What is said to be bytes, in words or by the name of a setting.
+_BYTES = re.compile(r"(?<![\w.:-])([1-9][0-9]{6,14}) bytes\b|(?<=memory_usage = )([1-9][0-9]{6,14})\b")
 
 Key = TypeVar("Key")
 
@@ -73,15 +73,13 @@ def shortened(text: str, characters: int) -> str:
 
 
 def sizes_in_words(text: str) -> str:
-    """A text in which numbers of bytes that are whole MiB or GiB, as limits are, are said so: ``1 GiB``.
-
-    Smaller numbers, and those that are no multiple, stay: what they count is not known.
-    """
+    """A text in which numbers of bytes that are whole MiB or GiB, as limits are, are said so: ``1 GiB``."""
 
     def said(found: re.Match[str]) -> str:
+        count = int(found[1] or found[2])
         for unit, name in ((2**30, "GiB"), (2**20, "MiB")):
-            if int(found[1]) % unit == 0:
-                return f"{int(found[1]) // unit:,} {name}"
+            if count % unit == 0:
+                return f"{count // unit:,} {name}"
         return found[0]
 
     return _BYTES.sub(said, text)

@@ -189,7 +189,7 @@ def test_tables_that_disagree_fail_their_check_whatever_becomes_of_them_unless_s
 
 
 def test_an_error_is_cut_between_words_its_sizes_are_said_in_units_and_the_whole_is_there() -> None:
-    error = "memory limit exceeded: would use 1073741824 bytes, maximum: 536870912 of 12345678 " + "attempt " * 30
+    error = "memory limit exceeded: would use 1073741824 bytes, maximum: 536870912 bytes of 12345678 " + "attempt " * 30
     [cause] = judged(facts(ticking=(ticking("one", **failing(2, 1) | {"error": error}),))).causes
     assert cause.what.startswith(
         "one fails: memory limit exceeded: would use 1 GiB, maximum: 512 MiB of 12345678 attempt"
