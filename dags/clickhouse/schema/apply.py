@@ -28,6 +28,7 @@ from dags.clickhouse.schema.declared import (
     alias_columns,
     declared_columns,
     migrations,
+    settings_given,
 )
 from dags.clickhouse.sql import Sql, statement
 from dags.clickhouse.targets.facts import NEXT_STEP, is_stored_in_parts
@@ -63,10 +64,10 @@ def apply_schema(client: Client, watched: Sequence[WatchedTable]) -> tuple[Migra
     """
     hosts, problems, database = _hosts(client), list[str](), str(client.database)
     facts: dict[str, Mapping[str, Facts]] = {}
-    versions: list[int | None] = []
+    versions: dict[str, int | None] = {}
     for name, host in hosts.items():
         engine, version = _read_schema(host)
-        versions.append(version)
+        versions[name] = version
         if version is not None and version > migrations()[-1].version:
             raise SchemaError(_too_new(version, database))
         # Before anything is changed: a file that needs a column which is not there would fail half-way, in ClickHouse's
@@ -78,7 +79,7 @@ def apply_schema(client: Client, watched: Sequence[WatchedTable]) -> tuple[Migra
     pending = tuple(
         m
         for m in migrations()
-        if any(v is None or m.version > v for v in versions) or not all(map(_is_whole, facts.values()))
+        if any(v is None or m.version > v for v in versions.values()) or not all(map(_is_whole, facts.values()))
     )
     if place := place_of(client):
         shard = leases_shard(place.macros)
@@ -89,7 +90,8 @@ def apply_schema(client: Client, watched: Sequence[WatchedTable]) -> tuple[Migra
     try:
         for migration in pending:
             for name, host in hosts.items():
-                if not _is_for_others(migration, facts[name]):
+                is_kept = versions[name] is not None and _has_settings(migration, facts[name])
+                if not is_kept and not _is_for_others(migration, facts[name]):
                     _while_another_alters()(_applying(host).command, migration.name, database=database)
             applied.append([migration.version, migration.name])
     finally:
@@ -248,9 +250,22 @@ def _present_problems(facts: Mapping[str, Facts], watched: Sequence[WatchedTable
 
 def _is_for_others(migration: Migration, facts: Mapping[str, Facts]) -> bool:
     """Whether a file alters a source that only shows what other tables hold: a column or a projection is theirs."""
-    altered = ALTERED.search(statement(PACKAGE, migration.name, {"database": "any"}))
-    own = facts.get(altered[1]) if altered else None
+    own, _ = _altered(migration, facts)
     return own is not None and not is_stored_in_parts(own)
+
+
+def _has_settings(migration: Migration, facts: Mapping[str, Facts]) -> bool:
+    """Whether a file gives a table settings that it has: of another value they are its owner's, who gave them since."""
+    own, text = _altered(migration, facts)
+    given = settings_given(text)
+    return own is not None and bool(given) and not parts_lacking(own, given)
+
+
+def _altered(migration: Migration, facts: Mapping[str, Facts]) -> tuple[Facts | None, str]:
+    """The table that a file alters, where it alters one that is there, and what the file says."""
+    text = statement(PACKAGE, migration.name, {"database": "any"})
+    altered = ALTERED.search(text)
+    return facts.get(altered[1]) if altered else None, text
 
 
 def _refuse(client: Client, problems: list[str]) -> None:

@@ -107,10 +107,15 @@ def added_parts() -> dict[str, tuple[str, ...]]:
     for text in _texts():
         if (altered := ALTERED.search(text)) is not None:
             found = [" ".join(part) for part in _PART.findall(text)]
-            found += [one for settings in _SETTINGS.findall(text) for one in settings.split(", ")]
+            found += settings_given(text)
             found += [f"`{column}`" for column, _, _ in _ADDED.findall(text) if column in FOR_LOADS]
             parts[altered[1]] = (*parts.get(altered[1], ()), *found)
     return parts
+
+
+def settings_given(text: str) -> list[str]:
+    """The settings that a file's text gives its table, each with its value."""
+    return [one for settings in _SETTINGS.findall(text) for one in settings.split(", ")]
 
 
 @cache

@@ -5,11 +5,11 @@ Pure: no clock, no database, no Dagster.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from dags.clickhouse.replicas.rules import KEEPS_ALL
 from dags.clickhouse.targets.columns import lacking, other_days
+from dags.clickhouse.targets.definition import MODE, MODES_THAT_DELETE, parts_of, settings_of
 from dags.clickhouse.targets.facts import NEXT_STEP, family, is_stored_in_parts, with_article
 from dags.clickhouse.targets.rules import hidden, unreplicated, unwritable, wrong_partition
 
@@ -19,14 +19,10 @@ if TYPE_CHECKING:
     from dags.clickhouse.targets.facts import Facts
 
 
-_PROJECTION = re.compile(r", PROJECTION [\w`]")
-_MAY_DELETE = re.compile(r"\blightweight_mutation_projection_mode = '(?:rebuild|drop)'")
-
-
-def unattachable(name: str, facts: Facts | None, day: str, columns: Iterable[str]) -> list[str]:
+def unattachable(name: str, facts: Facts | None, day: str, columns: Iterable[str], mode: str) -> list[str]:
     """Why rows cannot be brought to a table that others write too, by attaching them by the day.
 
-    Whoever else writes into it goes on.
+    Whoever else writes into it goes on. ``mode``: what the server has as `MODE` for tables that have none of their own.
     """
     if facts is None:
         return [f"the table {name} does not exist: {NEXT_STEP}"]
@@ -48,17 +44,21 @@ def unattachable(name: str, facts: Facts | None, day: str, columns: Iterable[str
         *unwritable(facts),
         *unreplicated(facts),
         *_left_out(facts),
-        *_undeletable(facts),
+        *_undeletable(facts, mode),
     ]
 
 
-def _undeletable(facts: Facts) -> Iterator[str]:
-    if _PROJECTION.search(facts.definition) and not _MAY_DELETE.search(facts.engine_full):
+def _undeletable(facts: Facts, mode: str) -> Iterator[str]:
+    own = settings_of(facts).get(MODE)
+    if (
+        any(part.startswith("PROJECTION ") for part in parts_of(facts))
+        and (own or mode).strip("'") not in MODES_THAT_DELETE
+    ):
+        alter = f"ALTER TABLE {facts.name} MODIFY SETTING {MODE} = 'rebuild'"
         yield (
             f"the table {facts.name} has projections and not the setting that lets rows be deleted beside them: what "
-            "is loaded could not be taken out again (code 344). Expected lightweight_mutation_projection_mode = "
-            f"'rebuild': {NEXT_STEP}, or for a table of your own ALTER TABLE {facts.name} MODIFY SETTING "
-            "lightweight_mutation_projection_mode = 'rebuild'"
+            f"is loaded could not be taken out again (code 344). Expected {MODE} = 'rebuild': "
+            + (alter if own else f"{NEXT_STEP}, or for a table of your own {alter}")
         )
 
 

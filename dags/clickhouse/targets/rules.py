@@ -14,6 +14,7 @@ import re
 from typing import TYPE_CHECKING
 
 from dags.clickhouse.targets.columns import keys_without_value, lacking, other_days, wrong_types
+from dags.clickhouse.targets.definition import MODE, QUOTED, parts_of, settings_of, split
 from dags.clickhouse.targets.facts import NEXT_STEP, RENAMED, Facts, family, is_stored_in_parts, with_article
 from dags.domain.briefly import NAMED
 
@@ -57,11 +58,18 @@ _UNREADABLE = {
     ),
 }
 
+# What comes of a lack, by what it begins with.
+_LACKING = {
+    "PROJECTION ": "more of it is read than need be",
+    "INDEX ": "more of it is read than need be",
+    f"{MODE} ": "beside projections ClickHouse deletes no rows, unless the server has that setting for all tables",
+    "`load_id`": "nothing can be loaded into it",
+}
+
 # A TTL that moves or compresses rows leaves them there.
 _KEEPS_ROWS = re.compile(r"\b(?:TO (?:DISK|VOLUME)|RECOMPRESS)\b")
 _ROWS_TTL = re.compile(r"\bTTL (.*?)(?= SETTINGS |$)")
 _LITERAL = re.compile(r"'(?:[^'\\]|\\.)*'")
-_QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`")
 _NAME = re.compile(r"`?(\w+)`? ")
 # The words by which plans name what a row policy adds: to a MergeTree's own reading, or as a step above other tables.
 _ROW_POLICY = re.compile(r"\brow.level (?:security )?filter", re.IGNORECASE)
@@ -131,17 +139,22 @@ def unpublishable(name: str, facts: Facts | None, day: str, columns: Mapping[str
 
 
 def parts_lacking(facts: Facts, parts: Iterable[str]) -> list[str]:
-    """Which projections, indices and settings a table lacks that it was given once, as where its owner made it anew."""
-    return [part for part in parts if part not in facts.definition] if is_stored_in_parts(facts) else []
+    """Which projections, indices, settings and columns a table lacks that it was given once, as where its owner made it
+    anew. A setting of another value is its owner's, and no lack.
+    """
+    if not is_stored_in_parts(facts):
+        return []
+    there = {*parts_of(facts), *settings_of(facts), *(f"`{column}`" for column in facts.columns)}
+    return [part for part in parts if part.partition(" = ")[0] not in there]
 
 
 def remade(facts: Facts, parts: Iterable[str]) -> Iterator[str]:
     """What is said of a table that lacks some: it is read and judged all the same."""
     if lacking := parts_lacking(facts, parts):
+        harm = {words: "" for part in lacking for sign, words in _LACKING.items() if part.startswith(sign)}
         yield (
             f"the table {facts.name} lacks what apply_schema_job had given it ({', '.join(lacking)}), as one that was "
-            "made anew or exchanged: it is read row by row without its projection, and without the settings of "
-            f"projections ClickHouse deletes none of its rows: {NEXT_STEP}"
+            f"made anew or exchanged{''.join(f'; {words}' for words in harm)}: {NEXT_STEP}"
         )
 
 
@@ -243,7 +256,7 @@ def wrong_partition(facts: Facts, day: str) -> Iterator[str]:
 
 def _merged_into_one(facts: Facts, columns: Mapping[str, str]) -> Iterator[str]:
     """Columns that rows are told apart by, and that the sorting key does not tell them apart by."""
-    key = {part.strip().strip("`") for part in _split(facts.sorting_key)}
+    key = {part.strip().strip("`") for part in split(facts.sorting_key)}
     outside = [name for name, type_ in columns.items() if not type_.startswith("Aggregate") and name not in key]
     if outside:
         yield (
@@ -254,8 +267,8 @@ def _merged_into_one(facts: Facts, columns: Mapping[str, str]) -> Iterator[str]:
 
 def _vanishing_rows(facts: Facts) -> Iterator[str]:
     # Also names are taken out: a column may be called TO DISK.
-    found = _ROWS_TTL.search(_QUOTED.sub("''", facts.engine_full))
-    if found and any(not _KEEPS_ROWS.search(rule) for rule in _split(found[1])):
+    found = _ROWS_TTL.search(QUOTED.sub("''", facts.engine_full))
+    if found and any(not _KEEPS_ROWS.search(rule) for rule in split(found[1])):
         yield (
             f"the table {facts.name} has a TTL that deletes rows ({found[1][:100]}): detection would find them lost "
             "and have them built again for ever, and staging inherits it. Expected none, or one that moves or "
@@ -265,7 +278,7 @@ def _vanishing_rows(facts: Facts) -> Iterator[str]:
 
 def _vanishing_values(facts: Facts) -> Iterator[str]:
     declared = _LITERAL.sub("''", facts.definition).partition("(")[2].partition(") ENGINE ")[0]
-    names = [name[1] for one in _split(declared) if " TTL " in one and (name := _NAME.match(one.strip()))]
+    names = [name[1] for one in split(declared) if " TTL " in one and (name := _NAME.match(one.strip()))]
     if names:
         yield (
             f"the columns {', '.join(names)} of {facts.name} have a TTL: their values would be emptied after they were "
@@ -288,14 +301,3 @@ def unwritable(facts: Facts) -> Iterator[str]:
             f"the table {facts.name} has the setting table_readonly, and staging inherits it: nothing can be built. "
             f"Expected a table that can be written: ALTER TABLE {facts.name} RESET SETTING table_readonly"
         )
-
-
-def _split(text: str) -> list[str]:
-    """The parts of a list, by its commas; those within parentheses part nothing."""
-    parts, depth, start = [], 0, 0
-    for place, sign in enumerate(text):
-        depth += (sign == "(") - (sign == ")")
-        if sign == "," and not depth:
-            parts.append(text[start:place])
-            start = place + 1
-    return [*parts, text[start:]]

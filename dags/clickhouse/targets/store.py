@@ -113,6 +113,13 @@ def _facts(name: str, words: Sequence[str], columns: Mapping[str, Column], writt
     )  # fmt: skip
 
 
+def setting_for_all(client: Client, facts: Facts | None, name: str) -> str:
+    """What the server has as a setting for all tables of this one's kind; for any that is none, of a plain one's."""
+    is_replicated = facts is not None and facts.engine.startswith("Replicated")
+    settings = "replicated_merge_tree_settings" if is_replicated else "merge_tree_settings"
+    return str(Sql(_PACKAGE, client).row("setting_for_all", {"name": name}, settings=settings)[0])
+
+
 def names_of(watched: Iterable[WatchedTable]) -> set[str]:
     """The tables that have to be described so that `usability` can tell of these."""
     tables = tuple(watched)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from dags.clickhouse.sql import Sql
 from dags.clickhouse.targets.attachable import unattachable
-from dags.clickhouse.targets.store import describe
+from dags.clickhouse.targets.definition import MODE
+from dags.clickhouse.targets.store import describe, setting_for_all
 from dags.domain.days import in_words
 from dags.domain.errors import BuildError
 from dags.domain.expression import Expression
@@ -150,7 +151,8 @@ def require_attachable(client: Client, target: str, columns: Collection[str]) ->
         BuildError: why they cannot, and what to do. Nothing was touched.
     """
     facts = describe(client, [target]).get(target)
-    if problems := unattachable(target, facts, f"toDate({TIME})", [*columns, LOAD_ID, INSERTED_AT]):
+    needed = [*columns, LOAD_ID, INSERTED_AT]
+    if problems := unattachable(target, facts, f"toDate({TIME})", needed, setting_for_all(client, facts, MODE)):
         raise BuildError(f"nothing can be loaded into {target}, and nothing was touched: {'; '.join(problems)}")
     assert facts is not None
     return facts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext, suppress
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,8 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from dags.clickhouse.leases.rules import new_token
 from dags.clickhouse.schema.apply import apply_schema
 from dags.clickhouse.sql import Sql
+from dags.clickhouse.targets.definition import MODE
+from dags.clickhouse.targets.store import describe, setting_for_all
 from dags.domain.errors import BuildError, LeaseLostError
 from dags.sources.loads import landing as landings
 from dags.sources.loads import staging as stagings
@@ -325,6 +328,13 @@ def test_a_table_of_which_no_row_could_be_taken_out_again_is_refused_by_name(cli
     require_attachable(client, "events", ["team_id"])
     client.command("ALTER TABLE events DROP PROJECTION coverage, RESET SETTING lightweight_mutation_projection_mode")
     require_attachable(client, "events", ["team_id"])  # nothing stands in the way of a deletion
+
+
+def test_what_the_server_has_as_a_setting_of_all_tables_is_known_for_each_kind_of_table(client: Client) -> None:
+    events = describe(client, ["events"])["events"]
+    for facts in (events, replace(events, engine="ReplicatedMergeTree"), None):
+        assert setting_for_all(client, facts, MODE) == "throw"
+        assert setting_for_all(client, facts, "index_granularity") == "8192"
 
 
 def test_a_run_that_wakes_up_in_its_handover_drops_nothing_of_who_came_after_it_and_is_never_taken_for_the_last(

@@ -127,6 +127,30 @@ def test_a_table_that_its_owner_made_anew_is_named_and_given_again_what_it_lacks
     assert apply_schema(own, WEB_TABLES) == ()
 
 
+def test_an_owners_own_values_of_settings_are_no_lack_and_stay_when_something_else_is_healed(own: Client) -> None:
+    apply_schema(own, WEB_TABLES)
+    mine = "lightweight_mutation_projection_mode = 'drop', deduplicate_merge_projection_mode = 'drop'"
+    own.command(f"ALTER TABLE events MODIFY SETTING {mine}")
+    assert require_schema(own, WEB_TABLES).notes == ()
+    assert apply_schema(own, WEB_TABLES) == ()
+    own.command(f"ALTER TABLE {BOUNCES} DROP PROJECTION coverage")
+    assert apply_schema(own, WEB_TABLES) == migrations()
+    assert mine in definitions(own)["events"]
+    assert require_schema(own, WEB_TABLES).notes == ()
+
+
+def test_a_projection_of_a_longer_name_and_words_in_a_comment_are_not_what_a_table_lacks(own: Client) -> None:
+    apply_schema(own, WEB_TABLES)
+    own.command(f"ALTER TABLE {BOUNCES} DROP PROJECTION coverage")
+    own.command(f"ALTER TABLE {BOUNCES} ADD PROJECTION coverage_v2 (SELECT team_id, count() GROUP BY team_id)")
+    own.command(f"ALTER TABLE {BOUNCES} COMMENT COLUMN host ', PROJECTION coverage ('")
+    own.command(f"ALTER TABLE {BOUNCES} MODIFY COMMENT ', PROJECTION coverage ('")
+    [said] = require_schema(own, WEB_TABLES).notes
+    assert said.startswith(f"the table {BOUNCES} lacks what apply_schema_job had given it (PROJECTION coverage), ")
+    assert apply_schema(own, WEB_TABLES) == migrations()
+    assert require_schema(own, WEB_TABLES).notes == ()
+
+
 def test_every_applied_file_is_recorded_once(own: Client) -> None:
     apply_schema(own, WEB_TABLES)
     apply_schema(own, WEB_TABLES)

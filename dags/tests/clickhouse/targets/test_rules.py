@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 
 from dags.clickhouse.schema.declared import declared_columns
+from dags.clickhouse.targets.attachable import unattachable
 from dags.clickhouse.targets.facts import Column, Facts
 from dags.clickhouse.targets.passing_on import PassingOn, writers
-from dags.clickhouse.targets.rules import notes, unpublishable, unreadable, unusable_database
+from dags.clickhouse.targets.rules import notes, remade, unpublishable, unreadable, unusable_database
 from dags.clickhouse.targets.tree import read_by
 from dags.tests.world import STATS
 
@@ -215,3 +216,74 @@ def test_what_a_view_shows_is_every_table_of_its_query_and_no_other() -> None:
     functions = ["the table function remote", "website.events", *looked_up]
     assert read_by("web.events", tree) == ({"events_local", "late"}, functions)
     assert read_by("web.late", tree)[1] == ["the table function remote", "web.late", "website.events", *looked_up]
+
+
+EVENTS = Facts(
+    "events",
+    "MergeTree",
+    "MergeTree PARTITION BY toYYYYMMDD(timestamp) ORDER BY team_id SETTINGS index_granularity = 8192",
+    "CREATE TABLE web.events (`team_id` UInt64 COMMENT ', PROJECTION no (', `load_id` UInt64, `note` String DEFAULT "
+    "'it\\'s ) ENGINE = x, INDEX outcomes y', INDEX mine team_id TYPE set(8) GRANULARITY 1, "
+    "PROJECTION coverage_v2 (SELECT team_id, count() GROUP BY team_id)) ENGINE = MergeTree COMMENT 'PROJECTION no'",
+    "toYYYYMMDD(timestamp)",
+    "team_id",
+    "uuid",
+    {"team_id": Column("UInt64"), "timestamp": Column("DateTime64(6, 'UTC')"), "load_id": Column("UInt64")},
+)
+PROJECTION = "PROJECTION coverage_v2 (SELECT team_id, count() GROUP BY team_id)"
+MODE = "lightweight_mutation_projection_mode"
+
+
+def with_settings(settings: str) -> Facts:
+    return replace(EVENTS, engine_full=f"{EVENTS.engine_full}, {settings}")
+
+
+@pytest.mark.parametrize(
+    ("facts", "part", "harm"),
+    [
+        (EVENTS, "PROJECTION coverage_v2", None),
+        (EVENTS, "PROJECTION coverage", "more of it is read than need be"),
+        (EVENTS, "PROJECTION no", "more of it is read than need be"),
+        (EVENTS, "INDEX mine", None),
+        (EVENTS, "INDEX outcomes", "more of it is read than need be"),
+        (EVENTS, "`load_id`", None),
+        (replace(EVENTS, columns={}), "`load_id`", "nothing can be loaded into it"),
+        (with_settings(f"{MODE} = 'drop'"), f"{MODE} = 'rebuild'", None),
+        (
+            replace(EVENTS, engine_full=f"MergeTree ORDER BY a TTL b WHERE c = ' SETTINGS {MODE} = 1' SETTINGS d = 1"),
+            f"{MODE} = 'rebuild'",
+            "beside projections ClickHouse deletes no rows, unless the server has that setting for all tables",
+        ),
+        (EVENTS, "deduplicate_merge_projection_mode = 'rebuild'", ""),
+    ],
+)
+def test_what_a_table_lacks_is_told_by_its_name_with_what_comes_of_that_alone(
+    facts: Facts, part: str, harm: str | None
+) -> None:
+    lacks = f"the table events lacks what apply_schema_job had given it ({part}), as one that was made anew or "
+    lacks += f"exchanged{harm and f'; {harm}'}: run apply_schema_job"
+    assert [*remade(facts, [part])] == [lacks] * (harm is not None)
+
+
+REFUSED_BY_ITSELF = f"Expected {MODE} = 'rebuild': ALTER TABLE events MODIFY SETTING {MODE} = 'rebuild'"
+REFUSED = f"Expected {MODE} = 'rebuild': run apply_schema_job, or for a table of your own ALTER TABLE events"
+
+
+@pytest.mark.parametrize(
+    ("facts", "by_the_server", "words"),
+    [
+        (EVENTS, "throw", REFUSED),
+        (EVENTS, "rebuild", None),
+        (EVENTS, "drop", None),
+        (with_settings(f"{MODE} = 'rebuild'"), "throw", None),
+        (with_settings(f"{MODE} = 'drop'"), "throw", None),
+        (with_settings(f"{MODE} = 'throw'"), "rebuild", REFUSED_BY_ITSELF),
+        (replace(EVENTS, definition=EVENTS.definition.replace(f", {PROJECTION}", "")), "throw", None),
+    ],
+)
+def test_rows_are_brought_where_the_table_or_the_server_lets_them_be_deleted_beside_projections(
+    facts: Facts, by_the_server: str, words: str | None
+) -> None:
+    found = unattachable("events", facts, "toDate(timestamp)", [], by_the_server)
+    assert len(found) == (words is not None)
+    assert all(one.split("(code 344). ")[1].startswith(str(words)) for one in found)
