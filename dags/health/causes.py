@@ -93,9 +93,10 @@ class Cause:
     where there is nothing, or nothing is known.
 
     ``tables`` are the watched tables that it strikes, none where it is of no table. ``checks`` are those that it fails
-    while it needs a person or is unknown. ``size``: of how many (table, team, day) or teams it is, 0 where it is of one
-    thing; ``days`` and ``teams`` are those that it strikes, ``teams`` none where they are more than `TEAMS_NAMED`. Who
-    was told of it hears once more when it has grown, or has spread to others.
+    while it needs a person or is unknown, `TABLES_AGREE` of the ``disagreeing`` ones alone, where it has such.
+    ``size``: of how many (table, team, day) or teams it is, 0 where it is of one thing; ``days`` and ``teams`` are
+    those that it strikes, ``teams`` none where they are more than `TEAMS_NAMED`. Who was told of it hears once more
+    when it has grown, or has spread to others.
     """
 
     key: str
@@ -113,6 +114,7 @@ class Cause:
     teams: tuple[int, ...] = ()
     cost: str = ""
     error: str = ""
+    disagreeing: tuple[str, ...] = ()
 
     @property
     def commands(self) -> tuple[str, ...]:
@@ -130,7 +132,8 @@ class Cause:
 
     def strikes(self, check: Check, table: str = "") -> bool:
         """Whether it is a reason for a check of a table to fail, or for one that is of no table."""
-        return check in self.checks and (not table or not self.tables or table in self.tables)
+        tables = (check is Check.TABLES_AGREE and self.disagreeing) or self.tables
+        return check in self.checks and (not table or not tables or table in tables)
 
 
 @dataclass(frozen=True)

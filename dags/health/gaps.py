@@ -265,8 +265,10 @@ class Gaps:
 
 def _told(cause: Cause, fate: Fate, fated: Fated) -> Cause:
     """A cause that is also one of tables that disagree, where they do; not of what somebody has left so."""
-    disagrees = fate is not Fate.LEFT and any(one.is_inconsistent for one in fated.groups)
-    return replace(cause, checks=cause.checks | {Check.TABLES_AGREE}) if disagrees else cause
+    tables = {one.table for one in fated.groups if one.is_inconsistent}
+    if fate is Fate.LEFT or not tables:
+        return cause
+    return replace(cause, checks=cause.checks | {Check.TABLES_AGREE}, disagreeing=tuple(sorted(tables)))
 
 
 def _lines(first: str, by_hand: ByHand) -> str:

@@ -188,6 +188,19 @@ def test_tables_that_disagree_fail_their_check_whatever_becomes_of_them_unless_s
     assert the(judged(facts(evaluated(missing(2)))), "gap:waits").strikes(Check.TABLES_AGREE) is False
 
 
+@pytest.mark.parametrize("seen", [1, 49])
+def test_a_check_that_tables_agree_fails_on_the_table_that_disagrees_alone_though_others_share_the_cause(
+    seen: int,
+) -> None:
+    wrong = [*missing(2, 3, 4, teams=[1], tables=["stats"], is_inconsistent=True), *missing(2, 3, 4, teams=[2])]
+    in_vain = [run for day in (2, 3, 4) for run in failed(day, 30, 20, 2)]
+    for runs, key in ((in_vain, "gap:fails"), ([], "gap:disagrees")):
+        health = judged(facts(evaluated(wrong, seen=seen, runs=runs)))
+        failing = {table: [one.key for one in health.of(Check.TABLES_AGREE, table)] for table in TABLES}
+        assert failing == {"bounces": [], "stats": [key]}
+        assert {table for one in health.causes for table in one.tables} == set(TABLES)
+
+
 def test_an_error_is_cut_between_words_its_sizes_are_said_in_units_and_the_whole_is_there() -> None:
     error = "memory limit exceeded: would use 1073741824 bytes, maximum: 536870912 bytes of 12345678 " + "attempt " * 30
     [cause] = judged(facts(ticking=(ticking("one", **failing(2, 1) | {"error": error}),))).causes
