@@ -24,6 +24,9 @@ OVER = 0
 # So many characters of each of a cause's parts are remembered: of errors that fill pages the beginning says enough.
 CHARACTERS = 300
 
+# What is of the look alone: no message says it of what was told before, and 0.20 reads no document that has it.
+_FORGOTTEN = frozenset({"error", "disagreeing"})
+
 
 class Kind(StrEnum):
     """What is said of a cause: that it is there, that it has become worse, that it is still there, that it is over."""
@@ -103,7 +106,7 @@ def until(memory: Memory, now: datetime) -> Memory:
 def shortened(cause: Cause) -> Cause:
     """A cause with parts that are short enough to be remembered. A command is whole, or it would do something else."""
     cut = {name: getattr(cause, name)[:CHARACTERS] for name in ("what", "whom", "doing", "to_do")}
-    return replace(cause, **cut)
+    return replace(cause, **cut, error="", disagreeing=())
 
 
 def as_document(memory: Memory) -> dict[str, Any]:
@@ -138,7 +141,7 @@ def from_document(document: Mapping[str, Any]) -> Memory:
 def _entry_as_dict(entry: Entry) -> dict[str, Any]:
     cause = asdict(entry.cause)
     own = {one.name: _plain(getattr(entry, one.name)) for one in fields(entry) if one.name != "cause"}
-    return {**own, "cause": {name: _plain(value) for name, value in cause.items()}}
+    return {**own, "cause": {name: _plain(value) for name, value in cause.items() if name not in _FORGOTTEN}}
 
 
 def _entry(written: Mapping[str, Any]) -> Entry:

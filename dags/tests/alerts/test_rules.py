@@ -230,6 +230,17 @@ def test_what_an_earlier_version_told_is_told_once_more_only_when_that_is_due() 
     assert watch.ticks(DAY, lost(7, 3, 2)) == [WORSE]
 
 
+def test_no_more_of_a_cause_is_kept_than_0_20_reads_and_no_whole_error() -> None:
+    watch = Watch()
+    assert watch.ticks(3, lost(7, error="memory " * 100_000, disagreeing=("stats",))) == [NEW]
+    [entry] = as_document(watch.memory)["entries"]
+    assert entry["cause"].keys() == {
+        "key", "state", "what", "whom", "since", "doing", "to_do", "command", "tables", "checks", "size", "days",
+        "teams", "cost",
+    }  # fmt: skip
+    assert [one.cause for one in watch.memory.entries.values()] == [lost(7)]
+
+
 def test_a_cause_that_comes_back_soon_is_the_same_one() -> None:
     watch = Watch()
     assert watch.ticks(3, LATE) == [NEW]
