@@ -89,8 +89,8 @@ class Cause:
     phrase of what is wrong; ``whom`` says which teams, tables and days in words; ``since`` when it began, or was first
     seen, None where that is not known. ``doing`` is what is being done about it without anybody, ``to_do`` what a
     person should do, with the ``command`` as it is typed, each of several in a line of its own; ``cost`` what its
-    repair will take, whoever begins it; ``error`` the whole of an error that ``what`` has the begin of. Each is empty
-    where there is nothing, or nothing is known.
+    repair will take, whoever begins it; ``error`` all that was read of an error that ``what`` has the begin of. Each
+    is empty where there is nothing, or nothing is known.
 
     ``tables`` are the watched tables that it strikes, none where it is of no table. ``checks`` are those that it fails
     while it needs a person or is unknown, `TABLES_AGREE` of the ``disagreeing`` ones alone, where it has such.

@@ -113,9 +113,10 @@ HOSTILE = [
 
 @pytest.mark.parametrize("word", HOSTILE, ids=["script", "quotes", "turned", "half", "long", "template", "entity"])
 def test_anybodys_words_are_words_in_every_section(word: str) -> None:
-    # What is too long for a heading stands below it once more, whole.
+    # What is too long for a heading stands below it once more, with more of it.
     usual, found = read(busy("word" if len(word) < ERROR_CHARACTERS else "word " * 2_000)), read(busy(word))
     assert [one for one, _ in found.elements].count("details") == (0 if len(word) < ERROR_CHARACTERS else 4)
+    assert found.words.count("more of the error") == [one for one, _ in found.elements].count("details")
     assert found.elements == usual.elements
     said = "".join(found.words)
     assert not {"\u202e", "\u2066", "\ud800"} & set(said)
