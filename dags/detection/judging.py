@@ -6,7 +6,7 @@ Pure: no clock, no database, no Dagster. What each unit is judged by is `dags.de
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -98,23 +98,20 @@ class Table:
         return max((failure for failure in found if failure is not None), key=lambda f: f.failed_at, default=None)
 
 
-# When a day was replaced, and put back, by table and day, in microseconds since 1970.
-PutBack = Mapping[tuple[str, "date"], Sequence[tuple[int, int]]]
+# By table and day: when it was put back, in microseconds since 1970, and whose last builds were taken back by that.
+PutBack = Mapping[tuple[str, "date"], Sequence[tuple[int, Collection[int]]]]
 
 # What a table that was put back as it was before a build looks like.
 AS_BEFORE = frozenset({Cause.ROWS_LOST, Cause.DIFFERS})
 
 
 def with_rollbacks(groups: Iterable[Alike], put_back: PutBack) -> list[Alike]:
-    """The verdicts, those told as rolled back whose last build was taken back since.
-
-    The log says it of days and not of teams: that a unit was built while the backfill replaced the day says that it was
-    one of its units.
-    """
+    """The verdicts, those told as rolled back whose last build was taken back, and who were not built since."""
     found = []
     for one in groups:
-        spans = put_back.get((one.table, one.day), ()) if one.cause in AS_BEFORE else ()
-        undone = [any(began <= at <= ended for began, ended in spans) for at in one.columns.built_at]
+        ends = put_back.get((one.table, one.day), ()) if one.cause in AS_BEFORE else ()
+        units = zip(one.teams, one.columns.built_at, strict=True)
+        undone = [any(at <= end and team in teams for end, teams in ends) for team, at in units]
         if any(undone):
             found.append(replace(one.where(undone), cause=Cause.ROLLED_BACK))
         if not all(undone):

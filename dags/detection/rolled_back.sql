@@ -1,16 +1,32 @@
--- Which days a backfill replaced and was put back since, by a rollback or after a gate: the moments between which it
--- replaced them, in microseconds since 1970. What was built in between is not there any more.
+-- Whose builds a backfill took back, by a rollback or after a gate: teams whose last build before that moment, in
+-- microseconds since 1970, was by one of the backfill's runs. What was built then is not there any more.
 -- Grain   one row per day of a table that was put back, as often as it was
--- Reads   the log of work, which is small
-SELECT undone.1 AS table_name, undone.2 AS day, toUnixTimestamp64Micro(began), toUnixTimestamp64Micro(undone.3)
+-- Reads   the log of work, which is small; and of the days in it the ledger of builds
+WITH undone AS
+(
+    SELECT backfill_id, runs, put_back.1 AS table_name, put_back.2 AS day, put_back.3 AS undone_at
+    FROM
+    (
+        SELECT
+            backfill_id,
+            groupUniqArray(run_id) AS runs,
+            groupArrayIf((table_name, day, server_at), event IN ('step_undone', 'day_restored')) AS put_back
+        FROM web_analytics_backfill_events
+        WHERE table_name IN {tables:Array(String)}
+        GROUP BY backfill_id
+    )
+    ARRAY JOIN put_back
+    WHERE day >= {start:Date} AND day < {end:Date}
+)
+SELECT table_name, day, toUnixTimestamp64Micro(undone_at), groupArray(team_id)
 FROM
 (
-    SELECT
-        minIf(server_at, event = 'started') AS began,
-        groupArrayIf((table_name, day, server_at), event IN ('step_undone', 'day_restored')) AS put_back
-    FROM web_analytics_backfill_events
-    WHERE event IN ('started', 'step_undone', 'day_restored') AND table_name IN {tables:Array(String)}
-    GROUP BY backfill_id
+    SELECT undone.table_name AS table_name, undone.day AS day, undone_at, backfill_id, team_id
+    FROM undone
+    INNER JOIN web_pre_aggregated_builds AS built
+    ON built.table_name = undone.table_name AND built.day = undone.day
+    WHERE outcome IN ('built', 'empty') AND finished_at <= undone_at
+    GROUP BY table_name, day, undone_at, backfill_id, team_id
+    HAVING has(any(runs), argMax(run_id, finished_at))
 )
-ARRAY JOIN put_back AS undone
-WHERE day >= {start:Date} AND day < {end:Date}
+GROUP BY table_name, day, undone_at, backfill_id

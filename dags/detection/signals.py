@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -231,11 +231,14 @@ class Reading:
         for day, judgement in judgements.items():
             for name, count in judgement.complete.items():
                 self.complete[name, day] += count
-            self._wrong[day] += self._with_rollbacks(judgement.wrong.groups)
+            self._wrong[day] += self.with_rollbacks(judgement.wrong.groups)
         self._done(days)
 
-    def _with_rollbacks(self, groups: Sequence[Alike]) -> Sequence[Alike]:
-        """The verdicts, with what the log of work has to say where something is not there any more."""
+    def with_rollbacks(self, groups: Sequence[Alike]) -> Sequence[Alike]:
+        """The verdicts, with what the log of work has to say where something is not there any more.
+
+        Of what is recalled too: it may have been read before the log said so, or while that could not be read.
+        """
         return with_rollbacks(groups, self._put_back) if any(one.cause in AS_BEFORE for one in groups) else groups
 
     @cached_property
@@ -246,10 +249,10 @@ class Reading:
             "start": self.calendar.judged.start,
             "end": self.calendar.judged.end,
         }
-        found: dict[tuple[str, date], list[tuple[int, int]]] = defaultdict(list)
+        found: dict[tuple[str, date], list[tuple[int, Collection[int]]]] = defaultdict(list)
         with suppress(ClickHouseError):
-            for table, day, began, ended in self.sql.rows("rolled_back", bound):
-                found[table, day].append((began, ended))
+            for table, day, ended, teams in self.sql.rows("rolled_back", bound):
+                found[table, day].append((ended, frozenset(teams)))
         return found
 
     def _done(self, days: Sequence[date]) -> None:

@@ -127,8 +127,8 @@ def detect(
         reading.complete |= Counter({(table, state.day): count for table, count in state.complete.items()})
         reading.outdated |= Counter({(table, state.day): count for table, count in state.outdated.items()})
     # Of a table that is unknown nothing is acted on, not even what is recalled of it.
-    recollected = (one for state in known.values() for one in state.wrong.groups if one.table not in reading.unknown)
-    found = Verdicts.joined([*recollected, *reading.wrong().groups])
+    recollected = [one for state in known.values() for one in state.wrong.groups if one.table not in reading.unknown]
+    found = Verdicts.joined([*reading.with_rollbacks(recollected), *reading.wrong().groups])
     verdicts, waivers = with_waivers(found, read_waivers(client), clocks.earlier(now).date())
     leases = read_leases(client)
     dead = [lease for lease in leases if lease.is_dead(is_embedded=is_embedded(client))]

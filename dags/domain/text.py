@@ -66,10 +66,15 @@ def command_lines(command: str, room: int) -> list[str] | None:
 
 
 def shortened(text: str, characters: int) -> str:
-    """At most so many characters of a text, cut between two words where it has any, with a sign that more follows."""
+    """At most so many characters of a text, without blanks around it, and a sign that more follows where it is cut:
+    between two words, unless that would leave less than half of what there is room for.
+    """
+    text = text.strip()
     if len(text) <= characters:
         return text
-    return f"{text[: characters - 1].rsplit(maxsplit=1)[0]} …"
+    head = text[: characters - 1].rstrip()
+    words, _, _ = head.rpartition(" ")
+    return f"{words.rstrip() if len(words) > characters / 2 else head[: characters - 2]} …"
 
 
 def sizes_in_words(text: str) -> str:

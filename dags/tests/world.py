@@ -105,13 +105,14 @@ class World:
         """The days as builds for all enabled teams leave them, written without a build."""
         as_built(self.client, *read_selection(self.client).teams, days=days)
 
-    def build(self, *days: date) -> None:
-        """Build days for all enabled teams, as a run does, without the run."""
+    def build(self, *days: date, teams: Iterable[int] | None = None) -> None:
+        """Build days for all enabled teams, or for some, as a run does, without the run."""
+        built_for = read_selection(self.client).teams if teams is None else frozenset(teams)
         for day in days:
             built = DayBuild(
                 client=self.client,
                 day=day,
-                teams_by_table=dict.fromkeys((STATS, BOUNCES), read_selection(self.client).teams),
+                teams_by_table=dict.fromkeys((STATS, BOUNCES), built_for),
                 tables=WEB_TABLES,
                 run_id="by-hand",
                 limits=build_limits(self.settings),

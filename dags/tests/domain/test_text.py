@@ -9,7 +9,16 @@ from dags.domain.text import shortened, sizes_in_words
 
 @pytest.mark.parametrize(
     ("text", "cut"),
-    [("as it is", "as it is"), ("some words more", "some …"), ("unbroken-and-long", "unbroken-an …"), ("", "")],
+    [
+        ("as it is", "as it is"),
+        ("\n" * 20 + "boom", "boom"),
+        ("\n" * 20, ""),
+        ("some words more", "some words …"),
+        ("some other words", "some other …"),
+        ("a unbroken-and-long", "a unbroken …"),
+        ("unbroken-and-long", "unbroken-a …"),
+        ("", ""),
+    ],
 )
 def test_a_text_is_cut_between_words_where_it_has_any(text: str, cut: str) -> None:
     assert shortened(text, 12) == cut

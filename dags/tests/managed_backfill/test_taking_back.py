@@ -97,14 +97,41 @@ def test_what_a_rollback_took_back_is_told_so_and_what_else_was_lost_is_not(worl
     report = run(world, team_ids=[1])
     rollback(world, report["backfill_id"])
 
-    def reasons() -> set[tuple[int, str]]:
-        wrong = world.evaluate().detection.wrong
-        return {(one.unit.team_id, str(one.cause)) for one in wrong if one.unit.table == STATS}
-
-    assert reasons() == {(1, "rolled back"), (2, "rows lost")}
+    assert reasons(world) == {(1, "rolled back"), (2, "rows lost")}
     world.build(*DAYS)
     world.client.command(f"DELETE FROM {STATS} WHERE team_id = 1")
-    assert reasons() == {(1, "rows lost")}
+    assert reasons(world) == {(1, "rows lost")}
+
+
+def reasons(world: World) -> set[tuple[int, str]]:
+    wrong = world.evaluate().detection.wrong
+    return {(one.unit.team_id, str(one.cause)) for one in wrong if one.unit.table == STATS}
+
+
+def test_what_was_built_beside_a_backfill_and_is_lost_later_was_not_taken_back_with_it(world: World) -> None:
+    prepared(world, 1, 2, days=DAYS)
+    world.built(*DAYS)
+    world.traffic([1, 2], DAYS, session="late")
+    report = run(world, team_ids=[1])
+    world.build(*DAYS, teams=[2])
+    rollback(world, report["backfill_id"])
+    assert reasons(world) == {(1, "rolled back")}
+    world.client.command(f"DELETE FROM {STATS} WHERE team_id = 2")
+    assert reasons(world) == {(1, "rolled back"), (2, "rows lost")}
+
+
+def test_what_the_log_did_not_say_at_the_first_look_it_says_at_the_next(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared(world, 1, days=DAYS)
+    world.built(*DAYS)
+    world.traffic([1], DAYS, session="late")
+    report = run(world)
+    with monkeypatch.context() as patch:
+        patch.setattr("dags.detection.signals.with_rollbacks", lambda groups, _: groups)
+        rollback(world, report["backfill_id"])
+        assert reasons(world) == {(1, "rows lost")}
+    assert reasons(world) == {(1, "rolled back")}
 
 
 def test_a_rollback_that_others_always_write_into_fails_says_which_days_are_not_as_before_and_goes_on_later(
