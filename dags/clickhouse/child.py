@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from dags.clickhouse.dsn import Dsn
 
 Answer = TypeVar("Answer")
+
+# A child says so once it has its work: what ended without is asked of another.
+BEGUN = b"begun\n"
 
 # What a child that waited in vain for the engine needs to say so, before the time that it was given is over.
 SAYING_SECONDS = 2.0
@@ -50,21 +54,22 @@ def call(
         with open_client(dsn, wait_seconds=wait_seconds, answer_seconds=limit_seconds, who=who) as client:
             return work(client)
     ends = time.monotonic() + limit_seconds
+    asked = pickle.dumps((dsn, wait_seconds, ends, who, work))
     child = _next.take()
     try:
-        said, last_words = child.communicate(pickle.dumps((dsn, wait_seconds, ends, who, work)), limit_seconds)
+        code, said, last_words = _told(child or _started(), asked, ends)
+        if child is not None and not said.startswith(BEGUN):  # it had ended, or was ended, before it had its work
+            code, said, last_words = _told(_started(), asked, ends)
     except subprocess.TimeoutExpired:
         raise EngineSlowError(
             f"the work on {dsn} took longer than {limit_seconds:.0f} s and was stopped; nothing is known from it. "
             "Shorten WEB_ANALYTICS_BACKFILL_LOOKBACK_DAYS, or use a ClickHouse server for data of this size"
         ) from None
-    finally:
-        _end(child)
-    if child.returncode != 0:
+    if code != 0:
         tail = last_words.decode(errors="replace").strip()[-2000:]
-        raise EngineError(f"the process that read {dsn} ended with code {child.returncode}: {tail or 'no message'}")
+        raise EngineError(f"the process that read {dsn} ended with code {code}: {tail or 'no message'}")
     _next.prepare(work)
-    answer, error = pickle.loads(said)  # noqa: S301 -- written by our own child
+    answer, error = pickle.loads(said.removeprefix(BEGUN))  # noqa: S301 -- written by our own child
     if error is not None:
         raise error
     result: Answer = answer
@@ -85,26 +90,27 @@ class _Next:
         self._modules: dict[str, None] = {}
         atexit.register(self._let_go)
 
-    def take(self) -> subprocess.Popen[bytes]:
-        """A child that awaits its work; whoever takes it ends it."""
+    def take(self) -> subprocess.Popen[bytes] | None:
+        """The child that awaits its work, if one does; whoever takes it ends it."""
         with self._guard:
             child, self._ready = self._ready, None
-        if child is not None and child.poll() is None and self._place == _place():
+            is_of_here = self._place == _place()
+        if child is None or (is_of_here and child.poll() is None):
             return child
-        if child is not None:
-            _end(child)
-        return _started()
+        _end(child)
+        return None
 
     def prepare(self, work: Callable[..., Any]) -> None:
         """Have a child ready for the next call, which has loaded what runs ``work`` and the work before, unless this is
-        the first call of its kind.
+        the first call from here. That none can be started costs the next call its time, and this one nothing.
         """
         function = work.func if isinstance(work, partial) else work
         with self._guard:
             self._modules[function.__module__] = None
             before, self._place = self._place, _place()
             if before == self._place and self._ready is None:
-                self._ready = _started("dags.clickhouse.embedded", *self._modules)
+                with suppress(OSError):
+                    self._ready = _started("dags.clickhouse.embedded", *self._modules)
 
     def _let_go(self) -> None:
         if self._ready is not None:
@@ -115,7 +121,11 @@ _next = _Next()
 
 
 def _place() -> object:
-    return os.getpid(), Path.cwd(), dict(os.environ)
+    """What a child is started in; like no other where that cannot be told, as without a directory."""
+    try:
+        return os.getpid(), Path.cwd(), dict(os.environ)
+    except (OSError, LookupError, RuntimeError):  # a thread may be changing the environment
+        return object()
 
 
 def _started(*modules: str) -> subprocess.Popen[bytes]:
@@ -125,6 +135,19 @@ def _started(*modules: str) -> subprocess.Popen[bytes]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
+
+
+def _told(child: subprocess.Popen[bytes], asked: bytes, ends: float) -> tuple[int, bytes, bytes]:
+    """How a child ended that was given its work, what it answered, and its last words.
+
+    Raises:
+        TimeoutExpired: it has not by then.
+    """
+    try:
+        said, last_words = child.communicate(asked, max(0.0, ends - time.monotonic()))
+    finally:
+        _end(child)
+    return child.returncode, said, last_words
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
@@ -146,6 +169,8 @@ def _serve() -> None:
         dsn, wait_seconds, ends, who, work = pickle.load(sys.stdin.buffer)  # noqa: S301 -- from our own parent
     except EOFError:  # the parent has ended, and wants nothing
         leave()
+    answers.write(BEGUN)
+    answers.flush()
     # However slowly this process started, it says that the engine is busy before it is ended: one clock serves both.
     left = max(0.0, ends - SAYING_SECONDS - time.monotonic())
     try:

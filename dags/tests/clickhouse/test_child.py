@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
+from dags.clickhouse import child
 from dags.clickhouse.child import call
 from dags.clickhouse.dsn import Dsn
 from dags.clickhouse.engine import open_client
+from dags.tests.deployment import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,9 +49,9 @@ def dsn(tmp_path: Path) -> Iterator[Dsn]:
     make = f"from dags.tests.clickhouse.test_child import *; make_database(Dsn.parse({str(dsn).split(' ')[0]!r}))"
     subprocess.run([sys.executable, "-c", make], check=True)
     yield dsn
-    for child in ready():
-        child.kill()
-        child.wait(LONG)
+    for waiting in ready():
+        waiting.kill()
+        waiting.wait(LONG)
 
 
 def make_database(dsn: Dsn) -> None:
@@ -100,6 +102,53 @@ def test_a_child_that_was_killed_while_it_waited_is_replaced(dsn: Dsn) -> None:
         time.sleep(0.01)
     works, _ = asked(dsn)
     assert works not in {0, waiting.pid}
+
+
+def test_a_child_that_dies_in_the_moment_in_which_it_is_taken_is_replaced(
+    dsn: Dsn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked(dsn), asked(dsn)
+    [waiting] = ready()
+
+    def alive_a_moment_ago(child: subprocess.Popen[bytes]) -> None:
+        if child.pid == waiting.pid:
+            os.kill(child.pid, signal.SIGKILL)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(subprocess.Popen, "poll", alive_a_moment_ago)
+        taken = child._next.take()
+    assert taken is not None
+    monkeypatch.setattr(child._next, "take", lambda: taken)
+    works, _ = asked(dsn)
+    assert works not in {0, waiting.pid}
+
+
+def test_that_no_next_child_can_be_started_takes_no_answer_away(dsn: Dsn, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked(dsn)
+    started = child._started
+
+    def without_memory(*modules: str) -> subprocess.Popen[bytes]:
+        if modules:
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        return started()
+
+    monkeypatch.setattr(child, "_started", without_memory)
+    assert asked(dsn)[0] > 0
+    assert ready() == []
+
+
+def test_a_process_whose_directory_is_gone_takes_no_child_that_waits_and_leaves_none(
+    dsn: Dsn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.chdir(gone)
+    asked(dsn), asked(dsn)
+    assert len(ready()) == 1
+    gone.rmdir()
+    assert child._next.take() is None
+    assert ready() == []
 
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
