@@ -18,7 +18,7 @@ from dagster._core.storage.tags import (
 
 from dags.clickhouse.leases.rules import run_key
 from dags.dagster_runs.console import why_failed
-from dags.dagster_runs.tags import DATABASE_TAG, REASONS_TAG, hidden_tag, is_automatic, shard_of
+from dags.dagster_runs.tags import DATABASE_TAG, REASONS_BY_TABLE_TAG, REASONS_TAG, hidden_tag, is_automatic, shard_of
 from dags.domain.errors import UserError
 from dags.domain.text import wrapped
 from dags.repair.asked import asked_days, asked_plan, asked_teams
@@ -84,7 +84,8 @@ def runs_of(
                 teams_by_table=asked_teams(run.run_config, covered),
                 plan_id=asked_plan(run.run_config),
                 shard=shard_of(run),
-                reasons=run.tags.get(REASONS_TAG, ""),
+                # Of all its units, uncut; a run that was queued before an upgrade may have the shown ones alone.
+                reasons=hidden_tag(run, REASONS_BY_TABLE_TAG) or run.tags.get(REASONS_TAG, ""),
             )
     return list(found.values())
 

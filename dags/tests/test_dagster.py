@@ -57,6 +57,7 @@ from dags.dagster_runs.tags import (
     DATABASE_TAG,
     LANE_TAG,
     REASONS_BY_TABLE_TAG,
+    REASONS_TAG,
     hidden_tag,
     is_automatic,
 )
@@ -263,6 +264,19 @@ def test_what_only_programs_read_of_a_run_is_shown_nowhere_and_is_believed_as_it
     before = {"web_analytics_backfill/database": "the demo's"}
     job.execute_in_process(instance=instance, partition_key="2026-01-02", tags=before)
     assert covered(instance, "the server's") == set()
+
+
+def test_why_a_run_was_launched_is_known_whole_where_what_is_shown_is_cut(instance: DagsterInstance) -> None:
+    job, now = location.resolve_job_def("a_job"), datetime.now(UTC) + timedelta(minutes=1)
+    shown = {REASONS_TAG: "never built: 9; row"}
+    for day, hidden in (
+        ("2026-01-02", {REASONS_BY_TABLE_TAG: '{"a_table": "never built: 9; rows lost: 1"}'}),
+        ("2026-01-03", {}),
+    ):
+        job.execute_in_process(instance=instance, partition_key=day, tags={**shown, **hidden})
+    runs = runs_of(instance, {"a_table": "a_job"}, [date(2026, 1, 2), date(2026, 1, 3)], now)
+    said = {run.day.day: ("rows lost" in run.reasons, "never built" in run.reasons) for run in runs}
+    assert said == {2: (True, True), 3: (False, True)}
 
 
 # --- Who launched a run -----------------------------------------------------------------------------------

@@ -291,9 +291,8 @@ def run_requests(evaluation: Evaluation, plan_id: str, job: str | None = None) -
                 TRIGGER_TAG: str(decision.trigger),
                 ATTEMPT_TAG: str(request.attempt),
                 REASONS_TAG: request.reasons()[:TAG_CHARACTERS],
-                REASONS_BY_TABLE_TAG: json.dumps(
-                    {table: request.reasons(table)[:TAG_CHARACTERS] for table in request.tables}
-                ),
+                # Whole, for it decides whether a later attempt is one in vain, see `dags.repair.attempts`.
+                REASONS_BY_TABLE_TAG: json.dumps({table: request.reasons(table) for table in request.tables}),
                 MAIN_REASON_TAG: request.main_reason[:TAG_CHARACTERS],
                 TABLES_TAG: ", ".join(request.tables)[:TAG_CHARACTERS],
                 TEAMS_TAG: str(request.teams),
