@@ -68,6 +68,14 @@ def test_what_was_left_behind_is_gone_after_a_sweep(world: World) -> None:
     assert "left:backup" not in matters(world.client, later=late)
 
 
+def test_a_table_that_was_made_anew_is_given_again_what_it_lacks(world: World) -> None:
+    seen = "lacks what apply_schema_job had given it"
+    world.client.command(f"ALTER TABLE {STATS} DROP PROJECTION coverage")
+    assert [note for note in world.evaluate().detection.warnings if symptom(seen).search(note)]
+    world.run_as_configured(*cure(seen, "apply_schema_job"))
+    assert not [note for note in world.evaluate().detection.warnings if symptom(seen).search(note)]
+
+
 def test_a_schema_that_is_older_than_the_code_is_brought_up_to_it(world: World) -> None:
     seen, newest = "has schema version …", migrations()[-1].version
     world.client.command(f"DELETE FROM web_analytics_schema_version WHERE version > {newest - 2}")
