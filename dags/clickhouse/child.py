@@ -1,7 +1,7 @@
 """Work on ClickHouse for a process that must not keep the embedded engine open: a child does it, and answers.
 
 A child needs most of a second to start, to load what it runs and to load the engine. Who has asked before asks again,
-as a code server does: once two are answered, the next child stands ready before it is asked for.
+as a code server does: once two are answered, the next child is started a moment later, and stands ready.
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from dags.clickhouse.dsn import Dsn
 
 Answer = TypeVar("Answer")
+
+# So long after an answer the next child is started: whoever has it is at work on it, and there are few cores.
+A_MOMENT_SECONDS = 1.0
 
 # A child says so once it has its work: what ended without is asked of another.
 BEGUN = b"begun\n"
@@ -88,12 +91,15 @@ class _Next:
         self._ready: subprocess.Popen[bytes] | None = None
         self._place: object = None
         self._modules: dict[str, None] = {}
+        self._soon: threading.Timer | None = None
         atexit.register(self._let_go)
 
     def take(self) -> subprocess.Popen[bytes] | None:
         """The child that awaits its work, if one does; whoever takes it ends it."""
         with self._guard:
             child, self._ready = self._ready, None
+            if self._soon is not None:
+                self._soon.cancel()
             is_of_here = self._place == _place()
         if child is None or (is_of_here and child.poll() is None):
             return child
@@ -109,6 +115,14 @@ class _Next:
             self._modules[function.__module__] = None
             before, self._place = self._place, _place()
             if before == self._place and self._ready is None:
+                self._soon = threading.Timer(A_MOMENT_SECONDS, self._start, (self._place,))
+                self._soon.daemon = True
+                with suppress(RuntimeError):  # no thread can be had
+                    self._soon.start()
+
+    def _start(self, place: object) -> None:
+        with self._guard:
+            if self._ready is None and place == _place():
                 with suppress(OSError):
                     self._ready = _started("dags.clickhouse.embedded", *self._modules)
 
