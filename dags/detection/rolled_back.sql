@@ -22,10 +22,13 @@ SELECT table_name, day, toUnixTimestamp64Micro(undone_at), groupArray(team_id)
 FROM
 (
     SELECT undone.table_name AS table_name, undone.day AS day, undone_at, backfill_id, team_id
-    FROM undone
-    INNER JOIN web_pre_aggregated_builds AS built
+    FROM web_pre_aggregated_builds AS built
+    INNER JOIN undone
     ON built.table_name = undone.table_name AND built.day = undone.day
-    WHERE outcome IN ('built', 'empty') AND finished_at <= undone_at
+    WHERE
+        (built.table_name, built.day) IN (SELECT table_name, day FROM undone)
+        AND outcome IN ('built', 'empty')
+        AND finished_at <= undone_at
     GROUP BY table_name, day, undone_at, backfill_id, team_id
     HAVING has(any(runs), argMax(run_id, finished_at))
 )
