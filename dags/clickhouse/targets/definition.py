@@ -38,12 +38,16 @@ def split(text: str) -> list[str]:
     return [*parts, text[start:]]
 
 
+def declared(definition: str) -> list[str]:
+    """What stands between the parentheses of a definition that is without quotes: columns, projections, indices."""
+    return [one.strip() for one in split(definition.partition("(")[2].partition(") ENGINE ")[0])]
+
+
 def parts_of(facts: Facts) -> frozenset[str]:
     """The projections and indices, as ``PROJECTION coverage``; of a name that needs quotes there is no more than that
     there is one.
     """
-    declared = unquoted(facts.definition).partition("(")[2].partition(") ENGINE ")[0]
-    found = (_PART.match(one.strip()) for one in split(declared))
+    found = (_PART.match(one) for one in declared(unquoted(facts.definition)))
     return frozenset(f"{one[1]} {one[2]}" for one in found if one is not None)
 
 

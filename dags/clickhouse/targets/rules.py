@@ -14,7 +14,7 @@ import re
 from typing import TYPE_CHECKING
 
 from dags.clickhouse.targets.columns import keys_without_value, lacking, other_days, wrong_types
-from dags.clickhouse.targets.definition import MODE, QUOTED, parts_of, settings_of, split
+from dags.clickhouse.targets.definition import MODE, QUOTED, declared, parts_of, settings_of, split
 from dags.clickhouse.targets.facts import NEXT_STEP, RENAMED, Facts, family, is_stored_in_parts, with_article
 from dags.domain.briefly import NAMED
 
@@ -277,8 +277,8 @@ def _vanishing_rows(facts: Facts) -> Iterator[str]:
 
 
 def _vanishing_values(facts: Facts) -> Iterator[str]:
-    declared = _LITERAL.sub("''", facts.definition).partition("(")[2].partition(") ENGINE ")[0]
-    names = [name[1] for one in split(declared) if " TTL " in one and (name := _NAME.match(one.strip()))]
+    declarations = declared(_LITERAL.sub("''", facts.definition))
+    names = [name[1] for one in declarations if " TTL " in one and (name := _NAME.match(one))]
     if names:
         yield (
             f"the columns {', '.join(names)} of {facts.name} have a TTL: their values would be emptied after they were "
