@@ -30,7 +30,8 @@ LONG = 120
 pytestmark = pytest.mark.long
 
 A_CODE_SERVER = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_DFL)  # which is ignored by whom a shell started in the background
 from dags.clickhouse.child import call
 from dags.clickhouse.dsn import Dsn
 from dags.tests.clickhouse.test_child import who_works
