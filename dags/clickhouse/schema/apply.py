@@ -27,10 +27,11 @@ from dags.clickhouse.schema.declared import (
     added_parts,
     alias_columns,
     declared_columns,
+    giving_only,
     migrations,
     settings_given,
 )
-from dags.clickhouse.sql import Sql, statement
+from dags.clickhouse.sql import Sql
 from dags.clickhouse.targets.facts import NEXT_STEP, is_stored_in_parts
 from dags.clickhouse.targets.rules import parts_lacking, unpublishable, unreadable, unusable_database
 from dags.clickhouse.targets.store import describe, names_of, usability
@@ -54,6 +55,8 @@ ALTERING_SECONDS = 60
 def apply_schema(client: Client, watched: Sequence[WatchedTable]) -> tuple[Migration, ...]:
     """Apply what this database lacks; answers with what was applied. ``watched``: the tables among these that are.
 
+    That is every file newer than the version recorded, and those of a table that is gone or lacks what they gave it.
+
     Where there are replicas, on each of them, one file after the other: a replica that is new is given the tables that
     the others have first. Two processes may do so at once: every statement is idempotent, one that comes while a
     replica takes in the other's is sent again, and a version recorded twice is still that version.
@@ -76,11 +79,7 @@ def apply_schema(client: Client, watched: Sequence[WatchedTable]) -> tuple[Migra
         found = unusable_database(engine) + _present_problems(facts[name], watched)
         problems += [f"on the replica {name}: {one}" if name else one for one in found]
     _refuse(client, problems)
-    pending = tuple(
-        m
-        for m in migrations()
-        if any(v is None or m.version > v for v in versions.values()) or not all(map(_is_whole, facts.values()))
-    )
+    pending = {m: due for m in migrations() if (due := [n for n in hosts if _is_due(m, versions[n], facts[n])])}
     if place := place_of(client):
         shard = leases_shard(place.macros)
         for host in hosts.values():
@@ -88,11 +87,10 @@ def apply_schema(client: Client, watched: Sequence[WatchedTable]) -> tuple[Migra
         _clone(hosts, facts)
     applied = []
     try:
-        for migration in pending:
-            for name, host in hosts.items():
-                is_kept = versions[name] is not None and _has_settings(migration, facts[name])
-                if not is_kept and not _is_for_others(migration, facts[name]):
-                    _while_another_alters()(_applying(host).command, migration.name, database=database)
+        for migration, due in pending.items():
+            for name in due:
+                sql = _applying(hosts[name], _settings_lacking(migration, versions[name], facts[name]))
+                _while_another_alters()(sql.command, migration.name, database=database)
             applied.append([migration.version, migration.name])
     finally:
         # Together: a version that was applied and not recorded is applied once more, and changes nothing.
@@ -101,7 +99,7 @@ def apply_schema(client: Client, watched: Sequence[WatchedTable]) -> tuple[Migra
     for host in hosts.values():
         _refuse(client, unusable(synced(host)))
     _refuse(client, [one for host in hosts.values() for one in require_schema(host, watched).unusable.values()])
-    return pending
+    return tuple(pending)
 
 
 def _hosts(client: Client) -> dict[str, Client]:
@@ -123,13 +121,13 @@ def _hosts(client: Client) -> dict[str, Client]:
     return {place.name: client, **others}
 
 
-def _applying(host: Client) -> Sql:
-    """Statements of the numbered files as this server is sent them."""
+def _applying(host: Client, settings: Sequence[str]) -> Sql:
+    """Statements of the numbered files as this server is sent them; ``settings`` are those that a table is given."""
     if place_of(host) is None:
-        return Sql(PACKAGE, host)
+        return Sql(PACKAGE, host, as_sent=lambda text: giving_only(text, settings))
     # A column is there on all replicas before the next one is told of it.
-    settings = {"alter_sync": 2, "mutations_sync": 2}
-    return Sql(PACKAGE, host, settings, as_sent=lambda text: replicated(text, str(host.database)))
+    synced = {"alter_sync": 2, "mutations_sync": 2}
+    return Sql(PACKAGE, host, synced, as_sent=lambda text: replicated(giving_only(text, settings), str(host.database)))
 
 
 def _while_another_alters() -> Retrying:
@@ -157,12 +155,25 @@ def _clone(hosts: Mapping[str, Client], facts: Mapping[str, Mapping[str, Facts]]
                         host.command(made)
 
 
-def _is_whole(facts: Mapping[str, Facts]) -> bool:
-    return DICTIONARY in facts and all(
-        name in facts
-        and columns.keys() | alias_columns().get(name, ()) <= facts[name].columns.keys()
-        and not parts_lacking(facts[name], added_parts().get(name, ()))
-        for name, columns in declared_columns().items()
+def _is_due(migration: Migration, version: int | None, facts: Mapping[str, Facts]) -> bool:
+    """Whether a file has something to do where that version is recorded."""
+    own = facts.get(migration.table)
+    if own is not None and _is_for_others(migration, own):
+        return False
+    if settings_given(migration.text) and not _settings_lacking(migration, version, facts):
+        return False
+    return version is None or migration.version > version or not _is_whole(migration.table, own)
+
+
+def _is_whole(table: str, own: Facts | None) -> bool:
+    """Whether a table or the dictionary has all that the files give it. A view of ours is not looked at: it shows what
+    is there, and of a view over a view the types are those of its day.
+    """
+    columns = declared_columns().get(table, {})
+    if own is None:
+        return not columns and table != DICTIONARY
+    return columns.keys() | alias_columns().get(table, ()) <= own.columns.keys() and not parts_lacking(
+        own, added_parts().get(table, ())
     )
 
 
@@ -248,24 +259,17 @@ def _present_problems(facts: Mapping[str, Facts], watched: Sequence[WatchedTable
     return problems
 
 
-def _is_for_others(migration: Migration, facts: Mapping[str, Facts]) -> bool:
+def _is_for_others(migration: Migration, own: Facts) -> bool:
     """Whether a file alters a source that only shows what other tables hold: a column or a projection is theirs."""
-    own, _ = _altered(migration, facts)
-    return own is not None and not is_stored_in_parts(own)
+    return ALTERED.search(migration.text) is not None and not is_stored_in_parts(own)
 
 
-def _has_settings(migration: Migration, facts: Mapping[str, Facts]) -> bool:
-    """Whether a file gives a table settings that it has: of another value they are its owner's, who gave them since."""
-    own, text = _altered(migration, facts)
-    given = settings_given(text)
-    return own is not None and bool(given) and not parts_lacking(own, given)
-
-
-def _altered(migration: Migration, facts: Mapping[str, Facts]) -> tuple[Facts | None, str]:
-    """The table that a file alters, where it alters one that is there, and what the file says."""
-    text = statement(PACKAGE, migration.name, {"database": "any"})
-    altered = ALTERED.search(text)
-    return facts.get(altered[1]) if altered else None, text
+def _settings_lacking(migration: Migration, version: int | None, facts: Mapping[str, Facts]) -> list[str]:
+    """The settings that a file has to give its table. Once that version is recorded, another value of one is its
+    owner's, who gave it since.
+    """
+    given, own = settings_given(migration.text), facts.get(migration.table)
+    return given if version is None or own is None else parts_lacking(own, given)
 
 
 def _refuse(client: Client, problems: list[str]) -> None:

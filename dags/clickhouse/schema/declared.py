@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
+from typing import TYPE_CHECKING
 
 from dags.clickhouse.sql import statement
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 PACKAGE = "dags.clickhouse.schema"
 DICTIONARY = "web_pre_aggregated_teams_dict"
@@ -39,6 +43,7 @@ _COLUMN = re.compile(r"^    (\w+) ([A-Z](?:[^(),]|\((?:[^()]|\([^()]*\))*\))*)",
 _DEFAULT = re.compile(r" DEFAULT .*", re.DOTALL)
 _CREATED = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+)")
 ALTERED = re.compile(r"^ALTER TABLE (\w+)", re.MULTILINE)
+_MADE = re.compile(r"^CREATE (?:OR REPLACE )?(?:TABLE|VIEW|DICTIONARY) (?:IF NOT EXISTS )?(\w+)", re.MULTILINE)
 _ADDED = re.compile(r"ADD COLUMN IF NOT EXISTS (\w+) (?:Nested\((.*)\)|(\w++(?:\([^)]*\))?+)(?! ALIAS))", re.DOTALL)
 _ALIAS = re.compile(r"ADD COLUMN IF NOT EXISTS (\w+) \S+ ALIAS ")
 _PART = re.compile(r"ADD (PROJECTION|INDEX) IF NOT EXISTS (\w+)")
@@ -52,6 +57,17 @@ class Migration:
 
     version: int
     name: str
+
+    @cached_property
+    def text(self) -> str:
+        """Its statement, as for a database called `any`."""
+        return statement(PACKAGE, self.name, {"database": "any"})
+
+    @cached_property
+    def table(self) -> str:
+        """The table, view or dictionary that it makes or alters."""
+        [table] = _MADE.findall(self.text) or ALTERED.findall(self.text)
+        return str(table)
 
 
 @cache
@@ -118,9 +134,13 @@ def settings_given(text: str) -> list[str]:
     return [one for settings in _SETTINGS.findall(text) for one in settings.split(", ")]
 
 
-@cache
+def giving_only(text: str, settings: Sequence[str]) -> str:
+    """The text of a file that gives its table these of its settings, and no other."""
+    return _SETTINGS.sub(f"MODIFY SETTING {', '.join(settings)}", text)
+
+
 def _texts() -> tuple[str, ...]:
-    return tuple(statement(PACKAGE, migration.name, {"database": "any"}) for migration in migrations())
+    return tuple(migration.text for migration in migrations())
 
 
 def required_columns() -> dict[str, tuple[str, ...]]:

@@ -14,7 +14,7 @@ import re
 from typing import TYPE_CHECKING
 
 from dags.clickhouse.targets.columns import keys_without_value, lacking, other_days, wrong_types
-from dags.clickhouse.targets.definition import MODE, QUOTED, declared, parts_of, settings_of, split
+from dags.clickhouse.targets.definition import MODE, QUOTED, declared, parts_of, settings_of, split, unquoted
 from dags.clickhouse.targets.facts import NEXT_STEP, RENAMED, Facts, family, is_stored_in_parts, with_article
 from dags.domain.briefly import NAMED
 
@@ -69,7 +69,6 @@ _LACKING = {
 # A TTL that moves or compresses rows leaves them there.
 _KEEPS_ROWS = re.compile(r"\b(?:TO (?:DISK|VOLUME)|RECOMPRESS)\b")
 _ROWS_TTL = re.compile(r"\bTTL (.*?)(?= SETTINGS |$)")
-_LITERAL = re.compile(r"'(?:[^'\\]|\\.)*'")
 _NAME = re.compile(r"`?(\w+)`? ")
 # The words by which plans name what a row policy adds: to a MergeTree's own reading, or as a step above other tables.
 _ROW_POLICY = re.compile(r"\brow.level (?:security )?filter", re.IGNORECASE)
@@ -277,7 +276,7 @@ def _vanishing_rows(facts: Facts) -> Iterator[str]:
 
 
 def _vanishing_values(facts: Facts) -> Iterator[str]:
-    declarations = declared(_LITERAL.sub("''", facts.definition))
+    declarations = declared(unquoted(facts.definition))
     names = [name[1] for one in declarations if " TTL " in one and (name := _NAME.match(one))]
     if names:
         yield (
