@@ -58,7 +58,7 @@ test-cluster: setup ## what needs a replicated ClickHouse: replicas, keeper, sha
 	@$(RUN) python -m pytest -n 2 --dist loadgroup -m cluster
 
 # Some of them wait for most of their time.
-soak: setup ## the tests that take minutes: faults, mutants, real queues, benchmarks. Twenty minutes
+soak: setup ## the tests that take minutes: faults, mutants, real queues, benchmarks. Half an hour
 	@$(RUN) python -m pytest -n 4 --dist loadgroup -m 'slow'
 
 walk: setup ## every setting of both engines, each with the values worth a try: do answers stay the same? An hour

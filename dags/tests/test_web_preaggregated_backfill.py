@@ -32,7 +32,7 @@ from dags.tests.events import Event, insert
 from dags.tests.faulty import break_team, mended
 from dags.tests.fold import fold, stored
 from dags.tests.runbook import cure, symptom
-from dags.tests.variants import both_by_day, embedded_at_night, server_at_night
+from dags.tests.variants import at_night, both_by_day, embedded_at_night, server_at_night
 from dags.tests.world import BOUNCES, STATS, World, ago, noon, tables_asked
 from dags.web_preaggregated.tables import WEB_TABLES
 from dags.web_preaggregated_backfill.evaluation import Evaluation, evaluate, run_requests
@@ -375,6 +375,7 @@ def test_a_source_that_cannot_be_read_makes_all_its_tables_unknown_and_launches_
     assert tables_asked(world.tick()).keys() == {str(day) for day in WEEK}
 
 
+@at_night
 def test_at_most_so_many_days_are_launched_in_one_utc_day(world: World) -> None:
     world.set(backfill_max_days_per_day=3, backfill_max_partitions_per_run=2)
     world.traffic([1], WEEK)

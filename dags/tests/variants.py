@@ -25,7 +25,7 @@ server_at_night = pytest.mark.at_night("server")
 embedded_at_night = pytest.mark.at_night("embedded")
 both_by_day = pytest.mark.at_night()
 
-# A story among shards of lists and words, or of a rule that another one tells: half a minute of servers each.
+# A story that takes long, of lists and words or of a rule that another one tells by day.
 at_night = pytest.mark.slow(minutes=1)
 
 # Tests of statements that ask no engine for anything of its own: the default suite runs them on the embedded one, `make

@@ -25,7 +25,7 @@ from dags.settings import current_settings
 from dags.tests.alerts.hosts import Host, free_port, hearing
 from dags.tests.health.daemon import Daemon
 from dags.tests.runbook import cure, symptom
-from dags.tests.variants import server_at_night
+from dags.tests.variants import server_at_night, variants
 from dags.tests.world import STATS, World, ago
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def test_a_clickhouse_that_is_gone_is_told_though_nothing_can_be_read_from_it(ti
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("error", [EngineBusyError, EngineSlowError])
+@pytest.mark.parametrize("error", variants(EngineBusyError, EngineSlowError))
 def test_an_engine_that_does_not_answer_is_no_news_until_it_has_been_so_for_long(
     ticks: Ticks, host: Host, error: type[EngineError]
 ) -> None:

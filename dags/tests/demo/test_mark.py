@@ -15,6 +15,7 @@ from dags.definitions import defs
 from dags.demo.loop import DEMO_TAG, forget_demo_runs
 from dags.demo.mark import marking, start_over
 from dags.domain.errors import UserError
+from dags.tests.variants import at_night
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -95,7 +96,7 @@ def test_the_catalog_is_emptied_where_no_runs_but_demos_have_been() -> None:
         assert not instance.get_latest_materialization_event(of_stats)
 
 
-@pytest.mark.long
+@at_night
 def test_what_somebody_wrote_is_refused_and_kept_before_a_demo_and_beside_its_data(own: tuple[Client, Dsn]) -> None:
     client, dsn = own
     start_over(client, dsn)

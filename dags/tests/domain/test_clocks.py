@@ -20,7 +20,7 @@ from dags.team_selection.store import read_selection
 from dags.tests.fold import stored
 from dags.tests.managed_backfill import asked
 from dags.tests.runbook import symptom
-from dags.tests.variants import embedded_at_night, variants
+from dags.tests.variants import at_night, embedded_at_night, variants
 from dags.tests.work.seams import CHUNK_OVER, after_event
 from dags.tests.world import STATS, ago
 from dags.web_preaggregated_backfill.evaluation import skip_reason
@@ -177,6 +177,7 @@ def test_events_that_a_host_ahead_stamped_before_the_upgrade_come_before_those_o
     assert row.status == "paused"
 
 
+@at_night
 def test_a_build_since_the_backup_is_seen_when_the_log_runs_ahead_of_the_servers_clock(world: World) -> None:
     """A server's clock that stepped back leaves a log whose stamps go on from the future; the ledger's do not."""
     prepared(world, 1)
@@ -225,6 +226,7 @@ def test_the_last_build_is_the_one_that_came_last_whatever_the_clocks_of_the_hos
     assert lost == {Cause.ROWS_LOST}
 
 
+@at_night
 def test_the_last_list_of_teams_and_waivers_count_from_hosts_whose_clocks_are_wrong(world: World) -> None:
     prepared(world, 1, 2, 3)
     with host(world, 8 * DAY):
@@ -244,6 +246,7 @@ def test_the_last_list_of_teams_and_waivers_count_from_hosts_whose_clocks_are_wr
     assert not world.evaluate().detection.waivers
 
 
+@at_night
 def test_a_backup_is_kept_for_its_days_by_the_clock_of_the_server(world: World) -> None:
     prepared(world, 1)
     for skew in (-2 * DAY, 9 * DAY):

@@ -10,6 +10,7 @@ from dags.clickhouse.leases.store import Leases
 from dags.domain.errors import LeaseError
 from dags.file_ingestion.claims import Claims
 from dags.tests.file_ingestion.partner import NAME, Partner, event, lines
+from dags.tests.variants import at_night
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,6 +33,7 @@ def confirmed(partner: Partner, mode: str) -> None:
     partner.refresh(mode, dry_run=False, confirm=True)
 
 
+@at_night
 def test_a_file_that_was_gone_at_a_full_refresh_is_loaded_when_it_is_there_again(partner: Partner) -> None:
     partner.put("a.jsonl", lines(event(1)))
     partner.put("b.jsonl", lines(event(2)))
@@ -45,6 +47,7 @@ def test_a_file_that_was_gone_at_a_full_refresh_is_loaded_when_it_is_there_again
     assert partner.seen() == [1, 2]
 
 
+@at_night
 def test_what_new_only_took_out_stays_out_until_a_person_wants_it_again(partner: Partner) -> None:
     partner.declared["schema_changes"] = "backfill"
     partner.put("a.jsonl", lines(event(1)))

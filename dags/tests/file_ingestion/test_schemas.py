@@ -25,7 +25,7 @@ from dags.file_ingestion.schemas import (
 )
 from dags.sources.ingestions import Ingestion
 from dags.tests.file_ingestion.partner import NAME, Partner, event, lines
-from dags.tests.variants import embedded_at_night
+from dags.tests.variants import embedded_at_night, variants
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -203,7 +203,7 @@ def test_what_is_not_whole_in_the_target_is_read_from_its_file(partner: Partner)
 
 
 @pytest.mark.parametrize("dsn_text", ["embedded"], indirect=True)
-@pytest.mark.parametrize("format_", ["CSVWithNames", "TSVWithNames", "Parquet"])
+@pytest.mark.parametrize("format_", variants("CSVWithNames", "TSVWithNames", "Parquet"))
 def test_a_column_is_noticed_in_formats_that_name_them(
     client: Client, dsn: Dsn, server_files: Path, format_: str
 ) -> None:

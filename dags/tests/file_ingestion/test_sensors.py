@@ -17,7 +17,7 @@ from dags.sources.declaration import declared
 from dags.sources.loads.log import FILES
 from dags.tests.file_ingestion.partner import event, lines
 from dags.tests.file_ingestion.test_jobs import files, ingest, put, run  # noqa: F401 -- a fixture among them
-from dags.tests.variants import server_at_night
+from dags.tests.variants import at_night, server_at_night
 from dags.work.audit.log import Entry, Event, Status, Work
 from dags.work.audit.store import Log
 
@@ -80,6 +80,7 @@ def test_a_run_is_launched_where_files_wait_and_nowhere_else(world: World, files
     assert waiting_text(tick(world, document, cursor)) == f"partner-logs: run {busy[:8]} is at it"
 
 
+@at_night
 @server_at_night
 def test_a_range_runs_until_it_is_over_gives_way_and_a_pause_holds_it(world: World, files: Path) -> None:  # noqa: F811
     document = files.parent / "files.yaml"
@@ -115,6 +116,7 @@ def test_a_range_runs_until_it_is_over_gives_way_and_a_pause_holds_it(world: Wor
     assert world.client.query("SELECT count() FROM events").result_rows == [(3,)]
 
 
+@at_night
 @server_at_night
 def test_a_refresh_answers_with_its_impact_its_operations_and_what_is_lost(
     world: World,

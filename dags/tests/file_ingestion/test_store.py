@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dags.file_ingestion.store import Happened, read_known, read_ledger, read_open, read_standing, record
 from dags.file_ingestion.versions import FileEvent, FileVersion, Known, Schema, is_settled
+from dags.tests.variants import server_at_night, server_in_stories
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -41,6 +42,8 @@ def in_order(ledger: dict[str, Known]) -> dict[str, Known]:
     return {path: ordered(known) for path, known in ledger.items()}
 
 
+@server_in_stories
+@server_at_night
 def test_what_is_not_settled_is_the_same_whether_the_whole_ledger_is_read_or_a_part_of_it(client: Client) -> None:
     draw = random.Random(14)
     for _ in range(12):

@@ -49,7 +49,9 @@ def as_recorded(_: World) -> None:
 
 @pytest.mark.parametrize(
     ("recorded", "merge"),
-    [(as_recorded, "OPTIMIZE TABLE {backup}"), (as_recorded_by_0_5_0, "OPTIMIZE TABLE {backup} FINAL DEDUPLICATE")],
+    variants(
+        (as_recorded, "OPTIMIZE TABLE {backup}"), (as_recorded_by_0_5_0, "OPTIMIZE TABLE {backup} FINAL DEDUPLICATE")
+    ),
 )
 def test_a_backup_is_not_merged_and_one_that_an_older_version_recorded_may_have_been(
     world: World, recorded: Callable[[World], None], merge: str

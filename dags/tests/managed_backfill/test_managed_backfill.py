@@ -23,7 +23,7 @@ from dags.tests.health.matter import matters
 from dags.tests.listening import listening
 from dags.tests.managed_backfill import asked
 from dags.tests.runbook import cure, symptom
-from dags.tests.variants import both_by_day, embedded_at_night, server_at_night
+from dags.tests.variants import at_night, both_by_day, embedded_at_night, server_at_night
 from dags.tests.work.seams import CHUNK_OVER, after_event
 from dags.tests.world import BOUNCES, STATS, ago, noon, tables_asked
 from dags.work.audit.log import MANAGED, Entry, Work
@@ -264,6 +264,7 @@ def cancelled_for_it_hangs(world: World, backfill_id: str) -> None:
     run(world, job, **given)
 
 
+@at_night
 @embedded_at_night
 def test_a_ceiling_and_the_switch_stop_between_chunks_and_can_be_resumed(world: World) -> None:
     events = prepared(world, 1)

@@ -18,7 +18,7 @@ from dags.managed_backfill.kind import BACKFILL
 from dags.managed_backfill.rollback import roll_back as taken_back
 from dags.managed_backfill.store import unfinished_days
 from dags.tests.managed_backfill import asked
-from dags.tests.variants import server_at_night
+from dags.tests.variants import at_night, server_at_night
 from dags.tests.work.seams import STEP_OVER, after_event
 from dags.tests.world import STATS, ago
 from dags.web_preaggregated.tables import WEB_TABLES
@@ -110,7 +110,7 @@ def test_a_run_is_ordered_when_it_is_launched_or_its_process_begins(world: World
     assert clocks.server_now() - runs.ordered_at(world.instance, launched, clocks) > timedelta(minutes=59)
 
 
-@pytest.mark.long
+@at_night
 def test_a_cancel_outranks_a_pause_and_both_are_done_when_asked_in_the_last_chunk(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,7 +11,7 @@ from dagster._core.storage.tags import PARTITION_NAME_TAG
 from dags.definitions import defs
 from dags.domain.errors import UserError
 from dags.domain.shards import SHARD_TAG
-from dags.tests.variants import at_night
+from dags.tests.variants import at_night, variants
 from dags.tests.web_preaggregated_backfill.test_shards import BUILD, DAYS, THERE, shards, world
 from dags.tests.world import STATS
 
@@ -68,7 +68,7 @@ def test_a_plan_is_carried_out_on_the_shard_that_it_names_and_all_that_is_said_o
     assert world.shown() == [[], [(team, 2) for team in THERE]]
 
 
-@pytest.mark.parametrize("job", ["show_backfills_job", "show_postgres_backfills_job", "show_files_job"])
+@pytest.mark.parametrize("job", variants("show_backfills_job", "show_postgres_backfills_job", "show_files_job"))
 def test_a_list_says_of_which_shard_it_is(world: Sharded, capsys: pytest.CaptureFixture[str], job: str) -> None:
     capsys.readouterr()
     world.loop.run(job, tags={SHARD_TAG: "2"})

@@ -13,7 +13,7 @@ from dags.domain.errors import EngineError
 from dags.domain.text import WIDTH
 from dags.managed_backfill.kind import BACKFILL
 from dags.tests.managed_backfill import asked
-from dags.tests.variants import server_at_night
+from dags.tests.variants import at_night, server_at_night
 from dags.tests.world import BOUNCES, STATS, ago
 from dags.work.audit.log import Entry, Event, Status
 from dags.work.audit.store import Log, read_works, require_state
@@ -55,7 +55,7 @@ class Audit:
             assert [one for one in words if one not in text] == [], text
 
 
-@pytest.mark.long
+@at_night
 def test_a_backfill_shows_who_when_why_and_what_came_of_it_until_after_its_deletion(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,7 +13,7 @@ from dags.tests.events import Event, insert
 from dags.tests.fold import fold, stored
 from dags.tests.managed_backfill import asked
 from dags.tests.runbook import cure, symptom
-from dags.tests.variants import server_at_night
+from dags.tests.variants import at_night, server_at_night
 from dags.tests.world import BOUNCES, STATS, ago, noon
 
 if TYPE_CHECKING:
@@ -107,6 +107,7 @@ def test_units_whose_source_shrank_are_named_in_the_plan_and_kept_by_default(
     assert not decision.requests
 
 
+@at_night
 def test_what_a_person_allows_is_published_and_what_is_handed_back_without_is_refused(shrunk: World) -> None:
     before = tables(shrunk, DAYS)
     assert "finds no unit to rebuild" in fails(shrunk, kind="gap_filling")
@@ -146,6 +147,7 @@ def test_a_source_that_shrinks_after_the_plan_or_on_an_open_day_is_held_by_the_b
     assert tables(world, days) == before
 
 
+@at_night
 def test_excess_is_rebuilt_for_the_source_never_had_it(world: World) -> None:
     events = built(world, DAYS)
     twice = f"INSERT INTO {STATS} SELECT * REPLACE (concat(pathname, '/twice') AS pathname) FROM {STATS}"

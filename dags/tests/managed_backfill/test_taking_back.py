@@ -19,7 +19,7 @@ from dags.tests.health.matter import matters
 from dags.tests.managed_backfill.test_managed_backfill import DAYS as THREE
 from dags.tests.managed_backfill.test_managed_backfill import fails, prepared, run, swept, who
 from dags.tests.runbook import cure, symptom
-from dags.tests.variants import embedded_at_night, variants
+from dags.tests.variants import at_night, embedded_at_night, variants
 from dags.tests.web_preaggregated.test_repair import bytes_of
 from dags.tests.world import STATS
 from dags.work.audit.log import MANAGED, Entry, Work
@@ -120,6 +120,7 @@ def test_what_was_built_beside_a_backfill_and_is_lost_later_was_not_taken_back_w
     assert reasons(world) == {(1, "rolled back"), (2, "rows lost")}
 
 
+@at_night
 def test_what_the_log_did_not_say_at_the_first_look_it_says_at_the_next(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -177,6 +178,7 @@ def test_what_others_wrote_into_its_teams_since_is_left_until_a_person_allows_to
     assert states(world) == before
 
 
+@at_night
 @pytest.mark.parametrize(
     "alter",
     variants(
@@ -210,6 +212,7 @@ def test_a_rollback_works_after_the_table_was_altered(world: World, alter: str) 
             world.client.command(f"ALTER TABLE {STATS} {undo}")
 
 
+@at_night
 def test_a_column_that_may_have_been_renamed_is_refused_before_anything_is_touched(world: World) -> None:
     prepared(world, 1, days=DAYS)
     world.client.command(f"ALTER TABLE {STATS} ADD COLUMN extra String")
@@ -229,6 +232,7 @@ def test_a_column_that_may_have_been_renamed_is_refused_before_anything_is_touch
             world.client.command(f"ALTER TABLE {STATS} DROP COLUMN IF EXISTS {name}")
 
 
+@at_night
 def test_a_delete_during_a_rollback_is_refused_and_names_the_run(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     prepared(world, 1, days=DAYS)
     world.built(*DAYS)
@@ -345,6 +349,7 @@ def test_who_acts_on_a_backfill_finds_out_that_it_was_taken_away(world: World, m
         assert "which was silent for too long; now run second" in str(lost.value)
 
 
+@at_night
 def test_a_backup_with_other_contents_than_were_recorded_restores_nothing(world: World) -> None:
     prepared(world, 1, days=DAYS)
     world.built(*DAYS)

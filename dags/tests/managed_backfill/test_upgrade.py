@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
-
 from dags.clickhouse.schema.apply import apply_schema
 from dags.clickhouse.schema.declared import alias_columns
 from dags.tests.fold import stored
 from dags.tests.managed_backfill.test_managed_backfill import DAYS, ended_after, holds_its_source, prepared, run, who
-from dags.tests.variants import server_at_night
+from dags.tests.variants import at_night, server_at_night
 from dags.tests.world import BOUNCES, STATS
 from dags.web_preaggregated.tables import WEB_TABLES
 
 if TYPE_CHECKING:
+    import pytest
+
     from dags.tests.world import World
 
 # As 0.5.1 wrote its events: days in place of steps, and the kind in the first alone.
@@ -36,8 +36,8 @@ AS_0_5_1 = """
 DELETE = "ALTER TABLE web_analytics_backfill_events DELETE"
 
 
+@at_night
 @server_at_night
-@pytest.mark.long
 def test_a_backfill_of_0_5_1_that_was_running_is_resumed_and_rolled_back(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,7 +25,7 @@ from dags.sources.loads.landing import tables_of
 from dags.sources.loads.names import load_id
 from dags.tests.events import Event, insert
 from dags.tests.postgres_backfill.tenants import DAYS, DECLARED, LATE_ORDERS, TABLE, Tenant, asked
-from dags.tests.variants import server_at_night
+from dags.tests.variants import at_night, server_at_night
 from dags.tests.world import noon
 from dags.work import control
 from dags.work.audit.log import Status
@@ -175,9 +175,9 @@ def died(loads: Loads, dies_at: int | str, act: Callable[..., Any], *args: Any, 
     return False
 
 
+@at_night
 @server_at_night
 @pytest.mark.story
-@pytest.mark.long
 def test_a_load_whose_every_run_dies_one_statement_later_brings_every_row_once(loads: Loads) -> None:
     work_id, number = "postgres-backfill-1a2b3c4d", 1
     loads.accept(work_id)

@@ -30,7 +30,7 @@ from dags.tests.postgres_backfill.tenants import (
     tenant,
 )
 from dags.tests.runbook import cure, symptom
-from dags.tests.variants import embedded_at_night, server_at_night, variants
+from dags.tests.variants import at_night, embedded_at_night, server_at_night, variants
 from dags.tests.world import STATS, World, ago, noon
 from dags.work import control
 from dags.work.audit.log import FINISHED
@@ -602,8 +602,8 @@ def paused(world: World, source: Tenant) -> str:
     return str(queue(world)[0]["id"])
 
 
+@at_night
 @on_one_engine
-@pytest.mark.long
 def test_a_load_whose_source_is_gone_fails_and_goes_on_when_it_is_back(
     world: World, source: Tenant, postgres: PostgresServer
 ) -> None:

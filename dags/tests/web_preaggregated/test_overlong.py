@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-import pytest
-
 from dags.tests.events import Event, insert
 from dags.tests.fold import fold, stored
-from dags.tests.variants import embedded_at_night
+from dags.tests.variants import at_night, embedded_at_night
 from dags.tests.world import BOUNCES, STATS, ago, noon
 
 if TYPE_CHECKING:
@@ -30,7 +28,7 @@ def said(world: World, day: str) -> tuple[dict[str, object], list[str]]:
     )
 
 
-@pytest.mark.long
+@at_night
 @embedded_at_night
 def test_events_that_no_day_counts_are_counted_in_what_the_build_of_the_day_before_reports(world: World) -> None:
     world.select(1, 2)

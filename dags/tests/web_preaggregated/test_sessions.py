@@ -114,7 +114,7 @@ def test_large_sessions_and_many_teams_equal_the_fold_too(
 OWN = ["day", "own_day", "shift", "position", "session_hash", "event_hash", "pageviews"]
 
 
-@pytest.mark.parametrize(("large", "few"), [(0, 0), (10_000, 100)])
+@pytest.mark.parametrize(("large", "few"), variants((0, 0), (10_000, 100)))
 @pytest.mark.parametrize("names", variants(OWN, *([name] for name in OWN)), ids="+".join)
 def test_a_column_of_ones_own_in_events_takes_nothings_place(
     client: Client, names: list[str], large: int, few: int

@@ -9,7 +9,7 @@ import pytest
 from dags.domain.errors import EngineError
 from dags.publish.path import Publisher
 from dags.tests.managed_backfill import asked
-from dags.tests.variants import server_at_night
+from dags.tests.variants import at_night, server_at_night
 from dags.tests.web_preaggregated_backfill.test_what_is_left import NOWHERE, asked_about
 from dags.tests.web_preaggregated_backfill.test_what_is_shown import WHO, checks, detector, lose
 from dags.tests.world import BOUNCES, STATS, ago
@@ -81,6 +81,7 @@ def test_a_build_that_raises_leaves_what_is_so_or_that_nothing_is_known(
     assert detector(world)["status"].startswith("UNKNOWN: no ClickHouse answers")
 
 
+@at_night
 def test_a_rollback_that_put_a_day_back_and_then_refused_is_looked_at(
     world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

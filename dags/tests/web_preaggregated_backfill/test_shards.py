@@ -33,7 +33,7 @@ from dags.tests.clickhouse_cluster import running_cluster
 from dags.tests.emptied import EmptiedDatabase
 from dags.tests.events import Event, insert
 from dags.tests.health.daemon import Daemon
-from dags.tests.variants import at_night, require_cluster
+from dags.tests.variants import at_night, require_cluster, variants
 from dags.tests.world import BOUNCES, STATS, ago, noon
 from dags.web_preaggregated_backfill import evaluation
 from dags.web_preaggregated_backfill.catalog import evaluate_now
@@ -200,6 +200,7 @@ def test_a_tick_asks_for_a_run_of_each_day_and_shard_with_its_teams_alone_and_th
     assert world.tick() == []
 
 
+@at_night
 def test_teams_too_many_for_a_configuration_are_written_where_their_run_reads_them(world: Sharded) -> None:
     world.built(DAYS[0])
     world.monkeypatch.setenv("WEB_ANALYTICS_BACKFILL_MIN_MISSING_PARTITIONS", "1")
@@ -237,6 +238,7 @@ def test_a_shard_that_is_down_is_unknown_by_name_and_the_days_of_the_other_are_d
     assert (world.detected().unknown, world.wrong()) == ({}, set())
 
 
+@at_night
 def test_why_job_answers_for_the_shards_that_do_and_says_which_does_not(
     world: Sharded, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -262,7 +264,9 @@ def test_with_one_replica_of_a_shard_dead_all_is_known_and_built(world: Sharded)
         assert (world.detected().unknown, world.wrong()) == ({}, set())
 
 
-@pytest.mark.parametrize("is_built", [False, True], ids=["before any build", "once each shard has built its part"])
+@pytest.mark.parametrize(
+    "is_built", variants(False, True), ids=["before any build", "once each shard has built its part"]
+)
 def test_a_team_on_two_shards_is_named_and_never_asked_for(world: Sharded, is_built: bool) -> None:  # noqa: FBT001
     world.visit(2, 1)
     if is_built:
@@ -326,6 +330,7 @@ def test_the_daily_schedule_asks_for_a_run_of_each_day_and_shard() -> None:
     assert len({one.run_key for one in requests}) == 4
 
 
+@at_night
 def test_who_stops_backfills_stops_them_on_every_shard_also_while_one_is_down(world: Sharded) -> None:
     why = {"reason": "a move", "requested_by": "ops"}
     with world.without(2), pytest.raises(UserError, match=r"1 of 2 shards were not told, the others were: shard 2: "):
@@ -348,6 +353,7 @@ def test_a_detection_of_one_shard_of_several_says_of_what_nothing_is_known(world
     assert "has 2 shards, and CLICKHOUSE_DSN names the hosts of one" in warning
 
 
+@at_night
 def test_a_shard_that_stands_still_once_it_is_connected_keeps_a_stop_from_no_other(world: Sharded) -> None:
     first = world.cluster.servers[0][0]
 
@@ -474,6 +480,7 @@ def test_what_is_swept_and_forgotten_is_on_every_shard(world: Sharded, capsys: p
     world.loop.run("sweep_backups_job")
 
 
+@at_night
 def test_a_shard_that_hangs_leaves_a_tick_the_time_to_ask_for_the_days_of_the_other(world: Sharded) -> None:
     world.monkeypatch.setattr(evaluation, "TICK_LOOK_SECONDS", 5.0)
     world.monkeypatch.setattr(evaluation, "CONFIG_CHARACTERS", 1)

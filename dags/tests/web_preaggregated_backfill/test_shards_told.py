@@ -115,6 +115,7 @@ def test_why_job_says_on_which_shard_a_team_lies_and_tells_of_that_shard_alone(
     assert (1, 1) in world.wrong()
 
 
+@at_night
 def test_with_a_shard_down_nothing_is_undecided_of_the_other_and_a_team_of_none_may_be_there(
     world: Sharded, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from dagster import AssetCheckKey, DagsterEventType
 
 from dags.definitions import WATCHED, defs
-from dags.tests.variants import server_at_night
+from dags.tests.variants import at_night, server_at_night
 from dags.tests.world import BOUNCES, STATS, ago
 from dags.web_preaggregated_backfill.building import PARTITION_ROWS
 from dags.web_preaggregated_backfill.catalog import KEY_CHARACTERS
@@ -43,6 +43,7 @@ def metadata_of_events(world: World) -> list[Mapping[str, Any]]:
     return [one.metadata for one in (*materialized, *checks) if one is not None]
 
 
+@at_night
 @server_at_night
 def test_the_planners_runs_can_be_filtered_by_plan_trigger_attempt_reason_tables_and_teams(world: World) -> None:
     world.select(1, 2)

@@ -22,7 +22,7 @@ from dags.domain import clock
 from dags.domain.errors import EngineBusyError, EngineError
 from dags.settings import current_settings
 from dags.tests.runbook import symptom
-from dags.tests.variants import server_at_night
+from dags.tests.variants import at_night, server_at_night
 from dags.tests.web_preaggregated_backfill.test_what_is_shown import WHO, checks, detector, lose
 from dags.tests.world import BOUNCES, STATS, ago
 from dags.web_preaggregated_backfill import catalog
@@ -93,6 +93,7 @@ def test_an_unreachable_moment_ends_no_backfill_that_has_begun(world: World) -> 
     assert [request.partition_key for request in world.tick().requests] == [left]
 
 
+@at_night
 def test_an_older_reading_that_is_left_later_takes_no_newer_ones_place(world: World) -> None:
     world.traffic([1], DAYS[:3])
     world.select(1)

@@ -14,7 +14,7 @@ from dags.clickhouse.leases.rules import lease_name, work_lease
 from dags.domain.errors import NoLeaseError, UserError
 from dags.domain.units import EPOCH
 from dags.tests.runbook import symptom
-from dags.tests.variants import server_at_night
+from dags.tests.variants import server_at_night, variants
 from dags.tests.work.copies import WHO, Copy, CopyPlan, planned
 from dags.tests.work.seams import STEP_OVER, after_event
 from dags.work import control
@@ -121,7 +121,7 @@ def test_an_end_that_is_in_the_log_stands_whatever_fails_after_it(
         assert everywhere(copies, work) == {status}
 
 
-@pytest.mark.parametrize("ask", [control.pause, control.cancel])
+@pytest.mark.parametrize("ask", variants(control.cancel, control.pause))
 def test_what_is_asked_while_gates_are_asked_is_done_whatever_they_say(copies: Copies, ask: Callable[..., str]) -> None:
     wanted = "paused" if ask is control.pause else "cancelled"
     text: list[str] = []

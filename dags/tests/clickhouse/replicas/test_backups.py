@@ -17,6 +17,7 @@ from dags.retention.store import read_facts
 from dags.settings import current_settings
 from dags.tests.emptied import EmptiedDatabase
 from dags.tests.managed_backfill import asked
+from dags.tests.variants import at_night
 from dags.tests.world import STATS, World, ago, new_world
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ def test_a_backfill_is_taken_back_and_deleted_by_whoever_comes_from_the_other_re
     assert backups(cluster) == [0, 0]
 
 
+@at_night
 def test_a_backup_whose_time_is_over_is_swept_from_whichever_replica_has_it(world: World, cluster: Cluster) -> None:
     rebuilt(world)
     [name] = [name for (name,) in world.client.query("SHOW TABLES").result_rows if name.startswith(BACKUP_PREFIX)]
@@ -125,6 +127,7 @@ def test_a_backup_on_a_replica_that_is_down_is_not_said_to_be_gone_and_nobody_fo
     assert sessions(cluster) == [1, 1]
 
 
+@at_night
 def test_chunks_that_are_done_at_once_are_all_done_beside_the_backup(world: World, cluster: Cluster) -> None:
     days = [ago(n) for n in range(5, 1, -1)]
     world.traffic([1], days)
@@ -140,6 +143,7 @@ def test_chunks_that_are_done_at_once_are_all_done_beside_the_backup(world: Worl
     assert backups(cluster) == [1, 0]
 
 
+@at_night
 def test_no_second_backup_is_begun_while_the_first_may_be_on_a_replica_that_is_down(
     world: World, cluster: Cluster
 ) -> None:

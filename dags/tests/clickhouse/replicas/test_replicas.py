@@ -31,6 +31,7 @@ from dags.settings import read_settings
 from dags.team_selection.store import write_selection
 from dags.tests.emptied import EmptiedDatabase
 from dags.tests.events import Event, insert
+from dags.tests.variants import at_night
 from dags.tests.world import STATS, ago, noon
 from dags.web_preaggregated.tables import WEB_TABLES
 
@@ -244,6 +245,7 @@ def test_a_new_replica_is_given_the_tables_as_they_are_on_the_others_and_their_r
         assert not require_schema(client, WEB_TABLES).unusable
 
 
+@at_night
 def test_two_who_apply_the_schema_at_once_each_on_another_replica_both_succeed(cluster: Cluster) -> None:
     def applied(first: int) -> None:
         whole = turned(cluster.dsn("applied_twice"), first)
@@ -279,6 +281,7 @@ def test_a_build_that_was_robbed_on_one_replica_publishes_nothing_once_another_h
         assert shown(cluster) == [[(1, 3), (2, 2)]] * 2
 
 
+@at_night
 def test_what_another_replica_published_while_one_waited_is_fetched_before_the_day_is_swapped(
     cluster: Cluster, dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

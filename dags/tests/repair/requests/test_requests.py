@@ -14,7 +14,7 @@ from dags.repair.requests.rules import teams_of_plan
 from dags.repair.requests.store import freeze, frozen_teams
 from dags.tests.fold import stored
 from dags.tests.runbook import symptom
-from dags.tests.variants import server_at_night
+from dags.tests.variants import at_night, server_at_night
 from dags.tests.world import BOUNCES, STATS, ago
 from dags.web_preaggregated_backfill import evaluation
 
@@ -65,6 +65,7 @@ def test_a_run_of_many_teams_names_its_plan_and_rebuilds_what_the_plan_asked_for
     }
 
 
+@at_night
 def test_where_all_enabled_teams_are_meant_a_configuration_names_none(lost: World) -> None:
     for table in TABLES:
         lost.client.command(f"TRUNCATE TABLE {table} SYNC")
