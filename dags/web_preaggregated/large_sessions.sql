@@ -17,8 +17,17 @@ WITH
         SELECT
             -- By name, and not all of them: one of the user's own that is called as something below would take its place.
             team_id, uuid, event, timestamp, session_id, person_id, inserted_at, pathname, host, device_type, browser,
-            os, viewport_width, viewport_height, country_code, city_name, region_code, region_name, referring_domain,
-            utm_source, utm_medium, utm_campaign, utm_term, utm_content, gclid, gad_source, fbclid,
+            os, viewport_width, viewport_height, country_code, city_name, region_code, region_name,
+            -- Of what is no text, as an Enum, an aggregate over nothing answers not the empty one but the first.
+            toString(referring_domain) AS referring_domain,
+            toString(utm_source) AS utm_source,
+            toString(utm_medium) AS utm_medium,
+            toString(utm_campaign) AS utm_campaign,
+            toString(utm_term) AS utm_term,
+            toString(utm_content) AS utm_content,
+            toString(gclid) AS gclid,
+            toString(gad_source) AS gad_source,
+            toString(fbclid) AS fbclid,
             qualifies,
             toDate(timestamp) AS own_day,
             cityHash64(team_id, uuid) AS event_hash,
