@@ -1,5 +1,6 @@
--- Whose builds a backfill took back, by a rollback or after a gate: teams whose last build before that moment, in
--- microseconds since 1970, was by one of the backfill's runs. What was built then is not there any more.
+-- Whose builds a backfill took back, by a rollback or after a gate: teams of which one of its runs had built the day, and
+-- which nobody built after that moment, in microseconds since 1970. What was built then is not there any more: that of
+-- others since the backfill neither, where a person allowed to lose it, for elsewhere such a day is not put back.
 -- Grain   one row per day of a table that was put back, as often as it was
 -- Reads   the log of work, which is small; and of the days in it the ledger of builds
 WITH undone AS
@@ -30,6 +31,6 @@ FROM
         AND outcome IN ('built', 'empty')
         AND finished_at <= undone_at
     GROUP BY table_name, day, undone_at, backfill_id, team_id
-    HAVING has(any(runs), argMax(run_id, finished_at))
+    HAVING countIf(has(runs, run_id)) > 0
 )
 GROUP BY table_name, day, undone_at, backfill_id

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from dags.detection.rules import Kind
 from dags.managed_backfill.execution import Backfill
 from dags.repair.decision import Trigger
 from dags.tests.events import Event, insert
 from dags.tests.fold import fold, stored
 from dags.tests.managed_backfill import asked
+from dags.tests.managed_backfill.test_taking_back import rollback
 from dags.tests.runbook import cure, symptom
 from dags.tests.variants import at_night, server_at_night
 from dags.tests.world import BOUNCES, STATS, ago, noon
@@ -145,6 +147,19 @@ def test_a_source_that_shrinks_after_the_plan_or_on_an_open_day_is_held_by_the_b
     assert "team 1, source shrank: source 7 sessions" in report["held"][str(SOME_LOST)]
     assert "team 1, source shrank, held: source 4 sessions" in report["held"][str(OPEN)]
     assert tables(world, days) == before
+
+
+def test_what_a_person_allowed_and_took_back_is_kept_until_it_is_allowed_again(shrunk: World) -> None:
+    shrunk.set(backfill_min_missing_partitions=1)
+    before = tables(shrunk, DAYS)
+    for table in (STATS, BOUNCES):
+        rollback(shrunk, run(shrunk, target_table=table, allow_shrink=True)["backfill_id"])
+    shrunk.carry_out(shrunk.check())
+    assert tables(shrunk, DAYS) == before
+    wrong = shrunk.evaluate(Trigger.SCHEDULE).detection.wrong.groups
+    assert {(one.kind, one.reason, one.awaits_permission) for one in wrong if one.day == SOME_LOST} == {
+        (Kind.EXCESS, "rolled back", True)
+    }
 
 
 @at_night

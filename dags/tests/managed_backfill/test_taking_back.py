@@ -14,6 +14,7 @@ from dags.domain.errors import LeaseError, LeaseLostError
 from dags.managed_backfill.kind import BACKFILL
 from dags.managed_backfill.log import DayEvent
 from dags.publish.path import Publisher
+from dags.repair.decision import Trigger
 from dags.tests.fold import fold, stored
 from dags.tests.health.matter import matters
 from dags.tests.managed_backfill.test_managed_backfill import DAYS as THREE
@@ -118,6 +119,21 @@ def test_what_was_built_beside_a_backfill_and_is_lost_later_was_not_taken_back_w
     assert reasons(world) == {(1, "rolled back")}
     world.client.command(f"DELETE FROM {STATS} WHERE team_id = 2")
     assert reasons(world) == {(1, "rolled back"), (2, "rows lost")}
+
+
+def test_what_a_person_allowed_to_lose_with_a_rollback_was_taken_back_too_and_is_no_failed_attempt(
+    world: World,
+) -> None:
+    world.set(backfill_min_missing_partitions=1)
+    prepared(world, 1, 2, days=DAYS)
+    world.built(*DAYS)
+    world.traffic([1], DAYS, session="late")
+    report = run(world, team_ids=[1])
+    world.client.command(f"DELETE FROM {STATS} WHERE team_id = 1")
+    world.carry_out(world.check())
+    rollback(world, report["backfill_id"], allow_losing_later_builds=True)
+    assert reasons(world) == {(1, "rolled back")}
+    assert world.evaluate(Trigger.SCHEDULE).decision.deferred == ()
 
 
 @at_night
