@@ -17,12 +17,13 @@ def apply_schema_op(asked: Command[Nothing]) -> list[str]:
 def _applied(asked: Command[Nothing], shard: int) -> list[str]:
     of = f"shard {shard}: " * bool(shard)
     with asked.clickhouse.client(asked.run_id, create_database=True, shard=shard) as client:
-        applied = [migration.name for migration in apply_schema(client, WEB_TABLES)]
+        refused: list[str] = []
+        applied = [migration.name for migration in apply_schema(client, WEB_TABLES, refused.append)]
         print(f"{of}{client.database} has schema version {migrations()[-1].version}")
         print(f"{of}applied: {', '.join(applied) or 'nothing, it was there'}")
         for name in everywhere(client) if place_of(client) is not None else ():
             print(f"{of}replica {name}: has it")
-        for note in require_schema(client, WEB_TABLES).notes:
+        for note in (*refused, *require_schema(client, WEB_TABLES).notes):
             print(f"WARNING  {of}{note}")
     return applied
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from clickhouse_connect.driver.exceptions import DatabaseError
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
+from dags.clickhouse.failures import Remedy, remedy
 from dags.clickhouse.leases.keeper import LEASES
 from dags.clickhouse.replicas.rules import leases_shard, replicated, unusable
 from dags.clickhouse.replicas.store import place_of, synced
@@ -24,8 +25,6 @@ from dags.clickhouse.schema.declared import (
     DICTIONARY,
     PACKAGE,
     added_columns,
-    added_parts,
-    alias_columns,
     declared_columns,
     giving_only,
     migrations,
@@ -38,10 +37,11 @@ from dags.clickhouse.targets.store import describe, names_of, usability
 from dags.domain.errors import SchemaError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from clickhouse_connect.driver.client import Client
 
+    from dags.clickhouse.replicas.place import Place
     from dags.clickhouse.schema.declared import Migration
     from dags.clickhouse.targets.facts import Facts
     from dags.clickhouse.targets.store import Usability
@@ -52,10 +52,18 @@ if TYPE_CHECKING:
 ALTERING_SECONDS = 60
 
 
-def apply_schema(client: Client, watched: Sequence[WatchedTable]) -> tuple[Migration, ...]:
+def _raised(told: str) -> NoReturn:
+    raise SchemaError(told)
+
+
+def apply_schema(
+    client: Client, watched: Sequence[WatchedTable], warn: Callable[[str], None] = _raised
+) -> tuple[Migration, ...]:
     """Apply what this database lacks; answers with what was applied. ``watched``: the tables among these that are.
 
-    That is every file newer than the version recorded, and those of a table that is gone or lacks what they gave it.
+    That is every file newer than the version recorded, and those whose table is gone or lacks what they gave it. What
+    a table cannot be given for a reason of its own, and all of this code does without, keeps nothing else from being
+    applied: ``warn`` is told of it.
 
     Where there are replicas, on each of them, one file after the other: a replica that is new is given the tables that
     the others have first. Two processes may do so at once: every statement is idempotent, one that comes while a
@@ -63,7 +71,8 @@ def apply_schema(client: Client, watched: Sequence[WatchedTable]) -> tuple[Migra
 
     Raises:
         SchemaError: the database is newer than this code, a table that was there lacks columns, or is none that days
-            can be swapped into; or a replica does not answer.
+            can be swapped into; or a replica does not answer. Without a ``warn`` of one's own, once all else is done,
+            also for what it would have been told.
     """
     hosts, problems, database = _hosts(client), list[str](), str(client.database)
     facts: dict[str, Mapping[str, Facts]] = {}
@@ -81,17 +90,14 @@ def apply_schema(client: Client, watched: Sequence[WatchedTable]) -> tuple[Migra
     _refuse(client, problems)
     pending = {m: due for m in migrations() if (due := [n for n in hosts if _is_due(m, versions[n], facts[n])])}
     if place := place_of(client):
-        shard = leases_shard(place.macros)
-        for host in hosts.values():
-            Sql("dags.clickhouse.leases", host).command("keeper_create", leases=LEASES, database=database, shard=shard)
-        _clone(hosts, facts)
-    applied = []
+        _prepare(place, hosts, facts)
+    applied, refused = [], list[str]()
     try:
         for migration, due in pending.items():
             for name in due:
-                sql = _applying(hosts[name], _settings_lacking(migration, versions[name], facts[name]))
-                _while_another_alters()(sql.command, migration.name, database=database)
-            applied.append([migration.version, migration.name])
+                refused += _given(hosts[name], name, migration, versions[name], facts[name])
+            if any(_is_newer(migration, versions[name]) for name in due):
+                applied.append([migration.version, migration.name])
     finally:
         # Together: a version that was applied and not recorded is applied once more, and changes nothing.
         if applied:
@@ -99,7 +105,23 @@ def apply_schema(client: Client, watched: Sequence[WatchedTable]) -> tuple[Migra
     for host in hosts.values():
         _refuse(client, unusable(synced(host)))
     _refuse(client, [one for host in hosts.values() for one in require_schema(host, watched).unusable.values()])
+    for one in refused:
+        warn(one)
     return tuple(pending)
+
+
+def _given(
+    host: Client, name: str, migration: Migration, version: int | None, facts: Mapping[str, Facts]
+) -> Iterator[str]:
+    """Apply a file on a server; why not, where its table has a reason of its own and all do without what it gives."""
+    sql = _applying(host, _settings_lacking(migration, version, facts))
+    try:
+        _while_another_alters()(sql.command, migration.name, database=str(host.database))
+    except DatabaseError as error:
+        if not migration.is_optional or remedy(error) is not Remedy.ISOLATE:
+            raise
+        of = f" on the replica {name}" * bool(name)
+        yield f"{migration.table} was not given {', '.join(migration.parts)}{of}: {error}"
 
 
 def _hosts(client: Client) -> dict[str, Client]:
@@ -142,6 +164,14 @@ def _while_another_alters() -> Retrying:
     )
 
 
+def _prepare(place: Place, hosts: Mapping[str, Client], facts: Mapping[str, Mapping[str, Facts]]) -> None:
+    """Give replicas what the numbered files do not: leases of them all, and tables as another replica has them."""
+    database, shard = place.dsn.database, leases_shard(place.macros)
+    for host in hosts.values():
+        Sql("dags.clickhouse.leases", host).command("keeper_create", leases=LEASES, database=database, shard=shard)
+    _clone(hosts, facts)
+
+
 def _clone(hosts: Mapping[str, Client], facts: Mapping[str, Mapping[str, Facts]]) -> None:
     """Make the replicated tables that another replica has already as they are there: the numbered files would make
     them as they once were, which is refused.
@@ -162,19 +192,20 @@ def _is_due(migration: Migration, version: int | None, facts: Mapping[str, Facts
         return False
     if settings_given(migration.text) and not _settings_lacking(migration, version, facts):
         return False
-    return version is None or migration.version > version or not _is_whole(migration.table, own)
+    return _is_newer(migration, version) or _is_lacking(migration, own)
 
 
-def _is_whole(table: str, own: Facts | None) -> bool:
-    """Whether a table or the dictionary has all that the files give it. A view of ours is not looked at: it shows what
-    is there, and of a view over a view the types are those of its day.
+def _is_newer(migration: Migration, version: int | None) -> bool:
+    return version is None or migration.version > version
+
+
+def _is_lacking(migration: Migration, own: Facts | None) -> bool:
+    """Whether what a file has made or given is not there. A view of ours is not looked at: it shows what is there, and
+    of a view over a view the types are those of its day.
     """
-    columns = declared_columns().get(table, {})
     if own is None:
-        return not columns and table != DICTIONARY
-    return columns.keys() | alias_columns().get(table, ()) <= own.columns.keys() and not parts_lacking(
-        own, added_parts().get(table, ())
-    )
+        return migration.table in {*declared_columns(), DICTIONARY}
+    return bool(migration.columns - own.columns.keys() or parts_lacking(own, migration.parts))
 
 
 def require_schema(client: Client, watched: Sequence[WatchedTable] = ()) -> Usability:

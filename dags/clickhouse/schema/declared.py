@@ -46,7 +46,7 @@ ALTERED = re.compile(r"^ALTER TABLE (\w+)", re.MULTILINE)
 _MADE = re.compile(r"^CREATE (?:OR REPLACE )?(?:TABLE|VIEW|DICTIONARY) (?:IF NOT EXISTS )?(\w+)", re.MULTILINE)
 _ADDED = re.compile(r"ADD COLUMN IF NOT EXISTS (\w+) (?:Nested\((.*)\)|(\w++(?:\([^)]*\))?+)(?! ALIAS))", re.DOTALL)
 _ALIAS = re.compile(r"ADD COLUMN IF NOT EXISTS (\w+) \S+ ALIAS ")
-_PART = re.compile(r"ADD (PROJECTION|INDEX) IF NOT EXISTS (\w+)")
+_PART = re.compile(r"(?:ADD|MATERIALIZE) (PROJECTION|INDEX) (?:IF NOT EXISTS )?(\w+)")
 _SETTINGS = re.compile(r"MODIFY SETTING (.*)")
 _NESTED = re.compile(r"^        (\w+) ([\w()]+?),?$", re.MULTILINE)
 
@@ -69,6 +69,24 @@ class Migration:
         [table] = _MADE.findall(self.text) or ALTERED.findall(self.text)
         return str(table)
 
+    @cached_property
+    def columns(self) -> frozenset[str]:
+        """The columns that it gives a table which is there."""
+        return frozenset(_added(self.text)) | frozenset(_ALIAS.findall(self.text))
+
+    @cached_property
+    def parts(self) -> tuple[str, ...]:
+        """What it gives a table beside columns that all need, as the table's definition says it there: projections,
+        indices and settings; and columns that loads need.
+        """
+        found = [" ".join(part) for part in _PART.findall(self.text)] + settings_given(self.text)
+        return (*found, *(f"`{column}`" for column, _, _ in _ADDED.findall(self.text) if column in FOR_LOADS))
+
+    @property
+    def is_optional(self) -> bool:
+        """Whether all of this code works without what it gives, if more slowly, but for loads."""
+        return bool(self.parts) and not self.columns
+
 
 @cache
 def migrations() -> tuple[Migration, ...]:
@@ -81,9 +99,9 @@ def migrations() -> tuple[Migration, ...]:
 def declared_columns() -> dict[str, dict[str, str]]:
     """The columns of each table with their types, read from the DDL, which is where they are declared."""
     columns = {
-        created[1]: {name: _DEFAULT.sub("", type_).strip() for name, type_ in _COLUMN.findall(text)}
-        for text in _texts()
-        if (created := _CREATED.search(text))
+        created[1]: {name: _DEFAULT.sub("", type_).strip() for name, type_ in _COLUMN.findall(migration.text)}
+        for migration in migrations()
+        if (created := _CREATED.search(migration.text))
     }
     for table, added in added_columns().items():
         columns[table] |= added
@@ -94,39 +112,29 @@ def declared_columns() -> dict[str, dict[str, str]]:
 def added_columns() -> dict[str, dict[str, str]]:
     """Those of them that a later file adds to a table which is there; a nested one is one array for each of its own."""
     added: dict[str, dict[str, str]] = {}
-    for text in _texts():
-        if (altered := ALTERED.search(text)) is not None:
-            for column, nested, type_ in _ADDED.findall(text):
-                if column in FOR_LOADS:
-                    continue
-                own = {f"{column}.{name}": f"Array({inner})" for name, inner in _NESTED.findall(nested)}
-                added.setdefault(altered[1], {}).update(own or {column: type_})
+    for migration in migrations():
+        if columns := _added(migration.text):
+            added.setdefault(migration.table, {}).update(columns)
+    return added
+
+
+def _added(text: str) -> dict[str, str]:
+    """The columns that a file's text adds, with their types."""
+    added: dict[str, str] = {}
+    for column, nested, type_ in _ADDED.findall(text):
+        if column not in FOR_LOADS:
+            own = {f"{column}.{name}": f"Array({inner})" for name, inner in _NESTED.findall(nested)}
+            added |= own or {column: type_}
     return added
 
 
 @cache
-def alias_columns() -> dict[str, frozenset[str]]:
-    """The columns of each table that are there for its readers alone: aliases, which no build writes or needs."""
-    return {
-        altered[1]: frozenset(found)
-        for text in _texts()
-        if (found := _ALIAS.findall(text)) and (altered := ALTERED.search(text)) is not None
-    }
-
-
-@cache
 def added_parts() -> dict[str, tuple[str, ...]]:
-    """What later files give a table beside columns that all need, as its definition says it there: projections, indices
-    and settings; and columns that loads need.
-    """
-    parts: dict[str, tuple[str, ...]] = {}
-    for text in _texts():
-        if (altered := ALTERED.search(text)) is not None:
-            found = [" ".join(part) for part in _PART.findall(text)]
-            found += settings_given(text)
-            found += [f"`{column}`" for column, _, _ in _ADDED.findall(text) if column in FOR_LOADS]
-            parts[altered[1]] = (*parts.get(altered[1], ()), *found)
-    return parts
+    """What files give each table beside columns that all need."""
+    parts: dict[str, dict[str, None]] = {}
+    for migration in migrations():
+        parts.setdefault(migration.table, {}).update(dict.fromkeys(migration.parts))
+    return {table: tuple(found) for table, found in parts.items() if found}
 
 
 def settings_given(text: str) -> list[str]:
@@ -137,10 +145,6 @@ def settings_given(text: str) -> list[str]:
 def giving_only(text: str, settings: Sequence[str]) -> str:
     """The text of a file that gives its table these of its settings, and no other."""
     return _SETTINGS.sub(f"MODIFY SETTING {', '.join(settings)}", text)
-
-
-def _texts() -> tuple[str, ...]:
-    return tuple(migration.text for migration in migrations())
 
 
 def required_columns() -> dict[str, tuple[str, ...]]:

@@ -15,7 +15,7 @@ from clickhouse_connect.driver.exceptions import DatabaseError
 from dags.clickhouse.dsn import Dsn
 from dags.clickhouse.engine import open_client
 from dags.clickhouse.schema.apply import apply_schema, recorded_version, require_schema
-from dags.clickhouse.schema.declared import BOOKS, FOR_LOADS, alias_columns, migrations, required_columns
+from dags.clickhouse.schema.declared import BOOKS, FOR_LOADS, migrations, required_columns
 from dags.clickhouse.sql import Sql
 from dags.clickhouse.targets.facts import NEXT_STEP
 from dags.clickhouse.targets.store import names_of
@@ -118,7 +118,14 @@ def test_a_table_that_its_owner_made_anew_is_named_and_given_again_what_it_lacks
     assert len(said) == len([note for note in said if seen.search(note)]) == 2
     assert "lightweight_mutation_projection_mode = 'rebuild'" in said[0]
     assert "(PROJECTION coverage)" in said[1]
-    assert {migration.table for migration in apply_schema(own, WEB_TABLES)} == {"events", BOUNCES}
+    given = [migration.name[5:] for migration in apply_schema(own, WEB_TABLES)]
+    assert given == [
+        "events_projection_settings",
+        "web_pre_aggregated_bounces_coverage",
+        "web_pre_aggregated_bounces_coverage_of_old_parts",
+        "events_load_id",
+        "events_load_id_index",
+    ]
     assert require_schema(own, WEB_TABLES).notes == ()
     own.command("DELETE FROM events WHERE team_id = 1")
     assert {name: sorted(text) for name, text in definitions(own).items()} == {
@@ -145,10 +152,26 @@ def test_of_two_settings_the_one_that_is_gone_is_given_again_and_the_owners_own_
     apply_schema(own, WEB_TABLES)
     own.command("ALTER TABLE events MODIFY SETTING lightweight_mutation_projection_mode = 'drop'")
     own.command("ALTER TABLE events RESET SETTING deduplicate_merge_projection_mode")
-    apply_schema(own, WEB_TABLES)
+    assert [migration.name[5:] for migration in apply_schema(own, WEB_TABLES)] == ["events_projection_settings"]
     assert "lightweight_mutation_projection_mode = 'drop'" in definitions(own)["events"]
     assert "deduplicate_merge_projection_mode = 'rebuild'" in definitions(own)["events"]
     assert apply_schema(own, WEB_TABLES) == ()
+
+
+def test_what_a_table_cannot_be_given_and_all_do_without_is_told_and_keeps_no_later_file_back(own: Client) -> None:
+    apply_schema(own, WEB_TABLES)
+    own.command("ALTER TABLE events DROP INDEX load_id_set")
+    own.command("ALTER TABLE events DROP COLUMN load_id")
+    own.command("ALTER TABLE events ADD COLUMN load_id UInt64 ALIAS 0")
+    own.command(f"DELETE FROM web_analytics_schema_version WHERE version = {NEWEST}", settings={"mutations_sync": 2})
+    told: list[str] = []
+    applied = apply_schema(own, WEB_TABLES, told.append)
+    assert [migration.name[5:] for migration in applied[:-1]] == ["events_load_id_index"]
+    assert applied[-1].version == recorded_version(own) == NEWEST
+    assert len(told) == 1
+    assert told[0].startswith("events was not given INDEX load_id_set: ")
+    with pytest.raises(SchemaError, match="INDEX load_id_set"):
+        apply_schema(own, WEB_TABLES)
 
 
 def test_a_projection_of_a_longer_name_and_words_in_a_comment_are_not_what_a_table_lacks(own: Client) -> None:
@@ -196,7 +219,8 @@ def test_a_reader_of_posthogs_tables_finds_its_columns_empty_and_one_who_fills_t
         own.command(f"ALTER TABLE {STATS} ADD COLUMN {name} {kind}")
     make_by_hand(own, BOUNCES)
     own.command(f"INSERT INTO {BOUNCES} (period_bucket, team_id) VALUES ('2026-01-01 00:00:00', 1)")
-    assert alias_columns() == dict.fromkeys((STATS, BOUNCES), frozenset(types))
+    for table in (STATS, BOUNCES):
+        assert frozenset().union(*(one.columns for one in migrations() if one.table == table)) == types.keys()
     for again in range(2):
         apply_schema(own, WEB_TABLES)
         require_schema(own, WEB_TABLES)
