@@ -17,7 +17,7 @@ from dags.clickhouse.clocks import tell_of_skew
 from dags.clickhouse.engine import ANSWER_SECONDS
 from dags.clickhouse.replicas.store import shard_at
 from dags.clickhouse.schema.apply import require_schema
-from dags.dagster_runs.console import answers_console, say_in_any_encoding
+from dags.dagster_runs.console import answers_console, nothing_is_obeyed, say_in_any_encoding
 from dags.dagster_runs.launchpad import WholeConfig, launchpad_fields
 from dags.dagster_runs.output import Copiers
 from dags.dagster_runs.resource import ClickHouseResource
@@ -118,7 +118,8 @@ def command(
         # Where a run was launched for somebody, nobody reads what it prints but in its logs.
         copiers = Copiers.of_this_process() if context.run.remote_job_origin is None else Copiers()
         try:
-            answered = answer(Command(context, clickhouse, found))
+            with nothing_is_obeyed():
+                answered = answer(Command(context, clickhouse, found))
         finally:
             copiers.let_out()
         if copiers.has_failed():

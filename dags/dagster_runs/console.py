@@ -12,8 +12,9 @@ import io
 import logging
 import re
 import sys
+from contextlib import contextmanager, redirect_stdout
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TextIO, cast
 
 from dagster import (
     DagsterEvent,
@@ -43,6 +44,32 @@ def say_in_any_encoding() -> None:
             stream.reconfigure(errors="replace")
 
 
+def shown(text: str) -> str:
+    """Anybody's words, as an error's, without what a terminal would obey: each sign of it is a blank."""
+    return "".join(one if one.isprintable() or one in "\n\t" else " " for one in text)
+
+
+@contextmanager
+def nothing_is_obeyed() -> Iterator[None]:
+    """Have what is printed meanwhile reach standard output as `shown`."""
+    with redirect_stdout(cast("TextIO", _Shown(sys.stdout))):
+        yield
+
+
+class _Shown:
+    """A stream of text that is written to another one as `shown`, and is that one otherwise."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        self._stream.write(shown(text))
+        return len(text)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)
+
+
 def _names(error: type[UserError] = UserError) -> Iterator[str]:
     yield error.__name__
     for one in error.__subclasses__():
@@ -55,16 +82,16 @@ def why_failed(event: DagsterEvent) -> str:
         return ""
     data = event.step_failure_data
     if data.user_failure_data is not None and data.user_failure_data.description:
-        return str(data.user_failure_data.description)
+        return shown(str(data.user_failure_data.description))
     cause = data.error.cause if data.error is not None else None
     if cause is None:
         return ""
     if cause.message.startswith(DRIVER):
-        return current_settings().clickhouse_dsn.hidden_in(driver_error_in_words(cause.message))
+        return shown(current_settings().clickhouse_dsn.hidden_in(driver_error_in_words(cause.message)))
     if cause.cls_name not in set(_names()):
         return ""
     # Dagster keeps what Python prints of an exception: its class, with the module's name, then its words.
-    return re.sub(rf"^[\w.]*\b{cause.cls_name}: ", "", cause.message).strip()
+    return shown(re.sub(rf"^[\w.]*\b{cause.cls_name}: ", "", cause.message).strip())
 
 
 class _Terminal(logging.StreamHandler[Any]):
@@ -156,8 +183,8 @@ def _say_refused(
         otherwise(kind, error, trace)
         return
     lines = [line for line in str(error).splitlines() if line.strip()]
-    shown = [f"{line[:_REFUSAL_LINE_CHARACTERS]} …" if len(line) > _REFUSAL_LINE_CHARACTERS else line for line in lines]
-    print("", *shown, step, sep="\n", file=sys.stderr)
+    cut = [f"{line[:_REFUSAL_LINE_CHARACTERS]} …" if len(line) > _REFUSAL_LINE_CHARACTERS else line for line in lines]
+    print(shown("\n".join(["", *cut, step])), file=sys.stderr)
 
 
 def say_failures_in_words() -> None:

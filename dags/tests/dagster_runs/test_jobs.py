@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from itertools import combinations
+from typing import TYPE_CHECKING
+
+import pytest
 
 from dags.dagster_runs.tags import KIND_TAG, JobKind
 from dags.definitions import defs
+from dags.tests.variants import server_at_night
+from dags.tests.world import STATS, ago
+
+if TYPE_CHECKING:
+    from dags.tests.world import World
 
 JOBS = [job for job in defs.get_repository_def().get_all_jobs() if not job.name.startswith("__")]
 
@@ -45,3 +53,22 @@ def test_every_job_says_what_it_is_there_for_and_every_run_of_it_does() -> None:
     assert {name for name in questions if not name.startswith(asking)} == set()
     assert {name for name in loads | backfills if name.startswith(asking)} == set()
     assert all("backfill" in name or name == "sweep_backups" for name in backfills)
+
+
+@server_at_night
+@pytest.mark.parametrize("job", ["check_missing_data_job", "why_job"])
+def test_no_answer_holds_a_sign_that_a_terminal_obeys(
+    world: World, capsys: pytest.CaptureFixture[str], job: str
+) -> None:
+    world.select(1)
+    world.traffic([1], [ago(2)])
+    world.client.command(
+        "INSERT INTO web_pre_aggregated_builds "
+        "(table_name, day, team_id, run_id, logic_version, outcome, error, started_at, finished_at) "
+        f"SELECT '{STATS}', '{ago(2)}', 1, 'r', 1, 'failed', "
+        "concat('no ', unhex('1b5b324a1b5d303b78071fe280ae'), 'way'), now64(6), now64(6)"
+    )
+    world.run_as_configured(job, {"day": str(ago(2)), "team_id": 1} if job == "why_job" else {})
+    said = capsys.readouterr().out
+    assert "way" in said
+    assert [sign for sign in said if not sign.isprintable() and sign != "\n"] == []
