@@ -26,7 +26,7 @@ from dags.dagster_runs.resource import ClickHouseResource
 from dags.dagster_runs.tags import KIND_TAG, SHORT_RUN, JobKind
 from dags.schedules import TEAM_SELECTION_CRON, TEAM_SELECTION_MAX_AGE, TIME_ZONE
 from dags.settings import current_settings
-from dags.team_selection.sources import team_ids_by_source, united
+from dags.team_selection.sources import team_ids_by_source
 from dags.team_selection.store import write_selection
 
 
@@ -65,9 +65,8 @@ def team_selection(
             for client in clients:
                 require_schema(client)
             clocks = [tell_of_skew(client, context.log.warning) for client in clients]
-            by_source = united(
-                team_ids_by_source(client, settings, its.today) for client, its in zip(clients, clocks, strict=True)
-            )
+            places = [(client, its.today) for client, its in zip(clients, clocks, strict=True)]
+            by_source = team_ids_by_source(places, settings)
             teams = {team for named in by_source.values() for team in named}
             try:
                 written = [write_selection(client, teams, allow_shrink=config.allow_shrink) for client in clients]

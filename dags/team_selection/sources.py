@@ -12,14 +12,16 @@ from dags.domain.errors import UserError
 from dags.domain.setting_values import TeamSource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-    from datetime import date
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import date, datetime
 
     from clickhouse_connect.driver.client import Client
 
     from dags.settings import Settings
 
-    Reader = Callable[[Client, Settings, date], tuple[int, ...]]
+    # A client of each shard, or of the one server, and what today is there.
+    Places = Sequence[tuple[Client, date]]
+    Reader = Callable[[Places, Settings], tuple[int, ...]]
 
 _PACKAGE = "dags.team_selection"
 
@@ -28,24 +30,30 @@ class TeamSourceError(UserError):
     """A configured source could not be read, so the list of teams is unknown."""
 
 
-def _environment(_client: Client, settings: Settings, _today: date) -> tuple[int, ...]:
+def _environment(_places: Places, settings: Settings) -> tuple[int, ...]:
     return settings.enabled_team_ids
 
 
-def _table(client: Client, _settings: Settings, _today: date) -> tuple[int, ...]:
-    return tuple(team for (team,) in Sql(_PACKAGE, client).rows("source_table"))
+def _table(places: Places, _settings: Settings) -> tuple[int, ...]:
+    """Of a team the newest row counts, on whichever shard somebody wrote it: a team may have been moved since."""
+    newest: dict[int, tuple[datetime, bool]] = {}
+    for client, _ in places:
+        for team, is_enabled, changed_at in Sql(_PACKAGE, client).rows("source_table"):
+            newest[team] = max(newest.get(team, (changed_at, False)), (changed_at, bool(is_enabled)))
+    return tuple(sorted(team for team, (_, is_enabled) in newest.items() if is_enabled))
 
 
-def _top_pageviews(client: Client, settings: Settings, today: date) -> tuple[int, ...]:
-    rows = Sql(_PACKAGE, client).rows(
-        "source_top_pageviews",
-        {
+def _top_pageviews(places: Places, settings: Settings) -> tuple[int, ...]:
+    """The limit counts on each shard: nobody ranks teams over shards."""
+    found: dict[int, None] = {}
+    for client, today in places:
+        bound = {
             "start": today - timedelta(days=settings.top_teams_days),
             "end": today,
             "limit": settings.top_teams_limit,
-        },
-    )
-    return tuple(team for (team,) in rows)
+        }
+        found |= dict.fromkeys(team for (team,) in Sql(_PACKAGE, client).rows("source_top_pageviews", bound))
+    return tuple(found)
 
 
 # A new source is a function here and its name in `TeamSource`.
@@ -62,10 +70,10 @@ def get_team_ids_from_sources(client: Client, settings: Settings, today: date) -
     Raises:
         TeamSourceError: as `team_ids_by_source`.
     """
-    return sorted({team for teams in team_ids_by_source(client, settings, today).values() for team in teams})
+    return sorted({team for teams in team_ids_by_source([(client, today)], settings).values() for team in teams})
 
 
-def team_ids_by_source(client: Client, settings: Settings, today: date) -> dict[str, tuple[int, ...]]:
+def team_ids_by_source(places: Places, settings: Settings) -> dict[str, tuple[int, ...]]:
     """The teams that each configured source names, kept apart so that the asset can say where a team comes from.
 
     Raises:
@@ -74,7 +82,7 @@ def team_ids_by_source(client: Client, settings: Settings, today: date) -> dict[
     teams_by_source: dict[str, tuple[int, ...]] = {}
     for name in settings.team_sources:
         try:
-            teams = SOURCES[name](client, settings, today)
+            teams = SOURCES[name](places, settings)
         except ClickHouseError as error:
             raise TeamSourceError(
                 f"the team source '{name}' could not be read, so which teams are enabled is unknown and the last "
@@ -84,12 +92,3 @@ def team_ids_by_source(client: Client, settings: Settings, today: date) -> dict[
             raise TeamSourceError(f"the team source '{name}' names the team 0: team ids are whole numbers above 0")
         teams_by_source[name] = teams
     return teams_by_source
-
-
-def united(of_shards: Iterable[Mapping[str, tuple[int, ...]]]) -> dict[str, tuple[int, ...]]:
-    """The teams that sources name on any shard. A limit of a source counts on each: nobody ranks teams over shards."""
-    teams: dict[str, set[int]] = {}
-    for by_source in of_shards:
-        for name, named in by_source.items():
-            teams.setdefault(name, set()).update(named)
-    return {name: tuple(sorted(named)) for name, named in teams.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from contextlib import ExitStack
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
@@ -101,14 +102,14 @@ def test_the_teams_are_the_union_of_the_configured_sources_and_of_no_other(
     insert(client, views(5, 3) + views(3, 1))
     settings = configured(sources, teams="9,2")
     assert (
-        team_ids_by_source(client, settings, TODAY),
+        team_ids_by_source([(client, TODAY)], settings),
         get_team_ids_from_sources(client, settings, TODAY),
     ) == expected
 
 
 def test_sources_that_name_nobody_are_no_error(client: Client) -> None:
     settings = configured("environment,table,top_pageviews")
-    assert team_ids_by_source(client, settings, TODAY) == {"environment": (), "table": (), "top_pageviews": ()}
+    assert team_ids_by_source([(client, TODAY)], settings) == {"environment": (), "table": (), "top_pageviews": ()}
     assert get_team_ids_from_sources(client, settings, TODAY) == []
 
 
@@ -119,6 +120,23 @@ def test_in_the_table_the_newest_word_on_a_team_counts(client: Client) -> None:
     change(client, 2, changed_at="2026-01-03 00:00:00")
     change(client, 2**64 - 1)
     assert get_team_ids_from_sources(client, configured("table"), TODAY) == [2, 2**64 - 1]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_of_a_team_the_newest_row_counts_on_whichever_shard_it_was_written(
+    engine_dsn: Callable[[str], str], engine: str
+) -> None:
+    with ExitStack() as opened:
+        one, other = (opened.enter_context(own_database(engine_dsn(engine)))[1] for _ in range(2))
+        for client in (one, other):
+            apply_schema(client, WEB_TABLES)
+        change(one, 1)
+        change(one, 2, is_enabled=False)
+        change(other, 1, is_enabled=False, changed_at="2026-01-02 00:00:00")
+        change(other, 2, changed_at="2026-01-02 00:00:00")
+        for places in ([one, other], [other, one]):
+            found = team_ids_by_source([(client, TODAY) for client in places], configured("table"))
+            assert found == {"table": (2,)}
 
 
 def test_a_person_need_not_say_more_than_the_team(client: Client) -> None:
@@ -132,7 +150,7 @@ def test_a_person_need_not_say_more_than_the_team(client: Client) -> None:
 def test_the_busiest_teams_come_first_ties_by_id_and_no_more_than_the_limit(client: Client) -> None:
     insert(client, views(1, 2) + views(2, 5) + views(3, 2) + views(4, 1))
     for limit, expected in ((10, (2, 1, 3, 4)), (4, (2, 1, 3, 4)), (3, (2, 1, 3)), (2, (2, 1)), (1, (2,))):
-        found = team_ids_by_source(client, configured("top_pageviews", limit=limit), TODAY)
+        found = team_ids_by_source([(client, TODAY)], configured("top_pageviews", limit=limit))
         assert found == {"top_pageviews": expected}
 
 
@@ -147,7 +165,7 @@ def test_only_page_views_and_screens_of_a_session_count(client: Client) -> None:
             *(Event(4, noon, session_id="") for _ in range(9)),
         ],
     )
-    assert team_ids_by_source(client, configured("top_pageviews"), TODAY) == {"top_pageviews": (1, 2)}
+    assert team_ids_by_source([(client, TODAY)], configured("top_pageviews")) == {"top_pageviews": (1, 2)}
 
 
 def test_the_window_is_the_whole_days_before_today(client: Client) -> None:
@@ -179,7 +197,7 @@ def test_the_busiest_teams_are_those_that_counting_by_hand_finds(client: Client)
     busiest = tuple(sorted(counted, key=lambda team: (-counted[team], team)))
     assert len(busiest) > 20
     for limit in (5, 20, 100):
-        found = team_ids_by_source(client, configured("top_pageviews", limit=limit, days=5), TODAY)
+        found = team_ids_by_source([(client, TODAY)], configured("top_pageviews", limit=limit, days=5))
         assert found == {"top_pageviews": busiest[:limit]}
 
 
