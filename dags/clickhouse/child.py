@@ -101,7 +101,7 @@ class _Next:
             if self._soon is not None:
                 self._soon.cancel()
             is_of_here = self._place == _place()
-        if child is None or (is_of_here and child.poll() is None):
+        if child is None or (is_of_here and child.poll() is None and not _is_stopped(child)):
             return child
         _end(child)
         return None
@@ -132,6 +132,14 @@ class _Next:
 
 
 _next = _Next()
+
+
+def _is_stopped(child: subprocess.Popen[bytes]) -> bool:
+    """Whether somebody stopped it, as SIGSTOP does: it would take its work, and the time that there is for it."""
+    try:
+        return os.waitid(os.P_PID, child.pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:  # it is nobody's any more
+        return True
 
 
 def _place() -> object:

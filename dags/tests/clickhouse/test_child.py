@@ -108,12 +108,17 @@ def test_a_child_that_was_started_under_other_settings_is_not_asked(dsn: Dsn, mo
     assert ready() == []
 
 
-def test_a_child_that_was_killed_while_it_waited_is_replaced(dsn: Dsn) -> None:
+@pytest.mark.parametrize(
+    ("end", "then"), [(signal.SIGKILL, psutil.STATUS_ZOMBIE), (signal.SIGSTOP, psutil.STATUS_STOPPED)]
+)
+def test_a_child_that_was_killed_or_stopped_while_it_waited_is_replaced(
+    dsn: Dsn, end: signal.Signals, then: str
+) -> None:
     asked(dsn), asked(dsn)
     waiting = the_next()
-    waiting.kill()
+    waiting.send_signal(end)
     until = time.monotonic() + LONG
-    while waiting.status() != psutil.STATUS_ZOMBIE and time.monotonic() < until:
+    while waiting.status() != then and time.monotonic() < until:
         time.sleep(0.01)
     works, _ = asked(dsn)
     assert works not in {0, waiting.pid}
