@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from dags.detection.detection import Standing
-from dags.detection.rules import Cause, Judged, Kind
+from dags.detection.rules import Judged, Kind
 from dags.detection.verdicts import Alike, Verdicts, repeated_unit
 from dags.domain.days import ONE_DAY, in_words, start_of
 from dags.domain.setting_values import Priority
@@ -348,7 +348,7 @@ def _left_alone(wrong: Iterable[Alike], todo: Mapping[date, Iterable[Alike]]) ->
 def _not_acted_on(groups: Sequence[Alike], policy: Policy) -> tuple[Why, str]:
     if not any(above_floor(one, policy) for one in groups):
         return Why.FLOOR, f"fewer than {policy.min_volume:,}, or of weight 0"
-    held = any(one.is_held or one.cause in (Cause.SOURCE_SHRANK, Cause.NO_SOURCE) for one in groups)
+    held = any(one.awaits_permission for one in groups)
     return (Why.HELD if held else Why.NOT_ACTED_ON), ", ".join(sorted({one.reason for one in groups}))
 
 

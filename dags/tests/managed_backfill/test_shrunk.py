@@ -9,7 +9,7 @@ import yaml
 
 from dags.detection.rules import Kind
 from dags.managed_backfill.execution import Backfill
-from dags.repair.decision import Trigger
+from dags.repair.decision import Trigger, Why
 from dags.tests.events import Event, insert
 from dags.tests.fold import fold, stored
 from dags.tests.managed_backfill import asked
@@ -156,10 +156,10 @@ def test_what_a_person_allowed_and_took_back_is_kept_until_it_is_allowed_again(s
         rollback(shrunk, run(shrunk, target_table=table, allow_shrink=True)["backfill_id"])
     shrunk.carry_out(shrunk.check())
     assert tables(shrunk, DAYS) == before
-    wrong = shrunk.evaluate(Trigger.SCHEDULE).detection.wrong.groups
-    assert {(one.kind, one.reason, one.awaits_permission) for one in wrong if one.day == SOME_LOST} == {
-        (Kind.EXCESS, "rolled back", True)
-    }
+    found = shrunk.evaluate(Trigger.SCHEDULE)
+    wrong = [one for one in found.detection.wrong.groups if one.day == SOME_LOST]
+    assert {(one.kind, one.reason, one.awaits_permission) for one in wrong} == {(Kind.EXCESS, "rolled back", True)}
+    assert {one.why for one in found.decision.deferred if one.day == SOME_LOST} == {Why.HELD}
 
 
 @at_night
