@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
+from urllib.parse import quote_plus
 
 from clickhouse_connect.driver._chdbclient import ChdbClient
 
@@ -20,6 +24,19 @@ BACKGROUND_THREADS = 16
 ASKED_TOO_SELDOM = "SET compile_expressions = 0, compile_aggregate_expressions = 0"
 
 
+_CONFIG = Path(__file__).with_name("embedded.xml")
+
+
+@cache
+def config_file() -> str:
+    """Where the engine reads what it is started with, as a connection's options may hold it: they are read as a URL's
+    are, and only in ASCII, so another name of the file stands for one that they would not hold.
+    """
+    if quote_plus(str(_CONFIG), safe="/") == str(_CONFIG):
+        return str(_CONFIG)
+    return f"/dev/fd/{os.open(_CONFIG, os.O_RDONLY)}"  # open as long as the process is
+
+
 class EmbeddedClient(ChdbClient):
     """The driver's client, of which the first in a process asks the engine what it is, and the others know.
 
@@ -30,7 +47,8 @@ class EmbeddedClient(ChdbClient):
     _learnt: ClassVar[dict[str, InitializationResult]] = {}
 
     def __init__(self, path: str) -> None:
-        super().__init__(path, tz_mode="aware", chdb_options={"background_pool_size": BACKGROUND_THREADS})
+        options = {"background_pool_size": BACKGROUND_THREADS, "config-file": config_file()}
+        super().__init__(path, tz_mode="aware", chdb_options=options)
 
     def _init_common_settings(self, tz_source: TzSource) -> None:
         if (learnt := self._learnt.get(self.path)) is not None:
