@@ -147,7 +147,7 @@ class Gaps:
         failure = next((one.failure for one in fated.groups if one.failure), "")
         error = self.seen.detection.errors.get(failure, failure)
         is_undone = fated.run is not None and fated.run.state is RunState.SUCCEEDED
-        why = first_words(error) or fated.why_in_words()
+        why = first_words(error) if error.strip() else fated.why_in_words()
         first = "find what undoes its builds" if is_undone else "put right what its last run says"
         return _cause(
             "gap:fails",

@@ -21,10 +21,15 @@ __all__ = [
 # So many characters of an error say what it is.
 ERROR_CHARACTERS = 200
 
+# What stands in their place, where something failed and left none.
+NO_WORDS = "the error has no words"
+
 
 def first_words(error: str) -> str:
-    """What an error begins with, cut between two words; sizes that ClickHouse tells in bytes are in GiB or MiB."""
-    return shortened(sizes_in_words(error), ERROR_CHARACTERS)
+    """What an error begins with, cut between two words; sizes that ClickHouse tells in bytes are in GiB or MiB.
+    `NO_WORDS` of an empty one: after a colon something must stand.
+    """
+    return shortened(sizes_in_words(error), ERROR_CHARACTERS) or NO_WORDS
 
 
 def age_in_words(age: timedelta) -> str:

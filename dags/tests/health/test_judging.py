@@ -211,6 +211,15 @@ def test_an_error_is_cut_between_words_its_sizes_are_said_in_units_and_the_whole
     assert cause.error == error
 
 
+def test_what_failed_and_left_no_words_says_so() -> None:
+    failures = (ticking("one", **failing(2, 1) | {"error": " "}),)
+    health = judged(facts(ticking=failures, builds=(BuildsOfLately("stats", 0.0, 0, 1, 0, error=""),)))
+    assert {cause.key: cause.what for cause in health.causes} == {
+        "sensor:one": "one fails: the error has no words",
+        "builds:stats": "1 of 1 builds of a day failed in seven days (0% succeeded): the error has no words",
+    }
+
+
 def test_of_rows_that_are_lost_after_each_repair_somebody_is_told_to_look_who_takes_them() -> None:
     lost = [replace(one, cause=DataCause.ROWS_LOST) for one in missing(3)]
     repairs = [replace(one, state=RunState.SUCCEEDED, reasons="rows lost: 2") for one in failed(3, 30, 20, 7)]
