@@ -7,8 +7,9 @@ one that is older, or that nothing will repair, is.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from dags.domain.text import counted
@@ -36,8 +37,8 @@ REPAIRED_WITHIN = timedelta(hours=12)
 class Gaps:
     """All that causes of gaps are made from. ``now`` is the clock that Dagster's runs are stamped by, ``server_now``
     that of ClickHouse, by which a gap's age counts since it was seen first. ``halted`` says why nothing repairs
-    anything now, as where backfills are stopped; else it is empty. ``next_tick`` is when the sensor ticks next, by
-    Dagster's clock, where that is known.
+    anything now, as where backfills are stopped; else it is empty. ``off``: the triggers that are off, each with the
+    words that say so. ``next_tick`` is when the sensor ticks next, by Dagster's clock, where that is known.
     """
 
     seen: Evaluated
@@ -45,6 +46,7 @@ class Gaps:
     now: datetime
     server_now: datetime
     halted: str = ""
+    off: Mapping[Trigger, str] = field(default_factory=dict)
     next_tick: datetime | None = None
 
     def causes(self) -> tuple[Cause, ...]:
@@ -89,14 +91,15 @@ class Gaps:
 
     def _being_repaired(self, key: str, fated: Fated, more: str, checks: frozenset[Check]) -> Cause:
         late = fated.of(one for one in fated.groups if self._is_late(self._since([one])))
+        state, doing = self._doing(late if late.groups else fated)
         if not late.groups:
             return _cause(
                 key,
-                self._quiet,
+                state,
                 f"{_units(fated)} wrong{more}: {fated.why_in_words()}",
                 fated,
                 self._since(fated.groups),
-                doing=self.halted or self._doing(fated),
+                doing=doing,
                 checks=checks,
                 cost=self._cost(fated),
             )
@@ -106,41 +109,61 @@ class Gaps:
             f"{_units(late)} wrong for longer than {age_in_words(self.targets.repair)}{more}: {late.why_in_words()}",
             late,
             self._since(late.groups),
-            doing=self.halted or self._doing(late),
+            doing=doing,
             to_do="look why that takes so long: what its day's runs did, whether a cap is too low",
             command=why_day(late.days),
             checks=checks,
             cost=self._cost(late),
         )
 
-    def _doing(self, fated: Fated) -> str:
-        """What is being done about days that are wrong, by what both triggers would do now."""
-        sensor, schedule = self.seen.decisions[Trigger.SENSOR], self.seen.decisions[Trigger.SCHEDULE]
-        by_sensor, by_schedule = (
-            {(request.day, request.shard) for request in one.requests} for one in (sensor, schedule)
-        )
-        why_by_place: dict[tuple[date, int], set[Why]] = defaultdict(set)
-        for one in schedule.deferred:
-            why_by_place[one.day, one.shard].add(one.why)
+    def _doing(self, fated: Fated) -> tuple[State, str]:
+        """What is being done about days that are wrong, by what both triggers would do now; and what such a gap is
+        within its target, see `_quiet`: of a trigger that is off nothing is to be expected.
+        """
+        if self.halted:
+            return self._quiet, self.halted
         again = f"tried again from {fated.again:%Y-%m-%d %H:%M}" if fated.again is not None else "tried again later"
         days: dict[str, set[date]] = defaultdict(set)
         for place in sorted({(one.day, one.shard) for one in fated.groups}, reverse=True):
-            whys = why_by_place[place]
-            if Why.IN_FLIGHT in whys:
-                words = "being rebuilt"
-            elif place in by_sensor:
-                at = f", {self.next_tick:%H:%M} UTC" if self.next_tick is not None else ""
-                words = f"due at the sensor's next tick{at}"
-            elif place in by_schedule:
-                words = "due at the check of 02:00 UTC"
-            elif whys & {Why.CAP, Why.DAILY_CAP}:
-                words = "in line for a later tick"
-            elif Why.BACKING_OFF in whys:
-                words = again
-            else:
-                words = "looked at again by the next tick"
-            days[words].add(place[0])
-        return "; ".join(f"{counted(len(some), 'day')} {words}" for words, some in days.items())
+            days[self._awaited(place, again)].add(place[0])
+        if (off := self.off.get(Trigger.SCHEDULE, "")) in days:
+            if len(days) == 1:
+                return State.NOTED, f"nothing: {off}"
+            days[f"not at all: {off}"] = days.pop(off)
+        return State.REPAIRING, "; ".join(f"{counted(len(some), 'day')} {words}" for words, some in days.items())
+
+    @cached_property
+    def _asked(self) -> dict[Trigger, set[tuple[date, int]]]:
+        return {
+            trigger: {(request.day, request.shard) for request in decision.requests}
+            for trigger, decision in self.seen.decisions.items()
+        }
+
+    @cached_property
+    def _deferred(self) -> dict[Trigger, dict[tuple[date, int], set[Why]]]:
+        whys: dict[Trigger, dict[tuple[date, int], set[Why]]] = defaultdict(lambda: defaultdict(set))
+        for trigger, decision in self.seen.decisions.items():
+            for one in decision.deferred:
+                whys[trigger][one.day, one.shard].add(one.why)
+        return whys
+
+    def _awaited(self, place: tuple[date, int], again: str) -> str:
+        """What a day of a shard waits for; that its trigger is off, where nothing else comes to it."""
+        by_sensor, by_schedule = (place in self._asked[one] for one in (Trigger.SENSOR, Trigger.SCHEDULE))
+        whys = self._deferred[Trigger.SCHEDULE].get(place, set())
+        if Why.IN_FLIGHT in whys:
+            return "being rebuilt"
+        if Trigger.SCHEDULE in self.off and Why.NOT_ACTED_ON in self._deferred[Trigger.SENSOR].get(place, set()):
+            return self.off[Trigger.SCHEDULE]
+        if by_sensor and Trigger.SENSOR not in self.off:
+            at = f", {self.next_tick:%H:%M} UTC" if self.next_tick is not None else ""
+            return f"due at the sensor's next tick{at}"
+        if by_schedule and Trigger.SCHEDULE not in self.off:
+            check = "the check of 02:00 UTC"
+            return f"not before {check}: {self.off[Trigger.SENSOR]}" if by_sensor else f"due at {check}"
+        if whys & {Why.CAP, Why.DAILY_CAP}:
+            return "in line for a later tick"
+        return again if Why.BACKING_OFF in whys else "looked at again by the next tick"
 
     def _fails(self, fated: Fated) -> Cause:
         since, by_hand = self._since(fated.groups), self._by_hand(fated)
@@ -242,17 +265,18 @@ class Gaps:
         ]
         since = self._since(groups)
         is_young = self.server_now - since < REPAIRED_WITHIN
+        quiet, doing = self._doing(Fated(groups))
         [(worst, lag), *_] = late.items()
         named = [f"team {team} {through[team]}" for team in [*late][:NAMED]]
         more = f" and {len(late) - NAMED:,} more" if len(late) > NAMED else ""
         return Cause(
             "fresh",
-            self._quiet if is_young else State.NEEDS_YOU,
+            quiet if is_young else State.NEEDS_YOU,
             f"{counted(len(late), 'team')} behind the target of {age_in_words(self.targets.freshness)}, by up to "
             f"{age_in_words(lag - self.targets.freshness)}",
             f"fresh to: {', '.join(named)}{more}",
             since,
-            doing=self.halted or self._doing(Fated(groups)),
+            doing=doing,
             cost=self._cost(Fated(groups)),
             to_do="" if is_young else "look why the newest days are not built",
             command="" if is_young else launch("why_job", team_id=worst),

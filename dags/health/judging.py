@@ -13,7 +13,7 @@ from dags.domain.text import by_words, counted
 from dags.health.causes import OF_DATA, Cause, Check, Health, State, answer, in_order
 from dags.health.facts import Section
 from dags.health.gaps import Gaps, also_known, few
-from dags.health.triggers import halted, is_daemon_dead, next_tick, trigger_causes
+from dags.health.triggers import halted, is_daemon_dead, next_tick, off, trigger_causes
 from dags.health.words import NAMED, age_in_words, first_words, launch, listed, teams_in_words
 from dags.health.work_causes import chore_causes, file_causes, left_causes, load_causes, old_day_causes, work_causes
 from dags.repair.by_hand import rebuild_by_hand
@@ -76,6 +76,7 @@ def judge(facts: Facts, targets: Targets, repairing: tuple[str, ...]) -> Health:
             facts.at,
             facts.evaluated.detection.server_at or facts.at,
             halted(facts, repairing),
+            off(facts, repairing),
             next_tick(facts, repairing),
         )
         causes += _of_data(gaps)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from dags.health.causes import Cause, Check, State
 from dags.health.facts import Section
 from dags.health.words import age_in_words, first_words, launch, listed
+from dags.repair.decision import Trigger
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -81,6 +82,19 @@ def halted(facts: Facts, repairing: tuple[str, ...]) -> str:
         return "nothing: Dagster's daemon does not run"
     off = [one.name for one in facts.ticking if one.name in repairing and not one.is_on]
     return f"nothing: {listed(off)} are off" if off and len(off) == len(repairing) else ""
+
+
+def off(facts: Facts, repairing: tuple[str, ...]) -> dict[Trigger, str]:
+    """Which of the two triggers that launch repairs is off, in words. The check of 02:00 UTC has a schedule for each
+    job: it is off where all of them are; of one alone its own cause tells.
+    """
+    found = {}
+    for trigger in (Trigger.SENSOR, Trigger.SCHEDULE):
+        of_it = [one for one in facts.ticking if one.name in repairing and one.is_sensor is (trigger is Trigger.SENSOR)]
+        if of_it and not any(one.is_on for one in of_it):
+            names = [one.name for one in of_it]
+            found[trigger] = f"{listed(names)} {'are' if len(names) > 1 else 'is'} off"
+    return found
 
 
 def next_tick(facts: Facts, repairing: tuple[str, ...]) -> datetime | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dags.detection.rules import Cause as DataCause
-from dags.detection.rules import Kind
+from dags.detection.rules import Kind, Verdict
 from dags.detection.verdicts import Verdicts
 from dags.health import gaps, judging, triggers, work_causes
 from dags.health.causes import OF_DATA, Answer, Cause, Check, Health, State, in_order
@@ -28,6 +28,7 @@ from dags.health.facts import (
     OldDays,
     Section,
     Teams,
+    Ticking,
     WorkNow,
 )
 from dags.health.freshness import freshness
@@ -253,6 +254,57 @@ def test_where_nothing_repairs_a_gap_a_person_is_called_for_that_and_not_for_the
     assert the(young, "gap:repaired").state is State.NOTED
     assert the(young, "gap:repaired").doing.startswith("nothing: ")
     assert the(old, "gap:repaired").state is State.NEEDS_YOU
+
+
+SENSOR_OFF, SCHEDULE_OFF = (
+    (ticking(SENSOR, is_on=sensor), ticking(SCHEDULE, is_sensor=False, is_on=not sensor)) for sensor in (False, True)
+)
+PARTIAL = [replace(one, kind=Kind.PARTIAL) for one in missing(8, 9)]
+
+ONE_OFF = {
+    "the sensor, of what the check repairs too": (
+        SENSOR_OFF,
+        missing(5, 6, 7),
+        State.REPAIRING,
+        f"3 days not before the check of 02:00 UTC: {SENSOR} is off",
+    ),
+    "the sensor, of what the check alone repairs": (
+        SENSOR_OFF, PARTIAL, State.REPAIRING, "2 days due at the check of 02:00 UTC"
+    ),
+    "the check, of what it alone repairs": (SCHEDULE_OFF, PARTIAL, State.NOTED, f"nothing: {SCHEDULE} is off"),
+    "the check, of what the sensor repairs too": (
+        SCHEDULE_OFF, missing(5, 6, 7), State.REPAIRING, "3 days due at the sensor's next tick"
+    ),
+    "the check, of both": (
+        SCHEDULE_OFF,
+        [*missing(5, 6, 7), *PARTIAL],
+        State.REPAIRING,
+        f"3 days due at the sensor's next tick; 2 days not at all: {SCHEDULE} is off",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("triggers_now", "wrong", "state", "doing"), ONE_OFF.values(), ids=ONE_OFF)
+def test_of_a_trigger_that_is_off_nothing_is_promised(
+    triggers_now: tuple[Ticking, ...], wrong: list[Verdict], state: State, doing: str
+) -> None:
+    repaired = the(judged(facts(evaluated(wrong), ticking=triggers_now)), "gap:repaired")
+    assert (repaired.state, repaired.doing) == (state, doing)
+    old = the(judged(facts(evaluated(wrong, seen=49), ticking=triggers_now)), "gap:repaired")
+    assert (old.state, old.doing) == (State.NEEDS_YOU, doing)
+
+
+def test_teams_behind_hear_too_that_their_trigger_is_off() -> None:
+    wrong = [replace(one, kind=Kind.PARTIAL) for one in missing(1, 2, 3)]
+    behind = the(judged(facts(evaluated(wrong, seen=11), ticking=SCHEDULE_OFF)), "fresh")
+    assert (behind.state, behind.doing) == (State.NOTED, f"nothing: {SCHEDULE} is off")
+
+
+def test_a_check_that_is_off_for_one_of_several_jobs_is_told_of_by_its_own_cause_alone() -> None:
+    two = (ticking(SENSOR), ticking(SCHEDULE, is_sensor=False), ticking("other", is_sensor=False, is_on=False))
+    health = judge(facts(evaluated(PARTIAL), ticking=two), TARGETS, (SENSOR, SCHEDULE, "other"))
+    assert the(health, "gap:repaired").doing == "2 days due at the check of 02:00 UTC"
+    assert the(health, "schedule:other").state is State.NEEDS_YOU
 
 
 def test_the_switch_says_who_why_and_how_to_let_them_go_on() -> None:
