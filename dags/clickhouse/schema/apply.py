@@ -16,7 +16,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
 from dags.clickhouse.failures import Remedy, remedy
 from dags.clickhouse.leases.keeper import LEASES
 from dags.clickhouse.replicas.rules import leases_shard, replicated, unusable
-from dags.clickhouse.replicas.store import place_of, synced
+from dags.clickhouse.replicas.store import BOOK, place_of, synced
 from dags.clickhouse.rights import naming_what_lacks
 from dags.clickhouse.schema.books import append
 from dags.clickhouse.schema.declared import (
@@ -31,9 +31,9 @@ from dags.clickhouse.schema.declared import (
     settings_given,
 )
 from dags.clickhouse.sql import Sql
-from dags.clickhouse.targets.facts import NEXT_STEP, is_stored_in_parts
+from dags.clickhouse.targets.facts import NEXT_STEP, absent, is_stored_in_parts
 from dags.clickhouse.targets.rules import parts_lacking, unpublishable, unreadable, unusable_database
-from dags.clickhouse.targets.store import describe, names_of, usability
+from dags.clickhouse.targets.store import describe, detached_of, names_of, usability
 from dags.domain.errors import SchemaError
 
 if TYPE_CHECKING:
@@ -86,6 +86,7 @@ def apply_schema(
         # own words, and a table that is not what we think would be taken for one that is.
         facts[name] = describe(host, {*declared_columns(), DICTIONARY})
         found = unusable_database(engine) + _present_problems(facts[name], watched)
+        found += _detached_problems(host, version, facts[name])
         problems += [f"on the replica {name}: {one}" if name else one for one in found]
     _refuse(client, problems)
     pending = {m: due for m in migrations() if (due := [n for n in hosts if _is_due(m, versions[n], facts[n])])}
@@ -101,7 +102,7 @@ def apply_schema(
     finally:
         # Together: a version that was applied and not recorded is applied once more, and changes nothing.
         if applied:
-            append(client, "web_analytics_schema_version", applied, ["version", "name"])
+            append(client, BOOK, applied, ["version", "name"])
     for host in hosts.values():
         _refuse(client, unusable(synced(host)))
     _refuse(client, [one for host in hosts.values() for one in require_schema(host, watched).unusable.values()])
@@ -185,6 +186,16 @@ def _clone(hosts: Mapping[str, Client], facts: Mapping[str, Mapping[str, Facts]]
                         host.command(made)
 
 
+def _detached_problems(host: Client, version: int | None, facts: Mapping[str, Facts]) -> list[str]:
+    """What is detached of that which files would make, or alter: a view too, which is asked for where it would be."""
+    due = {one.table for one in migrations() if _is_due(one, version, facts)}
+    return _absent(sorted(detached_of(host, due | ({LEASES} if place_of(host) else set()), facts)))
+
+
+def _absent(detached: Sequence[str]) -> list[str]:
+    return [absent(name, detached, "dictionary" if name == DICTIONARY else "table") for name in detached]
+
+
 def _is_due(migration: Migration, version: int | None, facts: Mapping[str, Facts]) -> bool:
     """Whether a file has something to do where that version is recorded."""
     own = facts.get(migration.table)
@@ -220,6 +231,7 @@ def require_schema(client: Client, watched: Sequence[WatchedTable] = ()) -> Usab
     database = str(client.database)
     (engine, version), newest = _read_schema(client), migrations()[-1].version
     if version is None:
+        _refuse(client, _absent(sorted(detached_of(client, [BOOK], {}))))
         raise SchemaError(f"the database {database!r} has no schema yet: {NEXT_STEP}")
     if version < newest:
         raise SchemaError(
@@ -228,12 +240,16 @@ def require_schema(client: Client, watched: Sequence[WatchedTable] = ()) -> Usab
     if version > newest:
         raise SchemaError(_too_new(version, database))
     needed = {name: columns for name, columns in declared_columns().items() if name in BOOKS}
-    facts = describe(client, {*needed, DICTIONARY} | names_of(watched))
-    problems = [problem for name, columns in needed.items() for problem in unreadable(name, facts.get(name), columns)]
+    names = {*needed, DICTIONARY} | names_of(watched)
+    facts = describe(client, names)
+    detached = detached_of(client, names, facts)
+    problems = [
+        problem for name, columns in needed.items() for problem in unreadable(name, facts.get(name), columns, detached)
+    ]
     problems += _lease_problems(client)
-    problems += [f"the dictionary {DICTIONARY} does not exist: {NEXT_STEP}"] * (DICTIONARY not in facts)
+    problems += [absent(DICTIONARY, detached, "dictionary")] * (DICTIONARY not in facts)
     _refuse(client, unusable_database(engine) + problems)
-    return usability(watched, facts)
+    return usability(watched, facts, detached)
 
 
 def _lease_problems(client: Client) -> list[str]:
@@ -241,7 +257,10 @@ def _lease_problems(client: Client) -> list[str]:
     place = place_of(client)
     if place is None:
         return []
-    own = describe(client, [LEASES]).get(LEASES)
+    described = describe(client, [LEASES])
+    if detached := detached_of(client, [LEASES], described):
+        return _absent([*detached])
+    own = described.get(LEASES)
     path = f"'/web_analytics/{client.database}/{leases_shard(place.macros)}/leases'"
     if own is not None and own.engine == "KeeperMap" and path in own.engine_full:
         return []

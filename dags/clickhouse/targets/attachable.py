@@ -10,22 +10,25 @@ from typing import TYPE_CHECKING
 from dags.clickhouse.replicas.rules import KEEPS_ALL
 from dags.clickhouse.targets.columns import lacking, other_days
 from dags.clickhouse.targets.definition import MODE, MODES_THAT_DELETE, parts_of, settings_of
-from dags.clickhouse.targets.facts import NEXT_STEP, family, is_stored_in_parts, with_article
+from dags.clickhouse.targets.facts import NEXT_STEP, absent, family, is_stored_in_parts, with_article
 from dags.clickhouse.targets.rules import hidden, unreplicated, unwritable, wrong_partition
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from dags.clickhouse.targets.facts import Facts
 
 
-def unattachable(name: str, facts: Facts | None, day: str, columns: Iterable[str], mode: str) -> list[str]:
+def unattachable(
+    name: str, facts: Facts | None, day: str, columns: Iterable[str], mode: str, *, detached: Collection[str] = ()
+) -> list[str]:
     """Why rows cannot be brought to a table that others write too, by attaching them by the day.
 
     Whoever else writes into it goes on. ``mode``: what the server has as `MODE` for tables that have none of their own.
+    ``detached``: the tables that are, see `absent`.
     """
     if facts is None:
-        return [f"the table {name} does not exist: {NEXT_STEP}"]
+        return [absent(name, detached)]
     if not is_stored_in_parts(facts):
         return [f"the table {name} is {with_article(facts.engine)}: only parts of a MergeTree can be attached"]
     if family(facts) != "MergeTree":

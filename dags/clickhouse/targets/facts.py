@@ -9,11 +9,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 NEXT_STEP = "run apply_schema_job"
 
 RENAMED = f"rename it, and have the table made anew: {NEXT_STEP}"
+
+
+def absent(name: str, detached: Collection[str], what: str = "table") -> str:
+    """What is said of a table, or of what else ``what`` says, that nobody can read; ``detached``: those that are there
+    and detached. No such one is made anew: ClickHouse takes that for done, and fails at the next statement of it.
+    """
+    if name in detached:
+        return (
+            f"the {what} {name} is detached: nobody can read it, and none can be made in its place. It is there as it "
+            f"was once it is attached: ATTACH {what.upper()} {name}"
+        )
+    return f"the {what} {name} does not exist: {NEXT_STEP}"
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 
 from dags.clickhouse.targets.columns import keys_without_value, lacking, other_days, wrong_types
 from dags.clickhouse.targets.definition import MODE, QUOTED, declared, parts_of, settings_of, split, unquoted
-from dags.clickhouse.targets.facts import NEXT_STEP, RENAMED, Facts, family, is_stored_in_parts, with_article
+from dags.clickhouse.targets.facts import NEXT_STEP, RENAMED, Facts, absent, family, is_stored_in_parts, with_article
 from dags.domain.briefly import NAMED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
 # Replicated and Shared tables are these with a prefix. The others of the family drop or change rows when they merge.
 PUBLISHABLE = ("MergeTree", "AggregatingMergeTree")
@@ -88,15 +88,16 @@ def unusable_database(engine: str) -> list[str]:
     ]
 
 
-def unreadable(name: str, facts: Facts | None, columns: Mapping[str, str]) -> list[str]:
-    """Why a table cannot be a source, or be judged; ``columns`` are those that are known to be needed, by name.
+def unreadable(name: str, facts: Facts | None, columns: Mapping[str, str], detached: Collection[str] = ()) -> list[str]:
+    """Why a table cannot be a source, or be judged; ``columns`` are those that are known to be needed, by name, and
+    ``detached`` the tables that are, see `absent`.
 
     Types are not compared: ClickHouse itself says whether a query works. But for the time zone of a time, which
     decides what a day is, and which no query fails for; and for a key that may be NULL, which only a build fails for,
     each one, in words that do not name the column.
     """
     if facts is None:
-        return [f"the table {name} does not exist: {NEXT_STEP}"]
+        return [absent(name, detached)]
     return [
         *hidden(facts),
         *_consumed(facts),
@@ -107,13 +108,16 @@ def unreadable(name: str, facts: Facts | None, columns: Mapping[str, str]) -> li
     ]
 
 
-def unpublishable(name: str, facts: Facts | None, day: str, columns: Mapping[str, str]) -> list[str]:
+def unpublishable(
+    name: str, facts: Facts | None, day: str, columns: Mapping[str, str], detached: Collection[str] = ()
+) -> list[str]:
     """Why a table cannot be built by staging a day and swapping it in.
 
-    ``day`` is the declaration's expression of a row's day; ``columns`` the types that a build writes, by name.
+    ``day`` is the declaration's expression of a row's day; ``columns`` the types that a build writes, by name;
+    ``detached`` the tables that are, see `absent`.
     """
     if facts is None:
-        return [f"the table {name} does not exist: {NEXT_STEP}"]
+        return [absent(name, detached)]
     engine = family(facts)
     if engine not in PUBLISHABLE:
         return [

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from dags.clickhouse.replicas.store import place_of
+from dags.clickhouse.rights import LacksRightError
 from dags.clickhouse.schema.declared import added_parts, declared_columns
 from dags.clickhouse.sql import Sql
 from dags.clickhouse.targets.facts import Column, Facts, is_stored_in_parts
@@ -17,7 +18,7 @@ from dags.clickhouse.targets.tree import read_by
 from dags.domain.errors import BuildError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from clickhouse_connect.driver.client import Client
 
@@ -63,6 +64,19 @@ def describe(client: Client, names: Iterable[str]) -> dict[str, Facts]:
         for name, facts in described.items()
         if not is_stored_in_parts(facts)
     }
+
+
+def detached_of(client: Client, names: Iterable[str], facts: Mapping[str, Facts]) -> frozenset[str]:
+    """Those of these tables that `describe` did not find and that are there, detached. Nobody is asked where none is
+    missing; who may not ask hears of none.
+    """
+    missing = sorted(set(names) - facts.keys())
+    if not missing:
+        return frozenset()
+    try:
+        return frozenset(name for (name,) in Sql(_PACKAGE, client).rows("detached", {"tables": missing}))
+    except LacksRightError:
+        return frozenset()
 
 
 def _with_what_it_shows(client: Client, sql: Sql, facts: Facts) -> Facts:
@@ -138,8 +152,8 @@ class Usability:
     uuids: Mapping[str, str]
 
 
-def usability(watched: Iterable[WatchedTable], facts: Mapping[str, Facts]) -> Usability:
-    """Hold watched tables against what they are.
+def usability(watched: Iterable[WatchedTable], facts: Mapping[str, Facts], detached: Collection[str] = ()) -> Usability:
+    """Hold watched tables against what they are; ``detached``: those that are, see `detached_of`.
 
     A table that our builds swap days into must be publishable, any other readable; so must the source of either be.
     """
@@ -148,11 +162,11 @@ def usability(watched: Iterable[WatchedTable], facts: Mapping[str, Facts]) -> Us
         columns, source = declared_columns().get(table.name, {}), table.source.table
         own = facts.get(table.name)
         problems = (
-            unpublishable(table.name, own, table.day, columns)
+            unpublishable(table.name, own, table.day, columns, detached)
             if table.swaps_days
-            else unreadable(table.name, own, columns)
+            else unreadable(table.name, own, columns, detached)
         )
-        problems += unreadable(source, facts.get(source), declared_columns().get(source, {}))
+        problems += unreadable(source, facts.get(source), declared_columns().get(source, {}), detached)
         if problems:
             unusable[table.name] = "; ".join(problems)
         elif own is not None and table.swaps_days:
@@ -163,7 +177,9 @@ def usability(watched: Iterable[WatchedTable], facts: Mapping[str, Facts]) -> Us
 
 def read_usability(client: Client, watched: Sequence[WatchedTable]) -> Usability:
     """Which of these tables may be used as they are now."""
-    return usability(watched, describe(client, names_of(watched)))
+    names = names_of(watched)
+    facts = describe(client, names)
+    return usability(watched, facts, detached_of(client, names, facts))
 
 
 def require_usable(client: Client, table: WatchedTable) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from dags.clickhouse.sql import Sql
 from dags.clickhouse.targets.attachable import unattachable
 from dags.clickhouse.targets.definition import MODE
-from dags.clickhouse.targets.store import describe, setting_for_all
+from dags.clickhouse.targets.store import describe, detached_of, setting_for_all
 from dags.domain.days import in_words
 from dags.domain.errors import BuildError
 from dags.domain.expression import Expression
@@ -150,9 +150,11 @@ def require_attachable(client: Client, target: str, columns: Collection[str]) ->
     Raises:
         BuildError: why they cannot, and what to do. Nothing was touched.
     """
-    facts = describe(client, [target]).get(target)
+    described = describe(client, [target])
+    facts, detached = described.get(target), detached_of(client, [target], described)
     needed = [*columns, LOAD_ID, INSERTED_AT]
-    if problems := unattachable(target, facts, f"toDate({TIME})", needed, setting_for_all(client, facts, MODE)):
+    mode = setting_for_all(client, facts, MODE)
+    if problems := unattachable(target, facts, f"toDate({TIME})", needed, mode, detached=detached):
         raise BuildError(f"nothing can be loaded into {target}, and nothing was touched: {'; '.join(problems)}")
     assert facts is not None
     return facts

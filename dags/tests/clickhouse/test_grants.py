@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 from dagster import AssetKey, DagsterInstance
 
+from dags.clickhouse.dsn import Dsn
 from dags.clickhouse.engine import open_client
+from dags.clickhouse.targets.facts import NEXT_STEP, absent
+from dags.clickhouse.targets.store import read_usability
 from dags.definitions import defs
 from dags.demo.loop import enable
 from dags.settings import current_settings
@@ -26,6 +29,7 @@ from dags.tests.postgres_backfill.tenants import (
     tenant,
 )
 from dags.tests.world import STATS, World, ago, new_world, noon
+from dags.web_preaggregated.tables import WEB_TABLES
 from dags.work.audit.store import read_works
 
 if TYPE_CHECKING:
@@ -64,6 +68,7 @@ USERS = (
     user("drops_nothing", [grant.replace("DROP TABLE, ", "") for grant in GRANTS]),
     user("inserts_nothing", READS),
     user("asks", READS, "asks"),
+    user("asks_nothing_of_the_server", READS[:1], "asks"),
     user("nobody", ["GRANT SELECT ON system.one"]),
 )
 
@@ -138,6 +143,23 @@ def test_a_right_that_lacks_is_named_with_the_statement_that_gives_it(
     failed = run(world.instance, "web_pre_aggregate_job", partition_key=str(ago(1)))
     assert "`GRANT SELECT, DROP TABLE ON web_analytics.* TO drops_nothing` gives it" in failed
     assert "README, Server, has all of them. Until then each attempt may leave a table behind, this one " in failed
+
+
+def test_that_a_table_is_detached_hears_whoever_may_ask_and_others_that_it_is_not_there(
+    world: World, dsn_of: Callable[[str], str]
+) -> None:
+    said = {}
+    world.client.command(f"DETACH TABLE {STATS}")
+    try:
+        for name in ("asks", "asks_nothing_of_the_server"):
+            with open_client(Dsn.parse(dsn_of(name)), wait_seconds=5) as client:
+                said[name] = read_usability(client, WEB_TABLES).unusable
+    finally:
+        world.client.command(f"ATTACH TABLE {STATS}")
+    assert said == {
+        "asks": {STATS: absent(STATS, [STATS])},
+        "asks_nothing_of_the_server": {STATS: f"the table {STATS} does not exist: {NEXT_STEP}"},
+    }
 
 
 def test_who_runs_the_statements_that_are_named_one_after_another_gets_a_user_that_can_do_all(

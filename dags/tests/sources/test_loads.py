@@ -313,9 +313,13 @@ def test_what_is_no_table_of_days_is_refused_by_name(client: Client) -> None:
         "ENGINE = MergeTree PARTITION BY toYYYYMM(timestamp) ORDER BY team_id"
     )
     client.command("CREATE VIEW shown AS SELECT * FROM events")
-    for table, words in {"monthly": "partitioned by", "shown": "is a View", "absent": "does not exist"}.items():
+    client.command("CREATE TABLE away AS monthly")
+    client.command("DETACH TABLE away")
+    wrong = {"monthly": "partitioned by", "shown": "is a View", "absent": "does not exist", "away": "is detached"}
+    for table, words in wrong.items():
         with pytest.raises(BuildError, match=words):
             require_attachable(client, table, ["team_id"])
+    client.command("ATTACH TABLE away")
 
 
 def test_a_table_of_which_no_row_could_be_taken_out_again_is_refused_by_name(client: Client) -> None:

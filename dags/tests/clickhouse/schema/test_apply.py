@@ -18,10 +18,10 @@ from dags.clickhouse.schema.apply import apply_schema, recorded_version, require
 from dags.clickhouse.schema.declared import BOOKS, FOR_LOADS, migrations, required_columns
 from dags.clickhouse.sql import Sql
 from dags.clickhouse.targets.facts import NEXT_STEP
-from dags.clickhouse.targets.store import names_of
+from dags.clickhouse.targets.store import names_of, require_usable
 from dags.detection.gaps.rules import Gap
 from dags.detection.gaps.store import read_gaps
-from dags.domain.errors import SchemaError
+from dags.domain.errors import BuildError, SchemaError
 from dags.tests.clickhouse.schema import own_database
 from dags.tests.conftest import ENGINES
 from dags.tests.events import Event, at, insert
@@ -489,6 +489,51 @@ def test_a_table_that_was_renamed_away_is_made_anew_as_the_error_says(own: Clien
     found = definitions(own)
     assert found[table] == before[table]
     assert found.keys() == before.keys() | {f"old_{table}"}
+
+
+@pytest.mark.parametrize("table", ["events", STATS, "web_pre_aggregated_builds", "web_analytics_schema_version"])
+def test_a_table_that_is_detached_is_said_to_be_and_is_back_with_its_rows_by_the_words_that_say_so(
+    own: Client, table: str
+) -> None:
+    apply_schema(own, WEB_TABLES)
+    insert(own, EVENTS)
+    rows = own.query(f"SELECT count() FROM {table}").result_rows
+    own.command(f"DETACH TABLE {table}")
+    detached = f"the table {table} is detached: nobody can read it, and none can be made in its place. "
+    detached += f"It is there as it was once it is attached: ATTACH TABLE {table}"
+    assert symptom("is detached: nobody can read it").search(detached)
+    whole = f"the database {own.database!r} is not usable: {detached}"
+    if table in BOOKS:
+        assert refusal(own, require_schema) == whole
+    else:
+        unusable = require_schema(own, WEB_TABLES).unusable
+        assert unusable == dict.fromkeys({STATS} if table == STATS else {STATS, BOUNCES}, detached)
+        with pytest.raises(BuildError, match=re.escape(f"nothing was touched: {detached}")):
+            require_usable(own, next(one for one in WEB_TABLES if one.name == STATS))
+    assert refusal(own, lambda client: apply_schema(client, WEB_TABLES)) == whole
+    own.command(whole.rpartition(": ")[2])
+    assert apply_schema(own, WEB_TABLES) == ()
+    assert own.query(f"SELECT count() FROM {table}").result_rows == rows
+    assert not require_schema(own, WEB_TABLES).unusable
+
+
+def test_a_dictionary_and_a_view_that_are_detached_are_said_to_be(own: Client) -> None:
+    apply_schema(own, WEB_TABLES)
+    view = next(one for one in reversed(migrations()) if one.table in VIEWS)
+    own.command(f"DETACH DICTIONARY {DICTIONARY}")
+    assert f"the dictionary {DICTIONARY} is detached: " in refusal(own, require_schema)
+    said = refusal(own, lambda client: apply_schema(client, WEB_TABLES))
+    own.command(said.rpartition(": ")[2])
+    own.command(f"DETACH TABLE {view.table}")
+    require_schema(own, WEB_TABLES)
+    assert apply_schema(own, WEB_TABLES) == ()
+    own.command(
+        f"DELETE FROM web_analytics_schema_version WHERE version >= {view.version}", settings={"mutations_sync": 2}
+    )
+    said = refusal(own, lambda client: apply_schema(client, WEB_TABLES))
+    assert said.endswith(f"It is there as it was once it is attached: ATTACH TABLE {view.table}")
+    own.command(said.rpartition(": ")[2])
+    assert view in apply_schema(own, WEB_TABLES)
 
 
 def test_a_dictionary_that_is_gone_is_missed_and_made_anew(own: Client) -> None:
