@@ -163,3 +163,23 @@ def test_no_second_backup_is_begun_while_the_first_may_be_on_a_replica_that_is_d
         first.start()
     world.run_as_configured("resume_backfill_job", {"backfill_id": backfill_id, **WHO})
     assert (sessions(cluster), backups(cluster)) == ([2, 2], [1, 0])
+
+
+def test_a_backfill_and_what_takes_it_back_name_a_replica_that_is_down_all_the_while(
+    world: World, cluster: Cluster, capfd: pytest.CaptureFixture[str]
+) -> None:
+    down = cluster.servers[0][1]
+    down.kill()
+    try:
+        address = f"{down.address.host}:{down.address.http_port}"
+        told = f"{STATS}: published here, and not yet on the replica {address}: does not answer: "
+        given = asked(start_date=str(DAY), end_date=str(DAY), dry_run=False)
+        ran = world.run_as_configured("managed_backfill_job", given)
+        done = ran.output_for_node("managed_backfill")
+        log = [entry.user_message for entry in world.instance.all_logs(ran.run_id)]
+        assert (done["status"], sum(told in words for words in log)) == ("completed", 1)
+        capfd.readouterr()
+        world.run_as_configured("rollback_backfill_job", {"backfill_id": done["backfill_id"], **WHO})
+        assert capfd.readouterr().out.count(told) == 1
+    finally:
+        down.start()
