@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 from dags.domain.text import counted, wrapped
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from dagster import AssetCheckEvaluation
 
-# By which a result says what a person types next, or else what to do.
+# By which a result says what a person types next, or else what to do; what comes after it is `next_2` and so on.
 NEXT = "next"
 
 # So many characters of what is the matter; the check has it all.
@@ -34,6 +34,11 @@ class Red:
     is_warning: bool = False
 
 
+def next_steps(steps: Iterable[str]) -> dict[str, str]:
+    """The metadata by which a result says its steps, each by itself: of a text Dagster's UI runs lines into one."""
+    return {NEXT + f"_{number}" * (number > 1): step for number, step in enumerate(filter(None, steps), 1)}
+
+
 def red_of(found: AssetCheckEvaluation) -> Red | None:
     """A result, if the check failed."""
     if found.passed:
@@ -41,7 +46,8 @@ def red_of(found: AssetCheckEvaluation) -> Red | None:
     said = {name: str(entry.value) for name, entry in found.metadata.items()}
     what = said.get("status") or (found.description or "it failed").partition("\n")[0]
     is_warning = found.severity.name == "WARN"
-    return Red(found.check_name, found.asset_key.to_user_string(), what, said.get(NEXT, ""), is_warning)
+    steps = "\n".join(value for name, value in said.items() if name == NEXT or name.startswith(f"{NEXT}_"))
+    return Red(found.check_name, found.asset_key.to_user_string(), what, steps, is_warning)
 
 
 def red_text(reds: Sequence[Red], checks: int) -> str:

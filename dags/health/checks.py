@@ -28,11 +28,12 @@ from dagster import (
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from dags.clickhouse.schema.apply import require_schema
-from dags.dagster_runs.red_checks import NEXT
+from dags.dagster_runs.red_checks import next_steps
 from dags.dagster_runs.resource import ClickHouseResource
 from dags.dagster_runs.tags import KIND_TAG, SHORT_RUN, JobKind
 from dags.domain import clock
 from dags.domain.errors import EngineError, UserError
+from dags.domain.markdown import as_markdown
 from dags.domain.text import counted, of_error
 from dags.domain.watched import WatchedTable
 from dags.health.accuracy import Sample, compare_sample
@@ -123,11 +124,11 @@ def result(health: Health, check: Check, asset: AssetKey, table: str) -> AssetCh
         check_name=str(check),
         passed=not failing,
         severity=AssetCheckSeverity.ERROR if is_error or not failing else AssetCheckSeverity.WARN,
-        description="\n".join(told(cause, health.at) for cause in causes) or "nothing is the matter",
+        description=as_markdown("\n".join(told(cause, health.at) for cause in causes)) or "nothing is the matter",
         metadata={
             "status": MetadataValue.text("; ".join(f"{cause.state}: {cause.what}" for cause in causes) or "OK"),
             "causes": MetadataValue.json([cause_as_dict(cause) for cause in causes]),
-            **({NEXT: MetadataValue.text("\n".join(steps))} if failing else {}),
+            **next_steps(steps),
         },
     )
 
@@ -208,7 +209,7 @@ def _accuracy(table: WatchedTable, right: str, wrong: str, told_of: Mapping[str,
         passed=not wrong,
         severity=AssetCheckSeverity.ERROR,
         description=wrong or right,
-        metadata={"status": wrong or right, **told_of, **({NEXT: f"$ {launch('health_job')}"} if wrong else {})},
+        metadata={"status": wrong or right, **told_of, **next_steps([f"$ {launch('health_job')}"] * bool(wrong))},
     )
 
 

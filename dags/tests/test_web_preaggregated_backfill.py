@@ -294,7 +294,7 @@ def test_an_expired_source_erases_no_history_and_waits_for_a_person(world: World
     words = check_words(world)
     assert f"no source, held: team 1, {STATS}, {WEEK[0]}" in words
     # What its check says is what a person types, and no other.
-    [typed] = re.findall(r"(?m)^\$ dg launch --job (\w+) --partition (\S+) -c <\(echo '(.*)'\)$", words)
+    [typed] = re.findall(r"(?m)^- `dg launch --job (\w+) --partition (\S+) -c <\(echo '(.*)'\)`$", words)
     job, day, config = typed[0], typed[1], yaml.safe_load(typed[2])
     assert config == {"ops": {"web_pre_aggregated": {"config": {"team_ids": [1], **allowed}}}}
     world.loop.run(job, partition_key=day, run_config=config)

@@ -19,6 +19,7 @@ from dags.detection.store import detect
 from dags.domain import clock
 from dags.domain.days import ONE_DAY, DayRange
 from dags.domain.errors import EngineBusyError
+from dags.domain.markdown import as_markdown
 from dags.domain.text import of_error, wrapped
 from dags.repair.decision import Trigger
 from dags.settings import current_settings
@@ -68,7 +69,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class Checked:
-    """Whether a check passes, what it says to people, and its metadata."""
+    """Whether a check passes, what it says to people, in Markdown, and its metadata."""
 
     passed: bool
     words: str
@@ -88,7 +89,7 @@ def as_shown(instance: DagsterInstance, evaluation: Evaluation, last: LastVerdic
         {
             AssetKey(status.table): Checked(
                 status.is_complete,
-                check_text(status, found, evaluation.building),
+                as_markdown(check_text(status, found, evaluation.building)),
                 {**of_check(status, found, elsewhere), **beside},
             )
             for status in table_statuses(found)
@@ -168,7 +169,7 @@ def _unknown(
     remaining = _as_listed(remaining_days(instance, last, dsn.mark))
     return Shown(
         {"status": words, "should_backfill": MetadataValue.bool(False), REMAINING: remaining, **beside},
-        {AssetKey(table.name): Checked(False, said, {"status": words, **beside}) for table in watched},
+        {AssetKey(table.name): Checked(False, as_markdown(said), {"status": words, **beside}) for table in watched},
     )
 
 

@@ -13,10 +13,11 @@ from dagster import (
     multi_asset_check,
 )
 
-from dags.dagster_runs.red_checks import NEXT
+from dags.dagster_runs.red_checks import next_steps
 from dags.definitions import defs
 
-RED = {"status": "needs you: it\nis wrong", NEXT: "$ dg launch --job a_job\n$ dg launch --job other_job"}
+STEPS = next_steps(["$ dg launch --job a_job", "", "$ dg launch --job other_job"])
+RED = {"status": "needs you: it\nis wrong", **STEPS}
 RESULTS = {
     "fine": AssetCheckResult(passed=True),
     "late": AssetCheckResult(passed=False, metadata=RED),
@@ -34,6 +35,10 @@ def a_table() -> None:
 def checked() -> Iterator[AssetCheckResult]:
     for name, result in RESULTS.items():
         yield result._replace(check_name=name, asset_key=a_table.key)
+
+
+def test_each_step_is_an_entry_of_its_own_for_the_ui_runs_the_lines_of_one_together() -> None:
+    assert STEPS == {"next": "$ dg launch --job a_job", "next_2": "$ dg launch --job other_job"}
 
 
 def test_a_run_with_failed_checks_succeeds_and_its_last_words_are_which_why_and_what_to_do(

@@ -126,7 +126,7 @@ def test_what_breaks_is_told_and_calls_a_person_only_where_nothing_repairs_it(we
     assert where == ("web_analytics_operation", "runs_by_itself")
     assert words.startswith("ERROR: NEEDS YOU: backfills are stopped by ada; their reason: disks are full; since ")
     assert words.endswith(
-        '$ dg launch --job resume_all_backfills_job -c <(echo "{requested_by: $(whoami), reason: it is over}")'
+        '\n\n- `dg launch --job resume_all_backfills_job -c <(echo "{requested_by: $(whoami), reason: it is over}")`'
     )
     well.run_as_configured("resume_all_backfills_job", {"requested_by": "ada", "reason": "it is over"})
 
