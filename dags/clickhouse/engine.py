@@ -34,7 +34,7 @@ from dags.clickhouse.replicas.store import place_of, settle
 from dags.clickhouse.rights import naming_what_lacks
 from dags.clickhouse.server import AMONG_REPLICAS_SECONDS, ServerClient
 from dags.clickhouse.sql import Sql
-from dags.domain.errors import EngineBusyError, EngineError, UnreadableError
+from dags.domain.errors import EngineBusyError, EngineError, NoDatabaseError, UnreadableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -299,7 +299,7 @@ def _set(client: Client, dsn: Dsn, chosen: Mapping[str, str], problems: Sequence
 def _use_database(client: Client, dsn: Dsn) -> None:
     """Make the DSN's database the client's own, once it is known to exist: the driver would not ask before."""
     if str(client.command("EXISTS DATABASE " + dsn.database)) != "1":
-        raise EngineError(
+        raise NoDatabaseError(
             f"the database {dsn.database!r} does not exist at {dsn}: correct CLICKHOUSE_DSN, "
             "or create it with apply_schema_job"
         )

@@ -29,6 +29,10 @@ class SilentError(EngineError):
         self.said = said
 
 
+class NoDatabaseError(EngineError):
+    """A server answers, and does not have the database: a new replica does not yet."""
+
+
 class EngineBusyError(EngineError):
     """Another process has the embedded engine, which serves one at a time: nothing is the matter with the database."""
 

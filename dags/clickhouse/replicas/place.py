@@ -9,7 +9,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from dags.clickhouse.server import AMONG_REPLICAS_SECONDS
 from dags.clickhouse.sql import Sql
-from dags.domain.errors import EngineError
+from dags.domain.errors import EngineError, NoDatabaseError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -26,7 +26,8 @@ PACKAGE = "dags.clickhouse.replicas"
 class Place:
     """Where a client is. ``dsn`` is that of all replicas, ``own`` of this one; ``ready`` opens a client of one.
 
-    ``unnamed``: what to say of shards of its cluster of which no host is named.
+    ``unnamed``: what to say of shards of its cluster of which no host is named. ``bare``: the addresses of replicas
+    that did not have the database when they were asked last, as new ones.
     """
 
     dsn: Dsn
@@ -34,6 +35,7 @@ class Place:
     macros: Mapping[str, str]
     ready: Callable[[Dsn], ServerClient]
     unnamed: tuple[str, ...] = ()
+    bare: frozenset[str] = frozenset()
     _opened: dict[Dsn, ServerClient] = field(default_factory=dict)
 
     @property
@@ -48,6 +50,7 @@ class Place:
         """
         reached: dict[str, ServerClient] = {}
         silent: dict[str, str] = {}
+        bare: set[str] = set()
         for dsn in self.dsn.replicas:
             if dsn == self.own:
                 continue
@@ -56,6 +59,9 @@ class Place:
                 reached[name] = client
             except (EngineError, ClickHouseError) as error:
                 silent[f"{dsn.host}:{dsn.port}"] = str(error)
+                if isinstance(error, NoDatabaseError) or getattr(error, "name", None) == "UNKNOWN_DATABASE":
+                    bare.add(f"{dsn.host}:{dsn.port}")
+        self.bare = frozenset(bare)
         return reached, silent
 
     def _one(self, dsn: Dsn) -> tuple[str, ServerClient]:

@@ -42,9 +42,11 @@ class Facts:
     """A table as ClickHouse describes it; ``time_zone`` is the server's, for columns that name none.
 
     ``hides``: why rows of it may be hidden from the user of the connection, in words; see `hidden_by`. ``replicas``:
-    how many a replicated table has by Keeper's account, 0 where nobody asked; ``hosts``: how many are named;
-    ``is_in_cluster``: whether the server is one of several, replicas or shards. There, what a table that holds no rows
-    itself reads: ``shows``, tables of its database on its server; ``shows_elsewhere``, all else, in words.
+    how many a replicated table has by Keeper's account, 0 where nobody asked; ``hosts``: how many are named. Of fewer
+    replicas than hosts, ``without`` are the addresses of those that have no such table with replicas, and ``apart`` of
+    those that have it on another path. ``is_in_cluster``: whether the server is one of several, replicas or shards.
+    There, what a table that holds no rows itself reads: ``shows``, tables of its database on its server;
+    ``shows_elsewhere``, all else, in words.
     """
 
     name: str
@@ -61,6 +63,8 @@ class Facts:
     hides: str = ""
     replicas: int = 0
     hosts: int = 1
+    without: tuple[str, ...] = ()
+    apart: tuple[str, ...] = ()
     is_in_cluster: bool = False
     shows: tuple[Facts, ...] = ()
     shows_elsewhere: tuple[str, ...] = ()

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 from dags.clickhouse.targets.columns import keys_without_value, lacking, other_days, wrong_types
 from dags.clickhouse.targets.definition import MODE, QUOTED, declared, parts_of, settings_of, split, unquoted
 from dags.clickhouse.targets.facts import NEXT_STEP, RENAMED, Facts, absent, family, is_stored_in_parts, with_article
-from dags.domain.briefly import NAMED
+from dags.domain.briefly import NAMED, listed
+from dags.domain.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -196,9 +197,8 @@ def hidden(facts: Facts) -> Iterator[str]:
 def unreplicated(facts: Facts) -> Iterator[str]:
     if facts.hosts > 1 and facts.replicas not in {0, facts.hosts}:
         yield (
-            f"the table {facts.name} has {facts.replicas} replicas in Keeper, and CLICKHOUSE_DSN names {facts.hosts} "
-            "hosts: on another one it has another path there, or none, and other rows. Expected one path for all: drop "
-            f"the table where it is not this one's replica, and {NEXT_STEP}"
+            f"the table {facts.name} has {counted(facts.replicas, 'replica')} in Keeper, and CLICKHOUSE_DSN names "
+            f"{facts.hosts} hosts: {_on_others(facts)}"
         )
     if facts.hosts > 1 and is_stored_in_parts(facts) and not facts.engine.startswith("Replicated"):
         yield (
@@ -215,6 +215,26 @@ def unreplicated(facts: Facts) -> Iterator[str]:
         )
     for shown in facts.shows:
         yield from unreplicated(shown)
+
+
+def _on_others(facts: Facts) -> str:
+    """Where a table has not as many replicas as hosts are named, and what to do: what makes it comes before what drops
+    it, which is for those alone that have other rows.
+    """
+    if facts.replicas > facts.hosts:
+        return (
+            "name all of its hosts; drop those in Keeper that are gone for good (SYSTEM DROP REPLICA); or, where they "
+            "are of another installation on the same Keeper, name a database of another name"
+        )
+    said = []
+    if facts.without:
+        have = "have" if len(facts.without) > 1 else "has"
+        said.append(f"{listed(facts.without)} {have} none: {NEXT_STEP}, which makes it there")
+    if facts.apart:
+        said.append(f"on {listed(facts.apart)} it has another path, and other rows: drop it there, and {NEXT_STEP}")
+    return "; ".join(said) or (
+        f"the others do not say on which path they have it, if at all: have all of them answer, and {NEXT_STEP}"
+    )
 
 
 def _shared(facts: Facts) -> Iterator[str]:

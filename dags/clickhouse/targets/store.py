@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from clickhouse_connect.driver.client import Client
 
+    from dags.clickhouse.replicas.place import Place
     from dags.domain.watched import WatchedTable
 
 _PACKAGE = "dags.clickhouse.targets"
@@ -46,13 +47,16 @@ def describe(client: Client, names: Iterable[str]) -> dict[str, Facts]:
     place = place_of(client)
     hosts = 1 if place is None else len(place.dsn.replicas)
     replicated = [facts.name for facts in found if facts.engine.startswith("Replicated")]
-    replicas = dict(sql.rows("replicas", {"tables": replicated})) if replicated else {}
+    replicas = _replicas(sql, replicated)
+    elsewhere = _elsewhere(place, {table: path for table, (count, path) in replicas.items() if count < hosts})
     described = {
         facts.name: replace(
             facts,
             hides=hides.get(facts.name, ""),
-            replicas=replicas.get(facts.name, 0),
+            replicas=replicas[facts.name][0] if facts.name in replicas else 0,
             hosts=hosts,
+            without=tuple(host for host, paths in elsewhere.items() if paths.get(facts.name) == ""),
+            apart=tuple(host for host, paths in elsewhere.items() if paths.get(facts.name)),
             is_in_cluster=place is not None,
         )
         for facts in found
@@ -64,6 +68,28 @@ def describe(client: Client, names: Iterable[str]) -> dict[str, Facts]:
         for name, facts in described.items()
         if not is_stored_in_parts(facts)
     }
+
+
+def _replicas(sql: Sql, tables: Sequence[str]) -> dict[str, tuple[int, str]]:
+    """How many replicas some tables have, and their paths in Keeper, by table."""
+    rows = sql.rows("replicas", {"tables": tables}) if tables else ()
+    return {table: (count, path) for table, count, path in rows}
+
+
+def _elsewhere(place: Place | None, paths: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """On which other path each other replica has some tables, by its address and by table; empty where it has none with
+    replicas, or not even the database. Those that do not answer, and tables on the same path, are left out.
+    """
+    if place is None or not paths:
+        return {}
+    others, _ = place.others()
+    found = {address: dict.fromkeys(paths, "") for address in place.bare}
+    for other in others.values():
+        there = _replicas(Sql(_PACKAGE, other), sorted(paths))
+        on = {table: there[table][1] if table in there else "" for table in paths}
+        if (at := place_of(other)) is not None:
+            found[f"{at.own.host}:{at.own.port}"] = {table: path for table, path in on.items() if path != paths[table]}
+    return found
 
 
 def detached_of(client: Client, names: Iterable[str], facts: Mapping[str, Facts]) -> frozenset[str]:

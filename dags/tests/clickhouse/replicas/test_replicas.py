@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -238,11 +239,51 @@ def test_a_new_replica_is_given_the_tables_as_they_are_on_the_others_and_their_r
         other.command("DROP DATABASE replicas SYNC")
         with pytest.raises(SchemaError, match=r"1 of them does not answer: (.|\n)*UNKNOWN_DATABASE"):
             apply_schema(client, WEB_TABLES)
+        second = cluster.servers[0][1].address
+        for at in (nullcontext(client), on(dsn)):
+            with at as asking, pytest.raises(SchemaError) as refused:
+                require_schema(asking, WEB_TABLES)
+            first, *_ = str(refused.value).partition(" is not usable: ")[2].split("; ")
+            assert re.sub(r"table \w+", "table …", first) == (
+                "the table … has 1 replica in Keeper, and CLICKHOUSE_DSN names 2 hosts: "
+                f"{second.host}:{second.http_port} has none: run apply_schema_job, which makes it there"
+            )
         with open_client(Dsn.parse(dsn), wait_seconds=60, create_database=True) as applying:
             apply_schema(applying, WEB_TABLES)
     assert shown(cluster) == [[(1, 2), (2, 2)]] * 2
     with on(dsn, first=1) as client:
         assert not require_schema(client, WEB_TABLES).unusable
+
+
+def test_a_replica_without_a_table_is_named_with_what_makes_it_and_one_with_another_path_with_what_to_drop(
+    cluster: Cluster, dsn: str
+) -> None:
+    second = cluster.servers[0][1].address
+    with on(dsn) as client:
+        visit(client, 1, 2)
+        assert build(client).run().problems == ()
+        other = everywhere(client)["2"]
+        said = f"the table {STATS} has 1 replica in Keeper, and CLICKHOUSE_DSN names 2 hosts: "
+        [[made]] = other.query(
+            f"SELECT create_table_query FROM system.tables WHERE name = '{STATS}' AND database = 'replicas'"
+        ).result_rows
+
+        other.command(f"DROP TABLE {STATS} SYNC")
+        none = f"{second.host}:{second.http_port} has none: run apply_schema_job, which makes it there"
+        assert require_schema(client, WEB_TABLES).unusable == {STATS: said + none}
+        apply_schema(client, WEB_TABLES)
+        assert not require_schema(client, WEB_TABLES).unusable
+        until(lambda: shown(cluster) == [[(1, 2), (2, 2)]] * 2)
+
+        other.command(f"DROP TABLE {STATS} SYNC")
+        other.command(str(made).replace(f"/replicas/{STATS}'", f"/replicas/other_{STATS}'"))
+        apart = f"on {second.host}:{second.http_port} it has another path, and other rows: drop it there, and run "
+        assert require_schema(client, WEB_TABLES).unusable == {STATS: f"{said}{apart}apply_schema_job"}
+        with pytest.raises(SchemaError, match=re.escape(f"{said}{apart}apply_schema_job")):
+            apply_schema(client, WEB_TABLES)
+        other.command(f"DROP TABLE {STATS} SYNC")
+        apply_schema(client, WEB_TABLES)
+        until(lambda: shown(cluster) == [[(1, 2), (2, 2)]] * 2)
 
 
 @at_night

@@ -8,7 +8,7 @@ import pytest
 
 from dags.clickhouse.schema.declared import declared_columns
 from dags.clickhouse.targets.attachable import unattachable
-from dags.clickhouse.targets.facts import Column, Facts
+from dags.clickhouse.targets.facts import NEXT_STEP, Column, Facts
 from dags.clickhouse.targets.passing_on import PassingOn, writers
 from dags.clickhouse.targets.rules import notes, remade, unpublishable, unreadable, unusable_database
 from dags.clickhouse.targets.tree import read_by
@@ -172,8 +172,18 @@ def test_a_target_of_one_server_among_several_and_one_of_several_where_one_is_na
     assert "has 2 replicas, and CLICKHOUSE_DSN names one host" in words
     assert problems(replace(replicated, replicas=1)) == []
     assert problems(replace(replicated, hosts=2)) == []
-    [words] = problems(replace(replicated, replicas=1, hosts=2))
-    assert "has 1 replicas in Keeper, and CLICKHOUSE_DSN names 2 hosts" in words
+    count = f"the table {STATS} has 1 replica in Keeper, and CLICKHOUSE_DSN names 2 hosts: "
+    less = replace(replicated, replicas=1, hosts=2)
+    assert problems(less) == [
+        f"{count}the others do not say on which path they have it, if at all: have all of them answer, and {NEXT_STEP}"
+    ]
+    assert problems(replace(less, without=("b:1",))) == [f"{count}b:1 has none: {NEXT_STEP}, which makes it there"]
+    apart = f"on c:2 it has another path, and other rows: drop it there, and {NEXT_STEP}"
+    assert problems(replace(less, apart=("c:2",))) == [f"{count}{apart}"]
+    [words] = problems(replace(less, without=("a:0", "b:1"), apart=("c:2",)))
+    assert words == f"{count}a:0 and b:1 have none: {NEXT_STEP}, which makes it there; {apart}"
+    [words] = problems(replace(less, replicas=3))
+    assert "has 3 replicas in Keeper, and CLICKHOUSE_DSN names 2 hosts: name all of its hosts; drop those " in words
 
 
 def test_a_target_of_a_plain_server_that_was_named_as_a_shard_later_is_refused() -> None:
