@@ -71,10 +71,22 @@ class Gaps:
     def _is_late(self, since: datetime) -> bool:
         return self.server_now - since > self.targets.repair
 
-    @property
-    def _quiet(self) -> State:
+    def _idle(self, fated: Fated) -> str:
+        """Why nothing repairs any of these days, in words; empty if something does, or will."""
+        if self.halted:
+            return self.halted
+        off = self.off.get(Trigger.SCHEDULE, "")
+        is_left = off and all(self._is_left((one.day, one.shard)) for one in fated.groups)
+        return f"nothing: {off}" if is_left else ""
+
+    def _is_left(self, place: tuple[date, int]) -> bool:
+        """Whether the check of 02:00 UTC alone repairs a day of a shard, and is off, and no run is at it."""
+        by_sensor, by_schedule = (self._deferred[one].get(place, set()) for one in (Trigger.SENSOR, Trigger.SCHEDULE))
+        return Trigger.SCHEDULE in self.off and Why.NOT_ACTED_ON in by_sensor and Why.IN_FLIGHT not in by_schedule
+
+    def _quiet(self, fated: Fated) -> State:
         """What a gap within its target is: being repaired; or nothing is, and a person is called for that already."""
-        return State.NOTED if self.halted else State.REPAIRING
+        return State.NOTED if self._idle(fated) else State.REPAIRING
 
     def _repaired(self, fated: Fated) -> Cause:
         return self._being_repaired("gap:repaired", fated, "", frozenset({Check.NO_OLD_GAP}))
@@ -91,15 +103,14 @@ class Gaps:
 
     def _being_repaired(self, key: str, fated: Fated, more: str, checks: frozenset[Check]) -> Cause:
         late = fated.of(one for one in fated.groups if self._is_late(self._since([one])))
-        state, doing = self._doing(late if late.groups else fated)
         if not late.groups:
             return _cause(
                 key,
-                state,
+                self._quiet(fated),
                 f"{_units(fated)} wrong{more}: {fated.why_in_words()}",
                 fated,
                 self._since(fated.groups),
-                doing=doing,
+                doing=self._doing(fated),
                 checks=checks,
                 cost=self._cost(fated),
             )
@@ -109,28 +120,22 @@ class Gaps:
             f"{_units(late)} wrong for longer than {age_in_words(self.targets.repair)}{more}: {late.why_in_words()}",
             late,
             self._since(late.groups),
-            doing=doing,
+            doing=self._doing(late),
             to_do="look why that takes so long: what its day's runs did, whether a cap is too low",
             command=why_day(late.days),
             checks=checks,
             cost=self._cost(late),
         )
 
-    def _doing(self, fated: Fated) -> tuple[State, str]:
-        """What is being done about days that are wrong, by what both triggers would do now; and what such a gap is
-        within its target, see `_quiet`: of a trigger that is off nothing is to be expected.
-        """
-        if self.halted:
-            return self._quiet, self.halted
+    def _doing(self, fated: Fated) -> str:
+        """What is being done about days that are wrong, by what both triggers would do now."""
+        if idle := self._idle(fated):
+            return idle
         again = f"tried again from {fated.again:%Y-%m-%d %H:%M}" if fated.again is not None else "tried again later"
         days: dict[str, set[date]] = defaultdict(set)
         for place in sorted({(one.day, one.shard) for one in fated.groups}, reverse=True):
             days[self._awaited(place, again)].add(place[0])
-        if (off := self.off.get(Trigger.SCHEDULE, "")) in days:
-            if len(days) == 1:
-                return State.NOTED, f"nothing: {off}"
-            days[f"not at all: {off}"] = days.pop(off)
-        return State.REPAIRING, "; ".join(f"{counted(len(some), 'day')} {words}" for words, some in days.items())
+        return "; ".join(f"{counted(len(some), 'day')} {words}" for words, some in days.items())
 
     @cached_property
     def _asked(self) -> dict[Trigger, set[tuple[date, int]]]:
@@ -153,8 +158,8 @@ class Gaps:
         whys = self._deferred[Trigger.SCHEDULE].get(place, set())
         if Why.IN_FLIGHT in whys:
             return "being rebuilt"
-        if Trigger.SCHEDULE in self.off and Why.NOT_ACTED_ON in self._deferred[Trigger.SENSOR].get(place, set()):
-            return self.off[Trigger.SCHEDULE]
+        if self._is_left(place):
+            return f"not at all: {self.off[Trigger.SCHEDULE]}"
         if by_sensor and Trigger.SENSOR not in self.off:
             at = f", {self.next_tick:%H:%M} UTC" if self.next_tick is not None else ""
             return f"due at the sensor's next tick{at}"
@@ -178,7 +183,8 @@ class Gaps:
             f"{_units(fated)} wrong after {counted(fated.failures, 'attempt')}: {why}",
             fated,
             since,
-            doing=self.halted or (f"tried again from {fated.again:%Y-%m-%d %H:%M}" if fated.again is not None else ""),
+            doing=self._idle(fated)
+            or (f"tried again from {fated.again:%Y-%m-%d %H:%M}" if fated.again is not None else ""),
             to_do=f"{first}, then build these teams' days{by_hand.more_words}",
             command=_lines(
                 launch("why_job", run_id=f"'{fated.run.run_id[:8]}'") if fated.run is not None else "", by_hand
@@ -213,11 +219,11 @@ class Gaps:
         is_late = self._is_late(since)
         return _cause(
             "gap:waits",
-            State.NEEDS_YOU if is_late else self._quiet,
+            State.NEEDS_YOU if is_late else self._quiet(fated),
             f"{_units(fated)} wrong, and too few to begin with: {fated.why_in_words()}",
             fated,
             since,
-            doing=self.halted or f"waits for more: {minimum}{alone}",
+            doing=self._idle(fated) or f"waits for more: {minimum}{alone}",
             to_do=f"build these teams' days{by_hand.more_words}; or set WEB_ANALYTICS_BACKFILL_MAX_GAP_AGE_HOURS"
             if is_late
             else f"nothing until {since + self.targets.repair:%Y-%m-%d %H:%M} UTC; or build these teams' days now"
@@ -265,19 +271,19 @@ class Gaps:
         ]
         since = self._since(groups)
         is_young = self.server_now - since < REPAIRED_WITHIN
-        quiet, doing = self._doing(Fated(groups))
+        behind = Fated(groups)
         [(worst, lag), *_] = late.items()
         named = [f"team {team} {through[team]}" for team in [*late][:NAMED]]
         more = f" and {len(late) - NAMED:,} more" if len(late) > NAMED else ""
         return Cause(
             "fresh",
-            quiet if is_young else State.NEEDS_YOU,
+            self._quiet(behind) if is_young else State.NEEDS_YOU,
             f"{counted(len(late), 'team')} behind the target of {age_in_words(self.targets.freshness)}, by up to "
             f"{age_in_words(lag - self.targets.freshness)}",
             f"fresh to: {', '.join(named)}{more}",
             since,
-            doing=doing,
-            cost=self._cost(Fated(groups)),
+            doing=self._doing(behind),
+            cost=self._cost(behind),
             to_do="" if is_young else "look why the newest days are not built",
             command="" if is_young else launch("why_job", team_id=worst),
             tables=tuple(sorted({one.table for one in groups})),

@@ -294,6 +294,17 @@ def test_of_a_trigger_that_is_off_nothing_is_promised(
     assert (old.state, old.doing) == (State.NEEDS_YOU, doing)
 
 
+def test_what_waits_or_failed_is_not_said_to_be_tried_again_by_a_check_that_is_off() -> None:
+    partial = [replace(one, kind=Kind.PARTIAL) for one in missing(4)]
+    waits = judged(facts(evaluated(partial), ticking=SCHEDULE_OFF))
+    fails = judged(facts(evaluated(partial, runs=failed(4, 30, 20, 2)), ticking=SCHEDULE_OFF))
+    nothing = f"nothing: {SCHEDULE} is off"
+    assert (the(waits, "gap:waits").state, the(waits, "gap:waits").doing) == (State.NOTED, nothing)
+    assert (the(fails, "gap:fails").state, the(fails, "gap:fails").doing) == (State.NEEDS_YOU, nothing)
+    at_work = judged(facts(evaluated(PARTIAL, runs=[in_flight(8), in_flight(9)]), ticking=SCHEDULE_OFF))
+    assert the(at_work, "gap:repaired").doing == "2 days being rebuilt"
+
+
 def test_teams_behind_hear_too_that_their_trigger_is_off() -> None:
     wrong = [replace(one, kind=Kind.PARTIAL) for one in missing(1, 2, 3)]
     behind = the(judged(facts(evaluated(wrong, seen=11), ticking=SCHEDULE_OFF)), "fresh")
