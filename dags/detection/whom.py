@@ -9,6 +9,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from dags.domain.briefly import NAMED, days_in_words, listed, teams_in_words
+from dags.domain.shards import shards_in_words
 from dags.domain.text import counted
 
 if TYPE_CHECKING:
@@ -19,46 +20,56 @@ if TYPE_CHECKING:
 
 _Days = frozenset["date"]
 _DaysByTables = tuple[tuple[tuple[str, ...], _Days], ...]
+_Place = tuple[int, _DaysByTables]
 
 
 def whom_in_words(groups: Iterable[Alike]) -> str:
     """Teams with the same tables and days together, those with the most units first; more than `NAMED` are counted,
-    and where these are the most by far, all of them in one.
+    and where these are the most by far, all of them in one. Where there are several shards each is named.
 
     ``teams 7, 8, bounces and stats, 2026-01-16 … 2026-01-18``; where teams differ, and their tables do not,
-    ``stats: team 1, 2026-01-15; team 3, 2026-01-14``.
+    ``stats: team 1, 2026-01-15; team 3, 2026-01-14``; ``shard 2, team 7, stats, 2026-01-16``.
     """
-    teams_by_days: dict[_DaysByTables, list[int]] = defaultdict(list)
-    for team, days_by_table in _by_team(groups).items():
-        teams_by_days[_alike(days_by_table)].append(team)
-    alike = sorted(teams_by_days.items(), key=lambda one: (-len(one[1]) * _units(one[0]), one[1]))
+    teams_by_place: dict[_Place, list[int]] = defaultdict(list)
+    for (shard, team), days_by_table in _by_team(groups).items():
+        teams_by_place[shard, _alike(days_by_table)].append(team)
+    alike = sorted(teams_by_place.items(), key=lambda one: (-len(one[1]) * _units(one[0][1]), one[1], one[0][0]))
     if 2 * sum(len(teams) for _, teams in alike[:NAMED]) < sum(len(teams) for _, teams in alike):
         # To name a few of very many, each with days of its own, would say little of them.
-        names = sorted({name for one, _ in alike for names, _ in one for name in names})
-        days = sorted({day for one, _ in alike for _, some in one for day in some})
+        names = sorted({name for (_, one), _ in alike for names, _ in one for name in names})
+        days = sorted({day for (_, one), _ in alike for _, some in one for day in some})
         teams = counted(sum(len(some) for _, some in alike), "team")
-        return f"{teams}, {listed(names)}, {_span(days)}, each on some of them"
-    tables = {names for one, _ in alike for names, _ in one}
+        return f"{_on(alike)}{teams}, {listed(names)}, {_span(days)}, each on some of them"
+    tables = {names for (_, one), _ in alike for names, _ in one}
     common = len(alike) > 1 and len(tables) == 1
     parts = [
-        f"{teams_in_words(teams)}, {', '.join(_place(names, days, is_said=common) for names, days in days_by_tables)}"
-        for days_by_tables, teams in alike[:NAMED]
+        f"{_on([one])}{teams_in_words(teams)}, "
+        + ", ".join(_place(names, days, is_said=common) for names, days in days_by_tables)
+        for one in alike[:NAMED]
+        for (_, days_by_tables), teams in [one]
     ]
     if left := alike[NAMED:]:
-        more = sorted({day for one, _ in left for _, days in one for day in days})
-        parts.append(f"{counted(sum(len(teams) for _, teams in left), 'more team')}, {_span(more)}")
+        more = sorted({day for (_, one), _ in left for _, days in one for day in days})
+        parts.append(f"{_on(left)}{counted(sum(len(teams) for _, teams in left), 'more team')}, {_span(more)}")
     return (f"{listed(next(iter(tables)))}: " if common else "") + "; ".join(parts)
+
+
+def _on(alike: Iterable[tuple[_Place, object]]) -> str:
+    """The shards of some of them, to be said before what lies there; empty where there is one."""
+    words = shards_in_words(shard for (shard, _), _ in alike)
+    return f"{words}, " if words else ""
 
 
 def _place(tables: tuple[str, ...], days: _Days, *, is_said: bool) -> str:
     return days_in_words(days) if is_said else f"{listed(tables)}, {days_in_words(days)}"
 
 
-def _by_team(groups: Iterable[Alike]) -> Mapping[int, Mapping[str, set[date]]]:
-    found: dict[int, dict[str, set[date]]] = defaultdict(lambda: defaultdict(set))
+def _by_team(groups: Iterable[Alike]) -> Mapping[tuple[int, int], Mapping[str, set[date]]]:
+    """By shard and team."""
+    found: dict[tuple[int, int], dict[str, set[date]]] = defaultdict(lambda: defaultdict(set))
     for one in groups:
         for team in one.teams:
-            found[team][one.table].add(one.day)
+            found[one.shard, team][one.table].add(one.day)
     return found
 
 

@@ -5,8 +5,21 @@ Pure: no clock, no database, no Dagster.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from dags.domain.briefly import listed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 # Of which shard a run is, counted from 1 as `CLICKHOUSE_DSN` names them; no run has it where there is one.
 SHARD_TAG = "web_analytics_backfill/shard"
+
+
+def shards_in_words(shards: Iterable[int]) -> str:
+    """``shard 2``, ``shards 1, 2 and 4``; empty where there is one, which is 0."""
+    named = sorted({shard for shard in shards if shard})
+    return f"shard{'s' * (len(named) > 1)} {listed(map(str, named))}" if named else ""
 
 
 def looked_for_on(shard: int, count: int) -> str:

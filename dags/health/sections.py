@@ -71,7 +71,14 @@ def days_of(health: Health) -> Lines[WrongDay]:
 
 
 def _what(groups: Sequence[Alike]) -> str:
-    """How many units are missing, stale and so on, and how many of all are held."""
+    """How many units are missing, stale and so on, how many of all are held; by shard, where there are some."""
+    by_shard: dict[int, list[Alike]] = defaultdict(list)
+    for one in groups:
+        by_shard[one.shard].append(one)
+    return "; ".join(f"{f'shard {shard}: ' * bool(shard)}{_counted(some)}" for shard, some in sorted(by_shard.items()))
+
+
+def _counted(groups: Sequence[Alike]) -> str:
     counts: Counter[str] = Counter()
     held = 0
     for one in groups:

@@ -32,8 +32,8 @@ from dags.web_preaggregated_backfill.catalog import detected, evaluate_now, leav
 from dags.web_preaggregated_backfill.evaluation import Evaluation
 from dags.web_preaggregated_backfill.report import data_gaps, gaps_text, missing_data, summary_text, unknown_words
 from dags.web_preaggregated_backfill.shards import as_one, shards_read
-from dags.web_preaggregated_backfill.why import Question, why_text, work_text
-from dags.work.audit.log import MANAGED, Entry, Work
+from dags.web_preaggregated_backfill.why import Change, Question, why_text, work_text
+from dags.work.audit.log import MANAGED
 from dags.work.audit.store import read_changes, read_works_of
 from dags.work.control import as_it_is
 
@@ -145,7 +145,7 @@ def diagnostics(watched: tuple[WatchedTable, ...]) -> list[JobDefinition]:
             raise UserError(f"day is '{question.day}': the partitions begin on {first}")
         with evaluated(asked) as found:
             runs, before = found.runs, dict[int, Detection]()
-            changes, loads = list[tuple[Work, Entry]](), list[tuple[Work, Entry]]()
+            changes, loads = list[Change](), list[Change]()
             # A shard that has just not answered is unknown, by name; what the others say is an answer nevertheless.
             for shard in shards_read(found.detection) or asked.clickhouse.shards:
                 with asked.clickhouse.client(asked.run_id, answer_seconds=LOOK_SECONDS, shard=shard) as client:
@@ -154,11 +154,11 @@ def diagnostics(watched: tuple[WatchedTable, ...]) -> list[JobDefinition]:
                         before[shard] = detected(client, watched, {(table.name, question.day) for table in watched})
                         runs = _runs_of_day(asked, watched, question.day)
                     day = str(question.day) if question.day is not None else ""
-                    changes += read_changes(client, MANAGED, day) if day else ()
+                    changes += [Change(*one, shard) for one in (read_changes(client, MANAGED, day) if day else ())]
                     loads += [
-                        change
+                        Change(*one, shard)
                         for kind in (POSTGRES, FILES)
-                        for change in (read_changes(client, kind, day, OF_DAYS) if day else ())
+                        for one in (read_changes(client, kind, day, OF_DAYS) if day else ())
                     ]
             earlier = as_one(_with_unread(before, found.detection))
             text = why_text(

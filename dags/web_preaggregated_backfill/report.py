@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dags.domain.days import ONE_DAY, in_words, merged
+from dags.domain.shards import shards_in_words
 from dags.domain.text import by_words, counted, table_text, wrapped
 from dags.repair.decision import NOTHING_TO_REPAIR
 
@@ -92,7 +93,9 @@ def _undecided(detection: Detection) -> list[str]:
 
 
 def data_gaps(detection: Detection) -> dict[str, Any]:
-    """The report of ``show_data_gaps_job``: per table the missing days, merged into ranges, and the reasons."""
+    """The report of ``show_data_gaps_job``: per table the missing days, merged into ranges, and the reasons; of
+    several shards also the missing days of each, by its number.
+    """
     gaps: dict[str, Any] = {}
     for table in detection.tables:
         if table in detection.unknown:
@@ -107,7 +110,17 @@ def data_gaps(detection: Detection) -> dict[str, Any]:
             ],
             "reasons": dict(_by_reason(detection.wrong, table).most_common()),
         }
+        if detection.shards:
+            gaps[table]["shards"] = _missing_by_shard(detection, table)
     return gaps
+
+
+def _missing_by_shard(detection: Detection, table: str) -> dict[str, list[str]]:
+    found: dict[int, set[date]] = defaultdict(set)
+    for one in detection.missing.groups:
+        if one.table == table:
+            found[one.shard].add(one.day)
+    return {str(shard): [str(day) for day in sorted(days)] for shard, days in sorted(found.items())}
 
 
 @dataclass(frozen=True)
@@ -236,7 +249,9 @@ def _failures(detection: Detection) -> list[str]:
     lines = []
     for units, first in by_count[:MAX_SHOWN]:
         more = f" and {units - 1:,} more" if units > 1 else ""
-        lines.append(wrapped(f"FAILED   team {first.teams[0]}, {first.day}, {first.table}{more}: {first.failure}"))
+        where = f"shard {first.shard}, " if first.shard else ""
+        whose = f"{where}team {first.teams[0]}, {first.day}, {first.table}{more}"
+        lines.append(wrapped(f"FAILED   {whose}: {first.failure}"))
     if len(by_count) > MAX_SHOWN:
         lines.append(f"FAILED   … and {len(by_count) - MAX_SHOWN:,} more errors: why_job with a day shows each")
     return lines
@@ -261,7 +276,7 @@ def summary_text(detection: Detection, decision: Decision) -> str:
         table_text(rows, ["table", "complete units", "wrong units", "missing days", "oldest wrong"]),
     ]
     if detection.wrong:
-        parts += ["", table_text(_gap_rows(detection.wrong)[:20], _GAP_COLUMNS)]
+        parts += ["", _gap_table(detection.wrong, 20)]
     parts += [
         "",
         *_failures(detection),
@@ -277,7 +292,7 @@ def summary_text(detection: Detection, decision: Decision) -> str:
 def gaps_text(detection: Detection) -> str:
     """What ``show_data_gaps_job`` prints: every gap, the largest first."""
     parts = [status_line(detection), ""]
-    parts.append(table_text(_gap_rows(detection.wrong), _GAP_COLUMNS) if detection.wrong else _no_gaps(detection))
+    parts.append(_gap_table(detection.wrong) if detection.wrong else _no_gaps(detection))
     parts += ["", *_failures(detection), *_also(detection)]
     parts += [wrapped(f"UNKNOWN  {words}") for words in unknown_words(detection)]
     parts += [wrapped(f"WARNING  {warning}") for warning in detection.warnings]
@@ -294,7 +309,10 @@ def gaps_markdown(detection: Detection, characters: int) -> str:
 
     A table's columns would not break where the UI's column of values ends, which is narrow: it would cut them off.
     """
-    lines = [f"- {days}, {_whose(teams)}: {reason}, {table}" for table, days, teams, reason in _gaps(detection.wrong)]
+    lines = [
+        f"- {one.days}, {f'{one.where}, ' * bool(one.where)}{_whose(one.teams)}: {one.reason}, {one.table}"
+        for one in _gaps(detection.wrong)
+    ]
     room, shown = characters - 40, 0
     while shown < len(lines) and room >= len(lines[shown]) + 1:
         room -= len(lines[shown]) + 1
@@ -303,21 +321,35 @@ def gaps_markdown(detection: Detection, characters: int) -> str:
     return "\n".join([*lines[:shown], *rest]) or "none"
 
 
-_GAP_COLUMNS = ("table", "days", "teams", "reason")
+def _gap_table(verdicts: Verdicts, most: int | None = None) -> str:
+    """A line per table, shard, reason and range of days, the most units first; of one server no shard is said."""
+    gaps = _gaps(verdicts)
+    has_shards = any(one.where for one in gaps)
+    columns = ["table", *(["where"] if has_shards else []), "days", "teams", "reason"]
+    rows = [
+        (one.table, *([one.where] if has_shards else []), one.days, _named(one.teams), one.reason)
+        for one in gaps[:most]
+    ]
+    return table_text(rows, columns)
 
 
-def _gap_rows(verdicts: Verdicts) -> list[tuple[str, ...]]:
-    """One row per table, reason and range of days; the most units first."""
-    return [(table, days, _named(teams), reason) for table, days, teams, reason in _gaps(verdicts)]
+class _GapLine(NamedTuple):
+    """A range of days on each of which the same teams are wrong for one reason; ``where``: on which shard."""
+
+    table: str
+    where: str
+    days: str
+    teams: frozenset[int]
+    reason: str
 
 
-def _gaps(verdicts: Verdicts) -> list[tuple[str, str, frozenset[int], str]]:
+def _gaps(verdicts: Verdicts) -> list[_GapLine]:
     """Ranges of days, on each of which the same teams are wrong for one reason: none is named beside a day it has."""
-    groups: dict[tuple[str, str], list[Alike]] = defaultdict(list)
+    groups: dict[tuple[str, str, str], list[Alike]] = defaultdict(list)
     for one in verdicts.groups:
-        groups[one.table, one.reason].append(one)
-    gaps = []
-    for (table, reason), members in groups.items():
+        groups[one.table, shards_in_words([one.shard]), one.reason].append(one)
+    gaps: list[tuple[int, _GapLine]] = []
+    for (table, where, reason), members in groups.items():
         teams_by_day: dict[date, frozenset[int]] = defaultdict(frozenset)
         for one in members:
             teams_by_day[one.day] |= frozenset(one.teams)
@@ -325,8 +357,11 @@ def _gaps(verdicts: Verdicts) -> list[tuple[str, str, frozenset[int], str]]:
         for day, teams in teams_by_day.items():
             days_by_teams[teams].append(day)
         for teams, some in days_by_teams.items():
-            gaps += [(len(days) * len(teams), (table, str(days), teams, reason)) for days in merged(some)]
-    return [gap for _, gap in sorted(gaps, key=lambda pair: (-pair[0], pair[1][:2], _named(pair[1][2]), pair[1][3]))]
+            gaps += [
+                (len(days) * len(teams), _GapLine(table, where, str(days), teams, reason)) for days in merged(some)
+            ]
+    gaps.sort(key=lambda gap: (-gap[0], gap[1].table, gap[1].days, gap[1].where, _named(gap[1].teams), gap[1].reason))
+    return [one for _, one in gaps]
 
 
 def _named(teams: Collection[int]) -> str:

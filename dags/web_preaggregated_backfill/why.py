@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from dags.detection.verdicts import Verdicts
 from dags.detection.whom import whom_in_words
@@ -77,6 +77,14 @@ class Question:
         return found if self.team_id is None else found.of_teams([self.team_id])
 
 
+class Change(NamedTuple):
+    """What a piece of work did to a day; ``shard``: where, 0 where there is one."""
+
+    work: Work
+    entry: Entry
+    shard: int = 0
+
+
 def why_text(
     question: Question,
     detection: Detection,
@@ -85,13 +93,14 @@ def why_text(
     selection: Selection,
     *,
     watched: Sequence[WatchedTable],
-    changes: Sequence[tuple[Work, Entry]] = (),
-    loads: Sequence[tuple[Work, Entry]] = (),
+    changes: Sequence[Change] = (),
+    loads: Sequence[Change] = (),
     earlier: Detection | None = None,
 ) -> str:
     """The answer, the most general part first.
 
-    ``changes``: what managed backfills did to the day, in order; ``loads``: what was loaded into it from elsewhere.
+    ``changes``: what managed backfills did to the day; ``loads``: what was loaded into it from elsewhere. Where a team
+    is asked about that lies on a shard, what was done on others is left out.
     ``earlier``: what is so of a day before the look-back, of which ``detection`` says nothing, and for which nothing is
     ever decided; it was read for this answer.
     """
@@ -117,8 +126,8 @@ def why_text(
         lines += ["", "DECISION  none: no trigger acts on a day before the look-back", *[_NEXT_BEFORE] * bool(wrong)]
     lines += _by_hand(wrong, Building.of(watched, found.source_rows, found.seconds_per_row))
     lines += ["", *_about_runs(_runs_asked_about(question, detection, runs, places))]
-    lines += [f"BACKFILL  {_changed(work, entry)}" for work, entry in [*changes][-SHOWN:][::-1]]
-    lines += [f"LOAD      {_loaded(work, entry)}" for work, entry in [*loads][-SHOWN:][::-1]]
+    lines += [f"BACKFILL  {_changed(one)}" for one in _changes_asked_about(question, detection, changes)]
+    lines += [f"LOAD      {_loaded(one)}" for one in _changes_asked_about(question, detection, loads)]
     lines += [f"WAIVER    {waiver}" for waiver in found.waivers]
     lines += ["", f"FACTS     {freshness(found)}", f"COST      {found.cost}"]
     return "\n".join(wrapped(line, indent=10) for line in lines)
@@ -166,18 +175,17 @@ def _about_day(day: date, detection: Detection, watched: Sequence[WatchedTable])
 
 def _about_gaps(wrong: Verdicts) -> list[str]:
     """Units that are wrong for one reason together, and what is the same of several of them once."""
-    by_reason: dict[tuple[str, str], list[Alike]] = defaultdict(list)
+    by_reason: dict[tuple[int, str], list[Alike]] = defaultdict(list)
     for one in wrong.groups:
         hole = ", a hole between days with rows" if one.is_interior else ""
-        where = f"shard {one.shard}, " if one.shard else ""
-        by_reason[where, f"{one.kind}, {one.reason}{hole}"].append(one)
+        by_reason[one.shard, f"{one.kind}, {one.reason}{hole}"].append(one)
     lines: list[str] = []
     room = SHOWN
-    for (where, reason), groups in by_reason.items():
+    for (_, reason), groups in by_reason.items():
         units_by_detail: dict[str, list[Verdict]] = defaultdict(list)
         for verdict in islice((verdict for one in groups for verdict in one), max(room, 0)):
             units_by_detail[verdict.detail].append(verdict)
-        lines.append(f"GAP       {where}{whom_in_words(groups)}: {reason}")
+        lines.append(f"GAP       {whom_in_words(groups)}: {reason}")
         for detail, units in units_by_detail.items():
             whom = f"{whom_in_words(Verdicts.of(units).groups)}: " if len(units_by_detail) > 1 else ""
             lines.append(f"          {whom}{detail}")
@@ -230,20 +238,22 @@ _DID = {
 }
 
 
-def _changed(work: Work, entry: Entry) -> str:
-    """What a managed backfill did to a day: when, in which run, and who had that run do it."""
+def _changed(change: Change) -> str:
+    """What a managed backfill did to a day: when, where, in which run, and who had that run do it."""
+    work, entry, shard = change
     rows = "" if entry.event == Event.STEP_FAILED else f", {counted(entry.rows, 'row')}"
     return (
-        f"{entry.at:%Y-%m-%d %H:%M} {work.subject} {_DID[Event(entry.event)]}{rows}: {work.work_id}, "
+        f"{entry.at:%Y-%m-%d %H:%M} {work.subject} {_DID[Event(entry.event)]}{_on(shard)}{rows}: {work.work_id}, "
         f"run {entry.run_id[:8]}, {asked_text(entry.requested_by, entry.reason)}"
     )
 
 
-def _loaded(work: Work, entry: Entry) -> str:
-    """What was loaded into a day, or taken out of it again: when, from where, and who had that run do it."""
+def _loaded(change: Change) -> str:
+    """What was loaded into a day, or taken out of it again: when, from where, on which shard, and who did."""
+    work, entry, shard = change
     what = "were taken out again" if entry.event == LoadEvent.TAKEN_OUT else "came in"
     return (
-        f"{entry.at:%Y-%m-%d %H:%M} {counted(entry.rows, 'row')} of {work.subject} {what}: {work.work_id}, "
+        f"{entry.at:%Y-%m-%d %H:%M} {counted(entry.rows, 'row')} of {work.subject} {what}{_on(shard)}: {work.work_id}, "
         f"run {entry.run_id[:8]}, {asked_text(entry.requested_by, entry.reason)}"
     )
 
@@ -264,13 +274,25 @@ def _on(shard: int) -> str:
     return f" on shard {shard}" if shard else ""
 
 
+def _shards_asked_about(question: Question, detection: Detection) -> tuple[int, ...]:
+    """The shards on which the team lies that is asked about; none where any may be meant, or there is one."""
+    return detection.shards_of(question.team_id) if question.team_id is not None else ()
+
+
+def _changes_asked_about(question: Question, detection: Detection, changes: Iterable[Change]) -> list[Change]:
+    """The last changes, the newest first: of one team those of its shards, as far as it is known where it lies."""
+    on = _shards_asked_about(question, detection)
+    found = [one for one in changes if not on or one.shard in on]
+    return sorted(found, key=lambda one: one.entry.at)[-SHOWN:][::-1]
+
+
 def _runs_asked_about(
     question: Question, detection: Detection, runs: Iterable[Run], places: Collection[tuple[date, int]]
 ) -> list[Run]:
     """The runs that built what is asked about, or tried to: of its day or of the days that are wrong, each on the
     shards where that lies.
     """
-    on = detection.shards_of(question.team_id) if question.team_id is not None else ()
+    on = _shards_asked_about(question, detection)
     if question.day is not None:
         places = {(question.day, shard) for shard in on or detection.shards or (0,)}
     return [run for run in runs if any(run.day == day and run.is_of(shard) for day, shard in places)]
@@ -283,4 +305,4 @@ def _about_runs(runs: Sequence[Run]) -> list[str]:
         + (", automatic" if run.is_automatic else "")
         for run in sorted(runs, key=lambda run: run.created_at, reverse=True)
     ]
-    return lines[:SHOWN] or ["RUN       none of the last two weeks covers these days"]
+    return lines[:SHOWN] or ["RUN       no run of these partitions in the last two weeks"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import date, timedelta
 
 from hypothesis import given
@@ -17,13 +18,14 @@ FIRST = date(2026, 1, 1)
 UNITS = st.sets(st.tuples(st.sampled_from(["bounces", "stats"]), st.integers(1, 4), st.integers(0, 6)), min_size=1)
 
 
+def verdict(table: str, team: int, day: int) -> Verdict:
+    """On a table, a team and so many days after `FIRST`."""
+    return Verdict(Unit(table, team, FIRST + timedelta(day)), Kind.MISSING, Cause.NEVER_BUILT)
+
+
 def words(*units: tuple[str, int, int]) -> str:
-    """Of units of a table, a team and so many days after `FIRST`."""
-    made = (
-        Verdict(Unit(table, team, FIRST + timedelta(day)), Kind.MISSING, Cause.NEVER_BUILT)
-        for table, team, day in units
-    )
-    return whom_in_words(Verdicts.of(made).groups)
+    """Of units as `verdict` has them."""
+    return whom_in_words(Verdicts.of(verdict(*unit) for unit in units).groups)
 
 
 def test_teams_with_the_same_days_are_one_group_and_others_stand_beside_it() -> None:
@@ -67,3 +69,18 @@ def test_no_team_is_said_to_lack_a_day_that_it_has(units: set[tuple[str, int, in
                 begin = (date.fromisoformat(first) - FIRST).days
                 tables = [table for table in ("bounces", "stats") if table in place]
                 assert {(table, team, begin + n) for table in tables for team in teams for n in range(span)} <= units
+
+
+def test_where_there_are_several_shards_each_group_says_on_which_it_lies() -> None:
+    def of_shards(*units: tuple[int, str, int, int]) -> str:
+        made = [(shard, Verdicts.of([verdict(table, team, day)]).groups) for shard, table, team, day in units]
+        return whom_in_words(replace(one, shard=shard) for shard, groups in made for one in groups)
+
+    assert of_shards((2, "stats", 7, 0)) == "shard 2, team 7, stats, 2026-01-01"
+    assert of_shards((1, "stats", 7, 0), (2, "stats", 8, 0), (2, "stats", 9, 0)) == (
+        "stats: shard 2, teams 8, 9, 2026-01-01; shard 1, team 7, 2026-01-01"
+    )
+    several = [(1 + team % 2, "stats", team, day) for team in range(1, 6) for day in range(team)]
+    assert of_shards(*several).endswith("; shards 1 and 2, 2 more teams, 2 days of 2026-01-01 … 2026-01-02")
+    many = [(1 + team % 2, "stats", team, day) for team in range(1, 9) for day in range(team)]
+    assert of_shards(*many).startswith("shards 1 and 2, 8 teams, stats, 8 days of ")

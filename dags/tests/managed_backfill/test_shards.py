@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,7 +14,7 @@ from dags.definitions import defs
 from dags.domain.errors import UserError
 from dags.domain.shards import SHARD_TAG
 from dags.tests.variants import at_night, variants
-from dags.tests.web_preaggregated_backfill.test_shards import BUILD, DAYS, THERE, shards, world
+from dags.tests.web_preaggregated_backfill.test_shards import BUILD, DAYS, HERE, THERE, shards, world
 from dags.tests.world import STATS
 
 if TYPE_CHECKING:
@@ -66,6 +68,13 @@ def test_a_plan_is_carried_out_on_the_shard_that_it_names_and_all_that_is_said_o
     assert (report["status"], report["shard"]) == ("completed", 2)
     assert "\nSHARD    2\n" in capsys.readouterr().out
     assert world.shown() == [[], [(team, 2) for team in THERE]]
+    planned(world, 1, plan=planned(world, 1, team_ids=list(HERE))["plan"], dry_run=False)
+    for team, lines in ((HERE[0], {"1": 1}), (THERE[0], {"2": 1}), (None, {"1": 1, "2": 1})):
+        capsys.readouterr()
+        given = {"day": str(DAYS[0]), **({} if team is None else {"team_id": team})}
+        world.loop.run("why_job", raise_on_error=False, run_config=given)
+        found = re.findall(r"^BACKFILL .* was rebuilt on shard (\d), ", capsys.readouterr().out, re.MULTILINE)
+        assert Counter(found) == lines
 
 
 @pytest.mark.parametrize("job", variants("show_backfills_job", "show_postgres_backfills_job", "show_files_job"))

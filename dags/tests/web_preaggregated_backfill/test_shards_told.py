@@ -43,7 +43,7 @@ def test_health_tells_of_a_loss_on_one_shard_while_another_is_down_and_of_that_o
         said = told(world, capsys, "health_job", save_page_to=str(page))
         assert said.startswith("UNKNOWN: 1 is unknown, 1 is within its target.")
         assert "are wrong, and tables disagree about them: rows lost" in said
-        assert f"whom team 1, {STATS}, " in said
+        assert f"whom shard 1, team 1, {STATS}, " in said
         assert said.count("shard 2: no replica of") == 1
         assert "teams 3, 4: on no shard that was read. shard 2: no replica of" in said
         assert "8123 by default) and that the server runs." in said
