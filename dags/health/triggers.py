@@ -109,7 +109,8 @@ def _stopped(stop: Stop) -> Cause:
         "switch",
         State.NEEDS_YOU,
         "backfills are stopped"
-        + (" by WEB_ANALYTICS_BACKFILL_STOPPED=1" if by_setting else f" by {stop.requested_by}"),
+        + (" by WEB_ANALYTICS_BACKFILL_STOPPED=1" if by_setting else f" by {stop.requested_by}{stop.where}")
+        + ", which stops them on all" * bool(stop.shards),
         "" if by_setting else f"their reason: {stop.reason}",
         stop.at,
         "nothing is launched; daily builds and loads go on",

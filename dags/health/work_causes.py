@@ -206,7 +206,8 @@ def _of_old_days(one: OldDays) -> Cause:
     return Cause(
         one.key, State.NEEDS_YOU,
         f"{one.units:,} (table, team, day) before the look-back, of days that loads brought, are wrong: {one.reason}",
-        f"{counted(len(one.teams), 'team')}, {one.table}, {in_words(one.days)}",
+        f"{f'shard {one.shard}, ' * bool(one.shard)}{counted(len(one.teams), 'team')}, {one.table}, "
+        f"{in_words(one.days)}",
         one.since, "nothing builds them by itself", to_do, command, tables=(one.table,),
         checks=frozenset({Check.LOADS_ON_TIME}),
     )  # fmt: skip

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from dags.clickhouse.sql import Sql
 from dags.domain.given_text import require_texts
+from dags.domain.shards import shards_in_words
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -19,16 +20,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Stop:
-    """That backfills are stopped: by whom, why and since when; none of it is known where the setting says so."""
+    """That backfills are stopped: by whom, why and since when; none of it is known where the setting says so.
+    ``shards``: on which of several, where it is not on each.
+    """
 
     requested_by: str = ""
     reason: str = ""
     at: datetime | None = None
+    shards: tuple[int, ...] = ()
+
+    @property
+    def where(self) -> str:
+        """The shards in words that go after other words; empty where it is everywhere."""
+        return f" on {shards_in_words(self.shards)}" if self.shards else ""
 
     def __str__(self) -> str:
         if self.at is None:
             return "stopped by the setting WEB_ANALYTICS_BACKFILL_STOPPED=1"
-        return f"stopped by {self.requested_by} at {self.at:%Y-%m-%d %H:%M} UTC: {self.reason}"
+        return f"stopped by {self.requested_by}{self.where} at {self.at:%Y-%m-%d %H:%M} UTC: {self.reason}"
 
 
 def read_switch(client: Client) -> Stop | None:

@@ -7,20 +7,25 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from dags.health.accuracy import Sample
 from dags.health.facts import Files, LeftBehind, OldDays, Section, Teams, WorkNow
+from dags.health.judging import judge
 from dags.health.shards import together
 from dags.health.work_causes import file_causes, old_day_causes, work_causes
 from dags.publish.recompute import Recomputed
 from dags.repair.estimate import Building
 from dags.repair.stops.store import Stop
 from dags.retention.store import Forgotten
+from dags.tests.health.known import TARGETS, facts
 from dags.tests.metrics.known import DAY, NEXT, ONE, READ_AT, found, wrong
 from dags.web_preaggregated_backfill.check_words import check_text
 from dags.web_preaggregated_backfill.report import TableStatus
 from dags.work.audit.log import Status
 
 LATER = READ_AT + timedelta(seconds=1)
+ADAS, BOBS = Stop("ada", "a move", READ_AT), Stop("bob", "a bug", LATER)
 LEFT = [LeftBehind(name, "staging", READ_AT, "the next build") for name in ("a", "b")]
 
 
@@ -39,10 +44,32 @@ def test_what_each_shard_knows_is_told_and_what_all_say_alike_once() -> None:
         "left_behind": tuple(LEFT),
         "weeks": ("same",),
         "teams": teams,
-        "stop": stop,
+        "stop": replace(stop, shards=(2,)),
         "server_at": READ_AT,
         "unread": {},
     }
+
+
+@pytest.mark.parametrize(
+    ("stops", "said"),
+    [
+        ((None, ADAS), "backfills are stopped by ada on shard 2, which stops them on all"),
+        ((ADAS, None, BOBS), "backfills are stopped by ada on shards 1 and 3, which stops them on all"),
+        ((ADAS, ADAS), "backfills are stopped by ada"),
+        ((Stop(), Stop()), "backfills are stopped by WEB_ANALYTICS_BACKFILL_STOPPED=1"),
+    ],
+    ids=["one of two", "two of three", "all", "the setting"],
+)
+def test_a_stop_of_some_shards_says_which_these_are(stops: tuple[Stop | None, ...], said: str) -> None:
+    stop = together({shard: {"stop": one, "unread": {}} for shard, one in enumerate(stops, 1)})["stop"]
+    causes = {cause.key: cause for cause in judge(facts(stop=stop), TARGETS, ()).causes}
+    assert causes["switch"].what == said
+
+
+def test_that_the_setting_stops_backfills_is_of_every_shard_also_while_one_is_down() -> None:
+    assert together({1: {"stop": Stop(), "unread": {}}, 2: {"unread": {Section.WORK: "down"}}})["stop"] == Stop()
+    told = together({1: {"stop": ADAS, "unread": {}}, 2: {"unread": {Section.WORK: "down"}}})["stop"]
+    assert str(told) == "stopped by ada on shard 1 at 2026-01-14 00:00 UTC: a move"
 
 
 def test_what_is_to_be_done_about_a_shards_work_is_typed_with_its_tag_and_no_two_shards_share_a_key() -> None:
@@ -65,6 +92,7 @@ def test_what_is_to_be_done_about_a_shards_work_is_typed_with_its_tag_and_no_two
     shards = [re.findall(r'"web_analytics_backfill/shard": "(\d)"', one.command) for one in causes]
     assert shards == [["2"], ["1"], ["2"], ["1"], ["2"]]
     assert len({one.key for one in causes}) == 5
+    assert [one.whom for one in causes[1:3]] == [f"shard {shard}, 1 team, {ONE}, {DAY}" for shard in (1, 2)]
 
 
 def test_a_section_that_one_shard_could_not_say_is_unread_by_that_shards_name() -> None:
