@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dags.clickhouse.rights import lacking
-from dags.domain.errors import EngineError, SilentError, UnreadableError
+from dags.domain.errors import EngineError, Outage, SilentError, UnreadableError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -83,7 +83,8 @@ def _no_answer(where: str, said: str) -> str:
 def no_replica(dsn: Dsn, refused: Mapping[Dsn, EngineError]) -> EngineError:
     """Why no replica of those that a DSN names can be used: by address, of those that are silent together.
 
-    It is an `UnreadableError` if one of them is, for then something answers.
+    It is an `UnreadableError` if one of them is, for then something answers. Where those that do have all lost Keeper,
+    that is out of reach.
     """
     silent = {one: error for one, error in refused.items() if isinstance(error, SilentError)}
     words = [str(error) for one, error in refused.items() if one not in silent]
@@ -91,4 +92,6 @@ def no_replica(dsn: Dsn, refused: Mapping[Dsn, EngineError]) -> EngineError:
         said = "; ".join(dict.fromkeys(error.said for error in silent.values()))
         words.append(_no_answer(", ".join(f"{one.host}:{one.port}" for one in silent), said))
     kind = UnreadableError if any(isinstance(one, UnreadableError) for one in refused.values()) else EngineError
-    return kind(f"no replica of {dsn} can be used:\n" + "\n".join(words))
+    outages = {error.outage for error in refused.values()}
+    outage = None if None in outages else Outage.KEEPER if Outage.KEEPER in outages else Outage.SERVER
+    return kind(f"no replica of {dsn} can be used:\n" + "\n".join(words), outage)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from dags.detection.verdicts import Alike
     from dags.detection.waivers.rules import Waiver
     from dags.domain.days import Calendar, DayRange
+    from dags.domain.errors import Outage
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,9 @@ class Detection:
     ``enabled`` are the ids of the teams, and ``residents`` those that have rows in a table, read only where there are
     several shards; ``unplaced`` are the enabled teams that are on no shard that could be read, where one could not, so
     they may be there; ``shards`` is what was found on each, where this is of all of them, see `dags.detection.shards`:
-    its residents are also the teams that have but a source.
+    its residents are also the teams that have but a source. ``split`` are the teams that have rows on several
+    shards, with these; every table is ``unknown`` for them. ``outage`` is what is out of reach where nothing could be
+    read for that.
     """
 
     read_at: datetime
@@ -103,6 +106,8 @@ class Detection:
     residents: frozenset[int] = frozenset()
     unplaced: frozenset[int] = frozenset()
     shards: Mapping[int, Detection] = field(default_factory=dict)
+    split: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    outage: Outage | None = None
 
     @property
     def is_blind(self) -> bool:
@@ -110,6 +115,17 @@ class Detection:
         if self.shards:
             return all(one.is_blind for one in self.shards.values())
         return self.unknown.keys() >= set(self.tables)
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether something is known on some of several shards, whatever is unknown on the others."""
+        return bool(self.shards) and not self.is_blind
+
+    @property
+    def unsure(self) -> frozenset[int]:
+        """The enabled teams of which not all is known, on several shards: those of the others are judged."""
+        partly = (one.residents for one in self.shards.values() if one.unknown)
+        return (self.unplaced | self.split.keys()).union(*partly) & self.enabled
 
     def shards_of(self, team: int) -> tuple[int, ...]:
         """The shards that were read on which a team lies; none where there is one shard."""
@@ -164,7 +180,13 @@ class Detection:
 
 
 def unreadable(
-    reason: str, tables: tuple[str, ...], calendar: Calendar, lookback_days: int, read_at: datetime
+    reason: str,
+    tables: tuple[str, ...],
+    calendar: Calendar,
+    lookback_days: int,
+    read_at: datetime,
+    *,
+    outage: Outage | None = None,
 ) -> Detection:
     """Of a database from which nothing can be known: every table is unknown, none complete, and nothing is launched."""
     return Detection(
@@ -179,6 +201,7 @@ def unreadable(
         complete={},
         unknown=dict.fromkeys(tables, reason[:1000]),
         cost=Cost(),
+        outage=outage,
     )
 
 

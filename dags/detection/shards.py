@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from dataclasses import replace
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from dags.clickhouse.sql import Cost
 from dags.detection.detection import Detection, Standing
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from dags.detection.gaps.rules import Gap, Place
     from dags.detection.verdicts import Alike
+
+Key = TypeVar("Key")
 
 # So many teams are named of those that lie on several shards.
 MAX_NAMED = 5
@@ -88,6 +90,8 @@ def merged(by_shard: Mapping[int, Detection]) -> Detection:
         residents=residents,
         unplaced=frozenset() if is_whole else enabled - shards_by_team.keys(),
         shards=found,
+        split=split,
+        outage=None,
     )
 
 
@@ -115,19 +119,26 @@ def _placed(one: Detection, shard: int, split: Mapping[int, object]) -> Verdicts
 
 
 def _unknown(found: Mapping[int, Detection], split: Mapping[int, tuple[int, ...]]) -> dict[str, str]:
-    words: dict[str, list[str]] = defaultdict(list)
-    for shard, one in found.items():
-        for table, why in one.unknown.items():
-            words[table].append(f"shard {shard}: {why}")
+    words = joined({shard: one.unknown for shard, one in found.items()})
     if split:
         named = ", ".join(f"{team} (shards {', '.join(map(str, on))})" for team, on in list(split.items())[:MAX_NAMED])
         more = f" and {len(split) - MAX_NAMED:,} more" if len(split) > MAX_NAMED else ""
+        why = (
+            f"of the teams {named}{more} there are rows on several shards, so that sessions may be cut in two, and "
+            "nobody can say which shard is right: nothing of theirs is rebuilt. Move each team's rows to one shard"
+        )
         for table in next(iter(found.values())).tables:
-            words[table].append(
-                f"of the teams {named}{more} there are rows on several shards, so that sessions may be cut in two, and "
-                "nobody can say which shard is right: nothing of theirs is rebuilt. Move each team's rows to one shard"
-            )
-    return {table: "; ".join(some) for table, some in words.items()}
+            words[table] = "; ".join(filter(None, [words.get(table), why]))
+    return words
+
+
+def joined(by_shard: Mapping[int, Mapping[Key, str]]) -> dict[Key, str]:
+    """What is said of each thing on some shards, in one line, each part with its shard's number."""
+    words: dict[Key, list[str]] = defaultdict(list)
+    for shard, said in sorted(by_shard.items()):
+        for key, why in said.items():
+            words[key].append(f"shard {shard}: {why}")
+    return {key: "; ".join(some) for key, some in words.items()}
 
 
 def _standing(found: Mapping[int, Detection]) -> Standing:

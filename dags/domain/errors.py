@@ -8,6 +8,15 @@ Pure: no clock, no database, no Dagster.
 
 from __future__ import annotations
 
+from enum import StrEnum
+
+
+class Outage(StrEnum):
+    """What is out of reach, where an error is of nothing else."""
+
+    SERVER = "a server, or every replica of it"
+    KEEPER = "Keeper, without which no replica knows what the others have"
+
 
 class UserError(Exception):
     """Something a person can put right: a setting, a schema, a table, a list of teams."""
@@ -18,14 +27,18 @@ class SettingsError(UserError):
 
 
 class EngineError(UserError):
-    """ClickHouse cannot be reached, or refused what was asked."""
+    """ClickHouse cannot be reached, or refused what was asked; ``outage`` says so where something is out of reach."""
+
+    def __init__(self, words: str, outage: Outage | None = None) -> None:
+        super().__init__(words)
+        self.outage = outage
 
 
 class SilentError(EngineError):
     """Nothing answers at an address; ``said`` is what the driver says of it."""
 
     def __init__(self, words: str, said: str = "") -> None:
-        super().__init__(words)
+        super().__init__(words, Outage.SERVER)
         self.said = said
 
 
@@ -82,3 +95,8 @@ class LeaseLostError(UserError):
 
 class BuiltSinceError(BuildError):
     """Others have written a day since a backfill replaced it; a restore would lose that, so the day stays as it is."""
+
+
+def outage_of(error: BaseException) -> Outage | None:
+    """What is out of reach by an error, where it says so."""
+    return error.outage if isinstance(error, EngineError) else None

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dags.domain.briefly import listed
+from dags.domain.briefly import listed, teams_in_words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable, Mapping
 
 # Of which shard a run is, counted from 1 as `CLICKHOUSE_DSN` names them; no run has it where there is one.
 SHARD_TAG = "web_analytics_backfill/shard"
@@ -20,6 +20,13 @@ def shards_in_words(shards: Iterable[int]) -> str:
     """``shard 2``, ``shards 1, 2 and 4``; empty where there is one, which is 0."""
     named = sorted({shard for shard in shards if shard})
     return f"shard{'s' * (len(named) > 1)} {listed(map(str, named))}" if named else ""
+
+
+def split_in_words(shards_by_team: Mapping[int, Collection[int]]) -> str:
+    """Of teams that lie on several shards: ``team 4 has rows on shards 1 and 2``."""
+    places = {frozenset(on) for on in shards_by_team.values()}
+    where = shards_in_words(next(iter(places))) if len(places) == 1 else "several shards"
+    return f"{teams_in_words(shards_by_team)} {'has' if len(shards_by_team) == 1 else 'have'} rows on {where}"
 
 
 def looked_for_on(shard: int, count: int) -> str:

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from datetime import date, datetime
 
     from dags.health.facts import Facts
@@ -157,6 +157,11 @@ class Health:
     def of(self, check: Check, table: str = "") -> tuple[Cause, ...]:
         """What a check says of a table, or of all where it is of none: also what is being repaired."""
         return tuple(cause for cause in self.causes if cause.strikes(check, table))
+
+
+def few(teams: Collection[int]) -> tuple[int, ...]:
+    """Teams by their ids, where they are not too many."""
+    return tuple(sorted(teams)) if len(teams) <= TEAMS_NAMED else ()
 
 
 def in_order(causes: Iterable[Cause]) -> tuple[Cause, ...]:

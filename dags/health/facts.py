@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from datetime import date, datetime, timedelta
 
     from dags.detection.detection import Detection
+    from dags.domain.errors import Outage
     from dags.repair.attempts import Run
     from dags.repair.decision import Decision, Policy, Trigger
     from dags.repair.stops.store import Stop
@@ -280,6 +281,14 @@ class Compared:
 
 
 @dataclass(frozen=True)
+class Gone:
+    """That nothing could be read of a server, or of a shard: why, and what is out of reach, where that is why."""
+
+    why: str
+    outage: Outage | None = None
+
+
+@dataclass(frozen=True)
 class Facts:
     """Everything. ``at`` is this host's clock, ``server_at`` ClickHouse's, None where that could not be asked.
 
@@ -288,6 +297,10 @@ class Facts:
     ``evaluated`` is None where ClickHouse could not even be asked, or nobody asked about the data. ``unread`` says of
     each section that could not be read why. ``daemon_at`` is when Dagster's daemon last said that it lives; None if
     none ever did. What is stamped after ``believed_until`` was of the future when Dagster was asked.
+
+    ``gone``: the shards of which nothing could be read; 0 is a server that stands alone, or its replicas, and only
+    there where Keeper is why. ``unread_by_shard`` are the same sections as in ``unread``, of every shard, without
+    Dagster's.
     """
 
     at: datetime
@@ -310,6 +323,8 @@ class Facts:
     files: tuple[Files, ...] = ()
     compared: tuple[Compared, ...] = ()
     unread: Mapping[Section, str] = field(default_factory=dict)
+    gone: Mapping[int, Gone] = field(default_factory=dict)
+    unread_by_shard: Mapping[int, Mapping[Section, str]] = field(default_factory=dict)
 
 
 def _at(shard: int) -> str:

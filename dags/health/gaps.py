@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from dags.domain.text import counted
-from dags.health.causes import TEAMS_NAMED, Cause, Check, State
+from dags.health.causes import Cause, Check, State, few
 from dags.health.fates import Fate, Fated, fates
 from dags.health.freshness import freshness
 from dags.health.words import NAMED, age_in_words, days_in_words, first_words, launch, listed
@@ -324,11 +324,6 @@ def _cause(
         key, state, what, fated.in_words(), since, doing, to_do, command, fated.tables, checks, fated.units,
         tuple(sorted(fated.days)), few(fated.teams()), cost, error,
     )  # fmt: skip
-
-
-def few(teams: Collection[int]) -> tuple[int, ...]:
-    """Teams by their ids, where they are not too many."""
-    return tuple(sorted(teams)) if len(teams) <= TEAMS_NAMED else ()
 
 
 def also_known(seen: Evaluated) -> tuple[Cause, ...]:

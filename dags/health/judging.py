@@ -9,19 +9,20 @@ from collections import defaultdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from dags.domain.text import by_words, counted
-from dags.health.causes import OF_DATA, Cause, Check, Health, State, answer, in_order
+from dags.domain.text import counted
+from dags.health.causes import OF_DATA, Cause, Check, Health, State, answer, few, in_order
 from dags.health.facts import Section
-from dags.health.gaps import Gaps, also_known, few
+from dags.health.gaps import Gaps, also_known
 from dags.health.triggers import halted, is_daemon_dead, next_tick, off, trigger_causes
-from dags.health.words import NAMED, age_in_words, first_words, launch, listed, teams_in_words
+from dags.health.unread import unread_causes
+from dags.health.words import age_in_words, first_words, launch
 from dags.health.work_causes import chore_causes, file_causes, left_causes, load_causes, old_day_causes, work_causes
 from dags.repair.by_hand import rebuild_by_hand
 from dags.repair.estimate import Building
 from dags.schedules import TEAM_SELECTION_MAX_AGE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from datetime import date, datetime
 
     from dags.detection.detection import Detection
@@ -34,28 +35,11 @@ MIN_SUCCESS = 0.95
 # Tables are compared with raw events each hour. An equal comparison that is older says nothing of what is read now.
 COMPARED_LATE = timedelta(hours=24)
 
-# So many characters of why something could not be read: what to do about it may stand at its end.
-UNREAD_CHARACTERS = 1000
-
-# What cannot be said while a section is not read.
-_CHECKS_OF = {
-    Section.DATA: OF_DATA,
-    Section.TEAMS: frozenset({Check.TEAM_LIST_FRESH}),
-    Section.BUILDS: frozenset({Check.BUILDS_SUCCEED}),
-    Section.WORK: frozenset({Check.BACKFILLS_END, Check.LOADS_ON_TIME, Check.RUNS_BY_ITSELF}),
-    Section.FILES: frozenset({Check.LOADS_ON_TIME}),
-    Section.OLD_DAYS: frozenset({Check.LOADS_ON_TIME}),
-    Section.LEFT_BEHIND: frozenset({Check.NOTHING_LEFT_BEHIND}),
-    Section.TRIGGERS: frozenset({Check.RUNS_BY_ITSELF}),
-    Section.LOADS: frozenset({Check.LOADS_ON_TIME, Check.RUNS_BY_ITSELF}),
-    Section.ACCURACY: frozenset({Check.ACCURATE}),
-}
-
 
 def judge(facts: Facts, targets: Targets, repairing: tuple[str, ...]) -> Health:
     """All that is the matter. ``repairing``: the names of the triggers that launch repairs."""
     works = None if Section.WORK in facts.unread else facts.work
-    causes = [*_unread(facts), *trigger_causes(facts), *load_causes(facts.loads, facts.at, works)]
+    causes = [*unread_causes(facts), *trigger_causes(facts), *load_causes(facts.loads, facts.at, works)]
     causes += [cause for one in facts.builds if (cause := _of_builds(one)) is not None]
     causes += chore_causes(facts.chores, facts.at)
     building = facts.evaluated.building if facts.evaluated is not None else Building()
@@ -82,47 +66,6 @@ def judge(facts: Facts, targets: Targets, repairing: tuple[str, ...]) -> Health:
         causes += _of_data(gaps)
     ordered = in_order(causes)
     return Health(answer(ordered), ordered, facts.at, targets, facts)
-
-
-def _unread(facts: Facts) -> Iterator[Cause]:
-    """What could not be read; where one error keeps several from it, that is one cause."""
-    sections_by_error = by_words(facts.unread)
-    found = facts.evaluated.detection if facts.evaluated is not None else None
-    for error, tables in by_words(found.unknown if found is not None else {}).items():
-        is_whole = found is not None and len(tables) == len(found.tables)
-        # A shard that is down keeps all else from being read too.
-        sections = sections_by_error.pop(error, []) if is_whole else []
-        teams = f"{teams_in_words(found.unplaced)}: on no shard that was read. " if found and found.unplaced else ""
-        yield _unreadable(
-            "data" if is_whole else tables[0], [*tables, *sections], teams + error, OF_DATA | _checks(sections), tables
-        )
-    for error, sections in sections_by_error.items():
-        yield _unreadable(sections[0].name.lower(), sections, error, _checks(sections))
-
-
-def _checks(sections: Iterable[Section]) -> frozenset[Check]:
-    return frozenset(check for section in sections for check in _CHECKS_OF[section])
-
-
-def _unreadable(
-    key: str, names: Iterable[str], why: str, checks: frozenset[Check], tables: Iterable[str] = ()
-) -> Cause:
-    return Cause(
-        f"unknown:{key}",
-        State.UNKNOWN,
-        f"{_named([*map(str, names)])} could not be read",
-        why[:UNREAD_CHARACTERS],
-        to_do="do what is said there, then ask again",
-        command=launch("health_job"),
-        tables=tuple(tables),
-        checks=checks,
-    )
-
-
-def _named(names: list[str]) -> str:
-    """Some, and how many more: a message's subject has room for no more, and says at its end what is the matter."""
-    more = len(names) - NAMED
-    return f"{', '.join(names[:NAMED])} and {more} more" if more > 1 else listed(names)
 
 
 def _of_data(gaps: Gaps) -> list[Cause]:

@@ -12,11 +12,11 @@ from dags.clickhouse.clocks import read_clocks
 from dags.clickhouse.engine import LOOK_SECONDS
 from dags.clickhouse.schema.apply import require_schema
 from dags.domain import clock
-from dags.domain.errors import EngineBusyError, EngineSlowError
+from dags.domain.errors import EngineBusyError, EngineSlowError, Outage, outage_of
 from dags.domain.text import of_error
 from dags.health import instance as dagster_facts
 from dags.health import store
-from dags.health.facts import Evaluated, Facts, Section, Teams
+from dags.health.facts import Evaluated, Facts, Gone, Section, Teams
 from dags.health.judging import judge
 from dags.health.shards import together
 from dags.health.targets import Targets
@@ -109,7 +109,7 @@ def examine(
                     require_schema(client)
                 of_clickhouse = _of_clickhouse(client, served, _known(evaluation))
         except Exception as error:  # noqa: BLE001 -- an answer of another shape as well: it is unknown, and said to be
-            of_clickhouse = {"unread": dict.fromkeys(_OF_CLICKHOUSE, of_error(error))}
+            of_clickhouse = _nothing(error)
         return _examined(served, evaluation, of_clickhouse, of_dagster.result(), now)
 
 
@@ -130,8 +130,16 @@ def examine_in_tick(instance: DagsterInstance, in_tick: InTick, served: Served, 
     except Exception as error:  # as above
         if is_patient and isinstance(error, EngineBusyError | EngineSlowError):
             raise
-        evaluation, of_clickhouse = None, {"unread": dict.fromkeys(_OF_CLICKHOUSE, of_error(error))}
+        evaluation, of_clickhouse = None, _nothing(error)
     return _examined(served, evaluation, of_clickhouse, _of_dagster(instance, served), now)
+
+
+def _nothing(error: Exception) -> dict[str, Any]:
+    """What ClickHouse knows where it cannot even be asked."""
+    unread = dict.fromkeys(_OF_CLICKHOUSE, of_error(error))
+    if outage_of(error) is not Outage.KEEPER:
+        return {"unread": unread}
+    return {"unread": unread, "unread_by_shard": {0: unread}, "gone": {0: Gone(of_error(error), Outage.KEEPER)}}
 
 
 def _of_dagster(instance: DagsterInstance, served: Served) -> dict[str, Any]:
@@ -163,6 +171,7 @@ def _with_client(clickhouse: ClickHouseResource, run_id: str, work: Callable[[Cl
 def _of_shards(on_engine: OnEngine, served: Served, evaluation: Evaluation | None) -> dict[str, Any]:
     """What else each shard knows; of one that cannot be asked all of it is unknown."""
     found: dict[int, dict[str, Any]] = {}
+    gone: dict[int, Gone] = {}
     for shard in (one.shard for one in current_settings().clickhouse_dsn.shards):
         try:
             found[shard] = on_engine(
@@ -170,16 +179,20 @@ def _of_shards(on_engine: OnEngine, served: Served, evaluation: Evaluation | Non
                 shard=shard,
             )
         except Exception as error:  # noqa: BLE001 -- as `examine` has it
-            # Of the data the evaluation says it, and why: in its words one outage is told once.
-            sections = [one for one in _OF_CLICKHOUSE if one is not Section.DATA or evaluation is None]
-            found[shard] = {"unread": dict.fromkeys(sections, _why_blind(evaluation, shard) or of_error(error))}
-    return together(found)
+            # Of the data an evaluation of other shards says it, and why: in its words one outage is told once.
+            is_said = evaluation is not None and not evaluation.detection.is_blind
+            sections = [one for one in _OF_CLICKHOUSE if one is not Section.DATA or not is_said]
+            gone[shard] = _seen_gone(evaluation, shard) or Gone(of_error(error), outage_of(error))
+            found[shard] = {"unread": dict.fromkeys(sections, gone[shard].why)}
+    return {**together(found), "gone": gone}
 
 
-def _why_blind(evaluation: Evaluation | None, shard: int) -> str:
-    """Why an evaluation knows nothing of a shard; empty where it knows something, or nobody has evaluated."""
+def _seen_gone(evaluation: Evaluation | None, shard: int) -> Gone | None:
+    """Why an evaluation knows nothing of a shard; None where it knows something, or nobody has evaluated."""
     seen = evaluation.detection.shards.get(shard) if evaluation is not None else None
-    return next(iter(seen.unknown.values()), "") if seen is not None and seen.server_at is None else ""
+    if seen is None or seen.server_at is not None:
+        return None
+    return Gone(next(iter(seen.unknown.values())), seen.outage)
 
 
 def _evaluated(instance: DagsterInstance, on_engine: OnEngine, served: Served, now: datetime) -> Evaluation:

@@ -74,9 +74,12 @@ def _foot(facts: Facts) -> list[str]:
     if facts.evaluated is not None and facts.evaluated.detection.teams:
         found = facts.evaluated.detection
         fresh, judged = freshness(found), found.calendar.judged
-        on_time = found.teams - len(fresh.behind)
+        unsure = found.unsure
+        on_time = found.teams - len(fresh.behind.keys() | unsure)
         newest = f"{on_time:,} of them fresh to {fresh.newest}" if fresh.newest is not None else "no day is judged"
-        if found.unknown:
+        if unsure:
+            newest += f", of {len(unsure):,} nobody knows"
+        if found.unknown and not found.is_partial:
             newest = "nobody knows to which day a team is fresh"
         lines += _lines(f"{counted(found.teams, 'team')}, {counted(len(judged), 'day')}; {newest}", "WATCHED")
     rates = [

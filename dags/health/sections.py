@@ -117,7 +117,7 @@ def freshness_of(health: Health) -> Fresh | None:
     fresh, now = freshness(found), found.server_at or health.at
     lags = sorted(((fresh.lag(team, now), team) for team in fresh.behind), key=lambda one: (-one[0], one[1]))
     behind = [Behind(team, fresh.behind[team], lag, lag - target if lag > target else None) for lag, team in lags]
-    on_time = found.teams - len(behind)
+    on_time = found.teams - len(fresh.behind.keys() | found.unsure)
     counts = Counter(fresh.behind.values())
     if fresh.newest is not None:
         counts[fresh.newest] += on_time

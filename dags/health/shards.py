@@ -10,6 +10,7 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from dags.detection.shards import joined
 from dags.health.facts import Files, OldDays, WorkNow
 
 if TYPE_CHECKING:
@@ -29,10 +30,8 @@ def together(by_shard: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
     the same on each, and a detection says where it is not; ``server_at`` is the earliest.
     """
     lists: dict[str, dict[Any, None]] = defaultdict(dict)
-    unread: dict[Section, list[str]] = defaultdict(list)
+    unread: dict[int, Mapping[Section, str]] = {shard: found["unread"] for shard, found in by_shard.items()}
     for shard, found in sorted(by_shard.items()):
-        for section, why in found["unread"].items():
-            unread[section].append(f"shard {shard}: {why}")
         for name, value in found.items():
             if name not in _SINGLE:
                 lists[name].update(dict.fromkeys(_placed(one, shard) for one in value))
@@ -44,7 +43,7 @@ def together(by_shard: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
         values = [found[name] for found in by_shard.values() if found.get(name) is not None]
         if values or any(name in found for found in by_shard.values()):
             known[name] = chosen(values) if values else None
-    return {**known, "unread": {section: "; ".join(words) for section, words in unread.items()}}
+    return {**known, "unread": joined(unread), "unread_by_shard": unread}
 
 
 def _stop(by_shard: Mapping[int, Stop | None], count: int) -> Stop | None:

@@ -71,6 +71,7 @@ if TYPE_CHECKING:
 
     from dags.dagster_runs.resource import ClickHouseResource
     from dags.domain.days import Calendar
+    from dags.domain.errors import Outage
     from dags.domain.watched import WatchedTable
     from dags.metrics.recent import Recent
     from dags.repair.attempts import Run
@@ -170,8 +171,8 @@ def evaluate(
     def seen(found: Detection, days: int) -> Detection:
         return found if days == widest else found.within(of(days).judged, days)
 
-    def missed(why: str, days: int = widest) -> Detection:
-        return unreadable(why, tuple(table.name for table in watched), of(days), days, now)
+    def missed(why: str, days: int = widest, outage: Outage | None = None) -> Detection:
+        return unreadable(why, tuple(table.name for table in watched), of(days), days, now, outage=outage)
 
     try:
         if settings.clickhouse_dsn.later:

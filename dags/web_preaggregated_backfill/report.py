@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dags.domain.days import ONE_DAY, in_words, merged
-from dags.domain.shards import shards_in_words
+from dags.domain.shards import shards_in_words, split_in_words
 from dags.domain.text import by_words, counted, table_text, wrapped
 from dags.repair.decision import NOTHING_TO_REPAIR
 
@@ -183,9 +183,12 @@ def status_line(detection: Detection) -> str:
     judged = _days(detection)
     if detection.unknown:
         tables = ", ".join(detection.unknown)
-        if detection.shards and not detection.is_blind:
+        if detection.is_partial:
             wrong = f"{len(detection.wrong):,} (table, team, day) of what was read are missing or wrong"
-            return f"UNKNOWN: {tables} could not be read on every shard; {wrong}. {judged}"
+            what = f"{tables} could not be read on every shard"
+            if not any(one.unknown for one in detection.shards.values()):
+                what = split_in_words(detection.split)
+            return f"UNKNOWN: {what}; {wrong}. {judged}"
         return f"UNKNOWN: {tables} could not be read. {judged}"
     if not detection.teams:
         return "NOTHING IS WATCHED: no team is enabled"

@@ -15,7 +15,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from dags.detection.detection import as_outdated
 from dags.detection.shards import merged
-from dags.domain.errors import UserError
+from dags.domain.errors import Outage, UserError, outage_of
 from dags.domain.text import of_error
 from dags.metrics.recent import added
 from dags.repair.estimate import Building
@@ -44,11 +44,12 @@ def observed_on_shards(
     dsn: Dsn,
     on_engine: OnEngine,
     work: Callable[..., Any],
-    missed: Callable[[str], Detection],
+    missed: Callable[..., Detection],
     *,
     seconds: float | None = None,
 ) -> Observed:
-    """Look at every shard at the same time, and at what was found as one; ``missed`` is of one that cannot be read.
+    """Look at every shard at the same time, and at what was found as one; ``missed`` is of one that cannot be read:
+    why, and as ``outage=`` what is out of reach where that is why.
 
     Whatever keeps one from being read is said of it, and keeps no other from it. One that has not answered after so
     many ``seconds`` is not waited for; None waits for each as long as it takes. How repairs have gone is None unless
@@ -59,7 +60,7 @@ def observed_on_shards(
         try:
             found: Observed = on_engine(work, shard=shard)
         except (UserError, ClickHouseError) as error:
-            return missed(of_error(error)), None
+            return missed(of_error(error), outage=outage_of(error)), None
         return found
 
     threads = ThreadPoolExecutor(len(dsn.shards))
@@ -68,7 +69,8 @@ def observed_on_shards(
     threads.shutdown(wait=False)  # whoever looks on ends by itself, and what it finds is remembered for the next
     late = f"it has not answered within {seconds:.0f} s, and no tick waits longer" if seconds is not None else ""
     found: dict[int, Observed] = {
-        shard: one.result() if one in answered else (missed(late), None) for shard, one in looking.items()
+        shard: one.result() if one in answered else (missed(late, outage=Outage.SERVER), None)
+        for shard, one in looking.items()
     }
     lately = [recent for _, recent in found.values() if recent is not None]
     detection = merged({shard: one for shard, (one, _) in found.items()})

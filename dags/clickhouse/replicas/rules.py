@@ -42,7 +42,8 @@ class Member:
 
 @dataclass(frozen=True)
 class Standing:
-    """How a replicated table stands on a server. ``is_behind``: others have written what is not here yet.
+    """How a replicated table stands on a server. ``is_behind``: others have written what is not here yet. ``is_alone``:
+    of one that is cut off, that this is so because Keeper does not answer.
 
     How many entries of the table's log it has ``taken``, of how many that are ``written``; ``queued``: the names of
     those that it has taken and not done.
@@ -56,6 +57,7 @@ class Standing:
     taken: int = 0
     written: int = 0
     queued: frozenset[str] = frozenset()
+    is_alone: bool = False
 
     @property
     def is_perhaps_new(self) -> bool:

@@ -25,7 +25,7 @@ from dags.clickhouse.replicas.rules import (
 from dags.clickhouse.server import AMONG_REPLICAS_SECONDS, ServerClient
 from dags.clickhouse.sql import Sql
 from dags.domain.briefly import NAMED
-from dags.domain.errors import LeaseError, UnreadableError
+from dags.domain.errors import LeaseError, Outage, UnreadableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -81,7 +81,8 @@ def settle(client: ServerClient, dsn: Dsn, own: Dsn, ready: Callable[[Dsn], Serv
         raise UnreadableError(f"ClickHouse at {own} is no replica as it was declared: {'; '.join(problems)}")
     stand = synced(client)
     if problems := unusable(stand):
-        raise UnreadableError(f"ClickHouse at {own} is not relied on: {'; '.join(problems)}")
+        outage = Outage.KEEPER if any(one.is_alone for one in stand) else None
+        raise UnreadableError(f"ClickHouse at {own} is not relied on: {'; '.join(problems)}", outage)
     unnamed = () if dsn.shard_count else unnamed_shards(dsn.cluster, members)
     client.place = Place(dsn, own, macros, ready, unnamed)
     return any(one.table == BOOK for one in stand)
@@ -98,10 +99,10 @@ def standings(client: Client, tables: Collection[str] | None = None) -> list[Sta
     for table, entry in sql.rows("queued") if rows else ():
         queues.setdefault(table, set()).add(entry)
     found = list[Standing]()
-    for table, is_cut_off, lag, why, taken, written in rows:
+    for table, is_cut_off, lag, why, taken, written, is_alone in rows:
         queued = frozenset(queues.get(table, ()))
         is_behind = taken < written or bool(queued)
-        found.append(Standing(table, bool(is_cut_off), is_behind, lag, why, taken, written, queued))
+        found.append(Standing(table, bool(is_cut_off), is_behind, lag, why, taken, written, queued, bool(is_alone)))
     return found
 
 

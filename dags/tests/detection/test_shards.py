@@ -129,6 +129,17 @@ def test_a_team_with_rows_on_two_shards_is_named_and_judged_on_neither() -> None
     assert units(one) == [(1, Unit(ONE, 2, DAY)), (2, Unit(ONE, 3, DAY))]
     assert set(one.unknown) == {ONE, OTHER}
     assert "of the teams 1 (shards 1, 2) there are rows on several shards" in one.unknown[OTHER]
+    assert one.split == {1: (1, 2)}
+    assert status_line(one).startswith("UNKNOWN: team 1 has rows on shards 1 and 2; 2 (table, team, day) of what was")
+
+
+def test_of_whom_not_all_is_known_is_said_and_of_nobody_else() -> None:
+    enabled = frozenset({1, 2, 3, 4, 5})
+    here, there = (replace(found(), enabled=enabled, residents=frozenset(teams)) for teams in ({1, 2}, {2, 3, 9}))
+    assert merged({1: here, 2: there}).unsure == {2}
+    assert merged({1: here, 2: replace(there, unknown={OTHER: "code 241"})}).unsure == {2, 3}
+    assert merged({1: here, 2: down()}).unsure == {3, 4, 5}
+    assert found().unsure == frozenset()
 
 
 def test_who_is_on_no_shard_that_was_read_may_be_on_the_one_that_was_not() -> None:

@@ -13,8 +13,10 @@ import pytest
 
 from dags.detection.rules import Cause as DataCause
 from dags.detection.rules import Kind, Verdict
+from dags.detection.shards import joined
 from dags.detection.verdicts import Verdicts
-from dags.health import gaps, judging, triggers, work_causes
+from dags.domain.errors import Outage
+from dags.health import gaps, judging, triggers, unread, work_causes
 from dags.health.causes import OF_DATA, Answer, Cause, Check, Health, State, in_order
 from dags.health.facts import (
     BuildsOfLately,
@@ -23,6 +25,7 @@ from dags.health.facts import (
     Evaluated,
     Facts,
     Files,
+    Gone,
     LeftBehind,
     Load,
     OldDays,
@@ -33,6 +36,7 @@ from dags.health.facts import (
 )
 from dags.health.freshness import freshness
 from dags.health.judging import judge
+from dags.health.report import page
 from dags.health.superseded import is_done_since
 from dags.repair.attempts import RunState
 from dags.repair.stops.store import Stop
@@ -57,7 +61,7 @@ from dags.tests.runbook import symptom
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from types import ModuleType
 
 if TYPE_CHECKING:
@@ -418,19 +422,127 @@ def test_what_could_not_be_read_is_said_where_a_message_has_room_for_it(unread: 
     assert cause.what == what
 
 
+DOWN = "no ClickHouse answers at h:1: see that the server runs"
+
+
+def of_shards(
+    *gone: Outage | None, seen: Evaluated | None = None, unread: Mapping[int, Mapping[Section, str]] | None = None
+) -> Facts:
+    """Of two shards: the last of them are gone, and of these nothing could be read, by an evaluation or otherwise."""
+    fine = evaluated().detection
+    blind = replace(fine, unknown=dict.fromkeys(TABLES, DOWN), server_at=None, verdicts=Verdicts())
+    lost = {shard: Gone(DOWN, outage) for shard, outage in enumerate(gone, 3 - len(gone))}
+    shards = {shard: blind if shard in lost else fine for shard in (1, 2)}
+    by_shard = {
+        shard: {**(unread or {}).get(shard, {}), **dict.fromkeys([Section.TEAMS, Section.WORK] * (shard in lost), DOWN)}
+        for shard in shards
+    }
+    seen = seen or evaluated()
+    unknown = joined({shard: one.unknown for shard, one in shards.items()})
+    if seen.detection.split:
+        unknown |= dict.fromkeys(TABLES, "there are teams on several shards")
+    return facts(
+        replace(seen, detection=replace(seen.detection, shards=shards, unknown=unknown)),
+        unread=joined(by_shard),
+        unread_by_shard=by_shard,
+        gone=lost,
+    )
+
+
 def test_a_loss_on_one_shard_is_told_while_another_is_down_which_is_one_cause_and_names_whom_it_may_strike() -> None:
-    lost = evaluated(missing(2, 3, 4), seen=49, shards={1: evaluated().detection}, unplaced=frozenset({8, 9}))
-    dead = "shard 2: no ClickHouse answers at h:1: see that the server runs"
-    found = replace(lost.detection, unknown=dict.fromkeys(TABLES, dead))
-    health = judged(facts(replace(lost, detection=found), unread=dict.fromkeys([Section.TEAMS, Section.WORK], dead)))
+    lost = evaluated(missing(2, 3, 4), seen=49, unplaced=frozenset({8, 9}))
+    health = judged(of_shards(Outage.SERVER, seen=lost))
     assert states(health) == {"gap:repaired": State.NEEDS_YOU, "unknown:data": State.UNKNOWN}
     assert the(health, "gap:repaired").whom == "team 1, bounces and stats, 2026-01-16 … 2026-01-18"
     unknown = the(health, "unknown:data")
-    assert unknown.what == "bounces, stats, the list of teams and the log of backfills and loads could not be read"
-    assert unknown.whom == f"teams 8, 9: on no shard that was read. {dead}"
+    assert unknown.what == "shard 2 does not answer"
+    assert unknown.whom == f"teams 8, 9: on no shard that was read. shard 2: {DOWN}"
+    assert unknown.to_do == "start its servers or correct CLICKHOUSE_DSN, then ask again"
+    assert unknown.tables == TABLES
     assert unknown.checks == OF_DATA | {
         Check.TEAM_LIST_FRESH, Check.BACKFILLS_END, Check.LOADS_ON_TIME, Check.RUNS_BY_ITSELF,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("gone", "what"),
+    [
+        ([Outage.SERVER, Outage.SERVER], "shards 1 and 2 do not answer"),
+        ([Outage.KEEPER, Outage.KEEPER], "Keeper does not answer"),
+        ([Outage.KEEPER], "Keeper does not answer on shard 2"),
+        ([None], "shard 2 could not be read"),
+        ([None, Outage.SERVER], "shard 2 does not answer and shard 1 could not be read"),
+    ],
+    ids=["both", "both without Keeper", "one without Keeper", "one that refuses", "one of each"],
+)
+def test_what_a_person_puts_right_is_said_first_and_in_one_cause(gone: list[Outage | None], what: str) -> None:
+    [cause] = judged(of_shards(*gone)).causes
+    assert (cause.key, cause.state, cause.what) == ("unknown:data", State.UNKNOWN, what)
+    assert cause.checks > OF_DATA
+
+
+def test_what_else_a_shard_that_answers_could_not_say_is_a_cause_of_its_own_beside_one_that_is_down() -> None:
+    health = judged(of_shards(Outage.SERVER, unread={1: {Section.TEAMS: "code 241"}}))
+    assert states(health) == dict.fromkeys(("unknown:data", "unknown:teams"), State.UNKNOWN)
+    teams = the(health, "unknown:teams")
+    assert (teams.what, teams.whom) == ("the list of teams could not be read", "shard 1: code 241")
+
+
+def test_tables_that_a_shard_could_not_read_are_a_cause_of_their_own_beside_one_that_is_down() -> None:
+    known = of_shards(Outage.SERVER, seen=evaluated(unplaced=frozenset({8})))
+    assert known.evaluated is not None
+    shards = known.evaluated.detection.shards
+    shards = {**shards, 1: replace(shards[1], unknown=dict.fromkeys(TABLES, "code 241"))}
+    seen = replace(known.evaluated, detection=replace(known.evaluated.detection, shards=shards))
+    health = judged(replace(known, evaluated=seen))
+    assert states(health) == dict.fromkeys(("unknown:data", "unknown:bounces"), State.UNKNOWN)
+    assert the(health, "unknown:data").what == "shard 2 does not answer"
+    assert the(health, "unknown:bounces").whom == "shard 1: code 241"
+
+
+def test_that_keeper_is_gone_is_said_of_one_server_too() -> None:
+    unread = dict.fromkeys([Section.DATA, Section.TEAMS], "no replica can be used")
+    seen = facts(unread=unread, unread_by_shard={0: unread}, gone={0: Gone("no replica can be used", Outage.KEEPER)})
+    [cause] = judged(replace(seen, evaluated=None, server_at=None)).causes
+    assert (cause.key, cause.what, cause.whom, cause.to_do) == (
+        "unknown:data", "Keeper does not answer", "no replica can be used", "start Keeper, then ask again",
+    )  # fmt: skip
+
+
+def test_a_team_on_two_shards_is_unknown_and_all_others_are_judged() -> None:
+    known = of_shards(seen=evaluated(missing(2, 3, 4), seen=49, split={7: (1, 2)}, enabled=frozenset(range(1, 10))))
+    health = judged(known)
+    assert states(health) == {"gap:repaired": State.NEEDS_YOU, "unknown:split": State.UNKNOWN}
+    cause = the(health, "unknown:split")
+    assert cause.what == "team 7 has rows on shards 1 and 2"
+    assert cause.whom == "sessions may be cut in two, and nobody can say which shard is right"
+    assert (cause.checks, cause.teams) == (OF_DATA, (7,))
+    assert "WATCHED    9 teams, 30 days; 8 of them fresh to 2026-01-19, of 1 nobody knows" in page(health)
+
+
+@pytest.mark.parametrize(
+    ("split", "what", "whom"),
+    [
+        (dict.fromkeys((7, 8), (1, 2)), "teams 7, 8 have rows on shards 1 and 2", "sessions may be cut in two"),
+        (
+            dict.fromkeys(range(1, 5), (1, 2)),
+            "4 teams have rows on shards 1 and 2",
+            "team 1 on shards 1 and 2, team 2 on shards 1 and 2, team 3 on shards 1 and 2 and 1 more: sessions may",
+        ),
+        (
+            {team: (1, 2 + team % 2) for team in range(1, 6)},
+            "5 teams have rows on several shards",
+            "team 1 on shards 1 and 3, team 2 on shards 1 and 2, team 3 on shards 1 and 3 and 2 more: ",
+        ),
+    ],
+    ids=["two", "many alike", "many"],
+)
+def test_teams_on_several_shards_are_named_as_far_as_there_is_room(
+    split: dict[int, tuple[int, ...]], what: str, whom: str
+) -> None:
+    cause = the(judged(of_shards(seen=evaluated(split=split))), "unknown:split")
+    assert cause.what == what
+    assert cause.whom.startswith(whom)
 
 
 def test_what_a_run_of_one_shard_does_is_nothing_to_the_gaps_of_another() -> None:
@@ -753,6 +865,14 @@ ALERTS: dict[str, tuple[re.Pattern[str], Facts]] = {
     "teams:none": (symptom("so nothing is watched"), facts(evaluated(teams=0), teams=Teams(0, NOW))),
     "teams:none, ever": (symptom("so nothing is watched"), facts(evaluated(teams=0), teams=Teams(0, None))),
     "unknown:stats": (symptom("… could not be read"), facts(evaluated(unknown={"stats": "code 60"}))),
+    "unknown:data": (symptom("shard … does not answer"), of_shards(Outage.SERVER)),
+    "unknown:data, all": (symptom("shards … do not answer"), of_shards(Outage.SERVER, Outage.SERVER)),
+    "unknown:data, Keeper": (symptom("Keeper does not answer"), of_shards(Outage.KEEPER)),
+    "unknown:split": (symptom("… rows on shards …"), of_shards(seen=evaluated(split={7: (1, 2)}))),
+    "unknown:split, many": (
+        symptom("… rows on several shards"),
+        of_shards(seen=evaluated(split={7: (1, 2), 8: (2, 3)})),
+    ),
     "unknown:builds": (symptom("… could not be read"), facts(unread={Section.BUILDS: "code 241"})),
     "unknown:unverified": (symptom("not verified yet"), facts(evaluated(unverified=frozenset({ago(3)})))),
     "gap:repaired": (symptom("… wrong for longer than …"), facts(evaluated(missing(2, 3, 4), seen=49))),
@@ -878,7 +998,7 @@ def test_there_is_no_cause_but_those_whose_rows_are_looked_for_here(monkeypatch:
         return called
 
     sites = set[tuple[str, int]]()
-    for module in (gaps, judging, triggers, work_causes):
+    for module in (gaps, judging, triggers, unread, work_causes):
         for name in {"Cause", "_cause"} & set(vars(module)):
             monkeypatch.setattr(module, name, noting(module, getattr(module, name)))
         calls = (one for one in ast.walk(ast.parse(inspect.getsource(module))) if isinstance(one, ast.Call))

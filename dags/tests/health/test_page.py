@@ -207,6 +207,18 @@ def test_what_is_not_known_is_said_to_be_unknown_and_never_well() -> None:
         one.get("class") for tag, one in half.elements if tag == "td" and one.get("title") in ("unknown", "missing")
     ]
     assert cells.count("unknown") == 29
+    lost = evaluated(unknown=dict.fromkeys(("bounces", "stats"), "down")).detection
+    seen = evaluated(
+        missing(1, 2, teams=[3]), shards={1: evaluated().detection, 2: lost}, unknown=lost.unknown,
+        enabled=frozenset(range(1, 10)), unplaced=frozenset({8, 9}),
+    )  # fmt: skip
+    one_down = read(judge(facts(seen), TARGETS, ()))
+    said = "UNKNOWN Of 2 teams not all could be read, so {}."
+    assert said.format("more may be wrong than is shown") in one_down.text("picture")
+    assert said.format("teams may be further behind than is said") + " 6 teams fresh to" in one_down.text("freshness")
+    all_down = replace(seen, detection=replace(seen.detection, shards={1: lost, 2: lost}))
+    said = "UNKNOWN bounces, stats could not be read, so nobody knows to which day a team is fresh."
+    assert said in read(judge(facts(all_down), TARGETS, ())).text("freshness")
     unverified = read(judge(facts(evaluated(missing(1), unverified=frozenset({ago(3)}))), TARGETS, ()))
     assert "UNKNOWN 1 day not verified yet, so teams may be further behind than is said." in unverified.text(
         "freshness"

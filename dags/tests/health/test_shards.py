@@ -47,6 +47,7 @@ def test_what_each_shard_knows_is_told_and_what_all_say_alike_once() -> None:
         "stop": replace(stop, shards=(2,)),
         "server_at": READ_AT,
         "unread": {},
+        "unread_by_shard": {1: {}, 2: {}},
     }
 
 
@@ -98,7 +99,11 @@ def test_what_is_to_be_done_about_a_shards_work_is_typed_with_its_tag_and_no_two
 def test_a_section_that_one_shard_could_not_say_is_unread_by_that_shards_name() -> None:
     one: dict[str, Any] = {"left_behind": tuple(LEFT), "stop": None, "server_at": READ_AT, "unread": {}}
     made = together({1: one, 2: {"unread": {Section.LEFT_BEHIND: "no ClickHouse answers"}}})
-    assert made == {**one, "unread": {Section.LEFT_BEHIND: "shard 2: no ClickHouse answers"}}
+    assert made == {
+        **one,
+        "unread": {Section.LEFT_BEHIND: "shard 2: no ClickHouse answers"},
+        "unread_by_shard": {1: {}, 2: {Section.LEFT_BEHIND: "no ClickHouse answers"}},
+    }
 
 
 def test_a_team_that_differs_on_one_shard_is_told_whichever_shard_it_is() -> None:

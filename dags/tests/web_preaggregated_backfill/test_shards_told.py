@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dags.domain.clock import utc_now
+from dags.health.causes import Check
+from dags.repair.stops.store import turn
 from dags.tests.health.daemon import Daemon
 from dags.tests.variants import at_night
-from dags.tests.web_preaggregated_backfill.test_shards import shards, world
+from dags.tests.web_preaggregated_backfill.test_shards import DAYS, shards, world
 from dags.tests.world import BOUNCES, STATS, ago
 
 if TYPE_CHECKING:
@@ -52,6 +54,37 @@ def test_health_tells_of_a_loss_on_one_shard_while_another_is_down_and_of_that_o
         rows = [" ".join(row.split()) for row in text.split("<tr>")]
         cells = {team: row for row in rows for team in "134" if row.startswith(f'<th scope="row" title="{team}">')}
         assert {team: row.count("unknown") > 0 for team, row in cells.items()} == {"1": False, "3": True, "4": True}
+
+
+def test_health_says_first_what_is_out_of_reach_and_of_whom_nothing_is_known(
+    world: Sharded, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.built(*DAYS)
+    Daemon.of(world.instance, tmp_path).lives(utc_now())
+    with world.without_keeper():
+        said = told(world, capsys, "health_job", save_page_to=str(tmp_path / "page.html"))
+        text = " ".join((tmp_path / "page.html").read_text().split())
+        [picture] = re.findall(r"<h2>Teams by day</h2>(.*?)</section>", text.replace(' id="picture"', ""))
+        assert "could not be read: shard 1: no replica of" in picture
+        assert "UNKNOWN Keeper does not answer whom shard 1: no replica of" in said
+        assert "to do start Keeper, then ask again" in said
+        checked = world.loop.run("web_analytics_health_checks_job", raise_on_error=False)
+        failed = {(one.asset_key.to_user_string(), one.check_name) for one in checked.get_asset_check_evaluations()
+                  if not one.passed}  # fmt: skip
+        assert {(STATS, Check.NO_OLD_GAP), (BOUNCES, Check.FRESH)} <= failed
+    with world.without(2):
+        said = told(world, capsys, "health_job")
+        assert "UNKNOWN shard 2 does not answer whom teams 3, 4: on no shard that was read." in said
+        assert f"2 of them fresh to {ago(1)}, of 2 nobody knows" in said
+    turn(world.clients[2], is_stopped=True, reason="a move", requested_by="ada")
+    said = told(world, capsys, "health_job")
+    assert "NEEDS YOU backfills are stopped by ada on shard 2, which stops them on all" in said
+    turn(world.clients[2], is_stopped=False, reason="moved", requested_by="ada")
+    world.visit(2, 1)
+    said = told(world, capsys, "health_job")
+    assert said.startswith("UNKNOWN: 1 is unknown, ")
+    assert " UTC UNKNOWN team 1 has rows on shards 1 and 2" in said
+    assert f"3 of them fresh to {ago(1)}, of 1 nobody knows" in said
 
 
 def asked(world: Sharded, capsys: pytest.CaptureFixture[str], **given: object) -> list[str]:
