@@ -12,6 +12,7 @@ from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from dags.domain.shards import shards_in_words
 from dags.domain.text import counted
 from dags.health.causes import Cause, Check, State, few
 from dags.health.fates import Fate, Fated, fates
@@ -273,7 +274,8 @@ class Gaps:
         is_young = self.server_now - since < REPAIRED_WITHIN
         behind = Fated(groups)
         [(worst, lag), *_] = late.items()
-        named = [f"team {team} {through[team]}" for team in [*late][:NAMED]]
+        on = {team: shards_in_words(self.seen.detection.shards_of(team)) for team in [*late][:NAMED]}
+        named = [f"team {team}{f' ({where})' * bool(where)} {through[team]}" for team, where in on.items()]
         more = f" and {len(late) - NAMED:,} more" if len(late) > NAMED else ""
         return Cause(
             "fresh",

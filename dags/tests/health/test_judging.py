@@ -363,6 +363,9 @@ def test_who_is_behind_is_left_alone_for_two_ticks_and_then_a_person_is_called()
     assert states(late) == {"fresh": State.NEEDS_YOU, "gap:repaired": State.REPAIRING}
     assert the(late, "fresh").what == "1 team behind the target of 36 h, by up to 42 h"
     assert the(late, "fresh").whom == "fresh to: team 1 2026-01-16"
+    shards = {shard: replace(evaluated().detection, residents=frozenset({3 - shard})) for shard in (1, 2)}
+    sharded = judged(facts(evaluated(wrong, seen=13, shards=shards)))
+    assert the(sharded, "fresh").whom == "fresh to: team 1 (shard 2) 2026-01-16"
 
 
 def test_who_is_behind_for_what_a_person_is_called_for_already_is_no_second_reason_to_call() -> None:
