@@ -12,7 +12,7 @@ import io
 import logging
 import re
 import sys
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TextIO, cast
 
@@ -51,8 +51,8 @@ def shown(text: str) -> str:
 
 @contextmanager
 def nothing_is_obeyed() -> Iterator[None]:
-    """Have what is printed meanwhile reach standard output as `shown`."""
-    with redirect_stdout(cast("TextIO", _Shown(sys.stdout))):
+    """Have what is printed meanwhile reach standard output, where there is one, as `shown`."""
+    with redirect_stdout(cast("TextIO", _Shown(sys.stdout))) if sys.stdout is not None else nullcontext():
         yield
 
 

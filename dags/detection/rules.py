@@ -94,11 +94,10 @@ class Judged:
         """Whether a rebuild would lose what the source has no longer: it may be expiring, the table is then the better
         copy. Nothing rebuilds such a unit until a person allows it, neither a trigger nor a managed backfill. Where the
         tables disagree about it, one of them follows the source already, and the other one is to. What a person has
-        taken back to have more than its source again is as it is to be.
+        taken back, in all tables, to have more than its source again is as it is to be.
         """
-        has_shrunk = self.cause is Cause.SOURCE_SHRANK and not self.is_inconsistent
-        was_wanted = self.kind is Kind.EXCESS and self.cause is Cause.ROLLED_BACK
-        return self.is_held or self.kind is Kind.ORPHAN or has_shrunk or was_wanted
+        has_shrunk = self.cause is Cause.SOURCE_SHRANK or (self.kind is Kind.EXCESS and self.cause is Cause.ROLLED_BACK)
+        return self.is_held or self.kind is Kind.ORPHAN or (has_shrunk and not self.is_inconsistent)
 
     @property
     def blames_the_build(self) -> bool:

@@ -104,7 +104,7 @@ WITH
             minIf(position, qualifies) AS first_position,
             [argMinIf(pageview, position, qualifies)] AS views,
             views.3[1] AS entry_pathname,
-            argMaxIf(pathname, position, qualifies) AS end_pathname,
+            argMaxIf(tuple(pathname), position, qualifies).1 AS end_pathname,  -- an aggregate passes over NULL
             groupUniqArrayIf(person_id, qualifies) AS persons,
             argMinIf(referring_domain, position, referring_domain != '') AS referring_domain,
             argMinIf(utm_source, position, utm_source != '') AS utm_source,

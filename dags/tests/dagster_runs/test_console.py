@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from dagster import AssetKey, DagsterInstance, Failure, JobDefinition, job, op
 
+from dags.dagster_runs.console import nothing_is_obeyed
 from dags.definitions import defs
 from dags.domain.errors import UserError
 from dags.settings import current_settings
@@ -55,6 +56,12 @@ def test_a_job_of_assets_and_a_selection_of_assets_end_in_words_without_a_trace(
         assert "RUN_FAILURE" in shown
         assert shown.count(words) == 1
         assert said_last(shown).startswith(words)
+
+
+def test_whoever_has_no_standard_output_is_answered_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout", None)
+    with nothing_is_obeyed():
+        print("to nobody")
 
 
 def test_what_dagster_refuses_before_there_is_a_run_ends_in_words_and_a_fault_does_not(

@@ -136,6 +136,18 @@ def test_what_a_person_allowed_to_lose_with_a_rollback_was_taken_back_too_and_is
     assert world.evaluate(Trigger.SCHEDULE).decision.deferred == ()
 
 
+def test_rows_that_are_doubled_once_a_backfill_was_taken_back_are_repaired(world: World) -> None:
+    world.set(backfill_min_missing_partitions=1)
+    prepared(world, 1, days=DAYS)
+    world.built(*DAYS)
+    rollback(world, run(world, team_ids=[1])["backfill_id"])
+    before = states(world)
+    world.client.command(f"INSERT INTO {STATS} SELECT * REPLACE (viewport_width + 1 AS viewport_width) FROM {STATS}")
+    assert states(world) != before
+    world.carry_out(world.check())
+    assert states(world) == before
+
+
 @at_night
 def test_what_the_log_did_not_say_at_the_first_look_it_says_at_the_next(
     world: World, monkeypatch: pytest.MonkeyPatch

@@ -160,9 +160,17 @@ def test_null_counts_as_empty_in_every_column_that_is_no_key(client: Client, lar
     nulls = ", ".join(
         f"nullIf({one.name}, {one.default!r}) AS {one.name}" for one in fields(Event) if one.default in EMPTY
     )
+    nulls += ", nullIf(pathname, '') AS pathname"
     some: dict[str, Any] = {"host": "h", "utm_source": "u", "viewport_width": 9, "gclid": "g", "city_name": "c"}
+    paths = ["/", "", "", "/"]  # one session ends without, the other begins
     visits = [
-        Event(team, at(f"2026-01-10 10:00:0{n}"), f"s{n % 2}", **(some if team == 1 and n == 2 else {}))
+        Event(
+            team,
+            at(f"2026-01-10 10:00:0{n}"),
+            f"s{n % 2}",
+            pathname=paths[n],
+            **(some if team == 1 and n == 2 else {}),
+        )
         for team in (1, 2)
         for n in range(4)
     ]
