@@ -29,15 +29,16 @@ from dags.clickhouse.schema.declared import (
     giving_only,
     migrations,
     settings_given,
+    views,
 )
 from dags.clickhouse.sql import Sql
 from dags.clickhouse.targets.facts import NEXT_STEP, absent, is_stored_in_parts
 from dags.clickhouse.targets.rules import parts_lacking, unpublishable, unreadable, unusable_database
-from dags.clickhouse.targets.store import describe, detached_of, names_of, usability
+from dags.clickhouse.targets.store import describe, detached_of, names_of, present, usability
 from dags.domain.errors import SchemaError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from clickhouse_connect.driver.client import Client
 
@@ -77,6 +78,7 @@ def apply_schema(
     hosts, problems, database = _hosts(client), list[str](), str(client.database)
     facts: dict[str, Mapping[str, Facts]] = {}
     versions: dict[str, int | None] = {}
+    gone: dict[str, frozenset[str]] = {}
     for name, host in hosts.items():
         engine, version = _read_schema(host)
         versions[name] = version
@@ -85,11 +87,13 @@ def apply_schema(
         # Before anything is changed: a file that needs a column which is not there would fail half-way, in ClickHouse's
         # own words, and a table that is not what we think would be taken for one that is.
         facts[name] = describe(host, {*declared_columns(), DICTIONARY})
+        gone[name] = views() - present(host, views())
         found = unusable_database(engine) + _present_problems(facts[name], watched)
-        found += _detached_problems(host, version, facts[name])
+        found += _detached_problems(host, version, facts[name], gone[name])
         problems += [f"on the replica {name}: {one}" if name else one for one in found]
     _refuse(client, problems)
-    pending = {m: due for m in migrations() if (due := [n for n in hosts if _is_due(m, versions[n], facts[n])])}
+    due_on = {m: [n for n in hosts if _is_due(m, versions[n], facts[n], gone[n])] for m in migrations()}
+    pending = {migration: due for migration, due in due_on.items() if due}
     if place := place_of(client):
         _prepare(place, hosts, facts)
     applied, refused = [], list[str]()
@@ -186,9 +190,11 @@ def _clone(hosts: Mapping[str, Client], facts: Mapping[str, Mapping[str, Facts]]
                         host.command(made)
 
 
-def _detached_problems(host: Client, version: int | None, facts: Mapping[str, Facts]) -> list[str]:
+def _detached_problems(
+    host: Client, version: int | None, facts: Mapping[str, Facts], gone: Collection[str]
+) -> list[str]:
     """What is detached of that which files would make, or alter: a view too, which is asked for where it would be."""
-    due = {one.table for one in migrations() if _is_due(one, version, facts)}
+    due = {one.table for one in migrations() if _is_due(one, version, facts, gone)}
     return _absent(sorted(detached_of(host, due | ({LEASES} if place_of(host) else set()), facts)))
 
 
@@ -196,26 +202,26 @@ def _absent(detached: Sequence[str]) -> list[str]:
     return [absent(name, detached, "dictionary" if name == DICTIONARY else "table") for name in detached]
 
 
-def _is_due(migration: Migration, version: int | None, facts: Mapping[str, Facts]) -> bool:
-    """Whether a file has something to do where that version is recorded."""
+def _is_due(migration: Migration, version: int | None, facts: Mapping[str, Facts], gone: Collection[str]) -> bool:
+    """Whether a file has something to do where that version is recorded; ``gone``: the views that there are not."""
     own = facts.get(migration.table)
     if own is not None and _is_for_others(migration, own):
         return False
     if settings_given(migration.text) and not _settings_lacking(migration, version, facts):
         return False
-    return _is_newer(migration, version) or _is_lacking(migration, own)
+    return _is_newer(migration, version) or _is_lacking(migration, own, gone)
 
 
 def _is_newer(migration: Migration, version: int | None) -> bool:
     return version is None or migration.version > version
 
 
-def _is_lacking(migration: Migration, own: Facts | None) -> bool:
-    """Whether what a file has made or given is not there. A view of ours is not looked at: it shows what is there, and
-    of a view over a view the types are those of its day.
+def _is_lacking(migration: Migration, own: Facts | None, gone: Collection[str]) -> bool:
+    """Whether what a file has made or given is not there. Of a view it is looked no further: it shows what is there, by
+    one of its files after the other, for these stand in the order in which views read one another.
     """
     if own is None:
-        return migration.table in {*declared_columns(), DICTIONARY}
+        return migration.table in {*declared_columns(), DICTIONARY, *gone}
     return bool(migration.columns - own.columns.keys() or parts_lacking(own, migration.parts))
 
 

@@ -44,6 +44,7 @@ _DEFAULT = re.compile(r" DEFAULT .*", re.DOTALL)
 _CREATED = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+)")
 ALTERED = re.compile(r"^ALTER TABLE (\w+)", re.MULTILINE)
 _MADE = re.compile(r"^CREATE (?:OR REPLACE )?(?:TABLE|VIEW|DICTIONARY) (?:IF NOT EXISTS )?(\w+)", re.MULTILINE)
+_VIEW = re.compile(r"^CREATE (?:OR REPLACE )?VIEW (?:IF NOT EXISTS )?(\w+)", re.MULTILINE)
 _ADDED = re.compile(r"ADD COLUMN IF NOT EXISTS (\w+) (?:Nested\((.*)\)|(\w++(?:\([^)]*\))?+)(?! ALIAS))", re.DOTALL)
 _ALIAS = re.compile(r"ADD COLUMN IF NOT EXISTS (\w+) \S+ ALIAS ")
 _PART = re.compile(r"(?:ADD|MATERIALIZE) (PROJECTION|INDEX) (?:IF NOT EXISTS )?(\w+)")
@@ -93,6 +94,12 @@ def migrations() -> tuple[Migration, ...]:
     """Every numbered file, in order."""
     names = sorted(file.name.removesuffix(".sql") for file in files(PACKAGE).iterdir() if file.name.endswith(".sql"))
     return tuple(Migration(int(name[:4]), name) for name in names)
+
+
+@cache
+def views() -> frozenset[str]:
+    """The names of our views."""
+    return frozenset(name for one in migrations() for name in _VIEW.findall(one.text))
 
 
 @cache

@@ -92,6 +92,11 @@ def _elsewhere(place: Place | None, paths: Mapping[str, str]) -> dict[str, dict[
     return found
 
 
+def present(client: Client, names: Iterable[str]) -> frozenset[str]:
+    """Those of these tables, views and dictionaries that there are."""
+    return frozenset(name for (name,) in Sql(_PACKAGE, client).rows("present", {"tables": sorted(names)}))
+
+
 def detached_of(client: Client, names: Iterable[str], facts: Mapping[str, Facts]) -> frozenset[str]:
     """Those of these tables that `describe` did not find and that are there, detached. Nobody is asked where none is
     missing; who may not ask hears of none.
