@@ -43,8 +43,7 @@ _COLUMN = re.compile(r"^    (\w+) ([A-Z](?:[^(),]|\((?:[^()]|\([^()]*\))*\))*)",
 _DEFAULT = re.compile(r" DEFAULT .*", re.DOTALL)
 _CREATED = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+)")
 ALTERED = re.compile(r"^ALTER TABLE (\w+)", re.MULTILINE)
-_MADE = re.compile(r"^CREATE (?:OR REPLACE )?(?:TABLE|VIEW|DICTIONARY) (?:IF NOT EXISTS )?(\w+)", re.MULTILINE)
-_VIEW = re.compile(r"^CREATE (?:OR REPLACE )?VIEW (?:IF NOT EXISTS )?(\w+)", re.MULTILINE)
+_MADE = re.compile(r"^CREATE (?:OR REPLACE )?(TABLE|VIEW|DICTIONARY) (?:IF NOT EXISTS )?(\w+)", re.MULTILINE)
 _ADDED = re.compile(r"ADD COLUMN IF NOT EXISTS (\w+) (?:Nested\((.*)\)|(\w++(?:\([^)]*\))?+)(?! ALIAS))", re.DOTALL)
 _ALIAS = re.compile(r"ADD COLUMN IF NOT EXISTS (\w+) \S+ ALIAS ")
 _PART = re.compile(r"(?:ADD|MATERIALIZE) (PROJECTION|INDEX) (?:IF NOT EXISTS )?(\w+)")
@@ -67,7 +66,7 @@ class Migration:
     @cached_property
     def table(self) -> str:
         """The table, view or dictionary that it makes or alters."""
-        [table] = _MADE.findall(self.text) or ALTERED.findall(self.text)
+        [table] = [name for _, name in _MADE.findall(self.text)] or ALTERED.findall(self.text)
         return str(table)
 
     @cached_property
@@ -99,7 +98,7 @@ def migrations() -> tuple[Migration, ...]:
 @cache
 def views() -> frozenset[str]:
     """The names of our views."""
-    return frozenset(name for one in migrations() for name in _VIEW.findall(one.text))
+    return frozenset(name for one in migrations() for kind, name in _MADE.findall(one.text) if kind == "VIEW")
 
 
 @cache
